@@ -1,0 +1,54 @@
+// What broke, as a value with a code, a source and a cause, and the one place that turns a code into a status.
+// Not for expected refusals: those are values of the closed table in handshake/rejection.ts and are never thrown.
+
+/** Whose fault an error is: the client's side, the backend's side, or ours. */
+export type ErrorSource = 'downstream' | 'upstream' | 'internal';
+
+/** The closed table of what can break. `status` is what the client gets while an answer is still possible. */
+export const ERRORS = {
+  /** The client left before it had its answer. 499 is nginx's number for it; it stands in the log and is never sent. */
+  client_gone: { source: 'downstream', status: 499 },
+  /** The server refused or reset the connection, or ended it before a whole answer. */
+  backend_refused: { source: 'upstream', status: 502 },
+  /** The server's answer to a handshake is no valid 101 (RFC 6455 §4.1), or is no valid HTTP. */
+  bad_accept: { source: 'upstream', status: 502 },
+  /** The server did not accept the connection, or did not answer, within the route's timeout. */
+  backend_timeout: { source: 'upstream', status: 504 },
+  /** The gateway has no descriptor left to reach the server with. */
+  limit: { source: 'internal', status: 503 },
+  /** A defect of the gateway. */
+  internal: { source: 'internal', status: 500 },
+} as const satisfies Record<string, { source: ErrorSource; status: number }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error that knows its reason code; `cause` holds the system's own error where there is one. */
+export class GatewayError extends Error {
+  readonly code: ErrorCode;
+  readonly source: ErrorSource;
+
+  constructor(code: ErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'GatewayError';
+    this.code = code;
+    this.source = ERRORS[code].source;
+  }
+}
+
+/** The one mapper from what broke to the status the client gets. */
+export function statusOf(error: GatewayError): number {
+  return ERRORS[error.code].status;
+}
+
+/** Wraps anything thrown: a GatewayError stays as it is, everything else is `internal`. */
+export function asGatewayError(thrown: unknown): GatewayError {
+  if (thrown instanceof GatewayError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new GatewayError('internal', message, thrown);
+}
+
+/** The `code` of a system error (`ECONNREFUSED`, `EMFILE`, …), or undefined. */
+export function systemCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}

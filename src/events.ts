@@ -1,0 +1,191 @@
+// Everything the gateway tells about itself leaves as one of these values; observe/ turns them into metrics and log
+// lines. Durations are milliseconds, sizes bytes. No event carries a query string, a cookie, a credential or a header
+// field other than Origin and the chosen subprotocol, so that no observer can leak what it never gets.
+
+/** How a session is carried. */
+export type Mode = 'splice' | 'terminate';
+
+/** Who ended a session. */
+export type Initiator = 'client' | 'backend' | 'gateway';
+
+/** What every outcome of one request says: its id, the route that matched (null where none did), and who asked. */
+export interface Subject {
+  /** X-Request-Id of the request: the same in every log line and toward the backend. */
+  readonly id: string;
+  readonly route: string | null;
+  /** The client's address as far as trusted proxies vouch for it. */
+  readonly client: string;
+  readonly method: string;
+  /** Host as the client wrote it; empty where there is none. */
+  readonly host: string;
+  /** The path without its query. */
+  readonly path: string;
+}
+
+/** The server that served a request or session; null where none was reached. */
+export interface ServerRef {
+  readonly upstream: string;
+  /** The server's address as in the config, without userinfo. */
+  readonly server: string;
+}
+
+export interface HandshakeRejected extends Subject {
+  readonly type: 'handshake_rejected';
+  readonly mode: Mode | null;
+  readonly reason: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly origin: string | null;
+}
+
+/** The handshake was allowed, and something broke before the 101. */
+export interface HandshakeFailed extends Subject {
+  readonly type: 'handshake_failed';
+  readonly mode: Mode;
+  readonly reason: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly at: ServerRef | null;
+}
+
+/** The backend answered with something other than 101, and the client got that answer. */
+export interface HandshakePassed extends Subject {
+  readonly type: 'handshake_passed';
+  readonly mode: Mode;
+  readonly status: number;
+  readonly at: ServerRef;
+  readonly durationMs: number;
+}
+
+export interface SessionOpened extends Subject {
+  readonly type: 'session_opened';
+  readonly route: string;
+  readonly mode: Mode;
+  readonly at: ServerRef | null;
+  readonly origin: string | null;
+  readonly subprotocol: string | null;
+  /** From the handshake's head to the 101. */
+  readonly durationMs: number;
+}
+
+/** Bytes, and messages where they are known, of one direction. Messages count data messages, never control frames. */
+export interface Traffic {
+  readonly bytes: number;
+  readonly messages: number | null;
+}
+
+export interface SessionClosed extends Subject {
+  readonly type: 'session_closed';
+  readonly route: string;
+  readonly mode: Mode;
+  readonly at: ServerRef | null;
+  /** From the 101 to the end. */
+  readonly durationMs: number;
+  readonly fromClient: Traffic;
+  readonly toClient: Traffic;
+  /** The close code of RFC 6455 §7.4, or null where no Close frame was seen. */
+  readonly code: number | null;
+  readonly initiator: Initiator;
+  /** Why, in the gateway's own words: `closed`, `idle`, `reset`, `drain`, … */
+  readonly reason: string;
+}
+
+export interface RequestCompleted extends Subject {
+  readonly type: 'request_completed';
+  readonly status: number;
+  /** The reason code where the gateway itself answered; null where the backend did. */
+  readonly reason: string | null;
+  readonly detail: string | null;
+  readonly at: ServerRef | null;
+  readonly durationMs: number;
+  readonly bytesToClient: number;
+}
+
+/** A head that could not be read as HTTP, or did not arrive in time; there is no request to name. */
+export interface HeadRefused {
+  readonly type: 'head_refused';
+  readonly client: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly detail: string;
+}
+
+export interface UpstreamConnected extends ServerRef {
+  readonly type: 'upstream_connected';
+  readonly durationMs: number;
+}
+
+export interface UpstreamFailed extends ServerRef {
+  readonly type: 'upstream_failed';
+  readonly id: string;
+  readonly reason: string;
+  readonly detail: string;
+}
+
+/** A ping of the gateway's own: `sent`, answered in time (`pong`), or not (`timeout`). */
+export interface PingResult {
+  readonly type: 'ping';
+  readonly route: string;
+  readonly result: 'sent' | 'pong' | 'timeout';
+}
+
+export interface ConfigReloaded {
+  readonly type: 'config_reloaded';
+  readonly result: 'success' | 'failure';
+  /** What triggered it: `signal` or `file`. */
+  readonly trigger: string;
+  /** One line a problem, with position and hint, where it failed. */
+  readonly problems: readonly string[];
+}
+
+export interface CertificateLoaded {
+  readonly type: 'certificate_loaded';
+  readonly listener: string;
+  readonly names: readonly string[];
+  readonly notAfterMs: number;
+}
+
+export interface DrainChanged {
+  readonly type: 'drain';
+  readonly phase: 'started' | 'listeners_closed' | 'cut' | 'done';
+  readonly sessions: number;
+}
+
+/** Something an operator should know that belongs to no request. */
+export interface Notice {
+  readonly type: 'notice';
+  readonly level: 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly data?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export type GatewayEvent =
+  | HandshakeRejected
+  | HandshakeFailed
+  | HandshakePassed
+  | SessionOpened
+  | SessionClosed
+  | RequestCompleted
+  | HeadRefused
+  | UpstreamConnected
+  | UpstreamFailed
+  | PingResult
+  | ConfigReloaded
+  | CertificateLoaded
+  | DrainChanged
+  | Notice;
+
+/** Takes an event; never throws and never waits. */
+export type Emit = (event: GatewayEvent) => void;
+
+/** One reading of a live number, by the name of its metric without the prefix. */
+export interface Sample {
+  readonly metric: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** A source of live numbers, read when Prometheus scrapes. Counters it gives must never fall while the process lives. */
+export interface Sampler {
+  sample(): Iterable<Sample>;
+}

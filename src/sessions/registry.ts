@@ -1,0 +1,47 @@
+// What is live: every upgraded connection from its 101 to its end. Drain and metrics read it.
+import type { Mode, Sample, Sampler } from '../events.ts';
+
+/** An upgraded connection while it lives. */
+export interface Session {
+  readonly id: string;
+  readonly route: string;
+  readonly mode: Mode;
+  /** Ends it in order, within `deadlineMs`; then it is cut. */
+  close(code: number, reason: string, deadlineMs: number): void;
+  /** Ends it at once. */
+  cut(reason: string): void;
+}
+
+export class Registry implements Sampler {
+  readonly #live = new Set<Session>();
+  /** Live counts by mode and route; a route that was live once stays, at 0, so that its series does not vanish. */
+  readonly #counts = new Map<string, { mode: Mode; route: string; live: number }>();
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** The live sessions at this moment. */
+  sessions(): Session[] {
+    return [...this.#live];
+  }
+
+  /** Adds a session; the release removes it, once. */
+  add(session: Session): () => void {
+    const key = `${session.mode} ${session.route}`;
+    let count = this.#counts.get(key);
+    if (!count) this.#counts.set(key, (count = { mode: session.mode, route: session.route, live: 0 }));
+    const counted = count;
+    this.#live.add(session);
+    counted.live++;
+    return () => {
+      if (this.#live.delete(session)) counted.live--;
+    };
+  }
+
+  *sample(): Iterable<Sample> {
+    for (const { mode, route, live } of this.#counts.values()) {
+      yield { metric: 'websocket_connections', labels: { route, mode }, value: live };
+    }
+  }
+}
