@@ -74,20 +74,24 @@ export interface Traffic {
   readonly messages: number | null;
 }
 
-export interface SessionClosed extends Subject {
+/** How a session ended, whichever way it was carried; told once. */
+export interface SessionEnd {
+  readonly fromClient: Traffic;
+  readonly toClient: Traffic;
+  /** The close code of RFC 6455 §7.4, or null where no Close frame was seen; 1005 is a Close without a code (§7.1.5). */
+  readonly code: number | null;
+  readonly initiator: Initiator;
+  /** Why, in the gateway's own words: `closed`, `idle`, `reset`, `drain`, … */
+  readonly reason: string;
+}
+
+export interface SessionClosed extends Subject, SessionEnd {
   readonly type: 'session_closed';
   readonly route: string;
   readonly mode: Mode;
   readonly at: ServerRef | null;
   /** From the 101 to the end. */
   readonly durationMs: number;
-  readonly fromClient: Traffic;
-  readonly toClient: Traffic;
-  /** The close code of RFC 6455 §7.4, or null where no Close frame was seen. */
-  readonly code: number | null;
-  readonly initiator: Initiator;
-  /** Why, in the gateway's own words: `closed`, `idle`, `reset`, `drain`, … */
-  readonly reason: string;
 }
 
 export interface RequestCompleted extends Subject {

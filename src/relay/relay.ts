@@ -1,7 +1,7 @@
 // The seam of the relay: bytes both ways between two sockets, after the 101. An engine knows no HTTP and no config; what
 // it is told stands here. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
 import type { Socket } from 'node:net';
-import type { Initiator, Sampler, Traffic } from '../events.ts';
+import type { Sampler, SessionEnd } from '../events.ts';
 
 /** Two sockets, and the first bytes owed to each; the engine sends those before anything else. */
 export interface TunnelEnds {
@@ -22,16 +22,8 @@ export interface TunnelOptions {
   readonly idleMs: number;
 }
 
-/** How a tunnel ended; told once. */
-export interface TunnelEnd {
-  readonly fromClient: Traffic;
-  readonly toClient: Traffic;
-  /** The close code of a Close frame that passed, or null where none was seen. */
-  readonly code: number | null;
-  readonly initiator: Initiator;
-  /** `closed` (FIN), `reset`, `idle`, or the reason given to close() or cut(). */
-  readonly reason: string;
-}
+/** How a tunnel ended. Its reason is `closed` (FIN), `reset`, `idle`, or what was given to close() or cut(). */
+export type TunnelEnd = SessionEnd;
 
 export interface Tunnel {
   /** Ends the tunnel in order where the engine can, within `deadlineMs`; then it is cut. */
