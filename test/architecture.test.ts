@@ -1,0 +1,177 @@
+// Holds src to its layers and its measures. Each check is first shown to catch a file made to break it.
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import {
+  checkHabits,
+  checkLayers,
+  checkNames,
+  checkPackages,
+  checkPurity,
+  checkRelay,
+  checkSizes,
+  type SourceFile,
+} from './support/architecture.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const listed = (folder: string) =>
+  readdirSync(`${root}${folder}`, { recursive: true, encoding: 'utf8' }).map((path) => path.replaceAll('\\', '/'));
+const sources: SourceFile[] = listed('src')
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => ({ path, text: readFileSync(`${root}src/${path}`, 'utf8') }));
+
+const file = (path: string, ...lines: readonly string[]): SourceFile => ({
+  path,
+  text: ['// What it is for.', ...lines, ''].join('\n'),
+});
+
+it('sees the source', () => {
+  expect(sources.map(({ path }) => path)).toEqual(expect.arrayContaining(['errors.ts', 'events.ts', 'relay/relay.ts']));
+});
+
+describe('layers', () => {
+  it.each([
+    ['a value', 'routing/decide.ts', "import { pick } from '../upstream/pool.ts';"],
+    ['a type', 'events.ts', "import type { Config } from './config/schema.ts';"],
+    ['an inline type', 'http/head.ts', "type A = import('../routing/table.ts').Table;"],
+    ['a re-export', 'errors.ts', "export { decide } from './routing/decide.ts';"],
+    ['a re-export of all', 'errors.ts', "export * from './events.ts';"],
+    ['a late import', 'sessions/registry.ts', "const later = () => import('../server/gateway.ts');"],
+    ['an import over several lines', 'config/schema.ts', 'import {\n  decide,\n} from\n  "../routing/decide.ts";'],
+    ['a neighbour', 'relay/js.ts', "import { accept } from '../terminate/accept.ts';"],
+    ['observe from elsewhere than app', 'server/admin.ts', "import { metrics } from '../observe/metrics.ts';"],
+    ['demo from elsewhere than app', 'main.ts', "import { startDemo } from './demo/demo.ts';"],
+    ['more than events in observe', 'observe/log.ts', "import type { Config } from '../config/schema.ts';"],
+    ['the gateway in demo', 'demo/demo.ts', "import { Pool } from '../upstream/pool.ts';"],
+    ['an unknown folder', 'misc/a.ts', "import { Pool } from '../upstream/pool.ts';"],
+  ])('%s is caught', (_, path, line) => {
+    expect(checkLayers([file(path, line)])).toHaveLength(1);
+  });
+
+  it('what is allowed is let through', () => {
+    const fine = [
+      file('routing/decide.ts', "import { readHandshake } from '../handshake/handshake.ts';"),
+      file('routing/table.ts', "import { compile } from './pattern.ts';", "import * as z from 'zod';"),
+      file('app.ts', "import { log } from './observe/log.ts';", "import { startDemo } from './demo/demo.ts';"),
+      file('observe/log.ts', "import type { Emit } from '../events.ts';"),
+      file('events.ts', "// import { x } from './app.ts';", 'const text = "import { x } from \'./app.ts\'";'),
+    ];
+    expect(checkLayers(fine)).toEqual([]);
+  });
+
+  it('src keeps to them', () => {
+    expect(checkLayers(sources)).toEqual([]);
+  });
+});
+
+describe('relay', () => {
+  it('is caught outside splice and app', () => {
+    const line = "import { openRelay } from '../relay/js.ts';";
+    expect(checkRelay([file('actions/terminate.ts', line), file('server/gateway.ts', line)])).toHaveLength(2);
+    expect(checkRelay([file('actions/splice.ts', line)])).toEqual([]);
+    expect(checkRelay([file('app.ts', "import { openRelay } from './relay/js.ts';")])).toEqual([]);
+  });
+
+  it('is imported by splice and app only', () => {
+    expect(checkRelay(sources)).toEqual([]);
+  });
+});
+
+describe('purity', () => {
+  it.each([
+    ['a function of net', 'http/head.ts', "import { isIP, connect } from 'node:net';"],
+    ['all of net', 'handshake/handshake.ts', "import net from 'node:net';"],
+    ['a namespace', 'routing/table.ts', "import * as http from 'http';"],
+    ['ws', 'handshake/handshake.ts', "import { WebSocketServer } from 'ws';"],
+    ['a file', 'config/parse.ts', "import { readFileSync } from 'node:fs';"],
+    ['a side effect', 'routing/decide.ts', "import 'node:tls';"],
+  ])('%s is caught', (_, path, line) => {
+    expect(checkPurity([file(path, line)])).toHaveLength(1);
+  });
+
+  it('types and facts are let through, and load.ts may read', () => {
+    const fine = [
+      file('http/head.ts', "import type { IncomingMessage } from 'node:http';"),
+      file('routing/table.ts', "import { BlockList, isIP, SocketAddress, type Socket } from 'node:net';"),
+      file('handshake/handshake.ts', "import { createHash } from 'node:crypto';"),
+      file('config/load.ts', "import { readFileSync } from 'node:fs';"),
+      file('upstream/dial.ts', "import { connect } from 'node:net';"),
+    ];
+    expect(checkPurity(fine)).toEqual([]);
+  });
+
+  it('the pure layers of src are pure', () => {
+    expect(checkPurity(sources)).toEqual([]);
+  });
+});
+
+describe('packages', () => {
+  it('a third user is caught, type imports and subpaths counted', () => {
+    const users = ['a', 'b', 'c'].map((name) => file(`server/${name}.ts`, `import type { X } from 'pkg/${name}';`));
+    expect(checkPackages(users)).toHaveLength(1);
+    expect(checkPackages(users.slice(1))).toEqual([]);
+    const scoped = ['@x/a', '@x/b', '@x/c'].map((name, i) => file(`server/${i}.ts`, `import { X } from '${name}';`));
+    expect(checkPackages(scoped)).toEqual([]);
+  });
+
+  it('each stands behind two files at most', () => {
+    expect(checkPackages(sources)).toEqual([]);
+  });
+});
+
+describe('sizes', () => {
+  const lines = (count: number) => Array.from({ length: count }, (_, i) => `  call(${i}, "{");`);
+
+  it.each([
+    ['a long file', file('a/a.ts', ...Array.from({ length: 300 }, (_, i) => `export const c${i} = ${i};`))],
+    ['a long function', file('a/a.ts', 'export function f() {', ...lines(59), '}')],
+    ['a long arrow', file('a/a.ts', 'export const f = () => {', ...lines(59), '};')],
+    ['a long method', file('a/a.ts', 'export class A {', '  f() {', ...lines(59), '  }', '}')],
+    ['five parameters', file('a/a.ts', 'export const f = (a: A, b: B, c: C, d: D, e: E) => a;')],
+  ])('%s is caught', (_, bad) => {
+    expect(checkSizes([bad])).toHaveLength(1);
+  });
+
+  it('60 lines of a function and 300 of a file are let through', () => {
+    const longest = file('a/a.ts', ...Array.from({ length: 299 }, (_, i) => `export const c${i} = ${i};`));
+    expect(checkSizes([longest, file('a/b.ts', 'export function f() {', ...lines(58), '}')])).toEqual([]);
+  });
+
+  it('src stays short', () => {
+    expect(checkSizes(sources)).toEqual([]);
+  });
+});
+
+describe('habits', () => {
+  it.each([
+    ['an exit', file('app.ts', 'export const stop = () => process.exit(1);')],
+    ['state of a module', file('a/a.ts', 'let count = 0;', 'export const next = () => ++count;')],
+    ['exported state', file('a/a.ts', 'export let count = 0;')],
+    ['no word about its purpose', { path: 'a/a.ts', text: 'export const a = 1;\n' }],
+  ])('%s is caught', (_, bad) => {
+    expect(checkHabits([bad])).toHaveLength(1);
+  });
+
+  it('main may exit, and functions may count', () => {
+    const fine = [
+      { path: 'main.ts', text: '#!/usr/bin/env node\n// The executable.\nprocess.exit(0);\n' },
+      file('a/a.ts', 'export const f = () => { let n = 0; n++; process.exitCode = n; };'),
+    ];
+    expect(checkHabits(fine)).toEqual([]);
+  });
+
+  it('src has them', () => {
+    expect(checkHabits(sources)).toEqual([]);
+  });
+});
+
+describe('names', () => {
+  it('those that say nothing are caught', () => {
+    const bad = ['http/utils.ts', 'helpers/a.ts', 'common/b.ts', 'sessions/manager.ts', 'a/util.test.ts'];
+    expect(checkNames([...bad, 'http/head.ts', 'config/community.ts'])).toEqual(bad);
+  });
+
+  it.each(['src', 'test'])('%s has none', (folder) => {
+    expect(checkNames(listed(folder))).toEqual([]);
+  });
+});

@@ -1,0 +1,109 @@
+// Starts the built program (`dist/main.js run -c …`) as users do, as a process of its own, on a config written as a
+// value. Ready means that every listener has said so; nothing here waits for time to pass.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type * as z from 'zod';
+import type { schema } from '../../src/config/schema.ts';
+import { startChild } from './child.ts';
+
+/** gateway.yaml as a value: what a user may write, before defaults. */
+export type GatewayFile = z.input<typeof schema>;
+
+export const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+/** One parsed log line. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export interface Gateway {
+  readonly pid: number;
+  /** The port of each listener, in the order of the config; 0 for a unix socket. */
+  readonly ports: readonly number[];
+  /** The first listener's port. */
+  readonly port: number;
+  readonly adminPort: number;
+  /** The config file, to be rewritten before a reload. */
+  readonly file: string;
+  /** Every log line so far. */
+  logs(): LogLine[];
+  /** The first log line, past or future, with these values in it. */
+  log(fields: LogLine, timeoutMs?: number): Promise<LogLine>;
+  stderr(): string;
+  /** A GET on the admin listener. */
+  admin(path: string): Promise<{ status: number; text: string }>;
+  /** One series of /metrics as `name{labels}`, or undefined. */
+  metric(series: string): Promise<number | undefined>;
+  signal(name: NodeJS.Signals): void;
+  readonly exited: Promise<number | NodeJS.Signals>;
+  /** Ends it (SIGTERM unless told otherwise) and gives its exit code; killed if it will not end. */
+  stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+}
+
+const asLog = (line: string): LogLine | undefined => {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as LogLine) : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+/** Writes the config to a fresh directory; JSON is YAML. */
+export function writeConfig(config: GatewayFile | string): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'upgate-')), 'gateway.yaml');
+  writeFileSync(file, typeof config === 'string' ? config : JSON.stringify(config, null, 2));
+  return file;
+}
+
+/** Starts the gateway and waits until it listens. The admin listener takes a free port unless the config names one. */
+export async function startGateway(config: GatewayFile, env: NodeJS.ProcessEnv = {}): Promise<Gateway> {
+  const file = writeConfig({ admin: { port: 0 }, ...config });
+  const child = await startChild(process.execPath, [MAIN, 'run', '-c', file], env);
+  const logs = () => child.lines.map(asLog).filter((line) => line !== undefined);
+  const listening: LogLine[] = [];
+  const wanted = config.listeners.length + 1;
+  await child.line((line) => {
+    const log = asLog(line);
+    if (log?.['msg'] === 'listening') listening.push(log);
+    return listening.length === wanted || undefined;
+  }, `${wanted} listeners`);
+  const portOf = (name: string) => Number(listening.find((log) => log['listener'] === name)?.['port'] ?? 0);
+  const ports = config.listeners.map((_, index) => portOf(String(index)));
+  const adminPort = portOf('admin');
+  const admin = async (path: string) => {
+    const response = await fetch(`http://127.0.0.1:${adminPort}${path}`);
+    return { status: response.status, text: await response.text() };
+  };
+  return {
+    pid: child.pid,
+    ports,
+    port: ports[0]!,
+    adminPort,
+    file,
+    logs,
+    admin,
+    log: (fields, timeoutMs) =>
+      child.line(
+        (line) => {
+          const log = asLog(line);
+          return log && Object.entries(fields).every(([key, value]) => log[key] === value) ? log : undefined;
+        },
+        `a log line with ${JSON.stringify(fields)}`,
+        timeoutMs,
+      ),
+    stderr: child.stderr,
+    metric: async (series) => {
+      const { text } = await admin('/metrics');
+      const line = text.split('\n').find((candidate) => candidate.startsWith(`${series} `));
+      return line === undefined ? undefined : Number(line.slice(series.length + 1));
+    },
+    signal: child.signal,
+    exited: child.exited,
+    stop: async (signal) => {
+      const code = await child.stop(signal);
+      rmSync(join(file, '..'), { recursive: true, force: true });
+      return code;
+    },
+  };
+}
