@@ -1,0 +1,72 @@
+// The closed table of expected refusals: a reason code, the status it is answered with, and the fields that go with it.
+// A rejection is a value; what breaks is an error and stands in errors.ts. Pure.
+
+/** What the client is told, by reason. `detail` is for a person, and never says what would have been let in. */
+export const REJECTIONS = {
+  /** No request of HTTP/1.1 as RFC 9112 has it, or no handshake as RFC 6455 §4.2.1 has it. */
+  malformed: { status: 400, detail: 'the request is malformed' },
+  /** A handshake by another method than GET, or a method that a gateway does not serve. */
+  method: { status: 405, detail: 'the method is not allowed here' },
+  /** Sec-WebSocket-Key is missing, repeated, or not 16 octets in base64. */
+  key: { status: 400, detail: 'Sec-WebSocket-Key is not 16 octets in base64' },
+  /** The version is not in the route's list. */
+  version: { status: 426, detail: 'this WebSocket version is not spoken here' },
+  /** A plain request where only handshakes are taken. */
+  upgrade_required: { status: 426, detail: 'this resource speaks only WebSocket' },
+  /** Origin is not let in by the route, or missing where it must be there. */
+  origin: { status: 403, detail: 'this Origin may not connect here' },
+  /** No route fits. */
+  no_route: { status: 404, detail: 'no route takes this request' },
+  /** None of the offered subprotocols is in the route's list. */
+  subprotocol: { status: 400, detail: 'none of the offered subprotocols is spoken here' },
+  /** The head is larger, or has more fields, than the listener takes. */
+  head_too_large: { status: 431, detail: 'the request head is too large' },
+  /** The head did not arrive whole in time. */
+  head_timeout: { status: 408, detail: 'the request head did not arrive in time' },
+  /** This client has as many live sessions as the route allows it. */
+  client_limit: { status: 429, detail: 'this client has too many sessions' },
+  /** The route has as many live sessions as it may, or the gateway is out of descriptors. */
+  limit: { status: 503, detail: 'there is no room for another connection' },
+  /** The gateway is being shut down. */
+  draining: { status: 503, detail: 'the gateway is shutting down' },
+  /** The upstream has no server that could take it. */
+  no_server: { status: 503, detail: 'no server is available' },
+} as const satisfies Record<string, { status: number; detail: string }>;
+
+export type Reason = keyof typeof REJECTIONS;
+
+/** A refusal, ready to be answered. */
+export interface Rejection {
+  readonly reason: Reason;
+  readonly status: number;
+  readonly detail: string;
+  /** Fields that go with it, flat. */
+  readonly fields: readonly string[];
+}
+
+/** Seconds that a client turned away for want of room should wait. */
+const RETRY_AFTER = '5';
+
+/** Builds the rejection for a reason; `detail` replaces the table's where more can be said. */
+export function reject(reason: Reason, detail?: string, fields: readonly string[] = fieldsOf(reason)): Rejection {
+  const row = REJECTIONS[reason];
+  return { reason, status: row.status, detail: detail ?? row.detail, fields };
+}
+
+function fieldsOf(reason: Reason): readonly string[] {
+  if (reason === 'method') return ['Allow', 'GET'];
+  if (reason === 'upgrade_required') return ['Upgrade', 'websocket'];
+  const { status } = REJECTIONS[reason];
+  return status === 503 || status === 429 ? ['Retry-After', RETRY_AFTER] : [];
+}
+
+/** RFC 6455 §4.4: the versions spoken, newest first, so that the client can try again with one of them. */
+export function rejectVersion(versions: readonly number[]): Rejection {
+  const newestFirst = [...versions].sort((a, b) => b - a).join(', ');
+  return reject('version', undefined, ['Upgrade', 'websocket', 'Sec-WebSocket-Version', newestFirst]);
+}
+
+/** Whether a value is a rejection and not what was asked for. */
+export function isRejection(value: object): value is Rejection {
+  return 'reason' in value;
+}

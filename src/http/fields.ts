@@ -1,0 +1,67 @@
+// Header fields as they came: flat name, value, … lists, and what RFC 9110 says of reading them. Pure. Which fields go
+// on to the other side is policy.ts.
+
+/** Fields in their order of arrival, flat: name, value, name, value, …; casing and repetitions kept. */
+export type Fields = readonly string[];
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** Whether `text` is a token of RFC 9110 §5.6.2. */
+export function isToken(text: string): boolean {
+  return TOKEN.test(text);
+}
+
+/** The names of the fields in lower case, one a field. */
+export function lowerNames(fields: Fields): string[] {
+  const names: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) names.push((fields[i] as string).toLowerCase());
+  return names;
+}
+
+/** Anything that holds fields beside their names in lower case, so that names are lowered once. */
+export interface FieldSection {
+  readonly fields: Fields;
+  readonly names: readonly string[];
+}
+
+/** The values of every field with this name, given in lower case, trimmed of OWS. */
+export function valuesOf(section: FieldSection, name: string): string[] {
+  const values: string[] = [];
+  for (let i = section.names.indexOf(name); i !== -1; i = section.names.indexOf(name, i + 1)) {
+    values.push(trimOws(section.fields[2 * i + 1] as string));
+  }
+  return values;
+}
+
+/** Trims optional whitespace, SP and HTAB and nothing else (RFC 9110 §5.6.3). */
+export function trimOws(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isOws(text.charCodeAt(start))) start++;
+  while (end > start && isOws(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isOws(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+/**
+ * The elements of a comma-separated list over all lines of the field, empty ones left out (RFC 9110 §5.6.1). For lists
+ * whose elements hold no quoted strings.
+ */
+export function listElements(section: FieldSection, name: string): string[] {
+  const elements: string[] = [];
+  for (const value of valuesOf(section, name)) {
+    for (const part of value.split(',')) {
+      const element = trimOws(part);
+      if (element !== '') elements.push(element);
+    }
+  }
+  return elements;
+}
+
+/** Whether the joined list of the field holds this token, given in lower case, in any case. */
+export function listHas(section: FieldSection, name: string, token: string): boolean {
+  return listElements(section, name).some((element) => element.toLowerCase() === token);
+}

@@ -1,0 +1,98 @@
+// Who asks, and what a backend is told of it: the client's address as far as trusted proxies vouch for it, and the
+// forwarding fields. Pure.
+import { BlockList, isIP } from 'node:net';
+import { listElements, valuesOf } from './fields.ts';
+import { plainAddress, type RequestHead } from './head.ts';
+
+/** The peers whose forwarding fields are believed. */
+export interface TrustedProxies {
+  has(address: string): boolean;
+}
+
+/** Compiles addresses and CIDR ranges, already checked by the config. */
+export function compileTrustedProxies(entries: readonly string[]): TrustedProxies {
+  const list = new BlockList();
+  for (const entry of entries) {
+    const [address = '', bits] = entry.split('/');
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  return {
+    has(address) {
+      const family = isIP(address);
+      return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
+    },
+  };
+}
+
+/** Where a request comes from. */
+export interface Client {
+  /** The client's own address: the peer's, or what a chain of trusted proxies says. */
+  readonly address: string;
+  /** Whether the TCP peer is a trusted proxy. */
+  readonly viaTrusted: boolean;
+  /** The request's id: a trusted proxy's, if it is fit for a log, or the fresh one. */
+  readonly id: string;
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
+
+/** Reads the client from the peer and, where that is trusted, from X-Forwarded-For, right to left. */
+export function readClient(head: RequestHead, trusted: TrustedProxies, freshId: string): Client {
+  if (!trusted.has(head.peer)) return { address: head.peer, viaTrusted: false, id: freshId };
+  const [id] = valuesOf(head, 'x-request-id');
+  return {
+    address: clientAddress(head, trusted),
+    viaTrusted: true,
+    id: id !== undefined && REQUEST_ID.test(id) ? id : freshId,
+  };
+}
+
+function clientAddress(head: RequestHead, trusted: TrustedProxies): string {
+  let address = head.peer;
+  for (const element of listElements(head, 'x-forwarded-for').reverse()) {
+    const hop = parseHop(element);
+    // Whatever stands left of something unreadable could have been written by anyone.
+    if (hop === null) return address;
+    address = hop;
+    if (!trusted.has(hop)) return address;
+  }
+  return address;
+}
+
+/** An element of X-Forwarded-For: an address, an address with a port, or a bracketed IPv6 address with or without one. */
+function parseHop(element: string): string | null {
+  const found = /^\[([^\]]+)\](?::\d+)?$/.exec(element) ?? /^([\d.]+)(?::\d+)?$/.exec(element);
+  const address = plainAddress(found ? (found[1] as string) : element);
+  return isIP(address) === 0 ? null : address;
+}
+
+const FORWARDING = new Set(['forwarded', 'x-real-ip', 'x-request-id']);
+
+/** Whether a field, named in lower case, says where a request came from, also under an alias with `_` for `-`. */
+export function isForwardingField(name: string): boolean {
+  const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
+  return FORWARDING.has(plain) || plain.startsWith('x-forwarded-');
+}
+
+/** The fields of this kind that the gateway writes itself; another one of a trusted proxy's goes on as it is. */
+const REWRITTEN = new Set(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-id']);
+
+/** Whether a forwarding field of this request may go on to a backend as it came. */
+export function mayPass(name: string, client: Client): boolean {
+  return client.viaTrusted && !name.includes('_') && !REWRITTEN.has(name);
+}
+
+/** The forwarding fields for the backend, flat. X-Forwarded-Proto is `http` or `https`, for WebSockets too. */
+export function forwardingFields(head: RequestHead, client: Client, host: string): string[] {
+  const given = (name: string): string[] => (client.viaTrusted ? valuesOf(head, name) : []);
+  const chain = [...given('x-forwarded-for'), head.peer].filter((hop) => hop !== '');
+  const fields: string[] = [];
+  if (chain.length > 0) fields.push('X-Forwarded-For', chain.join(', '));
+  fields.push('X-Forwarded-Proto', given('x-forwarded-proto')[0] ?? (head.secure ? 'https' : 'http'));
+  const forwardedHost = given('x-forwarded-host')[0] ?? host;
+  if (forwardedHost !== '') fields.push('X-Forwarded-Host', forwardedHost);
+  fields.push('X-Request-Id', client.id);
+  return fields;
+}

@@ -1,0 +1,102 @@
+// The request target (RFC 9112 §3.2) and its path, normalised for matching only: what is forwarded is the target as it
+// came. Pure.
+
+/** A target taken apart. `path` is normalised; `raw` is what goes to a backend, in origin-form or `*`. */
+export interface Target {
+  readonly raw: string;
+  readonly path: string;
+  /** Without its `?`; empty where there is none. */
+  readonly query: string;
+  /** The authority of an absolute-form target, which replaces Host (RFC 9112 §3.2.2); null for the other forms. */
+  readonly authority: string | null;
+}
+
+/** Why something could not be read; the text is for the client. */
+export interface Fault {
+  readonly fault: string;
+}
+
+const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)(.*)$/i;
+// Raw control characters, DEL and the backslash have no place in a target; a fragment is never sent.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const FORBIDDEN = /[\x00-\x20\x7f\\#]/;
+
+/** Reads a target of any form but authority-form, which only CONNECT has. */
+export function parseTarget(text: string): Target | Fault {
+  if (text === '*') return { raw: '*', path: '*', query: '', authority: null };
+  if (FORBIDDEN.test(text)) return { fault: 'the target holds a character that is not allowed' };
+  const absolute = ABSOLUTE.exec(text);
+  const authority = absolute ? (absolute[1] as string) : null;
+  const raw = absolute ? withRoot(absolute[2] as string) : text;
+  if (!raw.startsWith('/')) return { fault: 'the target is neither a path nor an absolute URL' };
+  const cut = raw.indexOf('?');
+  const path = normalisePath(cut === -1 ? raw : raw.slice(0, cut));
+  if (typeof path !== 'string') return path;
+  return { raw, path, query: cut === -1 ? '' : raw.slice(cut + 1), authority };
+}
+
+/** `http://host?x` has an empty path, which is `/` (RFC 9110 §4.2.3). */
+function withRoot(rest: string): string {
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+/**
+ * The path as routes compare it (RFC 3986 §6.2.2): escaped unreserved characters are decoded, other escapes are written
+ * in upper case, octets beyond ASCII are escaped, dot segments are resolved. `%2F` stays, `//` is not merged, `;` is
+ * ordinary. A fault: an escape that is none, `%00`, or dot segments that climb above the root.
+ */
+export function normalisePath(path: string): string | Fault {
+  let plain = path;
+  // Nearly every path needs none of it, and this runs for every request.
+  if (/[%\u0080-\uffff]/.test(path)) {
+    const decoded = decodeUnreserved(path);
+    if (typeof decoded !== 'string') return decoded;
+    plain = decoded;
+  }
+  return plain.includes('/.') ? resolveDots(plain) : plain;
+}
+
+function decodeUnreserved(path: string): string | Fault {
+  if (/%(?![0-9A-Fa-f]{2})/.test(path)) return { fault: 'the path holds a "%" that starts no escape' };
+  if (path.includes('%00')) return { fault: 'the path holds a NUL' };
+  return path.replace(/%[0-9A-Fa-f]{2}|[\u0080-\uffff]/g, (found) => {
+    // node gives each octet of a head as one character.
+    if (found[0] !== '%') return `%${found.charCodeAt(0).toString(16).toUpperCase()}`;
+    const char = String.fromCharCode(Number.parseInt(found.slice(1), 16));
+    return /[A-Za-z0-9\-._~]/.test(char) ? char : found.toUpperCase();
+  });
+}
+
+/** RFC 3986 §5.2.4, but a `..` with nothing left to remove is a fault instead of nothing. */
+function resolveDots(path: string): string | Fault {
+  const kept: string[] = [];
+  const segments = path.split('/').slice(1);
+  for (const [i, segment] of segments.entries()) {
+    const last = i === segments.length - 1;
+    if (segment === '.' || segment === '..') {
+      if (segment === '..' && kept.pop() === undefined) return { fault: 'the path climbs above the root' };
+      if (last) kept.push('');
+    } else {
+      kept.push(segment);
+    }
+  }
+  return `/${kept.join('/')}`;
+}
+
+/** A host and its port as written; an IPv6 address keeps its brackets, the host is in lower case. */
+export interface Authority {
+  readonly host: string;
+  /** Null where none is written. */
+  readonly port: number | null;
+}
+
+const AUTHORITY = /^([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?$/;
+
+/** Reads the value of Host, or the authority of a target: no userinfo, no list, no empty host; else null. */
+export function parseAuthority(text: string): Authority | null {
+  const found = AUTHORITY.exec(text);
+  if (!found) return null;
+  const port = found[2] === undefined ? null : Number(found[2]);
+  if (port !== null && port > 65535) return null;
+  return { host: (found[1] as string).toLowerCase(), port };
+}

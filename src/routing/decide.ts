@@ -1,0 +1,136 @@
+// What the gateway does with a request, decided from its head alone: no socket, no clock, no waiting. READ THIS FIRST.
+//
+// A head becomes a Verdict in these steps, and docs/handshake.md walks through the same ones:
+//   1. readRequest      HTTP version, Host, framing and target hold (RFC 9112), else 400
+//   2. wantsWebSocket   `Upgrade: websocket` and `Connection: upgrade` make it a handshake; everything else is plain HTTP
+//   3. find             the first route of that kind that fits, else 404 (426 where only a websocket route fits)
+//   4. readHandshake    method, key, version, lists (RFC 6455 §4.2.1), else 400, 405 or 426
+//   5. Origin           403
+//   6. subprotocol      400
+// What needs more than the head (permits, credentials, a server) comes after, in server/gateway.ts and actions/.
+import { type Handshake, readHandshake, wantsWebSocket } from '../handshake/handshake.ts';
+import { originAllowed } from '../handshake/origin.ts';
+import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
+import { cutOffer } from '../handshake/subprotocol.ts';
+import { type Request, type RequestHead, readRequest } from '../http/head.ts';
+import type { Params } from './pattern.ts';
+import type { Route, WebSocketRule } from './route.ts';
+import type { RouteTable } from './table.ts';
+
+/** A handshake that was let in; `offer` is what of its subprotocols may pass. */
+export interface Upgrade {
+  readonly kind: 'splice' | 'terminate';
+  readonly route: Route & { readonly websocket: WebSocketRule };
+  readonly request: Request;
+  readonly params: Params;
+  readonly handshake: Handshake;
+}
+
+/** A plain request for a REST upstream. */
+export interface Forward {
+  readonly kind: 'forward';
+  readonly route: Route & { readonly http: NonNullable<Route['http']> };
+  readonly request: Request;
+  readonly params: Params;
+}
+
+/** An answer that the gateway gives by itself and that is no refusal. */
+export interface Respond {
+  readonly kind: 'respond';
+  readonly route: null;
+  readonly status: number;
+  readonly fields: readonly string[];
+}
+
+/** A refusal; `route` is the one whose rule refused, null where none had been found. */
+export interface Refuse {
+  readonly kind: 'reject';
+  readonly route: Route | null;
+  readonly rejection: Rejection;
+}
+
+export type Verdict = Upgrade | Forward | Respond | Refuse;
+
+/** What `explain` prints: each thing that was looked at, in order. */
+export interface Step {
+  /** `request`, `kind`, `route NAME`, `handshake`, `origin`, `subprotocol`. */
+  readonly rule: string;
+  readonly passed: boolean;
+  readonly detail: string;
+}
+export type Trace = (step: Step) => void;
+
+const METHODS = 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS';
+
+/** Decides one request. The trace, where there is one, is told of every step; without one nothing is built for it. */
+export function decide(table: RouteTable, head: RequestHead, trace?: Trace): Verdict {
+  // Its target is an authority and no path (RFC 9110 §9.3.6): there is nothing to route.
+  if (head.method === 'CONNECT') return refuse(null, reject('method', 'this is no forward proxy', ['Allow', METHODS]));
+  const request = readRequest(head);
+  if ('fault' in request) {
+    trace?.({ rule: 'request', passed: false, detail: request.fault });
+    return refuse(null, reject('malformed', request.fault));
+  }
+  const websocket = wantsWebSocket(head);
+  trace?.({ rule: 'kind', passed: true, detail: websocket ? 'a WebSocket handshake' : 'plain HTTP' });
+  return websocket ? decideHandshake(table, request, trace) : decidePlain(table, request, trace);
+}
+
+function decideHandshake(table: RouteTable, request: Request, trace?: Trace): Verdict {
+  const found = table.websocket.find(request, traceRoutes(trace));
+  if (!found) return refuse(null, reject('no_route', 'no route takes a WebSocket here'));
+  const route = found.route as Upgrade['route'];
+  const rule = route.websocket;
+  const read = readHandshake(request.head, rule.versions);
+  const handshake = isRejection(read) ? read : checkOrigin(rule, read, request, trace);
+  if (isRejection(handshake)) {
+    if (handshake === read) trace?.({ rule: 'handshake', passed: false, detail: handshake.detail });
+    return refuse(route, handshake);
+  }
+  const offer = cutOffer(handshake.offer, rule.subprotocols);
+  if (isRejection(offer)) {
+    trace?.({ rule: 'subprotocol', passed: false, detail: offer.detail });
+    return refuse(route, offer);
+  }
+  trace?.({ rule: 'subprotocol', passed: true, detail: offer.join(', ') || 'none' });
+  return { kind: rule.config.mode, route, request, params: found.params, handshake: { ...handshake, offer } };
+}
+
+function checkOrigin(
+  rule: WebSocketRule,
+  handshake: Handshake,
+  request: Request,
+  trace?: Trace,
+): Handshake | Rejection {
+  const { origin } = handshake;
+  trace?.({ rule: 'handshake', passed: true, detail: `version ${handshake.version}` });
+  const allowed =
+    origin === null ? rule.missingOrigin === 'allow' : originAllowed(rule.origins, origin, request.authority);
+  trace?.({ rule: 'origin', passed: allowed, detail: `${origin ?? 'none'}, by ${rule.origins.kind}` });
+  return allowed ? handshake : reject('origin', origin === null ? 'Origin is missing' : undefined);
+}
+
+function decidePlain(table: RouteTable, request: Request, trace?: Trace): Verdict {
+  const { method } = request.head;
+  // The target names no resource but the gateway as a whole (RFC 9110 §9.3.7).
+  if (request.target.path === '*') return decideAsterisk(method);
+  const found = table.http.find(request, traceRoutes(trace));
+  if (found) return { kind: 'forward', route: found.route as Forward['route'], request, params: found.params };
+  const upgradable = table.websocket.find(request, traceRoutes(trace));
+  return upgradable ? refuse(upgradable.route, reject('upgrade_required')) : refuse(null, reject('no_route'));
+}
+
+function decideAsterisk(method: string): Verdict {
+  if (method !== 'OPTIONS') return refuse(null, reject('malformed', 'only OPTIONS has the target *'));
+  return { kind: 'respond', route: null, status: 204, fields: ['Allow', METHODS] };
+}
+
+function refuse(route: Route | null, rejection: Rejection): Refuse {
+  return { kind: 'reject', route, rejection };
+}
+
+function traceRoutes(trace: Trace | undefined): ((route: Route, mismatch: string | null) => void) | undefined {
+  if (!trace) return undefined;
+  return (route, mismatch) =>
+    trace({ rule: `route ${route.name}`, passed: mismatch === null, detail: mismatch ?? 'fits' });
+}
