@@ -1,0 +1,276 @@
+// TLS of one listener: certificates read, checked and turned into contexts that SNI picks from. Built anew at each reload
+// and swapped as one reference; a connection that is open keeps the context it began with. Does not bind or listen.
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import {
+  createSecureContext,
+  type SecureContext,
+  type SecureContextOptions,
+  type Server,
+  type TlsOptions,
+} from 'node:tls';
+import type { ConfigPath, Problem } from '../config/problem.ts';
+import type { ListenerConfig } from '../config/schema.ts';
+import { systemCode } from '../errors.ts';
+import { type KeyPair, makeSelfSigned } from './self-signed.ts';
+
+export type TlsConfig = NonNullable<ListenerConfig['tls']>;
+
+export interface CertificateInfo {
+  /** DNS names and addresses of its subjectAltName. */
+  readonly names: readonly string[];
+  readonly notAfterMs: number;
+}
+
+/** What a listener speaks TLS with; immutable. */
+export interface TlsMaterial {
+  /** The context for a server name: exact, then `*.suffix` over one label, else the first certificate's. */
+  contextFor(servername: string | undefined): SecureContext;
+  readonly certificates: readonly CertificateInfo[];
+  /** What the default context is made of, for a client that names no server. */
+  readonly defaults: SecureContextOptions;
+  /** What an operator should know and still works, such as an expired certificate; paths count from the `tls` block. */
+  readonly warnings: readonly Problem[];
+}
+
+/** Self-signed pairs by their names; the caller keeps it over reloads so that a trusted one stays trusted. */
+export type SelfSignedCache = Map<string, KeyPair>;
+
+export interface TlsSources {
+  /** What relative paths of the config are relative to. */
+  readonly baseDir: string;
+  readonly selfSigned: SelfSignedCache;
+  readonly now: Date;
+}
+
+/** Everything wrong with a `tls` block; paths count from that block. */
+export class TlsConfigError extends Error {
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map((problem) => `${problem.path.join('.')}: ${problem.message}`).join('\n'));
+    this.name = 'TlsConfigError';
+    this.problems = problems;
+  }
+}
+
+/** RFC 5246 §7.4.1.2 leaves older versions to the server; RFC 8996 takes them away. */
+const MIN_VERSION = 'TLSv1.2';
+/** The same for every context, so that a session of one can be resumed whichever of them SNI picks. */
+const SESSION_ID_CONTEXT = 'upgate';
+/** A self-signed pair with less left than this is made anew at the next reload. */
+const RENEW_BEFORE_MS = 30 * 86_400_000;
+
+interface Loaded {
+  readonly info: CertificateInfo;
+  readonly context: SecureContext;
+  readonly options: SecureContextOptions;
+  readonly warnings: readonly Problem[];
+}
+
+/** Reads and checks every certificate. Rejects with a TlsConfigError that holds all that is wrong. */
+export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<TlsMaterial> {
+  const problems: Problem[] = [];
+  const collect = (error: unknown): void => {
+    if (!(error instanceof TlsConfigError)) throw error;
+    problems.push(...error.problems);
+  };
+  const loaded: Loaded[] = [];
+  for (const [index, { cert, key }] of (config.certificates ?? []).entries()) {
+    const files = { cert: resolve(sources.baseDir, cert), key: resolve(sources.baseDir, key) };
+    await loadPair(files, ['certificates', index], sources.now).then((pair) => loaded.push(pair), collect);
+  }
+  if (config.self_signed !== undefined) {
+    try {
+      loaded.push(loadSelfSigned(config.self_signed, sources));
+    } catch (error) {
+      collect(error);
+    }
+  }
+  if (problems.length > 0) throw new TlsConfigError(problems);
+  return materialOf(loaded);
+}
+
+/** Options for `https.createServer`: each handshake reads the material that is current then. */
+export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
+  return {
+    ...current().defaults,
+    // Only HTTP/1.1 is spoken here; a client that offers none of it is refused by alert 120 (RFC 7301 §3.2).
+    ALPNProtocols: ['http/1.1'],
+    SNICallback: (servername, callback) => callback(null, current().contextFor(servername)),
+  };
+}
+
+/** Makes `next` the default of a server that is listening; with `current` of its options moved on, the swap is whole. */
+export function swapTls(server: Server, next: TlsMaterial): void {
+  server.setSecureContext(next.defaults);
+}
+
+function materialOf(loaded: readonly Loaded[]): TlsMaterial {
+  const first = loaded[0];
+  if (first === undefined) throw fail([], 'no certificate', 'name `certificates` or `self_signed`');
+  const contexts = new Map<string, SecureContext>();
+  for (const { context, info } of loaded) {
+    // Where two certificates hold a name, the one written first serves it.
+    for (const name of info.names) if (!contexts.has(name)) contexts.set(name, context);
+  }
+  return {
+    contextFor(servername) {
+      const name = servername?.toLowerCase() ?? '';
+      return contexts.get(name) ?? contexts.get(wildcardOver(name)) ?? first.context;
+    },
+    certificates: loaded.map(({ info }) => info),
+    defaults: first.options,
+    warnings: loaded.flatMap(({ warnings }) => warnings),
+  };
+}
+
+/** The wildcard that would match a name: its first label replaced (RFC 9525 §6.3); empty where there is one label only. */
+function wildcardOver(name: string): string {
+  const dot = name.indexOf('.');
+  return dot < 0 ? '' : `*${name.slice(dot)}`;
+}
+
+async function loadPair(files: KeyPair, path: ConfigPath, now: Date): Promise<Loaded> {
+  const [cert, key] = await Promise.allSettled([
+    readPem(files.cert, [...path, 'cert']),
+    readPem(files.key, [...path, 'key']),
+  ]);
+  if (cert.status === 'rejected' || key.status === 'rejected') throw allOf([cert, key]);
+  const chain = parseChain(cert.value, files.cert, [...path, 'cert']);
+  const privateKey = parseKey(key.value, files.key, [...path, 'key']);
+  const leaf = chain[0];
+  if (!leaf?.checkPrivateKey(privateKey)) throw mismatch(chain, privateKey, { files, path });
+  return loadedOf({ cert: cert.value, key: key.value }, leaf, { path: [...path, 'cert'], now });
+}
+
+function loadSelfSigned(names: readonly string[], { selfSigned, now }: TlsSources): Loaded {
+  const id = names.join(' ');
+  const kept = selfSigned.get(id);
+  const keptUntil = kept === undefined ? 0 : Date.parse(new X509Certificate(kept.cert).validTo);
+  const pair = kept !== undefined && keptUntil - now.getTime() > RENEW_BEFORE_MS ? kept : makeOrFail(names, now);
+  selfSigned.set(id, pair);
+  return loadedOf(pair, new X509Certificate(pair.cert), { path: ['self_signed'], now });
+}
+
+function makeOrFail(names: readonly string[], now: Date): KeyPair {
+  try {
+    return makeSelfSigned(names, now);
+  } catch (error) {
+    if (error instanceof RangeError) throw fail(['self_signed'], error.message, 'such as localhost or 192.0.2.1');
+    throw error;
+  }
+}
+
+function loadedOf(pair: KeyPair, leaf: X509Certificate, at: { path: ConfigPath; now: Date }): Loaded {
+  const names = namesOf(leaf);
+  const warnings: Problem[] = [];
+  const warn = (message: string, hint: string): void => {
+    warnings.push({ severity: 'warning', path: at.path, message, hint });
+  };
+  if (Date.parse(leaf.validTo) <= at.now.getTime())
+    warn(`the certificate expired on ${leaf.validTo}`, 'renew it, then reload');
+  if (Date.parse(leaf.validFrom) > at.now.getTime()) {
+    warn(`the certificate is not valid before ${leaf.validFrom}`, "is this machine's clock right?");
+  }
+  if (names.length === 0) warn('the certificate holds no name', 'clients read names from its subjectAltName only');
+  const options = {
+    cert: pair.cert,
+    key: pair.key,
+    minVersion: MIN_VERSION,
+    sessionIdContext: SESSION_ID_CONTEXT,
+  } as const;
+  const info = { names, notAfterMs: Date.parse(leaf.validTo) };
+  return { info, context: contextOf(options, at.path), options, warnings };
+}
+
+function contextOf(options: SecureContextOptions, path: ConfigPath): SecureContext {
+  try {
+    return createSecureContext(options);
+  } catch (error) {
+    // OpenSSL's own policy, such as a key too small for its security level.
+    const why = error instanceof Error ? error.message : String(error);
+    throw fail(path, `TLS does not take this certificate: ${why}`);
+  }
+}
+
+/** Entries of subjectAltName as node prints them: `DNS:a, IP Address:b`, an entry with odd characters as a JSON string. */
+const SAN_ENTRY = /(?:^|, )(DNS|IP Address):("(?:[^"\\]|\\.)*"|[^,]*)/g;
+
+function namesOf(certificate: X509Certificate): string[] {
+  const names: string[] = [];
+  for (const [, , value = ''] of (certificate.subjectAltName ?? '').matchAll(SAN_ENTRY)) {
+    if (!value.startsWith('"')) names.push(value.toLowerCase());
+  }
+  return names;
+}
+
+async function readPem(file: string, path: ConfigPath): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw fail(path, `cannot read ${file}: ${whyUnreadable(error)}`);
+  }
+}
+
+function whyUnreadable(error: unknown): string {
+  const code = systemCode(error);
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EACCES') return 'permission denied';
+  if (code === 'EISDIR') return 'it is a directory';
+  return error instanceof Error ? error.message : String(error);
+}
+
+const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+function parseChain(pem: string, file: string, path: ConfigPath): X509Certificate[] {
+  const blocks = pem.match(CERTIFICATE_BLOCK);
+  if (blocks === null) throw fail(path, `${file} holds no PEM certificate`);
+  return blocks.map((block, index) => {
+    try {
+      return new X509Certificate(block);
+    } catch {
+      throw fail(path, `certificate ${index + 1} of ${file} cannot be read`);
+    }
+  });
+}
+
+function parseKey(pem: string, file: string, path: ConfigPath): KeyObject {
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) throw fail(path, `${file} holds no PEM private key`);
+  // `BEGIN ENCRYPTED PRIVATE KEY` of PKCS #8, `Proc-Type: 4,ENCRYPTED` of the older form.
+  if (pem.includes('ENCRYPTED')) {
+    throw fail(path, `the private key in ${file} is encrypted`, 'decrypt it with `openssl pkey`, and guard the file');
+  }
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    // The parser's own words quote nothing of use, and may quote what is secret.
+    throw fail(path, `the private key in ${file} cannot be read`);
+  }
+}
+
+function mismatch(
+  chain: readonly X509Certificate[],
+  key: KeyObject,
+  { files, path }: { files: KeyPair; path: ConfigPath },
+): TlsConfigError {
+  const hint = chain.some((certificate) => certificate.checkPrivateKey(key))
+    ? 'the certificate of that key stands later in the file; it must be the first, its issuers after it'
+    : undefined;
+  return fail(
+    [...path, 'key'],
+    `the private key in ${files.key} is not that of the first certificate in ${files.cert}`,
+    hint,
+  );
+}
+
+function fail(path: ConfigPath, message: string, hint?: string): TlsConfigError {
+  return new TlsConfigError([{ severity: 'error', path, message, ...(hint === undefined ? {} : { hint }) }]);
+}
+
+/** One error of all those that were rejected with a TlsConfigError. */
+function allOf(results: readonly PromiseSettledResult<string>[]): TlsConfigError {
+  const reasons = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
+  return new TlsConfigError(reasons.flatMap((reason) => (reason instanceof TlsConfigError ? reason.problems : [])));
+}
