@@ -1,0 +1,157 @@
+// A backend's answer as bytes: reading its head strictly, and finding where its body ends (RFC 9112 §2-§7). Pure. Used
+// where the gateway itself speaks to a backend, which is for handshakes; plain HTTP goes through an HttpEngine.
+import { type FieldSection, isToken, lowerNames, trimOws, valuesOf } from './fields.ts';
+import type { Fault } from './target.ts';
+
+/** Most bytes of an answer's head, interim answers included. */
+export const LARGEST_ANSWER_HEAD = 64 * 1024;
+
+/** Status line and fields of a backend's answer. */
+export interface AnswerHead extends FieldSection {
+  /** `1.0` or `1.1`. */
+  readonly version: string;
+  readonly status: number;
+  readonly phrase: string;
+}
+
+const STATUS_LINE = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: (.*))?$/;
+// Within a line only HTAB, visible characters and octets beyond ASCII may stand (RFC 9110 §5.5); a bare CR or LF, a NUL
+// or another control character means that two readers could see different lines.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const FORBIDDEN = /[\x00-\x08\x0a-\x1f\x7f]/;
+
+/** Parses a head, given as latin1 without the empty line at its end. */
+export function parseAnswerHead(text: string): AnswerHead | Fault {
+  const [first = '', ...lines] = text.split('\r\n');
+  const status = STATUS_LINE.exec(first);
+  if (!status || FORBIDDEN.test(first)) return { fault: 'the status line is malformed' };
+  const fields: string[] = [];
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(colon, 0));
+    if (!isToken(name) || FORBIDDEN.test(line)) return { fault: 'a field of the answer is malformed' };
+    fields.push(name, trimOws(line.slice(colon + 1)));
+  }
+  return {
+    version: status[1] as string,
+    status: Number(status[2]),
+    phrase: status[3] ?? '',
+    fields,
+    names: lowerNames(fields),
+  };
+}
+
+/** How the end of a body is found (RFC 9112 §6.3). */
+export type Framing =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' }
+  | { readonly kind: 'close' };
+
+/** The framing of an answer to a GET, or a fault where two readers could disagree about it. */
+export function answerFraming(head: AnswerHead): Framing | Fault {
+  const codings = valuesOf(head, 'transfer-encoding');
+  const lengths = valuesOf(head, 'content-length');
+  if (codings.length > 0) {
+    if (lengths.length > 0) return { fault: 'the answer has both Content-Length and Transfer-Encoding' };
+    if (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked')
+      return { fault: 'the answer has an unknown Transfer-Encoding' };
+    if (head.version === '1.0') return { fault: 'an HTTP/1.0 answer has no Transfer-Encoding' };
+  }
+  if (lengths.some((length) => !/^\d{1,15}$/.test(length) || length !== lengths[0]))
+    return { fault: 'Content-Length is malformed' };
+  if (head.status === 204 || head.status === 304) return { kind: 'none' };
+  if (codings.length > 0) return { kind: 'chunked' };
+  return lengths[0] === undefined ? { kind: 'close' } : { kind: 'length', length: Number(lengths[0]) };
+}
+
+/** Follows a body without changing it. */
+export interface BodyCursor {
+  /** How many of these bytes belong to the body; the rest stands behind its end. A fault where it can't be followed. */
+  take(chunk: Buffer): number | Fault;
+  /** Whether the end was reached. A body until close has none of its own. */
+  readonly done: boolean;
+}
+
+/** A cursor for a framing; `close` takes everything. */
+export function followBody(framing: Framing): BodyCursor {
+  if (framing.kind === 'chunked') return new ChunkCursor();
+  return new LengthCursor(
+    framing.kind === 'none' ? 0 : framing.kind === 'length' ? framing.length : Number.POSITIVE_INFINITY,
+  );
+}
+
+class LengthCursor implements BodyCursor {
+  #left: number;
+
+  constructor(length: number) {
+    this.#left = length;
+  }
+
+  get done(): boolean {
+    return this.#left === 0;
+  }
+
+  take(chunk: Buffer): number {
+    const taken = Math.min(chunk.length, this.#left);
+    this.#left -= taken;
+    return taken;
+  }
+}
+
+/** Longest line between chunks, extensions and trailers included. */
+const LONGEST_LINE = 4096;
+const MOST_TRAILERS = 100;
+const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;.*)?$/;
+
+/** Follows chunks (RFC 9112 §7.1): size line, data, CRLF, …, a chunk of size 0, trailer lines, an empty line. */
+class ChunkCursor implements BodyCursor {
+  done = false;
+  #state: 'size' | 'data' | 'data-end' | 'trailer' = 'size';
+  #left = 0;
+  #line = '';
+  #trailers = 0;
+
+  take(chunk: Buffer): number | Fault {
+    let at = 0;
+    while (at < chunk.length && !this.done) {
+      if (this.#state === 'data') {
+        const taken = Math.min(chunk.length - at, this.#left);
+        this.#left -= taken;
+        at += taken;
+        if (this.#left === 0) this.#state = 'data-end';
+        continue;
+      }
+      const lf = chunk.indexOf(0x0a, at);
+      const end = lf === -1 ? chunk.length : lf + 1;
+      this.#line += chunk.toString('latin1', at, end);
+      at = end;
+      if (this.#line.length > LONGEST_LINE) return { fault: 'a line between chunks is too long' };
+      if (lf !== -1 && !this.#endLine()) return { fault: 'the chunked body is malformed' };
+    }
+    return at;
+  }
+
+  /** Judges a whole line; false where it is none that may stand here. */
+  #endLine(): boolean {
+    if (!this.#line.endsWith('\r\n')) return false;
+    const line = this.#line.slice(0, -2);
+    this.#line = '';
+    if (FORBIDDEN.test(line)) return false;
+    if (this.#state === 'size') return this.#startChunk(line);
+    if (this.#state === 'data-end') {
+      this.#state = 'size';
+      return line === '';
+    }
+    this.done = line === '';
+    return this.done || ++this.#trailers <= MOST_TRAILERS;
+  }
+
+  #startChunk(line: string): boolean {
+    const size = CHUNK_LINE.exec(line)?.[1];
+    if (size === undefined) return false;
+    this.#left = Number.parseInt(size, 16);
+    this.#state = this.#left === 0 ? 'trailer' : 'data';
+    return true;
+  }
+}

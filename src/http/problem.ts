@@ -1,0 +1,80 @@
+// The gateway's own answers: every refusal and every error is one whole HTTP response with a short problem+json body
+// (RFC 9457) and its reason code. Pure.
+import { REASON_FIELD } from './policy.ts';
+
+/** What is to be answered; a Rejection fits, and so does an error with its status. */
+export interface Refusal {
+  readonly reason: string;
+  readonly status: number;
+  readonly detail: string;
+  /** Further fields, flat. */
+  readonly fields: readonly string[];
+}
+
+const PHRASES: Readonly<Record<number, string>> = {
+  101: 'Switching Protocols',
+  204: 'No Content',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  426: 'Upgrade Required',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+};
+
+/** The reason phrase of a status that the gateway answers with. */
+export function phraseOf(status: number): string {
+  return PHRASES[status] ?? 'Unknown';
+}
+
+/** A refusal as fields, flat, and body. `id` is the request's id, by which the log line is found; null before there is one. */
+export function buildRefusal(refusal: Refusal, id: string | null): { fields: string[]; body: string } {
+  const body = JSON.stringify({
+    type: 'about:blank',
+    title: phraseOf(refusal.status),
+    status: refusal.status,
+    reason: refusal.reason,
+    detail: refusal.detail,
+    ...(id === null ? {} : { request_id: id }),
+  });
+  const length = Buffer.byteLength(body);
+  const fields = [
+    'Content-Type',
+    'application/problem+json',
+    'Content-Length',
+    `${length}`,
+    'Cache-Control',
+    'no-store',
+  ];
+  fields.push(...refusal.fields, REASON_FIELD, refusal.reason);
+  return { fields, body };
+}
+
+/**
+ * A refusal as the text of a whole response, for a socket that no HTTP server writes to any more. The connection is
+ * closed behind it; where Upgrade is among the fields, Connection names it (RFC 9110 §7.8).
+ */
+export function formatRefusal(refusal: Refusal, id: string | null, now: Date): string {
+  const { fields, body } = buildRefusal(refusal, id);
+  const connection = refusal.fields.includes('Upgrade') ? 'Upgrade, close' : 'close';
+  return `${formatHead(refusal.status, [...fields, 'Connection', connection, 'Date', now.toUTCString()])}${body}`;
+}
+
+/** A status line and fields, flat, with the empty line at their end. */
+export function formatHead(status: number, fields: readonly string[], phrase = phraseOf(status)): string {
+  return `HTTP/1.1 ${status} ${phrase}\r\n${formatFields(fields)}\r\n`;
+}
+
+/** Field lines. Values come from a parser that refuses CR and LF, or from the gateway itself. */
+export function formatFields(fields: readonly string[]): string {
+  let text = '';
+  for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
+  return text;
+}
