@@ -1,0 +1,115 @@
+// How the gateway stops in order: out of the balancers' sight, then no new connections, then every session closed, then
+// the rest cut. It decides when; what each step does to listeners, sessions and sockets comes from app as callbacks.
+import type { DrainConfig } from '../config/schema.ts';
+import type { DrainChanged, Emit } from '../events.ts';
+import type { Session } from '../sessions/registry.ts';
+
+/** What a drain acts on. None of these may throw. */
+export interface DrainTarget {
+  /** T0: `/readyz` says 503 from here on; everything is still served. */
+  notReady(): void;
+  /** T0 + delay: closes the listening sockets; on open connections handshakes are refused with `draining` from here on. */
+  stopListening(): void;
+  /** The live sessions. */
+  sessions(): readonly Session[];
+  /** True when no plain request is being answered and no handshake is being decided. */
+  idle(): boolean;
+  /** The end of the grace: destroys the connections that still have a request on them. */
+  cutRequests(): void;
+}
+
+export interface DrainOptions {
+  readonly config: DrainConfig;
+  readonly target: DrainTarget;
+  readonly emit: Emit;
+  /** At least 0 and less than 1; for the jitter. */
+  readonly random?: () => number;
+}
+
+/** Going Away (RFC 6455 §7.4.1). */
+const GOING_AWAY = 1001;
+/** How often it is looked at who is due and whether anything is left. */
+const TICK_MS = 50;
+/** After the cut: for the sockets' own "close" events, so that every session is still reported. */
+const LAST_WORDS_MS = 1000;
+/** A timer may fire this much before performance.now() says so. */
+const EARLY_MS = 1;
+
+/**
+ * Drains, and resolves when nothing is left: after the delay at the earliest, for until then the gateway serves everything,
+ * and after delay + grace (and a second for the cut ones to be reported) at the latest.
+ */
+export function startDrain({ config, target, emit, random = Math.random }: DrainOptions): Promise<void> {
+  const tell = (phase: DrainChanged['phase']): void => {
+    emit({ type: 'drain', phase, sessions: target.sessions().length });
+  };
+  target.notReady();
+  tell('started');
+  return new Promise((resolve) => {
+    setTimeout(() => {
+      target.stopListening();
+      tell('listeners_closed');
+      void closeAll({ config, target, random }, () => tell('cut')).then(() => {
+        tell('done');
+        resolve();
+      });
+    }, config.delay);
+  });
+}
+
+/** Closes the sessions over `spread`, cuts what is left after `grace`, and resolves when nothing is. */
+function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'>>, onCut: () => void): Promise<void> {
+  const start = performance.now();
+  const end = start + config.grace;
+  const due = planCloses(target.sessions(), { start, spread: config.spread, random });
+  let cutting = false;
+
+  const step = (now: number): void => {
+    if (now < end - EARLY_MS) {
+      closeDue(target.sessions(), due, { now, end });
+      return;
+    }
+    if (!cutting) {
+      cutting = true;
+      if (target.sessions().length > 0 || !target.idle()) onCut();
+      target.cutRequests();
+    }
+    for (const session of target.sessions()) session.cut('drain');
+  };
+  return new Promise((resolve) => {
+    const tick = (): void => {
+      const now = performance.now();
+      step(now);
+      if (now < end + LAST_WORDS_MS && (target.sessions().length > 0 || !target.idle())) return;
+      clearInterval(ticking);
+      clearTimeout(ending);
+      resolve();
+    };
+    const ticking = setInterval(tick, TICK_MS);
+    // Ticks may straddle the end; the grace is kept all the same.
+    const ending = setTimeout(tick, config.grace);
+    tick();
+  });
+}
+
+/** When each session is closed: one in each equal part of the spread, somewhere within that part. */
+function planCloses(
+  sessions: readonly Session[],
+  { start, spread, random }: { start: number; spread: number; random: () => number },
+): Map<Session, number> {
+  const part = spread / sessions.length;
+  return new Map(sessions.map((session, index) => [session, start + (index + random()) * part]));
+}
+
+function closeDue(
+  live: readonly Session[],
+  due: Map<Session, number>,
+  { now, end }: { now: number; end: number },
+): void {
+  for (const session of live) {
+    // Not in the plan: its handshake was under way when the listeners closed, and it opened just now.
+    if ((due.get(session) ?? now) > now) continue;
+    due.set(session, Number.POSITIVE_INFINITY);
+    session.close(GOING_AWAY, 'drain', end - now);
+  }
+}
