@@ -1,0 +1,129 @@
+import { describe, expect, test } from 'vitest';
+import type { GatewayEvent } from '../../../src/events.ts';
+import { type Built, Reloader } from '../../../src/runtime/reload.ts';
+
+/** A reloader over a content that can be set, with builds that end when told. */
+function reloading() {
+  const state = { content: 'one', serving: 'zero', building: 0, most: 0, builds: 0, discarded: [] as string[] };
+  const events: GatewayEvent[] = [];
+  const gates: (() => void)[] = [];
+  let opened = false;
+  const passGate = () => (opened ? Promise.resolve() : new Promise<void>((resolve) => gates.push(resolve)));
+  const reloader = new Reloader<string>({
+    async build(): Promise<Built<string>> {
+      state.builds++;
+      state.most = Math.max(state.most, ++state.building);
+      const content = state.content;
+      await passGate();
+      state.building--;
+      if (content === 'throws') throw new Error('disk on fire');
+      if (content.startsWith('bad')) return { ok: false, problems: [`g.yaml:1:1: error: ${content}`, 'another'] };
+      return { ok: true, next: content };
+    },
+    swap(next) {
+      if (next === 'unswappable') throw new Error('port taken');
+      state.serving = next;
+    },
+    discard: (next) => state.discarded.push(next),
+    emit: (event) => events.push(event),
+  });
+  return {
+    reloader,
+    state,
+    events,
+    /** Lets every build pass from here on. */
+    open() {
+      opened = true;
+      for (const gate of gates.splice(0)) gate();
+    },
+  };
+}
+
+describe('Reloader', () => {
+  test('builds, swaps, and says so', async () => {
+    const { reloader, state, events, open } = reloading();
+    open();
+    expect(await reloader.request('signal')).toBe('success');
+    expect(state.serving).toBe('one');
+    expect(events).toEqual([{ type: 'config_reloaded', result: 'success', trigger: 'signal', problems: [] }]);
+  });
+
+  test.each([
+    ['bad', ['g.yaml:1:1: error: bad', 'another']],
+    ['throws', ['disk on fire']],
+    ['unswappable', ['port taken']],
+  ])('%s content leaves the old serving and says why, and the next good one is taken', async (content, problems) => {
+    const { reloader, state, events, open } = reloading();
+    open();
+    state.content = content;
+    expect(await reloader.request('file')).toBe('failure');
+    expect(state.serving).toBe('zero');
+    expect(events).toEqual([{ type: 'config_reloaded', result: 'failure', trigger: 'file', problems }]);
+    state.content = 'good';
+    expect(await reloader.request('file')).toBe('success');
+    expect(state.serving).toBe('good');
+  });
+
+  test('a failure always has a reason', async () => {
+    const events: GatewayEvent[] = [];
+    const reloader = new Reloader<string>({
+      build: async () => ({ ok: false, problems: [] }),
+      swap: () => {},
+      discard: () => {},
+      emit: (event) => events.push(event),
+    });
+    expect(await reloader.request('signal')).toBe('failure');
+    expect(events).toMatchObject([{ result: 'failure', problems: ['the new config was refused'] }]);
+  });
+
+  test('a signal and a change at once go one after the other, and the newest content wins', async () => {
+    const { reloader, state, events, open } = reloading();
+    const first = reloader.request('signal');
+    state.content = 'two';
+    const second = reloader.request('file');
+    state.content = 'three';
+    const third = reloader.request('file');
+    open();
+    expect(await Promise.all([first, second, third])).toEqual(['success', 'success', 'success']);
+    expect(state).toMatchObject({ serving: 'three', most: 1, builds: 2 });
+    expect(events.map((event) => event.type === 'config_reloaded' && event.trigger)).toEqual(['signal', 'file']);
+  });
+
+  test('the next is served although the one before it fails', async () => {
+    const { reloader, state, open } = reloading();
+    state.content = 'bad';
+    const first = reloader.request('file');
+    state.content = 'two';
+    const second = reloader.request('file');
+    open();
+    expect([await first, await second]).toEqual(['failure', 'success']);
+    expect(state.serving).toBe('two');
+  });
+
+  test('many in a row never run in parallel', async () => {
+    const { reloader, state, open } = reloading();
+    open();
+    for (let index = 0; index < 20; index++) {
+      state.content = `c${index}`;
+      void reloader.request('file');
+      if (index % 3 === 0) await Promise.resolve();
+    }
+    await reloader.request('signal');
+    expect(state).toMatchObject({ serving: 'c19', most: 1 });
+  });
+
+  test('once closed nothing is swapped: what was being built is given back', async () => {
+    const { reloader, state, events, open } = reloading();
+    const first = reloader.request('signal');
+    const second = reloader.request('file');
+    const closed = reloader.close();
+    open();
+    await closed;
+    expect(await first).toBe('failure');
+    expect(await second).toBe('failure');
+    expect(await reloader.request('signal')).toBe('failure');
+    expect(state).toMatchObject({ serving: 'zero', builds: 1, discarded: ['one'] });
+    expect(events).toHaveLength(3);
+    expect(events[0]).toMatchObject({ result: 'failure', problems: ['the gateway is stopping'] });
+  });
+});
