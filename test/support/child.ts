@@ -1,5 +1,5 @@
-// A child process whose standard output is read line by line: the gateway, a Python server, Prometheus. Every one that
-// is still running when the test process ends is killed. Not for short commands: those are run() below.
+// A child process whose standard output (or error) is read line by line: the gateway, a Python server, Prometheus. Every
+// one that is still running when the test process ends is killed. Not for short commands: those are run() below.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -11,7 +11,7 @@ process.once('exit', () => {
 
 export interface LineChild {
   readonly pid: number;
-  /** Every line of standard output so far. */
+  /** Every line so far of the stream that is read by lines: standard output unless told otherwise. */
   readonly lines: readonly string[];
   /** All of standard error so far. */
   stderr(): string;
@@ -25,13 +25,20 @@ export interface LineChild {
   stop(signal?: NodeJS.Signals, graceMs?: number): Promise<number | NodeJS.Signals>;
 }
 
+export interface ChildOptions {
+  /** Added to our own. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Where its lines are read from; default standard output. */
+  readonly lines?: 'stdout' | 'stderr';
+}
+
 /** Starts a program; throws if it can't be started at all. */
 export async function startChild(
   command: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
+  options: ChildOptions = {},
 ): Promise<LineChild> {
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
   await once(child, 'spawn');
   running.add(child);
   const lines: string[] = [];
@@ -40,7 +47,8 @@ export async function startChild(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors += text;
   });
-  createInterface({ input: child.stdout }).on('line', (line) => {
+  if (options.lines === 'stderr') child.stdout.resume();
+  createInterface({ input: child[options.lines ?? 'stdout'] }).on('line', (line) => {
     lines.push(line);
     for (const listener of listeners) listener(line);
   });

@@ -32,8 +32,8 @@ export interface Gateway {
   stderr(): string;
   /** A GET on the admin listener. */
   admin(path: string): Promise<{ status: number; text: string }>;
-  /** One series of /metrics as `name{labels}`, or undefined. */
-  metric(series: string): Promise<number | undefined>;
+  /** The value of the series of /metrics with exactly these labels, or undefined; `name` stands without its prefix. */
+  metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number | undefined>;
   signal(name: NodeJS.Signals): void;
   readonly exited: Promise<number | NodeJS.Signals>;
   /** Ends it (SIGTERM unless told otherwise) and gives its exit code; killed if it will not end. */
@@ -49,6 +49,17 @@ const asLog = (line: string): LogLine | undefined => {
   }
 };
 
+function readMetric(text: string, name: string, labels: Readonly<Record<string, string>>): number | undefined {
+  const wanted = JSON.stringify(Object.entries(labels).sort());
+  for (const line of text.split('\n')) {
+    const [, series, inner = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
+    if (series !== name) continue;
+    const found = [...inner.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key, text]) => [key, text]);
+    if (JSON.stringify(found.sort()) === wanted) return Number(value);
+  }
+  return undefined;
+}
+
 /** Writes the config to a fresh directory; JSON is YAML. */
 export function writeConfig(config: GatewayFile | string): string {
   const file = join(mkdtempSync(join(tmpdir(), 'upgate-')), 'gateway.yaml');
@@ -59,7 +70,7 @@ export function writeConfig(config: GatewayFile | string): string {
 /** Starts the gateway and waits until it listens. The admin listener takes a free port unless the config names one. */
 export async function startGateway(config: GatewayFile, env: NodeJS.ProcessEnv = {}): Promise<Gateway> {
   const file = writeConfig({ admin: { port: 0 }, ...config });
-  const child = await startChild(process.execPath, [MAIN, 'run', '-c', file], env);
+  const child = await startChild(process.execPath, [MAIN, 'run', '-c', file], { env });
   const logs = () => child.lines.map(asLog).filter((line) => line !== undefined);
   const listening: LogLine[] = [];
   const wanted = config.listeners.length + 1;
@@ -93,11 +104,7 @@ export async function startGateway(config: GatewayFile, env: NodeJS.ProcessEnv =
         timeoutMs,
       ),
     stderr: child.stderr,
-    metric: async (series) => {
-      const { text } = await admin('/metrics');
-      const line = text.split('\n').find((candidate) => candidate.startsWith(`${series} `));
-      return line === undefined ? undefined : Number(line.slice(series.length + 1));
-    },
+    metric: async (name, labels = {}) => readMetric((await admin('/metrics')).text, `gateway_${name}`, labels),
     signal: child.signal,
     exited: child.exited,
     stop: async (signal) => {
