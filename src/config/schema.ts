@@ -2,16 +2,21 @@
 // JSON Schema and the table in docs/configuration.md are all derived from here. What needs two fields to judge is in
 // check.ts.
 import * as z from 'zod';
+import { isAddressRange, isCertificateName, isHost } from './address.ts';
+import { isServerUrlFault, parseServerUrl } from './server-url.ts';
 import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
+
+const A_DURATION = 'must be a duration, such as 250ms, 30s, 5m or 1h';
+const A_SIZE = 'must be a size, such as 512B, 64KiB or 1MiB';
 
 const duration = () =>
   z
-    .string()
-    .regex(DURATION_PATTERN, 'a duration is a number with ms, s, m or h, such as 250ms, 30s, 5m, 1h')
+    .string(A_DURATION)
+    .regex(DURATION_PATTERN, A_DURATION)
     .transform((text, context) => {
       const ms = parseDuration(text);
       if (ms !== undefined) return ms;
-      context.addIssue({ code: 'custom', message: 'the longest duration is 596h' });
+      context.addIssue({ code: 'custom', message: 'must be at most 596h' });
       return z.NEVER;
     });
 
@@ -20,19 +25,44 @@ const wait = () => duration().refine((ms) => ms > 0, 'must be more than 0');
 
 const size = () =>
   z
-    .string()
-    .regex(SIZE_PATTERN, 'a size is a number with B, KiB, MiB or GiB, such as 64KiB, 1MiB')
+    .string(A_SIZE)
+    .regex(SIZE_PATTERN, A_SIZE)
     .transform((text, context) => {
       const bytes = parseSize(text);
       if (bytes !== undefined) return bytes;
-      context.addIssue({ code: 'custom', message: 'the size is too large' });
+      context.addIssue({ code: 'custom', message: 'must be at most 8388607GiB' });
       return z.NEVER;
     });
 
 const name = () =>
-  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'a name is 1 to 63 letters, digits, ".", "_" or "-"');
+  z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+      'must be a name: 1 to 63 letters, digits, ".", "_" or "-", a letter or digit first',
+    );
 const count = () => z.int().min(1);
 const port = () => z.int().min(0).max(65535);
+const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
+
+/** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */
+const LONGEST_UNIX_PATH = 107;
+const unixPath = () =>
+  z
+    .string()
+    .min(1)
+    .refine(
+      (path) => Buffer.byteLength(path) <= LONGEST_UNIX_PATH && !path.includes('\0'),
+      `must be a path of at most ${LONGEST_UNIX_PATH} bytes`,
+    );
+
+const server = () =>
+  z.string().transform((text, context) => {
+    const parsed = parseServerUrl(text);
+    if (!isServerUrlFault(parsed)) return parsed;
+    context.addIssue({ code: 'custom', message: parsed.message, params: { hint: parsed.hint } });
+    return z.NEVER;
+  });
 
 const certificate = z.strictObject({
   cert: z.string().min(1).describe('Path of the certificate chain, PEM, leaf first'),
@@ -40,13 +70,11 @@ const certificate = z.strictObject({
 });
 
 const listener = z.strictObject({
-  host: z
-    .string()
-    .min(1)
+  host: host()
     .optional()
-    .describe('Address to bind; default `::` (both families), `0.0.0.0` where there is no IPv6'),
+    .describe('Address or host name to bind; unset: `::` (both families), `0.0.0.0` where there is no IPv6'),
   port: port().optional().describe('TCP port; 0 takes any free one'),
-  unix: z.string().min(1).optional().describe('Path of a unix socket, in place of a port'),
+  unix: unixPath().optional().describe('Path of a unix socket, in place of a port'),
   tls: z
     .strictObject({
       certificates: z
@@ -55,7 +83,7 @@ const listener = z.strictObject({
         .optional()
         .describe('Certificates; SNI picks among them, the first is the default'),
       self_signed: z
-        .array(z.string().min(1))
+        .array(z.string().refine(isCertificateName, 'must be a host name, `*.` and a host name, or an IP address'))
         .min(1)
         .optional()
         .describe('Names for a certificate made at start, in place of `certificates`; for trying out'),
@@ -75,7 +103,7 @@ const listener = z.strictObject({
 
 const upstream = z.strictObject({
   servers: z
-    .array(z.string().min(1))
+    .array(server())
     .min(1)
     .describe('Addresses: `ws://host:port` or `http://host:port`, `wss://` or `https://` for TLS'),
   balance: z
@@ -125,7 +153,7 @@ const handshakeRules = {
     .prefault('allow')
     .describe('What a handshake without Origin gets; browsers always send one'),
   versions: z
-    .array(z.union([z.literal(13), z.literal(8)]))
+    .array(z.literal([13, 8]))
     .min(1)
     .prefault([13])
     .describe('WebSocket versions accepted: 13 (RFC 6455) and 8 (its draft)'),
@@ -155,16 +183,16 @@ const splice = z.strictObject({
     .describe('How long this route waits'),
 });
 
+/** Options of the handler `push`; the handler asks here for what stands when the config has no `push`. */
+export const pushOptions = z.strictObject({
+  text: z.string().prefault('hello world').describe('The message'),
+  every: wait().prefault('10s').describe('Sent at once, and again after each of these'),
+});
+
 const terminate = z.strictObject({
   mode: z.literal('terminate').describe('Be the WebSocket server'),
   handler: z.enum(['echo', 'push']).describe('What answers the messages'),
-  push: z
-    .strictObject({
-      text: z.string().prefault('hello world').describe('The message'),
-      every: wait().prefault('10s').describe('Sent at once, and again after each of these'),
-    })
-    .optional()
-    .describe('Options of the handler `push`'),
+  push: pushOptions.optional().describe('Options of the handler `push`'),
   ...handshakeRules,
   limits: z
     .strictObject({
@@ -213,13 +241,13 @@ export const schema = z.strictObject({
   listeners: z.array(listener).min(1).describe('Where clients connect'),
   admin: z
     .strictObject({
-      host: z.string().min(1).prefault('127.0.0.1').describe('Address to bind'),
-      port: port().prefault(9901).describe('TCP port'),
+      host: host().prefault('127.0.0.1').describe('Address or host name to bind'),
+      port: port().prefault(9901).describe('TCP port; 0 takes any free one'),
     })
     .prefault({})
     .describe('Where `/metrics`, `/healthz` and `/readyz` are served'),
   trusted_proxies: z
-    .array(z.string().min(1))
+    .array(z.string().refine(isAddressRange, 'must be an IP address or a CIDR range, such as 10.0.0.0/8'))
     .prefault([])
     .describe('Addresses and CIDR ranges whose forwarding fields are believed'),
   upstreams: z.record(name(), upstream).prefault({}).describe('Groups of backend servers, by name'),
@@ -239,12 +267,22 @@ export const schema = z.strictObject({
       level: z
         .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
         .prefault('info')
-        .describe('Least level that is written'),
+        .describe('Lowest level that is written'),
       access: z.boolean().prefault(true).describe('A line for each request, session and refusal'),
     })
     .prefault({})
     .describe('JSON lines on standard output'),
 });
+
+/** The same without what the root must have: for what is left of a config after its broken values are taken out. */
+export const relaxedSchema = schema.extend({
+  listeners: z.array(listener).prefault([]),
+  routes: z.array(route).prefault([]),
+});
+
+/** One thing the schema found wrong, and what the wording of its message is made from. */
+export type SchemaIssue = z.core.$ZodIssue;
+export type UnwordedIssue = z.core.$ZodRawIssue;
 
 /** The whole config after parsing: defaults filled in, durations in milliseconds, sizes in bytes. */
 export type Config = z.output<typeof schema>;

@@ -1,0 +1,84 @@
+// Terminating a WebSocket here: from an allowed handshake to a running session. Which handshakes are allowed is decided
+// in routing/; nothing here refuses one.
+import type { TerminateConfig } from '../config/schema.ts';
+import type { Emit, Sample, Sampler, SessionEnd } from '../events.ts';
+import type { Handler } from './handler.ts';
+import { Meter } from './meter.ts';
+import type { Timing } from './pulse.ts';
+import { TerminatedSession } from './session.ts';
+import { Wheel } from './wheel.ts';
+import { createWireOpener, type Upgrade } from './wire.ts';
+
+export type { Upgrade } from './wire.ts';
+
+/** A live session as its owner sees it. */
+export interface Accepted {
+  /** Sends a Close and waits for the client's, at most `deadlineMs`; then the connection is cut. */
+  close(code: number, reason: string, deadlineMs: number): void;
+  /** Ends it at once, without a Close. */
+  cut(reason: string): void;
+}
+
+/** Terminates the handshakes of one route. */
+export interface Acceptor {
+  /**
+   * Answers 101 and gives the connection to the route's handler. Null: the client has left, its socket is destroyed, and
+   * `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
+   */
+  accept(upgrade: Upgrade, onEnd: (end: SessionEnd) => void): Accepted | null;
+}
+
+export interface AcceptorOptions {
+  /** The route's name; traffic and pings are counted under it. */
+  readonly route: string;
+  readonly config: Pick<TerminateConfig, 'limits' | 'timeouts' | 'ping'>;
+  readonly handler: Handler;
+}
+
+/**
+ * All terminated sessions of the process: one timer and one set of counters, which outlive every reload. It samples
+ * `websocket_bytes_total` and `websocket_messages_total`, for live and ended sessions alike.
+ */
+export class Terminator implements Sampler {
+  readonly #wheel = new Wheel();
+  readonly #meter = new Meter();
+  readonly #emit: Emit;
+
+  /** `emit` gets a `ping` event for each ping, pong and timeout, and a notice where a handler fails. */
+  constructor(emit: Emit) {
+    this.#emit = emit;
+  }
+
+  acceptor({ route, config, handler }: AcceptorOptions): Acceptor {
+    const context = { route, wheel: this.#wheel, meter: this.#meter.route(route), emit: this.#emit };
+    const openWire = createWireOpener(config.limits.max_message);
+    return {
+      accept(upgrade, onEnd) {
+        const { id, socket } = upgrade;
+        // From here to the session's own listener nobody else may be listening.
+        socket.on('error', ignore);
+        const wire = openWire(upgrade);
+        if (!wire) return null;
+        // ws has put the rest back into the socket; both it and what the socket read meanwhile are the session's.
+        const before = { read: socket.bytesRead - socket.readableLength, written: socket.bytesWritten };
+        const session = new TerminatedSession({ id, wire, socket, before }, timingOf(config), context);
+        session.start(handler, onEnd);
+        // The gateway may have paused it while it decided.
+        socket.resume();
+        return session;
+      },
+    };
+  }
+
+  sample(): Iterable<Sample> {
+    return this.#meter.sample();
+  }
+}
+
+function ignore(): void {}
+
+function timingOf({ timeouts, ping }: AcceptorOptions['config']): Timing {
+  // Sessions opened in one burst must not end in one.
+  const lifetimeMs = (timeouts.max_lifetime ?? Number.POSITIVE_INFINITY) * (1 - Math.random() * 0.1);
+  return { idleMs: timeouts.idle, lifetimeMs, ping: ping ?? null };
+}

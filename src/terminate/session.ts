@@ -1,0 +1,296 @@
+// One terminated session from its 101 to its end: what it may hold in memory, when it is ended, and how it ended.
+// Framing is ws's (wire.ts), time is pulse.ts's, messages are the handler's.
+import type { Socket } from 'node:net';
+import { systemCode } from '../errors.ts';
+import type { Emit, PingResult, SessionEnd } from '../events.ts';
+import type { Connection, Conversation, Handler, MessageType } from './handler.ts';
+import type { Carrying, MessageCounts, RouteMeter } from './meter.ts';
+import { Pulse, type Timing } from './pulse.ts';
+import type { Timed, Wheel } from './wheel.ts';
+import type { Wire } from './wire.ts';
+
+/** Milliseconds that a closing handshake may take where its starter names no deadline. */
+const CLOSE_WAIT_MS = 5000;
+/** Bytes owed to a client beyond which it does not keep up. */
+const BEHIND = 256 * 1024;
+/** Bytes owed to a client beyond which it is given up. */
+const FAR_BEHIND = 4 * 1024 * 1024;
+/** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
+const MESSAGE_COST = 256;
+/** Pongs on their way at a time; of further pings only the newest is answered (RFC 6455 §5.5.3). */
+const MOST_PONGS = 16;
+/** A Close's reason may have as many bytes (RFC 6455 §5.5). */
+const MOST_REASON = 123;
+
+type Ending = Pick<SessionEnd, 'code' | 'initiator' | 'reason'>;
+
+const violation = (code: number, reason: string): Ending => ({ code, initiator: 'gateway', reason });
+
+/** What ws found wrong, and the Close it has sent for it. */
+const VIOLATIONS: Readonly<Record<string, Ending>> = {
+  WS_ERR_EXPECTED_FIN: violation(1002, 'protocol'),
+  WS_ERR_EXPECTED_MASK: violation(1002, 'protocol'),
+  WS_ERR_INVALID_CLOSE_CODE: violation(1002, 'protocol'),
+  WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH: violation(1002, 'protocol'),
+  WS_ERR_INVALID_OPCODE: violation(1002, 'protocol'),
+  WS_ERR_UNEXPECTED_RSV_1: violation(1002, 'protocol'),
+  WS_ERR_UNEXPECTED_RSV_2_3: violation(1002, 'protocol'),
+  WS_ERR_INVALID_UTF8: violation(1007, 'payload'),
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: violation(1008, 'too_many_parts'),
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: violation(1009, 'too_big'),
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: violation(1009, 'too_big'),
+};
+
+/** What the sessions of one route share. */
+export interface SessionContext {
+  readonly route: string;
+  readonly wheel: Wheel;
+  readonly meter: RouteMeter;
+  readonly emit: Emit;
+}
+
+/** A connection as it is right after its 101. */
+export interface OpenConnection {
+  readonly id: string;
+  readonly wire: Wire;
+  readonly socket: Socket;
+  /** What the socket had read and written when the session began: the handshake, and requests before it. */
+  readonly before: { readonly read: number; readonly written: number };
+}
+
+export class TerminatedSession implements Connection, Carrying, Timed {
+  readonly id: string;
+  readonly #wire: Wire;
+  readonly #socket: Socket;
+  readonly #before: OpenConnection['before'];
+  readonly #context: SessionContext;
+  readonly #pulse: Pulse;
+  readonly #messages: Record<'fromClient' | 'toClient', number> = { fromClient: 0, toClient: 0 };
+  #conversation: Conversation | undefined;
+  /** How the gateway ended it; unset: the client does. */
+  #ending: Ending | undefined;
+  #reset = false;
+  /** Once the closing handshake has begun: when the connection is cut. */
+  #deadline = Number.POSITIVE_INFINITY;
+  /** Messages that the socket has not taken yet. */
+  #queued = 0;
+  #held = false;
+  #pongs = 0;
+  #unanswered: Buffer | undefined;
+
+  constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
+    this.id = open.id;
+    this.#wire = open.wire;
+    this.#socket = open.socket;
+    this.#before = open.before;
+    this.#context = context;
+    this.#pulse = new Pulse(timing, context.wheel.now());
+  }
+
+  /** Gives the connection to the handler; `onEnd` is called once, never from inside here. */
+  start(handler: Handler, onEnd: (end: SessionEnd) => void): void {
+    const { wheel, meter } = this.#context;
+    const wire = this.#wire;
+    const release = meter.add(this);
+    this.#socket.on('error', () => {
+      this.#reset = true;
+    });
+    // Before ws's own listener, so that the pulse knows the chunk when ws tells of a pong in it.
+    this.#socket.prependListener('data', (chunk: Buffer) => {
+      if (this.#pulse.read(chunk.length, wheel.now())) this.#report('pong');
+    });
+    this.#socket.on('end', () => this.#onClosing());
+    wire.on('closing', () => this.#onClosing());
+    wire.on('error', (error) => {
+      this.#ending ??= VIOLATIONS[systemCode(error) ?? ''];
+    });
+    wire.on('message', (data, binary) => this.#onMessage(data as Buffer, binary ? 'binary' : 'text'));
+    wire.on('ping', (data) => this.#onPing(data));
+    wire.on('pong', (data) => this.#pulse.pong(data));
+    wire.once('close', (code) => {
+      wheel.remove(this);
+      release();
+      this.#guard(() => this.#conversation?.closed());
+      onEnd(this.#end(code));
+    });
+    wheel.schedule(this, this.#pulse.next());
+    this.#guard(() => {
+      this.#conversation = handler.open(this);
+    });
+  }
+
+  bytesFromClient(): number {
+    return this.#socket.bytesRead - this.#before.read;
+  }
+
+  /** Without what still waits in memory. */
+  bytesToClient(): number {
+    return this.#socket.bytesWritten - this.#socket.writableLength - this.#before.written;
+  }
+
+  send(type: MessageType, data: string | Buffer): boolean {
+    if (this.#closing()) return true;
+    if (this.#backlog() > FAR_BEHIND) {
+      this.close(1013, 'slow_consumer');
+      return false;
+    }
+    this.#queued++;
+    this.#pulse.wrote(this.#context.wheel.now());
+    // Always bytes: of a waiting string node would count characters.
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    this.#wire.send(bytes, { binary: type === 'binary' }, this.#onSent);
+    this.#count('toClient', this.#context.meter.toClient, type);
+    return this.#backlog() <= BEHIND;
+  }
+
+  hold(): void {
+    if (this.#held || this.#queued === 0 || this.#closing()) return;
+    this.#held = true;
+    this.#pulse.hold();
+    this.#wire.pause();
+  }
+
+  /** Starts the closing handshake, and cuts the connection after `deadlineMs`. Under way already: only the sooner deadline counts. */
+  close(code: number, reason: string, deadlineMs: number = CLOSE_WAIT_MS): void {
+    const deadline = Math.min(this.#deadline, this.#context.wheel.now() + deadlineMs);
+    if (!this.#closing()) {
+      this.#wire.close(code, truncate(reason));
+      this.#ending = { code, initiator: 'gateway', reason };
+      // What the client still sends is read and dropped, until its own Close comes.
+      this.#release();
+    }
+    this.#expireAt(deadline);
+  }
+
+  /** Ends the session at once; there is no Close unless one has been sent. */
+  cut(reason: string): void {
+    if (this.#ending) this.#ending = { ...this.#ending, reason };
+    else if (!this.#closing()) this.#ending = { code: null, initiator: 'gateway', reason };
+    this.#wire.terminate();
+  }
+
+  look(now: number): void {
+    if (!this.#closing()) this.#act(now);
+    else if (now >= this.#deadline) this.#wire.terminate();
+    const next = this.#closing() ? this.#deadline : this.#pulse.next();
+    if (next > now) this.#context.wheel.schedule(this, next);
+  }
+
+  #act(now: number): void {
+    const due = this.#pulse.due(now);
+    if (due === 'ping') this.#ping(now);
+    else if (due === 'ping_timeout') {
+      this.#report('timeout');
+      this.cut(due);
+    } else if (due) this.close(1001, due);
+  }
+
+  #closing(): boolean {
+    return this.#wire.readyState !== this.#wire.OPEN;
+  }
+
+  /** A Close was sent or has come, or the client's FIN: the rest is to be over soon. */
+  #onClosing(): void {
+    this.#expireAt(Math.min(this.#deadline, this.#context.wheel.now() + CLOSE_WAIT_MS));
+  }
+
+  #expireAt(at: number): void {
+    this.#deadline = at;
+    if (this.#wire.readyState !== this.#wire.CLOSED) this.#context.wheel.schedule(this, at);
+  }
+
+  #end(wireCode: number): SessionEnd {
+    return {
+      fromClient: { bytes: this.bytesFromClient(), messages: this.#messages.fromClient },
+      toClient: { bytes: this.bytesToClient(), messages: this.#messages.toClient },
+      ...(this.#ending ?? this.#endOfClient(wireCode)),
+    };
+  }
+
+  /** How a session ended that the gateway did not end; 1006 is ws's word for "no Close came" (RFC 6455 §7.1.5). */
+  #endOfClient(wireCode: number): Ending {
+    if (wireCode !== 1006) return { code: wireCode, initiator: 'client', reason: 'closed' };
+    return { code: null, initiator: 'client', reason: this.#reset ? 'reset' : 'closed' };
+  }
+
+  #onMessage(data: Buffer, type: MessageType): void {
+    if (this.#closing()) return;
+    this.#count('fromClient', this.#context.meter.fromClient, type);
+    this.#guard(() => this.#conversation?.message(type, data));
+  }
+
+  #count(direction: 'fromClient' | 'toClient', route: MessageCounts, type: MessageType): void {
+    this.#messages[direction]++;
+    route[type]++;
+  }
+
+  #onPing(payload: Buffer): void {
+    if (this.#closing()) return;
+    if (this.#pongs < MOST_PONGS) this.#pong(payload);
+    else this.#unanswered = Buffer.from(payload);
+  }
+
+  #pong(payload: Buffer): void {
+    this.#pongs++;
+    this.#wire.pong(payload, false, () => {
+      this.#pongs--;
+      const newest = this.#unanswered;
+      this.#unanswered = undefined;
+      if (newest && !this.#closing()) this.#pong(newest);
+    });
+  }
+
+  #ping(now: number): void {
+    const payload = this.#pulse.ping(now);
+    if (!payload) return;
+    this.#report('sent');
+    this.#wire.ping(payload, false, () => {
+      const { wheel } = this.#context;
+      this.#pulse.pinged(wheel.now());
+      if (!this.#closing()) wheel.schedule(this, this.#pulse.next());
+    });
+  }
+
+  #report(result: PingResult['result']): void {
+    this.#context.emit({ type: 'ping', route: this.#context.route, result });
+  }
+
+  /** One message has gone out, or never will; one closure serves all messages of the session. */
+  readonly #onSent = (): void => {
+    this.#queued--;
+    this.#pulse.wrote(this.#context.wheel.now());
+    if (this.#queued === 0) this.#release();
+  };
+
+  #release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#pulse.release(this.#context.wheel.now());
+    this.#wire.resume();
+  }
+
+  #backlog(): number {
+    return this.#socket.writableLength + this.#queued * MESSAGE_COST;
+  }
+
+  /** A handler's defect costs its own connection only. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      const { route, emit } = this.#context;
+      const message = error instanceof Error ? error.message : String(error);
+      emit({ type: 'notice', level: 'error', message: `a handler failed: ${message}`, data: { route, id: this.id } });
+      this.close(1011, 'handler_failed');
+    }
+  }
+}
+
+/** Cut to what a Close can carry, at the start of a character. */
+function truncate(reason: string): Buffer {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= MOST_REASON) return bytes;
+  let end = MOST_REASON;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.subarray(0, end);
+}

@@ -1,0 +1,72 @@
+// One timer for all terminated sessions: each asks to be looked at again at some time, and says at that look what has
+// become due. Buckets of 50 ms; a look comes up to that much late and never early.
+
+const TICK_MS = 50;
+
+/** Something with deadlines. */
+export interface Timed {
+  /** Called once the time asked for has come; `now` is the wheel's clock. */
+  look(now: number): void;
+}
+
+export class Wheel {
+  readonly #buckets = new Map<number, Set<Timed>>();
+  readonly #places = new Map<Timed, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #tick = 0;
+
+  /** Milliseconds of a clock that never goes back. */
+  now(): number {
+    return performance.now();
+  }
+
+  /** Asks for a look at `at`, in place of the one asked for before. */
+  schedule(timed: Timed, at: number): void {
+    if (this.#timer === undefined) this.#start();
+    const tick = Math.max(Math.ceil(at / TICK_MS), this.#tick + 1);
+    if (this.#places.get(timed) === tick) return;
+    this.#leave(timed);
+    const bucket = this.#buckets.get(tick);
+    if (bucket) bucket.add(timed);
+    else this.#buckets.set(tick, new Set([timed]));
+    this.#places.set(timed, tick);
+  }
+
+  /** Asks for no look any more. */
+  remove(timed: Timed): void {
+    this.#leave(timed);
+    if (this.#places.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #start(): void {
+    this.#tick = Math.floor(this.now() / TICK_MS);
+    // Sessions hold the process through their sockets; the timer alone must not.
+    this.#timer = setInterval(() => this.#turn(), TICK_MS).unref();
+  }
+
+  #turn(): void {
+    const now = this.now();
+    const last = Math.floor(now / TICK_MS);
+    while (this.#tick < last && this.#timer !== undefined) {
+      this.#tick++;
+      const bucket = this.#buckets.get(this.#tick);
+      if (!bucket) continue;
+      // Who is looked at may ask for another look, or take others out of this very bucket.
+      for (const timed of bucket) {
+        this.#leave(timed);
+        timed.look(now);
+      }
+    }
+  }
+
+  #leave(timed: Timed): void {
+    const tick = this.#places.get(timed);
+    if (tick === undefined) return;
+    this.#places.delete(timed);
+    const bucket = this.#buckets.get(tick);
+    bucket?.delete(timed);
+    if (bucket?.size === 0) this.#buckets.delete(tick);
+  }
+}

@@ -1,0 +1,81 @@
+// The one file that knows the library `ws`: makes its server-side socket out of an upgrade that the gateway has judged
+// already, with bounds on all it may hold in memory. Closing, timing and counting are session.ts.
+import { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
+import { GatewayError } from '../errors.ts';
+
+/** A handshake that was allowed, and the connection it came on. */
+export interface Upgrade {
+  /** X-Request-Id of the request. */
+  readonly id: string;
+  readonly socket: Socket;
+  /** What the client sent behind its handshake. */
+  readonly rest: Buffer;
+  /** Sec-WebSocket-Key, trimmed. */
+  readonly key: string;
+  readonly version: 8 | 13;
+  /** The subprotocol chosen, or null. */
+  readonly protocol: string | null;
+}
+
+/** The socket of `ws`, which also emits `closing` whenever its closing handshake begins or goes on. */
+export class Wire extends WebSocket {
+  override close(code?: number, data?: string | Buffer): void {
+    super.close(code, data);
+    this.emit('closing');
+  }
+}
+
+/** Bytes of one message beyond which ws would take the limit for none: it keeps it in 32 bits. */
+const MOST_BYTES = 2 ** 31 - 1;
+/** ws's own wait for an answering Close; session.ts has its own, nearer deadline. */
+const NEVER_MS = 2 ** 31 - 1;
+
+/** Turns one upgrade into an open socket, or null where the client has left. */
+export type OpenWire = (upgrade: Upgrade) => Wire | null;
+
+/** `maxMessage` is the size in bytes of the largest message let in. */
+export function createWireOpener(maxMessage: number): OpenWire {
+  const limit = Math.min(maxMessage, MOST_BYTES);
+  const options: ServerOptions<typeof Wire> & { closeTimeout: number } = {
+    noServer: true,
+    clientTracking: false,
+    WebSocket: Wire,
+    perMessageDeflate: false,
+    skipUTF8Validation: false,
+    maxPayload: limit,
+    // Each fragment may keep the whole chunk alive that it came in, so their number is a limit on memory too
+    // (CVE-2026-48779). An honest client needs no fragments under 1 KiB, and no chunks under 256 bytes.
+    maxFragments: Math.max(256, Math.ceil(limit / 1024)),
+    maxBufferedChunks: Math.max(4096, Math.ceil(limit / 256)),
+    // ws cuts a client off after 60 pings in one go; session.ts answers the newest instead (§5.5.3).
+    autoPong: false,
+    closeTimeout: NEVER_MS,
+  };
+  const server = new WebSocketServer(options);
+  // With this listener ws writes no answer of its own. Every field was judged before, so this is a defect of ours.
+  server.on('wsClientError', (error) => {
+    throw new GatewayError('internal', `ws refused an allowed handshake: ${error.message}`, error);
+  });
+  return (upgrade) => {
+    let opened: Wire | null = null;
+    server.handleUpgrade(buildRequest(upgrade), upgrade.socket, upgrade.rest, (wire) => {
+      opened = wire;
+    });
+    return opened;
+  };
+}
+
+/** The least request that ws takes: nothing of the client's own text but its key. */
+function buildRequest(upgrade: Upgrade): IncomingMessage {
+  const request = new IncomingMessage(upgrade.socket);
+  request.method = 'GET';
+  request.headers = {
+    upgrade: 'websocket',
+    'sec-websocket-key': upgrade.key,
+    'sec-websocket-version': String(upgrade.version),
+    ...(upgrade.protocol === null ? {} : { 'sec-websocket-protocol': upgrade.protocol }),
+  };
+  return request;
+}

@@ -1,0 +1,94 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { schema, type TerminateConfig } from '../../../src/config/schema.ts';
+import type { Connection } from '../../../src/terminate/handler.ts';
+import { buildHandler } from '../../../src/terminate/handlers.ts';
+
+function configOf(websocket: object): TerminateConfig {
+  const config = schema.parse({
+    listeners: [{ port: 0 }],
+    routes: [{ name: 'local', websocket: { mode: 'terminate', ...websocket } }],
+  });
+  const parsed = config.routes[0]?.websocket;
+  if (parsed?.mode !== 'terminate') throw new Error('no terminate route');
+  return parsed;
+}
+
+function connect(keepsUp = true) {
+  const sent: [string, string][] = [];
+  let holds = 0;
+  const connection: Connection = {
+    id: 'test',
+    send(type, data) {
+      sent.push([type, data.toString()]);
+      return keepsUp;
+    },
+    hold() {
+      holds++;
+    },
+    close() {
+      throw new Error('not expected');
+    },
+  };
+  return { connection, sent, holds: () => holds };
+}
+
+describe('echo', () => {
+  it('sends back what it got, same type', () => {
+    const { connection, sent, holds } = connect();
+    const conversation = buildHandler(configOf({ handler: 'echo' })).open(connection);
+    conversation.message('text', Buffer.from('ä'));
+    conversation.message('binary', Buffer.from([65]));
+    conversation.closed();
+    expect(sent).toEqual([
+      ['text', 'ä'],
+      ['binary', 'A'],
+    ]);
+    expect(holds()).toBe(0);
+  });
+
+  it('stops reading from a client that does not keep up', () => {
+    const { connection, holds } = connect(false);
+    buildHandler(configOf({ handler: 'echo' }))
+      .open(connection)
+      .message('text', Buffer.from('x'));
+    expect(holds()).toBe(1);
+  });
+});
+
+describe('push', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('says hello world at once and every ten seconds where nothing else is said', () => {
+    const { connection, sent } = connect();
+    const conversation = buildHandler(configOf({ handler: 'push' })).open(connection);
+    expect(sent).toEqual([['text', 'hello world']]);
+    vi.advanceTimersByTime(9_999);
+    expect(sent).toHaveLength(1);
+    vi.advanceTimersByTime(10_001);
+    expect(sent).toHaveLength(3);
+    conversation.closed();
+    vi.advanceTimersByTime(60_000);
+    expect(sent).toHaveLength(3);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('says what the config says, to each connection by its own time, and ignores what it gets', () => {
+    const handler = buildHandler(configOf({ handler: 'push', push: { text: 'tick', every: '1s' } }));
+    const [first, second] = [connect(), connect()];
+    const conversation = handler.open(first.connection);
+    vi.advanceTimersByTime(500);
+    handler.open(second.connection);
+    conversation.message('text', Buffer.from('ignored'));
+    vi.advanceTimersByTime(600);
+    expect(first.sent).toEqual([
+      ['text', 'tick'],
+      ['text', 'tick'],
+    ]);
+    expect(second.sent).toEqual([['text', 'tick']]);
+  });
+});
