@@ -77,7 +77,7 @@ const literal = (node: unknown): string | undefined =>
   isNode(node) && typeof node['value'] === 'string' ? node['value'] : undefined;
 
 /** What a file imports or re-exports, type imports and `import()` of both kinds included. */
-export function importsOf(file: SourceFile): Import[] {
+function importsOf(file: SourceFile): Import[] {
   const found: Import[] = [];
   for (const node of walk(parse(file))) {
     const from = literal(node['source']);

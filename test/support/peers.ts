@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { type LineChild, run, startChild } from './child.ts';
 
 /** Debian's own Python, which its packages are installed for; another python3 may stand first in PATH. */
-export const PYTHON = '/usr/bin/python3';
+const PYTHON = '/usr/bin/python3';
 
 const PEERS = {
   'python3-websockets': [PYTHON, '-c', 'import websockets'],

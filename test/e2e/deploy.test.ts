@@ -1,0 +1,173 @@
+// The files of deploy/: they are YAML, the configs in them pass the check that users run, what they say about ports and
+// times agrees with those configs, and the two gateways of compose.yaml work together.
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { parseAllDocuments, parseDocument } from 'yaml';
+import { run, startChild } from '../support/child.ts';
+import { openClient } from '../support/client.ts';
+import { MAIN, writeConfig } from '../support/gateway.ts';
+import { closedPort } from '../support/scripted.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const deploy = `${root}deploy/`;
+const read = (name: string) => readFileSync(`${deploy}${name}`, 'utf8');
+const files = readdirSync(deploy, { recursive: true, encoding: 'utf8' });
+const yamls = files.filter((name) => /\.ya?ml$/.test(name));
+
+interface Gateway {
+  readonly listeners: readonly { readonly port: number }[];
+  readonly admin: { readonly port: number };
+  readonly drain: { readonly delay: string; readonly grace: string };
+}
+
+const manifest = (name: string) => parseDocument(read(`kubernetes/${name}.yaml`)).toJS();
+const inConfigMap = (): string => manifest('configmap').data['gateway.yaml'];
+const seconds = (text: string) => Number(/^(\d+)s$/.exec(text)?.[1]);
+
+it.each(yamls)('%s is YAML without a fault', (name) => {
+  const documents = parseAllDocuments(read(name), { strict: true, uniqueKeys: true });
+  expect(Array.isArray(documents) && documents.length).toBeGreaterThan(0);
+  for (const document of documents as ReturnType<typeof parseDocument>[]) {
+    expect([...document.errors, ...document.warnings]).toEqual([]);
+  }
+});
+
+describe('configs', () => {
+  const shipped = {
+    'gateway.yaml': () => `${root}gateway.yaml`,
+    'container.yaml': () => `${deploy}container.yaml`,
+    'compose/gateway': () => `${deploy}compose/gateway/gateway.yaml`,
+    'compose/backend': () => `${deploy}compose/backend/gateway.yaml`,
+    'kubernetes/configmap.yaml': () => writeConfig(inConfigMap()),
+  };
+
+  it.each(Object.entries(shipped))('%s passes the check', async (_, file) => {
+    const { code, stdout, stderr } = await run(process.execPath, [MAIN, 'check', '-c', file()]);
+    expect({ code, text: `${stdout}${stderr}` }).toEqual({ code: 0, text: expect.not.stringMatching(/error|warning/) });
+  });
+});
+
+describe('Dockerfile', () => {
+  const text = read('Dockerfile').replaceAll('\\\n', ' ');
+  const lines = (instruction: string) =>
+    [...text.matchAll(new RegExp(`^\\s*${instruction}\\s+(.*)$`, 'gm'))].map(([, rest]) => rest!.trim());
+
+  it('copies nothing that .dockerignore leaves out', () => {
+    const kept = readFileSync(`${root}.dockerignore`, 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('!'));
+    const wanted = lines('COPY')
+      .filter((copy) => !copy.startsWith('--from='))
+      .flatMap((copy) => copy.split(/\s+/).slice(0, -1));
+    expect(wanted.length).toBeGreaterThan(4);
+    expect(wanted.filter((path) => !kept.includes(`!${path}`))).toEqual([]);
+  });
+
+  it('exposes the ports of its config and runs the program that is built', () => {
+    const config = parseDocument(read('container.yaml')).toJS() as Gateway;
+    const ports = [...config.listeners.map(({ port }) => port), config.admin.port];
+    expect(lines('EXPOSE')).toEqual([ports.join(' ')]);
+    expect(JSON.parse(lines('CMD').at(-1)!)).toEqual(['dist/main.js', 'run', '-c', '/etc/upgate/gateway.yaml']);
+    expect(lines('STOPSIGNAL')).toEqual(['SIGTERM']);
+    expect(lines('FROM').at(-1)).toMatch(/:nonroot$/);
+  });
+});
+
+describe('kubernetes', () => {
+  const config = parseDocument(inConfigMap()).toJS() as Gateway;
+  const { spec } = manifest('deployment');
+  const pod = spec.template.spec;
+  const [container] = pod.containers;
+
+  it('names the ports of its config', () => {
+    const ports = Object.fromEntries(
+      container.ports.map((port: { name: string; containerPort: number }) => [port.name, port.containerPort]),
+    );
+    expect(ports).toEqual({ http: config.listeners[0]!.port, admin: config.admin.port });
+    for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
+      expect(container[probe].httpGet.port).toBe('admin');
+    expect(manifest('service').spec.ports).toEqual([expect.objectContaining({ targetPort: 'http' })]);
+  });
+
+  it('gives a drain its time, and never takes a pod before there is another', () => {
+    const needed =
+      container.lifecycle.preStop.sleep.seconds + seconds(config.drain.delay) + seconds(config.drain.grace);
+    expect(pod.terminationGracePeriodSeconds).toBe(needed + 5);
+    expect(spec.strategy.rollingUpdate.maxUnavailable).toBe(0);
+  });
+
+  it('selects its own pods, and lists its files', () => {
+    const { labels } = spec.template.metadata;
+    for (const selector of [
+      spec.selector.matchLabels,
+      manifest('service').spec.selector,
+      manifest('poddisruptionbudget').spec.selector.matchLabels,
+    ]) {
+      expect(labels).toMatchObject(selector);
+    }
+    const listed = [...manifest('kustomization').resources, 'kustomization.yaml'].sort();
+    expect(
+      files
+        .filter((name) => name.startsWith('kubernetes/'))
+        .map((name) => name.slice(11))
+        .sort(),
+    ).toEqual(listed);
+    expect(container.volumeMounts[0]).toMatchObject({ mountPath: '/etc/upgate' });
+    expect(container.volumeMounts[0].subPath).toBeUndefined();
+  });
+});
+
+it('the systemd unit stops no sooner than a drain by default', () => {
+  const unit = read('systemd/upgate.service');
+  expect(Number(/^TimeoutStopSec=(\d+)s$/m.exec(unit)?.[1])).toBeGreaterThan(30);
+  expect(unit).not.toMatch(/^MemoryDenyWriteExecute=/m);
+});
+
+describe('compose', () => {
+  const start = (name: string, env: NodeJS.ProcessEnv, ...args: string[]) =>
+    startChild(process.execPath, [MAIN, 'run', '-c', `${deploy}compose/${name}/gateway.yaml`, ...args], { env });
+  /** Resolves when the admin listener says that all is ready. */
+  const ready = (port: string) =>
+    expect
+      .poll(
+        () =>
+          fetch(`http://127.0.0.1:${port}/readyz`).then(
+            ({ status }) => status,
+            () => 0,
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe(200);
+  const ports = async (count: number) => (await Promise.all(Array.from({ length: count }, closedPort))).map(String);
+
+  it('its gateway serves what stands behind it', async () => {
+    const [http, admin, behindHttp, behindAdmin, ws, rest] = (await ports(6)) as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    const backend = await start(
+      'backend',
+      { HTTP_PORT: behindHttp, ADMIN_PORT: behindAdmin, WS_PORT: ws, REST_PORT: rest },
+      '--demo',
+    );
+    const gateway = await start('gateway', { HTTP_PORT: http, ADMIN_PORT: admin, BACKEND: `127.0.0.1:${behindHttp}` });
+    try {
+      await Promise.all([ready(behindAdmin), ready(admin)]);
+      expect((await fetch(`http://127.0.0.1:${http}/`)).status).toBe(200);
+      const echo = await openClient(`ws://127.0.0.1:${http}/ws/echo`, { origin: 'http://localhost:8080' });
+      echo.socket.send('through two gateways');
+      await expect.poll(() => echo.messages.map(String).join('\n')).toContain('through two gateways');
+      await echo.close();
+      const hello = await openClient(`ws://127.0.0.1:${http}/hello`);
+      expect(await hello.next()).toBe('hello world');
+      await hello.close();
+    } finally {
+      await Promise.all([gateway.stop('SIGKILL'), backend.stop('SIGKILL')]);
+    }
+  });
+});

@@ -1,0 +1,29 @@
+// Holds the docs to the code, both ways: every reason code and its status in docs/answers.md and nothing else there; every
+// example config that passes for one is one.
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ERRORS } from '../../src/errors.ts';
+import { REJECTIONS } from '../../src/handshake/rejection.ts';
+
+const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
+
+/** The first cell of every row of the tables in a text that starts with a name in code quotes. */
+const rows = (text: string) =>
+  [...text.matchAll(/^\| `([a-z_]+)` \| (\d+)[^|]*\|([^|]*)\|([^|]*)\|$/gm)].map(([, name, status, when, then]) => ({
+    name,
+    status: Number(status),
+    explained: when!.trim().length > 10 && then!.trim().length > 5,
+  }));
+
+describe('docs/answers.md', () => {
+  const codes = [...Object.entries(REJECTIONS), ...Object.entries(ERRORS)];
+  const documented = rows(read('answers.md'));
+
+  it('has every reason code of the code, and no other', () => {
+    expect(documented.map(({ name }) => name).sort()).toEqual([...new Set(codes.map(([name]) => name))].sort());
+  });
+
+  it.each(codes)('%s has its status, when it comes and what to do', (name, { status }) => {
+    expect(documented.find((row) => row.name === name)).toEqual({ name, status, explained: true });
+  });
+});
