@@ -9,11 +9,15 @@ export interface Extension {
   readonly parameters: readonly (readonly [name: string, value: string | null])[];
 }
 
-/** Reads the extensions offered over all lines of the field, or says that they are malformed. */
+/**
+ * Reads the extensions offered over all lines of the field, or says that they are malformed. Empty elements of the list
+ * count for nothing (RFC 9110 §5.6.1.2).
+ */
 export function readExtensions(head: FieldSection): Extension[] | Rejection {
   const extensions: Extension[] = [];
   for (const value of valuesOf(head, 'sec-websocket-extensions')) {
-    for (const element of splitOutsideQuotes(value, ',')) {
+    for (const element of splitOutsideQuotes(value, ',').map(trimOws)) {
+      if (element === '') continue;
       const extension = parseExtension(element);
       if (extension === null) return reject('malformed', 'Sec-WebSocket-Extensions is malformed');
       extensions.push(extension);

@@ -6,11 +6,14 @@ import { readExtensions } from './extensions.ts';
 import { isRejection, type Rejection, reject, rejectVersion } from './rejection.ts';
 import { readOffer } from './subprotocol.ts';
 
+/** 13 is RFC 6455; 8 is draft-ietf-hybi-thewebsocketprotocol-10, which is the same but for the name of its Origin field. */
+export type Version = 13 | 8;
+
 /** A valid handshake, before Origin and subprotocols are judged. */
 export interface Handshake {
   /** Sec-WebSocket-Key, trimmed. */
   readonly key: string;
-  readonly version: number;
+  readonly version: Version;
   /** Origin as the client wrote it; null where there is none. */
   readonly origin: string | null;
   /** The subprotocols offered, in the client's order. */
@@ -26,13 +29,12 @@ const KEY = /^[A-Za-z0-9+/]{22}==$/;
 const VERSION = /^(?:0|[1-9][0-9]{0,2})$/;
 
 /** Reads a handshake by RFC 6455 §4.2.1, or says why it is none. `versions` are those the route speaks. */
-export function readHandshake(head: RequestHead, versions: readonly number[]): Handshake | Rejection {
+export function readHandshake(head: RequestHead, versions: readonly Version[]): Handshake | Rejection {
   if (head.method !== 'GET') return reject('method');
   if (head.version !== '1.1') return reject('malformed', 'a handshake is HTTP/1.1');
   if (hasBody(head)) return reject('malformed', 'a handshake has no body');
-  const keys = valuesOf(head, 'sec-websocket-key');
-  const [key] = keys;
-  if (keys.length !== 1 || key === undefined || !KEY.test(key)) return reject('key');
+  const [key, ...furtherKeys] = valuesOf(head, 'sec-websocket-key');
+  if (key === undefined || furtherKeys.length > 0 || !KEY.test(key)) return reject('key');
   const version = readVersion(head, versions);
   if (typeof version !== 'number') return version;
   // Version 8 (draft 10 of the protocol) names the field Sec-WebSocket-Origin.
@@ -52,12 +54,10 @@ function hasBody(head: RequestHead): boolean {
   );
 }
 
-function readVersion(head: RequestHead, spoken: readonly number[]): number | Rejection {
-  const versions = valuesOf(head, 'sec-websocket-version');
-  const [text] = versions;
-  if (versions.length !== 1 || text === undefined || !VERSION.test(text)) {
+function readVersion(head: RequestHead, spoken: readonly Version[]): Version | Rejection {
+  const [text, ...further] = valuesOf(head, 'sec-websocket-version');
+  if (text === undefined || further.length > 0 || !VERSION.test(text)) {
     return reject('malformed', 'Sec-WebSocket-Version must be there once, as a number');
   }
-  const version = Number(text);
-  return spoken.includes(version) ? version : rejectVersion(spoken);
+  return spoken.find((version) => version === Number(text)) ?? rejectVersion(spoken);
 }

@@ -1,19 +1,19 @@
 // Subprotocols (RFC 6455 §1.9, §4.2.2): what a client offers, and what of it a route lets through. Pure.
-import { type FieldSection, isToken, trimOws, valuesOf } from '../http/fields.ts';
+import { type FieldSection, isToken, listElements } from '../http/fields.ts';
 import { type Rejection, reject } from './rejection.ts';
 
-/** Reads the offer over all lines of Sec-WebSocket-Protocol: distinct tokens, in the client's order. */
+/**
+ * Reads the offer over all lines of Sec-WebSocket-Protocol: distinct tokens, in the client's order. Empty elements of the
+ * list count for nothing (RFC 9110 §5.6.1.2).
+ */
 export function readOffer(head: FieldSection): string[] | Rejection {
-  const offer: string[] = [];
-  for (const value of valuesOf(head, 'sec-websocket-protocol')) {
-    for (const part of value.split(',')) {
-      const name = trimOws(part);
-      if (!isToken(name)) return reject('malformed', 'Sec-WebSocket-Protocol is malformed');
-      if (offer.includes(name)) return reject('malformed', 'Sec-WebSocket-Protocol names one subprotocol twice');
-      offer.push(name);
-    }
+  const offer = new Set<string>();
+  for (const name of listElements(head, 'sec-websocket-protocol')) {
+    if (!isToken(name)) return reject('malformed', 'Sec-WebSocket-Protocol is malformed');
+    if (offer.has(name)) return reject('malformed', 'Sec-WebSocket-Protocol names one subprotocol twice');
+    offer.add(name);
   }
-  return offer;
+  return [...offer];
 }
 
 /** Which subprotocols a route lets through; a null list lets any pass. */

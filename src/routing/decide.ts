@@ -15,7 +15,7 @@ import { cutOffer } from '../handshake/subprotocol.ts';
 import { type Request, type RequestHead, readRequest } from '../http/head.ts';
 import type { Params } from './pattern.ts';
 import type { Route, WebSocketRule } from './route.ts';
-import type { RouteTable } from './table.ts';
+import type { Fit, RouteTable } from './table.ts';
 
 /** A handshake that was let in; `offer` is what of its subprotocols may pass. */
 export interface Upgrade {
@@ -51,7 +51,7 @@ export interface Refuse {
 
 export type Verdict = Upgrade | Forward | Respond | Refuse;
 
-/** What `explain` prints: each thing that was looked at, in order. */
+/** What `explain` prints: each thing that was looked at, in order. For the operator: it says what would be let in. */
 export interface Step {
   /** `request`, `kind`, `route NAME`, `handshake`, `origin`, `subprotocol`. */
   readonly rule: string;
@@ -65,7 +65,10 @@ const METHODS = 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS';
 /** Decides one request. The trace, where there is one, is told of every step; without one nothing is built for it. */
 export function decide(table: RouteTable, head: RequestHead, trace?: Trace): Verdict {
   // Its target is an authority and no path (RFC 9110 §9.3.6): there is nothing to route.
-  if (head.method === 'CONNECT') return refuse(null, reject('method', 'this is no forward proxy', ['Allow', METHODS]));
+  if (head.method === 'CONNECT') {
+    trace?.({ rule: 'request', passed: false, detail: 'CONNECT is for a forward proxy' });
+    return refuse(null, reject('method', 'this is no forward proxy', ['Allow', METHODS]));
+  }
   const request = readRequest(head);
   if ('fault' in request) {
     trace?.({ rule: 'request', passed: false, detail: request.fault });
@@ -78,36 +81,51 @@ export function decide(table: RouteTable, head: RequestHead, trace?: Trace): Ver
 
 function decideHandshake(table: RouteTable, request: Request, trace?: Trace): Verdict {
   const found = table.websocket.find(request, traceRoutes(trace));
-  if (!found) return refuse(null, reject('no_route', 'no route takes a WebSocket here'));
+  if (!found) {
+    if (trace) traceUnfit(trace, table.http.find(request), 'plain HTTP');
+    return refuse(null, reject('no_route', 'no route takes a WebSocket here'));
+  }
   const route = found.route as Upgrade['route'];
   const rule = route.websocket;
-  const read = readHandshake(request.head, rule.versions);
-  const handshake = isRejection(read) ? read : checkOrigin(rule, read, request, trace);
+  const handshake = readHandshake(request.head, rule.versions);
   if (isRejection(handshake)) {
-    if (handshake === read) trace?.({ rule: 'handshake', passed: false, detail: handshake.detail });
+    trace?.({
+      rule: 'handshake',
+      passed: false,
+      detail: `${handshake.detail} (versions: ${rule.versions.join(', ')})`,
+    });
     return refuse(route, handshake);
   }
-  const offer = cutOffer(handshake.offer, rule.subprotocols);
-  if (isRejection(offer)) {
-    trace?.({ rule: 'subprotocol', passed: false, detail: offer.detail });
-    return refuse(route, offer);
-  }
-  trace?.({ rule: 'subprotocol', passed: true, detail: offer.join(', ') || 'none' });
+  trace?.({ rule: 'handshake', passed: true, detail: `version ${handshake.version}` });
+  const refused = judgeOrigin(rule, handshake.origin, request, trace);
+  if (refused) return refuse(route, refused);
+  const offer = judgeOffer(rule, handshake.offer, trace);
+  if (isRejection(offer)) return refuse(route, offer);
   return { kind: rule.config.mode, route, request, params: found.params, handshake: { ...handshake, offer } };
 }
 
-function checkOrigin(
-  rule: WebSocketRule,
-  handshake: Handshake,
-  request: Request,
-  trace?: Trace,
-): Handshake | Rejection {
-  const { origin } = handshake;
-  trace?.({ rule: 'handshake', passed: true, detail: `version ${handshake.version}` });
-  const allowed =
-    origin === null ? rule.missingOrigin === 'allow' : originAllowed(rule.origins, origin, request.authority);
-  trace?.({ rule: 'origin', passed: allowed, detail: `${origin ?? 'none'}, by ${rule.origins.kind}` });
-  return allowed ? handshake : reject('origin', origin === null ? 'Origin is missing' : undefined);
+function judgeOrigin(rule: WebSocketRule, origin: string | null, request: Request, trace?: Trace): Rejection | null {
+  const missing = origin === null;
+  const passed = missing ? rule.missingOrigin === 'allow' : originAllowed(rule.origins, origin, request.authority);
+  trace?.({
+    rule: 'origin',
+    passed,
+    detail: missing
+      ? `none (missing_origin: ${rule.missingOrigin})`
+      : `${origin} (origins: ${[rule.config.origins].flat().join(', ')})`,
+  });
+  if (passed) return null;
+  return reject('origin', missing ? 'Origin is missing' : undefined);
+}
+
+function judgeOffer(rule: WebSocketRule, offer: readonly string[], trace?: Trace): readonly string[] | Rejection {
+  const left = cutOffer(offer, rule.subprotocols);
+  trace?.({
+    rule: 'subprotocol',
+    passed: !isRejection(left),
+    detail: `${offer.join(', ') || 'none'} (subprotocols: ${rule.subprotocols.subprotocols?.join(', ') ?? 'any'})`,
+  });
+  return left;
 }
 
 function decidePlain(table: RouteTable, request: Request, trace?: Trace): Verdict {
@@ -116,7 +134,8 @@ function decidePlain(table: RouteTable, request: Request, trace?: Trace): Verdic
   if (request.target.path === '*') return decideAsterisk(method);
   const found = table.http.find(request, traceRoutes(trace));
   if (found) return { kind: 'forward', route: found.route as Forward['route'], request, params: found.params };
-  const upgradable = table.websocket.find(request, traceRoutes(trace));
+  const upgradable = table.websocket.find(request);
+  if (trace) traceUnfit(trace, upgradable, 'WebSockets');
   return upgradable ? refuse(upgradable.route, reject('upgrade_required')) : refuse(null, reject('no_route'));
 }
 
@@ -127,6 +146,11 @@ function decideAsterisk(method: string): Verdict {
 
 function refuse(route: Route | null, rejection: Rejection): Refuse {
   return { kind: 'reject', route, rejection };
+}
+
+/** The first route that would have fitted, were the request of the other kind. */
+function traceUnfit(trace: Trace, fit: Fit | null, kind: string): void {
+  if (fit) trace({ rule: `route ${fit.route.name}`, passed: false, detail: `fits, but takes only ${kind}` });
 }
 
 function traceRoutes(trace: Trace | undefined): ((route: Route, mismatch: string | null) => void) | undefined {

@@ -44,10 +44,13 @@ function compileSegment(part: string): Segment | string {
   const parameter = PARAMETER.exec(part)?.[1];
   if (parameter !== undefined) return { parameter };
   if (/[{}]/.test(part)) return 'a parameter is a whole segment, {name}';
-  if (part === '.' || part === '..') return 'a path has no dot segments';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  if (/[\x00-\x20\x7f]/.test(part))
+    return 'a space is written %20 in a path, and control characters have no place there';
   // The config has characters where a request has the octets of their UTF-8.
   const normal = normalisePath(Buffer.from(part, 'utf8').toString('latin1'));
-  return typeof normal === 'string' ? { text: normal } : normal.fault;
+  if (typeof normal !== 'string') return normal.fault;
+  return normal === '.' || normal === '..' ? 'a path has no dot segments' : { text: normal };
 }
 
 /** The parameters where the normalised path fits, else null. */
@@ -100,7 +103,8 @@ export function compileHost(text: string): HostPattern | string {
   const host = (wildcard ? text.slice(2) : text).toLowerCase();
   if (/[^\x20-\x7e]/.test(host)) return 'a host is written in its ASCII form (xn--…)';
   if (/^[^[]*:\d+$/.test(host)) return 'a host has no port; a listener has one';
-  if (!HOST.test(host)) return 'a host is a name, an address, or "*." before a name';
+  if (!HOST.test(host) || (wildcard && host.startsWith('[')))
+    return 'a host is a name, an address, or "*." before a name';
   return { text, host, wildcard };
 }
 

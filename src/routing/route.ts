@@ -1,5 +1,6 @@
 // A compiled route: what decide() judges by, and what the actions find their settings in. Pure values.
 import type { HttpConfig, WebSocketConfig } from '../config/schema.ts';
+import type { Version } from '../handshake/handshake.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
 import { valuesOf } from '../http/fields.ts';
@@ -32,7 +33,7 @@ export interface Match {
 export interface WebSocketRule {
   readonly origins: OriginRule;
   readonly missingOrigin: 'allow' | 'reject';
-  readonly versions: readonly number[];
+  readonly versions: readonly Version[];
   readonly subprotocols: SubprotocolRule;
   readonly config: WebSocketConfig;
 }

@@ -29,13 +29,12 @@ export class Registry implements Sampler {
   /** Adds a session; the release removes it, once. */
   add(session: Session): () => void {
     const key = `${session.mode} ${session.route}`;
-    let count = this.#counts.get(key);
-    if (!count) this.#counts.set(key, (count = { mode: session.mode, route: session.route, live: 0 }));
-    const counted = count;
+    const count = this.#counts.get(key) ?? { mode: session.mode, route: session.route, live: 0 };
+    this.#counts.set(key, count);
     this.#live.add(session);
-    counted.live++;
+    count.live++;
     return () => {
-      if (this.#live.delete(session)) counted.live--;
+      if (this.#live.delete(session)) count.live--;
     };
   }
 

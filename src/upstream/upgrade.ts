@@ -70,7 +70,10 @@ function readAnswer(
       () => settle(new GatewayError('backend_timeout', `no answer from ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    if (gone.aborted) return onGone();
+    if (gone.aborted) {
+      onGone();
+      return;
+    }
     gone.addEventListener('abort', onGone);
     socket.on('data', onData).once('end', onEnd).once('error', onError);
   });

@@ -1,0 +1,43 @@
+// What an action gets to work with: the request's own facts, and the few services it may use. Not the snapshot.
+import type { Socket } from 'node:net';
+import type { Emit, Subject } from '../events.ts';
+import type { Client } from '../http/forwarded.ts';
+import type { RelayEngine } from '../relay/relay.ts';
+import type { Registry } from '../sessions/registry.ts';
+import type { Acceptor } from '../terminate/accept.ts';
+import type { HttpEngine } from '../upstream/http-engine.ts';
+import type { Pool } from '../upstream/pool.ts';
+
+/** What actions share, of one config. */
+export interface Services {
+  readonly emit: Emit;
+  readonly sessions: Registry;
+  readonly relay: RelayEngine;
+  readonly http: HttpEngine;
+  /** The pool of an upstream that the config names. */
+  pool(upstream: string): Pool;
+  /** What terminates a route's handshakes. */
+  acceptor(route: string): Acceptor;
+}
+
+/** One request and who asks. */
+export interface RouteContext {
+  readonly services: Services;
+  readonly subject: Subject;
+  readonly client: Client;
+  /** Origin as the client wrote it, for the log; null where there is none. */
+  readonly origin: string | null;
+  /** performance.now() of the head's arrival. */
+  readonly startedAt: number;
+}
+
+/** A client's connection after node's parser has let go of it. */
+export interface ClientEnd {
+  readonly socket: Socket;
+  /** What was read behind the handshake. */
+  readonly rest: Buffer;
+  /** Fires when the client has left. */
+  readonly gone: AbortSignal;
+  /** Gives the session's permit back; the session calls it where one opens, the caller where none does. */
+  readonly permit: () => void;
+}

@@ -1,0 +1,51 @@
+// Refusing: the gateway's own answer, whole, on an upgraded socket or through node's response.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { type ERRORS, type GatewayError, statusOf } from '../errors.ts';
+import { buildRefusal, formatRefusal, type Refusal } from '../http/problem.ts';
+
+/** How long a client that was refused may go on sending before its connection is cut. */
+const LINGER_MS = 2000;
+
+/** An error as the client is told of it: its code, and no more of its cause than whose side it was on. */
+export function refusalOf(error: GatewayError): Refusal {
+  const details: Record<(typeof ERRORS)[GatewayError['code']]['source'], string> = {
+    downstream: 'the client left',
+    upstream: 'the server behind the gateway gave no valid answer',
+    internal: 'the gateway could not serve this request',
+  };
+  return { reason: error.code, status: statusOf(error), detail: details[error.source], fields: [] };
+}
+
+/** Answers on a socket that node's HTTP server has let go of, and ends the connection. */
+export function rejectUpgrade(socket: Socket, refusal: Refusal, id: string | null): void {
+  if (!socket.writable) return void socket.destroy();
+  socket.write(formatRefusal(refusal, id, new Date()), 'latin1');
+  endAfterReading(socket);
+}
+
+/**
+ * Sends FIN, then reads and drops what still comes, for a bounded time: closing with unread input would send a RST, and
+ * that would take the answer from the client (RFC 9112 §9.6).
+ */
+export function endAfterReading(socket: Socket): void {
+  socket.end();
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => clearTimeout(timer));
+}
+
+/** Answers a plain request that nothing was answered to yet; a response that has begun can only be broken off. */
+export function rejectRequest(res: ServerResponse, refusal: Refusal, id: string | null): void {
+  if (res.headersSent) return void res.destroy();
+  const { fields, body } = buildRefusal(refusal, id);
+  if (refusal.fields.includes('Upgrade')) fields.push('Connection', 'Upgrade');
+  // Nobody will read the body, and it may have no end.
+  if (hasBody(res.req)) res.shouldKeepAlive = false;
+  res.writeHead(refusal.status, fields);
+  res.end(body);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}

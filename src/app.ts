@@ -1,0 +1,203 @@
+// The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
+import type { Env } from './config/env.ts';
+import { formatProblem } from './config/problem.ts';
+import { type Demo, startDemo } from './demo/demo.ts';
+import { demoHints } from './demo/hints.ts';
+import type { GatewayEvent, Sampler } from './events.ts';
+import { createLog } from './observe/log.ts';
+import { createMetrics } from './observe/metrics.ts';
+import { JsRelay } from './relay/js.ts';
+import { describeBindError } from './runtime/bind-error.ts';
+import { startDrain } from './runtime/drain.ts';
+import { type Prepared, prepare } from './runtime/prepare.ts';
+import { type Built, Reloader } from './runtime/reload.ts';
+import { buildSnapshot, type Shared, type Snapshot } from './runtime/snapshot.ts';
+import { type ConfigWatch, watchConfig } from './runtime/watch.ts';
+import { type Admin, createAdmin } from './server/admin.ts';
+import { compileCrowded, readDescriptorLimit } from './server/descriptors.ts';
+import { Gateway } from './server/gateway.ts';
+import { Listeners, type NextListeners } from './server/listeners.ts';
+import { Admission } from './sessions/admission.ts';
+import { Registry } from './sessions/registry.ts';
+import { Terminator } from './terminate/accept.ts';
+import { HttpProxyEngine } from './upstream/http-proxy.ts';
+
+export interface AppOptions {
+  readonly file: string;
+  readonly env: Env;
+  readonly version: string;
+  /** Start the built-in backends first, and say what to try. */
+  readonly demo: boolean;
+  /** For a person at a terminal; log lines go to standard output. */
+  readonly say: (line: string) => void;
+}
+
+/** A start that can't be: its message is for the operator, whole. */
+export class StartError extends Error {}
+
+interface Next {
+  readonly prepared: Prepared;
+  readonly snapshot: Snapshot;
+  readonly listeners: NextListeners;
+}
+
+export class App {
+  readonly #options: AppOptions;
+  readonly #selfSigned = new Map();
+  readonly #sessions = new Registry();
+  readonly #log = createLog({ level: 'info', access: true });
+  readonly #metrics;
+  readonly #shared: Shared;
+  readonly #gateway: Gateway;
+  readonly #listeners: Listeners;
+  readonly #admin: Admin;
+  readonly #reloader: Reloader<Next>;
+  readonly #http = new HttpProxyEngine();
+  #snapshot: Snapshot | null = null;
+  #ready = false;
+  #watch: ConfigWatch | null = null;
+  #demo: Demo | null = null;
+
+  constructor(options: AppOptions) {
+    this.#options = options;
+    const emit = (event: GatewayEvent): void => {
+      this.#metrics.emit(event);
+      this.#log.emit(event);
+    };
+    const relay = new JsRelay();
+    const terminator = new Terminator(emit);
+    const limit = readDescriptorLimit();
+    this.#shared = { emit, sessions: this.#sessions, relay, http: this.#http, terminator };
+    this.#gateway = new Gateway({
+      snapshot: () => this.#current(),
+      admission: new Admission(),
+      crowded: compileCrowded(limit),
+    });
+    const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
+    this.#metrics = createMetrics({
+      version: options.version,
+      samplers: [this.#sessions, relay, terminator, this.#gateway, pools],
+    });
+    this.#listeners = new Listeners(this.#gateway, emit);
+    this.#admin = createAdmin({ render: this.#metrics.render, ready: () => this.#ready });
+    this.#reloader = new Reloader({
+      build: () => this.#build(),
+      swap: (next) => this.#swap(next),
+      discard: (next) => this.#listeners.discard(next.listeners),
+      emit,
+    });
+  }
+
+  /** Starts serving. Rejects with a StartError that says what is wrong; nothing is left open then. */
+  async start(): Promise<void> {
+    const { file, env, demo, say, version } = this.#options;
+    const { prepared, problems } = await prepare(file, env, this.#selfSigned);
+    for (const problem of problems) say(formatProblem(problem));
+    if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
+    const { config } = prepared;
+    this.#log.configure(config.log);
+    if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
+    const built = await this.#prepareNext(prepared);
+    if (typeof built === 'string') throw new StartError(built);
+    const { host, port } = config.admin;
+    const admin = await this.#admin
+      .listen(host, port)
+      .catch((error: unknown) => fail(describeBindError(error, `${host}:${port}`)));
+    this.#swap(built);
+    this.#ready = true;
+    this.#watch = await watchConfig({
+      file,
+      onChange: () => void this.#reloader.request('file'),
+      emit: this.#shared.emit,
+    });
+    const limit = readDescriptorLimit();
+    this.#notice('started', {
+      version,
+      node: process.version,
+      relay: this.#shared.relay.name,
+      admin: `${admin.address}:${admin.port}`,
+      ...(limit === null ? {} : { descriptors: limit }),
+    });
+    if (demo) for (const line of demoHints(config, this.#bound(admin))) say(line);
+  }
+
+  /** Reads the config anew and swaps it; a config with errors changes nothing and is reported. */
+  async reload(): Promise<void> {
+    await this.#reloader.request('signal');
+  }
+
+  /** Drains as the config says; resolves when nothing is left. */
+  async stop(): Promise<void> {
+    this.#watch?.close();
+    await this.#reloader.close();
+    await startDrain({
+      config: this.#current().config.drain,
+      emit: this.#shared.emit,
+      target: {
+        notReady: () => {
+          this.#ready = false;
+        },
+        stopListening: () => {
+          this.#gateway.startDraining();
+          this.#listeners.close();
+        },
+        sessions: () => this.#sessions.sessions(),
+        idle: () => this.#gateway.idle(),
+        cutRequests: () => this.#listeners.cut(),
+      },
+    });
+    await this.#admin.close();
+    this.#http.close();
+    await this.#demo?.close();
+    await this.#log.flush();
+  }
+
+  #current(): Snapshot {
+    if (this.#snapshot === null) throw new Error('nothing is served yet');
+    return this.#snapshot;
+  }
+
+  async #build(): Promise<Built<Next>> {
+    const { file, env } = this.#options;
+    const { prepared, problems } = await prepare(file, env, this.#selfSigned);
+    if (prepared === null) return { ok: false, problems: problems.map(formatProblem) };
+    const next = await this.#prepareNext(prepared);
+    return typeof next === 'string' ? { ok: false, problems: [next] } : { ok: true, next };
+  }
+
+  async #prepareNext(prepared: Prepared): Promise<Next | string> {
+    const { config, table, tls } = prepared;
+    const wanted = config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null }));
+    const listeners = await this.#listeners.prepare(wanted);
+    if (typeof listeners === 'string') return listeners;
+    return { prepared, listeners, snapshot: buildSnapshot(config, table, this.#shared, this.#snapshot) };
+  }
+
+  #swap({ prepared, snapshot, listeners }: Next): void {
+    const before = this.#snapshot?.config.admin;
+    this.#snapshot = snapshot;
+    this.#listeners.swap(listeners);
+    this.#log.configure(prepared.config.log);
+    if (before && JSON.stringify(before) !== JSON.stringify(prepared.config.admin)) {
+      this.#shared.emit({ type: 'notice', level: 'warn', message: 'the admin address changes only at a restart' });
+    }
+  }
+
+  #notice(message: string, data: Readonly<Record<string, string | number>>): void {
+    this.#shared.emit({ type: 'notice', level: 'info', message, data });
+  }
+
+  #bound(admin: { address: string; port: number }): Parameters<typeof demoHints>[1] {
+    const listeners = this.#listeners.current.flatMap((listener) => {
+      const bound = listener.bound();
+      return typeof bound === 'object' && bound !== null
+        ? [{ host: bound.address, port: bound.port, tls: listener.secure }]
+        : [];
+    });
+    return { listeners, admin: { host: admin.address, port: admin.port }, configFile: this.#options.file };
+  }
+}
+
+function fail(reason: unknown): never {
+  throw new StartError(reason instanceof Error ? reason.message : String(reason));
+}

@@ -1,0 +1,173 @@
+#!/usr/bin/env node
+// The executable: run | check | explain | schema | healthcheck. It reads the command line, prints, and is the only place
+// that ends the process.
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import { parseArgs } from 'node:util';
+import { App, StartError } from './app.ts';
+import { editorSchema } from './config/json-schema.ts';
+import { formatProblem } from './config/problem.ts';
+import { compileTrustedProxies } from './http/forwarded.ts';
+import { explain, parseQuestion } from './routing/explain.ts';
+import { prepare } from './runtime/prepare.ts';
+
+const USAGE = `Usage: upgate <command> [options]
+
+  run -c FILE [--demo]     serve; --demo also starts the backends that FILE names on loopback
+  check -c FILE            say everything that is wrong with FILE; exit 1 where there is an error
+  explain URL [-c FILE]    say what a request would get, and why
+      --origin O  --version V  --protocol P[,P]  --from IP
+  schema                   print the JSON Schema of the config, for editors
+  healthcheck [-c FILE]    ask a running gateway's /healthz; exit 1 where it does not answer
+
+  -c, --config FILE        default: gateway.yaml
+  -h, --help   -v, --version
+
+Signals: SIGHUP reloads FILE, SIGTERM and SIGINT drain, a second one ends at once.
+`;
+
+const OPTIONS = {
+  config: { type: 'string', short: 'c', default: 'gateway.yaml' },
+  demo: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+  origin: { type: 'string' },
+  version: { type: 'string' },
+  protocol: { type: 'string' },
+  from: { type: 'string' },
+} as const;
+
+/** How long `healthcheck` waits for an answer. */
+const HEALTH_MS = 3000;
+
+type Values = ReturnType<typeof readArguments>['values'];
+
+function readArguments(args: readonly string[]) {
+  return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+async function run({ config, demo }: Values): Promise<number | null> {
+  const app = new App({ file: config, env: process.env, version: packageVersion(), demo, say });
+  try {
+    await app.start();
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    say(error.message);
+    return 1;
+  }
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    app.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        say(String(error instanceof Error ? error.stack : error));
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('SIGHUP', () => void app.reload());
+  return null;
+}
+
+async function check({ config }: Values): Promise<number> {
+  const { prepared, problems } = await prepare(config, process.env, new Map());
+  for (const problem of problems) say(formatProblem(problem));
+  if (prepared === null) return 1;
+  print(`${config}: ok`);
+  return 0;
+}
+
+async function explainUrl(url: string | undefined, values: Values): Promise<number> {
+  if (url === undefined) {
+    say('explain needs a URL, such as wss://app.example.com/ws/chat');
+    return 2;
+  }
+  const question = parseQuestion(url, values);
+  if (typeof question === 'string') {
+    say(question);
+    return 2;
+  }
+  const { prepared, problems } = await prepare(values.config, process.env, new Map());
+  for (const problem of problems) say(formatProblem(problem));
+  if (prepared === null) return 1;
+  const { lines } = explain(prepared.table, question, compileTrustedProxies(prepared.config.trusted_proxies));
+  for (const line of lines) print(line);
+  return 0;
+}
+
+async function healthcheck({ config }: Values): Promise<number> {
+  const { prepared, problems } = await prepare(config, process.env, new Map());
+  if (prepared === null) {
+    for (const problem of problems) say(formatProblem(problem));
+    return 1;
+  }
+  const { host, port } = prepared.config.admin;
+  const status = await new Promise<number | string>((resolve) => {
+    const request = http.get({ host, port, path: '/healthz', timeout: HEALTH_MS }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode ?? 0);
+    });
+    request.on('timeout', () => request.destroy(new Error(`no answer within ${HEALTH_MS} ms`)));
+    request.on('error', (error) => resolve(error.message));
+  });
+  if (status === 200) return 0;
+  say(`http://${host}:${port}/healthz: ${status}`);
+  return 1;
+}
+
+/** The exit code, or null where the process goes on. */
+async function main(args: readonly string[]): Promise<number | null> {
+  if (args.length === 1 && (args[0] === '-v' || args[0] === '--version')) {
+    print(packageVersion());
+    return 0;
+  }
+  const { values, positionals } = readArguments(args);
+  const [command, argument] = positionals;
+  if (values.help || command === undefined) {
+    print(USAGE);
+    return values.help ? 0 : 2;
+  }
+  switch (command) {
+    case 'run':
+      return run(values);
+    case 'check':
+      return check(values);
+    case 'explain':
+      return explainUrl(argument, values);
+    case 'schema':
+      print(JSON.stringify(editorSchema(), null, 2));
+      return 0;
+    case 'healthcheck':
+      return healthcheck(values);
+    default:
+      say(`there is no command "${command}"\n\n${USAGE}`);
+      return 2;
+  }
+}
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    if (code !== null) process.exitCode = code;
+  },
+  (error: unknown) => {
+    const usage = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+    say(usage ? `${error.message}\n\n${USAGE}` : String(error instanceof Error ? error.stack : error));
+    process.exitCode = usage ? 2 : 70;
+  },
+);

@@ -1,0 +1,76 @@
+// `upgate explain`: what the gateway would do with a request, and why, as lines for a person. The judgement is decide()'s
+// own, told step by step; nothing is judged here. Pure.
+import { readClient, type TrustedProxies } from '../http/forwarded.ts';
+import type { RequestHead } from '../http/head.ts';
+import { decide, type Step, type Verdict } from './decide.ts';
+import type { Question } from './question.ts';
+import type { RouteTable } from './table.ts';
+
+/** What is known of an upstream; the config's own entries will do. */
+export type UpstreamServers = Readonly<Record<string, { readonly servers: readonly { readonly url: string }[] }>>;
+
+/** The answer to a question. */
+export interface Explanation {
+  /** Lines to print, without their line ends. */
+  readonly lines: readonly string[];
+  /** The status the client gets: 101 for a session; null where it is the backend's to say. */
+  readonly status: number | null;
+  /** The reason code of a refusal; null where the request is let in. */
+  readonly reason: string | null;
+  /** For the process: 0 where the request is let in, 1 where it is refused. */
+  readonly exit: 0 | 1;
+}
+
+/** Explains what becomes of a request. What only live state can say (limits, health, credentials) is left open. */
+export function explain(
+  table: RouteTable,
+  question: Question,
+  trusted: TrustedProxies,
+  upstreams: UpstreamServers,
+): Explanation {
+  const { head } = question;
+  const steps: Step[] = [];
+  const verdict = decide(table, head, (step) => steps.push(step));
+  const { line, status, reason } = formatOutcome(verdict, upstreams);
+  const lines = [formatRequest(head, trusted), ...steps.map(formatStep), line];
+  return { lines, status, reason, exit: reason === null ? 0 : 1 };
+}
+
+function formatRequest(head: RequestHead, trusted: TrustedProxies): string {
+  const client = readClient(head, trusted, '');
+  const via = client.viaTrusted ? ', a trusted proxy' : '';
+  return `${head.method} ${head.target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer}${via}`;
+}
+
+function formatStep({ rule, passed, detail }: Step): string {
+  return `  ${passed ? 'yes' : 'no '}  ${rule}: ${detail}`;
+}
+
+/** A verdict as the line that ends an explanation. */
+export function formatOutcome(
+  verdict: Verdict,
+  upstreams: UpstreamServers,
+): { line: string; status: number | null; reason: string | null } {
+  if (verdict.kind === 'reject') {
+    const { status, reason, detail } = verdict.rejection;
+    return { line: `-> ${status} ${reason}: ${detail}`, status, reason };
+  }
+  if (verdict.kind === 'respond') {
+    return { line: `-> ${verdict.status}, answered by the gateway itself`, status: verdict.status, reason: null };
+  }
+  if (verdict.kind === 'forward') {
+    const upstream = formatUpstream(verdict.route.http.upstream, upstreams);
+    return { line: `-> forwarded to upstream ${upstream}`, status: null, reason: null };
+  }
+  const { config } = verdict.route.websocket;
+  const line =
+    config.mode === 'splice'
+      ? `-> 101 if the backend agrees: splice to upstream ${formatUpstream(config.upstream, upstreams)}`
+      : `-> 101, terminated here by handler ${config.handler}`;
+  return { line, status: 101, reason: null };
+}
+
+function formatUpstream(name: string, upstreams: UpstreamServers): string {
+  const urls = upstreams[name]?.servers.map(({ url }) => url);
+  return urls === undefined ? name : `${name} (${urls.join(', ')})`;
+}

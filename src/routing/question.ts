@@ -1,0 +1,101 @@
+// What `upgate explain` is asked, made into the head that a client would send for it. Pure; the answer is explain.ts.
+import { isIP } from 'node:net';
+import { lowerNames } from '../http/fields.ts';
+import { plainAddress, type RequestHead } from '../http/head.ts';
+import { type Fault, parseAuthority } from '../http/target.ts';
+
+/** The options of the command, as they were typed. */
+export interface QuestionOptions {
+  readonly origin?: string | undefined;
+  /** Sec-WebSocket-Version; `13` where it is not given. Anything may be asked, also what is no number. */
+  readonly version?: string | undefined;
+  /** Sec-WebSocket-Protocol: one subprotocol or a list with commas. */
+  readonly protocol?: string | undefined;
+  /** Address of the TCP peer; `127.0.0.1` where it is not given. */
+  readonly from?: string | undefined;
+}
+
+/** A question, ready to be answered. */
+export interface Question {
+  readonly head: RequestHead;
+}
+
+const SCHEMES: ReadonlyMap<string, { readonly websocket: boolean; readonly secure: boolean; readonly port: number }> =
+  new Map([
+    ['ws', { websocket: true, secure: false, port: 80 }],
+    ['wss', { websocket: true, secure: true, port: 443 }],
+    ['http', { websocket: false, secure: false, port: 80 }],
+    ['https', { websocket: false, secure: true, port: 443 }],
+  ]);
+const URL_FORM = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^#]*)(#.*)?$/s;
+/** The key of RFC 6455 §1.3. */
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+
+/**
+ * Reads a URL and the options. `ws` and `wss` ask for a WebSocket, `http` and `https` for a plain GET. The path is taken
+ * as it stands, so that `..` and escapes can be asked about too. A fault is for the person at the terminal.
+ */
+export function parseQuestion(url: string, options: QuestionOptions): Question | Fault {
+  const [, schemeText, authority = '', rest = '', fragment] = URL_FORM.exec(url) ?? [];
+  if (schemeText === undefined)
+    return { fault: `${show(url)} is no URL; it starts with ws://, wss://, http:// or https://` };
+  const scheme = SCHEMES.get(schemeText.toLowerCase());
+  if (scheme === undefined) return { fault: `unknown scheme ${show(schemeText)}; use ws, wss, http or https` };
+  if (fragment !== undefined) return { fault: `${show(fragment)} is a fragment, which no client sends` };
+  const host = parseAuthority(authority);
+  if (host === null)
+    return { fault: `${show(authority)} is no host; write it in ASCII, without a user, an IPv6 address in brackets` };
+  const fault = optionFault(options, scheme.websocket);
+  if (fault !== null) return { fault };
+
+  const port = host.port === null || host.port === scheme.port ? '' : `:${host.port}`;
+  const fields = [
+    'Host',
+    `${host.host}${port}`,
+    ...(scheme.websocket ? handshakeFields(options) : plainFields(options)),
+  ];
+  const head: RequestHead = {
+    method: 'GET',
+    target: toOctets(rest.startsWith('/') ? rest : `/${rest}`),
+    version: '1.1',
+    fields,
+    names: lowerNames(fields),
+    secure: scheme.secure,
+    peer: plainAddress(options.from ?? '127.0.0.1'),
+  };
+  return { head };
+}
+
+function optionFault({ origin, version, protocol, from }: QuestionOptions, websocket: boolean): string | null {
+  if (!websocket && version !== undefined) return '--version is of WebSockets only; ask with ws:// or wss://';
+  if (!websocket && protocol !== undefined) return '--protocol is of WebSockets only; ask with ws:// or wss://';
+  if (from !== undefined && isIP(from) === 0) return `--from ${show(from)} is no IP address`;
+  for (const [option, value] of Object.entries({ origin, version, protocol })) {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+    if (value !== undefined && /[\x00-\x08\x0a-\x1f\x7f]/.test(value))
+      return `--${option} ${show(value)} holds a control character, which no field can`;
+  }
+  return null;
+}
+
+function handshakeFields({ origin, version = '13', protocol }: QuestionOptions): string[] {
+  const fields = ['Connection', 'Upgrade', 'Upgrade', 'websocket', 'Sec-WebSocket-Key', KEY];
+  fields.push('Sec-WebSocket-Version', toOctets(version));
+  // As a client of that version names it.
+  if (origin !== undefined) fields.push(version === '8' ? 'Sec-WebSocket-Origin' : 'Origin', toOctets(origin));
+  if (protocol !== undefined) fields.push('Sec-WebSocket-Protocol', toOctets(protocol));
+  return fields;
+}
+
+function plainFields({ origin }: QuestionOptions): string[] {
+  return origin === undefined ? [] : ['Origin', toOctets(origin)];
+}
+
+/** A head has octets, one a character. */
+function toOctets(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+function show(text: string): string {
+  return JSON.stringify(text);
+}

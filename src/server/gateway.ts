@@ -1,0 +1,250 @@
+// Every request's way through the gateway: its head is read and decided (routing/decide.ts), then the action of its
+// verdict runs. What broke on the way ends here, as an answer and an event. Binding and timeouts are listener.ts.
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { RouteContext } from '../actions/context.ts';
+import { answer, completed, forward, type Plain } from '../actions/forward.ts';
+import { refusalOf, rejectUpgrade } from '../actions/reject.ts';
+import { SpliceError, splice } from '../actions/splice.ts';
+import { terminate } from '../actions/terminate.ts';
+import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
+import type { Mode, Sample, Sampler } from '../events.ts';
+import { wantsWebSocket } from '../handshake/handshake.ts';
+import { type Rejection, reject } from '../handshake/rejection.ts';
+import { readClient } from '../http/forwarded.ts';
+import { MOST_FIELDS, type RequestHead, readHead } from '../http/head.ts';
+import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
+import type { Snapshot } from '../runtime/snapshot.ts';
+import type { Admission } from '../sessions/admission.ts';
+import { afterEarlierAnswers } from './earlier.ts';
+import { headWithoutUpgrade, putBack } from './put-back.ts';
+
+export interface GatewayOptions {
+  /** The snapshot that is current now. */
+  readonly snapshot: () => Snapshot;
+  readonly admission: Admission;
+  /** Whether a connection holds one of the last descriptors. */
+  readonly crowded: (socket: Socket) => boolean;
+}
+
+/** The connection of a request that node's parser has let go of. */
+interface Released {
+  readonly server: Server;
+  readonly socket: Socket;
+  readonly rest: Buffer;
+}
+
+export class Gateway implements Sampler {
+  readonly #options: GatewayOptions;
+  #draining = false;
+  #requests = 0;
+  #handshakes = 0;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+  }
+
+  /** From now on handshakes are refused, and a plain request is the last one of its connection. */
+  startDraining(): void {
+    this.#draining = true;
+  }
+
+  /** Whether no request is being answered and no handshake decided. */
+  idle(): boolean {
+    return this.#requests === 0 && this.#handshakes === 0;
+  }
+
+  *sample(): Iterable<Sample> {
+    yield { metric: 'http_requests_in_flight', labels: {}, value: this.#requests };
+  }
+
+  /** A plain request, as node's server gives it. */
+  readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
+    this.#requests++;
+    res.once('close', () => this.#requests--);
+    const snapshot = this.#options.snapshot();
+    const head = headOf(req);
+    const context = this.#contextOf(snapshot, head);
+    const plain = { req, res, writtenBefore: req.socket.bytesWritten };
+    this.#plain(snapshot, context, head, plain).catch((thrown: unknown) => {
+      const error = asGatewayError(thrown);
+      context.services.emit({
+        type: 'notice',
+        level: 'error',
+        message: 'a request broke',
+        data: { id: context.subject.id, detail: detailOf(error) },
+      });
+      answer(context, plain, refusalOf(error));
+    });
+  };
+
+  async #plain(snapshot: Snapshot, context: RouteContext, head: RequestHead, plain: Plain): Promise<void> {
+    const { req, res } = plain;
+    if (this.#draining) res.shouldKeepAlive = false;
+    const verdict = this.#judge(snapshot, head, req.socket);
+    switch (verdict.kind) {
+      case 'forward':
+        return forward(named(context, verdict), verdict, plain);
+      case 'respond':
+        res.writeHead(verdict.status, [...verdict.fields]).end();
+        return completed(context, plain, { at: null, reason: null, detail: null });
+      case 'reject':
+        // Framing that was not understood leaves no next request to be found.
+        if (verdict.rejection.reason === 'malformed' || verdict.rejection.reason === 'limit')
+          res.shouldKeepAlive = false;
+        return answer(named(context, verdict), plain, verdict.rejection);
+      default:
+        // node's parser did not see the upgrade (such as a tab before the token) and still owns the connection.
+        res.shouldKeepAlive = false;
+        return answer(
+          named(context, verdict),
+          plain,
+          reject('malformed', 'Upgrade or Connection is written in a way that cannot be taken over'),
+        );
+    }
+  }
+
+  /** A request with an Upgrade, as node's server gives it: its parser has let go of the connection. */
+  onUpgrade(server: Server, req: IncomingMessage, socket: Socket, rest: Buffer): void {
+    // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
+    socket.on('error', ignore);
+    this.#handshakes++;
+    const snapshot = this.#options.snapshot();
+    const head = headOf(req);
+    const context = this.#contextOf(snapshot, head);
+    this.#upgrade(snapshot, context, head, { server, socket, rest }, req)
+      .catch((thrown: unknown) => this.#failed(context, socket, 'splice', asGatewayError(thrown)))
+      .finally(() => this.#handshakes--);
+  }
+
+  async #upgrade(
+    snapshot: Snapshot,
+    context: RouteContext,
+    head: RequestHead,
+    released: Released,
+    req: IncomingMessage,
+  ): Promise<void> {
+    const { server, socket, rest } = released;
+    if (!(await afterEarlierAnswers(socket))) return;
+    if (!wantsWebSocket(head) && head.method !== 'CONNECT')
+      return putBack(server, socket, headWithoutUpgrade(req, head), rest);
+    const verdict = this.#judge(snapshot, head, socket);
+    const known = named(context, verdict);
+    if (verdict.kind === 'reject') return this.#refuse(known, socket, verdict.rejection, modeOf(verdict));
+    if (verdict.kind !== 'splice' && verdict.kind !== 'terminate') return void socket.destroy();
+    if (this.#draining) return this.#refuse(known, socket, reject('draining'), verdict.kind);
+    const { name, websocket } = verdict.route;
+    const permit = this.#options.admission.acquire(name, known.subject.client, websocket.config.limits);
+    if (typeof permit === 'string') return this.#refuse(known, socket, reject(permit), verdict.kind);
+    await this.#open(known, verdict, released, permit);
+  }
+
+  /** Runs the action; the permit stays with the session where one opens, and comes back here where none does. */
+  async #open(context: RouteContext, verdict: Upgrade, { socket, rest }: Released, permit: () => void): Promise<void> {
+    const gone = new AbortController();
+    const onClose = (): void => gone.abort();
+    socket.once('close', onClose);
+    let opened = false;
+    try {
+      const client = { socket, rest, gone: gone.signal, permit };
+      if (verdict.kind === 'terminate') {
+        opened = terminate(context, verdict, client);
+        return;
+      }
+      const outcome = await splice(context, verdict, client);
+      opened = outcome === 'opened';
+      if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, 'splice');
+    } catch (thrown) {
+      this.#failed(context, socket, verdict.kind, asGatewayError(thrown));
+    } finally {
+      socket.removeListener('close', onClose);
+      if (!opened) permit();
+    }
+  }
+
+  /** The verdict, after what stands before any route: too many fields, too few descriptors. */
+  #judge(snapshot: Snapshot, head: RequestHead, socket: Socket): Verdict {
+    if (head.names.length > MOST_FIELDS)
+      return refuse(reject('head_too_large', `a head has at most ${MOST_FIELDS} fields`));
+    if (this.#options.crowded(socket)) return refuse(reject('limit'));
+    return decide(snapshot.table, head);
+  }
+
+  #refuse(context: RouteContext, socket: Socket, rejection: Rejection, mode: Mode | null): void {
+    rejectUpgrade(socket, rejection, context.subject.id);
+    const { reason, status, detail } = rejection;
+    context.services.emit({
+      ...context.subject,
+      type: 'handshake_rejected',
+      mode,
+      reason,
+      status,
+      detail,
+      origin: context.origin,
+    });
+  }
+
+  #failed(context: RouteContext, socket: Socket, mode: Mode, error: GatewayError): void {
+    rejectUpgrade(socket, refusalOf(error), context.subject.id);
+    context.services.emit({
+      ...context.subject,
+      type: 'handshake_failed',
+      mode,
+      reason: error.code,
+      status: statusOf(error),
+      detail: detailOf(error),
+      at: error instanceof SpliceError ? error.at : null,
+    });
+  }
+
+  #contextOf(snapshot: Snapshot, head: RequestHead): RouteContext {
+    const client = readClient(head, snapshot.trusted, randomUUID());
+    const cut = head.target.indexOf('?');
+    const subject = {
+      id: client.id,
+      route: null,
+      client: client.address,
+      method: head.method,
+      host: fieldOf(head, 'host') ?? '',
+      path: cut === -1 ? head.target : head.target.slice(0, cut),
+    };
+    return {
+      services: snapshot.services,
+      subject,
+      client,
+      origin: fieldOf(head, 'origin'),
+      startedAt: performance.now(),
+    };
+  }
+}
+
+function headOf(req: IncomingMessage): RequestHead {
+  return readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
+}
+
+function fieldOf(head: RequestHead, name: string): string | null {
+  const i = head.names.indexOf(name);
+  return i === -1 ? null : (head.fields[2 * i + 1] as string);
+}
+
+/** The context once a route is known. */
+function named(context: RouteContext, { route }: Verdict): RouteContext {
+  return route === null ? context : { ...context, subject: { ...context.subject, route: route.name } };
+}
+
+function modeOf({ route }: Verdict): Mode | null {
+  return route?.websocket?.config.mode ?? null;
+}
+
+function refuse(rejection: Rejection): Verdict {
+  return { kind: 'reject', route: null, rejection };
+}
+
+function detailOf(error: GatewayError): string {
+  return error.code === 'internal' && error.cause instanceof Error
+    ? (error.cause.stack ?? error.message)
+    : error.message;
+}
+
+function ignore(): void {}

@@ -1,0 +1,230 @@
+// One address where clients connect: binding it, every timeout and bound on what a client may make us hold, and what is
+// answered when not even a head could be read. What happens to a request is gateway.ts.
+
+import { unlink } from 'node:fs/promises';
+import http from 'node:http';
+import https from 'node:https';
+import net, { type AddressInfo, type Socket } from 'node:net';
+import { endAfterReading, rejectUpgrade } from '../actions/reject.ts';
+import type { ListenerConfig } from '../config/schema.ts';
+import { systemCode } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import { type Reason, reject } from '../handshake/rejection.ts';
+import { plainAddress } from '../http/head.ts';
+import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls.ts';
+import { KEEPALIVE_MS } from '../upstream/dial.ts';
+import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
+import type { Gateway } from './gateway.ts';
+
+/** How often node looks for connections that are over their time. */
+const CHECK_MS = 1000;
+/** The longest silence between two notices about failed accepts. */
+const ACCEPT_NOTICE_MS = 10_000;
+
+/** The address a listener is told apart by: `host:port`, or the path of its socket. */
+export function addressOf(config: ListenerConfig): string {
+  if (config.unix !== undefined) return config.unix;
+  const host = config.host ?? '::';
+  return `${net.isIP(host) === 6 ? `[${host}]` : host}:${config.port}`;
+}
+
+export class Listener {
+  readonly address: string;
+  readonly #gateway: Gateway;
+  readonly #emit: Emit;
+  readonly #server: http.Server | https.Server;
+  #config: ListenerConfig;
+  #tls: TlsMaterial | null;
+  #noticedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(config: ListenerConfig, tls: TlsMaterial | null, gateway: Gateway, emit: Emit) {
+    this.address = addressOf(config);
+    this.#config = config;
+    this.#tls = tls;
+    this.#gateway = gateway;
+    this.#emit = emit;
+    this.#server = this.#create();
+    this.#configure();
+    this.#attach();
+  }
+
+  /** Whether it speaks TLS; a listener can't change that while it is bound. */
+  get secure(): boolean {
+    return this.#tls !== null;
+  }
+
+  /** What it is bound to, once it is. */
+  bound(): AddressInfo | string | null {
+    return this.#server.address();
+  }
+
+  /** Binds; rejects with the system's error. */
+  async listen(): Promise<void> {
+    const { unix, port, host } = this.#config;
+    if (unix !== undefined) {
+      await removeStale(unix);
+      return this.#bind({ path: unix });
+    }
+    try {
+      await this.#bind({ host: host ?? '::', port });
+    } catch (error) {
+      // `::` takes both families; without IPv6 there is one.
+      if (host !== undefined || systemCode(error) !== 'EAFNOSUPPORT') throw error;
+      await this.#bind({ host: '0.0.0.0', port });
+    }
+  }
+
+  /** Takes a new config of the same address; connections that are open are not touched. */
+  update(config: ListenerConfig, tls: TlsMaterial | null): void {
+    this.#config = config;
+    this.#tls = tls;
+    this.#configure();
+    if (tls !== null) swapTls(this.#server as https.Server, tls);
+  }
+
+  /** Closes the listening socket; resolves when it is closed. Open connections go on; idle ones are ended. */
+  close(): void {
+    this.#server.close();
+    this.#server.closeIdleConnections();
+  }
+
+  /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
+  cut(): void {
+    this.#server.closeAllConnections();
+  }
+
+  #create(): http.Server | https.Server {
+    const options = {
+      // Our own judgement covers it, with a whole answer.
+      requireHostHeader: false,
+      insecureHTTPParser: false,
+      connectionsCheckingInterval: CHECK_MS,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_MS,
+      maxHeaderSize: this.#config.max_head,
+    };
+    if (this.#tls === null) return http.createServer(options);
+    const current = (): TlsMaterial => this.#tls as TlsMaterial;
+    return https.createServer({
+      ...options,
+      ...tlsServerOptions(current),
+      handshakeTimeout: this.#config.timeouts.tls_handshake,
+    });
+  }
+
+  /** Everything that may change at a reload. */
+  #configure(): void {
+    const server = this.#server;
+    const { timeouts, max_head } = this.#config;
+    server.headersTimeout = timeouts.head;
+    server.keepAliveTimeout = timeouts.keep_alive;
+    // A body may take as long as it flows; the engine watches it.
+    server.requestTimeout = 0;
+    server.timeout = 0;
+    // node would drop the fields past the limit and with them perhaps Origin: all are read, and too many are refused.
+    server.maxHeadersCount = 0;
+    (server as { maxHeaderSize?: number }).maxHeaderSize = max_head;
+  }
+
+  #attach(): void {
+    const server = this.#server;
+    const { onRequest } = this.#gateway;
+    server.on('request', onRequest);
+    // The backend answers `Expect: 100-continue` and any other expectation, not node.
+    server.on('checkContinue', onRequest);
+    server.on('checkExpectation', onRequest);
+    const onUpgrade = (req: http.IncomingMessage, socket: Socket, rest: Buffer): void =>
+      this.#gateway.onUpgrade(server, req, socket, rest);
+    server.on('upgrade', onUpgrade);
+    server.on('connect', onUpgrade);
+    server.on('clientError', (error, socket) => void this.#refuse(error, socket as Socket));
+    server.on('error', (error) => this.#acceptFailed(error));
+    server.on(this.secure ? 'secureConnection' : 'connection', (socket: Socket) => {
+      socket.destroySoon = endInOrder;
+    });
+    // A broken or stalled TLS handshake concerns nobody but its client.
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+  }
+
+  #bind(options: net.ListenOptions): Promise<void> {
+    const server = this.#server;
+    return new Promise((resolve, fail) => {
+      const onError = (error: Error): void => fail(error);
+      server.once('error', onError);
+      server.listen({ ...options, backlog: 4096 }, () => {
+        server.removeListener('error', onError);
+        resolve();
+      });
+    });
+  }
+
+  /** Answers a client whose head could not be read or did not arrive; none of its earlier answers is cut short. */
+  async #refuse(error: Error, socket: Socket): Promise<void> {
+    socket.on('error', ignore);
+    const reason = reasonOf(error);
+    const pending = pendingAnswer(socket);
+    // A client that never said a word gets none; an answer that has begun can't be taken back.
+    if (reason === null || socket.bytesRead === 0 || pending?.headersSent === true) {
+      socket.destroy();
+      return;
+    }
+    // Its own body may be what is malformed, and then its answer will not come.
+    const earlier = pending?.req.complete;
+    if (earlier && !(await afterEarlierAnswers(socket))) return;
+    const rejection = reject(reason);
+    rejectUpgrade(socket, rejection, null);
+    const client = plainAddress(socket.remoteAddress ?? '');
+    this.#emit({
+      type: 'head_refused',
+      client,
+      status: rejection.status,
+      reason,
+      detail: systemCode(error) ?? error.message,
+    });
+  }
+
+  #acceptFailed(error: Error): void {
+    const now = performance.now();
+    if (!this.#server.listening || now - this.#noticedAt < ACCEPT_NOTICE_MS) return;
+    this.#noticedAt = now;
+    this.#emit({
+      type: 'notice',
+      level: 'error',
+      message: `accepting a connection failed: ${error.message}`,
+      data: { listener: this.address },
+    });
+  }
+}
+
+/** What a parser's error means to the client; null where there is nobody left to tell. */
+function reasonOf(error: Error): Reason | null {
+  const code = systemCode(error) ?? '';
+  if (code === 'HPE_HEADER_OVERFLOW') return 'head_too_large';
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'head_timeout';
+  return code.startsWith('HPE_') ? 'malformed' : null;
+}
+
+/**
+ * In place of net.Socket's own: node ends a connection this way after an answer with `Connection: close`, and with unread
+ * input that would be a RST, which may take the answer with it (RFC 9112 §9.6). What still comes is no request.
+ */
+function endInOrder(this: Socket): void {
+  this.removeAllListeners('data');
+  this.on('data', ignore);
+  endAfterReading(this);
+}
+
+/** A socket file that nobody listens on any more is in the way of binding. */
+async function removeStale(path: string): Promise<void> {
+  const code = await new Promise<string | undefined>((resolve) => {
+    const probe = net.connect({ path }, () => {
+      probe.destroy();
+      resolve(undefined);
+    });
+    probe.once('error', (error) => resolve(systemCode(error)));
+  });
+  if (code === 'ECONNREFUSED') await unlink(path);
+}
+
+function ignore(): void {}
