@@ -10,6 +10,8 @@ export interface Problem {
   readonly message: string;
   /** What to do about it, where there is something to say. */
   readonly hint?: string;
+  /** Set where the last key of the path is wrong itself; unset, it is the value (or the lack of it). */
+  readonly at?: 'key';
 }
 
 /** A problem at its place; line and column count from 1. */
@@ -19,9 +21,20 @@ export interface PlacedProblem extends Problem {
   readonly column: number;
 }
 
-/** `gateway.yaml:3:11: error: routes.0.name: ...; hint`, one line. */
+/** `gateway.yaml:3:11: error: routes[0].name: missing (what to do)`, one line. */
 export function formatProblem(problem: PlacedProblem): string {
-  const at = problem.path.length === 0 ? '' : `${problem.path.join('.')}: `;
+  const at = problem.path.length === 0 ? '' : `${formatPath(problem.path)}: `;
   const hint = problem.hint === undefined ? '' : ` (${problem.hint})`;
-  return `${problem.file}:${problem.line}:${problem.column}: ${problem.severity}: ${at}${problem.message}${hint}`;
+  const line = `${problem.file}:${problem.line}:${problem.column}: ${problem.severity}: ${at}${problem.message}${hint}`;
+  return line.replaceAll(/\p{Cc}+/gu, ' ');
+}
+
+/** `routes[0].match.path`; a key that is no plain word is quoted, so that a line break in it stays on the line. */
+export function formatPath(path: ConfigPath): string {
+  const steps = path.map((step, index) => {
+    if (typeof step === 'number') return `[${step}]`;
+    const key = /^[\w-]+$/.test(step) ? step : JSON.stringify(step);
+    return index === 0 ? key : `.${key}`;
+  });
+  return steps.join('');
 }

@@ -1,0 +1,48 @@
+// What an address of the config may look like: a host to bind or to reach, and a range of trusted clients. Facts of text
+// only; nothing is resolved.
+import { isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
+
+/** Letters, digits, `-` and `_`: RFC 952 and 1123, and the underscore that container networks give to services. */
+const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
+
+/** A DNS name; a trailing dot is allowed. Not an address: `300.1.1.1` is neither. */
+export function isHostName(text: string): boolean {
+  const name = text.endsWith('.') ? text.slice(0, -1) : text;
+  if (name.length > 253) return false;
+  const labels = name.split('.');
+  // A name whose last label is a number would be read as an address (WHATWG URL, "ends in a number").
+  return labels.every((label) => LABEL.test(label)) && !/^\d+$/.test(labels.at(-1) ?? '');
+}
+
+/** An IP address without brackets, or a DNS name. */
+export function isHost(text: string): boolean {
+  return isIP(text) !== 0 || isHostName(text);
+}
+
+/** A name that a certificate may carry: a host, or `*.` before a DNS name. */
+export function isCertificateName(text: string): boolean {
+  return isHost(text) || (text.startsWith('*.') && isHostName(text.slice(2)));
+}
+
+/** An IP address, or a range of them in CIDR form (`10.0.0.0/8`, `fd00::/8`). */
+export function isAddressRange(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  // A zone (`fe80::1%eth0`) is a fact of this machine and never part of a peer's range.
+  const family = address.includes('%') ? 0 : isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  if (bits === undefined) return true;
+  return /^(?:0|[1-9]\d{0,2})$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
+}
+
+/** One spelling for equal hosts: lower case, and the short form of an IPv6 address (RFC 5952). */
+export function normaliseHost(host: string): string {
+  if (!isIPv6(host) || host.includes('%')) return host.toLowerCase();
+  return new SocketAddress({ address: host, family: 'ipv6' }).address;
+}
+
+/** Whether two hosts that listeners bind would meet on the same port; an unset host is `::`, which takes both families. */
+export function hostsMeet(one: string, other: string): boolean {
+  if (one === other || one === '::' || other === '::') return true;
+  if (one === '0.0.0.0') return isIPv4(other);
+  return other === '0.0.0.0' && isIPv4(one);
+}

@@ -1,0 +1,219 @@
+// What needs two fields to judge: names that lead nowhere, alternatives that are both or neither there, options nothing
+// uses. Patterns of hosts, paths and origins, and routes that can never be reached, are routing's to judge. Pure.
+import { hostsMeet, normaliseHost } from './address.ts';
+import { nearest } from './nearest.ts';
+import { type ConfigPath, formatPath, type Problem } from './problem.ts';
+import type { Written } from './prune.ts';
+import type { Config, ListenerConfig, RouteConfig, TerminateConfig, WebSocketConfig } from './schema.ts';
+
+/** RFC 9110 §5.6.2; RFC 6455 §4.1 demands it of subprotocols. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+type Found = Iterable<Problem>;
+type Handler = TerminateConfig['handler'];
+
+/** The handlers that have options, each under the handler's own name. */
+const HANDLERS_WITH_OPTIONS = ['push'] as const satisfies readonly Handler[];
+
+/** Everything wrong between the fields of a config, or of what is left of one: what it has lost raises no alarm. */
+export function check(config: Config, written: Written): Problem[] {
+  return [
+    ...checkListeners(config, written),
+    ...checkUpstreams(config, written),
+    ...checkRouteNames(config.routes, written),
+    ...config.routes.flatMap((route, index) => [...checkRoute(route, ['routes', index], { config, written })]),
+    ...checkDrain(config, written),
+  ];
+}
+
+function* checkListeners({ listeners, admin }: Config, written: Written): Found {
+  const taken: { readonly path: ConfigPath; readonly address: Address }[] = [];
+  for (const [index, listener] of listeners.entries()) {
+    const path = ['listeners', index];
+    yield* checkListener(listener, path, written);
+    const address = addressOf(listener);
+    if (address === undefined) continue;
+    const same = taken.find((other) => meet(other.address, address));
+    const hint = 'only one can have it; without `host` a listener takes every address, IPv4 and IPv6';
+    if (same) yield error([...path, address.key], `the same address as ${nameOf(same.path, written)}`, { hint });
+    taken.push({ path, address });
+  }
+  if (written.lostWithin(['admin'])) return;
+  const own: Address = { key: 'port', host: normaliseHost(admin.host), port: admin.port };
+  const same = taken.find((other) => meet(other.address, own));
+  if (same)
+    yield error(['admin', 'port'], `the same address as ${nameOf(same.path, written)}`, {
+      hint: 'give it another port',
+    });
+}
+
+function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Written): Found {
+  const { port, unix, host, tls } = listener;
+  const lost = (key: string) => written.lost([...path, key]);
+  if (port === undefined && unix === undefined && !lost('port') && !lost('unix')) {
+    yield error(path, 'needs "port" or "unix"');
+  }
+  if (port !== undefined && unix !== undefined) {
+    yield error([...path, 'unix'], '"unix" beside "port"', {
+      hint: 'a listener has one of them; make it two',
+      at: 'key',
+    });
+  } else if (host !== undefined && unix !== undefined) {
+    yield error([...path, 'host'], '"host" beside "unix"', { hint: 'a unix socket has no host', at: 'key' });
+  }
+  if (tls === undefined) return;
+  const { certificates, self_signed } = tls;
+  const tlsPath = [...path, 'tls'];
+  if (certificates !== undefined && self_signed !== undefined) {
+    const hint = 'take one of them out';
+    yield error([...tlsPath, 'self_signed'], '"self_signed" beside "certificates"', { hint, at: 'key' });
+  } else if (certificates === undefined && self_signed === undefined && !written.lostWithin(tlsPath)) {
+    yield error(tlsPath, 'needs "certificates" or "self_signed"');
+  }
+}
+
+type Address =
+  | { readonly key: 'port'; readonly host: string; readonly port: number }
+  | { readonly key: 'unix'; readonly unix: string };
+
+function addressOf({ port, unix, host }: ListenerConfig): Address | undefined {
+  if (unix !== undefined) return { key: 'unix', unix };
+  return port === undefined ? undefined : { key: 'port', host: normaliseHost(host ?? '::'), port };
+}
+
+function meet(one: Address, other: Address): boolean {
+  if (one.key === 'unix') return other.key === 'unix' && one.unix === other.unix;
+  // Port 0 is another free one each time.
+  return other.key === 'port' && one.port === other.port && one.port !== 0 && hostsMeet(one.host, other.host);
+}
+
+function* checkUpstreams({ upstreams, routes }: Config, written: Written): Found {
+  const used = new Set(routes.flatMap(({ websocket, http }) => [...upstreamOf(websocket), ...upstreamOf(http)]));
+  // A route that is broken may be the one that uses it.
+  const allKnown = !written.lostWithin(['routes']);
+  for (const [name, upstream] of Object.entries(upstreams)) {
+    const path = ['upstreams', name];
+    if (allKnown && !used.has(name)) yield warning(path, 'no route uses this upstream', { at: 'key' });
+    const servers = upstream.servers.map(({ secure, host, port }) => JSON.stringify([secure, host, port]));
+    yield* checkDuplicates(servers, [...path, 'servers'], written);
+  }
+}
+
+function upstreamOf(action: WebSocketConfig | RouteConfig['http']): string[] {
+  return action !== undefined && 'upstream' in action ? [action.upstream] : [];
+}
+
+function* checkRouteNames(routes: readonly RouteConfig[], written: Written): Found {
+  const names = routes.map(({ name }) => name);
+  for (const [index, name] of names.entries()) {
+    const first = names.indexOf(name);
+    if (first === index) continue;
+    const message = `"${name}" is already the name of ${nameOf(['routes', first], written)}`;
+    yield error(['routes', index, 'name'], message, { hint: 'metrics and logs tell routes apart by their names' });
+  }
+}
+
+interface Whole {
+  readonly config: Config;
+  readonly written: Written;
+}
+
+function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found {
+  const { websocket, http, match } = route;
+  const lost = (key: string) => whole.written.lost([...path, key]);
+  if (websocket === undefined && http === undefined && !lost('websocket') && !lost('http')) {
+    yield error(path, 'needs "websocket" or "http"', { hint: 'or both' });
+  }
+  yield* checkFields(match.headers ?? {}, [...path, 'match', 'headers']);
+  for (const [key, action] of Object.entries({ websocket, http })) {
+    for (const name of upstreamOf(action)) yield* checkUpstreamName(name, [...path, key, 'upstream'], whole);
+  }
+  if (websocket === undefined) return;
+  const at = [...path, 'websocket'];
+  yield* checkSubprotocols(websocket, at, whole.written);
+  yield* checkDuplicates(websocket.versions.map(String), [...at, 'versions'], whole.written);
+  if (websocket.mode === 'terminate') yield* checkHandler(websocket, at);
+  const hostKnown = match.host !== undefined || whole.written.lost([...path, 'match', 'host']);
+  if (websocket.origins === 'same-host' && !hostKnown && !whole.written.lost([...at, 'origins'])) {
+    const message = 'same-host trusts whatever Host the client sends';
+    const hint = 'give the route a match.host, or list its origins; origins: any where none matters';
+    yield warning([...at, 'origins'], message, { hint });
+  }
+}
+
+function* checkUpstreamName(name: string, path: ConfigPath, { config, written }: Whole): Found {
+  const known = Object.keys(config.upstreams);
+  if (known.includes(name) || written.lost(['upstreams', name])) return;
+  const similar = nearest(name, known);
+  const listed = known.length === 0 ? 'there are none' : `there is ${known.map((each) => `"${each}"`).join(', ')}`;
+  const hint = similar === undefined ? listed : `did you mean "${similar}"?`;
+  yield error(path, `no upstream is named "${name}"`, { hint });
+}
+
+function* checkFields(fields: Readonly<Record<string, string>>, path: ConfigPath): Found {
+  const names = Object.keys(fields);
+  const lowerCase = names.map((name) => name.toLowerCase());
+  for (const [index, name] of names.entries()) {
+    const hint = "RFC 9110: letters, digits and -_.!#$%&'*+^`|~";
+    if (!TOKEN.test(name)) yield error([...path, name], 'must be the name of a header field', { hint, at: 'key' });
+    if (lowerCase.indexOf(name.toLowerCase()) === index) continue;
+    yield error([...path, name], 'the same header field twice', {
+      hint: 'upper and lower case are the same',
+      at: 'key',
+    });
+  }
+}
+
+function* checkSubprotocols(websocket: WebSocketConfig, path: ConfigPath, written: Written): Found {
+  const { subprotocols } = websocket;
+  if (subprotocols === undefined) {
+    const required = [...path, 'subprotocol_required'];
+    if (!written.has(required) || written.lost([...path, 'subprotocols'])) return;
+    const hint = 'list the subprotocols, or take it out';
+    yield error(required, 'has no meaning without "subprotocols"', { hint, at: 'key' });
+    return;
+  }
+  for (const [index, name] of subprotocols.entries()) {
+    const hint = "RFC 6455: letters, digits and -_.!#$%&'*+^`|~, without spaces";
+    if (!TOKEN.test(name)) yield error([...path, 'subprotocols', index], 'must be the name of a subprotocol', { hint });
+  }
+  yield* checkDuplicates(subprotocols, [...path, 'subprotocols'], written);
+}
+
+function* checkHandler(websocket: TerminateConfig, path: ConfigPath): Found {
+  for (const handler of HANDLERS_WITH_OPTIONS) {
+    if (websocket.handler === handler || websocket[handler] === undefined) continue;
+    const hint = `take it out, or set handler: ${handler}`;
+    yield error([...path, handler], 'options of a handler that this route does not have', { hint, at: 'key' });
+  }
+}
+
+function* checkDrain({ drain }: Config, written: Written): Found {
+  if (drain.spread <= drain.grace || written.lostWithin(['drain'])) return;
+  const byDefault = written.has(['drain', 'spread']) ? '' : ' by default';
+  const key = byDefault === '' ? 'spread' : 'grace';
+  const hint = 'the closes must all be out before the rest is cut';
+  yield error(['drain', key], `"spread" is${byDefault} longer than "grace"`, { hint });
+}
+
+function* checkDuplicates(values: readonly string[], path: ConfigPath, written: Written): Found {
+  for (const [index, value] of values.entries()) {
+    const first = values.indexOf(value);
+    if (first === index) continue;
+    yield error([...path, index], `the same as ${nameOf([...path, first], written)}`, { hint: 'take it out' });
+  }
+}
+
+function nameOf(path: ConfigPath, written: Written): string {
+  return formatPath(written.pathInFile(path));
+}
+
+type Extra = Pick<Problem, 'hint' | 'at'>;
+
+function error(path: ConfigPath, message: string, extra: Extra = {}): Problem {
+  return { severity: 'error', path, message, ...extra };
+}
+
+function warning(path: ConfigPath, message: string, extra: Extra = {}): Problem {
+  return { severity: 'warning', path, message, ...extra };
+}

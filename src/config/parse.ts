@@ -1,0 +1,66 @@
+// Text to Config: reads the YAML, puts in the environment, holds it against the schema and the cross-field checks, and
+// reports all that is wrong at once, each at its line and column. Pure: opens no file, reads no process environment.
+import { check } from './check.ts';
+import { readDocument } from './document.ts';
+import type { Env } from './env.ts';
+import { explainIssues, unfoldIssue, wordIssue } from './issues.ts';
+import type { PlacedProblem, Problem } from './problem.ts';
+import { PathSet, prune, writtenOf } from './prune.ts';
+import { type Config, schema } from './schema.ts';
+import { type MapNode, plainValue } from './tree.ts';
+
+export interface Parsed {
+  /** Null where there is any error. */
+  readonly config: Config | null;
+  /** What of the config can be checked further: without its broken values; null where nothing can. */
+  readonly partial: Config | null;
+  /** Errors and warnings, in the order of the file. */
+  readonly problems: readonly PlacedProblem[];
+  /** Gives a problem found in `config` or `partial` its place in the file. */
+  place(problem: Problem): PlacedProblem;
+}
+
+/** Where a text comes from, and the environment for its `${VAR}`. */
+export interface Source {
+  /** The name of the file for messages. */
+  readonly file: string;
+  readonly env: Env;
+}
+
+/** Reads a config. Never throws: what is wrong is in `problems`. */
+export function parseConfig(text: string, { file, env }: Source): Parsed {
+  const document = readDocument(text, file, env);
+  const { root, spoiled } = document;
+  if (root === null) return { config: null, partial: null, problems: sort(document.problems), place: document.place };
+
+  const found = findIssues(root, new PathSet(spoiled));
+  const { config: partial, removed } = prune(root, spoiled);
+  const written = writtenOf(
+    root,
+    removed,
+    found.flatMap(({ meant }) => (meant === undefined ? [] : [meant])),
+  );
+  const place = (problem: Problem) => document.place({ ...problem, path: written.pathInFile(problem.path) });
+  const problems = [
+    ...document.problems,
+    ...found.map(({ problem }) => document.place(problem)),
+    ...(partial === null ? [] : check(partial, written)).map(place),
+  ];
+  const sound = problems.every(({ severity }) => severity === 'warning');
+  return { config: sound ? partial : null, partial, problems: sort(problems), place };
+}
+
+/** All that the schema does not accept, but for values that are not known for another reason. */
+function findIssues(root: MapNode, spoiled: PathSet) {
+  const result = schema.safeParse(
+    plainValue(root, () => false),
+    { error: wordIssue },
+  );
+  if (result.success) return [];
+  const issues = result.error.issues.flatMap(unfoldIssue);
+  return explainIssues(issues, root).filter(({ problem }) => !spoiled.hasOrPartOf(problem.path));
+}
+
+function sort(problems: readonly PlacedProblem[]): readonly PlacedProblem[] {
+  return problems.toSorted((one, other) => one.line - other.line || one.column - other.column);
+}

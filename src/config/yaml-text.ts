@@ -1,0 +1,118 @@
+// Text to YAML nodes, with what is no YAML put into words an operator can act on. The nodes' meaning is document.ts's.
+import { Composer, CST, type Document, type ErrorCode, LineCounter, Parser } from 'yaml';
+
+/** Something wrong at an offset of the text. */
+export interface TextFault {
+  readonly offset: number;
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+  readonly hint?: string;
+}
+
+export interface YamlText {
+  /** The one document; null where the text is not YAML that can be read on. */
+  readonly document: Document.Parsed | null;
+  readonly faults: readonly TextFault[];
+  /** Line and column, both from 1, of an offset. */
+  position(offset: number): { readonly line: number; readonly column: number };
+}
+
+/** The composer calls itself for each level; far deeper than any config, and far from the end of the stack. */
+const DEEPEST = 64;
+
+const REWORDED: Partial<Record<ErrorCode, { readonly message?: string; readonly hint: string }>> = {
+  TAB_AS_INDENT: { message: 'a tab in the indentation', hint: 'indent with spaces' },
+  BAD_SCALAR_START: { hint: 'put the value in quotes' },
+  BLOCK_AS_IMPLICIT_KEY: {
+    message: 'a second key in the same value',
+    hint: 'put a value that holds ": " in quotes; a nested key goes on a line of its own, indented deeper',
+  },
+  MULTILINE_IMPLICIT_KEY: {
+    message: 'a key must stand on one line, with a ":" behind it',
+    hint: 'is a ":" missing, or is the indentation wrong?',
+  },
+  NON_STRING_KEY: { message: 'a key must be text', hint: 'lists and maps can only be values' },
+  TAG_RESOLVE_FAILED: { message: 'a tag that does not fit its value, or is not known', hint: 'leave the tag out' },
+};
+
+const OPTIONS = {
+  version: '1.2',
+  schema: 'core',
+  merge: false,
+  resolveKnownTags: false,
+  strict: true,
+  stringKeys: true,
+  // document.ts finds duplicates, as it knows the path and the first of the two.
+  uniqueKeys: false,
+  prettyErrors: false,
+} as const;
+
+/** Reads the text as one YAML 1.2 document of the core schema. Never throws. */
+export function readYaml(text: string): YamlText {
+  const lines = new LineCounter();
+  // The parser is iterative and takes any depth; the composer is not, so the depth is measured in between.
+  const tokens = [...new Parser(lines.addNewLine).parse(text)];
+  const position = (offset: number) => {
+    const { line, col } = lines.linePos(Math.min(Math.max(offset, 0), text.length));
+    const mark = line === 1 && text.startsWith('\uFEFF') ? 1 : 0;
+    return { line: Math.max(line, 1), column: Math.max(col - mark, 1) };
+  };
+  const tooDeep = findDeeper(tokens, DEEPEST);
+  if (tooDeep !== undefined) {
+    const message = `nested deeper than ${DEEPEST} levels`;
+    return { document: null, faults: [{ offset: tooDeep, severity: 'error', message }], position };
+  }
+
+  const [document, second] = [...new Composer(OPTIONS).compose(tokens, true, text.length)];
+  if (document === undefined) return { document: null, faults: [], position };
+  const faults: TextFault[] = document.errors.map((error) => faultOf(error, text));
+  for (const warning of document.warnings) {
+    const severity = warning.code === 'BAD_DIRECTIVE' ? 'warning' : 'error';
+    faults.push({ ...faultOf(warning, text), severity });
+  }
+  if (second !== undefined) {
+    const message = 'a second document in the file';
+    faults.push({ offset: second.range[0], severity: 'error', message, hint: 'take out the "---" or "..." before it' });
+  }
+  const usable = second === undefined && document.errors.every((error) => error.code === 'TAG_RESOLVE_FAILED');
+  // One fault breaks what follows it on the line: the first says it best.
+  const firsts = new Map(faults.toReversed().map((fault) => [position(fault.offset).line, fault]));
+  return { document: usable ? (document as Document.Parsed) : null, faults: [...firsts.values()], position };
+}
+
+function faultOf(error: { code: ErrorCode; message: string; pos: [number, number] }, text: string): TextFault {
+  const [offset] = error.pos;
+  const reworded = REWORDED[error.code];
+  const message = reworded?.message ?? plainMessage(error.message);
+  const start = text.lastIndexOf('\n', offset - 1) + 1;
+  const [line = ''] = text.slice(start, start + 1000).split('\n');
+  const inFlow = error.code === 'UNEXPECTED_TOKEN' || error.code === 'BAD_INDENT' || error.code === 'MISSING_CHAR';
+  const hint =
+    inFlow && line.includes('${')
+      ? `inside { } and [ ] a \${...} must stand in quotes; to get a number, give the value a line of its own`
+      : reworded?.hint;
+  return { offset, severity: 'error', message, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** The library's message without the source it may quote, which may be a secret. */
+function plainMessage(message: string): string {
+  const [first = ''] = message.split(/: "|\n/, 1);
+  return `not YAML: ${first}`;
+}
+
+/** The offset of the first token nested deeper than `limit`, or undefined. */
+function findDeeper(tokens: readonly CST.Token[], limit: number): number | undefined {
+  const open = tokens.map((token) => ({ token, depth: 0 }));
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { token, depth } = next;
+    if (depth > limit) return token.offset;
+    for (const child of childrenOf(token)) open.push({ token: child, depth: depth + 1 });
+  }
+  return undefined;
+}
+
+function childrenOf(token: CST.Token): CST.Token[] {
+  if (token.type === 'document') return token.value === undefined ? [] : [token.value];
+  if (!CST.isCollection(token)) return [];
+  return token.items.flatMap((item) => [item.key, item.value]).filter((child) => child != null);
+}
