@@ -41,7 +41,9 @@ export function readDocument(text: string, file: string, env: Env): ConfigDocume
     ...builder.faults.map(({ offset, ...fault }) => ({ ...fault, ...at(offset) })),
   ];
   if (root === null && yaml.faults.every((fault) => fault.severity === 'warning')) {
-    const message = tree === null ? 'the file is empty' : `the file must be a map of keys, not a ${tree.kind}`;
+    const empty = tree === null || (tree.kind === 'scalar' && tree.value === null);
+    const kind = tree?.kind === 'list' ? 'a list' : 'a single value';
+    const message = empty ? 'the file is empty' : `the file must be a map of keys, not ${kind}`;
     const hint = 'it needs at least "listeners" and "routes"';
     problems.push({ severity: 'error', path: [], message, hint, ...at(tree?.offset ?? 0) });
   }
@@ -136,8 +138,10 @@ class TreeBuilder {
         this.#fault(keyOffset, keyPath, 'this key is not allowed');
         continue;
       }
+      // What is wrong with a key that has nothing behind its colon is best shown at the key.
       const nothing: ScalarNode = { kind: 'scalar', offset: keyOffset, value: null, size: 1 };
-      entries.set(key, { keyOffset, node: value === null ? nothing : this.build(value, keyPath) });
+      const empty = value === null || (isScalar(value) && value.value === null && value.source === '');
+      entries.set(key, { keyOffset, node: empty ? nothing : this.build(value, keyPath) });
     }
     return { kind: 'map', offset, entries, size: sizeOf([...entries.values()].map((entry) => entry.node)) };
   }

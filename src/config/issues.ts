@@ -1,7 +1,7 @@
 // What the schema found wrong, in words an operator can act on. Values are shown by showValue alone, so that no secret
 // gets into a message.
 import { showValue } from './document.ts';
-import { descriptionAt, inputSchema, type JsonSchema } from './json-schema.ts';
+import { descriptionAt, inputSchema, isRequired, type JsonSchema } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import type { ConfigPath, Problem } from './problem.ts';
 import type { SchemaIssue, UnwordedIssue } from './schema.ts';
@@ -86,7 +86,8 @@ function explain(issue: SchemaIssue, path: ConfigPath, { schema, root }: Context
     return { problem: { ...problem, message: 'missing', ...(hint && { hint }) } };
   }
   if (node.kind === 'scalar' && node.value === null) {
-    const hint = `it ${issue.message}; or take the key out`;
+    const empty = node.written === undefined ? 'it' : `the value of ${node.written} is empty; it`;
+    const hint = `${empty} ${issue.message}${isRequired(schema, path) ? '' : ', or take the key out'}`;
     return { problem: { ...problem, message: 'no value', hint } };
   }
   const hint = hintFor(issue, node);

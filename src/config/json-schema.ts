@@ -100,6 +100,12 @@ export function descriptionAt(root: JsonSchema, path: ConfigPath): string | unde
   return nodes.find((node) => node.description !== undefined)?.description;
 }
 
+/** Whether the map that holds the last key of the path cannot be without it. */
+export function isRequired(root: JsonSchema, path: ConfigPath): boolean {
+  const key = String(path.at(-1));
+  return schemasAt(root, path.slice(0, -1)).some((parent) => parent.required?.includes(key));
+}
+
 function childrenAt(node: JsonSchema, step: string | number): readonly JsonSchema[] {
   if (typeof step === 'number') return node.items === undefined ? [] : [node.items];
   if (node.properties !== undefined && Object.hasOwn(node.properties, step)) return [node.properties[step] ?? {}];

@@ -41,8 +41,9 @@ const name = () =>
       /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
       'must be a name: 1 to 63 letters, digits, ".", "_" or "-", a letter or digit first',
     );
-const count = () => z.int().min(1);
-const port = () => z.int().min(0).max(65535);
+const whole = () => z.int({ error: ({ code }) => (code === 'invalid_type' ? 'must be a whole number' : undefined) });
+const count = () => whole().min(1);
+const port = () => whole().min(0).max(65535);
 const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
 
 /** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */

@@ -44,20 +44,17 @@ export function nodeAt(root: TreeNode, path: ConfigPath): TreeNode | undefined {
 
 /**
  * The offset of the deepest existing node along the path: of the value it leads to, or of the map that lacks the rest.
- * With `at` `key`, and for a key without a value, it is the key.
+ * With `at` `key` it is the key.
  */
 export function offsetAt(root: TreeNode, path: ConfigPath, at?: 'key'): number {
   let node = root;
-  let entry: Entry | undefined;
   for (const [index, step] of path.entries()) {
     const child = childOf(node, step);
     if (child === undefined) return node.offset;
-    entry = child;
-    node = child.node;
     if (index === path.length - 1 && at === 'key') return child.keyOffset;
+    node = child.node;
   }
-  const empty = node.kind === 'scalar' && node.value === null;
-  return empty && entry !== undefined ? entry.keyOffset : node.offset;
+  return node.offset;
 }
 
 /** The plain value, with the entries left out whose path `leaveOut` names. */

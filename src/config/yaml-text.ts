@@ -20,20 +20,64 @@ export interface YamlText {
 /** The composer calls itself for each level; far deeper than any config, and far from the end of the stack. */
 const DEEPEST = 64;
 
-const REWORDED: Partial<Record<ErrorCode, { readonly message?: string; readonly hint: string }>> = {
-  TAB_AS_INDENT: { message: 'a tab in the indentation', hint: 'indent with spaces' },
-  BAD_SCALAR_START: { hint: 'put the value in quotes' },
-  BLOCK_AS_IMPLICIT_KEY: {
+interface Wording {
+  readonly code: ErrorCode;
+  /** What the library's message begins with, where one code has several meanings. */
+  readonly begins?: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+const WORDINGS: readonly Wording[] = [
+  { code: 'TAB_AS_INDENT', message: 'a tab in the indentation', hint: 'indent with spaces' },
+  {
+    code: 'BAD_SCALAR_START',
+    message: 'a value cannot begin with this character',
+    hint: 'put the value in quotes',
+  },
+  {
+    code: 'BLOCK_AS_IMPLICIT_KEY',
     message: 'a second key in the same value',
     hint: 'put a value that holds ": " in quotes; a nested key goes on a line of its own, indented deeper',
   },
-  MULTILINE_IMPLICIT_KEY: {
+  {
+    code: 'MULTILINE_IMPLICIT_KEY',
     message: 'a key must stand on one line, with a ":" behind it',
     hint: 'is a ":" missing, or is the indentation wrong?',
   },
-  NON_STRING_KEY: { message: 'a key must be text', hint: 'lists and maps can only be values' },
-  TAG_RESOLVE_FAILED: { message: 'a tag that does not fit its value, or is not known', hint: 'leave the tag out' },
-};
+  {
+    code: 'BAD_INDENT',
+    begins: 'Flow seq',
+    message: 'a "[" without its "]"',
+    hint: 'close it, and indent the lines in between deeper than the key',
+  },
+  {
+    code: 'BAD_INDENT',
+    begins: 'Flow map',
+    message: 'a "{" without its "}"',
+    hint: 'close it, and indent the lines in between deeper than the key',
+  },
+  { code: 'BAD_INDENT', begins: 'All', message: 'wrong indentation', hint: 'keys of one map begin in one column' },
+  {
+    code: 'MISSING_CHAR',
+    begins: 'Missing closing',
+    message: 'quotes that are not closed',
+    hint: "a quote inside of quotes is \\\" in \"...\" and '' in '...'",
+  },
+  {
+    code: 'UNEXPECTED_TOKEN',
+    begins: 'Unexpected scalar at node end',
+    message: 'text behind the end of the value',
+    hint: 'put the whole value in quotes',
+  },
+  { code: 'NON_STRING_KEY', message: 'a key must be plain text', hint: 'lists and maps can only be values' },
+  {
+    code: 'TAG_RESOLVE_FAILED',
+    message: 'a tag that does not fit its value, or is not known',
+    hint: 'leave the tag out',
+  },
+  { code: 'BAD_DIRECTIVE', message: 'a directive that has no meaning here', hint: 'take it out' },
+];
 
 const OPTIONS = {
   version: '1.2',
@@ -82,7 +126,7 @@ export function readYaml(text: string): YamlText {
 
 function faultOf(error: { code: ErrorCode; message: string; pos: [number, number] }, text: string): TextFault {
   const [offset] = error.pos;
-  const reworded = REWORDED[error.code];
+  const reworded = WORDINGS.find(({ code, begins = '' }) => code === error.code && error.message.startsWith(begins));
   const message = reworded?.message ?? plainMessage(error.message);
   const start = text.lastIndexOf('\n', offset - 1) + 1;
   const [line = ''] = text.slice(start, start + 1000).split('\n');

@@ -13,5 +13,5 @@ const docs = await readFile(docsFile, 'utf8');
 if (!table.test(docs)) throw new Error('docs/configuration.md has no fields:start and fields:end');
 await writeFile(
   docsFile,
-  docs.replace(table, (_, start, end) => `${start}${formatFieldTable(listFields())}${end}`),
+  docs.replace(table, (_, start, end) => `${start}\n${formatFieldTable(listFields())}\n${end}`),
 );
