@@ -20,7 +20,8 @@ import { Listeners, type NextListeners } from './server/listeners.ts';
 import { Admission } from './sessions/admission.ts';
 import { Registry } from './sessions/registry.ts';
 import { Terminator } from './terminate/accept.ts';
-import { HttpProxyEngine } from './upstream/http-proxy.ts';
+import type { HttpEngine } from './upstream/http-engine.ts';
+import { openHttpProxy } from './upstream/http-proxy.ts';
 
 export interface AppOptions {
   readonly file: string;
@@ -52,7 +53,7 @@ export class App {
   readonly #listeners: Listeners;
   readonly #admin: Admin;
   readonly #reloader: Reloader<Next>;
-  readonly #http = new HttpProxyEngine();
+  readonly #http: HttpEngine = openHttpProxy();
   #snapshot: Snapshot | null = null;
   #ready = false;
   #watch: ConfigWatch | null = null;

@@ -8,7 +8,8 @@ import { App, StartError } from './app.ts';
 import { editorSchema } from './config/json-schema.ts';
 import { formatProblem } from './config/problem.ts';
 import { compileTrustedProxies } from './http/forwarded.ts';
-import { explain, parseQuestion } from './routing/explain.ts';
+import { explain } from './routing/explain.ts';
+import { parseQuestion } from './routing/question.ts';
 import { prepare } from './runtime/prepare.ts';
 
 const USAGE = `Usage: upgate <command> [options]
@@ -106,9 +107,10 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
   const { prepared, problems } = await prepare(values.config, process.env, new Map());
   for (const problem of problems) say(formatProblem(problem));
   if (prepared === null) return 1;
-  const { lines } = explain(prepared.table, question, compileTrustedProxies(prepared.config.trusted_proxies));
+  const { trusted_proxies, upstreams } = prepared.config;
+  const { lines, reason } = explain(prepared.table, question, compileTrustedProxies(trusted_proxies), upstreams);
   for (const line of lines) print(line);
-  return 0;
+  return reason === null ? 0 : 1;
 }
 
 async function healthcheck({ config }: Values): Promise<number> {
