@@ -90,8 +90,9 @@ export function forwardingFields(head: RequestHead, client: Client, host: string
   const chain = [...given('x-forwarded-for'), head.peer].filter((hop) => hop !== '');
   const fields: string[] = [];
   if (chain.length > 0) fields.push('X-Forwarded-For', chain.join(', '));
-  fields.push('X-Forwarded-Proto', given('x-forwarded-proto')[0] ?? (head.secure ? 'https' : 'http'));
-  const forwardedHost = given('x-forwarded-host')[0] ?? host;
+  // An empty value says nothing, and is as good as none.
+  fields.push('X-Forwarded-Proto', given('x-forwarded-proto')[0] || (head.secure ? 'https' : 'http'));
+  const forwardedHost = given('x-forwarded-host')[0] || host;
   if (forwardedHost !== '') fields.push('X-Forwarded-Host', forwardedHost);
   fields.push('X-Request-Id', client.id);
   return fields;

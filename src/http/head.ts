@@ -39,9 +39,11 @@ export function readHead(message: MessageLike, secure: boolean, peer: string): R
   };
 }
 
+const MAPPED = /^::ffff:([\d.]+)$/i;
+
 /** `::ffff:192.0.2.1` is written `192.0.2.1` everywhere. */
 export function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+  return MAPPED.exec(address)?.[1] ?? address;
 }
 
 /** A head that may be routed: its target taken apart and its authority known. */
@@ -64,11 +66,11 @@ export function readRequest(head: RequestHead): Request | Fault {
   if (hosts.length === 0 && head.version === '1.1') return { fault: 'Host is missing' };
   const target = parseTarget(head.target);
   if ('fault' in target) return target;
-  const host = target.authority ?? hosts[0] ?? '';
-  const named = hosts[0] !== undefined && parseAuthority(hosts[0]) === null;
-  const authority = host === '' && hosts.length === 0 ? null : parseAuthority(host);
-  if (named || (authority === null && !(host === '' && hosts.length === 0))) return { fault: 'Host is not valid' };
-  return { head, target, authority, host };
+  const named = target.authority === null ? hosts : [...hosts, target.authority];
+  const authorities = named.map(parseAuthority);
+  if (authorities.includes(null)) return { fault: 'Host is not valid' };
+  // The target's authority comes last and replaces Host, which must be valid all the same.
+  return { head, target, authority: authorities.at(-1) ?? null, host: named.at(-1) ?? '' };
 }
 
 /** Message framing on which two readers could disagree (RFC 9112 §6.1, §6.3). */

@@ -32,7 +32,9 @@ export function requestFields(request: Request, client: Client, skip: ReadonlySe
   const dropped = connectionFields(head);
   const fields: string[] = request.host === '' ? [] : ['Host', request.host];
   for (const [i, name] of head.names.entries()) {
-    if (name === 'host' || dropped.has(name) || skip.has(name)) continue;
+    // A backend that reads `_` as `-` (CGI, WSGI) would take an alias for the field itself.
+    const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
+    if (plain === 'host' || dropped.has(plain) || dropped.has(name) || skip.has(plain)) continue;
     if (isForwardingField(name) && !mayPass(name, client)) continue;
     fields.push(head.fields[2 * i] as string, trimOws(head.fields[2 * i + 1] as string));
   }

@@ -1,5 +1,6 @@
 // The request target (RFC 9112 §3.2) and its path, normalised for matching only: what is forwarded is the target as it
 // came. Pure.
+import { isIP } from 'node:net';
 
 /** A target taken apart. `path` is normalised; `raw` is what goes to a backend, in origin-form or `*`. */
 export interface Target {
@@ -17,9 +18,9 @@ export interface Fault {
 }
 
 const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)(.*)$/i;
-// Raw control characters, DEL and the backslash have no place in a target; a fragment is never sent.
+// Raw control characters, SP and DEL have no place in a target, and a fragment is never sent.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const FORBIDDEN = /[\x00-\x20\x7f\\#]/;
+const FORBIDDEN = /[\x00-\x20\x7f#]/;
 
 /** Reads a target of any form but authority-form, which only CONNECT has. */
 export function parseTarget(text: string): Target | Fault {
@@ -43,9 +44,11 @@ function withRoot(rest: string): string {
 /**
  * The path as routes compare it (RFC 3986 §6.2.2): escaped unreserved characters are decoded, other escapes are written
  * in upper case, octets beyond ASCII are escaped, dot segments are resolved. `%2F` stays, `//` is not merged, `;` is
- * ordinary. A fault: an escape that is none, `%00`, or dot segments that climb above the root.
+ * ordinary. A fault: an escape that is none, `%00`, a backslash (which some read as a slash), or dot segments that climb
+ * above the root. A query may hold a backslash: browsers send one as it is.
  */
 export function normalisePath(path: string): string | Fault {
+  if (path.includes('\\')) return { fault: 'the path holds a backslash' };
   let plain = path;
   // Nearly every path needs none of it, and this runs for every request.
   if (/[%\u0080-\uffff]/.test(path)) {
@@ -96,7 +99,9 @@ const AUTHORITY = /^([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?$/;
 export function parseAuthority(text: string): Authority | null {
   const found = AUTHORITY.exec(text);
   if (!found) return null;
+  const host = (found[1] as string).toLowerCase();
   const port = found[2] === undefined ? null : Number(found[2]);
   if (port !== null && port > 65535) return null;
-  return { host: (found[1] as string).toLowerCase(), port };
+  if (host.startsWith('[') && isIP(host.slice(1, -1)) !== 6) return null;
+  return { host, port };
 }

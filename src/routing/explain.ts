@@ -17,8 +17,6 @@ export interface Explanation {
   readonly status: number | null;
   /** The reason code of a refusal; null where the request is let in. */
   readonly reason: string | null;
-  /** For the process: 0 where the request is let in, 1 where it is refused. */
-  readonly exit: 0 | 1;
 }
 
 /** Explains what becomes of a request. What only live state can say (limits, health, credentials) is left open. */
@@ -33,7 +31,7 @@ export function explain(
   const verdict = decide(table, head, (step) => steps.push(step));
   const { line, status, reason } = formatOutcome(verdict, upstreams);
   const lines = [formatRequest(head, trusted), ...steps.map(formatStep), line];
-  return { lines, status, reason, exit: reason === null ? 0 : 1 };
+  return { lines, status, reason };
 }
 
 function formatRequest(head: RequestHead, trusted: TrustedProxies): string {

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { lowerNames } from '../http/fields.ts';
 import { plainAddress, type RequestHead } from '../http/head.ts';
-import { type Fault, parseAuthority } from '../http/target.ts';
+import { parseAuthority } from '../http/target.ts';
 
 /** The options of the command, as they were typed. */
 export interface QuestionOptions {
@@ -33,20 +33,19 @@ const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 
 /**
  * Reads a URL and the options. `ws` and `wss` ask for a WebSocket, `http` and `https` for a plain GET. The path is taken
- * as it stands, so that `..` and escapes can be asked about too. A fault is for the person at the terminal.
+ * as it stands, so that `..` and escapes can be asked about too. A string says what is wrong with the question.
  */
-export function parseQuestion(url: string, options: QuestionOptions): Question | Fault {
+export function parseQuestion(url: string, options: QuestionOptions): Question | string {
   const [, schemeText, authority = '', rest = '', fragment] = URL_FORM.exec(url) ?? [];
-  if (schemeText === undefined)
-    return { fault: `${show(url)} is no URL; it starts with ws://, wss://, http:// or https://` };
+  if (schemeText === undefined) return `${show(url)} is no URL; it starts with ws://, wss://, http:// or https://`;
   const scheme = SCHEMES.get(schemeText.toLowerCase());
-  if (scheme === undefined) return { fault: `unknown scheme ${show(schemeText)}; use ws, wss, http or https` };
-  if (fragment !== undefined) return { fault: `${show(fragment)} is a fragment, which no client sends` };
+  if (scheme === undefined) return `unknown scheme ${show(schemeText)}; use ws, wss, http or https`;
+  if (fragment !== undefined) return `${show(fragment)} is a fragment, which no client sends`;
   const host = parseAuthority(authority);
   if (host === null)
-    return { fault: `${show(authority)} is no host; write it in ASCII, without a user, an IPv6 address in brackets` };
+    return `${show(authority)} is no host; write it in ASCII, without a user, an IPv6 address in brackets`;
   const fault = optionFault(options, scheme.websocket);
-  if (fault !== null) return { fault };
+  if (fault !== null) return fault;
 
   const port = host.port === null || host.port === scheme.port ? '' : `:${host.port}`;
   const fields = [
