@@ -1,0 +1,180 @@
+// Every metric of the gateway, once: its type, its words, its labels, and the events it is fed from. What is read of live
+// numbers instead says `sampled`. docs/metrics.md says the same, and a test holds the two equal.
+import type { GatewayEvent } from '../events.ts';
+import { closeCodeLabel, methodLabel, routeLabel, statusLabel } from './labels.ts';
+
+/** Values in the order of the metric's labels, and what to add, set or observe. */
+export interface Point {
+  readonly labels: readonly string[];
+  readonly value: number;
+}
+
+type Feeds = { readonly [T in GatewayEvent['type']]?: (event: Extract<GatewayEvent, { type: T }>) => Point };
+
+export interface Metric {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Of a histogram, in its unit. */
+  readonly buckets?: readonly number[];
+  /** Read from the samplers when Prometheus scrapes, in place of `on`. */
+  readonly sampled?: true;
+  readonly on?: Feeds;
+  /** What is known before the first event. */
+  readonly initial?: readonly Point[];
+}
+
+const one = (...labels: readonly string[]): Point => ({ labels, value: 1 });
+const seconds = (ms: number, ...labels: readonly string[]): Point => ({ labels, value: ms / 1000 });
+
+const HANDSHAKE = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const CONNECTION = [1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600];
+const REQUEST = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const CONNECT = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** By name without the prefix `gateway_`. */
+export const METRICS = {
+  websocket_connections: {
+    type: 'gauge',
+    help: 'Live WebSocket sessions.',
+    labels: ['route', 'mode'],
+    sampled: true,
+  },
+  websocket_handshakes_total: {
+    type: 'counter',
+    help: 'WebSocket handshakes: accepted, rejected by a rule, failed, or passed (the non-101 answer of the backend).',
+    labels: ['route', 'mode', 'result'],
+    on: {
+      session_opened: (event) => one(event.route, event.mode, 'accepted'),
+      handshake_rejected: (event) => one(routeLabel(event.route), event.mode ?? 'none', 'rejected'),
+      handshake_failed: (event) => one(routeLabel(event.route), event.mode, 'failed'),
+      handshake_passed: (event) => one(routeLabel(event.route), event.mode, 'passed'),
+    },
+  },
+  websocket_rejections_total: {
+    type: 'counter',
+    help: 'Rejected WebSocket handshakes by reason code.',
+    labels: ['route', 'reason'],
+    on: { handshake_rejected: (event) => one(routeLabel(event.route), event.reason) },
+  },
+  websocket_handshake_duration_seconds: {
+    type: 'histogram',
+    help: 'From the head of a WebSocket handshake to its 101, or to the non-101 answer of the backend.',
+    labels: ['route'],
+    buckets: HANDSHAKE,
+    on: {
+      session_opened: (event) => seconds(event.durationMs, event.route),
+      handshake_passed: (event) => seconds(event.durationMs, routeLabel(event.route)),
+    },
+  },
+  websocket_connection_duration_seconds: {
+    type: 'histogram',
+    help: 'From the 101 to the end of a WebSocket session.',
+    labels: ['route'],
+    buckets: CONNECTION,
+    on: { session_closed: (event) => seconds(event.durationMs, event.route) },
+  },
+  websocket_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of WebSocket frames, live sessions included.',
+    labels: ['route', 'direction'],
+    sampled: true,
+  },
+  websocket_messages_total: {
+    type: 'counter',
+    help: 'WebSocket data messages where frames are followed, live sessions included.',
+    labels: ['route', 'direction', 'type'],
+    sampled: true,
+  },
+  websocket_closes_total: {
+    type: 'counter',
+    help: 'Ended WebSocket sessions by close code and by who ended them.',
+    labels: ['route', 'code', 'initiator'],
+    on: { session_closed: (event) => one(event.route, closeCodeLabel(event.code), event.initiator) },
+  },
+  websocket_pings_total: {
+    type: 'counter',
+    help: 'Pings of the gateway: sent, answered in time (pong), or not (timeout).',
+    labels: ['route', 'result'],
+    on: { ping: (event) => one(event.route, event.result) },
+  },
+  http_requests_total: {
+    type: 'counter',
+    help: 'Plain HTTP requests by status; 499 where the client left before its answer. Unreadable ones have no route.',
+    labels: ['route', 'method', 'code'],
+    on: {
+      request_completed: (event) => one(routeLabel(event.route), methodLabel(event.method), statusLabel(event.status)),
+      head_refused: (event) => one('none', 'OTHER', statusLabel(event.status)),
+    },
+  },
+  http_request_duration_seconds: {
+    type: 'histogram',
+    help: 'From the head of a plain HTTP request to the end of its answer.',
+    labels: ['route'],
+    buckets: REQUEST,
+    on: { request_completed: (event) => seconds(event.durationMs, routeLabel(event.route)) },
+  },
+  http_requests_in_flight: {
+    type: 'gauge',
+    help: 'Plain HTTP requests being served.',
+    labels: [],
+    sampled: true,
+    initial: [{ labels: [], value: 0 }],
+  },
+  upstream_connections: {
+    type: 'gauge',
+    help: 'Sessions and requests a server carries.',
+    labels: ['upstream', 'server'],
+    sampled: true,
+  },
+  upstream_connect_duration_seconds: {
+    type: 'histogram',
+    help: 'Time to connect to a server, TLS included.',
+    labels: ['upstream'],
+    buckets: CONNECT,
+    on: { upstream_connected: (event) => seconds(event.durationMs, event.upstream) },
+  },
+  upstream_errors_total: {
+    type: 'counter',
+    help: 'Failures of servers by reason code, each attempt counted.',
+    labels: ['upstream', 'reason'],
+    on: { upstream_failed: (event) => one(event.upstream, event.reason) },
+  },
+  config_reloads_total: {
+    type: 'counter',
+    help: 'Reloads of the config by result.',
+    labels: ['result'],
+    on: { config_reloaded: (event) => one(event.result) },
+    initial: [
+      { labels: ['success'], value: 0 },
+      { labels: ['failure'], value: 0 },
+    ],
+  },
+  config_last_reload_successful: {
+    type: 'gauge',
+    help: 'Whether the config in the file is the one that serves: 1, or 0 after a failed reload.',
+    labels: [],
+    on: { config_reloaded: (event) => ({ labels: [], value: event.result === 'success' ? 1 : 0 }) },
+    initial: [{ labels: [], value: 1 }],
+  },
+  tls_certificate_not_after_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When a certificate of a listener expires, as a Unix time.',
+    labels: ['listener', 'names'],
+    on: { certificate_loaded: (event) => seconds(event.notAfterMs, event.listener, event.names.join(',')) },
+  },
+  draining: {
+    type: 'gauge',
+    help: 'Whether the gateway is shutting down: 1 from the signal on.',
+    labels: [],
+    on: { drain: () => ({ labels: [], value: 1 }) },
+    initial: [{ labels: [], value: 0 }],
+  },
+  build_info: {
+    type: 'gauge',
+    help: 'Always 1; says which version runs, and on which node.',
+    labels: ['version', 'node'],
+  },
+} as const satisfies Record<string, Metric>;
+
+export type MetricName = keyof typeof METRICS;

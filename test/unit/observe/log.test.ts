@@ -1,0 +1,240 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { GatewayEvent } from '../../../src/events.ts';
+import { createLog, type LogSettings } from '../../../src/observe/log.ts';
+import { EVENTS } from './every-event.ts';
+
+const ALL: LogSettings = { level: 'trace', access: true };
+
+function open(settings: LogSettings = ALL) {
+  const lines: string[] = [];
+  const log = createLog({ ...settings, destination: { write: (line: string) => void lines.push(line) } });
+  return { log, lines, parsed: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+}
+
+function lineOf(event: GatewayEvent, settings = ALL): Record<string, unknown> | undefined {
+  const { log, parsed } = open(settings);
+  log.emit(event);
+  return parsed()[0];
+}
+
+const subject = {
+  id: 'req-1',
+  route: 'chat',
+  client: '192.0.2.7',
+  method: 'GET',
+  host: 'app.example.com',
+  path: '/ws/room',
+};
+const at = { upstream: 'chat', server: 'ws://127.0.0.1:9001' };
+
+describe('each event has its line', () => {
+  const cases: { readonly [T in GatewayEvent['type']]: Record<string, unknown> } = {
+    session_opened: {
+      level: 'info',
+      ...subject,
+      mode: 'splice',
+      ...at,
+      origin: 'https://app.example.com',
+      subprotocol: 'chat.v2',
+      duration_ms: 12.35,
+    },
+    session_closed: {
+      level: 'info',
+      ...subject,
+      mode: 'terminate',
+      ...at,
+      duration_ms: 90_000,
+      bytes_in: 10,
+      bytes_out: 20,
+      messages_in: 1,
+      messages_out: 2,
+      close_code: 1000,
+      closed_by: 'client',
+      reason: 'closed',
+    },
+    handshake_rejected: {
+      level: 'info',
+      ...subject,
+      mode: 'splice',
+      status: 403,
+      reason: 'origin',
+      detail: 'not in the list',
+      origin: 'https://evil.example',
+    },
+    handshake_failed: {
+      level: 'warn',
+      ...subject,
+      mode: 'splice',
+      ...at,
+      status: 502,
+      reason: 'backend_refused',
+      detail: 'ECONNREFUSED',
+    },
+    handshake_passed: { level: 'info', ...subject, mode: 'splice', ...at, status: 403, duration_ms: 7 },
+    request_completed: {
+      level: 'info',
+      ...subject,
+      ...at,
+      status: 200,
+      reason: null,
+      detail: null,
+      duration_ms: 30,
+      bytes_out: 512,
+    },
+    head_refused: { level: 'info', client: '192.0.2.7', status: 431, reason: 'malformed', detail: 'too large' },
+    upstream_connected: { level: 'debug', ...at, duration_ms: 2 },
+    upstream_failed: {
+      level: 'warn',
+      id: 'req-1',
+      ...at,
+      reason: 'backend_refused',
+      detail: 'connect ECONNREFUSED 127.0.0.1:9001',
+    },
+    ping: { level: 'debug', route: 'chat', result: 'pong' },
+    config_reloaded: { level: 'error', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
+    certificate_loaded: {
+      level: 'info',
+      listener: '[::]:443',
+      names: ['a.example', 'b.example'],
+      not_after: '2027-01-15T08:00:00.000Z',
+    },
+    drain: { level: 'info', phase: 'started', sessions: 3 },
+    notice: { level: 'warn', msg: 'out of descriptors', limit: 1024 },
+  };
+
+  it.each(Object.entries(cases))('%s', (type, expected) => {
+    const { time, ...line } = lineOf(EVENTS[type as GatewayEvent['type']]) ?? {};
+    expect(line).toEqual({ event: type, ...expected });
+    expect(new Date(time as string).toISOString()).toBe(time);
+  });
+
+  it('and docs/metrics.md names its fields', () => {
+    const docs = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+    const rows = [...docs.slice(docs.indexOf('## Log')).matchAll(/^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$/gm)];
+    const documented = Object.fromEntries(
+      rows.map(([, event, , fields]) => [event, [...(fields ?? '').matchAll(/`(\w+)`/g)].map((match) => match[1])]),
+    );
+    const { log_dropped: dropped, notice, ...others } = documented;
+    const { notice: _, ...written } = cases;
+    expect([dropped, notice]).toEqual([['dropped'], ['msg']]);
+    expect(others).toEqual(
+      Object.fromEntries(
+        Object.entries(written).map(([event, fields]) => [
+          event,
+          Object.keys(fields).filter((name) => name !== 'level'),
+        ]),
+      ),
+    );
+  });
+
+  it('success is no error, and what is cut is worth a warning', () => {
+    const reloaded = lineOf({ ...EVENTS.config_reloaded, result: 'success', problems: [] });
+    expect(reloaded).toMatchObject({ level: 'info', result: 'success' });
+    expect(reloaded).not.toHaveProperty('problems');
+    expect(lineOf({ ...EVENTS.drain, phase: 'cut' })).toMatchObject({ level: 'warn', phase: 'cut' });
+  });
+
+  it('where no server was reached none is named', () => {
+    const line = lineOf({ ...EVENTS.handshake_failed, at: null });
+    expect(line).not.toHaveProperty('server');
+    expect(line).not.toHaveProperty('upstream');
+  });
+});
+
+describe('what is written', () => {
+  const written = (settings: LogSettings) => {
+    const { log, parsed } = open(settings);
+    for (const event of Object.values(EVENTS)) log.emit(event);
+    return parsed().map((line) => line['event']);
+  };
+
+  it('access: false leaves out requests, sessions and refusals, and keeps warnings and notices', () => {
+    expect(written({ level: 'info', access: false })).toEqual([
+      'handshake_failed',
+      'upstream_failed',
+      'config_reloaded',
+      'certificate_loaded',
+      'drain',
+      'notice',
+    ]);
+  });
+
+  it('the level leaves out what is below it', () => {
+    expect(written({ level: 'warn', access: true })).toEqual([
+      'handshake_failed',
+      'upstream_failed',
+      'config_reloaded',
+      'notice',
+    ]);
+    expect(written({ level: 'silent', access: true })).toEqual([]);
+    expect(written({ level: 'info', access: true })).not.toContain('ping');
+  });
+
+  it('both change while it runs', () => {
+    const { log, parsed } = open({ level: 'error', access: false });
+    log.emit(EVENTS.session_opened);
+    log.configure({ level: 'info', access: true });
+    log.emit(EVENTS.session_opened);
+    log.configure({ level: 'info', access: false });
+    log.emit(EVENTS.session_closed);
+    expect(parsed().map((line) => line['event'])).toEqual(['session_opened']);
+  });
+});
+
+describe('hostile text', () => {
+  const path = `/a"b\\c\n{"event":"forged"}\u0000\u001b[31m\u009b2J\u007f\u2028`;
+
+  it('stays in its line and its field, with nothing a terminal obeys', () => {
+    const { log, lines } = open();
+    log.emit({ ...EVENTS.request_completed, path, host: 'h\r\nx: y', method: 'G\tT' });
+    expect(lines).toHaveLength(1);
+    const [line = ''] = lines;
+    // Control characters are exactly what must not be there.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: see above
+    expect(line.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
+    expect(line.endsWith('}\n')).toBe(true);
+    expect(JSON.parse(line)).toMatchObject({
+      event: 'request_completed',
+      path: `/a"b\\c\n{"event":"forged"}\u0000\u001b[31m?2J??`,
+      host: 'h\r\nx: y',
+      method: 'G\tT',
+    });
+  });
+
+  it('has a bounded length', () => {
+    const { log, lines } = open();
+    const long = 'x'.repeat(100_000);
+    log.emit({ ...EVENTS.handshake_rejected, path: long, host: long, origin: long, detail: long, method: long });
+    expect(lines[0]?.length).toBeLessThan(6000);
+  });
+});
+
+describe('standard output', () => {
+  const run = (body: string) =>
+    spawnSync(
+      process.execPath,
+      [
+        '--input-type=module',
+        '-e',
+        `import { createLog } from ${JSON.stringify(new URL('../../../dist/observe/log.js', import.meta.url).href)};
+         const log = createLog({ level: 'info', access: true });
+         const notice = (n) => log.emit({ type: 'notice', level: 'info', message: 'm', data: { n } });
+         ${body}`,
+      ],
+      { encoding: 'utf8' },
+    );
+  const numbers = (text: string) => text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).n]));
+
+  it('gets every line, in order, though the process exits right behind them', () => {
+    const { stdout, status } = run('for (let n = 0; n < 2000; n++) notice(n); process.exit(3);');
+    expect(status).toBe(3);
+    expect(numbers(stdout)).toEqual(Array.from({ length: 2000 }, (_, n) => n));
+  });
+
+  it('gets them at flush(), each once', () => {
+    const { stdout } = run('notice(1); log.flush(); notice(2); log.flush(); process.kill(process.pid, "SIGKILL");');
+    expect(numbers(stdout)).toEqual([1, 2]);
+  });
+});

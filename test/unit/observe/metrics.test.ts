@@ -1,0 +1,333 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { GatewayEvent, Sampler } from '../../../src/events.ts';
+import { METRICS, type Metric } from '../../../src/observe/catalog.ts';
+import { closeCodeLabel, methodLabel, statusLabel } from '../../../src/observe/labels.ts';
+import { createMetrics } from '../../../src/observe/metrics.ts';
+import { EVENTS } from './every-event.ts';
+
+const create = (samplers: Iterable<Sampler> = []) => createMetrics({ version: '1.2.3', samplers });
+
+/** The gateway's own samples after these events, as `name{labels}` -> value; histograms by their `_count` and `_sum`. */
+async function samplesAfter(
+  events: readonly GatewayEvent[],
+  samplers: Iterable<Sampler> = [],
+): Promise<Map<string, number>> {
+  const metrics = create(samplers);
+  for (const event of events) metrics.emit(event);
+  return samplesOf((await metrics.render()).body);
+}
+
+function samplesOf(body: string): Map<string, number> {
+  const samples = new Map<string, number>();
+  for (const line of body.split('\n')) {
+    if (!line.startsWith('gateway_') || line.includes('_bucket{')) continue;
+    const space = line.lastIndexOf(' ');
+    samples.set(line.slice('gateway_'.length, space), Number(line.slice(space + 1)));
+  }
+  return samples;
+}
+
+/** What one event adds to a fresh gateway. */
+async function changes(event: GatewayEvent): Promise<Record<string, number>> {
+  const [before, now] = [await samplesAfter([]), await samplesAfter([event])];
+  return Object.fromEntries([...now].filter(([name, value]) => before.get(name) !== value));
+}
+
+describe('each event feeds its metrics, and no other', () => {
+  const rejected = EVENTS.handshake_rejected;
+  const cases: [string, GatewayEvent, Record<string, number>][] = [
+    [
+      'session_opened',
+      EVENTS.session_opened,
+      {
+        'websocket_handshakes_total{route="chat",mode="splice",result="accepted"}': 1,
+        'websocket_handshake_duration_seconds_count{route="chat"}': 1,
+        'websocket_handshake_duration_seconds_sum{route="chat"}': 0.0123456,
+      },
+    ],
+    [
+      'session_closed',
+      EVENTS.session_closed,
+      {
+        'websocket_closes_total{route="chat",code="1000",initiator="client"}': 1,
+        'websocket_connection_duration_seconds_count{route="chat"}': 1,
+        'websocket_connection_duration_seconds_sum{route="chat"}': 90,
+      },
+    ],
+    [
+      'handshake_rejected',
+      rejected,
+      {
+        'websocket_handshakes_total{route="chat",mode="splice",result="rejected"}': 1,
+        'websocket_rejections_total{route="chat",reason="origin"}': 1,
+      },
+    ],
+    [
+      'handshake_rejected without a route',
+      { ...rejected, route: null, mode: null, reason: 'no_route' },
+      {
+        'websocket_handshakes_total{route="none",mode="none",result="rejected"}': 1,
+        'websocket_rejections_total{route="none",reason="no_route"}': 1,
+      },
+    ],
+    [
+      'handshake_failed',
+      EVENTS.handshake_failed,
+      { 'websocket_handshakes_total{route="chat",mode="splice",result="failed"}': 1 },
+    ],
+    [
+      'handshake_passed',
+      EVENTS.handshake_passed,
+      {
+        'websocket_handshakes_total{route="chat",mode="splice",result="passed"}': 1,
+        'websocket_handshake_duration_seconds_count{route="chat"}': 1,
+        'websocket_handshake_duration_seconds_sum{route="chat"}': 0.007,
+      },
+    ],
+    [
+      'request_completed',
+      EVENTS.request_completed,
+      {
+        'http_requests_total{route="chat",method="GET",code="200"}': 1,
+        'http_request_duration_seconds_count{route="chat"}': 1,
+        'http_request_duration_seconds_sum{route="chat"}': 0.03,
+      },
+    ],
+    ['head_refused', EVENTS.head_refused, { 'http_requests_total{route="none",method="OTHER",code="431"}': 1 }],
+    [
+      'upstream_connected',
+      EVENTS.upstream_connected,
+      {
+        'upstream_connect_duration_seconds_count{upstream="chat"}': 1,
+        'upstream_connect_duration_seconds_sum{upstream="chat"}': 0.002,
+      },
+    ],
+    [
+      'upstream_failed',
+      EVENTS.upstream_failed,
+      { 'upstream_errors_total{upstream="chat",reason="backend_refused"}': 1 },
+    ],
+    ['ping', EVENTS.ping, { 'websocket_pings_total{route="chat",result="pong"}': 1 }],
+    [
+      'config_reloaded',
+      EVENTS.config_reloaded,
+      { 'config_reloads_total{result="failure"}': 1, config_last_reload_successful: 0 },
+    ],
+    [
+      'certificate_loaded',
+      EVENTS.certificate_loaded,
+      { 'tls_certificate_not_after_timestamp_seconds{listener="[::]:443",names="a.example,b.example"}': 1_800_000_000 },
+    ],
+    ['drain', EVENTS.drain, { draining: 1 }],
+    ['notice', EVENTS.notice, {}],
+  ];
+
+  it.each(cases)('%s', async (_, event, expected) => {
+    expect(await changes(event)).toEqual(expected);
+  });
+
+  it('none is left out', () => {
+    expect(new Set(cases.map(([, event]) => event.type))).toEqual(new Set(Object.keys(EVENTS)));
+  });
+});
+
+describe('from the start', () => {
+  it('what has one series only is there', async () => {
+    const samples = await samplesAfter([]);
+    expect(Object.fromEntries(samples)).toEqual({
+      http_requests_in_flight: 0,
+      'config_reloads_total{result="success"}': 0,
+      'config_reloads_total{result="failure"}': 0,
+      config_last_reload_successful: 1,
+      draining: 0,
+      [`build_info{version="1.2.3",node="${process.version}"}`]: 1,
+    });
+  });
+
+  it('the process metrics stand under their usual names', async () => {
+    const { body } = await create().render();
+    for (const name of ['process_cpu_seconds_total', 'process_resident_memory_bytes', 'nodejs_eventloop_lag_seconds']) {
+      expect(body).toMatch(new RegExp(`^${name} `, 'm'));
+    }
+  });
+
+  it('two of them do not share a registry', async () => {
+    const [one, other] = [create(), create()];
+    one.emit(EVENTS.drain);
+    expect(samplesOf((await other.render()).body).get('draining')).toBe(0);
+  });
+});
+
+describe('live numbers', () => {
+  const sampler = (value: number): Sampler => ({
+    sample: () => [
+      { metric: 'websocket_bytes_total', labels: { route: 'chat', direction: 'from_client' }, value },
+      { metric: 'http_requests_in_flight', labels: {}, value },
+      { metric: 'of_another_kind', labels: {}, value },
+    ],
+  });
+
+  it('are read at each scrape, once a source, and what is said of one series is added up', async () => {
+    let reads = 0;
+    const counted: Sampler = {
+      sample() {
+        reads++;
+        return sampler(reads * 10).sample();
+      },
+    };
+    const metrics = create([counted, sampler(1)]);
+    expect(reads).toBe(0);
+    const name = 'websocket_bytes_total{route="chat",direction="from_client"}';
+    expect(samplesOf((await metrics.render()).body).get(name)).toBe(11);
+    const second = samplesOf((await metrics.render()).body);
+    expect([second.get(name), second.get('http_requests_in_flight'), reads]).toEqual([21, 21, 2]);
+  });
+
+  it('two scrapes at once do not mix', async () => {
+    const metrics = create([sampler(5)]);
+    const bodies = await Promise.all(['', 'application/openmetrics-text', ''].map((accept) => metrics.render(accept)));
+    for (const { body } of bodies) expect(samplesOf(body).get('http_requests_in_flight')).toBe(5);
+  });
+});
+
+describe('the two forms', () => {
+  const PROMETHEUS =
+    'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3';
+
+  it.each<[string | undefined, boolean]>([
+    [undefined, false],
+    ['*/*', false],
+    ['text/plain', false],
+    ['text/html,application/xhtml+xml,*/*;q=0.8', false],
+    ['application/openmetrics-text', true],
+    [PROMETHEUS, true],
+    ['application/openmetrics-text;version=2.0.0, text/plain;q=0.1', false],
+    ['application/openmetrics-text;q=0.2, text/plain;q=0.9', false],
+    ['application/openmetrics-text;q=0', false],
+    ['application/openmetrics-text;q=nonsense', false],
+    [' Application/OpenMetrics-Text ; Version=0.0.1 ; Q=1 ', true],
+  ])('%j', async (accept, open) => {
+    const { contentType, body } = await create().render(accept);
+    expect(contentType).toContain(open ? 'application/openmetrics-text; version=1.0.0' : 'text/plain; version=0.0.4');
+    expect(body.endsWith('# EOF\n')).toBe(open);
+  });
+
+  it('say the same, in whatever order they are asked for', async () => {
+    const metrics = create();
+    for (const event of Object.values(EVENTS)) metrics.emit(event);
+    const own = (body: string) => body.split('\n').filter((line) => line.startsWith('gateway_'));
+    const first = own((await metrics.render()).body);
+    const open = await metrics.render('application/openmetrics-text');
+    const again = own((await metrics.render()).body);
+    expect(own(open.body)).toEqual(first);
+    expect(again).toEqual(first);
+    expect(first).toContain('gateway_http_requests_total{route="chat",method="GET",code="200"} 1');
+    expect(open.body).toContain('# TYPE gateway_http_requests counter\n');
+  });
+});
+
+describe('label values are bounded', () => {
+  it.each<[number | null, string]>([
+    [null, 'none'],
+    [999, 'other'],
+    [1000, '1000'],
+    [1005, '1005'],
+    [1014, '1014'],
+    [1015, 'other'],
+    [2999, 'other'],
+    [3000, '3xxx'],
+    [3999, '3xxx'],
+    [4000, '4xxx'],
+    [4401, '4401'],
+    [4402, '4xxx'],
+    [4403, '4403'],
+    [4999, '4xxx'],
+    [5000, 'other'],
+    [65_535, 'other'],
+    [1000.5, 'other'],
+    [Number.NaN, 'other'],
+  ])('close code %j is %s', (code, label) => {
+    expect(closeCodeLabel(code)).toBe(label);
+  });
+
+  it.each([
+    ['GET', 'GET'],
+    ['PATCH', 'PATCH'],
+    ['get', 'OTHER'],
+    ['PROPFIND', 'OTHER'],
+    ['__proto__', 'OTHER'],
+    ['', 'OTHER'],
+    ['X'.repeat(10_000), 'OTHER'],
+  ])('method %j is %s', (method, label) => {
+    expect(methodLabel(method)).toBe(label);
+  });
+
+  it.each([
+    [99, 'other'],
+    [100, '100'],
+    [599, '599'],
+    [600, 'other'],
+    [999, 'other'],
+    [Number.NaN, 'other'],
+  ])('status %j is %s', (status, label) => {
+    expect(statusLabel(status)).toBe(label);
+  });
+
+  it('a thousand hostile clients make no more series than one', async () => {
+    const events: GatewayEvent[] = [];
+    for (let i = 0; i < 1000; i++) {
+      events.push({
+        ...EVENTS.request_completed,
+        method: `M${i}`,
+        host: `h${i}`,
+        path: `/${i}`,
+        client: `${i}`,
+        id: `${i}`,
+      });
+      events.push({ ...EVENTS.session_closed, code: 4500 + (i % 400), id: `${i}` });
+      events.push({ ...EVENTS.handshake_rejected, origin: `https://${i}`, detail: `${i}` });
+    }
+    const samples = await samplesAfter(events);
+    expect(samples.get('http_requests_total{route="chat",method="OTHER",code="200"}')).toBe(1000);
+    expect(samples.get('websocket_closes_total{route="chat",code="4xxx",initiator="client"}')).toBe(1000);
+    expect(samples.get('websocket_rejections_total{route="chat",reason="origin"}')).toBe(1000);
+    expect(samples.size).toBeLessThan(30);
+  });
+
+  it('a value that would break the format is escaped', async () => {
+    const names = ['a"b\\c\nd'];
+    const metrics = create();
+    metrics.emit({ ...EVENTS.certificate_loaded, names });
+    const line = (await metrics.render()).body.split('\n').find((one) => one.startsWith('gateway_tls_certificate'));
+    expect(line).toBe(
+      'gateway_tls_certificate_not_after_timestamp_seconds{listener="[::]:443",names="a\\"b\\\\c\\nd"} 1800000000',
+    );
+  });
+
+  it('a duration that is no number is left out and throws nothing', async () => {
+    const samples = await samplesAfter([{ ...EVENTS.upstream_connected, durationMs: Number.NaN }]);
+    expect([...samples.keys()].filter((name) => name.startsWith('upstream_connect_duration'))).toEqual([]);
+  });
+});
+
+describe('the catalog', () => {
+  const all = Object.entries<Metric>(METRICS);
+
+  it('names counters, durations and sizes as Prometheus does', () => {
+    for (const [name, { type, help, buckets }] of all) {
+      expect(name).toMatch(/^[a-z][a-z_]*$/);
+      expect(name.endsWith('_total')).toBe(type === 'counter');
+      expect(help).toMatch(/^[A-Z].*\.$/);
+      expect(buckets !== undefined).toBe(type === 'histogram');
+      expect([...(buckets ?? [])].sort((a, b) => a - b)).toEqual([...(buckets ?? [])]);
+    }
+  });
+
+  it('is what docs/metrics.md says, name, type and labels', () => {
+    const docs = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+    const rows = [...docs.matchAll(/^\| `gateway_(\w+)` \| (\w+) \|([^|]*)\| [^|]+ \|$/gm)];
+    const documented = rows.map(([, name, type, labels]) => [name, type, (labels ?? '').match(/\w+/g) ?? []]);
+    expect(documented).toEqual(all.map(([name, { type, labels }]) => [name, type, [...labels]]));
+  });
+});
