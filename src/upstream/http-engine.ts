@@ -9,19 +9,39 @@ export interface Exchange {
   readonly server: Server;
   /** The target to send, origin-form or `*`. */
   readonly target: string;
-  /** The fields to send, flat name, value, …; the header policy has been applied. */
+  /**
+   * The fields to send, flat name, value, …; the header policy has been applied. Content-Length, Transfer-Encoding and
+   * Connection are the engine's: it frames the message as the client framed it.
+   */
   readonly fields: readonly string[];
   /** Applies the header policy to the fields of an answer, flat, before they reach the client. */
   readonly responseFields: (fields: readonly string[]) => string[];
   /** Milliseconds. */
-  readonly timeouts: { readonly connect: number; readonly head: number; readonly idle: number };
+  readonly timeouts: Timeouts;
+}
+
+/** Milliseconds. */
+export interface Timeouts {
+  /** Until a connection to the server stands, TLS included. */
+  readonly connect: number;
+  /** From the request's sending to the answer's head; stands still while the client is the one who is awaited. */
+  readonly head: number;
+  /** Without a byte moving: between two parts of an answer, or of a request that still comes. */
+  readonly idle: number;
+}
+
+export interface HttpEngineOptions {
+  /** Connections to one server at a time, busy and idle; further requests stand in line. Unset: no limit. */
+  readonly connectionsPerServer?: number;
+  /** PEM of the authorities to trust in place of the usual ones. */
+  readonly ca?: string;
 }
 
 /**
  * One way of moving a plain request. `forward` settles when the exchange is over: it resolves once the whole answer is
- * written, and rejects with a GatewayError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`) otherwise.
- * Where it rejects and nothing of an answer was sent, `res` is untouched, so that the caller can answer; where part of an
- * answer was sent, the client's connection has been destroyed.
+ * written, and rejects with a GatewayError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`, `limit`)
+ * otherwise. Where it rejects and nothing of an answer was sent, `res` is untouched, so that the caller can answer;
+ * where part of an answer was sent, and with `client_gone`, the client's connection has been destroyed.
  */
 export interface HttpEngine {
   readonly name: string;

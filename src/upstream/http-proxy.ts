@@ -1,0 +1,129 @@
+// The HttpEngine by http-proxy (http-proxy-3 under that name): it makes the request toward the server, over TLS where the
+// server speaks it, tells what breaks, and drops the request when the client is gone. What it leaves open is done by
+// transfer.ts. Of its own ideas about fields, paths and framing nothing is used.
+import { type AgentOptions, ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import httpProxy from 'http-proxy';
+import { asGatewayError } from '../errors.ts';
+import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
+import { KEEPALIVE_MS } from './dial.ts';
+import { requestHead } from './framing.ts';
+import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
+import { type Outcome, Transfer } from './transfer.ts';
+
+/** Idle connections kept to one server, at most. */
+const MOST_IDLE = 256;
+/**
+ * How long a connection is kept idle where the server names no time of its own: shorter than servers wait, so that they
+ * seldom close one under a request. The server's `Keep-Alive: timeout` shortens it.
+ */
+const IDLE_MS = 4000;
+
+interface Agents {
+  readonly plain: HttpAgent;
+  readonly secure: HttpsAgent;
+}
+
+function makeAgents(options: AgentOptions, ca: string | undefined): Agents {
+  return { plain: new HttpAgent(options), secure: new HttpsAgent(ca === undefined ? options : { ...options, ca }) };
+}
+
+/**
+ * The request as http-proxy gets to see it. It edits the fields of a DELETE or OPTIONS without a length, copies all
+ * fields into its own request and pipes the body; so it gets no fields, and the pipe is the transfer's.
+ */
+class Stand extends IncomingMessage {
+  readonly #transfer: Transfer;
+
+  constructor({ req }: Exchange, transfer: Transfer) {
+    super(req.socket);
+    this.method = req.method ?? '';
+    this.#transfer = transfer;
+  }
+
+  override pipe<T extends NodeJS.WritableStream>(destination: T): T {
+    if (!(destination instanceof ClientRequest)) throw new TypeError('http-proxy pipes into no request');
+    this.#transfer.start(destination);
+    return destination;
+  }
+}
+
+/**
+ * http-proxy fills this object in and hands it to http.request. Its own path went through a URL parser, and its own
+ * fields through an object, which loses order, casing and repetitions; a flat list keeps them, and is sent as it is.
+ */
+function requestOptions(exchange: Exchange): object {
+  const head = requestHead(exchange);
+  return {
+    get path(): string {
+      return exchange.target;
+    },
+    set path(_: string) {},
+    get headers(): string[] {
+      return head;
+    },
+    set headers(_: unknown) {},
+    maxHeaderSize: LARGEST_ANSWER_HEAD,
+    insecureHTTPParser: false,
+  };
+}
+
+/** Makes an engine with connections of its own. */
+export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = {}): HttpEngine {
+  const proxy = httpProxy.createProxyServer();
+  const kept = makeAgents(
+    {
+      keepAlive: true,
+      keepAliveMsecs: KEEPALIVE_MS,
+      noDelay: true,
+      scheduling: 'lifo',
+      maxFreeSockets: MOST_IDLE,
+      timeout: IDLE_MS,
+      ...(connectionsPerServer === undefined ? {} : { maxSockets: connectionsPerServer }),
+    },
+    ca,
+  );
+  const single = makeAgents({ keepAlive: false, noDelay: true }, ca);
+
+  function attempt(exchange: Exchange, agents: Agents): Promise<Outcome> {
+    const transfer = new Transfer(exchange);
+    if (transfer.over) return transfer.outcome;
+    const { secure, host, port } = exchange.server;
+    try {
+      proxy.web(
+        new Stand(exchange, transfer),
+        exchange.res,
+        {
+          target: { protocol: secure ? 'https:' : 'http:', host, port },
+          agent: secure ? agents.secure : agents.plain,
+          ssl: requestOptions(exchange),
+          secure: true,
+          selfHandleResponse: true,
+          // Both together keep it from parsing the target.
+          toProxy: true,
+          ignorePath: true,
+        },
+        (error) => transfer.lost(error),
+      );
+    } catch (thrown) {
+      transfer.fail(asGatewayError(thrown));
+    }
+    return transfer.outcome;
+  }
+
+  return {
+    name: 'http-proxy',
+    async forward(exchange) {
+      const outcome = await attempt(exchange, kept);
+      // The one place where a request is sent again: its kept connection was gone before anything came of it.
+      if (outcome === 'stale') await attempt(exchange, single);
+    },
+    close() {
+      for (const agent of [kept.plain, kept.secure]) {
+        // From now on a connection that becomes free is ended in place of being kept.
+        agent.maxFreeSockets = 0;
+        for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+      }
+    },
+  };
+}
