@@ -1,0 +1,186 @@
+// HTTP engines: connections to servers, how they are kept, and what is left behind.
+import { once } from 'node:events';
+import { Agent, createServer, get, type IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { expect, it, vi } from 'vitest';
+import { readMessage } from '../support/forwarding.ts';
+import type { Stages } from './http-engine.suite.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const request = (path: string, method = 'GET') => `${method} ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+
+export function describeConnections(stages: Stages): void {
+  /** A stage whose engine keeps one connection that has served once. */
+  async function warm(options: Parameters<Stages['set']>[0] = {}) {
+    const stage = await stages.set(options);
+    const { peer, client } = await stage.ask(request('/first'));
+    peer.write(OK);
+    await client.until('ok');
+    await stage.front.ending();
+    return { ...stage, peer, first: client };
+  }
+
+  it('uses a connection again, for other clients too', async () => {
+    const stage = await warm();
+    const other = await stage.client();
+    other.write(request('/second'));
+    await stage.peer.until('GET /second ');
+    stage.peer.write(OK);
+    await other.until('ok');
+    expect(stage.backend.connections()).toBe(1);
+  });
+
+  it('opens another connection while one is busy, and takes the last one used first', async () => {
+    const stage = await stages.set();
+    const one = await stage.ask(request('/1'));
+    const two = await stage.ask(request('/2'));
+    for (const { peer, client } of [one, two]) {
+      peer.write(OK);
+      await client.until('ok');
+      await stage.front.ending();
+    }
+    one.client.write(request('/3'));
+    await two.peer.until('GET /3 ');
+    expect(stage.backend.connections()).toBe(2);
+  });
+
+  it('does not use a connection again that the server wants closed', async () => {
+    const stage = await stages.set();
+    const { peer, client } = await stage.ask(request('/1'));
+    peer.write(OK.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+    await client.until('ok');
+    await peer.closed();
+    client.write(request('/2'));
+    const next = await stage.backend.next();
+    await next.until('GET /2 ');
+  });
+
+  it('answers pipelined requests in their order', async () => {
+    const stage = await stages.set();
+    const client = await stage.client();
+    client.write(request('/1') + request('/2'));
+    const peers = [await stage.backend.next(), await stage.backend.next()];
+    await Promise.all(peers.map((peer) => peer.until('\r\n\r\n')));
+    const [first, second] = peers[0]!.received().startsWith('GET /1 ') ? peers : peers.reverse();
+    second!.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo');
+    first!.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none');
+    const text = (await client.until('two')).toString();
+    expect(text.indexOf('one')).toBeGreaterThan(0);
+    expect(text.indexOf('one')).toBeLessThan(text.indexOf('two'));
+  });
+
+  it('a client that leaves takes its pipelined requests along', async () => {
+    const stage = await stages.set();
+    const client = await stage.client();
+    client.write(request('/1') + request('/2'));
+    const peers = [await stage.backend.next(), await stage.backend.next()];
+    await Promise.all(peers.map((peer) => peer.until('\r\n\r\n')));
+    client.reset();
+    expect([(await stage.front.ending()).code, (await stage.front.ending()).code]).toEqual([
+      'client_gone',
+      'client_gone',
+    ]);
+    await Promise.all(peers.map((peer) => peer.closed()));
+  });
+
+  it.each(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])(
+    'a kept connection that is reset before the answer: a %s without a body is sent again, once',
+    async (method) => {
+      const stage = await warm();
+      const framing = method === 'PUT' ? 'Content-Length: 0\r\n' : '';
+      stage.first.write(`${method} /second HTTP/1.1\r\nHost: a\r\n${framing}\r\n`);
+      await stage.peer.until('/second');
+      stage.peer.socket.resetAndDestroy();
+      const fresh = await stage.backend.next();
+      expect(readMessage(await fresh.until('\r\n\r\n')).startLine).toBe(`${method} /second HTTP/1.1`);
+      fresh.socket.resetAndDestroy();
+      await stage.first.until('HTTP/1.1 502 Bad Gateway');
+      expect((await stage.front.ending()).code).toBe('backend_refused');
+      expect(stage.backend.connections()).toBe(2);
+    },
+  );
+
+  it('the request that was sent again is answered', async () => {
+    const stage = await warm();
+    stage.first.write(request('/second'));
+    await stage.peer.until('/second');
+    stage.peer.socket.end();
+    const fresh = await stage.backend.next();
+    await fresh.until('GET /second ');
+    fresh.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain');
+    await stage.first.until('again');
+    expect((await stage.front.ending()).code).toBe('answered');
+  });
+
+  it.each([
+    ['a POST', request('/second', 'POST').replace('\r\n\r\n', '\r\nContent-Length: 0\r\n\r\n'), ''],
+    ['a PUT with a body', 'PUT /second HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi', ''],
+    ['an answer that has begun', request('/second'), 'HTTP/1.1 2'],
+    ['an interim answer', request('/second'), 'HTTP/1.1 103 Early Hints\r\n\r\n'],
+  ])('nothing is sent again after %s', async (_, text, begun) => {
+    const stage = await warm();
+    stage.first.write(text);
+    await stage.peer.until('/second');
+    if (begun !== '') stage.peer.write(begun);
+    stage.peer.socket.end();
+    await stage.first.until('HTTP/1.1 502 Bad Gateway');
+    expect((await stage.front.ending()).code).toBe('backend_refused');
+    expect(stage.backend.connections()).toBe(1);
+  });
+
+  it('close() ends idle connections at once and busy ones when they are done, of its own engine only', async () => {
+    const stage = await stages.set();
+    const idle = await stage.ask(request('/1'));
+    const busy = await stage.ask(request('/2'));
+    const other = await stages.set({ backend: stage.backend });
+    const kept = await other.ask(request('/3'));
+    for (const { peer, client } of [idle, kept]) {
+      peer.write(OK);
+      await client.until('ok');
+    }
+    await stage.front.ending();
+    stage.engine.close();
+    await idle.peer.closed();
+    busy.peer.write(OK);
+    await busy.client.until('ok');
+    await busy.peer.closed();
+    kept.client.write(request('/4'));
+    await kept.peer.until('GET /4 ');
+    // Whoever still has the engine can use it.
+    busy.client.write(request('/5'));
+    await (await stage.backend.next()).until('GET /5 ');
+    expect(stage.backend.connections()).toBe(4);
+  });
+
+  it('leaves nothing behind after 10000 requests on one connection', { timeout: 120_000 }, async () => {
+    const warning = vi.fn();
+    process.on('warning', warning);
+    const sockets = new Set<Socket>();
+    const rest = createServer((_, res) => res.end('ok')).on('connection', (socket) => sockets.add(socket));
+    await once(rest.listen(0, '127.0.0.1'), 'listening');
+    stages.keep(rest);
+    const stage = await stages.set({ port: (rest.address() as AddressInfo).port });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const ask = async (path: string) => {
+      const [res] = (await once(get({ port: stage.front.port, path, agent }), 'response')) as [IncomingMessage];
+      res.resume();
+      await once(res, 'end');
+      await stage.front.ending();
+      return res.statusCode;
+    };
+    const count = (socket: Socket) =>
+      Object.fromEntries(socket.eventNames().map((name) => [String(name), socket.listenerCount(name)]));
+    expect(await ask('/')).toBe(200);
+    const [socket] = stage.front.sockets;
+    const before = count(socket!);
+    for (let i = 0; i < 10_000; i++) await ask('/');
+    expect(count(socket!)).toEqual(before);
+    expect([...stage.front.sockets]).toEqual([socket]);
+    expect(sockets.size).toBe(1);
+    const [upstream] = sockets;
+    expect(upstream?.destroyed).toBe(false);
+    agent.destroy();
+    process.off('warning', warning);
+    expect(warning).not.toHaveBeenCalled();
+  });
+}
