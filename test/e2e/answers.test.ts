@@ -24,6 +24,7 @@ const BAD_ACCEPTS = {
   'no HTTP': () => 'SSH-2.0-OpenSSH_9.2p1\r\n\r\n',
   'a field without a name': (_: string, accept: string) => switching(...accepting(accept), ': x'),
 };
+const INVALID = 'the server behind the gateway gave no valid answer';
 const slug = (name: string) => `/bad/${name.replaceAll(/[^a-z0-9]+/gi, '-')}`;
 
 let rest: RestServer;
@@ -90,10 +91,11 @@ const DATE = /\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n/;
 function expectBytes(bytes: Buffer, { status, reason, detail, fields = [], connection = 'close' }: Expected): void {
   const text = bytes.toString('latin1');
   const id = ID.exec(text)?.[0];
-  const date = DATE.exec(text)?.[0] ?? '\r\n(no Date)\r\n';
+  const date = DATE.exec(text)?.[0].trim() ?? '(no Date)';
   const [code, ...title] = status.split(' ');
   const about = `"type":"about:blank","title":"${title.join(' ')}","status":${code}`;
   const body = `{${about},"reason":"${reason}","detail":"${detail}"${id === undefined ? '' : `,${id}`}}`;
+  const end = `Connection: ${connection}`;
   const head = [
     `HTTP/1.1 ${status}`,
     'Content-Type: application/problem+json',
@@ -101,9 +103,10 @@ function expectBytes(bytes: Buffer, { status, reason, detail, fields = [], conne
     'Cache-Control: no-store',
     ...fields,
     `X-Gateway-Reason: ${reason}`,
-    `Connection: ${connection}`,
+    // On a socket that node has let go of the gateway writes both; else node adds what is missing behind ours.
+    ...(text.indexOf(date) < text.indexOf('\r\nConnection:') ? [date, end] : [end, date]),
   ];
-  expect(text).toBe(`${head.join('\r\n')}${date}\r\n${body}`);
+  expect(text).toBe(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 const malformed = (detail: string): Expected => ({ status: '400 Bad Request', reason: 'malformed', detail });
@@ -169,7 +172,7 @@ describe('a handshake that is none', () => {
     ['a path above the root', handshake({}, 'GET /../ws HTTP/1.1'), 'the path climbs above the root'],
     ['a bad escape', handshake({}, 'GET /ws%zz HTTP/1.1'), 'the path holds a \\"%\\" that starts no escape'],
     ['a NUL', handshake({}, 'GET /ws%00 HTTP/1.1'), 'the path holds a NUL'],
-    ['a backslash', handshake({}, 'GET /\\ws HTTP/1.1'), 'the target holds a character that is not allowed'],
+    ['a backslash', handshake({}, 'GET /\\ws HTTP/1.1'), 'the path holds a backslash'],
   ])('%s: 400', async (_, request, detail) => {
     expectBytes(await ask(request), malformed(detail));
   });
@@ -312,11 +315,11 @@ describe('limits', () => {
 });
 
 describe('backends', () => {
-  const refused = { status: '502 Bad Gateway', reason: 'backend_refused', detail: 'the server could not be reached' };
+  const refused = { status: '502 Bad Gateway', reason: 'backend_refused', detail: INVALID };
   const late = {
     status: '504 Gateway Timeout',
     reason: 'backend_timeout',
-    detail: 'the server did not answer in time',
+    detail: INVALID,
   };
   const plain = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
 
@@ -334,7 +337,7 @@ describe('backends', () => {
     expectBytes(await ask(handshake({ 'Sec-WebSocket-Protocol': 'chat' }, `GET ${slug(name)} HTTP/1.1`)), {
       status: '502 Bad Gateway',
       reason: 'bad_accept',
-      detail: "the server's answer is not valid",
+      detail: INVALID,
     });
   });
 });
@@ -387,7 +390,7 @@ describe('heads that are no HTTP', () => {
 
   it.each([
     ['too large', `GET /seen HTTP/1.1\r\nHost: a\r\nX-A: ${'a'.repeat(9000)}\r\n\r\n`],
-    ['of too many fields', `GET /seen HTTP/1.1\r\nHost: a\r\n${'X-A: b\r\n'.repeat(250)}\r\n`],
+    ['of too many fields', `GET /seen HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${'X-A: b\r\n'.repeat(250)}\r\n`],
     ['of too many fields, a handshake', handshake({ 'X-A': Array.from({ length: 250 }, () => 'b') })],
   ])('%s: 431', async (_, request) => {
     const bytes = await ask(request);

@@ -50,7 +50,7 @@ const PURE = ['config', 'http', 'handshake', 'routing'];
 const IO =
   /^(node:)?(net|http|https|http2|tls|fs|fs\/promises|dns|dns\/promises|dgram|child_process|worker_threads)$|^ws$/;
 /** Facts that live in node:net and touch no socket. */
-const FACTS = ['isIP', 'BlockList', 'SocketAddress'];
+const FACTS = ['isIP', 'isIPv4', 'isIPv6', 'BlockList', 'SocketAddress'];
 const FORBIDDEN_NAME = /^(utils?|helpers?|common|managers?)$/i;
 const MAX_FILE_LINES = 300;
 const MAX_FUNCTION_LINES = 60;

@@ -1,5 +1,5 @@
 // Starts the built program (`dist/main.js run -c …`) as users do, as a process of its own, on a config written as a
-// value. Ready means that every listener has said so; nothing here waits for time to pass.
+// value. Ready means that it has said so; nothing here waits for time to pass.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -72,16 +72,10 @@ export async function startGateway(config: GatewayFile, env: NodeJS.ProcessEnv =
   const file = writeConfig({ admin: { port: 0 }, ...config });
   const child = await startChild(process.execPath, [MAIN, 'run', '-c', file], { env });
   const logs = () => child.lines.map(asLog).filter((line) => line !== undefined);
-  const listening: LogLine[] = [];
-  const wanted = config.listeners.length + 1;
-  await child.line((line) => {
-    const log = asLog(line);
-    if (log?.['msg'] === 'listening') listening.push(log);
-    return listening.length === wanted || undefined;
-  }, `${wanted} listeners`);
-  const portOf = (name: string) => Number(listening.find((log) => log['listener'] === name)?.['port'] ?? 0);
-  const ports = config.listeners.map((_, index) => portOf(String(index)));
-  const adminPort = portOf('admin');
+  const named = (msg: string) => logs().filter((line) => line['msg'] === msg);
+  await child.line((line) => (asLog(line)?.['msg'] === 'started' ? true : undefined), 'the start');
+  const ports = named('listening').map((line) => Number(line['port'] ?? 0));
+  const adminPort = Number(String(named('started')[0]?.['admin']).replace(/^.*:/, ''));
   const admin = async (path: string) => {
     const response = await fetch(`http://127.0.0.1:${adminPort}${path}`);
     return { status: response.status, text: await response.text() };

@@ -71,7 +71,7 @@ describe.skipIf(!hasPeers('python3-websockets'))('python3-websockets', () => {
     const client = await openClient(`${url}/echo/ws`, { maxPayload: 16 << 20 });
     const messages = ['', 'a', 'Grüße, 世界 🌍', randomBytes(4 << 20), 'x'.repeat(70_000)];
     for (const message of messages) client.socket.send(message);
-    for (const message of messages) expect(await client.next()).toEqual(message);
+    for (const message of messages) expect(hash(await client.next())).toEqual(hash(message));
     expect(await client.close(4321, 'done')).toEqual({ code: 4321, reason: 'done' });
     expect(await echo.event({ event: 'closed', path: '/echo/ws' })).toMatchObject({ code: 4321, reason: 'done' });
   });
@@ -194,7 +194,7 @@ describe.skipIf(!hasPeers('python3-websockets'))('python3-websockets', () => {
       }
       await expect.poll(() => other.metric('websocket_connections', { route: 'pool', mode: 'splice' })).toBe(1);
       const ends = other.logs().filter((line) => line['event'] === 'session_closed');
-      expect(ends[0]).toMatchObject({ route: 'pool', initiator: 'backend' });
+      expect(ends[0]).toMatchObject({ route: 'pool', closed_by: 'backend' });
       await left.close();
     } finally {
       await Promise.all([other.stop('SIGKILL'), doomed.stop('SIGKILL')]);
