@@ -1,0 +1,252 @@
+// From a head to a verdict: the table of answers, row by row, the order of the rules, and what the trace is told.
+import { describe, expect, it } from 'vitest';
+import { decide, type Step } from '../../../src/routing/decide.ts';
+import { type Change, handshakeHead, http, plainHead, splice, tableOf, terminate } from '../../support/heads.ts';
+
+const table = tableOf(
+  {
+    name: 'chat',
+    match: { host: 'app.example.com', path: '/ws/*' },
+    ...splice({
+      origins: ['https://app.example.com'],
+      subprotocols: ['chat.v2', 'chat.v1'],
+      subprotocol_required: false,
+    }),
+  },
+  { name: 'echo', match: { path: '/local/echo' }, ...terminate({ versions: [13, 8] }) },
+  { name: 'strict', match: { path: '/strict' }, ...terminate({ missing_origin: 'reject', subprotocols: ['a'] }) },
+  { name: 'open', match: { path: '/open/{room}' }, ...terminate({ origins: 'any' }), ...http },
+  { name: 'api', match: { path: '/api/*' }, ...http },
+);
+const handshake = (change: Change = {}) => decide(table, handshakeHead(change));
+const plain = (change: Change = {}) => decide(table, plainHead(change));
+const refused = (status: number, reason: string, route: string | null) => ({
+  kind: 'reject',
+  route: route === null ? null : expect.objectContaining({ name: route }),
+  rejection: expect.objectContaining({ status, reason }),
+});
+const letIn = (kind: string, route: string) =>
+  expect.objectContaining({ kind, route: expect.objectContaining({ name: route }) });
+
+describe('a handshake that is let in', () => {
+  it('is spliced where its route splices', () => {
+    expect(handshake()).toEqual(letIn('splice', 'chat'));
+    expect(handshake()).toMatchObject({
+      handshake: { key: 'dGhlIHNhbXBsZSBub25jZQ==', version: 13, origin: 'https://app.example.com', offer: [] },
+      request: { target: { raw: '/ws/chat' } },
+      params: {},
+    });
+  });
+  it('is terminated where its route terminates', () => {
+    expect(handshake({ target: '/local/echo' })).toEqual(letIn('terminate', 'echo'));
+  });
+  it('has the parameters of its path', () => {
+    expect(handshake({ target: '/open/lobby' })).toMatchObject({ params: { room: 'lobby' } });
+  });
+  it('has its offer cut to what may pass', () => {
+    const fields = { 'Sec-WebSocket-Protocol': 'other, chat.v1' };
+    expect(handshake({ fields })).toMatchObject({ handshake: { offer: ['chat.v1'] } });
+    expect(handshake({ fields: { 'Sec-WebSocket-Protocol': 'other' } })).toMatchObject({ handshake: { offer: [] } });
+  });
+  it('may be without Origin where that is allowed', () =>
+    expect(handshake({ fields: { Origin: null } })).toEqual(letIn('splice', 'chat')));
+  it('may be of version 8 where that is listed, with its Origin in Sec-WebSocket-Origin', () => {
+    const old = { Origin: null, 'Sec-WebSocket-Version': '8' };
+    const from = (origin: string) =>
+      handshake({ target: '/local/echo', fields: { ...old, 'Sec-WebSocket-Origin': origin } });
+    expect(from('http://app.example.com')).toEqual(letIn('terminate', 'echo'));
+    expect(from('http://evil.example')).toEqual(refused(403, 'origin', 'echo'));
+  });
+  it('may name its host in an absolute-form target', () => {
+    const change = { target: 'http://app.example.com/ws/chat', fields: { Host: 'other.example' } };
+    expect(handshake(change)).toEqual(letIn('splice', 'chat'));
+  });
+  it('may name another protocol beside websocket', () =>
+    expect(handshake({ fields: { Upgrade: 'h2c, websocket' } })).toEqual(letIn('splice', 'chat')));
+});
+
+describe('the table of answers: handshakes', () => {
+  it.each([
+    ['not GET', { method: 'POST' }, 405, 'method'],
+    ['not HTTP/1.1', { version: '1.0' }, 400, 'malformed'],
+    ['a bad key', { fields: { 'Sec-WebSocket-Key': 'x' } }, 400, 'key'],
+    ['a body', { fields: { 'Content-Length': '5' } }, 400, 'malformed'],
+    ['no version', { fields: { 'Sec-WebSocket-Version': null } }, 400, 'malformed'],
+    ['a version not listed', { fields: { 'Sec-WebSocket-Version': '8' } }, 426, 'version'],
+    ['Origin not listed', { fields: { Origin: 'https://evil.example' } }, 403, 'origin'],
+    ['Origin null', { fields: { Origin: 'null' } }, 403, 'origin'],
+    ['Origin empty', { fields: { Origin: '' } }, 403, 'origin'],
+    ['two Origins', { fields: { Origin: ['https://app.example.com', 'https://evil.example'] } }, 400, 'malformed'],
+  ])('%s', (_, change, status, reason) => expect(handshake(change)).toEqual(refused(status, reason, 'chat')));
+  it.each([
+    ['no Host', { fields: { Host: null } }],
+    ['two Hosts', { fields: { Host: ['app.example.com', 'app.example.com'] } }],
+    ['a bad Host', { fields: { Host: 'a b' } }],
+    ['an unknown HTTP version', { version: '3.0' }],
+    ['two ways of framing', { fields: { 'Content-Length': '0', 'Transfer-Encoding': 'chunked' } }],
+    ['Origin named by Connection', { fields: { Connection: 'Upgrade, Origin' } }],
+    ['a path above the root', { target: '/../ws' }],
+    ['an escaped NUL', { target: '/ws/%00' }],
+  ])('%s: 400 before any route', (_, change) => expect(handshake(change)).toEqual(refused(400, 'malformed', null)));
+  it.each([
+    ['a path of none', { target: '/nowhere' }],
+    ['a prefix without its slash', { target: '/ws' }],
+    ['a path that climbs out of the route', { target: '/ws/../admin' }],
+    ['a path that climbs out of it in escapes', { target: '/ws/%2e%2e/admin' }],
+    ['the path of an http route', { target: '/api/x' }],
+    ['another host', { fields: { Host: 'other.example' } }],
+    ['a trailing dot on the host', { fields: { Host: 'app.example.com.' } }],
+    ['the target *', { target: '*' }],
+  ])('%s: 404', (_, change) => expect(handshake(change)).toEqual(refused(404, 'no_route', null)));
+  it('a path that only looks as if it climbed stays in its route', () => {
+    expect(handshake({ target: '/ws/..%2fadmin' })).toEqual(letIn('splice', 'chat'));
+    expect(handshake({ target: '/ws/..;/admin' })).toEqual(letIn('splice', 'chat'));
+  });
+  it('no Origin where one must be there', () => {
+    const change = { target: '/strict', fields: { Origin: null } };
+    expect(handshake(change)).toEqual(refused(403, 'origin', 'strict'));
+    expect(handshake(change)).toMatchObject({ rejection: { detail: 'Origin is missing' } });
+  });
+  it('no subprotocol where one is required', () => {
+    expect(handshake({ target: '/strict' })).toEqual(refused(400, 'subprotocol', 'strict'));
+    expect(handshake({ target: '/strict', fields: { 'Sec-WebSocket-Protocol': 'a' } })).toEqual(
+      letIn('terminate', 'strict'),
+    );
+  });
+  it('426 tells the versions, newest first', () => {
+    const change = { target: '/local/echo', fields: { 'Sec-WebSocket-Version': '7' } };
+    expect(handshake(change)).toMatchObject({
+      rejection: { fields: ['Upgrade', 'websocket', 'Sec-WebSocket-Version', '13, 8'] },
+    });
+  });
+  it('a refusal says nothing of what would have been let in', () => {
+    const change = { fields: { Origin: 'https://evil.example' } };
+    expect(JSON.stringify(handshake(change), ['kind', 'rejection', 'detail', 'fields'])).not.toContain('app.example');
+  });
+});
+
+describe('the order of the rules', () => {
+  it('a route is found before the handshake is read', () =>
+    expect(handshake({ target: '/nowhere', method: 'POST' })).toEqual(refused(404, 'no_route', null)));
+  it('the handshake is read before Origin is judged', () => {
+    const fields = { Origin: 'https://evil.example', 'Sec-WebSocket-Key': 'x' };
+    expect(handshake({ fields })).toEqual(refused(400, 'key', 'chat'));
+  });
+  it('Origin is judged before the subprotocol', () => {
+    const change = { target: '/strict', fields: { Origin: 'https://evil.example' } };
+    expect(handshake(change)).toEqual(refused(403, 'origin', 'strict'));
+  });
+});
+
+describe('same-host is the default', () => {
+  const from = (Origin: string, Host: string) => handshake({ target: '/local/echo', fields: { Origin, Host } });
+  it.each([
+    ['http://h.example', 'h.example'],
+    ['https://H.example', 'h.example'],
+    ['http://h.example:8080', 'h.example:8080'],
+    ['https://h.example', 'h.example:443'],
+  ])('%s to %s', (origin, host) => expect(from(origin, host)).toEqual(letIn('terminate', 'echo')));
+  it.each([
+    ['http://evil.example', 'h.example'],
+    ['http://h.example:8081', 'h.example:8080'],
+    ['null', 'null'],
+  ])('not %s to %s', (origin, host) => expect(from(origin, host)).toEqual(refused(403, 'origin', 'echo')));
+});
+
+describe('plain requests', () => {
+  it.each(['GET', 'POST', 'DELETE', 'OPTIONS', 'PROPFIND'])('%s is forwarded', (method) => {
+    expect(plain({ method, target: '/api/x?y' })).toEqual(letIn('forward', 'api'));
+    expect(plain({ method, target: '/api/x?y' })).toMatchObject({ request: { target: { raw: '/api/x?y' } } });
+  });
+  it('have the parameters of their path', () =>
+    expect(plain({ target: '/open/lobby' })).toMatchObject({ kind: 'forward', params: { room: 'lobby' } }));
+  it.each([
+    ['HTTP/1.0', { version: '1.0' }],
+    ['HTTP/1.0 without Host', { version: '1.0', fields: { Host: null } }],
+    ['with a body', { method: 'POST', fields: { 'Transfer-Encoding': 'chunked' } }],
+    ['h2c', { fields: { Upgrade: 'h2c', Connection: 'Upgrade, HTTP2-Settings', 'HTTP2-Settings': 'AAMAAABk' } }],
+    ['websocket without Connection', { fields: { Upgrade: 'websocket' } }],
+    ['Connection without websocket', { fields: { Connection: 'upgrade' } }],
+    ['a backslash in the query', { target: '/api/x?q=\\' }],
+  ])('%s is forwarded too', (_, change) =>
+    expect(plain({ target: '/api/x', ...change })).toEqual(letIn('forward', 'api')),
+  );
+  it('where only a websocket route fits: 426 with Upgrade', () => {
+    const verdict = plain({ target: '/local/echo' });
+    expect(verdict).toEqual(refused(426, 'upgrade_required', 'echo'));
+    expect(verdict).toMatchObject({ rejection: { fields: ['Upgrade', 'websocket'] } });
+  });
+  it('where nothing fits: 404', () => expect(plain({ target: '/nowhere' })).toEqual(refused(404, 'no_route', null)));
+  it.each([
+    ['a backslash', { target: '/api/..\\admin' }],
+    ['no Host', { fields: { Host: null } }],
+    ['both ways of framing', { method: 'POST', fields: { 'Content-Length': '1', 'Transfer-Encoding': 'chunked' } }],
+  ])('%s: 400', (_, change) => expect(plain({ target: '/api/x', ...change })).toEqual(refused(400, 'malformed', null)));
+});
+
+describe('targets that name no resource', () => {
+  it('OPTIONS * is answered here', () => {
+    expect(plain({ method: 'OPTIONS', target: '*' })).toEqual({
+      kind: 'respond',
+      route: null,
+      status: 204,
+      fields: ['Allow', 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS'],
+    });
+  });
+  it('GET * is 400', () => expect(plain({ target: '*' })).toEqual(refused(400, 'malformed', null)));
+  it.each(['app.example.com:443', '/api/x', '*'])('CONNECT %s is 405 with Allow', (target) => {
+    expect(plain({ method: 'CONNECT', target })).toEqual(refused(405, 'method', null));
+    expect(plain({ method: 'CONNECT', target })).toMatchObject({
+      rejection: { fields: ['Allow', expect.any(String)] },
+    });
+    expect(handshake({ method: 'CONNECT', target })).toEqual(refused(405, 'method', null));
+  });
+});
+
+describe('the trace', () => {
+  const traced = (head: ReturnType<typeof plainHead>) => {
+    const steps: Step[] = [];
+    const verdict = decide(table, head, (step) => steps.push(step));
+    expect(verdict).toEqual(decide(table, head));
+    return steps.map(({ rule, passed, detail }) => `${passed ? '+' : '-'} ${rule}: ${detail}`);
+  };
+  it('of a handshake that is let in names every rule', () => {
+    expect(traced(handshakeHead({ target: '/local/echo', fields: { 'Sec-WebSocket-Protocol': 'x, y' } }))).toEqual([
+      '+ kind: a WebSocket handshake',
+      '- route chat: path is not /ws/*',
+      '+ route echo: fits',
+      '+ handshake: version 13',
+      '+ origin: https://app.example.com (origins: same-host)',
+      '+ subprotocol: x, y (subprotocols: any)',
+    ]);
+  });
+  it('ends at the rule that refuses', () => {
+    expect(traced(handshakeHead({ fields: { Origin: 'https://evil.example' } })).at(-1)).toBe(
+      '- origin: https://evil.example (origins: https://app.example.com)',
+    );
+    expect(traced(handshakeHead({ target: '/strict', fields: { Origin: null } })).at(-1)).toBe(
+      '- origin: none (missing_origin: reject)',
+    );
+    expect(traced(handshakeHead({ target: '/strict' })).at(-1)).toBe('- subprotocol: none (subprotocols: a)');
+    expect(traced(handshakeHead({ fields: { 'Sec-WebSocket-Version': '7' } })).at(-1)).toBe(
+      '- handshake: this WebSocket version is not spoken here (versions: 13)',
+    );
+    expect(traced(handshakeHead({ target: '/..' }))).toEqual(['- request: the path climbs above the root']);
+    expect(traced(plainHead({ method: 'CONNECT' }))).toEqual(['- request: CONNECT is for a forward proxy']);
+  });
+  it('of a plain request names the routes looked at', () => {
+    expect(traced(plainHead({ target: '/api/x' }))).toEqual([
+      '+ kind: plain HTTP',
+      '- route open: path is not /open/{room}',
+      '+ route api: fits',
+    ]);
+  });
+  it('says which route would fit, were the request of the other kind', () => {
+    expect(traced(plainHead({ target: '/strict' })).at(-1)).toBe('- route strict: fits, but takes only WebSockets');
+    expect(traced(handshakeHead({ target: '/api/x' })).at(-1)).toBe('- route api: fits, but takes only plain HTTP');
+  });
+  it('says nothing more where none would', () => {
+    expect(traced(plainHead({ target: '/nowhere' })).at(-1)).toBe('- route api: path is not /api/*');
+    expect(traced(handshakeHead({ target: '/nowhere' })).at(-1)).toBe('- route open: path is not /open/{room}');
+  });
+});

@@ -1,0 +1,124 @@
+// What `explain` says: whole texts, and that it says what decide() does.
+import { describe, expect, it } from 'vitest';
+import { compileTrustedProxies } from '../../../src/http/forwarded.ts';
+import { decide } from '../../../src/routing/decide.ts';
+import { explain, formatOutcome } from '../../../src/routing/explain.ts';
+import { parseQuestion, type QuestionOptions } from '../../../src/routing/question.ts';
+import { configOf, http, plainHead, splice, tableOf, terminate } from '../../support/heads.ts';
+
+const routes = [
+  {
+    name: 'chat',
+    match: { host: 'app.example.com', path: '/ws/*' },
+    ...splice({ origins: ['https://app.example.com', 'https://*.example.com'], subprotocols: ['chat.v2', 'chat.v1'] }),
+  },
+  { name: 'echo', match: { path: '/local/echo' }, ...terminate() },
+  { name: 'api', match: { path: '/*' }, ...http },
+];
+const table = tableOf(...routes);
+const { upstreams } = configOf(routes);
+const trusted = compileTrustedProxies(['10.0.0.0/8']);
+
+function ask(url: string, options: QuestionOptions = {}) {
+  const question = parseQuestion(url, options);
+  if (typeof question === 'string') throw new Error(question);
+  return explain(table, question, trusted, upstreams);
+}
+
+describe('a request that is let in', () => {
+  it('to be spliced', () => {
+    const options = { origin: 'https://a.example.com', protocol: 'chat.v1, other', from: '203.0.113.9' };
+    expect(ask('wss://app.example.com/ws/1?token=x', options)).toEqual({
+      lines: [
+        'GET /ws/1?token=x, Host app.example.com, TLS, from 203.0.113.9',
+        '  yes  kind: a WebSocket handshake',
+        '  yes  route chat: fits',
+        '  yes  handshake: version 13',
+        '  yes  origin: https://a.example.com (origins: https://app.example.com, https://*.example.com)',
+        '  yes  subprotocol: chat.v1, other (subprotocols: chat.v2, chat.v1)',
+        '-> 101 if the backend agrees: splice to upstream chat (ws://127.0.0.1:9001)',
+      ],
+      status: 101,
+      reason: null,
+    });
+  });
+  it('to be terminated', () => {
+    expect(ask('ws://localhost:8080/local/echo', { from: '10.1.2.3' })).toEqual({
+      lines: [
+        'GET /local/echo, Host localhost:8080, no TLS, from 10.1.2.3, a trusted proxy',
+        '  yes  kind: a WebSocket handshake',
+        '  no   route chat: host is not app.example.com',
+        '  yes  route echo: fits',
+        '  yes  handshake: version 13',
+        '  yes  origin: none (missing_origin: allow)',
+        '  yes  subprotocol: none (subprotocols: any)',
+        '-> 101, terminated here by handler echo',
+      ],
+      status: 101,
+      reason: null,
+    });
+  });
+  it('to be forwarded', () => {
+    expect(ask('http://app.example.com/x')).toEqual({
+      lines: [
+        'GET /x, Host app.example.com, no TLS, from 127.0.0.1',
+        '  yes  kind: plain HTTP',
+        '  yes  route api: fits',
+        '-> forwarded to upstream rest (http://127.0.0.1:9002, http://127.0.0.1:9003)',
+      ],
+      status: null,
+      reason: null,
+    });
+  });
+});
+
+describe('a request that is refused', () => {
+  const chat = 'wss://app.example.com/ws/1';
+  it.each([
+    [chat, { origin: 'https://evil.example', protocol: 'chat.v1' }, 403, 'origin'],
+    [chat, { origin: 'https://app.example.com@evil.example', protocol: 'chat.v1' }, 403, 'origin'],
+    [chat, { protocol: 'other' }, 400, 'subprotocol'],
+    [chat, { protocol: 'a b' }, 400, 'malformed'],
+    [chat, { version: '8' }, 426, 'version'],
+    [chat, { version: 'x' }, 400, 'malformed'],
+    ['wss://other.example/ws/1', {}, 404, 'no_route'],
+    ['wss://app.example.com/ws/%00', {}, 400, 'malformed'],
+    ['wss://app.example.com/ws/a b', {}, 400, 'malformed'],
+  ])('%s with %j is %d %s', (url, options, status, reason) => {
+    const answer = ask(url, options);
+    expect(answer).toMatchObject({ status, reason });
+    expect(answer.lines.at(-1)).toMatch(new RegExp(`^-> ${status} ${reason}: \\w`));
+    expect(answer.lines.at(-2)).toMatch(/^ {2}no {3}/);
+  });
+  it('names the plain route that a handshake cannot have', () => {
+    expect(ask('wss://app.example.com/wsx').lines.slice(1)).toEqual([
+      '  yes  kind: a WebSocket handshake',
+      '  no   route chat: path is not /ws/*',
+      '  no   route echo: path is not /local/echo',
+      '  no   route api: fits, but takes only plain HTTP',
+      '-> 404 no_route: no route takes a WebSocket here',
+    ]);
+  });
+  it('names the websocket route that a plain request cannot have', () => {
+    const question = parseQuestion('http://h/local/echo', {});
+    if (typeof question === 'string') throw new Error(question);
+    const { lines } = explain(tableOf({ name: 'echo', ...terminate() }), question, trusted, {});
+    expect(lines.slice(2)).toEqual([
+      '  no   route echo: fits, but takes only WebSockets',
+      '-> 426 upgrade_required: this resource speaks only WebSocket',
+    ]);
+  });
+});
+
+describe('outcomes', () => {
+  it('the gateway may answer by itself', () => {
+    expect(formatOutcome(decide(table, plainHead({ method: 'OPTIONS', target: '*' })), upstreams)).toEqual({
+      line: '-> 204, answered by the gateway itself',
+      status: 204,
+      reason: null,
+    });
+  });
+  it('an upstream of which nothing is known is only named', () => {
+    expect(formatOutcome(decide(table, plainHead()), {}).line).toBe('-> forwarded to upstream rest');
+  });
+});

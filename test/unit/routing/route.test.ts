@@ -1,0 +1,96 @@
+// Whether a request fits a route's match, and why not.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { schema } from '../../../src/config/schema.ts';
+import { readRequest } from '../../../src/http/head.ts';
+import { covers, fitRoute, type Match } from '../../../src/routing/route.ts';
+import { compileTable } from '../../../src/routing/table.ts';
+import { matchable, matchConfig, numRuns } from '../../support/arbitraries.ts';
+import { type Change, handshakeHead, http, plainHead, requestOf } from '../../support/heads.ts';
+
+/** The compiled match of a route with nothing else in it. */
+function matchOf(match: object): Match {
+  const config = schema.parse({
+    listeners: [{ port: 0 }],
+    upstreams: { rest: { servers: ['http://127.0.0.1:1'] } },
+    routes: [{ name: 'r', match, ...http }],
+  });
+  const { table, problems } = compileTable(config);
+  expect(problems).toEqual([]);
+  let found: Match | undefined;
+  table.http.find(requestOf(plainHead()), (route) => {
+    found = route.match;
+  });
+  return found!;
+}
+const judge = (match: object, change: Change) => fitRoute(matchOf(match), requestOf(handshakeHead(change)));
+
+describe('a request that fits', () => {
+  it.each([
+    ['everything', {}, {}],
+    ['a host', { host: 'APP.example.com' }, { fields: { Host: 'app.EXAMPLE.com:8080' } }],
+    ['a path', { path: '/ws/*' }, { target: '/ws/%63hat?x' }],
+    ['a path reached by dot segments', { path: '/admin' }, { target: '/ws/../admin' }],
+    ['the path of an absolute-form target', { host: 'h', path: '/ws' }, { target: 'http://h/ws' }],
+    ['a field', { headers: { 'X-Tenant': 'blue' } }, { fields: { 'x-tenant': ' blue ' } }],
+    ['one line of a field', { headers: { 'X-Tenant': 'blue' } }, { fields: { 'X-Tenant': ['red', 'blue'] } }],
+    ['any value of a field', { headers: { 'X-Tenant': '*' } }, { fields: { 'X-Tenant': '' } }],
+    ['a query', { query: { v: '2' } }, { target: '/?a=b&v=2' }],
+    ['a query, escaped', { query: { 'v w': 'é' } }, { target: '/?v+w=%C3%A9' }],
+    ['any value of a query', { query: { v: '*' } }, { target: '/?v' }],
+    ['one of several values', { query: { v: '2' } }, { target: '/?v=1&v=2' }],
+  ])('%s', (_, match, change) => expect(judge(match, change)).toEqual({}));
+  it('gives its parameters', () => {
+    expect(judge({ path: '/rooms/{room}' }, { target: '/rooms/a%20b' })).toEqual({ room: 'a%20b' });
+  });
+});
+
+describe('a request that does not', () => {
+  it.each([
+    ['host', { host: 'b.example' }, {}, 'host is not b.example'],
+    ['host, for its wildcard', { host: '*.b.example' }, {}, 'host is not *.b.example'],
+    ['no host', { host: 'b.example' }, { version: '1.0', fields: { Host: null } }, 'host is not b.example'],
+    ['path', { path: '/x' }, {}, 'path is not /x'],
+    ['no such field', { headers: { 'X-A': '1' } }, {}, 'field x-a is not 1'],
+    ['another value', { headers: { 'X-A': '1' } }, { fields: { 'X-A': '2' } }, 'field x-a is not 1'],
+    ['another case', { headers: { 'X-A': 'a' } }, { fields: { 'X-A': 'A' } }, 'field x-a is not a'],
+    ['no field at all', { headers: { 'X-A': '*' } }, {}, 'field x-a is not there'],
+    ['no such query', { query: { v: '1' } }, { target: '/?w=1' }, 'query v is not 1'],
+    ['no query at all', { query: { v: '*' } }, {}, 'query v is not there'],
+    ['the name of a query in another case', { query: { v: '*' } }, { target: '/?V=1' }, 'query v is not there'],
+  ])('%s', (_, match, change, why) => expect(judge(match, change)).toBe(why));
+  it('gets the first reason of several', () => {
+    expect(judge({ host: 'b.example', path: '/x' }, {})).toBe('host is not b.example');
+  });
+});
+
+describe('covering', () => {
+  it.each([
+    [{}, { host: 'a', path: '/b', headers: { x: '1' }, query: { y: '2' } }, true],
+    [{ headers: { X: '*' } }, { headers: { x: '1' } }, true],
+    [{ headers: { x: '1' } }, { headers: { X: '1', y: '2' } }, true],
+    [{ headers: { x: '1' } }, { headers: { x: '*' } }, false],
+    [{ headers: { x: '1' } }, { headers: { x: '2' } }, false],
+    [{ headers: { x: '*' } }, {}, false],
+    [{ query: { x: '1' } }, { headers: { x: '1' } }, false],
+    [{ query: { x: '*' } }, { query: { x: '1' } }, true],
+    [{ query: { x: '*' } }, {}, false],
+    [{ path: '/a' }, { path: '/b' }, false],
+    [{ host: 'a' }, {}, false],
+  ])('%j over %j: %s', (wide, narrow, expected) => expect(covers(matchOf(wide), matchOf(narrow))).toBe(expected));
+
+  it('a request that fits the covered match fits the covering one', () => {
+    fc.assert(
+      fc.property(matchConfig, matchConfig, fc.array(matchable, { minLength: 20, maxLength: 20 }), (a, b, changes) => {
+        const [wide, narrow] = [matchOf(a), matchOf(b)];
+        fc.pre(covers(wide, narrow));
+        for (const change of changes) {
+          const request = readRequest(plainHead(change));
+          if ('fault' in request || typeof fitRoute(narrow, request) === 'string') continue;
+          expect(fitRoute(wide, request)).not.toBeTypeOf('string');
+        }
+      }),
+      { numRuns },
+    );
+  });
+});
