@@ -122,6 +122,11 @@ export class App {
     if (demo) for (const line of demoHints(config, this.#bound(admin))) say(line);
   }
 
+  /** Whether it serves. */
+  get started(): boolean {
+    return this.#watch !== null;
+  }
+
   /** Reads the config anew and swaps it; a config with errors changes nothing and is reported. */
   async reload(): Promise<void> {
     await this.#reloader.request('signal');

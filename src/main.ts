@@ -61,16 +61,23 @@ function packageVersion(): string {
 
 async function run({ config, demo }: Values): Promise<number | null> {
   const app = new App({ file: config, env: process.env, version: packageVersion(), demo, say });
+  obeySignals(app);
   try {
     await app.start();
+    return null;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     say(error.message);
     return 1;
   }
+}
+
+/** Before the start, so that no signal of an eager supervisor ends the process by default. */
+function obeySignals(app: App): void {
   let stopping = false;
   const stop = (): void => {
-    if (stopping) process.exit(1);
+    // The second signal, or one during the start: there is nothing to end in order.
+    if (stopping || !app.started) process.exit(1);
     stopping = true;
     app.stop().then(
       () => process.exit(0),
@@ -82,8 +89,8 @@ async function run({ config, demo }: Values): Promise<number | null> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  process.on('SIGHUP', () => void app.reload());
-  return null;
+  // A start reads the newest file anyway.
+  process.on('SIGHUP', () => void (app.started && app.reload()));
 }
 
 async function check({ config }: Values): Promise<number> {
@@ -165,7 +172,7 @@ async function main(args: readonly string[]): Promise<number | null> {
 
 main(process.argv.slice(2)).then(
   (code) => {
-    if (code !== null) process.exitCode = code;
+    if (code !== null) process.exit(code);
   },
   (error: unknown) => {
     const usage = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');

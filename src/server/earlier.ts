@@ -20,7 +20,7 @@ export function pendingAnswer(socket: Socket): ServerResponse | null {
 export async function afterEarlierAnswers(socket: Socket): Promise<boolean> {
   const deadline = performance.now() + PATIENCE_MS;
   for (let answer = pendingAnswer(socket); answer !== null; answer = pendingAnswer(socket)) {
-    if (!(await closed(answer, socket, deadline - performance.now()))) {
+    if (socket.destroyed || !(await closed(answer, socket, deadline - performance.now()))) {
       socket.destroy();
       return false;
     }
