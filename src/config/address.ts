@@ -11,7 +11,7 @@ export function isHostName(text: string): boolean {
   if (name.length > 253) return false;
   const labels = name.split('.');
   // A name whose last label is a number would be read as an address (WHATWG URL, "ends in a number").
-  return labels.every((label) => LABEL.test(label)) && !/^\d+$/.test(labels.at(-1) ?? '');
+  return labels.every((label) => LABEL.test(label)) && !/^(?:\d+|0x[0-9a-f]*)$/i.test(labels.at(-1) ?? '');
 }
 
 /** An IP address without brackets, or a DNS name. */

@@ -104,10 +104,13 @@ function upstreamOf(action: WebSocketConfig | RouteConfig['http']): string[] {
 }
 
 function* checkRouteNames(routes: readonly RouteConfig[], written: Written): Found {
-  const names = routes.map(({ name }) => name);
-  for (const [index, name] of names.entries()) {
-    const first = names.indexOf(name);
-    if (first === index) continue;
+  const firsts = new Map<string, number>();
+  for (const [index, { name }] of routes.entries()) {
+    const first = firsts.get(name);
+    if (first === undefined) {
+      firsts.set(name, index);
+      continue;
+    }
     const message = `"${name}" is already the name of ${nameOf(['routes', first], written)}`;
     yield error(['routes', index, 'name'], message, { hint: 'metrics and logs tell routes apart by their names' });
   }
@@ -142,8 +145,8 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
 }
 
 function* checkUpstreamName(name: string, path: ConfigPath, { config, written }: Whole): Found {
+  if (Object.hasOwn(config.upstreams, name) || written.lost(['upstreams', name])) return;
   const known = Object.keys(config.upstreams);
-  if (known.includes(name) || written.lost(['upstreams', name])) return;
   const similar = nearest(name, known);
   const listed = known.length === 0 ? 'there are none' : `there is ${known.map((each) => `"${each}"`).join(', ')}`;
   const hint = similar === undefined ? listed : `did you mean "${similar}"?`;

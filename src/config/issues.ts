@@ -24,6 +24,9 @@ const NOUNS: Readonly<Record<string, string>> = {
   record: 'a map',
 };
 
+const MISSING = 'missing';
+const UNQUOTE = 'take the quotes away';
+
 /** The error map handed to zod: the words for whatever has no message of its own in schema.ts. */
 export function wordIssue(issue: UnwordedIssue): string | undefined {
   switch (issue.code) {
@@ -62,7 +65,10 @@ export function pathsOf(issue: SchemaIssue): readonly ConfigPath[] {
 /** Puts every issue into words; one problem for each, and for each unknown key. */
 export function explainIssues(issues: readonly SchemaIssue[], root: MapNode): readonly Explained[] {
   const schema = inputSchema();
-  return issues.flatMap((issue) => pathsOf(issue).map((path) => explain(issue, path, { schema, root })));
+  const all = issues.flatMap((issue) => pathsOf(issue).map((path) => explain(issue, path, { schema, root })));
+  // What stands there under a mistyped key is not missing.
+  const meant = new Set(all.map((each) => JSON.stringify(each.meant)));
+  return all.filter(({ problem }) => problem.message !== MISSING || !meant.has(JSON.stringify(problem.path)));
 }
 
 interface Context {
@@ -83,7 +89,7 @@ function explain(issue: SchemaIssue, path: ConfigPath, { schema, root }: Context
   const options = optionsOf(issue);
   if (node === undefined) {
     const hint = options.length > 0 ? `one of ${orList(options)}` : descriptionAt(schema, path);
-    return { problem: { ...problem, message: 'missing', ...(hint && { hint }) } };
+    return { problem: { ...problem, message: MISSING, ...(hint && { hint }) } };
   }
   if (node.kind === 'scalar' && node.value === null) {
     const empty = node.written === undefined ? 'it' : `the value of ${node.written} is empty; it`;
@@ -106,6 +112,7 @@ function hintFor(issue: SchemaIssue, node: TreeNode): string | undefined {
       return typeHint(issue, value);
     case 'invalid_value':
     case 'invalid_union': {
+      if (issue.code === 'invalid_value' && issue.values.some((each) => value === String(each))) return UNQUOTE;
       const similar = typeof value === 'string' ? nearest(value, optionsOf(issue)) : undefined;
       if (similar !== undefined) return `did you mean "${similar}"?`;
       const listAllowed = issue.code === 'invalid_union' && issue.errors.flat().some(expectsList);
@@ -120,7 +127,7 @@ function hintFor(issue: SchemaIssue, node: TreeNode): string | undefined {
 function typeHint(issue: SchemaIssue & { code: 'invalid_type' }, value: Scalar | undefined): string | undefined {
   const hints: Readonly<Record<string, readonly [boolean, string]>> = {
     string: [issue.message === 'must be text', 'put it in quotes'],
-    number: [/^-?\d+$/.test(String(value)), 'take the quotes away'],
+    number: [/^-?\d+$/.test(String(value)), UNQUOTE],
     boolean: [/^(?:yes|no|on|off|true|false)$/i.test(String(value)), 'write true or false, without quotes'],
     array: [true, 'put it in [ ]'],
   };

@@ -16,6 +16,12 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return found;
 }
 
+/** Whether two words are the same but for their spelling, or for being one and many (`origin`, `origins`). */
+export function isSameWord(one: string, other: string): boolean {
+  const [first, second] = [fold(one), fold(other)];
+  return first === second || first === `${second}s` || `${first}s` === second;
+}
+
 /** Case, `-` and `_` are no difference: `keepAlive` and `keep-alive` are `keep_alive`. */
 function fold(word: string): string {
   return word

@@ -26,7 +26,8 @@ export function prune(root: MapNode, broken: readonly ConfigPath[]): { config: C
     const result = relaxedSchema.safeParse(plainValue(root, leaveOut));
     if (result.success) return { config: result.data, removed };
     const paths = result.error.issues.flatMap(unfoldIssue).flatMap(pathsOf);
-    const targets = paths.map((path) => existing(root, pathInFile(root, removed, path), removed));
+    const inFile = fileMapping(root, removed);
+    const targets = paths.map((path) => existing(root, inFile(path), removed));
     // The root itself cannot be taken out.
     if (targets.some((path) => path.length === 0)) return { config: null, removed };
     for (const path of targets) removed.add(path);
@@ -38,24 +39,31 @@ function existing(root: TreeNode, path: ConfigPath, removed: PathSet): ConfigPat
   return nodeAt(root, path) !== undefined && !removed.has(path) ? path : path.slice(0, -1);
 }
 
-function pathInFile(root: TreeNode, removed: PathSet, path: ConfigPath): ConfigPath {
-  const found: (string | number)[] = [];
-  for (const step of path) {
-    const parent = nodeAt(root, found);
-    if (typeof step === 'number' && parent?.kind === 'list') {
-      const kept = parent.items.map((_, index) => index).filter((index) => !removed.has([...found, index]));
-      found.push(kept[step] ?? step);
-    } else {
-      found.push(step);
+/** From paths of what is left to paths of the file, for `removed` as it is now. */
+function fileMapping(root: TreeNode, removed: PathSet): (path: ConfigPath) => ConfigPath {
+  const keptOf = new Map<string, readonly number[]>();
+  const indexInFile = (list: ConfigPath, index: number): number => {
+    if (!removed.hasWithin(list)) return index;
+    const id = JSON.stringify(list);
+    let kept = keptOf.get(id);
+    if (kept === undefined) {
+      const node = nodeAt(root, list);
+      kept = [...(node?.kind === 'list' ? node.items : []).keys()].filter((item) => !removed.has([...list, item]));
+      keptOf.set(id, kept);
     }
-  }
-  return found;
+    return kept[index] ?? index;
+  };
+  return (path) => {
+    const found: (string | number)[] = [];
+    for (const step of path) found.push(typeof step === 'number' ? indexInFile(found, step) : step);
+    return found;
+  };
 }
 
 /** The relation between a config and the file it comes from; `meant` are the places that mistyped keys were meant for. */
 export function writtenOf(root: MapNode, removed: PathSet, meant: readonly ConfigPath[]): Written {
   const lost = new PathSet([...removed, ...meant]);
-  const inFile = (path: ConfigPath) => pathInFile(root, removed, path);
+  const inFile = fileMapping(root, removed);
   return {
     has: (path) => nodeAt(root, inFile(path)) !== undefined,
     lost: (path) => lost.hasOrPartOf(inFile(path)),

@@ -1,7 +1,7 @@
 // What the writer of an unknown key most likely meant: a key of the same map by its look, or the same key in another
 // place. Only for hints.
 import { alternatives, type JsonSchema, schemasAt } from './json-schema.ts';
-import { nearest } from './nearest.ts';
+import { isSameWord, nearest } from './nearest.ts';
 import type { ConfigPath } from './problem.ts';
 
 export interface KeyHint {
@@ -35,7 +35,7 @@ function nearby(schema: JsonSchema, path: ConfigPath, known: readonly string[]):
   const key = String(path.at(-1));
   const parentPath = path.slice(0, -1);
   for (const child of known) {
-    const below = nearest(key, keysOf(schemasAt(schema, [...parentPath, child])));
+    const below = keysOf(schemasAt(schema, [...parentPath, child])).find((each) => isSameWord(each, key));
     if (below !== undefined) {
       return { hint: `did you mean "${below}" under "${child}"?`, meant: [...parentPath, child, below] };
     }

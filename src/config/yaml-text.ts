@@ -22,8 +22,8 @@ const DEEPEST = 64;
 
 interface Wording {
   readonly code: ErrorCode;
-  /** What the library's message begins with, where one code has several meanings. */
-  readonly begins?: string;
+  /** What the library's message is like, where one code has several meanings. */
+  readonly like?: RegExp;
   readonly message: string;
   readonly hint: string;
 }
@@ -47,28 +47,40 @@ const WORDINGS: readonly Wording[] = [
   },
   {
     code: 'BAD_INDENT',
-    begins: 'Flow seq',
+    like: /^Flow seq/,
     message: 'a "[" without its "]"',
     hint: 'close it, and indent the lines in between deeper than the key',
   },
   {
     code: 'BAD_INDENT',
-    begins: 'Flow map',
+    like: /^Flow map/,
     message: 'a "{" without its "}"',
     hint: 'close it, and indent the lines in between deeper than the key',
   },
-  { code: 'BAD_INDENT', begins: 'All', message: 'wrong indentation', hint: 'keys of one map begin in one column' },
+  { code: 'BAD_INDENT', like: /^All /, message: 'wrong indentation', hint: 'keys of one map begin in one column' },
   {
     code: 'MISSING_CHAR',
-    begins: 'Missing closing',
+    like: /^Missing closing/,
     message: 'quotes that are not closed',
     hint: "a quote inside of quotes is \\\" in \"...\" and '' in '...'",
   },
   {
     code: 'UNEXPECTED_TOKEN',
-    begins: 'Unexpected scalar at node end',
+    like: /seq-item-ind|block-seq-ind/,
+    message: 'a list entry where none can stand',
+    hint: 'the entries of one list begin in one column, each on a line of its own',
+  },
+  {
+    code: 'UNEXPECTED_TOKEN',
+    like: /at node end$/,
     message: 'text behind the end of the value',
     hint: 'put the whole value in quotes',
+  },
+  {
+    code: 'UNEXPECTED_TOKEN',
+    like: /flow-(?:map|seq)-end/,
+    message: 'a bracket that closes nothing',
+    hint: 'take it out, or put the value in quotes',
   },
   { code: 'NON_STRING_KEY', message: 'a key must be plain text', hint: 'lists and maps can only be values' },
   {
@@ -93,13 +105,13 @@ const OPTIONS = {
 
 /** Reads the text as one YAML 1.2 document of the core schema. Never throws. */
 export function readYaml(text: string): YamlText {
-  const lines = new LineCounter();
+  const lines = countLines(text);
   // The parser is iterative and takes any depth; the composer is not, so the depth is measured in between.
-  const tokens = [...new Parser(lines.addNewLine).parse(text)];
+  const tokens = [...new Parser().parse(text)];
   const position = (offset: number) => {
     const { line, col } = lines.linePos(Math.min(Math.max(offset, 0), text.length));
     const mark = line === 1 && text.startsWith('\uFEFF') ? 1 : 0;
-    return { line: Math.max(line, 1), column: Math.max(col - mark, 1) };
+    return { line, column: Math.max(col - mark, 1) };
   };
   const tooDeep = findDeeper(tokens, DEEPEST);
   if (tooDeep !== undefined) {
@@ -109,7 +121,9 @@ export function readYaml(text: string): YamlText {
 
   const [document, second] = [...new Composer(OPTIONS).compose(tokens, true, text.length)];
   if (document === undefined) return { document: null, faults: [], position };
-  const faults: TextFault[] = document.errors.map((error) => faultOf(error, text));
+  // What the parser cannot place after a first error is that error's doing.
+  const causes = document.errors.filter((error, index) => index === 0 || !error.message.includes('in YAML stream'));
+  const faults: TextFault[] = causes.map((error) => faultOf(error, text));
   for (const warning of document.warnings) {
     const severity = warning.code === 'BAD_DIRECTIVE' ? 'warning' : 'error';
     faults.push({ ...faultOf(warning, text), severity });
@@ -124,9 +138,17 @@ export function readYaml(text: string): YamlText {
   return { document: usable ? (document as Document.Parsed) : null, faults: [...firsts.values()], position };
 }
 
+/** The parser could feed the counter, but leaves out line breaks within what it cannot place (yaml 2.9.1). */
+function countLines(text: string): LineCounter {
+  const lines = new LineCounter();
+  lines.addNewLine(0);
+  for (const { index } of text.matchAll(/\n/g)) lines.addNewLine(index + 1);
+  return lines;
+}
+
 function faultOf(error: { code: ErrorCode; message: string; pos: [number, number] }, text: string): TextFault {
   const [offset] = error.pos;
-  const reworded = WORDINGS.find(({ code, begins = '' }) => code === error.code && error.message.startsWith(begins));
+  const reworded = WORDINGS.find(({ code, like }) => code === error.code && (like?.test(error.message) ?? true));
   const message = reworded?.message ?? plainMessage(error.message);
   const start = text.lastIndexOf('\n', offset - 1) + 1;
   const [line = ''] = text.slice(start, start + 1000).split('\n');

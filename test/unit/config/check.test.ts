@@ -1,0 +1,186 @@
+// The cross-field checks, each from a valid config with one thing broken, in the words and at the place an operator sees.
+import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../../src/config/parse.ts';
+import { formatProblem } from '../../../src/config/problem.ts';
+
+const problemsOf = (text: string) =>
+  parseConfig(text, { file: 'g', env: {} }).problems.map((problem) => formatProblem(problem).slice('g:'.length));
+
+/** A valid config; a case replaces parts of it. */
+const VALID = `listeners:
+  - port: 80
+upstreams:
+  chat: { servers: [ws://a:1] }
+routes:
+  - name: chat
+    match: { host: a.com }
+    websocket: { mode: splice, upstream: chat }
+    http: { upstream: chat }
+`;
+const withRoute = (websocket: string, match = '{ host: a.com }') =>
+  `${VALID}  - name: more\n    match: ${match}\n    websocket: ${websocket}\n`;
+
+it('finds nothing in a valid config', () => {
+  expect(problemsOf(VALID)).toEqual([]);
+});
+
+describe('listeners', () => {
+  const withListeners = (...listeners: string[]) =>
+    VALID.replace('  - port: 80', listeners.map((listener) => `  - ${listener}`).join('\n'));
+
+  it.each([
+    [['host: 127.0.0.1'], ['2:5: error: listeners[0]: needs "port" or "unix"']],
+    [
+      ['{ port: 80, unix: /a }'],
+      ['2:17: error: listeners[0].unix: "unix" beside "port" (a listener has one of them; make it two)'],
+    ],
+    [['{ host: a, unix: /a }'], ['2:7: error: listeners[0].host: "host" beside "unix" (a unix socket has no host)']],
+    [['{ port: 80, tls: {} }'], ['2:22: error: listeners[0].tls: needs "certificates" or "self_signed"']],
+    [
+      ['{ port: 80, tls: { self_signed: [a], certificates: [{ cert: a, key: b }] } }'],
+      ['2:24: error: listeners[0].tls.self_signed: "self_signed" beside "certificates" (take one of them out)'],
+    ],
+    [['port: 80', 'port: 81', 'unix: /a', 'unix: /b', '{ port: 82, tls: { self_signed: [a] } }'], []],
+    [['{ port: 80, tls: { certificates: [{ cert: a, key: b }] } }'], []],
+    [['port: 0', 'port: 0'], []],
+    [['{ port: 80, host: 127.0.0.1 }', '{ port: 80, host: 127.0.0.2 }'], []],
+    [['{ port: 80, host: 0.0.0.0 }', '{ port: 80, host: "::1" }'], []],
+    [['unix: /a', 'unix: /a'], ['3:11: error: listeners[1].unix: the same address as listeners[0] (HINT)']],
+    [
+      ['port: 80', '{ port: 80, host: 127.0.0.1 }'],
+      ['3:13: error: listeners[1].port: the same address as listeners[0] (HINT)'],
+    ],
+    [
+      ['{ host: "::1", port: 80 }', '{ host: "0:0::1", port: 80 }'],
+      ['3:29: error: listeners[1].port: the same address as listeners[0] (HINT)'],
+    ],
+    [
+      ['{ host: App, port: 80 }', '{ host: app, port: 80 }', '{ host: other, port: 80 }'],
+      ['3:24: error: listeners[1].port: the same address as listeners[0] (HINT)'],
+    ],
+    [['port: 9901'], ['1:1: error: admin.port: the same address as listeners[0] (give it another port)']],
+    [['{ port: 9901, host: 127.0.0.2 }'], []],
+  ])('%j', (listeners, expected) => {
+    const hint = 'only one can have it; without `host` a listener takes every address, IPv4 and IPv6';
+    expect(problemsOf(withListeners(...listeners))).toEqual(expected.map((each) => each.replace('HINT', hint)));
+  });
+
+  it('and admin meet where it is written', () => {
+    expect(problemsOf(`${VALID}admin: { port: 80 }\n`)).toEqual([
+      '10:16: error: admin.port: the same address as listeners[0] (give it another port)',
+    ]);
+    expect(problemsOf(`${VALID}admin: { port: 0 }\n`)).toEqual([]);
+  });
+});
+
+describe('upstreams', () => {
+  it.each([
+    ['caht', '9:23: error: routes[0].http.upstream: no upstream is named "caht" (did you mean "chat"?)'],
+    ['rest', '9:23: error: routes[0].http.upstream: no upstream is named "rest" (there is "chat")'],
+    ['constructor', '9:23: error: routes[0].http.upstream: no upstream is named "constructor" (there is "chat")'],
+  ])('that are not there are found: %s', (name, problem) => {
+    expect(problemsOf(VALID.replace('http: { upstream: chat }', `http: { upstream: ${name} }`))).toEqual([problem]);
+  });
+
+  it('that are not there are found where there are none', () => {
+    const text = VALID.replace('upstreams:\n  chat: { servers: [ws://a:1] }\n', '');
+    expect(problemsOf(text)).toEqual([
+      '6:42: error: routes[0].websocket.upstream: no upstream is named "chat" (there are none)',
+      '7:23: error: routes[0].http.upstream: no upstream is named "chat" (there are none)',
+    ]);
+  });
+
+  it('that no route uses are warned of, and the config stands', () => {
+    const text = VALID.replace('routes:', '  left: { servers: [ws://b] }\nroutes:');
+    expect(problemsOf(text)).toEqual(['5:3: warning: upstreams.left: no route uses this upstream']);
+    expect(parseConfig(text, { file: 'g', env: {} }).config).not.toBeNull();
+  });
+
+  it('have each server once, however it is spelled', () => {
+    const text = VALID.replace('ws://a:1', 'ws://a:1, ws://a:2, wss://a:1, HTTP://A:01/');
+    expect(problemsOf(text)).toEqual([
+      '4:52: error: upstreams.chat.servers[3]: the same as upstreams.chat.servers[0] (take it out)',
+    ]);
+  });
+});
+
+describe('routes', () => {
+  it('have names of their own', () => {
+    expect(problemsOf(`${VALID}  - name: chat\n    http: { upstream: chat }\n`)).toEqual([
+      '10:11: error: routes[1].name: "chat" is already the name of routes[0] (metrics and logs tell routes apart by their names)',
+    ]);
+  });
+
+  it('take handshakes, requests or both', () => {
+    expect(problemsOf(`${VALID}  - name: more\n`)).toEqual([
+      '10:5: error: routes[1]: needs "websocket" or "http" (or both)',
+    ]);
+  });
+
+  it('match fields by names that fields can have, each once', () => {
+    const hint = "(RFC 9110: letters, digits and -_.!#$%&'*+^`|~)";
+    const text = VALID.replace('host: a.com', 'host: a.com, headers: { "a b": x, "": x, X-A: x, x-a: x, "ä": x }');
+    expect(problemsOf(text)).toEqual([
+      `7:38: error: routes[0].match.headers."a b": must be the name of a header field ${hint}`,
+      `7:48: error: routes[0].match.headers."": must be the name of a header field ${hint}`,
+      '7:63: error: routes[0].match.headers.x-a: the same header field twice (upper and lower case are the same)',
+      `7:71: error: routes[0].match.headers."ä": must be the name of a header field ${hint}`,
+    ]);
+  });
+
+  it('list subprotocols that can be, each once', () => {
+    const text = withRoute('{ mode: splice, upstream: chat, subprotocols: [v1, "v 1", v2, v1, "v,2"] }');
+    const hint = "(RFC 6455: letters, digits and -_.!#$%&'*+^`|~, without spaces)";
+    expect(problemsOf(text)).toEqual([
+      `12:67: error: routes[1].websocket.subprotocols[1]: must be the name of a subprotocol ${hint}`,
+      '12:78: error: routes[1].websocket.subprotocols[3]: the same as routes[1].websocket.subprotocols[0] (take it out)',
+      `12:82: error: routes[1].websocket.subprotocols[4]: must be the name of a subprotocol ${hint}`,
+    ]);
+  });
+
+  it.each(['true', 'false'])('say subprotocol_required: %s of subprotocols only', (value) => {
+    const text = withRoute(`{ mode: splice, upstream: chat, subprotocol_required: ${value} }`);
+    expect(problemsOf(text)).toEqual([
+      '12:48: error: routes[1].websocket.subprotocol_required: has no meaning without "subprotocols" (list the subprotocols, or take it out)',
+    ]);
+    expect(problemsOf(text.replace(' }\n', ', subprotocols: [a] }\n'))).not.toContain('subprotocol_required');
+  });
+
+  it('list each version once', () => {
+    expect(problemsOf(withRoute('{ mode: splice, upstream: chat, versions: [13, 8, 13] }'))).toEqual([
+      '12:66: error: routes[1].websocket.versions[2]: the same as routes[1].websocket.versions[0] (take it out)',
+    ]);
+  });
+
+  it('have options of their own handler only', () => {
+    expect(problemsOf(withRoute('{ mode: terminate, handler: push, push: { text: a } }'))).toEqual([]);
+    expect(problemsOf(withRoute('{ mode: terminate, handler: push }'))).toEqual([]);
+    expect(problemsOf(withRoute('{ mode: terminate, handler: echo, push: { text: a } }'))).toEqual([
+      '12:50: error: routes[1].websocket.push: options of a handler that this route does not have (take it out, or set handler: push)',
+    ]);
+  });
+
+  it('that trust the same host are warned where it can be any', () => {
+    const words = 'same-host trusts whatever Host the client sends';
+    const hint = 'give the route a match.host, or list its origins; origins: any where none matters';
+    const terminate = '{ mode: terminate, handler: echo }';
+    expect(problemsOf(withRoute(terminate, '{ path: /a }'))).toEqual([
+      `12:16: warning: routes[1].websocket.origins: ${words} (${hint})`,
+    ]);
+    expect(problemsOf(withRoute('{ mode: splice, upstream: chat, origins: same-host }', '{ path: /a }'))).toEqual([
+      `12:57: warning: routes[1].websocket.origins: ${words} (${hint})`,
+    ]);
+    expect(problemsOf(withRoute(terminate.replace(' }', ', origins: [https://a.com] }'), '{ path: /a }'))).toEqual([]);
+    expect(problemsOf(withRoute(terminate))).toEqual([]);
+  });
+});
+
+describe('drain', () => {
+  const hint = '(the closes must all be out before the rest is cut)';
+  it.each([
+    ['{ grace: 10s, spread: 10s }', []],
+    ['{ spread: 31s }', [`10:18: error: drain.spread: "spread" is longer than "grace" ${hint}`]],
+    ['{ grace: 5s, spread: 6s }', [`10:29: error: drain.spread: "spread" is longer than "grace" ${hint}`]],
+    ['{ grace: 5s }', [`10:17: error: drain.grace: "spread" is by default longer than "grace" ${hint}`]],
+  ])('%s', (drain, expected) => expect(problemsOf(`${VALID}drain: ${drain}\n`)).toEqual(expected));
+});
