@@ -1,4 +1,5 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
+import { createSplice } from './actions/splice.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
 import { type Demo, startDemo } from './demo/demo.ts';
@@ -7,6 +8,7 @@ import type { GatewayEvent, Sampler } from './events.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
 import { JsRelay } from './relay/js.ts';
+import type { RelayEngine } from './relay/relay.ts';
 import { describeBindError } from './runtime/bind-error.ts';
 import { startDrain } from './runtime/drain.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
@@ -46,6 +48,7 @@ export class App {
   readonly #options: AppOptions;
   readonly #selfSigned = new Map();
   readonly #sessions = new Registry();
+  readonly #relay: RelayEngine = new JsRelay();
   readonly #log = createLog({ level: 'info', access: true });
   readonly #metrics;
   readonly #shared: Shared;
@@ -65,19 +68,19 @@ export class App {
       this.#metrics.emit(event);
       this.#log.emit(event);
     };
-    const relay = new JsRelay();
     const terminator = new Terminator(emit);
     const limit = readDescriptorLimit();
-    this.#shared = { emit, sessions: this.#sessions, relay, http: this.#http, terminator };
+    this.#shared = { emit, sessions: this.#sessions, http: this.#http, terminator };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
       admission: new Admission(),
+      splice: createSplice(this.#relay),
       crowded: compileCrowded(limit),
     });
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, relay, terminator, this.#gateway, pools],
+      samplers: [this.#sessions, this.#relay, terminator, this.#gateway, pools],
     });
     this.#listeners = new Listeners(this.#gateway, emit);
     this.#admin = createAdmin({ render: this.#metrics.render, ready: () => this.#ready });
@@ -115,7 +118,7 @@ export class App {
     this.#notice('started', {
       version,
       node: process.version,
-      relay: this.#shared.relay.name,
+      relay: this.#relay.name,
       admin: `${admin.address}:${admin.port}`,
       ...(limit === null ? {} : { descriptors: limit }),
     });

@@ -2,7 +2,6 @@
 import type { Socket } from 'node:net';
 import type { Emit, Subject } from '../events.ts';
 import type { Client } from '../http/forwarded.ts';
-import type { RelayEngine } from '../relay/relay.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor } from '../terminate/accept.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
@@ -12,7 +11,6 @@ import type { Pool } from '../upstream/pool.ts';
 export interface Services {
   readonly emit: Emit;
   readonly sessions: Registry;
-  readonly relay: RelayEngine;
   readonly http: HttpEngine;
   /** The pool of an upstream that the config names. */
   pool(upstream: string): Pool;

@@ -39,7 +39,7 @@ export function endAfterReading(socket: Socket): void {
 export function rejectRequest(res: ServerResponse, refusal: Refusal, id: string | null): void {
   if (res.headersSent) return void res.destroy();
   const { fields, body } = buildRefusal(refusal, id);
-  if (refusal.fields.includes('Upgrade')) fields.push('Connection', 'Upgrade');
+  if (refusal.fields.includes('Upgrade')) fields.push('Connection', 'Upgrade, close');
   // Nobody will read the body, and it may have no end.
   if (hasBody(res.req)) res.shouldKeepAlive = false;
   res.writeHead(refusal.status, fields);

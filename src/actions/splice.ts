@@ -8,6 +8,7 @@ import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
 import { requestFields, responseFields } from '../http/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
+import type { RelayEngine } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import { passAnswer } from '../upstream/pass.ts';
@@ -42,11 +43,23 @@ export class SpliceError extends GatewayError {
  * Opens the tunnel, or passes the backend's own answer, or says why neither was tried. Throws a SpliceError for what
  * broke; the client has had no answer then.
  */
-export async function splice(
+export type Splice = (
   context: RouteContext,
   upgrade: Upgrade,
   client: ClientEnd,
-): Promise<'opened' | 'passed' | Rejection> {
+) => Promise<'opened' | 'passed' | Rejection>;
+
+/** The action, on a relay engine. */
+export function createSplice(relay: RelayEngine): Splice {
+  return (context, upgrade, client) => splice(relay, context, upgrade, client);
+}
+
+async function splice(
+  relay: RelayEngine,
+  context: RouteContext,
+  upgrade: Upgrade,
+  client: ClientEnd,
+): ReturnType<Splice> {
   const config = upgrade.route.websocket.config as SpliceConfig;
   const pool = context.services.pool(config.upstream);
   const reached = await reach(context, pool, { config, handshake: buildHandshake(context, upgrade), client });
@@ -59,7 +72,7 @@ export async function splice(
     }
     const judged = judgeAnswer(answer.head, upgrade.handshake.key, upgrade.handshake.offer);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
-    open(context, { upgrade, config, subprotocol: judged.subprotocol }, client, reached);
+    open(context, { relay, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
     return 'opened';
   } catch (error) {
     answer.socket.destroy();
@@ -133,6 +146,7 @@ function report(context: RouteContext, server: Server, error: GatewayError): Spl
 }
 
 interface Agreed {
+  readonly relay: RelayEngine;
   readonly upgrade: Upgrade;
   readonly config: SpliceConfig;
   readonly subprotocol: string | null;
@@ -140,7 +154,7 @@ interface Agreed {
 
 function open(
   context: RouteContext,
-  { upgrade, config, subprotocol }: Agreed,
+  { relay, upgrade, config, subprotocol }: Agreed,
   client: ClientEnd,
   reached: Reached,
 ): void {
@@ -168,7 +182,7 @@ function open(
     headLength: head.length,
     toBackend: client.rest,
   };
-  session.carriedBy(services.relay.open(ends, { route, idleMs: config.timeouts.idle }, (end) => session.end(end)));
+  session.carriedBy(relay.open(ends, { route, idleMs: config.timeouts.idle }, (end) => session.end(end)));
 }
 
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */

@@ -36,6 +36,13 @@ export function parseTarget(text: string): Target | Fault {
   return { raw, path, query: cut === -1 ? '' : raw.slice(cut + 1), authority };
 }
 
+/** The path for a log: no query, and of an absolute-form target no authority, in which credentials could stand. */
+export function loggedPath(target: string): string {
+  const path = ABSOLUTE.exec(target)?.[2] ?? target;
+  const end = path.search(/[?#]/);
+  return end === -1 ? path : path.slice(0, end);
+}
+
 /** `http://host?x` has an empty path, which is `/` (RFC 9110 §4.2.3). */
 function withRoot(rest: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`;

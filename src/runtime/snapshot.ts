@@ -4,7 +4,6 @@ import type { Services } from '../actions/context.ts';
 import type { Config, TerminateConfig, UpstreamConfig } from '../config/schema.ts';
 import type { Emit } from '../events.ts';
 import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts';
-import type { RelayEngine } from '../relay/relay.ts';
 import type { RouteTable } from '../routing/table.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
@@ -24,7 +23,6 @@ export interface Snapshot {
 export interface Shared {
   readonly emit: Emit;
   readonly sessions: Registry;
-  readonly relay: RelayEngine;
   readonly http: HttpEngine;
   readonly terminator: Terminator;
 }
@@ -43,7 +41,6 @@ export function buildSnapshot(config: Config, table: RouteTable, shared: Shared,
     services: {
       emit: shared.emit,
       sessions: shared.sessions,
-      relay: shared.relay,
       http: shared.http,
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
 import { answer, completed, forward, type Plain } from '../actions/forward.ts';
 import { refusalOf, rejectUpgrade } from '../actions/reject.ts';
-import { SpliceError, splice } from '../actions/splice.ts';
+import { type Splice, SpliceError } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
@@ -14,6 +14,7 @@ import { wantsWebSocket } from '../handshake/handshake.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { readClient } from '../http/forwarded.ts';
 import { MOST_FIELDS, type RequestHead, readHead } from '../http/head.ts';
+import { loggedPath } from '../http/target.ts';
 import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Admission } from '../sessions/admission.ts';
@@ -24,8 +25,16 @@ export interface GatewayOptions {
   /** The snapshot that is current now. */
   readonly snapshot: () => Snapshot;
   readonly admission: Admission;
+  readonly splice: Splice;
   /** Whether a connection holds one of the last descriptors. */
   readonly crowded: (socket: Socket) => boolean;
+}
+
+/** A request as it came, and the config it is judged by. */
+interface Asked {
+  readonly snapshot: Snapshot;
+  readonly head: RequestHead;
+  readonly context: RouteContext;
 }
 
 /** The connection of a request that node's parser has let go of. */
@@ -63,11 +72,10 @@ export class Gateway implements Sampler {
   readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
     this.#requests++;
     res.once('close', () => this.#requests--);
-    const snapshot = this.#options.snapshot();
-    const head = headOf(req);
-    const context = this.#contextOf(snapshot, head);
+    const asked = this.#read(req);
+    const { context } = asked;
     const plain = { req, res, writtenBefore: req.socket.bytesWritten };
-    this.#plain(snapshot, context, head, plain).catch((thrown: unknown) => {
+    this.#plain(asked, plain).catch((thrown: unknown) => {
       const error = asGatewayError(thrown);
       context.services.emit({
         type: 'notice',
@@ -79,7 +87,7 @@ export class Gateway implements Sampler {
     });
   };
 
-  async #plain(snapshot: Snapshot, context: RouteContext, head: RequestHead, plain: Plain): Promise<void> {
+  async #plain({ snapshot, context, head }: Asked, plain: Plain): Promise<void> {
     const { req, res } = plain;
     if (this.#draining) res.shouldKeepAlive = false;
     const verdict = this.#judge(snapshot, head, req.socket);
@@ -110,25 +118,17 @@ export class Gateway implements Sampler {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     socket.on('error', ignore);
     this.#handshakes++;
-    const snapshot = this.#options.snapshot();
-    const head = headOf(req);
-    const context = this.#contextOf(snapshot, head);
-    this.#upgrade(snapshot, context, head, { server, socket, rest }, req)
-      .catch((thrown: unknown) => this.#failed(context, socket, 'splice', asGatewayError(thrown)))
+    const asked = this.#read(req);
+    this.#upgrade(asked, { server, socket, rest })
+      .catch((thrown: unknown) => this.#failed(asked.context, socket, 'splice', asGatewayError(thrown)))
       .finally(() => this.#handshakes--);
   }
 
-  async #upgrade(
-    snapshot: Snapshot,
-    context: RouteContext,
-    head: RequestHead,
-    released: Released,
-    req: IncomingMessage,
-  ): Promise<void> {
+  async #upgrade({ snapshot, context, head }: Asked, released: Released): Promise<void> {
     const { server, socket, rest } = released;
     if (!(await afterEarlierAnswers(socket))) return;
     if (!wantsWebSocket(head) && head.method !== 'CONNECT')
-      return putBack(server, socket, headWithoutUpgrade(req, head), rest);
+      return putBack(server, socket, headWithoutUpgrade(head), rest);
     const verdict = this.#judge(snapshot, head, socket);
     const known = named(context, verdict);
     if (verdict.kind === 'reject') return this.#refuse(known, socket, verdict.rejection, modeOf(verdict));
@@ -152,7 +152,7 @@ export class Gateway implements Sampler {
         opened = terminate(context, verdict, client);
         return;
       }
-      const outcome = await splice(context, verdict, client);
+      const outcome = await this.#options.splice(context, verdict, client);
       opened = outcome === 'opened';
       if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, 'splice');
     } catch (thrown) {
@@ -198,29 +198,28 @@ export class Gateway implements Sampler {
     });
   }
 
-  #contextOf(snapshot: Snapshot, head: RequestHead): RouteContext {
+  /** Captures the snapshot, once, so that a reload can't mix two in one request. */
+  #read(req: IncomingMessage): Asked {
+    const snapshot = this.#options.snapshot();
+    const head = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
     const client = readClient(head, snapshot.trusted, randomUUID());
-    const cut = head.target.indexOf('?');
     const subject = {
       id: client.id,
       route: null,
       client: client.address,
       method: head.method,
       host: fieldOf(head, 'host') ?? '',
-      path: cut === -1 ? head.target : head.target.slice(0, cut),
+      path: loggedPath(head.target),
     };
-    return {
+    const context = {
       services: snapshot.services,
       subject,
       client,
       origin: fieldOf(head, 'origin'),
       startedAt: performance.now(),
     };
+    return { snapshot, head, context };
   }
-}
-
-function headOf(req: IncomingMessage): RequestHead {
-  return readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
 }
 
 function fieldOf(head: RequestHead, name: string): string | null {

@@ -1,22 +1,23 @@
 // A request with an Upgrade to something else than WebSocket: node's parser has let go of its connection, with the body
 // unread. Its head is written anew without the upgrade, and the connection begins again, so that the request goes on as
 // plain HTTP; no `h2c` or other tunnel can come of it.
-import type { IncomingMessage, Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { type FieldSection, listElements } from '../http/fields.ts';
+import { listElements } from '../http/fields.ts';
+import type { RequestHead } from '../http/head.ts';
 import { formatFields } from '../http/problem.ts';
 
 const OF_THE_UPGRADE = new Set(['upgrade', 'http2-settings', 'connection']);
 
 /** The head as the client sent it, without Upgrade and HTTP2-Settings, and without their names in Connection. */
-export function headWithoutUpgrade(req: IncomingMessage, head: FieldSection): string {
+export function headWithoutUpgrade(head: RequestHead): string {
   const fields: string[] = [];
   for (const [i, name] of head.names.entries()) {
     if (!OF_THE_UPGRADE.has(name)) fields.push(head.fields[2 * i] as string, head.fields[2 * i + 1] as string);
   }
   const options = listElements(head, 'connection').filter((option) => !OF_THE_UPGRADE.has(option.toLowerCase()));
   if (options.length > 0) fields.push('Connection', options.join(', '));
-  return `${req.method} ${req.url} HTTP/${req.httpVersion}\r\n${formatFields(fields)}\r\n`;
+  return `${head.method} ${head.target} HTTP/${head.version}\r\n${formatFields(fields)}\r\n`;
 }
 
 /** Gives the connection back to node's server, which reads the head given and `rest` behind it as if they just came. */
