@@ -12,7 +12,10 @@ import { type MapNode, plainValue } from './tree.ts';
 export interface Parsed {
   /** Null where there is any error. */
   readonly config: Config | null;
-  /** What of the config can be checked further: without its broken values; null where nothing can. */
+  /**
+   * What of the config can be checked further: without its broken values, and without routes that would match more for the
+   * lack of them; null where nothing can.
+   */
   readonly partial: Config | null;
   /** Errors and warnings, in the order of the file. */
   readonly problems: readonly PlacedProblem[];
@@ -34,20 +37,29 @@ export function parseConfig(text: string, { file, env }: Source): Parsed {
   if (root === null) return { config: null, partial: null, problems: sort(document.problems), place: document.place };
 
   const found = findIssues(root, new PathSet(spoiled));
-  const { config: partial, removed } = prune(root, spoiled);
+  const { config: sound, removed } = prune(root, spoiled);
   const written = writtenOf(
     root,
     removed,
     found.flatMap(({ meant }) => (meant === undefined ? [] : [meant])),
   );
-  const place = (problem: Problem) => document.place({ ...problem, path: written.pathInFile(problem.path) });
   const problems = [
     ...document.problems,
     ...found.map(({ problem }) => document.place(problem)),
-    ...(partial === null ? [] : check(partial, written)).map(place),
+    ...(sound === null ? [] : check(sound, written)).map((problem) =>
+      document.place({ ...problem, path: written.pathInFile(problem.path) }),
+    ),
   ];
-  const sound = problems.every(({ severity }) => severity === 'warning');
-  return { config: sound ? partial : null, partial, problems: sort(problems), place };
+  // A route that lost a part of its match would take more than it was meant to, and seem to shadow others.
+  const widened = (sound?.routes ?? [])
+    .map((_, index) => ['routes', index])
+    .filter((route) => written.lostWithin([...route, 'match']))
+    .map(written.pathInFile);
+  const rest = widened.length === 0 ? { config: sound, removed } : prune(root, [...removed, ...widened]);
+  const writtenRest = writtenOf(root, rest.removed, []);
+  const config = problems.every(({ severity }) => severity === 'warning') ? rest.config : null;
+  const place = (problem: Problem) => document.place({ ...problem, path: writtenRest.pathInFile(problem.path) });
+  return { config, partial: rest.config, problems: sort(problems), place };
 }
 
 /** All that the schema does not accept, but for values that are not known for another reason. */
