@@ -27,11 +27,10 @@ export function viewAsOpenMetrics(registry: Registry): Registry<OpenMetricsConte
     const { name } = metric;
     const readable = {
       name,
-      // A counter, and nothing else, is known to the registry by its type.
-      type: name.endsWith('_total') ? 'counter' : undefined,
       async get() {
         const read = await (metric.getForPromString?.() ?? metric.get());
-        return { ...read, name: read.name.replace(/_total$/, '') };
+        const isCounter = String(read.type) === 'counter';
+        return { ...read, name: isCounter ? name.replace(/_total$/, '') : name };
       },
     };
     view.registerMetric(readable as unknown as Metric);

@@ -1,7 +1,8 @@
 // Events become JSON lines on standard output: one at each open, close, refusal and request, under one id, and one for
 // whatever an operator should see. What must not be logged is not in the events; what is, is bounded here.
-import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import { type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Emit, GatewayEvent, ServerRef, Subject } from '../events.ts';
+import { Output } from './output.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
@@ -12,17 +13,24 @@ export interface LogSettings {
   readonly access: boolean;
 }
 
+/** Takes lines, each with its end. */
+export interface Destination {
+  write(line: string): void;
+  /** Resolves once they are written. */
+  flush(): Promise<void>;
+}
+
 export interface LogOptions extends LogSettings {
   /** Where lines go; default standard output, written without blocking. */
-  readonly destination?: DestinationStream;
+  readonly destination?: Destination;
 }
 
 export interface Log {
   readonly emit: Emit;
   /** Takes effect with the next event. */
   configure(settings: LogSettings): void;
-  /** Writes out at once what still waits in memory; at the end of the process this happens by itself. */
-  flush(): void;
+  /** Resolves once all lines are written, or after a second; at the process's exit the rest is written in any case. */
+  flush(): Promise<void>;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -34,8 +42,6 @@ interface Line {
   readonly fields: Fields;
 }
 
-/** Bytes that may wait for a reader who does not read; further lines are dropped and counted. */
-const MOST_WAITING = 16 * 1024 * 1024;
 /** Characters of a value that a client chose. */
 const MOST_TEXT = 1024;
 
@@ -61,27 +67,14 @@ export function createLog(options: LogOptions): Log {
       logger.level = settings.level;
       access = settings.access;
     },
-    flush() {
-      if ('flushSync' in output && typeof output.flushSync === 'function') output.flushSync();
-    },
+    flush: () => output.flush(),
   };
 }
 
-/** pino flushes it at exit. `onDropped` gets the number of lines lost once a slow reader has caught up. */
-function standardOutput(onDropped: (lines: number) => void): DestinationStream {
-  let dropped = 0;
-  const output = destination({ sync: false, maxLength: MOST_WAITING });
-  output.on('drop', () => {
-    dropped++;
-  });
-  output.on('drain', () => {
-    if (dropped === 0) return;
-    const lines = dropped;
-    dropped = 0;
-    onDropped(lines);
-  });
-  // A full disk or a closed pipe behind standard output must not end the gateway.
-  output.on('error', () => {});
+/** Standard output, written to the last line however the process ends. */
+function standardOutput(onDropped: (lines: number) => void): Output {
+  const output = new Output(process.stdout.fd, onDropped);
+  process.once('exit', () => output.flushSync());
   return output;
 }
 

@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { createLog, type LogSettings } from '../../../src/observe/log.ts';
@@ -9,7 +10,10 @@ const ALL: LogSettings = { level: 'trace', access: true };
 
 function open(settings: LogSettings = ALL) {
   const lines: string[] = [];
-  const log = createLog({ ...settings, destination: { write: (line: string) => void lines.push(line) } });
+  const log = createLog({
+    ...settings,
+    destination: { write: (line) => void lines.push(line), flush: async () => {} },
+  });
   return { log, lines, parsed: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
 }
 
@@ -212,19 +216,17 @@ describe('hostile text', () => {
 });
 
 describe('standard output', () => {
-  const run = (body: string) =>
-    spawnSync(
-      process.execPath,
-      [
-        '--input-type=module',
-        '-e',
-        `import { createLog } from ${JSON.stringify(new URL('../../../dist/observe/log.js', import.meta.url).href)};
-         const log = createLog({ level: 'info', access: true });
-         const notice = (n) => log.emit({ type: 'notice', level: 'info', message: 'm', data: { n } });
-         ${body}`,
-      ],
-      { encoding: 'utf8' },
-    );
+  const argumentsFor = (body: string) => [
+    '--input-type=module',
+    '-e',
+    `import { createLog } from ${JSON.stringify(new URL('../../../dist/observe/log.js', import.meta.url).href)};
+     const log = createLog({ level: 'info', access: true });
+     const notice = (n) => log.emit({ type: 'notice', level: 'info', message: 'm', data: { n } });
+     ${body}`,
+  ];
+  const run = (body: string) => spawnSync(process.execPath, argumentsFor(body), { encoding: 'utf8' });
+  const start = (body: string, fd?: number) =>
+    spawn(process.execPath, argumentsFor(body), { stdio: ['pipe', fd ?? 'pipe', 'pipe'] });
   const numbers = (text: string) => text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).n]));
 
   it('gets every line, in order, though the process exits right behind them', () => {
@@ -234,7 +236,60 @@ describe('standard output', () => {
   });
 
   it('gets them at flush(), each once', () => {
-    const { stdout } = run('notice(1); log.flush(); notice(2); log.flush(); process.kill(process.pid, "SIGKILL");');
-    expect(numbers(stdout)).toEqual([1, 2]);
+    const { stdout } = run(
+      'notice(1); await log.flush(); notice(2); notice(3); await log.flush(); process.kill(process.pid, "SIGKILL");',
+    );
+    expect(numbers(stdout)).toEqual([1, 2, 3]);
+  });
+
+  it('gets them when the process ends by an error nobody catches', () => {
+    const { stdout, status } = run('for (let n = 0; n < 100; n++) notice(n); throw new Error("boom");');
+    expect(status).toBe(1);
+    expect(numbers(stdout)).toEqual(Array.from({ length: 100 }, (_, n) => n));
+  });
+
+  it.each([
+    ['a full disk', '/dev/full'],
+    ['a closed pipe', undefined],
+  ])('%s costs lines and does not hold the process up', (_, path) => {
+    const fd = path === undefined ? undefined : openSync(path, 'w');
+    const child = start('for (let n = 0; n < 1000; n++) notice(n); await log.flush(); notice(1); process.exit(3);', fd);
+    child.stdout?.destroy();
+    if (fd !== undefined) closeSync(fd);
+    return expect(once(child, 'exit')).resolves.toEqual([3, null]);
+  });
+
+  it('a reader that does not read gets the first lines and is told how many are missing; the process goes on', async () => {
+    const child = start(`
+      const message = 'x'.repeat(1000);
+      for (let n = 0; n < 40_000; n++) log.emit({ type: 'notice', level: 'info', message, data: { n } });
+      process.stderr.write('filled');
+      process.stdin.once('data', () => process.exit(0));`);
+    await once(child.stderr ?? child, 'data');
+    const chunks: Buffer[] = [];
+    const told = new Promise<void>((resolve) => {
+      child.stdout?.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        if (chunk.includes('log_dropped')) resolve();
+      });
+    });
+    await told;
+    child.stdin?.end('done');
+    await once(child, 'close');
+    const lines = Buffer.concat(chunks).toString().trim().split('\n');
+    const last = JSON.parse(lines.at(-1) ?? '') as { event: string; dropped: number };
+    expect(last.event).toBe('log_dropped');
+    expect(last.dropped).toBe(40_000 - (lines.length - 1));
+    expect(last.dropped).toBeGreaterThan(20_000);
+  });
+
+  it('a reader that never reads does not keep the process from its exit', async () => {
+    const child = start(`
+      const message = 'x'.repeat(1000);
+      for (let n = 0; n < 1000; n++) log.emit({ type: 'notice', level: 'info', message, data: { n } });
+      await log.flush();
+      process.exit(3);`);
+    expect(await once(child, 'exit')).toEqual([3, null]);
+    child.stdout?.destroy();
   });
 });
