@@ -60,7 +60,9 @@ describe('the valid handshake', () => {
 
 describe('request line', () => {
   it.each(['POST', 'HEAD', 'OPTIONS', 'DELETE', 'get', ''])('method %j is 405 with Allow', (method) =>
-    expect(read({ method })).toEqual(expect.objectContaining({ reason: 'method', status: 405, fields: ['Allow', 'GET'] })),
+    expect(read({ method })).toEqual(
+      expect.objectContaining({ reason: 'method', status: 405, fields: ['Allow', 'GET'] }),
+    ),
   );
   it.each(['1.0', '0.9', '2.0'])('HTTP/%s is 400', (version) => expect(read({ version })).toEqual(malformed));
 });
@@ -98,9 +100,7 @@ describe('Sec-WebSocket-Key', () => {
     ['with a space inside', 'dGhlIHNhbXBs ZSBub25jZ=='],
     ['quoted', `"${KEY}"`],
     ['with a line end', `${KEY}\n`],
-  ])('%s is 400 key', (_, key) =>
-    expect(read({ fields: { 'Sec-WebSocket-Key': key } })).toEqual(refused('key', 400)),
-  );
+  ])('%s is 400 key', (_, key) => expect(read({ fields: { 'Sec-WebSocket-Key': key } })).toEqual(refused('key', 400)));
 });
 
 describe('Sec-WebSocket-Version', () => {
@@ -140,7 +140,8 @@ describe('Sec-WebSocket-Version', () => {
 
 describe('Origin', () => {
   it('twice is 400', () => expect(read({ fields: { Origin: ['https://a', 'https://b'] } })).toEqual(malformed));
-  it('twice the same is 400', () => expect(read({ fields: { Origin: ['https://a', 'https://a'] } })).toEqual(malformed));
+  it('twice the same is 400', () =>
+    expect(read({ fields: { Origin: ['https://a', 'https://a'] } })).toEqual(malformed));
   it('empty is there, and not missing', () => expect(read({ fields: { Origin: '' } })).toMatchObject({ origin: '' }));
   it('stays as the client wrote it', () =>
     expect(read({ fields: { Origin: ' HTTPS://App.Example.COM:443 ' } })).toMatchObject({

@@ -92,10 +92,12 @@ describe('a list of exact origins', () => {
 describe('a wildcard is exactly one label', () => {
   const rule = listed('https://*.example.com', 'http://*.dev.example:8080');
   const allowed = (origin: string) => originAllowed(rule, origin, authority);
-  it.each(['https://app.example.com', 'https://APP.example.com:443', 'https://a-b_c.example.com', 'http://x.dev.example:8080'])(
-    '%s fits',
-    (origin) => expect(allowed(origin)).toBe(true),
-  );
+  it.each([
+    'https://app.example.com',
+    'https://APP.example.com:443',
+    'https://a-b_c.example.com',
+    'http://x.dev.example:8080',
+  ])('%s fits', (origin) => expect(allowed(origin)).toBe(true));
   it.each([
     ['the apex', 'https://example.com'],
     ['two labels', 'https://a.b.example.com'],
@@ -167,8 +169,9 @@ describe('same-host', () => {
 });
 
 describe('what can be listed', () => {
-  it.each(['https://app.example.com', 'https://*.example.com:8443', 'http://[::1]', 'null', 'app://local'])('%s', (text) =>
-    expect(parseOriginPattern(text)).not.toBeNull(),
+  it.each(['https://app.example.com', 'https://*.example.com:8443', 'http://[::1]', 'null', 'app://local'])(
+    '%s',
+    (text) => expect(parseOriginPattern(text)).not.toBeNull(),
   );
   it.each([
     '',

@@ -26,7 +26,11 @@ describe('the offer', () => {
     ['one name twice', ['a, b, a']],
     ['one name twice over lines', ['a', 'a']],
   ])('%s is malformed', (_, lines) =>
-    expect(offer(...lines)).toMatchObject({ reason: 'malformed', status: 400, detail: expect.stringContaining('Protocol') }),
+    expect(offer(...lines)).toMatchObject({
+      reason: 'malformed',
+      status: 400,
+      detail: expect.stringContaining('Protocol'),
+    }),
   );
 });
 

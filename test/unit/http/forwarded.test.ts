@@ -150,9 +150,12 @@ describe('what the backend is told', () => {
     ]);
   });
   it('of a trusted peer that says nothing, or empty values: the same as of any', () => {
-    const ours = ['X-Forwarded-For', '10.0.0.1', 'X-Forwarded-Proto', 'https'].concat(
-      ['X-Forwarded-Host', 'app.example.com', 'X-Request-Id', 'fresh'],
-    );
+    const ours = ['X-Forwarded-For', '10.0.0.1', 'X-Forwarded-Proto', 'https'].concat([
+      'X-Forwarded-Host',
+      'app.example.com',
+      'X-Request-Id',
+      'fresh',
+    ]);
     expect(told({ peer: '10.0.0.1', secure: true })).toEqual(ours);
     const fields = { 'X-Forwarded-For': '', 'X-Forwarded-Proto': '', 'X-Forwarded-Host': '', 'X-Request-Id': '' };
     expect(told({ peer: '10.0.0.1', secure: true, fields })).toEqual(ours);

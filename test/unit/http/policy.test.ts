@@ -52,7 +52,9 @@ describe('to the backend', () => {
     'TE',
     'Upgrade',
     'HTTP2-Settings',
-  ])('%s stays here', (name) => expect(crossing({ fields: { [name]: 'x' } })).toEqual([['Host', 'app.example.com'], ...OURS]));
+  ])('%s stays here', (name) =>
+    expect(crossing({ fields: { [name]: 'x' } })).toEqual([['Host', 'app.example.com'], ...OURS]),
+  );
   it('Transfer-Encoding stays here, as the body is framed anew', () => {
     expect(crossing({ method: 'POST', fields: { 'Transfer-Encoding': 'chunked' } }).flat()).not.toContain('chunked');
   });
@@ -92,7 +94,9 @@ describe('forwarding fields', () => {
     expect(crossing({ fields: claims })).toEqual([['Host', 'app.example.com'], ...OURS]);
   });
   it('of an untrusted peer are removed under an alias with "_" too', () => {
-    const aliases = Object.fromEntries(Object.entries(claims).map(([name, value]) => [name.replaceAll('-', '_'), value]));
+    const aliases = Object.fromEntries(
+      Object.entries(claims).map(([name, value]) => [name.replaceAll('-', '_'), value]),
+    );
     expect(crossing({ fields: { ...aliases, 'X-Forwarded_For': '1.1.1.1' } })).toEqual([
       ['Host', 'app.example.com'],
       ...OURS,

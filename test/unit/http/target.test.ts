@@ -1,6 +1,6 @@
 // Request targets and paths: what is normalised for matching, what is refused, and that the target itself never changes.
 import { describe, expect, it } from 'vitest';
-import { normalisePath, parseAuthority, parseTarget } from '../../../src/http/target.ts';
+import { loggedPath, normalisePath, parseAuthority, parseTarget } from '../../../src/http/target.ts';
 
 const fault = { fault: expect.any(String) };
 
@@ -23,10 +23,19 @@ describe('forms of a target (RFC 9112 §3.2)', () => {
     ['http:///a', { raw: '/a', path: '/a', query: '', authority: '' }],
     ['http://u:p@h/a', { raw: '/a', path: '/a', query: '', authority: 'u:p@h' }],
   ])('absolute-form %s becomes origin-form', (text, target) => expect(parseTarget(text)).toEqual(target));
-  it.each(['', 'a', 'a/b', 'app.example.com:443', '?a', '**', 'ftp://h/a', 'http:/h/a', 'http:h', '://h/', 'javascript:x'])(
-    '%j is none of them',
-    (text) => expect(parseTarget(text)).toEqual(fault),
-  );
+  it.each([
+    '',
+    'a',
+    'a/b',
+    'app.example.com:443',
+    '?a',
+    '**',
+    'ftp://h/a',
+    'http:/h/a',
+    'http:h',
+    '://h/',
+    'javascript:x',
+  ])('%j is none of them', (text) => expect(parseTarget(text)).toEqual(fault));
   it('// begins a path, not an authority', () => {
     expect(parseTarget('//evil.example/a')).toMatchObject({ path: '//evil.example/a', authority: null });
   });
@@ -151,4 +160,15 @@ describe('authorities', () => {
     '[fe80::1%eth0]',
     'a\n',
   ])('%j is none', (text) => expect(parseAuthority(text)).toBeNull());
+});
+
+describe('a target in a log', () => {
+  it.each([
+    ['/a/b?token=x', '/a/b'],
+    ['/a#b', '/a'],
+    ['/%2e%2e/a', '/%2e%2e/a'],
+    ['http://user:secret@h/a?b', '/a'],
+    ['WSS://h', ''],
+    ['*', '*'],
+  ])('%s is %j', (target, path) => expect(loggedPath(target)).toBe(path));
 });

@@ -230,7 +230,7 @@ describe('covering', () => {
     ['a.b', '*.b', false],
     ['*.b', null, false],
   ])('host %s over %s: %s', (wide, narrow, expected) =>
-    expect(coversHost(wide && host(wide), narrow && host(narrow))).toBe(expected),
+    expect(coversHost(wide === null ? null : host(wide), narrow === null ? null : host(narrow))).toBe(expected),
   );
 
   it('a path that fits the covered pattern fits the covering one', () => {
