@@ -4,21 +4,24 @@
 /** Whose fault an error is: the client's side, the backend's side, or ours. */
 export type ErrorSource = 'downstream' | 'upstream' | 'internal';
 
-/** The closed table of what can break. `status` is what the client gets while an answer is still possible. */
+/**
+ * The closed table of what can break. `status` is what the client gets while an answer is still possible, `detail` what
+ * it is told; the cause is for the log alone.
+ */
 export const ERRORS = {
   /** The client left before it had its answer. 499 is nginx's number for it; it stands in the log and is never sent. */
-  client_gone: { source: 'downstream', status: 499 },
+  client_gone: { source: 'downstream', status: 499, detail: 'the client left' },
   /** The server refused or reset the connection, or ended it before a whole answer. */
-  backend_refused: { source: 'upstream', status: 502 },
+  backend_refused: { source: 'upstream', status: 502, detail: 'the server could not be reached, or broke off' },
   /** The server's answer to a handshake is no valid 101 (RFC 6455 §4.1), or is no valid HTTP. */
-  bad_accept: { source: 'upstream', status: 502 },
+  bad_accept: { source: 'upstream', status: 502, detail: 'the server gave no valid answer' },
   /** The server did not accept the connection, or did not answer, within the route's timeout. */
-  backend_timeout: { source: 'upstream', status: 504 },
+  backend_timeout: { source: 'upstream', status: 504, detail: 'the server did not answer in time' },
   /** The gateway has no descriptor left to reach the server with. */
-  limit: { source: 'internal', status: 503 },
+  limit: { source: 'internal', status: 503, detail: 'there is no room for another connection' },
   /** A defect of the gateway. */
-  internal: { source: 'internal', status: 500 },
-} as const satisfies Record<string, { source: ErrorSource; status: number }>;
+  internal: { source: 'internal', status: 500, detail: 'the gateway could not serve this request' },
+} as const satisfies Record<string, { source: ErrorSource; status: number; detail: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;
 

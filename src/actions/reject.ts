@@ -1,20 +1,15 @@
 // Refusing: the gateway's own answer, whole, on an upgraded socket or through node's response.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { type ERRORS, type GatewayError, statusOf } from '../errors.ts';
+import { ERRORS, type GatewayError, statusOf } from '../errors.ts';
 import { buildRefusal, formatRefusal, type Refusal } from '../http/problem.ts';
 
 /** How long a client that was refused may go on sending before its connection is cut. */
 const LINGER_MS = 2000;
 
-/** An error as the client is told of it: its code, and no more of its cause than whose side it was on. */
+/** An error as the client is told of it: its code, and no more of its cause than the table says. */
 export function refusalOf(error: GatewayError): Refusal {
-  const details: Record<(typeof ERRORS)[GatewayError['code']]['source'], string> = {
-    downstream: 'the client left',
-    upstream: 'the server behind the gateway gave no valid answer',
-    internal: 'the gateway could not serve this request',
-  };
-  return { reason: error.code, status: statusOf(error), detail: details[error.source], fields: [] };
+  return { reason: error.code, status: statusOf(error), detail: ERRORS[error.code].detail, fields: [] };
 }
 
 /** Answers on a socket that node's HTTP server has let go of, and ends the connection. */

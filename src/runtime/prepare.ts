@@ -3,9 +3,9 @@
 import type { Env } from '../config/env.ts';
 import { loadConfig } from '../config/load.ts';
 import type { PlacedProblem, Problem } from '../config/problem.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config, ListenerConfig } from '../config/schema.ts';
 import { compileTable, type RouteTable } from '../routing/table.ts';
-import { buildTls, type SelfSignedCache, TlsConfigError, type TlsMaterial } from './tls.ts';
+import { buildTls, type SelfSignedCache, TlsConfigError, type TlsMaterial, type TlsSources } from './tls.ts';
 
 /** A config without errors. */
 export interface Prepared {
@@ -23,30 +23,33 @@ export interface Preparation {
 
 /** Reads and checks a config file. What is wrong is in `problems`; rejects for a defect of the gateway only. */
 export async function prepare(file: string, env: Env, selfSigned: SelfSignedCache): Promise<Preparation> {
-  const loaded = await loadConfig(file, env);
-  const { partial } = loaded;
-  if (partial === null) return { prepared: null, problems: loaded.problems };
-  const { table, problems } = compileTable(partial);
-  const all = [...loaded.problems, ...problems.map(loaded.place)];
-  if (loaded.config === null || problems.some(({ severity }) => severity === 'error')) {
-    return { prepared: null, problems: inOrder(all) };
-  }
-  const tls: (TlsMaterial | null)[] = [];
-  const ofTls: Problem[] = [];
-  for (const [i, listener] of loaded.config.listeners.entries()) {
-    const material =
-      listener.tls === undefined
-        ? null
-        : await tryTls(listener.tls, { baseDir: loaded.baseDir, selfSigned, now: new Date() });
-    tls.push(material instanceof TlsConfigError ? null : material);
-    const found = material instanceof TlsConfigError ? material.problems : (material?.warnings ?? []);
-    ofTls.push(...found.map((problem) => ({ ...problem, path: ['listeners', i, 'tls', ...problem.path] })));
-  }
-  const broken = ofTls.some(({ severity }) => severity === 'error');
+  const { config, partial, problems: found, place, baseDir } = await loadConfig(file, env);
+  if (partial === null) return { prepared: null, problems: found };
+  // What can be judged of a broken config is judged too, so that one look shows everything.
+  const routes = compileTable(partial);
+  const tls = await loadTls(partial.listeners, { baseDir, selfSigned, now: new Date() });
+  const problems = [...found, ...[...routes.problems, ...tls.problems].map(place)];
+  const broken = problems.some(({ severity }) => severity === 'error');
   return {
-    prepared: broken ? null : { config: loaded.config, table, tls },
-    problems: inOrder([...all, ...ofTls.map(loaded.place)]),
+    prepared: config === null || broken ? null : { config, table: routes.table, tls: tls.materials },
+    problems: problems.sort((one, other) => one.line - other.line || one.column - other.column),
   };
+}
+
+/** The TLS of each listener, and what is wrong with it. */
+async function loadTls(
+  listeners: readonly ListenerConfig[],
+  sources: TlsSources,
+): Promise<{ materials: (TlsMaterial | null)[]; problems: Problem[] }> {
+  const materials: (TlsMaterial | null)[] = [];
+  const problems: Problem[] = [];
+  for (const [i, { tls }] of listeners.entries()) {
+    const material = tls === undefined ? null : await tryTls(tls, sources);
+    const found = material instanceof TlsConfigError ? material.problems : (material?.warnings ?? []);
+    problems.push(...found.map((problem) => ({ ...problem, path: ['listeners', i, 'tls', ...problem.path] })));
+    materials.push(material instanceof TlsConfigError ? null : material);
+  }
+  return { materials, problems };
 }
 
 async function tryTls(...args: Parameters<typeof buildTls>): Promise<TlsMaterial | TlsConfigError> {
@@ -56,8 +59,4 @@ async function tryTls(...args: Parameters<typeof buildTls>): Promise<TlsMaterial
     if (error instanceof TlsConfigError) return error;
     throw error;
   }
-}
-
-function inOrder(problems: readonly PlacedProblem[]): PlacedProblem[] {
-  return [...problems].sort((one, other) => one.line - other.line || one.column - other.column);
 }

@@ -11,7 +11,7 @@ import { terminate } from '../actions/terminate.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
-import { type Rejection, reject } from '../handshake/rejection.ts';
+import { type Reason, type Rejection, reject } from '../handshake/rejection.ts';
 import { readClient } from '../http/forwarded.ts';
 import { MOST_FIELDS, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
@@ -98,9 +98,7 @@ export class Gateway implements Sampler {
         res.writeHead(verdict.status, [...verdict.fields]).end();
         return completed(context, plain, { at: null, reason: null, detail: null });
       case 'reject':
-        // Framing that was not understood leaves no next request to be found.
-        if (verdict.rejection.reason === 'malformed' || verdict.rejection.reason === 'limit')
-          res.shouldKeepAlive = false;
+        if (LAST.has(verdict.rejection.reason)) res.shouldKeepAlive = false;
         return answer(named(context, verdict), plain, verdict.rejection);
       default:
         // node's parser did not see the upgrade (such as a tab before the token) and still owns the connection.
@@ -221,6 +219,12 @@ export class Gateway implements Sampler {
     return { snapshot, head, context };
   }
 }
+
+/**
+ * Refusals after which the connection has no next request: where framing was not understood none could be found, and a
+ * greedy client or a crowded gateway should not go on.
+ */
+const LAST: ReadonlySet<Reason> = new Set(['malformed', 'head_too_large', 'limit']);
 
 function fieldOf(head: RequestHead, name: string): string | null {
   const i = head.names.indexOf(name);

@@ -13,18 +13,16 @@ export interface Wanted {
   readonly tls: TlsMaterial | null;
 }
 
-/** A set of listeners ready to take over. */
+/** A set of listeners ready to take over, one for each listener of the config. */
 export interface NextListeners {
-  readonly wanted: readonly Wanted[];
-  /** Bound already, for addresses that are new. */
-  readonly added: readonly Listener[];
+  readonly places: readonly { readonly wanted: Wanted; readonly listener: Listener; readonly isNew: boolean }[];
 }
 
 export class Listeners {
   readonly #gateway: Gateway;
   readonly #emit: Emit;
   #current: readonly Listener[] = [];
-  /** Addresses as configured that `#current` was bound for, in step with it: port 0 is bound once. */
+
   constructor(gateway: Gateway, emit: Emit) {
     this.#gateway = gateway;
     this.#emit = emit;
@@ -36,42 +34,43 @@ export class Listeners {
 
   /** Binds what is new; a text says why that failed, and then nothing of it is left. */
   async prepare(wanted: readonly Wanted[]): Promise<NextListeners | string> {
-    const added: Listener[] = [];
-    for (const { config, tls } of wanted) {
-      const known = this.#find(config);
-      if (known) {
-        if (known.secure === (tls !== null)) continue;
-        this.discard({ wanted, added });
+    const places: { wanted: Wanted; listener: Listener; isNew: boolean }[] = [];
+    // Two listeners with port 0 have the same address and are two all the same.
+    const left = [...this.#current];
+    for (const one of wanted) {
+      const at = left.findIndex(({ address }) => address === addressOf(one.config));
+      const [known] = at === -1 ? [] : left.splice(at, 1);
+      if (known && known.secure !== (one.tls !== null)) {
+        this.discard({ places });
         return `${known.address}: a listener begins or stops to speak TLS only at a restart`;
       }
-      const listener = new Listener(config, tls, this.#gateway, this.#emit);
+      const listener = known ?? new Listener(one.config, one.tls, this.#gateway, this.#emit);
       try {
-        await listener.listen();
+        if (!known) await listener.listen();
       } catch (error) {
-        this.discard({ wanted, added });
+        this.discard({ places });
         return describeBindError(error, listener.address);
       }
-      added.push(listener);
+      places.push({ wanted: one, listener, isNew: !known });
     }
-    return { wanted, added };
+    return { places };
   }
 
   /** Gives back what prepare() bound. */
-  discard({ added }: NextListeners): void {
-    for (const listener of added) listener.close();
+  discard({ places }: NextListeners): void {
+    for (const { listener, isNew } of places) if (isNew) listener.close();
   }
 
   /** Makes the next set the current one. */
-  swap({ wanted, added }: NextListeners): void {
-    const next = wanted.map(({ config, tls }) => {
-      const kept = this.#find(config);
-      kept?.update(config, tls);
-      return kept ?? added.find(({ address }) => address === addressOf(config));
-    });
+  swap({ places }: NextListeners): void {
+    const next = places.map(({ listener }) => listener);
     for (const listener of this.#current) if (!next.includes(listener)) listener.close();
-    this.#current = next.filter((listener) => listener !== undefined);
-    for (const listener of added) this.#announce(listener);
-    for (const [i, { tls }] of wanted.entries()) this.#tellCertificates(this.#current[i]?.address ?? '', tls);
+    this.#current = next;
+    for (const { wanted, listener, isNew } of places) {
+      if (isNew) this.#announce(listener);
+      else listener.update(wanted.config, wanted.tls);
+      this.#tellCertificates(listener.address, wanted.tls);
+    }
   }
 
   /** Stops listening everywhere; open connections go on. */
@@ -82,10 +81,6 @@ export class Listeners {
   /** Destroys every connection that is not an upgraded one. */
   cut(): void {
     for (const listener of this.#current) listener.cut();
-  }
-
-  #find(config: ListenerConfig): Listener | undefined {
-    return this.#current.find(({ address }) => address === addressOf(config));
   }
 
   #announce(listener: Listener): void {

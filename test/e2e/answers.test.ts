@@ -24,7 +24,9 @@ const BAD_ACCEPTS = {
   'no HTTP': () => 'SSH-2.0-OpenSSH_9.2p1\r\n\r\n',
   'a field without a name': (_: string, accept: string) => switching(...accepting(accept), ': x'),
 };
-const INVALID = 'the server behind the gateway gave no valid answer';
+const INVALID = 'the server gave no valid answer';
+const UNREACHED = 'the server could not be reached, or broke off';
+const SLOW = 'the server did not answer in time';
 const slug = (name: string) => `/bad/${name.replaceAll(/[^a-z0-9]+/gi, '-')}`;
 
 let rest: RestServer;
@@ -315,11 +317,11 @@ describe('limits', () => {
 });
 
 describe('backends', () => {
-  const refused = { status: '502 Bad Gateway', reason: 'backend_refused', detail: INVALID };
+  const refused = { status: '502 Bad Gateway', reason: 'backend_refused', detail: UNREACHED };
   const late = {
     status: '504 Gateway Timeout',
     reason: 'backend_timeout',
-    detail: INVALID,
+    detail: SLOW,
   };
   const plain = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
 
