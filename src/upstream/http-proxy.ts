@@ -1,14 +1,15 @@
 // The HttpEngine by http-proxy (http-proxy-3 under that name): it makes the request toward the server, over TLS where the
 // server speaks it, tells what breaks, and drops the request when the client is gone. What it leaves open is done by
 // transfer.ts. Of its own ideas about fields, paths and framing nothing is used.
-import { type AgentOptions, ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import { type Agent, type AgentOptions, ClientRequest, IncomingMessage } from 'node:http';
+import { Agent as SecureAgent } from 'node:https';
 import httpProxy from 'http-proxy';
 import { asGatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
 import { KEEPALIVE_MS } from './dial.ts';
 import { requestHead } from './framing.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
+import { PatientAgent } from './patient-socket.ts';
 import { type Outcome, Transfer } from './transfer.ts';
 
 /** Idle connections kept to one server, at most. */
@@ -20,12 +21,12 @@ const MOST_IDLE = 256;
 const IDLE_MS = 4000;
 
 interface Agents {
-  readonly plain: HttpAgent;
-  readonly secure: HttpsAgent;
+  readonly plain: Agent;
+  readonly secure: SecureAgent;
 }
 
 function makeAgents(options: AgentOptions, ca: string | undefined): Agents {
-  return { plain: new HttpAgent(options), secure: new HttpsAgent(ca === undefined ? options : { ...options, ca }) };
+  return { plain: new PatientAgent(options), secure: new SecureAgent(ca === undefined ? options : { ...options, ca }) };
 }
 
 /**

@@ -1,0 +1,40 @@
+// A connection to a server that is read to its end even where writing to it has failed. A server that refuses a request
+// early answers and closes; the rest of the request then runs into a RST, and a plain net.Socket would throw away the
+// answer that has already arrived (RFC 9112 §9.6 tells of the same trap from the server's side).
+import { Agent, type ClientRequestArgs } from 'node:http';
+import { Socket, type SocketConstructorOpts, type TcpNetConnectOpts } from 'node:net';
+import { systemCode } from '../errors.ts';
+
+type Written = (error?: Error | null) => void;
+
+/** Errors after which reading ends by itself: what has arrived, then the end or a reset. */
+const ENDED_BY_PEER = new Set(['EPIPE', 'ECONNRESET']);
+
+class PatientSocket extends Socket {
+  override _write(chunk: unknown, encoding: BufferEncoding, written: Written): void {
+    super._write(chunk, encoding, this.#patiently(written));
+  }
+
+  override _writev(chunks: { chunk: unknown; encoding: BufferEncoding }[], written: Written): void {
+    super._writev?.(chunks, this.#patiently(written));
+  }
+
+  /** Holds the news of a failed write back until the reading side has ended the socket. */
+  #patiently(written: Written): Written {
+    return (error) => {
+      if (this.destroyed || !ENDED_BY_PEER.has(systemCode(error) ?? '')) written(error);
+      else this.once('close', () => written(error));
+    };
+  }
+}
+
+/** An agent for plain connections whose sockets are patient. */
+export class PatientAgent extends Agent {
+  override createConnection(options: ClientRequestArgs): Socket {
+    // An agent gives what it was asked for and its own options, which are those of a socket too.
+    const given = options as ClientRequestArgs & SocketConstructorOpts & TcpNetConnectOpts;
+    const socket = new PatientSocket(given);
+    if (given.timeout !== undefined) socket.setTimeout(given.timeout);
+    return socket.connect(given);
+  }
+}
