@@ -97,6 +97,7 @@ describe('Sec-WebSocket-Key', () => {
     ['with half the padding', 'dGhlIHNhbXBsZSBub25jZQ='],
     ['with too much padding', `${KEY}=`],
     ['of the URL alphabet', 'dGhlIHNhbXBsZSBub25j-_=='],
+    ['one digit short', 'dGhlIHNhbXBsZSBub25jZ=='],
     ['with a space inside', 'dGhlIHNhbXBs ZSBub25jZ=='],
     ['quoted', `"${KEY}"`],
     ['with a line end', `${KEY}\n`],
