@@ -146,13 +146,10 @@ export class Gateway implements Sampler {
     let opened = false;
     try {
       const client = { socket, rest, gone: gone.signal, permit };
-      if (verdict.kind === 'terminate') {
-        opened = terminate(context, verdict, client);
-        return;
-      }
-      const outcome = await this.#options.splice(context, verdict, client);
+      const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
+      const outcome = await action(context, verdict, client);
       opened = outcome === 'opened';
-      if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, 'splice');
+      if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, verdict.kind);
     } catch (thrown) {
       this.#failed(context, socket, verdict.kind, asGatewayError(thrown));
     } finally {

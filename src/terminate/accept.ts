@@ -1,8 +1,8 @@
 // Terminating a WebSocket here: from an allowed handshake to a running session. Which handshakes are allowed is decided
-// in routing/; nothing here refuses one.
+// in routing/, and then by the route's handler where it asks to be asked.
 import type { TerminateConfig } from '../config/schema.ts';
 import type { Emit, Sample, Sampler, SessionEnd } from '../events.ts';
-import type { Handler } from './handler.ts';
+import type { Admission, Handler, Opener, Opening } from './handler.ts';
 import { Meter } from './meter.ts';
 import type { Timing } from './pulse.ts';
 import { TerminatedSession } from './session.ts';
@@ -21,11 +21,13 @@ export interface Accepted {
 
 /** Terminates the handshakes of one route. */
 export interface Acceptor {
+  /** Asks the route's handler whether a handshake may open; rejects with a GatewayError where it can't tell. */
+  admit(opening: Opening): Admission | Promise<Admission>;
   /**
-   * Answers 101 and gives the connection to the route's handler. Null: the client has left, its socket is destroyed, and
-   * `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
+   * Answers 101 and gives the connection to who was found by admit(). Null: the client has left, its socket is destroyed,
+   * and `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
    */
-  accept(upgrade: Upgrade, onEnd: (end: SessionEnd) => void): Accepted | null;
+  accept(upgrade: Upgrade, opener: Opener, onEnd: (end: SessionEnd) => void): Accepted | null;
 }
 
 export interface AcceptorOptions {
@@ -53,7 +55,8 @@ export class Terminator implements Sampler {
     const context = { route, wheel: this.#wheel, meter: this.#meter.route(route), emit: this.#emit };
     const openWire = createWireOpener(config.limits.max_message);
     return {
-      accept(upgrade, onEnd) {
+      admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
+      accept(upgrade, opener, onEnd) {
         const { id, socket } = upgrade;
         // From here to the session's own listener nobody else may be listening.
         socket.on('error', ignore);
@@ -62,7 +65,7 @@ export class Terminator implements Sampler {
         // ws has put the rest back into the socket; both it and what the socket read meanwhile are the session's.
         const before = { read: socket.bytesRead - socket.readableLength, written: socket.bytesWritten };
         const session = new TerminatedSession({ id, wire, socket, before }, timingOf(config), context);
-        session.start(handler, onEnd);
+        session.start(opener, onEnd);
         // The gateway may have paused it while it decided.
         socket.resume();
         return session;

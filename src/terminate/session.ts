@@ -3,7 +3,8 @@
 import type { Socket } from 'node:net';
 import { systemCode } from '../errors.ts';
 import type { Emit, PingResult, SessionEnd } from '../events.ts';
-import type { Connection, Conversation, Handler, MessageType } from './handler.ts';
+import { type Ending, truncateReason, VIOLATIONS } from './ending.ts';
+import type { Connection, Conversation, MessageType, Opener } from './handler.ts';
 import type { Carrying, MessageCounts, RouteMeter } from './meter.ts';
 import { Pulse, type Timing } from './pulse.ts';
 import type { Timed, Wheel } from './wheel.ts';
@@ -19,27 +20,6 @@ const FAR_BEHIND = 4 * 1024 * 1024;
 const MESSAGE_COST = 256;
 /** Pongs on their way at a time; of further pings only the newest is answered (RFC 6455 §5.5.3). */
 const MOST_PONGS = 16;
-/** A Close's reason may have as many bytes (RFC 6455 §5.5). */
-const MOST_REASON = 123;
-
-type Ending = Pick<SessionEnd, 'code' | 'initiator' | 'reason'>;
-
-const violation = (code: number, reason: string): Ending => ({ code, initiator: 'gateway', reason });
-
-/** What ws found wrong, and the Close it has sent for it. */
-const VIOLATIONS: Readonly<Record<string, Ending>> = {
-  WS_ERR_EXPECTED_FIN: violation(1002, 'protocol'),
-  WS_ERR_EXPECTED_MASK: violation(1002, 'protocol'),
-  WS_ERR_INVALID_CLOSE_CODE: violation(1002, 'protocol'),
-  WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH: violation(1002, 'protocol'),
-  WS_ERR_INVALID_OPCODE: violation(1002, 'protocol'),
-  WS_ERR_UNEXPECTED_RSV_1: violation(1002, 'protocol'),
-  WS_ERR_UNEXPECTED_RSV_2_3: violation(1002, 'protocol'),
-  WS_ERR_INVALID_UTF8: violation(1007, 'payload'),
-  WS_ERR_TOO_MANY_BUFFERED_PARTS: violation(1008, 'too_many_parts'),
-  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: violation(1009, 'too_big'),
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: violation(1009, 'too_big'),
-};
 
 /** What the sessions of one route share. */
 export interface SessionContext {
@@ -74,7 +54,8 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   #deadline = Number.POSITIVE_INFINITY;
   /** Messages that the socket has not taken yet. */
   #queued = 0;
-  #held = false;
+  /** Why the client is not read from. */
+  readonly #held = { owed: false, handler: false };
   #pongs = 0;
   #unanswered: Buffer | undefined;
 
@@ -88,7 +69,7 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   }
 
   /** Gives the connection to the handler; `onEnd` is called once, never from inside here. */
-  start(handler: Handler, onEnd: (end: SessionEnd) => void): void {
+  start(opener: Opener, onEnd: (end: SessionEnd) => void): void {
     const { wheel, meter } = this.#context;
     const wire = this.#wire;
     const release = meter.add(this);
@@ -115,7 +96,7 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     });
     wheel.schedule(this, this.#pulse.next());
     this.#guard(() => {
-      this.#conversation = handler.open(this);
+      this.#conversation = opener.open(this);
     });
   }
 
@@ -144,20 +125,26 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   }
 
   hold(): void {
-    if (this.#held || this.#queued === 0 || this.#closing()) return;
-    this.#held = true;
-    this.#pulse.hold();
-    this.#wire.pause();
+    if (this.#queued > 0) this.#hold('owed');
+  }
+
+  pause(): void {
+    this.#hold('handler');
+  }
+
+  resume(): void {
+    this.#release('handler');
   }
 
   /** Starts the closing handshake, and cuts the connection after `deadlineMs`. Under way already: only the sooner deadline counts. */
   close(code: number, reason: string, deadlineMs: number = CLOSE_WAIT_MS): void {
     const deadline = Math.min(this.#deadline, this.#context.wheel.now() + deadlineMs);
     if (!this.#closing()) {
-      this.#wire.close(code, truncate(reason));
+      this.#wire.close(code, truncateReason(reason));
       this.#ending = { code, initiator: 'gateway', reason };
       // What the client still sends is read and dropped, until its own Close comes.
-      this.#release();
+      this.#release('owed');
+      this.#release('handler');
     }
     this.#expireAt(deadline);
   }
@@ -259,12 +246,22 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   readonly #onSent = (): void => {
     this.#queued--;
     this.#pulse.wrote(this.#context.wheel.now());
-    if (this.#queued === 0) this.#release();
+    if (this.#queued === 0) this.#release('owed');
   };
 
-  #release(): void {
-    if (!this.#held) return;
-    this.#held = false;
+  #hold(why: 'owed' | 'handler'): void {
+    if (this.#closing()) return;
+    const reading = !this.#held.owed && !this.#held.handler;
+    this.#held[why] = true;
+    if (!reading) return;
+    this.#pulse.hold();
+    this.#wire.pause();
+  }
+
+  #release(why: 'owed' | 'handler'): void {
+    if (!this.#held[why]) return;
+    this.#held[why] = false;
+    if (this.#held.owed || this.#held.handler) return;
     this.#pulse.release(this.#context.wheel.now());
     this.#wire.resume();
   }
@@ -284,13 +281,4 @@ export class TerminatedSession implements Connection, Carrying, Timed {
       this.close(1011, 'handler_failed');
     }
   }
-}
-
-/** Cut to what a Close can carry, at the start of a character. */
-function truncate(reason: string): Buffer {
-  const bytes = Buffer.from(reason);
-  if (bytes.length <= MOST_REASON) return bytes;
-  let end = MOST_REASON;
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
-  return bytes.subarray(0, end);
 }

@@ -10,7 +10,8 @@ import { schema } from '../../src/config/schema.ts';
 import type { GatewayEvent, SessionEnd } from '../../src/events.ts';
 import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
 import { type Accepted, Terminator } from '../../src/terminate/accept.ts';
-import type { Connection, Handler } from '../../src/terminate/handler.ts';
+import { echo } from '../../src/terminate/echo.ts';
+import type { Connection, Opener } from '../../src/terminate/handler.ts';
 import { buildHandler } from '../../src/terminate/handlers.ts';
 import { buildClose, buildFragments, buildFrame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
 import { ACCEPT, connectRaw, handshake, KEY, type RawConnection } from '../support/raw.ts';
@@ -42,7 +43,7 @@ afterEach(async () => {
 
 interface Options {
   readonly config?: object;
-  readonly handler?: Handler;
+  readonly handler?: Opener;
   readonly protocol?: string | null;
   readonly version?: 8 | 13;
   readonly key?: string;
@@ -62,6 +63,7 @@ async function stand(options: Options = {}): Promise<Stand> {
   const sockets: Socket[] = [];
   const terminator = new Terminator((event) => void events.push(event));
   const handler = options.handler ?? buildHandler(parsed);
+  if ('admit' in handler) throw new Error('a handler that wants to be asked');
   const acceptor = terminator.acceptor({ route: 'local', config: parsed, handler });
   const server = (options.server ?? createServer)((_, res) => res.end('plain'));
   server.on('upgrade', (req, socket, rest) => {
@@ -75,6 +77,7 @@ async function stand(options: Options = {}): Promise<Stand> {
         version: options.version ?? 13,
         protocol: options.protocol ?? null,
       },
+      handler,
       (end) => {
         const waiter = waiting.shift();
         if (waiter) waiter(end);
@@ -159,7 +162,7 @@ describe('the handshake', () => {
     const acceptor = terminator.acceptor({
       route: 'local',
       config: { limits: { max_message: 1 }, timeouts: { idle: 1000 } },
-      handler: buildHandler({ handler: 'echo' } as Parameters<typeof buildHandler>[0]),
+      handler: echo,
     });
     const server = createServer();
     servers.push(server);
@@ -168,6 +171,7 @@ describe('the handshake', () => {
       try {
         acceptor.accept(
           { id: 'x', socket: socket as Socket, rest, key: 'short', version: 13, protocol: null },
+          echo,
           () => {},
         );
       } catch (error) {
@@ -208,7 +212,7 @@ describe('the handshake', () => {
     connection.reset();
     await new Promise((resolve) => socket.on('close', resolve));
     const upgrade = { id: 'x', socket, rest, key: KEY, version: 13, protocol: null } as const;
-    expect(acceptor.accept(upgrade, () => expect.unreachable())).toBeNull();
+    expect(acceptor.accept(upgrade, echo, () => expect.unreachable())).toBeNull();
   });
 });
 
@@ -544,7 +548,7 @@ describe('a client that does not read', () => {
   it('is given up with 1013 once far behind a handler that does not wait', async () => {
     let owed = 0;
     let peer: Connection | undefined;
-    const handler: Handler = {
+    const handler: Opener = {
       open(connection) {
         peer = connection;
         return { message() {}, closed() {} };
@@ -569,7 +573,7 @@ describe('a client that does not read', () => {
 
   it('small messages count as the memory they take', async () => {
     let peer: Connection | undefined;
-    const handler: Handler = {
+    const handler: Opener = {
       open(connection) {
         peer = connection;
         return { message() {}, closed() {} };
@@ -639,7 +643,7 @@ describe('counting', () => {
 
 describe('nothing takes down another', () => {
   it('a handler that throws ends its own connection with 1011, and a notice tells', async () => {
-    const handler: Handler = {
+    const handler: Opener = {
       open: () => ({
         message(_, data) {
           if (data.toString() === 'bad') throw new Error('boom');

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { schema, type TerminateConfig } from '../../../src/config/schema.ts';
-import type { Connection } from '../../../src/terminate/handler.ts';
+import type { Connection, Opener } from '../../../src/terminate/handler.ts';
 import { buildHandler } from '../../../src/terminate/handlers.ts';
 
 function configOf(websocket: object): TerminateConfig {
@@ -11,6 +11,13 @@ function configOf(websocket: object): TerminateConfig {
   const parsed = config.routes[0]?.websocket;
   if (parsed?.mode !== 'terminate') throw new Error('no terminate route');
   return parsed;
+}
+
+/** A handler that asks nothing before the 101. */
+function build(websocket: object): Opener {
+  const handler = buildHandler(configOf(websocket));
+  if ('admit' in handler) throw new Error('a handler that wants to be asked');
+  return handler;
 }
 
 function connect(keepsUp = true) {
@@ -25,6 +32,12 @@ function connect(keepsUp = true) {
     hold() {
       holds++;
     },
+    pause() {
+      throw new Error('not expected');
+    },
+    resume() {
+      throw new Error('not expected');
+    },
     close() {
       throw new Error('not expected');
     },
@@ -35,7 +48,7 @@ function connect(keepsUp = true) {
 describe('echo', () => {
   it('sends back what it got, same type', () => {
     const { connection, sent, holds } = connect();
-    const conversation = buildHandler(configOf({ handler: 'echo' })).open(connection);
+    const conversation = build({ handler: 'echo' }).open(connection);
     conversation.message('text', Buffer.from('ä'));
     conversation.message('binary', Buffer.from([65]));
     conversation.closed();
@@ -48,9 +61,7 @@ describe('echo', () => {
 
   it('stops reading from a client that does not keep up', () => {
     const { connection, holds } = connect(false);
-    buildHandler(configOf({ handler: 'echo' }))
-      .open(connection)
-      .message('text', Buffer.from('x'));
+    build({ handler: 'echo' }).open(connection).message('text', Buffer.from('x'));
     expect(holds()).toBe(1);
   });
 });
@@ -65,7 +76,7 @@ describe('push', () => {
 
   it('says hello world at once and every ten seconds where nothing else is said', () => {
     const { connection, sent } = connect();
-    const conversation = buildHandler(configOf({ handler: 'push' })).open(connection);
+    const conversation = build({ handler: 'push' }).open(connection);
     expect(sent).toEqual([['text', 'hello world']]);
     vi.advanceTimersByTime(9_999);
     expect(sent).toHaveLength(1);
@@ -78,7 +89,7 @@ describe('push', () => {
   });
 
   it('says what the config says, to each connection by its own time, and ignores what it gets', () => {
-    const handler = buildHandler(configOf({ handler: 'push', push: { text: 'tick', every: '1s' } }));
+    const handler = build({ handler: 'push', push: { text: 'tick', every: '1s' } });
     const [first, second] = [connect(), connect()];
     const conversation = handler.open(first.connection);
     vi.advanceTimersByTime(500);
