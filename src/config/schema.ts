@@ -1,50 +1,10 @@
 // The shape of gateway.yaml, once: every field's type, default, unit and doc line. The validator, the type Config, the
-// JSON Schema and the table in docs/configuration.md are all derived from here. What needs two fields to judge is in
-// check.ts.
-import * as z from 'zod';
-import { isAddressRange, isCertificateName, isHost } from './address.ts';
+// JSON Schema and the table in docs/configuration.md are all derived from here. The options of handlers stand in
+// handler-options.ts. What needs two fields to judge is in check.ts.
+import { isAddressRange, isCertificateName } from './address.ts';
+import { pushOptions } from './handler-options.ts';
 import { isServerUrlFault, parseServerUrl } from './server-url.ts';
-import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
-
-const A_DURATION = 'must be a duration, such as 250ms, 30s, 5m or 1h';
-const A_SIZE = 'must be a size, such as 512B, 64KiB or 1MiB';
-
-const duration = () =>
-  z
-    .string(A_DURATION)
-    .regex(DURATION_PATTERN, A_DURATION)
-    .transform((text, context) => {
-      const ms = parseDuration(text);
-      if (ms !== undefined) return ms;
-      context.addIssue({ code: 'custom', message: 'must be at most 596h' });
-      return z.NEVER;
-    });
-
-/** A duration that must be more than nothing. */
-const wait = () => duration().refine((ms) => ms > 0, 'must be more than 0');
-
-const size = () =>
-  z
-    .string(A_SIZE)
-    .regex(SIZE_PATTERN, A_SIZE)
-    .transform((text, context) => {
-      const bytes = parseSize(text);
-      if (bytes !== undefined) return bytes;
-      context.addIssue({ code: 'custom', message: 'must be at most 8388607GiB' });
-      return z.NEVER;
-    });
-
-const name = () =>
-  z
-    .string()
-    .regex(
-      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
-      'must be a name: 1 to 63 letters, digits, ".", "_" or "-", a letter or digit first',
-    );
-const whole = () => z.int({ error: ({ code }) => (code === 'invalid_type' ? 'must be a whole number' : undefined) });
-const count = () => whole().min(1);
-const port = () => whole().min(0).max(65535);
-const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
+import { count, duration, host, name, port, size, wait, z } from './terms.ts';
 
 /** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */
 const LONGEST_UNIX_PATH = 107;
@@ -182,12 +142,6 @@ const splice = z.strictObject({
     })
     .prefault({})
     .describe('How long this route waits'),
-});
-
-/** Options of the handler `push`; the handler asks here for what stands when the config has no `push`. */
-export const pushOptions = z.strictObject({
-  text: z.string().prefault('hello world').describe('The message'),
-  every: wait().prefault('10s').describe('Sent at once, and again after each of these'),
 });
 
 const terminate = z.strictObject({

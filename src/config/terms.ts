@@ -1,0 +1,51 @@
+// The kinds of value that fields of gateway.yaml have, each with its own words where a value is none. Which fields there are
+// is schema.ts.
+import * as z from 'zod';
+import { isHost } from './address.ts';
+import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
+
+/** zod is known here and in json-schema.ts only. */
+export { z };
+
+const A_DURATION = 'must be a duration, such as 250ms, 30s, 5m or 1h';
+const A_SIZE = 'must be a size, such as 512B, 64KiB or 1MiB';
+
+/** Text to milliseconds. */
+export const duration = () =>
+  z
+    .string(A_DURATION)
+    .regex(DURATION_PATTERN, A_DURATION)
+    .transform((text, context) => {
+      const ms = parseDuration(text);
+      if (ms !== undefined) return ms;
+      context.addIssue({ code: 'custom', message: 'must be at most 596h' });
+      return z.NEVER;
+    });
+
+/** A duration that must be more than nothing. */
+export const wait = () => duration().refine((ms) => ms > 0, 'must be more than 0');
+
+/** Text to bytes. */
+export const size = () =>
+  z
+    .string(A_SIZE)
+    .regex(SIZE_PATTERN, A_SIZE)
+    .transform((text, context) => {
+      const bytes = parseSize(text);
+      if (bytes !== undefined) return bytes;
+      context.addIssue({ code: 'custom', message: 'must be at most 8388607GiB' });
+      return z.NEVER;
+    });
+
+export const name = () =>
+  z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+      'must be a name: 1 to 63 letters, digits, ".", "_" or "-", a letter or digit first',
+    );
+export const whole = () =>
+  z.int({ error: ({ code }) => (code === 'invalid_type' ? 'must be a whole number' : undefined) });
+export const count = () => whole().min(1);
+export const port = () => whole().min(0).max(65535);
+export const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
