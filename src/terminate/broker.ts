@@ -1,7 +1,7 @@
 // The seam between gateways: rooms, who is in them, what was said, and reaching a connection by its id, whichever gateway
 // holds it. One file per implementation: memory.ts (this process alone), redis.ts (all that share a Redis). What clients
 // see of it is the handlers' business.
-import type { Sampler } from '../events.ts';
+import type { Mode, Sampler } from '../events.ts';
 import type { MessageType } from './handler.ts';
 
 /** Something said in a room, before it has its place there. */
@@ -126,6 +126,8 @@ export type Span =
 export interface ConnectionDescription {
   readonly id: string;
   readonly route: string;
+  /** One that is spliced can be described and closed, and sent nothing. */
+  readonly mode: Mode;
   /** The client's address. */
   readonly client: string;
   readonly user: string | null;
@@ -133,8 +135,8 @@ export interface ConnectionDescription {
   readonly subprotocol: string | null;
   /** Unix time in milliseconds. */
   readonly openedAt: number;
-  /** When a message last came from it or went to it; Unix time in milliseconds. */
-  readonly activeAt: number;
+  /** When a message last came from it or went to it; Unix time in milliseconds; null where that is not followed. */
+  readonly activeAt: number | null;
 }
 
 /** Why a broker could not do what was asked. */
@@ -178,7 +180,7 @@ export interface Broker extends Sampler {
   /** The rooms with anyone in them, over all gateways. */
   rooms(): Promise<readonly RoomSummary[]>;
 
-  /** Sends a message to a connection of any gateway; false: there is none of that id. */
+  /** Sends a message to a terminated connection of any gateway; false: there is none of that id. */
   sendTo(connection: string, type: MessageType, data: Buffer): Promise<boolean>;
   /** Describes a connection of any gateway; null: there is none of that id. */
   describe(connection: string): Promise<ConnectionDescription | null>;
