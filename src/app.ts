@@ -22,6 +22,8 @@ import { Listeners, type NextListeners } from './server/listeners.ts';
 import { Admission } from './sessions/admission.ts';
 import { Registry } from './sessions/registry.ts';
 import { Terminator } from './terminate/accept.ts';
+import { Errands } from './terminate/webhook-backend.ts';
+import { openCaller } from './upstream/call.ts';
 import type { HttpEngine } from './upstream/http-engine.ts';
 import { openHttpProxy } from './upstream/http-proxy.ts';
 
@@ -37,6 +39,9 @@ export interface AppOptions {
 
 /** A start that can't be: its message is for the operator, whole. */
 export class StartError extends Error {}
+
+/** How long backends may take, at the end, to be told of what has ended. */
+const FAREWELL_MS = 5000;
 
 interface Next {
   readonly prepared: Prepared;
@@ -57,6 +62,8 @@ export class App {
   readonly #admin: Admin;
   readonly #reloader: Reloader<Next>;
   readonly #http: HttpEngine = openHttpProxy();
+  readonly #caller = openCaller();
+  readonly #errands = new Errands();
   #snapshot: Snapshot | null = null;
   #ready = false;
   #watch: ConfigWatch | null = null;
@@ -70,7 +77,14 @@ export class App {
     };
     const terminator = new Terminator(emit);
     const limit = readDescriptorLimit();
-    this.#shared = { emit, sessions: this.#sessions, http: this.#http, terminator };
+    this.#shared = {
+      emit,
+      sessions: this.#sessions,
+      http: this.#http,
+      terminator,
+      caller: this.#caller,
+      errands: this.#errands,
+    };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
       admission: new Admission(),
@@ -80,7 +94,7 @@ export class App {
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, this.#relay, terminator, this.#gateway, pools],
+      samplers: [this.#sessions, this.#relay, terminator, this.#gateway, this.#errands, pools],
     });
     this.#listeners = new Listeners(this.#gateway, emit);
     this.#admin = createAdmin({ render: this.#metrics.render, ready: () => this.#ready });
@@ -155,8 +169,11 @@ export class App {
         cutRequests: () => this.#listeners.cut(),
       },
     });
+    // Backends are still told of the connections that have ended just now.
+    if (!(await this.#errands.settled(FAREWELL_MS))) this.#warn('webhook events were dropped at the end');
     await this.#admin.close();
     this.#http.close();
+    this.#caller.close();
     await this.#demo?.close();
     await this.#log.flush();
   }
@@ -187,9 +204,14 @@ export class App {
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#log.configure(prepared.config.log);
-    if (before && JSON.stringify(before) !== JSON.stringify(prepared.config.admin)) {
-      this.#shared.emit({ type: 'notice', level: 'warn', message: 'the admin address changes only at a restart' });
+    const after = prepared.config.admin;
+    if (before && (before.host !== after.host || before.port !== after.port)) {
+      this.#warn('the admin address changes only at a restart');
     }
+  }
+
+  #warn(message: string): void {
+    this.#shared.emit({ type: 'notice', level: 'warn', message });
   }
 
   #notice(message: string, data: Readonly<Record<string, string | number>>): void {

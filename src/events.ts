@@ -133,6 +133,19 @@ export interface PingResult {
   readonly result: 'sent' | 'pong' | 'timeout';
 }
 
+/** An event of a connection was sent to a backend: answered with 2xx, with another status, or not at all. */
+export interface WebhookDelivered {
+  readonly type: 'webhook_delivered';
+  /** The connection's id. */
+  readonly id: string;
+  readonly route: string;
+  readonly event: 'connect' | 'connected' | 'message' | 'disconnected';
+  readonly result: 'ok' | 'refused' | 'failed';
+  readonly detail: string | null;
+  /** From its turn in line to the last attempt's answer. */
+  readonly durationMs: number;
+}
+
 export interface ConfigReloaded {
   readonly type: 'config_reloaded';
   readonly result: 'success' | 'failure';
@@ -174,6 +187,7 @@ export type GatewayEvent =
   | UpstreamConnected
   | UpstreamFailed
   | PingResult
+  | WebhookDelivered
   | ConfigReloaded
   | CertificateLoaded
   | DrainChanged

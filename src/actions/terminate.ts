@@ -11,14 +11,14 @@ import type { ClientEnd, RouteContext } from './context.ts';
 import { endAfterReading } from './reject.ts';
 
 /**
- * Opens the session (`gone` where the client has left meanwhile), or passes a backend's refusal, or says why the gateway
- * refuses. Rejects with a GatewayError for what broke; the client has had no answer then.
+ * Opens the session, or passes a backend's refusal, or says why the gateway refuses. Rejects with a GatewayError for what
+ * broke, `client_gone` among it; the client has had no answer then.
  */
 export async function terminate(
   context: RouteContext,
   upgrade: Upgrade,
   client: ClientEnd,
-): Promise<'opened' | 'passed' | 'gone' | Rejection> {
+): Promise<'opened' | 'passed' | Rejection> {
   const { services, subject } = context;
   const { request, params, handshake, route } = upgrade;
   const { offer } = handshake;
@@ -33,27 +33,36 @@ export async function terminate(
   };
   const asked = services.acceptor(route.name).admit(opening);
   const admission = asked instanceof Promise ? await asked : asked;
-  if (client.gone.aborted) throw new GatewayError('client_gone', 'the client left');
   if (isRejection(admission)) return admission;
-  if ('status' in admission) return pass(context, client, admission);
-  return open(context, upgrade, client, {
-    protocol: opening.protocol,
-    ...admission,
-    open: (one) => admission.open(one),
-  });
+  if ('status' in admission) {
+    if (client.gone.aborted) throw left();
+    return pass(context, client, admission);
+  }
+  const protocol = admission.protocol === undefined ? opening.protocol : admission.protocol;
+  if (!client.gone.aborted && open(context, upgrade, client, { admission, protocol })) return 'opened';
+  admission.abandon?.();
+  throw left();
 }
 
+const left = (): GatewayError => new GatewayError('client_gone', 'the client left');
+
+interface Agreed {
+  readonly admission: Admitted;
+  readonly protocol: string | null;
+}
+
+/** False where the client has left meanwhile. */
 function open(
   context: RouteContext,
   { route, handshake }: Upgrade,
   { socket, rest, permit }: ClientEnd,
-  { protocol = null, ...opener }: Admitted,
-): 'opened' | 'gone' {
+  { admission, protocol }: Agreed,
+): boolean {
   const { services, subject, startedAt } = context;
   const wanted = { id: subject.id, socket, rest, key: handshake.key, version: handshake.version, protocol };
   // The acceptor calls back later than it returns, so that the session is there by then.
-  const accepted = services.acceptor(route.name).accept(wanted, opener, (end) => session?.end(end));
-  if (!accepted) return 'gone';
+  const accepted = services.acceptor(route.name).accept(wanted, admission, (end) => session?.end(end));
+  if (!accepted) return false;
   const session = new LiveSession(
     {
       ...subject,
@@ -68,7 +77,7 @@ function open(
     { registry: services.sessions, emit: services.emit, releases: [permit] },
   );
   session.carriedBy(accepted);
-  return 'opened';
+  return true;
 }
 
 /** A backend's own no goes to the client as what it is, whole. */

@@ -13,7 +13,7 @@ type Found = Iterable<Problem>;
 type Handler = TerminateConfig['handler'];
 
 /** The handlers that have options, each under the handler's own name. */
-const HANDLERS_WITH_OPTIONS = ['push'] as const satisfies readonly Handler[];
+const HANDLERS_WITH_OPTIONS = ['push', 'webhook'] as const satisfies readonly Handler[];
 
 /** Everything wrong between the fields of a config, or of what is left of one: what it has lost raises no alarm. */
 export function check(config: Config, written: Written): Problem[] {
@@ -22,6 +22,7 @@ export function check(config: Config, written: Written): Problem[] {
     ...checkUpstreams(config, written),
     ...checkRouteNames(config.routes, written),
     ...config.routes.flatMap((route, index) => [...checkRoute(route, ['routes', index], { config, written })]),
+    ...checkSecret(config.admin, 'token', ['admin']),
     ...checkDrain(config, written),
   ];
 }
@@ -88,7 +89,8 @@ function meet(one: Address, other: Address): boolean {
 }
 
 function* checkUpstreams({ upstreams, routes }: Config, written: Written): Found {
-  const used = new Set(routes.flatMap(({ websocket, http }) => [...upstreamOf(websocket), ...upstreamOf(http)]));
+  const named = routes.flatMap(({ websocket, http }) => [...upstreamsOf(websocket), ...upstreamsOf(http)]);
+  const used = new Set(named.map(({ name }) => name));
   // A route that is broken may be the one that uses it.
   const allKnown = !written.lostWithin(['routes']);
   for (const [name, upstream] of Object.entries(upstreams)) {
@@ -99,8 +101,12 @@ function* checkUpstreams({ upstreams, routes }: Config, written: Written): Found
   }
 }
 
-function upstreamOf(action: WebSocketConfig | RouteConfig['http']): string[] {
-  return action !== undefined && 'upstream' in action ? [action.upstream] : [];
+/** The upstreams that an action names, each with where it does. */
+function upstreamsOf(action: WebSocketConfig | RouteConfig['http']): { name: string; path: ConfigPath }[] {
+  if (action === undefined) return [];
+  if ('upstream' in action) return [{ name: action.upstream, path: ['upstream'] }];
+  if (!('mode' in action) || action.mode !== 'terminate' || action.webhook === undefined) return [];
+  return [{ name: action.webhook.upstream, path: ['webhook', 'upstream'] }];
 }
 
 function* checkRouteNames(routes: readonly RouteConfig[], written: Written): Found {
@@ -129,13 +135,13 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
   }
   yield* checkFields(match.headers ?? {}, [...path, 'match', 'headers']);
   for (const [key, action] of Object.entries({ websocket, http })) {
-    for (const name of upstreamOf(action)) yield* checkUpstreamName(name, [...path, key, 'upstream'], whole);
+    for (const { name, path: at } of upstreamsOf(action)) yield* checkUpstreamName(name, [...path, key, ...at], whole);
   }
   if (websocket === undefined) return;
   const at = [...path, 'websocket'];
   yield* checkSubprotocols(websocket, at, whole.written);
   yield* checkDuplicates(websocket.versions.map(String), [...at, 'versions'], whole.written);
-  if (websocket.mode === 'terminate') yield* checkHandler(websocket, at);
+  if (websocket.mode === 'terminate') yield* checkHandler(websocket, at, whole.written);
   const hostKnown = match.host !== undefined || whole.written.lost([...path, 'match', 'host']);
   if (websocket.origins === 'same-host' && !hostKnown && !whole.written.lost([...at, 'origins'])) {
     const message = 'same-host trusts whatever Host the client sends';
@@ -183,12 +189,25 @@ function* checkSubprotocols(websocket: WebSocketConfig, path: ConfigPath, writte
   yield* checkDuplicates(subprotocols, [...path, 'subprotocols'], written);
 }
 
-function* checkHandler(websocket: TerminateConfig, path: ConfigPath): Found {
+function* checkHandler(websocket: TerminateConfig, path: ConfigPath, written: Written): Found {
+  const { handler, webhook } = websocket;
+  const webhookPath = [...path, 'webhook'];
+  if (handler === 'webhook' && webhook === undefined && !written.lost(webhookPath)) {
+    yield error(path, 'handler "webhook" needs "webhook"', { hint: 'webhook: { upstream: rest, path: /events }' });
+  }
+  if (webhook !== undefined) yield* checkSecret(webhook, 'key', webhookPath);
   for (const handler of HANDLERS_WITH_OPTIONS) {
     if (websocket.handler === handler || websocket[handler] === undefined) continue;
     const hint = `take it out, or set handler: ${handler}`;
     yield error([...path, handler], 'options of a handler that this route does not have', { hint, at: 'key' });
   }
+}
+
+/** A secret stands in the config, mostly as `${NAME}`, or in a file of its own. */
+function* checkSecret(section: Readonly<Record<string, unknown>>, key: 'key' | 'token', path: ConfigPath): Found {
+  const file = `${key}_file`;
+  if (section[key] === undefined || section[file] === undefined) return;
+  yield error([...path, file], `"${file}" beside "${key}"`, { hint: 'take one of them out', at: 'key' });
 }
 
 function* checkDrain({ drain }: Config, written: Written): Found {

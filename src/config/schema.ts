@@ -2,7 +2,7 @@
 // JSON Schema and the table in docs/configuration.md are all derived from here. The options of handlers stand in
 // handler-options.ts. What needs two fields to judge is in check.ts.
 import { isAddressRange, isCertificateName } from './address.ts';
-import { pushOptions } from './handler-options.ts';
+import { pushOptions, webhookOptions } from './handler-options.ts';
 import { isServerUrlFault, parseServerUrl } from './server-url.ts';
 import { count, duration, host, name, port, size, wait, z } from './terms.ts';
 
@@ -146,8 +146,9 @@ const splice = z.strictObject({
 
 const terminate = z.strictObject({
   mode: z.literal('terminate').describe('Be the WebSocket server'),
-  handler: z.enum(['echo', 'push']).describe('What answers the messages'),
+  handler: z.enum(['echo', 'push', 'webhook']).describe('What answers the messages'),
   push: pushOptions.optional().describe('Options of the handler `push`'),
+  webhook: webhookOptions.optional().describe('Options of the handler `webhook`, which needs them'),
   ...handshakeRules,
   limits: z
     .strictObject({
@@ -198,9 +199,19 @@ export const schema = z.strictObject({
     .strictObject({
       host: host().prefault('127.0.0.1').describe('Address or host name to bind'),
       port: port().prefault(9901).describe('TCP port; 0 takes any free one'),
+      hosts: z
+        .array(host())
+        .prefault([])
+        .describe('Further host names under which page and API may be asked, beside IP addresses and `localhost`'),
+      token: z
+        .string()
+        .min(16, 'must have at least 16 characters')
+        .optional()
+        .describe('Bearer token of the API; mostly from the environment. Without a token there is no API'),
+      token_file: z.string().min(1).optional().describe('Path of a file that holds the token, in place of `token`'),
     })
     .prefault({})
-    .describe('Where `/metrics`, `/healthz` and `/readyz` are served'),
+    .describe('Where `/metrics`, `/healthz` and `/readyz`, the API and the page to try it in are served'),
   trusted_proxies: z
     .array(z.string().refine(isAddressRange, 'must be an IP address or a CIDR range, such as 10.0.0.0/8'))
     .prefault([])
@@ -249,4 +260,5 @@ export type WebSocketConfig = NonNullable<RouteConfig['websocket']>;
 export type SpliceConfig = Extract<WebSocketConfig, { mode: 'splice' }>;
 export type TerminateConfig = Extract<WebSocketConfig, { mode: 'terminate' }>;
 export type HttpConfig = NonNullable<RouteConfig['http']>;
+export type AdminConfig = Config['admin'];
 export type DrainConfig = Config['drain'];

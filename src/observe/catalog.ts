@@ -98,6 +98,25 @@ export const METRICS = {
     labels: ['route', 'result'],
     on: { ping: (event) => one(event.route, event.result) },
   },
+  webhook_events_total: {
+    type: 'counter',
+    help: 'Events sent by the handler webhook, by their outcome: ok, refused (no 2xx), or failed (no answer).',
+    labels: ['route', 'event', 'result'],
+    on: { webhook_delivered: (event) => one(event.route, event.event, event.result) },
+  },
+  webhook_event_duration_seconds: {
+    type: 'histogram',
+    help: 'From an event of the handler webhook to the answer, waiting and further attempts included.',
+    labels: ['route', 'event'],
+    buckets: REQUEST,
+    on: { webhook_delivered: (event) => seconds(event.durationMs, event.route, event.event) },
+  },
+  webhook_events_pending: {
+    type: 'gauge',
+    help: 'Events of the handler webhook that wait for their turn or for an answer.',
+    labels: ['route'],
+    sampled: true,
+  },
   http_requests_total: {
     type: 'counter',
     help: 'Plain HTTP requests by status; 499 where the client left before its answer. Unreadable ones have no route.',

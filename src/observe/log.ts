@@ -151,6 +151,15 @@ const WRITERS: Writers = {
   upstream_connected: (event) => debug({ ...server(event), duration_ms: round(event.durationMs) }),
   upstream_failed: (event) =>
     warn({ id: event.id, ...server(event), reason: event.reason, detail: clean(event.detail) }),
+  webhook_delivered: (event) =>
+    (event.result === 'ok' ? debug : warn)({
+      id: event.id,
+      route: event.route,
+      webhook_event: event.event,
+      result: event.result,
+      detail: clean(event.detail),
+      duration_ms: round(event.durationMs),
+    }),
   ping: (event) => debug({ route: event.route, result: event.result }),
   config_reloaded: (event) => ({
     level: event.result === 'success' ? 'info' : 'error',

@@ -5,6 +5,7 @@ import { loadConfig } from '../config/load.ts';
 import type { PlacedProblem, Problem } from '../config/problem.ts';
 import type { Config, ListenerConfig } from '../config/schema.ts';
 import { compileTable, type RouteTable } from '../routing/table.ts';
+import { readSecrets } from './secrets.ts';
 import { buildTls, type SelfSignedCache, TlsConfigError, type TlsMaterial, type TlsSources } from './tls.ts';
 
 /** A config without errors. */
@@ -28,10 +29,12 @@ export async function prepare(file: string, env: Env, selfSigned: SelfSignedCach
   // What can be judged of a broken config is judged too, so that one look shows everything.
   const routes = compileTable(partial);
   const tls = await loadTls(partial.listeners, { baseDir, selfSigned, now: new Date() });
-  const problems = [...found, ...[...routes.problems, ...tls.problems].map(place)];
+  const secrets = await readSecrets(partial, baseDir);
+  const problems = [...found, ...[...routes.problems, ...tls.problems, ...secrets.problems].map(place)];
   const broken = problems.some(({ severity }) => severity === 'error');
   return {
-    prepared: config === null || broken ? null : { config, table: routes.table, tls: tls.materials },
+    // Without an error `partial` is the whole config.
+    prepared: config === null || broken ? null : { config: secrets.config, table: routes.table, tls: tls.materials },
     problems: problems.sort((one, other) => one.line - other.line || one.column - other.column),
   };
 }

@@ -1,13 +1,15 @@
 // One config made ready to serve: compiled routes, pools, engines, acceptors. A snapshot never changes; a reload builds
 // the next one and swaps one reference. Live sessions hold nothing of it.
 import type { Services } from '../actions/context.ts';
-import type { Config, TerminateConfig, UpstreamConfig } from '../config/schema.ts';
+import type { Config, UpstreamConfig } from '../config/schema.ts';
 import type { Emit } from '../events.ts';
 import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts';
 import type { RouteTable } from '../routing/table.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
 import { buildHandler } from '../terminate/handlers.ts';
+import type { Errands } from '../terminate/webhook-backend.ts';
+import type { Caller } from '../upstream/call.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
 import { Pool } from '../upstream/pool.ts';
 
@@ -25,6 +27,9 @@ export interface Shared {
   readonly sessions: Registry;
   readonly http: HttpEngine;
   readonly terminator: Terminator;
+  /** Asks backends about what happens on terminated connections. */
+  readonly caller: Caller;
+  readonly errands: Errands;
 }
 
 /** Builds the snapshot of a checked config. Pools of upstreams that stayed the same are taken over from `previous`. */
@@ -32,7 +37,7 @@ export function buildSnapshot(config: Config, table: RouteTable, shared: Shared,
   const pools = new Map(
     Object.entries(config.upstreams).map(([name, upstream]) => [name, poolFor(name, upstream, previous)]),
   );
-  const acceptors = buildAcceptors(config, shared.terminator);
+  const acceptors = buildAcceptors(config, shared, pools);
   return {
     config,
     table,
@@ -54,16 +59,19 @@ function poolFor(name: string, upstream: UpstreamConfig, previous: Snapshot | nu
   return pool && JSON.stringify(kept) === JSON.stringify(upstream) ? pool : new Pool(name, upstream);
 }
 
-function buildAcceptors(config: Config, terminator: Terminator): Map<string, Acceptor> {
+function buildAcceptors(
+  config: Config,
+  { emit, terminator, caller, errands }: Shared,
+  pools: ReadonlyMap<string, Pool>,
+): Map<string, Acceptor> {
   const acceptors = new Map<string, Acceptor>();
-  for (const { name, websocket } of config.routes) {
-    if (websocket?.mode === 'terminate') acceptors.set(name, buildAcceptor(name, websocket, terminator));
+  for (const { name: route, websocket } of config.routes) {
+    if (websocket?.mode !== 'terminate') continue;
+    const services = { route, emit, caller, errands, pool: (upstream: string) => get(pools, upstream) };
+    const handler = buildHandler(websocket, services);
+    acceptors.set(route, terminator.acceptor({ route, config: websocket, handler }));
   }
   return acceptors;
-}
-
-function buildAcceptor(route: string, config: TerminateConfig, terminator: Terminator): Acceptor {
-  return terminator.acceptor({ route, config, handler: buildHandler(config) });
 }
 
 /** The check of the config holds that every name is there. */

@@ -1,5 +1,5 @@
 // The seam of a terminating route: a handshake in question, then messages in and messages out. A handler knows no sockets.
-import type { ServerRef } from '../events.ts';
+import type { ServerRef, SessionEnd } from '../events.ts';
 import type { Rejection } from '../handshake/rejection.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Request } from '../http/head.ts';
@@ -31,7 +31,7 @@ export interface Conversation {
   /** A whole message; of a text message, its valid UTF-8. */
   message(type: MessageType, data: Buffer): void;
   /** The connection is gone; nothing can be sent any more. */
-  closed(): void;
+  closed(end: SessionEnd): void;
 }
 
 /** Takes connections as they open. What it throws, or its conversations do, closes that connection with 1011. */
@@ -59,6 +59,10 @@ export interface Opening {
 export interface Admitted extends Opener {
   /** One of the offer, or null for none; unset: that of the Opening. */
   readonly protocol?: string | null;
+  /** Who it is, as far as the handler knows. */
+  readonly user?: string | null;
+  /** The client has left before its 101, and open() will not be called. */
+  abandon?(): void;
 }
 
 /** A backend that was asked said no: its own answer, for the client. */

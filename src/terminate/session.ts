@@ -91,8 +91,9 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     wire.once('close', (code) => {
       wheel.remove(this);
       release();
-      this.#guard(() => this.#conversation?.closed());
-      onEnd(this.#end(code));
+      const end = this.#end(code);
+      this.#guard(() => this.#conversation?.closed(end));
+      onEnd(end);
     });
     wheel.schedule(this, this.#pulse.next());
     this.#guard(() => {

@@ -12,7 +12,7 @@ import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
 import { type Accepted, Terminator } from '../../src/terminate/accept.ts';
 import { echo } from '../../src/terminate/echo.ts';
 import type { Connection, Opener } from '../../src/terminate/handler.ts';
-import { buildHandler } from '../../src/terminate/handlers.ts';
+import { buildHandler, type HandlerServices } from '../../src/terminate/handlers.ts';
 import { buildClose, buildFragments, buildFrame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
 import { ACCEPT, connectRaw, handshake, KEY, type RawConnection } from '../support/raw.ts';
 
@@ -62,7 +62,7 @@ async function stand(options: Options = {}): Promise<Stand> {
   const sessions: Accepted[] = [];
   const sockets: Socket[] = [];
   const terminator = new Terminator((event) => void events.push(event));
-  const handler = options.handler ?? buildHandler(parsed);
+  const handler = options.handler ?? buildHandler(parsed, {} as HandlerServices);
   if ('admit' in handler) throw new Error('a handler that wants to be asked');
   const acceptor = terminator.acceptor({ route: 'local', config: parsed, handler });
   const server = (options.server ?? createServer)((_, res) => res.end('plain'));

@@ -160,6 +160,35 @@ describe('routes', () => {
     ]);
   });
 
+  describe('with handler: webhook', () => {
+    const webhook = (options: string) => `{ mode: terminate, handler: webhook, ${options}origins: any }`;
+
+    it('need its options', () => {
+      expect(problemsOf(withRoute(webhook('webhook: { upstream: chat, path: /events }, ')))).toEqual([]);
+      expect(problemsOf(withRoute(webhook('')))).toEqual([
+        '12:16: error: routes[1].websocket: handler "webhook" needs "webhook" (webhook: { upstream: rest, path: /events })',
+      ]);
+    });
+
+    it('name an upstream that there is', () => {
+      expect(problemsOf(withRoute(webhook('webhook: { upstream: cat, path: /events }, ')))).toEqual([
+        '12:74: error: routes[1].websocket.webhook.upstream: no upstream is named "cat" (did you mean "chat"?)',
+      ]);
+    });
+
+    it('have one place for the key', () => {
+      expect(problemsOf(withRoute(webhook('webhook: { upstream: chat, path: /e, key: a, key_file: b }, ')))).toEqual([
+        '12:98: error: routes[1].websocket.webhook.key_file: "key_file" beside "key" (take one of them out)',
+      ]);
+    });
+
+    it.each(['events', '/a b', '/a#b', '/ä'])('take no path such as %s', (path) => {
+      expect(problemsOf(withRoute(webhook(`webhook: { upstream: chat, path: "${path}" }, `)))).toEqual([
+        expect.stringContaining('must be a path that starts with "/"'),
+      ]);
+    });
+  });
+
   it('that trust the same host are warned where it can be any', () => {
     const words = 'same-host trusts whatever Host the client sends';
     const hint = 'give the route a match.host, or list its origins; origins: any where none matters';
@@ -173,6 +202,14 @@ describe('routes', () => {
     expect(problemsOf(withRoute(terminate.replace(' }', ', origins: [https://a.com] }'), '{ path: /a }'))).toEqual([]);
     expect(problemsOf(withRoute(terminate))).toEqual([]);
   });
+});
+
+it('the admin token has one place', () => {
+  const token = 'token: a token of some length';
+  expect(problemsOf(`${VALID}admin: { ${token} }\n`)).toEqual([]);
+  expect(problemsOf(`${VALID}admin: { ${token}, token_file: b }\n`)).toEqual([
+    '10:41: error: admin.token_file: "token_file" beside "token" (take one of them out)',
+  ]);
 });
 
 describe('drain', () => {

@@ -30,7 +30,7 @@ describe('a valid config', () => {
       listeners: [
         { port: 80, max_head: 32_768, timeouts: { head: 10_000, keep_alive: 60_000, tls_handshake: 10_000 } },
       ],
-      admin: { host: '127.0.0.1', port: 9901 },
+      admin: { host: '127.0.0.1', port: 9901, hosts: [] },
       trusted_proxies: [],
       upstreams: {},
       routes: [
@@ -179,7 +179,7 @@ describe('keys', () => {
     );
     const terminate = route('{ mode: terminate, handler: echo, origins: any, upstrem: chat }');
     expect(one(terminate)).toBe(
-      '4:64: error: routes[0].websocket.upstrem: unknown key (known here: mode, handler, push, origins, missing_origin, versions, subprotocols, subprotocol_required, limits, timeouts, ping)',
+      '4:64: error: routes[0].websocket.upstrem: unknown key (known here: mode, handler, push, webhook, origins, missing_origin, versions, subprotocols, subprotocol_required, limits, timeouts, ping)',
     );
     expect(one(VALID.replace('websocket: {', 'origins: any\n    websocket: {'))).toBe(
       '4:5: error: routes[0].origins: unknown key (did you mean "origins" under "websocket"?)',
@@ -198,7 +198,7 @@ describe('keys', () => {
       '4:16: error: routes[0].websocket.mode: missing (one of splice or terminate)',
     );
     expect(one(VALID.replace('handler: echo, ', ''))).toBe(
-      '4:16: error: routes[0].websocket.handler: missing (one of echo or push)',
+      '4:16: error: routes[0].websocket.handler: missing (one of echo, push or webhook)',
     );
   });
 
@@ -344,7 +344,7 @@ describe('values', () => {
   it('behind an alias are shown where they stand', () => {
     const text = `${VALID}log: &x { level: loud }\nadmin: *x\n`;
     expect(problemsOf(text)).toEqual([
-      '5:11: error: admin.level: unknown key (known here: host, port)',
+      '5:11: error: admin.level: unknown key (known here: host, port, hosts, token, token_file)',
       '5:18: error: log.level: must be trace, debug, info, warn, error, fatal or silent, got "loud"',
     ]);
     expect(one(`${VALID}log: { access: &x 5m }\nadmin: { host: *x }`.replace('5m', 'true'))).toBe(

@@ -71,6 +71,15 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     reason: 'backend_refused',
     detail: 'connect ECONNREFUSED 127.0.0.1:9001',
   },
+  webhook_delivered: {
+    type: 'webhook_delivered',
+    id: 'req-1',
+    route: 'hooked',
+    event: 'message',
+    result: 'failed',
+    detail: 'no answer within 10000 ms',
+    durationMs: 30_000,
+  },
   ping: { type: 'ping', route: 'chat', result: 'pong' },
   config_reloaded: { type: 'config_reloaded', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
   certificate_loaded: {

@@ -96,6 +96,15 @@ describe('each event has its line', () => {
       reason: 'backend_refused',
       detail: 'connect ECONNREFUSED 127.0.0.1:9001',
     },
+    webhook_delivered: {
+      level: 'warn',
+      id: 'req-1',
+      route: 'hooked',
+      webhook_event: 'message',
+      result: 'failed',
+      detail: 'no answer within 10000 ms',
+      duration_ms: 30_000,
+    },
     ping: { level: 'debug', route: 'chat', result: 'pong' },
     config_reloaded: { level: 'error', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
     certificate_loaded: {
@@ -158,6 +167,7 @@ describe('what is written', () => {
     expect(written({ level: 'info', access: false })).toEqual([
       'handshake_failed',
       'upstream_failed',
+      'webhook_delivered',
       'config_reloaded',
       'certificate_loaded',
       'drain',
@@ -169,6 +179,7 @@ describe('what is written', () => {
     expect(written({ level: 'warn', access: true })).toEqual([
       'handshake_failed',
       'upstream_failed',
+      'webhook_delivered',
       'config_reloaded',
       'notice',
     ]);

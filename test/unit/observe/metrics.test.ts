@@ -108,6 +108,15 @@ describe('each event feeds its metrics, and no other', () => {
       EVENTS.upstream_failed,
       { 'upstream_errors_total{upstream="chat",reason="backend_refused"}': 1 },
     ],
+    [
+      'webhook_delivered',
+      EVENTS.webhook_delivered,
+      {
+        'webhook_events_total{route="hooked",event="message",result="failed"}': 1,
+        'webhook_event_duration_seconds_count{route="hooked",event="message"}': 1,
+        'webhook_event_duration_seconds_sum{route="hooked",event="message"}': 30,
+      },
+    ],
     ['ping', EVENTS.ping, { 'websocket_pings_total{route="chat",result="pong"}': 1 }],
     [
       'config_reloaded',

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { schema, type TerminateConfig } from '../../../src/config/schema.ts';
+import type { SessionEnd } from '../../../src/events.ts';
 import type { Connection, Opener } from '../../../src/terminate/handler.ts';
-import { buildHandler } from '../../../src/terminate/handlers.ts';
+import { buildHandler, type HandlerServices } from '../../../src/terminate/handlers.ts';
 
 function configOf(websocket: object): TerminateConfig {
   const config = schema.parse({
@@ -13,9 +14,20 @@ function configOf(websocket: object): TerminateConfig {
   return parsed;
 }
 
+/** These handlers need none of it. */
+const services = {} as HandlerServices;
+
+const END: SessionEnd = {
+  fromClient: { bytes: 0, messages: 0 },
+  toClient: { bytes: 0, messages: 0 },
+  code: 1000,
+  initiator: 'client',
+  reason: 'closed',
+};
+
 /** A handler that asks nothing before the 101. */
 function build(websocket: object): Opener {
-  const handler = buildHandler(configOf(websocket));
+  const handler = buildHandler(configOf(websocket), services);
   if ('admit' in handler) throw new Error('a handler that wants to be asked');
   return handler;
 }
@@ -51,7 +63,7 @@ describe('echo', () => {
     const conversation = build({ handler: 'echo' }).open(connection);
     conversation.message('text', Buffer.from('ä'));
     conversation.message('binary', Buffer.from([65]));
-    conversation.closed();
+    conversation.closed(END);
     expect(sent).toEqual([
       ['text', 'ä'],
       ['binary', 'A'],
@@ -82,7 +94,7 @@ describe('push', () => {
     expect(sent).toHaveLength(1);
     vi.advanceTimersByTime(10_001);
     expect(sent).toHaveLength(3);
-    conversation.closed();
+    conversation.closed(END);
     vi.advanceTimersByTime(60_000);
     expect(sent).toHaveLength(3);
     expect(vi.getTimerCount()).toBe(0);
