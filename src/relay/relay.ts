@@ -73,7 +73,8 @@ export interface TunnelEnd {
 export interface Tunnel {
   /**
    * Ends the tunnel in order where the engine can, within `deadlineMs`; then it is cut. Both receivers get a Close frame
-   * with `code` between two frames. The first call counts; a later one may only shorten the deadline.
+   * with `code` and `reason` between two frames; `reason` is ASCII, at most 123 bytes. The first call counts; a later one
+   * may only shorten the deadline.
    */
   close(code: number, reason: string, deadlineMs: number): void;
   /** Ends the tunnel at once. */
@@ -91,13 +92,16 @@ export interface RelayEngine extends Sampler {
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel;
 }
 
+/** What a Close of the gateway's own says behind its code, where `TunnelEnd.reason` says something else. */
+export const BACKEND_LOST = 'backend_lost';
+
 /** Waits that every engine keeps, in milliseconds. */
 export const WAITS = {
-  /** An end that has had its Close may take this long for its answer; also the deadline of the relay's own closes. */
+  /** The deadline of the relay's own closes: idle, max_lifetime, limits, ping_timeout. */
   close: 5_000,
   /** The gateway, as the backend's client, waits this long for its FIN (RFC 6455 §7.1.1). */
   fin: 5_000,
-  /** After our FIN a side is read and discarded for this long. */
+  /** After our FIN a side is read and discarded for this long; before it, what is owed to a side may wait for it so long without progress. */
   linger: 5_000,
   /** A Close waits this long for the end of a message, or half the deadline if that is sooner; then any frame's end will do. */
   message: 2_000,

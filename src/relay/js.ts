@@ -1,0 +1,24 @@
+// The relay engine that works everywhere, TLS included: node's sockets carry the bytes, a cursor follows the frames. One
+// wheel and one set of listeners serve all tunnels; a chunk passes as it came.
+import type { Sample } from '../events.ts';
+import { Counters } from './counters.ts';
+import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
+import { JsTunnel } from './tunnel.ts';
+import { Wheel } from './wheel.ts';
+
+export class JsRelay implements RelayEngine {
+  readonly name = 'js';
+  readonly #wheel = new Wheel();
+  readonly #counters = new Counters();
+
+  open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel {
+    const shared = { wheel: this.#wheel, counters: this.#counters.of(options.route) };
+    const tunnel = new JsTunnel(ends, options, shared, onEnd);
+    tunnel.start(ends);
+    return tunnel;
+  }
+
+  sample(): Iterable<Sample> {
+    return this.#counters.sample();
+  }
+}
