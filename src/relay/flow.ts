@@ -140,7 +140,7 @@ export class Flow {
     if (to <= from) return;
     this.bytes += to - from;
     this.#counters.bytes += to - from;
-    this.sink.write(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to));
+    this.sink.pass(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to));
   }
 
   #countMessage(cursor: FrameCursor): void {

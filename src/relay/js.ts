@@ -1,18 +1,21 @@
 // The relay engine that works everywhere, TLS included: node's sockets carry the bytes, a cursor follows the frames. One
 // wheel and one set of listeners serve all tunnels; a chunk passes as it came.
 import type { Sample } from '../events.ts';
+import { SharedBuffers } from './buffers.ts';
 import { Counters } from './counters.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
+import { onData } from './side.ts';
 import { JsTunnel } from './tunnel.ts';
 import { Wheel } from './wheel.ts';
 
 export class JsRelay implements RelayEngine {
   readonly name = 'js';
   readonly #wheel = new Wheel();
+  readonly #buffers = new SharedBuffers(onData);
   readonly #counters = new Counters();
 
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel {
-    const shared = { wheel: this.#wheel, counters: this.#counters.of(options.route) };
+    const shared = { wheel: this.#wheel, buffers: this.#buffers, counters: this.#counters.of(options.route) };
     const tunnel = new JsTunnel(ends, options, shared, onEnd);
     tunnel.start(ends);
     return tunnel;

@@ -59,7 +59,9 @@ export class Side {
     const { socket } = this;
     socket.setTimeout(0);
     socket.allowHalfOpen = true;
-    socket.on('close', onClose).on('end', onEnd).on('drain', onDrain).on('finish', onFinish).on('data', onData);
+    socket.on('close', onClose).on('end', onEnd).on('drain', onDrain).on('finish', onFinish);
+    for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) this.read(chunk);
+    if (!this.tunnel.buffers.read(socket)) socket.on('data', onData);
     if (socket.closed) process.nextTick(gone, this);
     else if (socket.readableEnded) process.nextTick(ended, this);
     else if (this.blocks === 0) socket.resume();
@@ -72,6 +74,11 @@ export class Side {
 
   write(bytes: Buffer): void {
     if (!this.deaf) this.socket.write(bytes);
+  }
+
+  /** As write(), for bytes as they were read. */
+  pass(bytes: Buffer): void {
+    if (!this.deaf) this.tunnel.buffers.write(this.socket, bytes);
   }
 
   /** More waits for it than may wait. */
@@ -145,7 +152,8 @@ function sideOf(socket: Socket): Side {
   return (socket as TunnelSocket)[SIDE];
 }
 
-function onData(this: Socket, chunk: Buffer): void {
+/** Takes what a socket with a side has read. */
+export function onData(this: Socket, chunk: Buffer): void {
   sideOf(this).read(chunk);
 }
 

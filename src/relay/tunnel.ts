@@ -1,6 +1,7 @@
 // One tunnel of the js engine: its two sides, what ends it, and what is told of it afterwards. Frames are flow.ts's,
 // closing in order is ending.ts's.
 import type { Initiator, Traffic } from '../events.ts';
+import type { SharedBuffers } from './buffers.ts';
 import type { RouteCounters } from './counters.ts';
 import { Ending, type Farewell } from './ending.ts';
 import { Flow } from './flow.ts';
@@ -13,10 +14,18 @@ import { Scheduled, type Wheel } from './wheel.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
+/** What all tunnels of an engine, or of a route, have together. */
+export interface Shared {
+  readonly wheel: Wheel;
+  readonly buffers: SharedBuffers;
+  readonly counters: RouteCounters;
+}
+
 export class JsTunnel extends Scheduled implements Tunnel {
   readonly client: Side;
   readonly backend: Side;
   readonly wheel: Wheel;
+  readonly buffers: SharedBuffers;
   readonly #options: TunnelOptions;
   readonly #counters: RouteCounters;
   readonly #onEnd: (end: TunnelEnd) => void;
@@ -35,16 +44,12 @@ export class JsTunnel extends Scheduled implements Tunnel {
   #code: number | null = null;
   #coded = false;
 
-  constructor(
-    ends: TunnelEnds,
-    options: TunnelOptions,
-    shared: { wheel: Wheel; counters: RouteCounters },
-    onEnd: (end: TunnelEnd) => void,
-  ) {
+  constructor(ends: TunnelEnds, options: TunnelOptions, shared: Shared, onEnd: (end: TunnelEnd) => void) {
     super();
-    const { wheel, counters } = shared;
+    const { wheel, buffers, counters } = shared;
     const { now } = wheel;
     this.wheel = wheel;
+    this.buffers = buffers;
     this.#options = options;
     this.#counters = counters;
     this.#onEnd = onEnd;
