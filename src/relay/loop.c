@@ -281,7 +281,7 @@ static struct worker *make_worker(struct engine *e, uint32_t index) {
   pthread_mutex_init(&w->lock, NULL);
   w->ep = epoll_create1(EPOLL_CLOEXEC);
   w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  w->scratch = malloc(HOLD_MAX + SCRATCH);
+  w->scratch = aligned_alloc(SCRATCH_ROOM, SCRATCH_ROOM + SCRATCH);
   struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_KEY};
   if (w->ep < 0 || w->wake < 0 || !w->scratch || epoll_ctl(w->ep, EPOLL_CTL_ADD, w->wake, &event) < 0) {
     free_worker(w);

@@ -13,7 +13,12 @@
 #include "tunnel.h"
 
 #define WORKERS_MAX 16
+// What one read takes at most. In front of it is a page for what is held back, so that the kernel copies to an aligned
+// address: a misaligned one costs 5 %.
+#ifndef SCRATCH
 #define SCRATCH (256 * 1024)
+#endif
+#define SCRATCH_ROOM 4096
 #define CHUNK 256
 
 // What became of a tunnel; told once.
@@ -50,7 +55,7 @@ struct worker {
   uint64_t now_ns, now;  // read once a turn; `now` in ms
   uint64_t report_at;  // when the batch of ended tunnels goes out, ms
   struct wheel wheel;
-  uint8_t *scratch;    // SCRATCH bytes behind room for what is held back
+  uint8_t *scratch;    // SCRATCH_ROOM and then SCRATCH bytes
   struct tunnel ***chunks;
   uint32_t chunk_count;
   struct report *reports, **reports_end;

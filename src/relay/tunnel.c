@@ -316,7 +316,7 @@ static size_t read_size(const struct worker *w, const struct tunnel *t, int from
 static void read_side(struct worker *w, struct tunnel *t, int from) {
   struct way *way = &t->way[from];
   struct end *end = &t->end[from];
-  uint8_t *scratch = w->scratch + HOLD_MAX;
+  uint8_t *scratch = w->scratch + SCRATCH_ROOM;
   ssize_t got = side_read(&end->side, scratch, read_size(w, t, from));
   if (got == SIDE_AGAIN) return;
   if (got == SIDE_RESET || (got == SIDE_END && end->broken)) {
