@@ -1,6 +1,6 @@
 // Compiles the native relay with `cc` and the headers of node-api-headers; runs as npm's postinstall. It never fails an
 // install: without Linux, a compiler or the headers it says so in one line, and the gateway uses the js engine.
-//   node src/relay/build.mjs [extra compiler flags]      CC names another compiler, UPGATE_NATIVE another output file
+//   node src/relay/build.mjs [--output FILE] [compiler flags]       CC names another compiler
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,7 +10,9 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const sources = ['relay.c', 'loop.c', 'tunnel.c', 'ending.c', 'side.c', 'wheel.c', 'cursor.c'];
 const flags = ['-std=c11', '-O2', '-g', '-fPIC', '-shared', '-fvisibility=hidden', '-pthread', '-Wall', '-Wextra'];
-const output = process.env.UPGATE_NATIVE ?? join(here, '..', '..', 'native', 'upgate-relay.node');
+const extra = process.argv.slice(2);
+const chosen = extra[0] === '--output' ? extra.splice(0, 2)[1] : undefined;
+const output = chosen ?? join(here, '..', '..', 'native', 'upgate-relay.node');
 
 function build() {
   if (process.platform !== 'linux') return 'it needs Linux';
@@ -23,7 +25,7 @@ function build() {
   }
   // Written beside its place and then moved there: a process that has the old one loaded keeps it.
   const fresh = `${output}.${process.pid}`;
-  const args = [...flags, ...process.argv.slice(2), '-isystem', headers, '-o', fresh];
+  const args = [...flags, ...extra, '-isystem', headers, '-o', fresh];
   try {
     mkdirSync(dirname(output), { recursive: true });
     execFileSync(process.env.CC ?? 'cc', [...args, ...sources.map((name) => join(here, name))], {

@@ -49,7 +49,7 @@ size_t cursor_body(struct cursor *c, const uint8_t *p, size_t n) {
     for (size_t i = 0; i < take && at + i < 2; i++) {
       uint8_t byte = c->masked ? p[i] ^ c->key[at + i] : p[i];
       if (at + i == 0) c->first = byte;
-      else c->code = (uint16_t)(c->first << 8 | byte);
+      else c->code = CODE((uint32_t)c->first << 8 | byte);
     }
   }
   c->left -= take;

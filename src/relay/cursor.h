@@ -21,12 +21,15 @@ enum lost { LOST_NOT = 0, LOST_LENGTH, LOST_CONTROL_LENGTH, LOST_CONTROL_FRAGMEN
 // What the cursor let pass although RFC 6455 forbids it; one bit each, of the newest header.
 enum odd { ODD_OPCODE = 1, ODD_RSV = 2, ODD_LENGTH = 4, ODD_MASK = 8 };
 
+// A status code that was there, as opposed to none: 0 can stand on the wire too.
+#define CODE(n) (0x10000u | (n))
+
 struct cursor {
   uint64_t left;     // payload bytes of this frame still to come
   uint64_t length;   // payload length of this frame
   uint64_t message;  // payload bytes announced by the data frames of this message so far
   uint8_t key[4];    // mask key of this frame
-  uint16_t code;     // status code of the newest Close; 0 where it had none
+  uint32_t code;     // CODE() of the newest Close; 0 where it had none
   uint8_t first;     // first byte of that code, until the second has come
   uint8_t opcode;    // of this frame
   uint8_t fin;       // of this frame

@@ -21,7 +21,7 @@ void tunnel_blame(struct tunnel *t, enum initiator who, enum reason why) {
   t->reason = (uint8_t)why;
 }
 
-void tunnel_close_seen(struct tunnel *t, uint16_t code) {
+void tunnel_close_seen(struct tunnel *t, uint32_t code) {
   if (t->close_seen) return;
   t->close_seen = 1;
   t->code_told = code;
@@ -99,7 +99,7 @@ static void inject(struct worker *w, struct tunnel *t, int to) {
   for (size_t i = 0; key && i < 2 + n; i++) payload[i] ^= frame[2 + (i & 3)];
   end->got_close = end->injected = 1;
   stop_toward(t, to);
-  tunnel_close_seen(t, t->code_main);
+  tunnel_close_seen(t, CODE(t->code_main));
   tunnel_send(w, t, to, frame, 2 + key + 2 + n);
 }
 

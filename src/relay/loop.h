@@ -26,7 +26,7 @@ struct report {
   struct report *next;
   uint64_t id;
   uint64_t bytes[2], messages[2], discarded;
-  uint16_t code;
+  uint32_t code;
   uint8_t initiator, reason, was_cut, inspected;
 };
 

@@ -59,11 +59,8 @@ const REASONS = [
 ] as const;
 const MAX_MS = 0xffffffff;
 
-/** Loads the compiled addon; throws what require() throws where it is not there or does not load. */
-function loadAddon(): Addon {
-  const path = fileURLToPath(new URL('../../native/upgate-relay.node', import.meta.url));
-  return createRequire(import.meta.url)(process.env['UPGATE_NATIVE'] ?? path) as Addon;
-}
+/** Where npm's postinstall puts the compiled addon; the same from src and from dist. */
+export const ADDON = fileURLToPath(new URL('../../native/upgate-relay.node', import.meta.url));
 
 /** Threads for `auto`: one core is left to node. */
 function autoThreads(): number {
@@ -106,10 +103,10 @@ export class NativeRelay implements RelayEngine {
   readonly #routes: string[] = [];
   readonly #numbers = new Float64Array(TALLY_FIELDS);
 
-  /** Starts the threads; throws where the addon is not there or does not load. */
-  constructor(threads: number | 'auto') {
+  /** Starts the threads; throws what require() throws where the addon is not there or does not load. */
+  constructor(threads: number | 'auto', addon = ADDON) {
     this.threads = threads === 'auto' ? autoThreads() : threads;
-    this.#addon = loadAddon();
+    this.#addon = createRequire(import.meta.url)(addon) as Addon;
     this.#engine = this.#addon.start(this.threads, (numbers) => this.#ended(numbers));
   }
 
@@ -264,7 +261,7 @@ function readReport(report: Float64Array, given: string): TunnelEnd {
     fromClient: { bytes, messages: inspected === 0 ? null : messages },
     toClient: { bytes: bytesBack, messages: inspected === 0 ? null : messagesBack },
     discarded,
-    code: code === 0 ? null : code,
+    code: code === 0 ? null : code & 0xffff,
     initiator: INITIATORS[initiator] ?? 'gateway',
     reason: reason === 0 ? given : (REASONS[reason] ?? 'closed'),
     cut: cut !== 0,

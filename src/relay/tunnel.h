@@ -128,7 +128,7 @@ struct tunnel {
   const char *words;   // what a Close says behind its code
   uint16_t code[2];    // what a Close tells each side
   uint16_t code_main;  // the one of them that is the tunnel's
-  uint16_t code_told;  // code of the first Close that passed or went out
+  uint32_t code_told;  // CODE() of the first Close that passed or went out; 0 where it had none
   uint8_t ending;      // Closes are due where they can be had; nothing else keeps the tunnel alive
   uint8_t half_closed; // the client has sent FIN and the backend no Close: silence ends it
   uint8_t was_cut, over;
@@ -159,7 +159,7 @@ void tunnel_carry(struct worker *w, struct tunnel *t, int from, const uint8_t *p
 // Who ended it, and why; the first call counts.
 void tunnel_blame(struct tunnel *t, enum initiator who, enum reason why);
 // A Close passed or went out; the first one counts.
-void tunnel_close_seen(struct tunnel *t, uint16_t code);
+void tunnel_close_seen(struct tunnel *t, uint32_t code);
 // Ends the tunnel in order, with `words` behind the code, or where that is null the reason's own name. The first call
 // counts; a later one may only shorten the deadline.
 void tunnel_close(struct worker *w, struct tunnel *t, uint16_t code, const char *words, enum reason why);

@@ -2,15 +2,17 @@
 import { existsSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { MixedRelay } from '../../src/relay/auto.ts';
-import { NativeRelay } from '../../src/relay/native.ts';
+import { ADDON, NativeRelay } from '../../src/relay/native.ts';
 import { describeRelay } from './relay.suite.ts';
 
-const built = existsSync(process.env.UPGATE_NATIVE ?? new URL('../../native/upgate-relay.node', import.meta.url));
+/** Another build of it, such as one with a sanitizer. */
+const addon = process.env.UPGATE_NATIVE ?? ADDON;
+const built = existsSync(addon);
 
 if (built) {
   const started: MixedRelay[] = [];
   const engine = () => {
-    const relay = new MixedRelay(new NativeRelay(1 + (started.length % 2)));
+    const relay = new MixedRelay(new NativeRelay(1 + (started.length % 2), addon));
     started.push(relay);
     return relay;
   };
