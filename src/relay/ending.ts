@@ -91,11 +91,14 @@ export class Ending {
     return true;
   }
 
-  /** The backend's stream ended without a Close: the client is told between two frames, and gets FIN at once. */
+  /**
+   * The backend's stream ended without a Close: the client is told between two frames, and gets FIN at once. Where the
+   * client's own FIN came first, the backend has only answered it and is not lost: FIN alone.
+   */
   peerLost(): void {
     const { client, backend } = this.#tunnel;
     const whole = backend.flow.flush();
-    if (whole && client.closeOut === 'none' && !client.deaf) this.inject(backend.flow);
+    if (whole && client.closeOut === 'none' && !client.finIn && !client.deaf) this.inject(backend.flow);
     for (const side of [client, backend]) {
       side.flow.stop();
       this.#finish(side);

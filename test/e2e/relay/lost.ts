@@ -97,6 +97,17 @@ export function describeLost({ engine, transport }: Context): void {
     expect(await rig.end).toMatchObject({ code: 1000, initiator: 'client', reason: 'closed', cut: false });
   });
 
+  it("a backend FIN that answers the client's is no loss: FIN, and no 1011", async () => {
+    const rig = await openTunnel(engine(), transport);
+    rig.client.fin();
+    await rig.backend.expectEnd();
+    rig.backend.send(frame('bye'));
+    rig.backend.fin();
+    await rig.client.expect(frame('bye'));
+    await rig.client.expectEnd();
+    expect(await rig.end).toMatchObject({ code: null, initiator: 'client', reason: 'closed', cut: false });
+  });
+
   it.skipIf(RELAY_SLOW !== '1')(
     'after a client FIN the other direction ends with 30 s of silence',
     async () => {
