@@ -15,6 +15,7 @@ export class JsRelay implements RelayEngine {
   readonly #counters = new Counters();
 
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel {
+    this.#wheel.refresh();
     const shared = { wheel: this.#wheel, buffers: this.#buffers, counters: this.#counters.of(options.route) };
     const tunnel = new JsTunnel(ends, options, shared, onEnd);
     tunnel.start(ends);

@@ -17,13 +17,18 @@ export abstract class Scheduled {
 }
 
 export class Wheel {
-  /** The time of the last tick, in milliseconds of a clock that never goes back; at most a tick old while anything is set. */
+  /** The time of the last tick, in milliseconds of a clock that never goes back; a tick old at most, after refresh(). */
   now = performance.now();
   readonly #slots: (Scheduled | null)[] = new Array<Scheduled | null>(SLOTS).fill(null);
   #done = Math.floor(this.now / TICK);
   readonly #due: Scheduled[] = [];
   #size = 0;
   #timer: NodeJS.Timeout | null = null;
+
+  /** Sets the clock where no timer does, for nothing is set. */
+  refresh(): void {
+    if (this.#timer === null) this.now = performance.now();
+  }
 
   /** Calls `item` at `at` or before; an earlier time that is already set stands. */
   wake(item: Scheduled, at: number): void {

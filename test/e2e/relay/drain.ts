@@ -5,8 +5,9 @@ import http from 'node:http';
 import net from 'node:net';
 import { expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { FRAME, FrameCursor, HEADER } from '../../../src/relay/cursor.ts';
 import type { Tunnel, TunnelEnd } from '../../../src/relay/relay.ts';
-import { closeFrame, frame, OPTIONS, openTunnel, type Rig } from '../../support/relay-rig.ts';
+import { closeFrame, frame, OPTIONS, openTunnel, type Peer, type Rig } from '../../support/relay-rig.ts';
 import type { Context } from './context.ts';
 
 /** Answers a Close as an end should, and reads to the end. */
@@ -17,6 +18,51 @@ async function finish(rig: Rig, side: 'client' | 'backend'): Promise<number> {
   peer.fin();
   await peer.expectEnd();
   return code;
+}
+
+/** Sends messages in fragments and odd pieces until a Close comes, answers it, and returns all bytes it got. */
+async function blather(peer: Peer, mask: boolean, seed: number): Promise<Buffer> {
+  const cursor = new FrameCursor();
+  let at = 0;
+  const closed = () => {
+    while (at < peer.length || cursor.event === HEADER) {
+      at = cursor.step(peer.bytes, at);
+      if (cursor.event === FRAME && cursor.opcode === 8) return true;
+    }
+    return false;
+  };
+  let random = seed * 7919 + 1;
+  const next = (max: number) => {
+    random = (random * 48_271) % 0x7fffffff;
+    return random % max;
+  };
+  while (!closed() && !peer.ended) {
+    const message = Buffer.concat([
+      frame(Buffer.alloc(next(400)), { fin: false, mask }),
+      frame(Buffer.alloc(next(100)), { opcode: 9, mask }),
+      frame(Buffer.alloc(next(3_000)), { opcode: 0, mask }),
+    ]);
+    for (let from = 0; from < message.length; ) {
+      const to = from + 1 + next(900);
+      peer.send(message.subarray(from, to));
+      from = to;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  peer.send(closeFrame(1001, { mask }));
+  peer.fin();
+  return peer.rest();
+}
+
+/** Reads what a receiver got: the code of its Close, whether a frame was torn, and how many bytes stand behind. */
+function closesWhole(bytes: Buffer): { code: number | null; torn: boolean; behind: number } {
+  const cursor = new FrameCursor();
+  let at = 0;
+  while (at < bytes.length || cursor.event === HEADER) {
+    at = cursor.step(bytes, at);
+    if (cursor.event === FRAME && cursor.opcode === 8) break;
+  }
+  return { code: cursor.closeCode, torn: cursor.inFrame || cursor.held > 0, behind: bytes.length - at };
 }
 
 export function describeDrain({ engine, transport }: Context): void {
@@ -106,6 +152,18 @@ export function describeDrain({ engine, transport }: Context): void {
     await rig.backend.expectEnd();
     expect((await rig.end).cut).toBe(false);
   });
+
+  it('at any moment of random traffic: whole frames, then the Close, then nothing', async () => {
+    for (let run = 0; run < 30; run++) {
+      const rig = await openTunnel(engine(), transport);
+      const both = [blather(rig.client, true, run), blather(rig.backend, false, run + 1)];
+      await rig[run % 2 === 0 ? 'client' : 'backend'].until((peer) => peer.length > run * 900);
+      drain(rig);
+      const whole = { code: 1001, torn: false, behind: 0 };
+      for (const bytes of await Promise.all(both)) expect(closesWhole(bytes)).toEqual(whole);
+      expect(await rig.end).toMatchObject({ code: 1001, reason: 'drain', cut: false });
+    }
+  }, 30_000);
 
   it.skipIf(transport === 'tls')(
     'ws clients and servers report the code, and every message that came is whole',

@@ -150,6 +150,20 @@ export function describeLimits({ engine, transport }: Context): void {
     expect(await rig.end).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'idle' });
   });
 
+  it('a tunnel opened long after the last one ended is as young as any', async () => {
+    const relay = engine();
+    const first = await openTunnel(relay, transport, { idleMs: 900 });
+    first.tunnel.cut('test');
+    await first.end;
+    await new Promise((resolve) => setTimeout(resolve, 1_300));
+    const at = performance.now();
+    const second = await openTunnel(relay, transport, { idleMs: 900 });
+    expect(await second.client.close()).toBe(1001);
+    expect(performance.now() - at).toBeGreaterThan(700);
+    second.tunnel.cut('test');
+    await second.end;
+  });
+
   it("our pings and their pongs don't count against idle", async () => {
     const rig = await openTunnel(engine(), transport, { idleMs: 1_000, ping: { everyMs: 300, timeoutMs: 5_000 } });
     const at = performance.now();
