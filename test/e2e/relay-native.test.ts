@@ -6,7 +6,7 @@ import { ADDON, NativeRelay } from '../../src/relay/native.ts';
 import { describeRelay } from './relay.suite.ts';
 
 /** Another build of it, such as one with a sanitizer. */
-const addon = process.env.UPGATE_NATIVE ?? ADDON;
+const { UPGATE_NATIVE: addon = ADDON } = process.env;
 const built = existsSync(addon);
 
 if (built) {
