@@ -1,69 +1,10 @@
 // The shape of gateway.yaml, once: every field's type, default, unit and doc line. The validator, the type Config, the
-// JSON Schema and the table in docs/configuration.md are all derived from here. What needs two fields to judge is in
-// check.ts.
+// JSON Schema and the table in docs/configuration.md are all derived from here and from the schema-*.ts beside it. What
+// needs two fields to judge is in check.ts.
 import * as z from 'zod';
-import { isAddressRange, isCertificateName, isHost } from './address.ts';
-import { isServerUrlFault, parseServerUrl } from './server-url.ts';
-import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
-
-const A_DURATION = 'must be a duration, such as 250ms, 30s, 5m or 1h';
-const A_SIZE = 'must be a size, such as 512B, 64KiB or 1MiB';
-
-const duration = () =>
-  z
-    .string(A_DURATION)
-    .regex(DURATION_PATTERN, A_DURATION)
-    .transform((text, context) => {
-      const ms = parseDuration(text);
-      if (ms !== undefined) return ms;
-      context.addIssue({ code: 'custom', message: 'must be at most 596h' });
-      return z.NEVER;
-    });
-
-/** A duration that must be more than nothing. */
-const wait = () => duration().refine((ms) => ms > 0, 'must be more than 0');
-
-const size = () =>
-  z
-    .string(A_SIZE)
-    .regex(SIZE_PATTERN, A_SIZE)
-    .transform((text, context) => {
-      const bytes = parseSize(text);
-      if (bytes !== undefined) return bytes;
-      context.addIssue({ code: 'custom', message: 'must be at most 8388607GiB' });
-      return z.NEVER;
-    });
-
-const name = () =>
-  z
-    .string()
-    .regex(
-      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
-      'must be a name: 1 to 63 letters, digits, ".", "_" or "-", a letter or digit first',
-    );
-const whole = () => z.int({ error: ({ code }) => (code === 'invalid_type' ? 'must be a whole number' : undefined) });
-const count = () => whole().min(1);
-const port = () => whole().min(0).max(65535);
-const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
-
-/** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */
-const LONGEST_UNIX_PATH = 107;
-const unixPath = () =>
-  z
-    .string()
-    .min(1)
-    .refine(
-      (path) => Buffer.byteLength(path) <= LONGEST_UNIX_PATH && !path.includes('\0'),
-      `must be a path of at most ${LONGEST_UNIX_PATH} bytes`,
-    );
-
-const server = () =>
-  z.string().transform((text, context) => {
-    const parsed = parseServerUrl(text);
-    if (!isServerUrlFault(parsed)) return parsed;
-    context.addIssue({ code: 'custom', message: parsed.message, params: { hint: parsed.hint } });
-    return z.NEVER;
-  });
+import { isAddressRange, isCertificateName } from './address.ts';
+import { duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
+import { splice, terminate } from './schema-websocket.ts';
 
 const certificate = z.strictObject({
   cert: z.string().min(1).describe('Path of the certificate chain, PEM, leaf first'),
@@ -132,90 +73,6 @@ const match = z.strictObject({
     .record(z.string(), z.string())
     .optional()
     .describe('Query parameters that must be there with this value; `*` for any value'),
-});
-
-const origins = z
-  .union([z.enum(['same-host', 'any']), z.array(z.string().min(1)).min(1)])
-  .prefault('same-host')
-  .describe('Origins that may connect: a list of exact ones or `https://*.example.com`, `same-host`, or `any`');
-
-const limits = {
-  connections: count().optional().describe('Most live sessions of this route; more are answered with 503'),
-  connections_per_ip: count()
-    .optional()
-    .describe('Most live sessions of one client address on this route; more are answered with 429'),
-};
-
-/** What both modes of a websocket route share. */
-const handshakeRules = {
-  origins,
-  missing_origin: z
-    .enum(['allow', 'reject'])
-    .prefault('allow')
-    .describe('What a handshake without Origin gets; browsers always send one'),
-  versions: z
-    .array(z.literal([13, 8]))
-    .min(1)
-    .prefault([13])
-    .describe('WebSocket versions accepted: 13 (RFC 6455) and 8 (its draft)'),
-  subprotocols: z
-    .array(z.string().min(1))
-    .min(1)
-    .optional()
-    .describe('Subprotocols let through, best first; unset: any'),
-  subprotocol_required: z
-    .boolean()
-    .prefault(true)
-    .describe('With `subprotocols`: refuse a handshake that offers none of them'),
-};
-
-const splice = z.strictObject({
-  mode: z.literal('splice').describe('Carry the stream to a backend WebSocket server'),
-  upstream: name().describe('Upstream of the backend WebSocket servers'),
-  ...handshakeRules,
-  limits: z.strictObject(limits).prefault({}).describe('How much this route carries'),
-  timeouts: z
-    .strictObject({
-      connect: wait().prefault('5s').describe('For the connection to a server'),
-      handshake: wait().prefault('10s').describe("From the connection to the head of the server's answer"),
-      idle: wait().prefault('1h').describe('Ends a session without a byte in either direction'),
-    })
-    .prefault({})
-    .describe('How long this route waits'),
-});
-
-/** Options of the handler `push`; the handler asks here for what stands when the config has no `push`. */
-export const pushOptions = z.strictObject({
-  text: z.string().prefault('hello world').describe('The message'),
-  every: wait().prefault('10s').describe('Sent at once, and again after each of these'),
-});
-
-const terminate = z.strictObject({
-  mode: z.literal('terminate').describe('Be the WebSocket server'),
-  handler: z.enum(['echo', 'push']).describe('What answers the messages'),
-  push: pushOptions.optional().describe('Options of the handler `push`'),
-  ...handshakeRules,
-  limits: z
-    .strictObject({
-      max_message: size().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
-      ...limits,
-    })
-    .prefault({})
-    .describe('How much this route carries'),
-  timeouts: z
-    .strictObject({
-      idle: wait().prefault('1h').describe('Ends a session without a byte in either direction, with 1001'),
-      max_lifetime: wait().optional().describe('Ends a session this old, less up to a tenth, with 1001; unset: never'),
-    })
-    .prefault({})
-    .describe('How long this route waits'),
-  ping: z
-    .strictObject({
-      every: wait().prefault('25s').describe('A ping goes out each of these'),
-      timeout: wait().prefault('10s').describe('A client silent for this long after a ping is cut'),
-    })
-    .optional()
-    .describe('Pings to the client; unset: none'),
 });
 
 const route = z.strictObject({

@@ -1,5 +1,6 @@
 // From a terminating route's config to its handler: the one place that knows them all by name.
-import { pushOptions, type TerminateConfig } from '../config/schema.ts';
+import type { TerminateConfig } from '../config/schema.ts';
+import { pushOptions } from '../config/schema-websocket.ts';
 import { echo } from './echo.ts';
 import type { Handler } from './handler.ts';
 import { createPush } from './push.ts';

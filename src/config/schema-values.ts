@@ -1,0 +1,64 @@
+// The kinds of values that gateway.yaml is made of: durations, sizes, names, addresses. What stands where is schema.ts.
+import * as z from 'zod';
+import { isHost } from './address.ts';
+import { isServerUrlFault, parseServerUrl } from './server-url.ts';
+import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
+
+const A_DURATION = 'must be a duration, such as 250ms, 30s, 5m or 1h';
+const A_SIZE = 'must be a size, such as 512B, 64KiB or 1MiB';
+
+export const duration = () =>
+  z
+    .string(A_DURATION)
+    .regex(DURATION_PATTERN, A_DURATION)
+    .transform((text, context) => {
+      const ms = parseDuration(text);
+      if (ms !== undefined) return ms;
+      context.addIssue({ code: 'custom', message: 'must be at most 596h' });
+      return z.NEVER;
+    });
+
+/** A duration that must be more than nothing. */
+export const wait = () => duration().refine((ms) => ms > 0, 'must be more than 0');
+
+export const size = () =>
+  z
+    .string(A_SIZE)
+    .regex(SIZE_PATTERN, A_SIZE)
+    .transform((text, context) => {
+      const bytes = parseSize(text);
+      if (bytes !== undefined) return bytes;
+      context.addIssue({ code: 'custom', message: 'must be at most 8388607GiB' });
+      return z.NEVER;
+    });
+
+export const name = () =>
+  z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+      'must be a name: 1 to 63 letters, digits, ".", "_" or "-", a letter or digit first',
+    );
+const whole = () => z.int({ error: ({ code }) => (code === 'invalid_type' ? 'must be a whole number' : undefined) });
+export const count = () => whole().min(1);
+export const port = () => whole().min(0).max(65535);
+export const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
+
+/** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */
+const LONGEST_UNIX_PATH = 107;
+export const unixPath = () =>
+  z
+    .string()
+    .min(1)
+    .refine(
+      (path) => Buffer.byteLength(path) <= LONGEST_UNIX_PATH && !path.includes('\0'),
+      `must be a path of at most ${LONGEST_UNIX_PATH} bytes`,
+    );
+
+export const server = () =>
+  z.string().transform((text, context) => {
+    const parsed = parseServerUrl(text);
+    if (!isServerUrlFault(parsed)) return parsed;
+    context.addIssue({ code: 'custom', message: parsed.message, params: { hint: parsed.hint } });
+    return z.NEVER;
+  });
