@@ -1,13 +1,14 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
-import { createSplice } from './actions/splice.ts';
+import { createSplice, type Splice } from './actions/splice.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
+import type { Config } from './config/schema.ts';
 import { type Demo, startDemo } from './demo/demo.ts';
 import { demoHints } from './demo/hints.ts';
 import type { GatewayEvent, Sampler } from './events.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
-import { JsRelay } from './relay/js.ts';
+import { openRelay } from './relay/auto.ts';
 import type { RelayEngine } from './relay/relay.ts';
 import { describeBindError } from './runtime/bind-error.ts';
 import { startDrain } from './runtime/drain.ts';
@@ -44,11 +45,16 @@ interface Next {
   readonly listeners: NextListeners;
 }
 
+/** What carries spliced sessions. */
+interface Carrier {
+  readonly engine: RelayEngine;
+  readonly splice: Splice;
+}
+
 export class App {
   readonly #options: AppOptions;
   readonly #selfSigned = new Map();
   readonly #sessions = new Registry();
-  readonly #relay: RelayEngine = new JsRelay();
   readonly #log = createLog({ level: 'info', access: true });
   readonly #metrics;
   readonly #shared: Shared;
@@ -58,6 +64,8 @@ export class App {
   readonly #reloader: Reloader<Next>;
   readonly #http: HttpEngine = openHttpProxy();
   #snapshot: Snapshot | null = null;
+  /** Once the config has said which engine. */
+  #relay: Carrier | null = null;
   #ready = false;
   #watch: ConfigWatch | null = null;
   #demo: Demo | null = null;
@@ -69,18 +77,19 @@ export class App {
       this.#log.emit(event);
     };
     const terminator = new Terminator(emit);
+    const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
     const limit = readDescriptorLimit();
     this.#shared = { emit, sessions: this.#sessions, http: this.#http, terminator };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
       admission: new Admission(),
-      splice: createSplice(this.#relay),
+      splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(limit),
     });
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, this.#relay, terminator, this.#gateway, pools],
+      samplers: [this.#sessions, relay, terminator, this.#gateway, pools],
     });
     this.#listeners = new Listeners(this.#gateway, emit);
     this.#admin = createAdmin({ render: this.#metrics.render, ready: () => this.#ready });
@@ -100,6 +109,7 @@ export class App {
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
     this.#log.configure(config.log);
+    this.#openRelay(config.relay);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
@@ -118,7 +128,7 @@ export class App {
     this.#notice('started', {
       version,
       node: process.version,
-      relay: this.#relay.name,
+      relay: this.#carrier().engine.name,
       admin: `${admin.address}:${admin.port}`,
       ...(limit === null ? {} : { descriptors: limit }),
     });
@@ -166,6 +176,19 @@ export class App {
     return this.#snapshot;
   }
 
+  #carrier(): Carrier {
+    if (this.#relay === null) throw new Error('nothing is served yet');
+    return this.#relay;
+  }
+
+  #openRelay({ engine, threads }: Config['relay']): void {
+    const { relay, fallback } = openRelay(engine, threads);
+    this.#relay = { engine: relay, splice: createSplice(relay) };
+    if (fallback === null) return;
+    const level = engine === 'native' ? 'warn' : 'info';
+    this.#shared.emit({ type: 'notice', level, message: 'the js relay serves', data: { why: fallback } });
+  }
+
   async #build(): Promise<Built<Next>> {
     const { file, env } = this.#options;
     const { prepared, problems } = await prepare(file, env, this.#selfSigned);
@@ -183,12 +206,13 @@ export class App {
   }
 
   #swap({ prepared, snapshot, listeners }: Next): void {
-    const before = this.#snapshot?.config.admin;
+    const before = this.#snapshot?.config;
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#log.configure(prepared.config.log);
-    if (before && JSON.stringify(before) !== JSON.stringify(prepared.config.admin)) {
-      this.#shared.emit({ type: 'notice', level: 'warn', message: 'the admin address changes only at a restart' });
+    for (const key of ['admin', 'relay'] as const) {
+      if (before === undefined || JSON.stringify(before[key]) === JSON.stringify(prepared.config[key])) continue;
+      this.#shared.emit({ type: 'notice', level: 'warn', message: `a change of "${key}" takes effect at a restart` });
     }
   }
 

@@ -14,6 +14,20 @@ const limits = {
     .describe('Most live sessions of one client address on this route; more are answered with 429'),
 };
 
+const lifetimes = {
+  idle: wait().prefault('1h').describe('Ends a session without a byte in either direction, with 1001'),
+  max_lifetime: wait().optional().describe('Ends a session this old, less up to a tenth, with 1001; unset: never'),
+};
+
+const ping = (description: string) =>
+  z
+    .strictObject({
+      every: wait().prefault('25s').describe('A ping goes out each of these'),
+      timeout: wait().prefault('10s').describe('An end silent for this long after a ping is cut'),
+    })
+    .optional()
+    .describe(description);
+
 /** What both modes of a websocket route share. */
 const handshakeRules = {
   origins,
@@ -41,15 +55,34 @@ export const splice = z.strictObject({
   mode: z.literal('splice').describe('Carry the stream to a backend WebSocket server'),
   upstream: name().describe('Upstream of the backend WebSocket servers'),
   ...handshakeRules,
-  limits: z.strictObject(limits).prefault({}).describe('How much this route carries'),
+  inspect: z
+    .enum(['on', 'off'])
+    .prefault('on')
+    .describe('Follow frame headers, for Close frames, pings, limits and message counts; `off`: an opaque tunnel'),
+  limits: z
+    .strictObject({
+      max_message: size()
+        .optional()
+        .describe('Largest message on the wire, either way; a larger one closes with 1009; unset: any size'),
+      messages_per_second: count().optional().describe('Messages a second from the client; unset: any number'),
+      bytes_per_second: size().optional().describe('Bytes a second from the client; unset: any number'),
+      on_limit: z
+        .enum(['close', 'pause'])
+        .prefault('close')
+        .describe('Past a rate: close with 1008, or pause reading until it is kept again'),
+      ...limits,
+    })
+    .prefault({})
+    .describe('How much this route carries'),
   timeouts: z
     .strictObject({
       connect: wait().prefault('5s').describe('For the connection to a server'),
       handshake: wait().prefault('10s').describe("From the connection to the head of the server's answer"),
-      idle: wait().prefault('1h').describe('Ends a session without a byte in either direction'),
+      ...lifetimes,
     })
     .prefault({})
     .describe('How long this route waits'),
+  ping: ping('Pings to both ends; unset: none'),
 });
 
 /** Options of the handler `push`; the handler asks here for what stands when the config has no `push`. */
@@ -70,18 +103,6 @@ export const terminate = z.strictObject({
     })
     .prefault({})
     .describe('How much this route carries'),
-  timeouts: z
-    .strictObject({
-      idle: wait().prefault('1h').describe('Ends a session without a byte in either direction, with 1001'),
-      max_lifetime: wait().optional().describe('Ends a session this old, less up to a tenth, with 1001; unset: never'),
-    })
-    .prefault({})
-    .describe('How long this route waits'),
-  ping: z
-    .strictObject({
-      every: wait().prefault('25s').describe('A ping goes out each of these'),
-      timeout: wait().prefault('10s').describe('A client silent for this long after a ping is cut'),
-    })
-    .optional()
-    .describe('Pings to the client; unset: none'),
+  timeouts: z.strictObject(lifetimes).prefault({}).describe('How long this route waits'),
+  ping: ping('Pings to the client; unset: none'),
 });

@@ -3,7 +3,7 @@
 // needs two fields to judge is in check.ts.
 import * as z from 'zod';
 import { isAddressRange, isCertificateName } from './address.ts';
-import { duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
+import { count, duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
 
 const certificate = z.strictObject({
@@ -120,6 +120,19 @@ export const schema = z.strictObject({
     })
     .prefault({})
     .describe('How SIGTERM ends the gateway'),
+  relay: z
+    .strictObject({
+      engine: z
+        .enum(['auto', 'native', 'js'])
+        .prefault('auto')
+        .describe('What carries spliced tunnels; `auto`: the native engine where it was built, else js'),
+      threads: z
+        .union([z.literal('auto'), count().max(64)])
+        .prefault('auto')
+        .describe('Threads of the native engine; `auto`: one less than there are cores, at least one'),
+    })
+    .prefault({})
+    .describe('How the bytes of spliced sessions move; takes effect at a restart'),
   log: z
     .strictObject({
       level: z

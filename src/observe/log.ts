@@ -106,9 +106,11 @@ const WRITERS: Writers = {
       bytes_out: event.toClient.bytes,
       messages_in: event.fromClient.messages,
       messages_out: event.toClient.messages,
+      bytes_discarded: event.discarded,
       close_code: event.code,
       closed_by: event.initiator,
       reason: event.reason,
+      cut: event.cut,
     }),
   handshake_rejected: (event) =>
     access({

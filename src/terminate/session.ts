@@ -69,6 +69,7 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   #conversation: Conversation | undefined;
   /** How the gateway ended it; unset: the client does. */
   #ending: Ending | undefined;
+  #cut = false;
   #reset = false;
   /** Once the closing handshake has begun: when the connection is cut. */
   #deadline = Number.POSITIVE_INFINITY;
@@ -166,12 +167,12 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   cut(reason: string): void {
     if (this.#ending) this.#ending = { ...this.#ending, reason };
     else if (!this.#closing()) this.#ending = { code: null, initiator: 'gateway', reason };
-    this.#wire.terminate();
+    this.#terminate();
   }
 
   look(now: number): void {
     if (!this.#closing()) this.#act(now);
-    else if (now >= this.#deadline) this.#wire.terminate();
+    else if (now >= this.#deadline) this.#terminate();
     const next = this.#closing() ? this.#deadline : this.#pulse.next();
     if (next > now) this.#context.wheel.schedule(this, next);
   }
@@ -183,6 +184,11 @@ export class TerminatedSession implements Connection, Carrying, Timed {
       this.#report('timeout');
       this.cut(due);
     } else if (due) this.close(1001, due);
+  }
+
+  #terminate(): void {
+    this.#cut = true;
+    this.#wire.terminate();
   }
 
   #closing(): boolean {
@@ -203,6 +209,8 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     return {
       fromClient: { bytes: this.bytesFromClient(), messages: this.#messages.fromClient },
       toClient: { bytes: this.bytesToClient(), messages: this.#messages.toClient },
+      discarded: 0,
+      cut: this.#cut,
       ...(this.#ending ?? this.#endOfClient(wireCode)),
     };
   }
