@@ -104,7 +104,7 @@ export class App {
   /** Starts serving. Rejects with a StartError that says what is wrong; nothing is left open then. */
   async start(): Promise<void> {
     const { file, env, demo, say, version } = this.#options;
-    const { prepared, problems } = await prepare(file, env, this.#selfSigned);
+    const { prepared, problems, text } = await prepare(file, env, this.#selfSigned);
     for (const problem of problems) say(formatProblem(problem));
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
@@ -121,6 +121,7 @@ export class App {
     this.#ready = true;
     this.#watch = await watchConfig({
       file,
+      serving: text,
       onChange: () => void this.#reloader.request('file'),
       emit: this.#shared.emit,
     });

@@ -37,8 +37,8 @@ export function demoHints(config: Config, bound: Bound): string[] {
   hints.push([`curl http://${admin}/metrics`, 'what Prometheus scrapes']);
   if (chat !== undefined) {
     hints.push([
-      `node dist/main.js explain -c ${bound.configFile} ${url('ws', any, chat)} --origin https://evil.example`,
-      'why a handshake is refused',
+      `node dist/main.js explain -c ${bound.configFile} ${url('ws', any, chat)} --version 7`,
+      'what a handshake would get, and why',
     ]);
   }
   const lines = [
