@@ -19,6 +19,13 @@ const TOO_MANY: Refusal = { code: 1008, reason: 'messages_per_second' };
 const TOO_FAST: Refusal = { code: 1008, reason: 'bytes_per_second' };
 const UNFOLLOWED: Refusal = { code: 1002, reason: 'lost' };
 
+/** What a direction counts and keeps to. */
+interface FlowSettings {
+  readonly counters: DirectionCounters;
+  readonly limits: FlowLimits | null;
+  readonly inspect: boolean;
+}
+
 export class Flow {
   readonly source: Side;
   readonly sink: Side;
@@ -46,7 +53,7 @@ export class Flow {
   #from = 0;
   #frame = 0;
 
-  constructor(source: Side, sink: Side, counters: DirectionCounters, limits: FlowLimits | null, inspect: boolean) {
+  constructor(source: Side, sink: Side, { counters, limits, inspect }: FlowSettings) {
     this.source = source;
     this.sink = sink;
     this.limits = limits;

@@ -67,7 +67,7 @@ export class JsTunnel extends Scheduled implements Tunnel {
     const bounds = inspect ? limits[direction] : null;
     const meter = bounds === null ? null : new FlowLimits(bounds);
     source.peer = sink;
-    source.flow = new Flow(source, sink, this.#counters[direction], meter, inspect);
+    source.flow = new Flow(source, sink, { counters: this.#counters[direction], limits: meter, inspect });
     if (inspect && ping !== null) source.pinger = new Pinger(source, ping, this.#counters.pings, this.wheel.now);
   }
 

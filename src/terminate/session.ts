@@ -69,7 +69,6 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   #conversation: Conversation | undefined;
   /** How the gateway ended it; unset: the client does. */
   #ending: Ending | undefined;
-  #cut = false;
   #reset = false;
   /** Once the closing handshake has begun: when the connection is cut. */
   #deadline = Number.POSITIVE_INFINITY;
@@ -167,12 +166,12 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   cut(reason: string): void {
     if (this.#ending) this.#ending = { ...this.#ending, reason };
     else if (!this.#closing()) this.#ending = { code: null, initiator: 'gateway', reason };
-    this.#terminate();
+    this.#wire.terminate();
   }
 
   look(now: number): void {
     if (!this.#closing()) this.#act(now);
-    else if (now >= this.#deadline) this.#terminate();
+    else if (now >= this.#deadline) this.#wire.terminate();
     const next = this.#closing() ? this.#deadline : this.#pulse.next();
     if (next > now) this.#context.wheel.schedule(this, next);
   }
@@ -184,11 +183,6 @@ export class TerminatedSession implements Connection, Carrying, Timed {
       this.#report('timeout');
       this.cut(due);
     } else if (due) this.close(1001, due);
-  }
-
-  #terminate(): void {
-    this.#cut = true;
-    this.#wire.terminate();
   }
 
   #closing(): boolean {
@@ -210,7 +204,8 @@ export class TerminatedSession implements Connection, Carrying, Timed {
       fromClient: { bytes: this.bytesFromClient(), messages: this.#messages.fromClient },
       toClient: { bytes: this.bytesToClient(), messages: this.#messages.toClient },
       discarded: 0,
-      cut: this.#cut,
+      // No Close of the client's came although the gateway was ending the session.
+      cut: this.#ending !== undefined && wireCode === 1006,
       ...(this.#ending ?? this.#endOfClient(wireCode)),
     };
   }

@@ -24,9 +24,11 @@ const opened = (change: Partial<SessionOpened> = {}): SessionOpened => ({
 const END = {
   fromClient: { bytes: 10, messages: null },
   toClient: { bytes: 20, messages: null },
+  discarded: 0,
   code: null,
   initiator: 'client',
   reason: 'closed',
+  cut: false,
 } as const;
 
 function home() {
