@@ -213,11 +213,13 @@ static void stream_over(struct worker *w, struct tunnel *t, int from) {
   }
 }
 
-// The backend's stream ended without a Close: the client is told between two frames, and gets FIN at once.
+// The backend's stream ended without a Close: the client is told between two frames, and gets FIN at once. Where the
+// client's own FIN came first, the backend has only answered it and is not lost: FIN alone.
 static void backend_lost(struct worker *w, struct tunnel *t) {
   t->words = BACKEND_LOST;
   begin(t, 1011, 1001, 1011);
-  if (flush(w, t, BACKEND) && !t->end[CLIENT].got_close && !deaf(&t->end[CLIENT])) inject(w, t, CLIENT);
+  const struct end *client = &t->end[CLIENT];
+  if (flush(w, t, BACKEND) && !client->got_close && !client->fin_in && !deaf(client)) inject(w, t, CLIENT);
   stop_toward(t, CLIENT);
   stop_toward(t, BACKEND);
   finish(w, t, CLIENT);
