@@ -1,13 +1,14 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
-import { createSplice } from './actions/splice.ts';
+import { createSplice, type Splice } from './actions/splice.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
+import type { Config } from './config/schema.ts';
 import { type Demo, startDemo } from './demo/demo.ts';
 import { demoHints } from './demo/hints.ts';
 import type { GatewayEvent, Sampler } from './events.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
-import { JsRelay } from './relay/js.ts';
+import { openRelay } from './relay/auto.ts';
 import type { RelayEngine } from './relay/relay.ts';
 import { describeBindError } from './runtime/bind-error.ts';
 import { startDrain } from './runtime/drain.ts';
@@ -49,11 +50,16 @@ interface Next {
   readonly listeners: NextListeners;
 }
 
+/** What carries spliced sessions. */
+interface Carrier {
+  readonly engine: RelayEngine;
+  readonly splice: Splice;
+}
+
 export class App {
   readonly #options: AppOptions;
   readonly #selfSigned = new Map();
   readonly #sessions = new Registry();
-  readonly #relay: RelayEngine = new JsRelay();
   readonly #log = createLog({ level: 'info', access: true });
   readonly #metrics;
   readonly #shared: Shared;
@@ -65,6 +71,8 @@ export class App {
   readonly #caller = openCaller();
   readonly #errands = new Errands();
   #snapshot: Snapshot | null = null;
+  /** Once the config has said which engine. */
+  #relay: Carrier | null = null;
   #ready = false;
   #watch: ConfigWatch | null = null;
   #demo: Demo | null = null;
@@ -76,6 +84,7 @@ export class App {
       this.#log.emit(event);
     };
     const terminator = new Terminator(emit);
+    const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
     const limit = readDescriptorLimit();
     this.#shared = {
       emit,
@@ -88,13 +97,13 @@ export class App {
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
       admission: new Admission(),
-      splice: createSplice(this.#relay),
+      splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(limit),
     });
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, this.#relay, terminator, this.#gateway, this.#errands, pools],
+      samplers: [this.#sessions, relay, terminator, this.#gateway, this.#errands, pools],
     });
     this.#listeners = new Listeners(this.#gateway, emit);
     this.#admin = createAdmin({ render: this.#metrics.render, ready: () => this.#ready });
@@ -109,11 +118,12 @@ export class App {
   /** Starts serving. Rejects with a StartError that says what is wrong; nothing is left open then. */
   async start(): Promise<void> {
     const { file, env, demo, say, version } = this.#options;
-    const { prepared, problems } = await prepare(file, env, this.#selfSigned);
+    const { prepared, problems, text } = await prepare(file, env, this.#selfSigned);
     for (const problem of problems) say(formatProblem(problem));
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
     this.#log.configure(config.log);
+    this.#openRelay(config.relay);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
@@ -125,6 +135,7 @@ export class App {
     this.#ready = true;
     this.#watch = await watchConfig({
       file,
+      serving: text,
       onChange: () => void this.#reloader.request('file'),
       emit: this.#shared.emit,
     });
@@ -132,7 +143,7 @@ export class App {
     this.#notice('started', {
       version,
       node: process.version,
-      relay: this.#relay.name,
+      relay: this.#carrier().engine.name,
       admin: `${admin.address}:${admin.port}`,
       ...(limit === null ? {} : { descriptors: limit }),
     });
@@ -183,6 +194,19 @@ export class App {
     return this.#snapshot;
   }
 
+  #carrier(): Carrier {
+    if (this.#relay === null) throw new Error('nothing is served yet');
+    return this.#relay;
+  }
+
+  #openRelay({ engine, threads }: Config['relay']): void {
+    const { relay, fallback } = openRelay(engine, threads);
+    this.#relay = { engine: relay, splice: createSplice(relay) };
+    if (fallback === null) return;
+    const level = engine === 'native' ? 'warn' : 'info';
+    this.#shared.emit({ type: 'notice', level, message: 'the js relay serves', data: { why: fallback } });
+  }
+
   async #build(): Promise<Built<Next>> {
     const { file, env } = this.#options;
     const { prepared, problems } = await prepare(file, env, this.#selfSigned);
@@ -200,14 +224,16 @@ export class App {
   }
 
   #swap({ prepared, snapshot, listeners }: Next): void {
-    const before = this.#snapshot?.config.admin;
+    const before = this.#snapshot?.config;
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#log.configure(prepared.config.log);
-    const after = prepared.config.admin;
-    if (before && (before.host !== after.host || before.port !== after.port)) {
-      this.#warn('the admin address changes only at a restart');
-    }
+    if (before === undefined) return;
+    const { admin, relay } = prepared.config;
+    if (before.admin.host !== admin.host || before.admin.port !== admin.port)
+      this.#warn('a change of the address of "admin" takes effect at a restart');
+    if (JSON.stringify(before.relay) !== JSON.stringify(relay))
+      this.#warn('a change of "relay" takes effect at a restart');
   }
 
   #warn(message: string): void {

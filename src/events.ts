@@ -78,11 +78,15 @@ export interface Traffic {
 export interface SessionEnd {
   readonly fromClient: Traffic;
   readonly toClient: Traffic;
+  /** Bytes read from either end and not passed on, because the session was ending. */
+  readonly discarded: number;
   /** The close code of RFC 6455 §7.4, or null where no Close frame was seen; 1005 is a Close without a code (§7.1.5). */
   readonly code: number | null;
   readonly initiator: Initiator;
   /** Why, in the gateway's own words: `closed`, `idle`, `reset`, `drain`, … */
   readonly reason: string;
+  /** It did not end in order: it was cut, or a deadline passed. */
+  readonly cut: boolean;
 }
 
 export interface SessionClosed extends Subject, SessionEnd {

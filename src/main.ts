@@ -37,6 +37,8 @@ const OPTIONS = {
   from: { type: 'string' },
 } as const;
 
+const COMMANDS: ReadonlySet<string> = new Set(['run', 'check', 'explain', 'schema', 'healthcheck']);
+
 /** How long `healthcheck` waits for an answer. */
 const HEALTH_MS = 3000;
 
@@ -147,10 +149,16 @@ async function main(args: readonly string[]): Promise<number | null> {
     return 0;
   }
   const { values, positionals } = readArguments(args);
-  const [command, argument] = positionals;
+  const [command, argument, ...further] = positionals;
   if (values.help || command === undefined) {
     print(USAGE);
     return values.help ? 0 : 2;
+  }
+  // `upgate check other.yaml` must not be a check of the default file.
+  const stray = command === 'explain' ? further[0] : argument;
+  if (COMMANDS.has(command) && stray !== undefined) {
+    say(`${command} takes no argument "${stray}"; a config is named with -c`);
+    return 2;
   }
   switch (command) {
     case 'run':

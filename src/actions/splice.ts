@@ -8,7 +8,7 @@ import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
 import { requestFields, responseFields } from '../http/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
-import type { RelayEngine } from '../relay/relay.ts';
+import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import { passAnswer } from '../upstream/pass.ts';
@@ -49,17 +49,41 @@ export type Splice = (
   client: ClientEnd,
 ) => Promise<'opened' | 'passed' | Rejection>;
 
+/** Opens a tunnel as a route's config has it. */
+type Carry = (route: string, config: SpliceConfig, ends: TunnelEnds, onEnd: (end: TunnelEnd) => void) => Tunnel;
+
 /** The action, on a relay engine. */
 export function createSplice(relay: RelayEngine): Splice {
-  return (context, upgrade, client) => splice(relay, context, upgrade, client);
+  // One value for all tunnels of a route, and gone with its config.
+  const compiled = new WeakMap<SpliceConfig, TunnelOptions>();
+  const carry: Carry = (route, config, ends, onEnd) => {
+    const options = compiled.get(config) ?? tunnelOptions(route, config);
+    compiled.set(config, options);
+    return relay.open(ends, options, onEnd);
+  };
+  return (context, upgrade, client) => splice(carry, context, upgrade, client);
 }
 
-async function splice(
-  relay: RelayEngine,
-  context: RouteContext,
-  upgrade: Upgrade,
-  client: ClientEnd,
-): ReturnType<Splice> {
+function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: SpliceConfig): TunnelOptions {
+  const { max_message: maxMessage = null, messages_per_second = null, bytes_per_second = null, on_limit } = limits;
+  const none = { messagesPerSecond: null, bytesPerSecond: null, onLimit: on_limit };
+  const toClient = maxMessage === null ? null : { maxMessage, ...none };
+  const rates = messages_per_second !== null || bytes_per_second !== null;
+  // A rate is a client's: a backend that fans out to many is not slowed down by it.
+  const fromClient = rates
+    ? { maxMessage, messagesPerSecond: messages_per_second, bytesPerSecond: bytes_per_second, onLimit: on_limit }
+    : toClient;
+  return {
+    route,
+    idleMs: timeouts.idle,
+    maxLifetimeMs: timeouts.max_lifetime ?? null,
+    inspect: inspect === 'on',
+    ping: ping === undefined ? null : { everyMs: ping.every, timeoutMs: ping.timeout },
+    limits: { fromClient, toClient },
+  };
+}
+
+async function splice(carry: Carry, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
   const config = upgrade.route.websocket.config as SpliceConfig;
   const pool = context.services.pool(config.upstream);
   const reached = await reach(context, pool, { config, handshake: buildHandshake(context, upgrade), client });
@@ -72,7 +96,7 @@ async function splice(
     }
     const judged = judgeAnswer(answer.head, upgrade.handshake.key, upgrade.handshake.offer);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
-    open(context, { relay, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
+    open(context, { carry, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
     return 'opened';
   } catch (error) {
     answer.socket.destroy();
@@ -146,7 +170,7 @@ function report(context: RouteContext, server: Server, error: GatewayError): Spl
 }
 
 interface Agreed {
-  readonly relay: RelayEngine;
+  readonly carry: Carry;
   readonly upgrade: Upgrade;
   readonly config: SpliceConfig;
   readonly subprotocol: string | null;
@@ -154,7 +178,7 @@ interface Agreed {
 
 function open(
   context: RouteContext,
-  { relay, upgrade, config, subprotocol }: Agreed,
+  { carry, upgrade, config, subprotocol }: Agreed,
   client: ClientEnd,
   reached: Reached,
 ): void {
@@ -182,7 +206,7 @@ function open(
     headLength: head.length,
     toBackend: client.rest,
   };
-  session.carriedBy(relay.open(ends, { route, idleMs: config.timeouts.idle }, (end) => session.end(end)));
+  session.carriedBy(carry(route, config, ends, (end) => session.end(end)));
 }
 
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */

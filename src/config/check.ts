@@ -4,7 +4,7 @@ import { hostsMeet, normaliseHost } from './address.ts';
 import { nearest } from './nearest.ts';
 import { type ConfigPath, formatPath, type Problem } from './problem.ts';
 import type { Written } from './prune.ts';
-import type { Config, ListenerConfig, RouteConfig, TerminateConfig, WebSocketConfig } from './schema.ts';
+import type { Config, ListenerConfig, RouteConfig, SpliceConfig, TerminateConfig, WebSocketConfig } from './schema.ts';
 
 /** RFC 9110 §5.6.2; RFC 6455 §4.1 demands it of subprotocols. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -142,12 +142,24 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
   yield* checkSubprotocols(websocket, at, whole.written);
   yield* checkDuplicates(websocket.versions.map(String), [...at, 'versions'], whole.written);
   if (websocket.mode === 'terminate') yield* checkHandler(websocket, at, whole.written);
+  else yield* checkInspect(websocket, at);
   const hostKnown = match.host !== undefined || whole.written.lost([...path, 'match', 'host']);
   if (websocket.origins === 'same-host' && !hostKnown && !whole.written.lost([...at, 'origins'])) {
     const message = 'same-host trusts whatever Host the client sends';
     const hint = 'give the route a match.host, or list its origins; origins: any where none matters';
     yield warning([...at, 'origins'], message, { hint });
   }
+}
+
+/** What an opaque tunnel can't have. */
+function* checkInspect({ inspect, limits, ping }: SpliceConfig, path: ConfigPath): Found {
+  if (inspect === 'on') return;
+  const hint = 'take it out, or leave inspect on';
+  for (const key of ['max_message', 'messages_per_second', 'bytes_per_second'] as const) {
+    if (limits[key] !== undefined)
+      yield error([...path, 'limits', key], 'needs the frames, and inspect is off', { hint });
+  }
+  if (ping !== undefined) yield error([...path, 'ping'], 'needs the frames, and inspect is off', { hint });
 }
 
 function* checkUpstreamName(name: string, path: ConfigPath, { config, written }: Whole): Found {

@@ -10,6 +10,8 @@ import type { Problem } from './problem.ts';
 export interface Loaded extends Parsed {
   /** What relative paths of the config are relative to: the directory of its file. */
   readonly baseDir: string;
+  /** What the file holds; empty where it can't be read. */
+  readonly text: string;
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -22,13 +24,14 @@ const REASONS: Readonly<Record<string, string>> = {
 export async function loadConfig(file: string, env: Env): Promise<Loaded> {
   const baseDir = dirname(resolve(file));
   try {
-    return { ...parseConfig(await readFile(file, 'utf8'), { file, env }), baseDir };
+    const text = await readFile(file, 'utf8');
+    return { ...parseConfig(text, { file, env }), baseDir, text };
   } catch (error) {
     const code = systemCode(error);
     if (code === undefined) throw error;
     const place = (problem: Problem) => ({ ...problem, file, line: 1, column: 1 });
     const message = `cannot be read: ${REASONS[code] ?? code}`;
     const problems = [place({ severity: 'error', path: [], message })];
-    return { config: null, partial: null, problems, place, baseDir };
+    return { config: null, partial: null, problems, place, baseDir, text: '' };
   }
 }

@@ -1,29 +1,10 @@
 // The shape of gateway.yaml, once: every field's type, default, unit and doc line. The validator, the type Config, the
-// JSON Schema and the table in docs/configuration.md are all derived from here. The options of handlers stand in
-// handler-options.ts. What needs two fields to judge is in check.ts.
+// JSON Schema and the table in docs/configuration.md are all derived from here and from the schema-*.ts beside it. What
+// needs two fields to judge is in check.ts.
+import * as z from 'zod';
 import { isAddressRange, isCertificateName } from './address.ts';
-import { pushOptions, webhookOptions } from './handler-options.ts';
-import { isServerUrlFault, parseServerUrl } from './server-url.ts';
-import { count, duration, host, name, port, size, wait, z } from './terms.ts';
-
-/** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */
-const LONGEST_UNIX_PATH = 107;
-const unixPath = () =>
-  z
-    .string()
-    .min(1)
-    .refine(
-      (path) => Buffer.byteLength(path) <= LONGEST_UNIX_PATH && !path.includes('\0'),
-      `must be a path of at most ${LONGEST_UNIX_PATH} bytes`,
-    );
-
-const server = () =>
-  z.string().transform((text, context) => {
-    const parsed = parseServerUrl(text);
-    if (!isServerUrlFault(parsed)) return parsed;
-    context.addIssue({ code: 'custom', message: parsed.message, params: { hint: parsed.hint } });
-    return z.NEVER;
-  });
+import { count, duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
+import { splice, terminate } from './schema-websocket.ts';
 
 const certificate = z.strictObject({
   cert: z.string().min(1).describe('Path of the certificate chain, PEM, leaf first'),
@@ -94,85 +75,6 @@ const match = z.strictObject({
     .describe('Query parameters that must be there with this value; `*` for any value'),
 });
 
-const origins = z
-  .union([z.enum(['same-host', 'any']), z.array(z.string().min(1)).min(1)])
-  .prefault('same-host')
-  .describe('Origins that may connect: a list of exact ones or `https://*.example.com`, `same-host`, or `any`');
-
-const limits = {
-  connections: count().optional().describe('Most live sessions of this route; more are answered with 503'),
-  connections_per_ip: count()
-    .optional()
-    .describe('Most live sessions of one client address on this route; more are answered with 429'),
-};
-
-/** What both modes of a websocket route share. */
-const handshakeRules = {
-  origins,
-  missing_origin: z
-    .enum(['allow', 'reject'])
-    .prefault('allow')
-    .describe('What a handshake without Origin gets; browsers always send one'),
-  versions: z
-    .array(z.literal([13, 8]))
-    .min(1)
-    .prefault([13])
-    .describe('WebSocket versions accepted: 13 (RFC 6455) and 8 (its draft)'),
-  subprotocols: z
-    .array(z.string().min(1))
-    .min(1)
-    .optional()
-    .describe('Subprotocols let through, best first; unset: any'),
-  subprotocol_required: z
-    .boolean()
-    .prefault(true)
-    .describe('With `subprotocols`: refuse a handshake that offers none of them'),
-};
-
-const splice = z.strictObject({
-  mode: z.literal('splice').describe('Carry the stream to a backend WebSocket server'),
-  upstream: name().describe('Upstream of the backend WebSocket servers'),
-  ...handshakeRules,
-  limits: z.strictObject(limits).prefault({}).describe('How much this route carries'),
-  timeouts: z
-    .strictObject({
-      connect: wait().prefault('5s').describe('For the connection to a server'),
-      handshake: wait().prefault('10s').describe("From the connection to the head of the server's answer"),
-      idle: wait().prefault('1h').describe('Ends a session without a byte in either direction'),
-    })
-    .prefault({})
-    .describe('How long this route waits'),
-});
-
-const terminate = z.strictObject({
-  mode: z.literal('terminate').describe('Be the WebSocket server'),
-  handler: z.enum(['echo', 'push', 'webhook']).describe('What answers the messages'),
-  push: pushOptions.optional().describe('Options of the handler `push`'),
-  webhook: webhookOptions.optional().describe('Options of the handler `webhook`, which needs them'),
-  ...handshakeRules,
-  limits: z
-    .strictObject({
-      max_message: size().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
-      ...limits,
-    })
-    .prefault({})
-    .describe('How much this route carries'),
-  timeouts: z
-    .strictObject({
-      idle: wait().prefault('1h').describe('Ends a session without a byte in either direction, with 1001'),
-      max_lifetime: wait().optional().describe('Ends a session this old, less up to a tenth, with 1001; unset: never'),
-    })
-    .prefault({})
-    .describe('How long this route waits'),
-  ping: z
-    .strictObject({
-      every: wait().prefault('25s').describe('A ping goes out each of these'),
-      timeout: wait().prefault('10s').describe('A client silent for this long after a ping is cut'),
-    })
-    .optional()
-    .describe('Pings to the client; unset: none'),
-});
-
 const route = z.strictObject({
   name: name().describe('Names the route in metrics, logs and `explain`'),
   match: match.prefault({}).describe('Which requests this route takes'),
@@ -228,6 +130,19 @@ export const schema = z.strictObject({
     })
     .prefault({})
     .describe('How SIGTERM ends the gateway'),
+  relay: z
+    .strictObject({
+      engine: z
+        .enum(['auto', 'native', 'js'])
+        .prefault('auto')
+        .describe('What carries spliced tunnels; `auto`: the native engine where it was built, else js'),
+      threads: z
+        .union([z.literal('auto'), count().max(64)])
+        .prefault('auto')
+        .describe('Threads of the native engine; `auto`: one less than there are cores, at least one'),
+    })
+    .prefault({})
+    .describe('How the bytes of spliced sessions move; takes effect at a restart'),
   log: z
     .strictObject({
       level: z

@@ -38,7 +38,7 @@ export function parseTarget(text: string): Target | Fault {
 
 /** The path for a log: no query, and of an absolute-form target no authority, in which credentials could stand. */
 export function loggedPath(target: string): string {
-  const path = ABSOLUTE.exec(target)?.[2] ?? target;
+  const path = target.replace(/^[^/?#]*:\/\/[^/?#]*/, '');
   const end = path.search(/[?#]/);
   return end === -1 ? path : path.slice(0, end);
 }
@@ -100,14 +100,17 @@ export interface Authority {
   readonly port: number | null;
 }
 
-const AUTHORITY = /^([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?$/;
+const AUTHORITY = /^([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?$/;
 
-/** Reads the value of Host, or the authority of a target: no userinfo, no list, no empty host; else null. */
+/**
+ * Reads the value of Host, or the authority of a target: no userinfo, no list, no empty host; else null. An empty port is
+ * none (RFC 3986 §3.2.3).
+ */
 export function parseAuthority(text: string): Authority | null {
   const found = AUTHORITY.exec(text);
   if (!found) return null;
   const host = (found[1] as string).toLowerCase();
-  const port = found[2] === undefined ? null : Number(found[2]);
+  const port = found[2] ? Number(found[2]) : null;
   if (port !== null && port > 65535) return null;
   if (host.startsWith('[') && isIP(host.slice(1, -1)) !== 6) return null;
   return { host, port };

@@ -35,11 +35,14 @@ export interface Log {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-interface Line {
-  readonly level: Exclude<Level, 'silent'>;
+type LineLevel = Exclude<Level, 'silent'>;
+
+/** How one kind of event becomes a line. Fields are built only for a line that is written. */
+interface Writer<T> {
+  readonly level: LineLevel | ((event: T) => LineLevel);
   /** One of the lines that `access: false` leaves out. */
-  readonly access?: true;
-  readonly fields: Fields;
+  readonly access: boolean;
+  readonly fields: (event: T) => Fields;
 }
 
 /** Characters of a value that a client chose. */
@@ -59,9 +62,10 @@ export function createLog(options: LogOptions): Log {
   );
   return {
     emit(event) {
-      const line = lineOf(event);
-      if (line.access && !access) return;
-      logger[line.level]({ event: event.type, ...line.fields });
+      const writer = writerOf(event);
+      if (writer.access && !access) return;
+      const level = typeof writer.level === 'function' ? writer.level(event) : writer.level;
+      if (logger.isLevelEnabled(level)) logger[level]({ event: event.type, ...writer.fields(event) });
     },
     configure(settings) {
       logger.level = settings.level;
@@ -78,109 +82,122 @@ function standardOutput(onDropped: (lines: number) => void): Output {
   return output;
 }
 
-const info = (fields: Fields): Line => ({ level: 'info', fields });
-const access = (fields: Fields): Line => ({ level: 'info', access: true, fields });
-const warn = (fields: Fields): Line => ({ level: 'warn', fields });
-const debug = (fields: Fields): Line => ({ level: 'debug', fields });
+type FieldsOf<T> = (event: T) => Fields;
+const info = <T>(fields: FieldsOf<T>): Writer<T> => ({ level: 'info', access: false, fields });
+const access = <T>(fields: FieldsOf<T>): Writer<T> => ({ level: 'info', access: true, fields });
+const warn = <T>(fields: FieldsOf<T>): Writer<T> => ({ level: 'warn', access: false, fields });
+const debug = <T>(fields: FieldsOf<T>): Writer<T> => ({ level: 'debug', access: false, fields });
 
-type Writers = { readonly [T in GatewayEvent['type']]: (event: Extract<GatewayEvent, { type: T }>) => Line };
+type Writers = { readonly [T in GatewayEvent['type']]: Writer<Extract<GatewayEvent, { type: T }>> };
 
 /** The line of each event. */
 const WRITERS: Writers = {
-  session_opened: (event) =>
-    access({
-      ...subject(event),
-      mode: event.mode,
-      ...server(event.at),
-      origin: clean(event.origin),
-      subprotocol: event.subprotocol,
-      duration_ms: round(event.durationMs),
+  session_opened: access((event) => ({
+    ...subject(event),
+    mode: event.mode,
+    ...server(event.at),
+    origin: clean(event.origin),
+    subprotocol: event.subprotocol,
+    duration_ms: round(event.durationMs),
+  })),
+  session_closed: access((event) => ({
+    ...subject(event),
+    mode: event.mode,
+    ...server(event.at),
+    duration_ms: round(event.durationMs),
+    bytes_in: event.fromClient.bytes,
+    bytes_out: event.toClient.bytes,
+    messages_in: event.fromClient.messages,
+    messages_out: event.toClient.messages,
+    bytes_discarded: event.discarded,
+    close_code: event.code,
+    closed_by: event.initiator,
+    reason: event.reason,
+    cut: event.cut,
+  })),
+  handshake_rejected: access((event) => ({
+    ...subject(event),
+    mode: event.mode,
+    status: event.status,
+    reason: event.reason,
+    detail: clean(event.detail),
+    origin: clean(event.origin),
+  })),
+  handshake_failed: warn((event) => ({
+    ...subject(event),
+    mode: event.mode,
+    ...server(event.at),
+    status: event.status,
+    reason: event.reason,
+    detail: clean(event.detail),
+  })),
+  handshake_passed: access((event) => ({
+    ...subject(event),
+    mode: event.mode,
+    ...server(event.at),
+    status: event.status,
+    duration_ms: round(event.durationMs),
+  })),
+  request_completed: access((event) => ({
+    ...subject(event),
+    ...server(event.at),
+    status: event.status,
+    reason: event.reason,
+    detail: clean(event.detail),
+    duration_ms: round(event.durationMs),
+    bytes_out: event.bytesToClient,
+  })),
+  head_refused: access((event) => ({
+    client: event.client,
+    status: event.status,
+    reason: event.reason,
+    detail: clean(event.detail),
+  })),
+  upstream_connected: debug((event) => ({ ...server(event), duration_ms: round(event.durationMs) })),
+  upstream_failed: warn((event) => ({
+    id: event.id,
+    ...server(event),
+    reason: event.reason,
+    detail: clean(event.detail),
+  })),
+  webhook_delivered: {
+    level: ({ result }) => (result === 'ok' ? 'debug' : 'warn'),
+    access: false,
+    fields: ({ id, route, event, result, detail, durationMs }) => ({
+      id,
+      route,
+      webhook_event: event,
+      result,
+      detail: clean(detail),
+      duration_ms: round(durationMs),
     }),
-  session_closed: (event) =>
-    access({
-      ...subject(event),
-      mode: event.mode,
-      ...server(event.at),
-      duration_ms: round(event.durationMs),
-      bytes_in: event.fromClient.bytes,
-      bytes_out: event.toClient.bytes,
-      messages_in: event.fromClient.messages,
-      messages_out: event.toClient.messages,
-      close_code: event.code,
-      closed_by: event.initiator,
-      reason: event.reason,
-    }),
-  handshake_rejected: (event) =>
-    access({
-      ...subject(event),
-      mode: event.mode,
-      status: event.status,
-      reason: event.reason,
-      detail: clean(event.detail),
-      origin: clean(event.origin),
-    }),
-  handshake_failed: (event) =>
-    warn({
-      ...subject(event),
-      mode: event.mode,
-      ...server(event.at),
-      status: event.status,
-      reason: event.reason,
-      detail: clean(event.detail),
-    }),
-  handshake_passed: (event) =>
-    access({
-      ...subject(event),
-      mode: event.mode,
-      ...server(event.at),
-      status: event.status,
-      duration_ms: round(event.durationMs),
-    }),
-  request_completed: (event) =>
-    access({
-      ...subject(event),
-      ...server(event.at),
-      status: event.status,
-      reason: event.reason,
-      detail: clean(event.detail),
-      duration_ms: round(event.durationMs),
-      bytes_out: event.bytesToClient,
-    }),
-  head_refused: (event) =>
-    access({ client: event.client, status: event.status, reason: event.reason, detail: clean(event.detail) }),
-  upstream_connected: (event) => debug({ ...server(event), duration_ms: round(event.durationMs) }),
-  upstream_failed: (event) =>
-    warn({ id: event.id, ...server(event), reason: event.reason, detail: clean(event.detail) }),
-  webhook_delivered: (event) =>
-    (event.result === 'ok' ? debug : warn)({
-      id: event.id,
-      route: event.route,
-      webhook_event: event.event,
-      result: event.result,
-      detail: clean(event.detail),
-      duration_ms: round(event.durationMs),
-    }),
-  ping: (event) => debug({ route: event.route, result: event.result }),
-  config_reloaded: (event) => ({
-    level: event.result === 'success' ? 'info' : 'error',
-    fields: {
-      result: event.result,
-      trigger: event.trigger,
-      ...(event.problems.length === 0 ? {} : { problems: event.problems }),
-    },
-  }),
-  certificate_loaded: (event) =>
-    info({ listener: event.listener, names: event.names, not_after: new Date(event.notAfterMs).toISOString() }),
-  drain: (event) => ({
-    level: event.phase === 'cut' ? 'warn' : 'info',
-    fields: { phase: event.phase, sessions: event.sessions },
-  }),
-  notice: (event) => ({ level: event.level, fields: { ...event.data, msg: event.message } }),
+  },
+  ping: debug((event) => ({ route: event.route, result: event.result })),
+  config_reloaded: {
+    level: ({ result }) => (result === 'success' ? 'info' : 'error'),
+    access: false,
+    fields: ({ result, trigger, problems }) => ({ result, trigger, ...(problems.length === 0 ? {} : { problems }) }),
+  },
+  certificate_loaded: info((event) => ({
+    listener: event.listener,
+    names: event.names,
+    not_after: new Date(event.notAfterMs).toISOString(),
+  })),
+  drain: {
+    level: ({ phase }) => (phase === 'cut' ? 'warn' : 'info'),
+    access: false,
+    fields: ({ phase, sessions }) => ({ phase, sessions }),
+  },
+  notice: {
+    level: ({ level }) => level,
+    access: false,
+    fields: ({ data, message }) => ({ ...data, msg: message }),
+  },
 };
 
-function lineOf(event: GatewayEvent): Line {
+function writerOf(event: GatewayEvent): Writer<GatewayEvent> {
   // Each writer stands under the type of the event it takes.
-  return (WRITERS[event.type] as (event: GatewayEvent) => Line)(event);
+  return WRITERS[event.type] as Writer<GatewayEvent>;
 }
 
 function subject({ id, route, client, method, host, path }: Subject): Fields {

@@ -1,9 +1,6 @@
 // Why a listening socket could not be opened, in words that say what to do. Text only: it neither binds nor retries.
 import { systemCode } from '../errors.ts';
 
-/** Longest path of a unix socket on Linux: sun_path of unix(7), less its closing zero. */
-const LONGEST_SOCKET_PATH = 107;
-
 const PRIVILEGED = [
   'Ports below 1024 are privileged. Three ways out:',
   '  1. give node the capability:  sudo setcap \'cap_net_bind_service=+ep\' "$(readlink -f "$(which node)")"',
@@ -62,9 +59,6 @@ function portAdvice(error: unknown, address: string): Advice {
 }
 
 function socketAdvice(error: unknown, path: string): Advice {
-  if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) {
-    return [`the path is longer than the ${LONGEST_SOCKET_PATH} bytes a unix socket may have.`];
-  }
   switch (systemCode(error)) {
     case 'EADDRINUSE':
       return [

@@ -20,12 +20,14 @@ export interface Preparation {
   /** Null where there is any error. */
   readonly prepared: Prepared | null;
   readonly problems: readonly PlacedProblem[];
+  /** The file's text that this is about. */
+  readonly text: string;
 }
 
 /** Reads and checks a config file. What is wrong is in `problems`; rejects for a defect of the gateway only. */
 export async function prepare(file: string, env: Env, selfSigned: SelfSignedCache): Promise<Preparation> {
-  const { config, partial, problems: found, place, baseDir } = await loadConfig(file, env);
-  if (partial === null) return { prepared: null, problems: found };
+  const { config, partial, problems: found, place, baseDir, text } = await loadConfig(file, env);
+  if (partial === null) return { prepared: null, problems: found, text };
   // What can be judged of a broken config is judged too, so that one look shows everything.
   const routes = compileTable(partial);
   const tls = await loadTls(partial.listeners, { baseDir, selfSigned, now: new Date() });
@@ -36,6 +38,7 @@ export async function prepare(file: string, env: Env, selfSigned: SelfSignedCach
     // Without an error `partial` is the whole config.
     prepared: config === null || broken ? null : { config: secrets.config, table: routes.table, tls: tls.materials },
     problems: problems.sort((one, other) => one.line - other.line || one.column - other.column),
+    text,
   };
 }
 

@@ -2,7 +2,7 @@
 // the key and the signature; der.ts writes the rest. Not a CA, and nothing a client trusts unless it is told to.
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
+import { isCertificateName } from '../config/address.ts';
 import {
   bitString,
   boolean,
@@ -32,9 +32,6 @@ const DAY_MS = 86_400_000;
 const VALID_DAYS = 90;
 /** ub-common-name (RFC 5280, appendix A.1). */
 const LONGEST_COMMON_NAME = 64;
-/** Labels of letters, digits, "-" and "_", the first may be "*"; the last is no number, which is how an address ends. */
-const DNS_NAME =
-  /^(?=.{1,253}$)(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*(?!\d+$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
 /** A certificate and its key, both PEM. */
 export interface KeyPair {
@@ -68,7 +65,7 @@ export function makeSelfSigned(names: readonly string[], now: Date): KeyPair {
   return { cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }
 
-/** DNS names in their ASCII form and addresses, each once, in the order given. */
+/** DNS names and addresses, each once, in the order given. */
 function subjectsOf(names: readonly string[]): string[] {
   const subjects = new Set<string>();
   for (const name of names) {
@@ -80,12 +77,8 @@ function subjectsOf(names: readonly string[]): string[] {
 }
 
 function subjectOf(name: string): string {
-  // isIP takes a zone (fe80::1%eth0), which is local to this host and has no place in a certificate.
-  if (isIP(name) !== 0 && !name.includes('%')) return name;
-  const wildcard = name.startsWith('*.') ? '*.' : '';
-  const ascii = wildcard + domainToASCII(name.slice(wildcard.length));
-  // domainToASCII reads "1.2.3" as an address; what was no address before is a mistake.
-  if (isIP(ascii) === 0 && DNS_NAME.test(ascii)) return ascii;
+  // A zone (fe80::1%eth0) is local to this machine, and a final dot (RFC 6066 §3) is never asked for.
+  if (isCertificateName(name) && !/%|\.$/.test(name)) return name.toLowerCase();
   throw new RangeError(`${JSON.stringify(name)} is neither a DNS name nor an IP address`);
 }
 

@@ -169,6 +169,7 @@ export class Listener {
       socket.destroy();
       return;
     }
+    letGo(socket);
     // Its own body may be what is malformed, and then its answer will not come.
     const earlier = pending?.req.complete;
     if (earlier && !(await afterEarlierAnswers(socket))) return;
@@ -210,9 +211,16 @@ function reasonOf(error: Error): Reason | null {
  * input that would be a RST, which may take the answer with it (RFC 9112 §9.6). What still comes is no request.
  */
 function endInOrder(this: Socket): void {
-  this.removeAllListeners('data');
-  this.on('data', ignore);
+  letGo(this);
   endAfterReading(this);
+}
+
+/**
+ * Takes the connection from node's parser, which would go on: the rest of a head that came too late would still be a
+ * request, and every further piece of a malformed one another error, and so would its end.
+ */
+function letGo(socket: Socket): void {
+  socket.removeAllListeners('data').removeAllListeners('end').on('data', ignore);
 }
 
 /** A socket file that nobody listens on any more is in the way of binding. */

@@ -1,6 +1,7 @@
 // From a terminating route's config to its handler: the one place that knows them all by name.
-import { pushOptions } from '../config/handler-options.ts';
+
 import type { TerminateConfig } from '../config/schema.ts';
+import { pushOptions } from '../config/schema-handlers.ts';
 import type { Emit } from '../events.ts';
 import type { Caller } from '../upstream/call.ts';
 import type { Pool } from '../upstream/pool.ts';

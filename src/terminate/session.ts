@@ -191,6 +191,9 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     return {
       fromClient: { bytes: this.bytesFromClient(), messages: this.#messages.fromClient },
       toClient: { bytes: this.bytesToClient(), messages: this.#messages.toClient },
+      discarded: 0,
+      // No Close of the client's came although the gateway was ending the session.
+      cut: this.#ending !== undefined && wireCode === 1006,
       ...(this.#ending ?? this.#endOfClient(wireCode)),
     };
   }

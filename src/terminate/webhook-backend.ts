@@ -1,7 +1,7 @@
 // Asking a backend about events: so many requests at a time, attempts on one server after the other, the same event id on
 // each. What an answer means is cloud-event.ts.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { WebhookConfig } from '../config/handler-options.ts';
+import type { WebhookConfig } from '../config/schema-handlers.ts';
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Emit, Sample, Sampler, ServerRef } from '../events.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';

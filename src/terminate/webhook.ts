@@ -1,6 +1,6 @@
 // The handler `webhook`: what happens on a connection becomes HTTP requests to a backend that keeps no state, and its
 // answers become messages. The events of one connection go out one after the other, in order.
-import type { WebhookConfig } from '../config/handler-options.ts';
+import type { WebhookConfig } from '../config/schema-handlers.ts';
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { SessionEnd } from '../events.ts';
 import { reject } from '../handshake/rejection.ts';

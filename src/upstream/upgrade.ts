@@ -91,7 +91,8 @@ export class AnswerReader {
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     for (;;) {
       const end = this.#held.indexOf('\r\n\r\n', from, 'latin1');
-      if (this.#seen + (end === -1 ? this.#held.length : end) > LARGEST_ANSWER_HEAD)
+      // Up to three bytes of the blank line may be here already; they are not the head's.
+      if (this.#seen + (end === -1 ? this.#held.length - 3 : end) > LARGEST_ANSWER_HEAD)
         return { fault: 'the head of the answer is too large' };
       if (end === -1) return null;
       const head = parseAnswerHead(this.#held.toString('latin1', 0, end));

@@ -14,7 +14,9 @@ import { connectRaw, exchange, handshake, readAnswer } from '../support/raw.ts';
 
 /** A REST backend that answers when told to, and echoes what it got. */
 const held: (() => void)[] = [];
+const asked: string[] = [];
 const rest = createServer((req, res) => {
+  asked.push(req.url ?? '');
   const chunks: Buffer[] = [];
   req.on('data', (chunk: Buffer) => chunks.push(chunk));
   req.on('end', () => {
@@ -162,6 +164,29 @@ describe('heads', () => {
     await gateway.log({ event: 'head_refused', reason: 'head_timeout' });
   });
 
+  it.each([
+    ['too late', 'GET /late HTTP/1.1\r\nHost: a\r\n', 'HTTP/1.1 408', ['X: y\r\n\r\n']],
+    ['malformed', 'GET\r\n\r\n', 'HTTP/1.1 400', ['more\r\n\r\n', 'GET /late HTTP/1.1\r\nHost: a\r\n\r\n']],
+  ])('that are %s are refused once, and nothing behind them is a request', async (_, head, status, pieces) => {
+    const refused = () => gateway.logs().filter((line) => line['event'] === 'head_refused').length;
+    const before = refused();
+    const client = await connectRaw(gateway.port);
+    client.write(head);
+    await client.until(status, 5000);
+    for (const piece of pieces) {
+      client.write(piece);
+      // Each piece has been read by the gateway before the next one goes out.
+      await exchange(gateway.port, 'GET /between HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    }
+    client.end();
+    const { bytes } = await client.closed();
+    expect(bytes.toString().match(/HTTP\/1\.1/g)).toHaveLength(1);
+    await exchange(gateway.port, `GET /behind-${before} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    await gateway.log({ event: 'request_completed', path: `/behind-${before}` });
+    expect(refused()).toBe(before + 1);
+    expect(asked).not.toContain('/late');
+  });
+
   it('that never come end the connection without a word', async () => {
     const client = await connectRaw(gateway.port);
     expect((await client.closed(5000)).bytes.length).toBe(0);
@@ -252,6 +277,32 @@ describe('addresses', () => {
     stale.close();
   });
 
+  it('two listeners on any free port are two: both serve, and both close when it drains', async () => {
+    const two = await startGateway({
+      listeners: [
+        { host: '127.0.0.1', port: 0 },
+        { host: '127.0.0.1', port: 0 },
+      ],
+      upstreams: upstreams(),
+      routes,
+      drain: { grace: '10s', spread: '0s' },
+    });
+    expect(new Set(two.ports).size).toBe(2);
+    const slow = await connectRaw(two.port);
+    slow.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n');
+    const answer = await heldAnswer();
+    for (const port of two.ports) {
+      const bytes = await exchange(port, 'GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+      expect(readAnswer(bytes).status).toBe(200);
+    }
+    two.signal('SIGTERM');
+    await two.log({ event: 'drain', phase: 'listeners_closed' });
+    for (const port of two.ports) await expect(connectRaw(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    answer();
+    expect(readAnswer((await slow.closed()).bytes).status).toBe(200);
+    expect(await two.exited).toBe(0);
+  });
+
   it('a port that is taken is said with its reason, and nothing is started', async () => {
     const file = writeConfig({
       listeners: [{ host: '127.0.0.1', port: gateway.port }],
@@ -279,7 +330,7 @@ describe('reload', () => {
     expect(await client.next()).toBe('still here');
     writeFileSync(one.file, good.replace('"rest"', '"rset"').replace('"echo"', '"eco"'));
     const failed = await one.log({ event: 'config_reloaded', result: 'failure' });
-    expect(JSON.stringify(failed.problems)).toMatch(/gateway\.yaml:\d+:\d+: error/);
+    expect(JSON.stringify(failed['problems'])).toMatch(/gateway\.yaml:\d+:\d+: error/);
     expect(await one.metric('config_last_reload_successful')).toBe(0);
     moved.socket.send('so am I');
     expect(await moved.next()).toBe('so am I');
@@ -294,7 +345,7 @@ describe('reload', () => {
     writeFileSync(one.file, JSON.stringify({ ...text, listeners: [{ host: '127.0.0.3', port: 0 }] }));
     one.signal('SIGHUP');
     const line = await one.log({ msg: 'listening', address: '127.0.0.3' });
-    const client = await connectRaw({ port: Number(line.port), host: '127.0.0.3' });
+    const client = await connectRaw({ port: Number(line['port']), host: '127.0.0.3' });
     client.write(handshake());
     await client.until('101');
     client.socket.destroy();
@@ -385,8 +436,8 @@ describe('descriptors', () => {
         (line) => (line.includes(`"msg":"${msg}"`) ? (JSON.parse(line) as Record<string, unknown>) : undefined),
         msg,
       );
-    const port = Number((await log('listening')).port);
-    expect((await log('started')).descriptors).toBe(256);
+    const port = Number((await log('listening'))['port']);
+    expect((await log('started'))['descriptors']).toBe(256);
     const clients = await Promise.all(Array.from({ length: 300 }, () => connectRaw(port)));
     const answers = await Promise.all(
       clients.map(async (client) => {

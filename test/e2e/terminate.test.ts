@@ -297,9 +297,11 @@ describe('the end', () => {
     expect(await ended()).toEqual({
       fromClient: { bytes: 8 + 12, messages: 1 },
       toClient: { bytes: 4 + 8, messages: 1 },
+      discarded: 0,
       code: 3001,
       initiator: 'client',
       reason: 'closed',
+      cut: false,
     });
   });
 

@@ -181,7 +181,7 @@ describe.skipIf(!hasPeers('python3-websockets'))('python3-websockets', () => {
       expect(await other.metric('websocket_connections', { route: 'pool', mode: 'splice' })).toBe(2);
       await doomed.stop('SIGKILL');
       const lost = await Promise.race(clients.map(async (client) => ({ client, ...(await client.closed) })));
-      expect(lost.code).toBe(1006);
+      expect(lost.code).toBe(1011);
       const left = clients.find((client) => client !== lost.client)!;
       left.socket.send('still here');
       expect(await left.next()).toBe('still here');

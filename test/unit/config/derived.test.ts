@@ -56,7 +56,8 @@ describe('listFields', () => {
     expect(field('routes[].websocket.handler', 'terminate')).toBeDefined();
     expect(field('routes[].websocket.upstream', 'splice')).toBeDefined();
     expect(fields.filter(({ path }) => path === 'routes[].websocket.origins')).toHaveLength(1);
-    expect(fields.filter(({ path }) => path === 'routes[].websocket.timeouts.idle')).toHaveLength(2);
+    expect(fields.filter(({ path }) => path === 'routes[].websocket.timeouts.idle')).toHaveLength(1);
+    expect(fields.filter(({ path }) => path === 'routes[].websocket.limits.max_message')).toHaveLength(2);
   });
 
   it('has a doc line for every field, and each field once', () => {

@@ -125,6 +125,7 @@ describe('authorities', () => {
   it.each([
     ['example.com', { host: 'example.com', port: null }],
     ['EXAMPLE.com:8080', { host: 'example.com', port: 8080 }],
+    ['example.com:', { host: 'example.com', port: null }],
     ['a_b~c-1', { host: 'a_b~c-1', port: null }],
     ['example.com.', { host: 'example.com.', port: null }],
     ['192.0.2.1:80', { host: '192.0.2.1', port: 80 }],
@@ -136,7 +137,6 @@ describe('authorities', () => {
     '',
     ' ',
     ':80',
-    'a:',
     'a:b',
     'a:65536',
     'a:123456',
@@ -169,6 +169,7 @@ describe('a target in a log', () => {
     ['/%2e%2e/a', '/%2e%2e/a'],
     ['http://user:secret@h/a?b', '/a'],
     ['WSS://h', ''],
+    ['ftp://user:secret@h/a', '/a'],
     ['*', '*'],
   ])('%s is %j', (target, path) => expect(loggedPath(target)).toBe(path));
 });

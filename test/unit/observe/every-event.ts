@@ -29,9 +29,11 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     durationMs: 90_000,
     fromClient: { bytes: 10, messages: 1 },
     toClient: { bytes: 20, messages: 2 },
+    discarded: 0,
     code: 1000,
     initiator: 'client',
     reason: 'closed',
+    cut: false,
   },
   handshake_rejected: {
     ...subject,

@@ -54,9 +54,11 @@ describe('each event has its line', () => {
       bytes_out: 20,
       messages_in: 1,
       messages_out: 2,
+      bytes_discarded: 0,
       close_code: 1000,
       closed_by: 'client',
       reason: 'closed',
+      cut: false,
     },
     handshake_rejected: {
       level: 'info',

@@ -75,11 +75,6 @@ describe('describeBindError for a unix socket', () => {
     rmSync(dir, { recursive: true });
   });
 
-  test('a path too long is said to be, whatever the system made of it', () => {
-    expect(describeBindError(coded('EINVAL'), `/run/${'a'.repeat(103)}`)).toContain('longer than the 107 bytes');
-    expect(describeBindError(coded('EINVAL'), `/run/${'a'.repeat(102)}`)).not.toContain('longer');
-  });
-
   test.each([
     ['EACCES', 'RuntimeDirectory'],
     ['EPERM', 'RuntimeDirectory'],

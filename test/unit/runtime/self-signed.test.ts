@@ -39,11 +39,11 @@ describe('makeSelfSigned', () => {
     );
   });
 
-  test('takes DNS names, wildcards, international names and addresses in any spelling', () => {
+  test('takes DNS names, wildcards and addresses in any spelling', () => {
     const parsed = parse([
       'App.Example.com',
       '*.example.org',
-      'bücher.example',
+      'xn--bcher-kva.example',
       '192.0.2.7',
       '2001:DB8::7',
       '::ffff:192.0.2.8',
@@ -101,6 +101,7 @@ describe('makeSelfSigned', () => {
     '*',
     '*.*.example',
     'fe80::1%eth0',
+    'a.example.',
     '[::1]',
     'a:80',
     `${'a'.repeat(64)}.example`,

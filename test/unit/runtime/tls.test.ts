@@ -108,7 +108,7 @@ describe('buildTls', () => {
       '/CN=nobody',
     ];
     execFileSync('openssl', ['req', '-x509', ...kind, ...files], { stdio: 'ignore' });
-    const { warnings } = await buildTls({ certificates: [old, soon, nobody] }, sources);
+    const { warnings } = await buildTls({ certificates: [old, soon, nobody] }, { ...sources, now: new Date() });
     expect(warnings.map(({ path, message }) => [path.join('.'), message.replace(/[A-Z][a-z]{2} .*/, 'DATE')])).toEqual([
       ['certificates.0.cert', 'the certificate expired on DATE'],
       ['certificates.1.cert', 'the certificate is not valid before DATE'],

@@ -20,6 +20,8 @@ const services = {} as HandlerServices;
 const END: SessionEnd = {
   fromClient: { bytes: 0, messages: 0 },
   toClient: { bytes: 0, messages: 0 },
+  discarded: 0,
+  cut: false,
   code: 1000,
   initiator: 'client',
   reason: 'closed',

@@ -1,5 +1,6 @@
-// The options of the handlers of a terminating route, each under its handler's name, as a part of schema.ts.
-import { count, name, wait, whole, z } from './terms.ts';
+// The options of the handlers of a terminating route, each under its handler's name, as a part of schema-websocket.ts.
+import * as z from 'zod';
+import { count, name, wait, whole } from './schema-values.ts';
 
 /** Options of the handler `push`; the handler asks here for what stands when the config has no `push`. */
 export const pushOptions = z.strictObject({

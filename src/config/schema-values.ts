@@ -1,16 +1,12 @@
-// The kinds of value that fields of gateway.yaml have, each with its own words where a value is none. Which fields there are
-// is schema.ts.
+// The kinds of values that gateway.yaml is made of: durations, sizes, names, addresses. What stands where is schema.ts.
 import * as z from 'zod';
 import { isHost } from './address.ts';
+import { isServerUrlFault, parseServerUrl } from './server-url.ts';
 import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
-
-/** zod is known here and in json-schema.ts only. */
-export { z };
 
 const A_DURATION = 'must be a duration, such as 250ms, 30s, 5m or 1h';
 const A_SIZE = 'must be a size, such as 512B, 64KiB or 1MiB';
 
-/** Text to milliseconds. */
 export const duration = () =>
   z
     .string(A_DURATION)
@@ -25,7 +21,6 @@ export const duration = () =>
 /** A duration that must be more than nothing. */
 export const wait = () => duration().refine((ms) => ms > 0, 'must be more than 0');
 
-/** Text to bytes. */
 export const size = () =>
   z
     .string(A_SIZE)
@@ -49,3 +44,22 @@ export const whole = () =>
 export const count = () => whole().min(1);
 export const port = () => whole().min(0).max(65535);
 export const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
+
+/** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */
+const LONGEST_UNIX_PATH = 107;
+export const unixPath = () =>
+  z
+    .string()
+    .min(1)
+    .refine(
+      (path) => Buffer.byteLength(path) <= LONGEST_UNIX_PATH && !path.includes('\0'),
+      `must be a path of at most ${LONGEST_UNIX_PATH} bytes`,
+    );
+
+export const server = () =>
+  z.string().transform((text, context) => {
+    const parsed = parseServerUrl(text);
+    if (!isServerUrlFault(parsed)) return parsed;
+    context.addIssue({ code: 'custom', message: parsed.message, params: { hint: parsed.hint } });
+    return z.NEVER;
+  });

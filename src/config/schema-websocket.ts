@@ -1,0 +1,104 @@
+// The `websocket` block of a route: which handshakes it takes, and what it does with those it let in.
+import * as z from 'zod';
+import { pushOptions, webhookOptions } from './schema-handlers.ts';
+import { count, name, size, wait } from './schema-values.ts';
+
+const origins = z
+  .union([z.enum(['same-host', 'any']), z.array(z.string().min(1)).min(1)])
+  .prefault('same-host')
+  .describe('Origins that may connect: a list of exact ones or `https://*.example.com`, `same-host`, or `any`');
+
+const limits = {
+  connections: count().optional().describe('Most live sessions of this route; more are answered with 503'),
+  connections_per_ip: count()
+    .optional()
+    .describe('Most live sessions of one client address on this route; more are answered with 429'),
+};
+
+const lifetimes = {
+  idle: wait().prefault('1h').describe('Ends a session without a byte in either direction, with 1001'),
+  max_lifetime: wait().optional().describe('Ends a session this old, less up to a tenth, with 1001; unset: never'),
+};
+
+const ping = (description: string) =>
+  z
+    .strictObject({
+      every: wait().prefault('25s').describe('A ping goes out each of these'),
+      timeout: wait().prefault('10s').describe('An end silent for this long after a ping is cut'),
+    })
+    .optional()
+    .describe(description);
+
+/** What both modes of a websocket route share. */
+const handshakeRules = {
+  origins,
+  missing_origin: z
+    .enum(['allow', 'reject'])
+    .prefault('allow')
+    .describe('What a handshake without Origin gets; browsers always send one'),
+  versions: z
+    .array(z.literal([13, 8]))
+    .min(1)
+    .prefault([13])
+    .describe('WebSocket versions accepted: 13 (RFC 6455) and 8 (its draft)'),
+  subprotocols: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe('Subprotocols let through, best first; unset: any'),
+  subprotocol_required: z
+    .boolean()
+    .prefault(true)
+    .describe('With `subprotocols`: refuse a handshake that offers none of them'),
+};
+
+export const splice = z.strictObject({
+  mode: z.literal('splice').describe('Carry the stream to a backend WebSocket server'),
+  upstream: name().describe('Upstream of the backend WebSocket servers'),
+  ...handshakeRules,
+  inspect: z
+    .enum(['on', 'off'])
+    .prefault('on')
+    .describe('Follow frame headers, for Close frames, pings, limits and message counts; `off`: an opaque tunnel'),
+  limits: z
+    .strictObject({
+      max_message: size()
+        .optional()
+        .describe('Largest message on the wire, either way; a larger one closes with 1009; unset: any size'),
+      messages_per_second: count().optional().describe('Messages a second from the client; unset: any number'),
+      bytes_per_second: size().optional().describe('Bytes a second from the client; unset: any number'),
+      on_limit: z
+        .enum(['close', 'pause'])
+        .prefault('close')
+        .describe('Past a rate: close with 1008, or pause reading until it is kept again'),
+      ...limits,
+    })
+    .prefault({})
+    .describe('How much this route carries'),
+  timeouts: z
+    .strictObject({
+      connect: wait().prefault('5s').describe('For the connection to a server'),
+      handshake: wait().prefault('10s').describe("From the connection to the head of the server's answer"),
+      ...lifetimes,
+    })
+    .prefault({})
+    .describe('How long this route waits'),
+  ping: ping('Pings to both ends; unset: none'),
+});
+
+export const terminate = z.strictObject({
+  mode: z.literal('terminate').describe('Be the WebSocket server'),
+  handler: z.enum(['echo', 'push', 'webhook']).describe('What answers the messages'),
+  push: pushOptions.optional().describe('Options of the handler `push`'),
+  webhook: webhookOptions.optional().describe('Options of the handler `webhook`, which needs them'),
+  ...handshakeRules,
+  limits: z
+    .strictObject({
+      max_message: size().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
+      ...limits,
+    })
+    .prefault({})
+    .describe('How much this route carries'),
+  timeouts: z.strictObject(lifetimes).prefault({}).describe('How long this route waits'),
+  ping: ping('Pings to the client; unset: none'),
+});

@@ -1,0 +1,81 @@
+// The lines that `npm start` prints: what to try, on the addresses that are bound. Text only.
+import type { Config } from '../config/schema.ts';
+import { httpPaths, webSocketPaths } from './paths.ts';
+
+export interface BoundListener {
+  /** The address as it is bound, such as `::`, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+}
+
+export interface Bound {
+  /** TCP listeners; a unix socket is nothing to try from a browser. */
+  readonly listeners: readonly BoundListener[];
+  readonly admin: { readonly host: string; readonly port: number };
+  /** The config file, as the user named it. */
+  readonly configFile: string;
+}
+
+/** A command, and what it shows. */
+type Hint = readonly [command: string, what: string];
+
+/** Lines for a terminal, without a newline at their ends. */
+export function demoHints(config: Config, bound: Bound): string[] {
+  const plain = bound.listeners.find(({ tls }) => !tls);
+  const secure = bound.listeners.find(({ tls }) => tls);
+  const any = plain ?? secure;
+  if (any === undefined) return [];
+  const pages = httpPaths(config);
+  const page = pages.find((path) => path === '/') ?? pages[0];
+  const sockets = webSocketPaths(config);
+  const chat = sockets.find((path) => path.endsWith('/chat')) ?? sockets[0];
+  const hints: Hint[] = [];
+  if (page !== undefined) hints.push(...httpHints(page, plain, secure));
+  if (chat !== undefined) hints.push(...webSocketHints(chat, plain, secure));
+  const admin = authority(bound.admin, 80);
+  hints.push([`curl http://${admin}/metrics`, 'what Prometheus scrapes']);
+  if (chat !== undefined) {
+    hints.push([
+      `node dist/main.js explain -c ${bound.configFile} ${url('ws', any, chat)} --version 7`,
+      'what a handshake would get, and why',
+    ]);
+  }
+  const lines = [
+    'The demo backends are up. Try:',
+    '',
+    ...hints.flatMap(([command, what]) => [`  # ${what}`, `  ${command}`]),
+  ];
+  if (page !== undefined) lines.push('', `Or open ${url('http', any, page)} in a browser.`);
+  if (chat !== undefined) lines.push(`In its console: ${consoleLine(url('ws', any, chat))}`);
+  return lines;
+}
+
+function httpHints(path: string, plain: BoundListener | undefined, secure: BoundListener | undefined): Hint[] {
+  const hints: Hint[] = [];
+  if (plain) hints.push([`curl ${url('http', plain, path)}`, 'plain HTTP, forwarded to the REST backend']);
+  if (secure) hints.push([`curl -k ${url('http', secure, path)}`, 'the same over TLS; -k takes any certificate']);
+  return hints;
+}
+
+function webSocketHints(path: string, plain: BoundListener | undefined, secure: BoundListener | undefined): Hint[] {
+  const hints: Hint[] = [];
+  if (plain)
+    hints.push([`npx wscat -c ${url('ws', plain, path)}`, 'a WebSocket; run it twice, and each sees the other']);
+  if (secure) hints.push([`npx wscat -n -c ${url('ws', secure, path)}`, 'the same over TLS; -n takes any certificate']);
+  return hints;
+}
+
+function consoleLine(address: string): string {
+  return `s = new WebSocket('${address}'); s.onmessage = (e) => console.log(e.data); s.onopen = () => s.send('hi')`;
+}
+
+/** `http` becomes `https`, and `ws` `wss`, on a TLS listener. */
+function url(scheme: 'http' | 'ws', listener: BoundListener, path: string): string {
+  return `${scheme}${listener.tls ? 's' : ''}://${authority(listener, listener.tls ? 443 : 80)}${path}`;
+}
+
+function authority({ host, port }: { host: string; port: number }, defaultPort: number): string {
+  const name = ['::', '0.0.0.0', '::1', '127.0.0.1'].includes(host) ? 'localhost' : host;
+  return `${name.includes(':') ? `[${name}]` : name}${port === defaultPort ? '' : `:${port}`}`;
+}

@@ -1,0 +1,32 @@
+// What a newcomer can try on this config: paths that its routes take from anyone. Not the routing itself; `explain` is.
+import type { Config, RouteConfig } from '../config/schema.ts';
+
+/** What stands in for `{name}`; any other name gets `demo`. */
+const SAMPLES: Readonly<Record<string, string>> = { room: 'lobby', user: 'me' };
+
+/** Paths to connect a WebSocket to, in the order of the routes. */
+export function webSocketPaths(config: Config): string[] {
+  return unique(openRoutes(config).flatMap((route) => (route.websocket ? samplePaths(route, ['chat', 'echo']) : [])));
+}
+
+/** Paths to GET, in the order of the routes. */
+export function httpPaths(config: Config): string[] {
+  return unique(openRoutes(config).flatMap((route) => (route.http ? samplePaths(route, ['', 'api/hello']) : [])));
+}
+
+/** Routes that ask for nothing but a path: a request to localhost can match them. */
+function openRoutes(config: Config): RouteConfig[] {
+  return config.routes.filter(({ match }) => {
+    return (match.host === undefined || match.host === 'localhost') && !match.headers && !match.query;
+  });
+}
+
+/** The path of a route with something in the place of each pattern; `tails` are put below a prefix. */
+function samplePaths({ match }: RouteConfig, tails: readonly string[]): string[] {
+  const path = match.path.replace(/\{([^}]*)\}/g, (_, name: string) => SAMPLES[name] ?? 'demo');
+  return path.endsWith('/*') ? tails.map((tail) => path.slice(0, -1) + tail) : [path];
+}
+
+function unique(paths: readonly string[]): string[] {
+  return [...new Set(paths)];
+}

@@ -1,0 +1,333 @@
+// See loop.h.
+#define _GNU_SOURCE
+#include "loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS 256
+#define WAKE_KEY UINT64_MAX
+// Ended tunnels are told in batches of this many milliseconds: a wake-up of the main thread costs more than a tunnel.
+#define REPORT_MS 10
+
+static void read_clock(struct worker *w) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  w->now_ns = (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+  w->now = w->now_ns / 1000000;
+}
+
+void worker_random(struct worker *w, uint8_t *to, size_t n) {
+  if (w->random_at + n > sizeof w->random) {
+    size_t got = 0;
+    while (got < sizeof w->random) {
+      ssize_t r = getrandom(w->random + got, sizeof w->random - got, 0);
+      if (r > 0) got += (size_t)r;
+    }
+    w->random_at = 0;
+  }
+  memcpy(to, w->random + w->random_at, n);
+  w->random_at += (uint32_t)n;
+}
+
+// -- Tunnels by slot ------------------------------------------------------------------------------------------------
+
+static struct tunnel **slot_of(struct worker *w, uint32_t slot) {
+  uint32_t chunk = slot / CHUNK;
+  if (chunk >= w->chunk_count || !w->chunks[chunk]) return NULL;
+  return &w->chunks[chunk][slot % CHUNK];
+}
+
+static struct tunnel *find(struct worker *w, uint64_t id) {
+  struct tunnel **at = slot_of(w, ID_SLOT(id));
+  return at && *at && (*at)->id == id ? *at : NULL;
+}
+
+static struct tunnel **make_slot(struct worker *w, uint32_t slot) {
+  uint32_t chunk = slot / CHUNK;
+  if (chunk >= w->chunk_count) {
+    uint32_t count = chunk + 16;
+    struct tunnel ***chunks = realloc(w->chunks, count * sizeof *chunks);
+    if (!chunks) return NULL;
+    memset(chunks + w->chunk_count, 0, (count - w->chunk_count) * sizeof *chunks);
+    w->chunks = chunks;
+    w->chunk_count = count;
+  }
+  if (!w->chunks[chunk]) w->chunks[chunk] = calloc(CHUNK, sizeof **w->chunks);
+  return w->chunks[chunk] ? &w->chunks[chunk][slot % CHUNK] : NULL;
+}
+
+// -- Reports --------------------------------------------------------------------------------------------------------
+
+static void report(struct worker *w, struct report *r) {
+  r->next = NULL;
+  *w->reports_end = r;
+  w->reports_end = &r->next;
+  if (!w->report_at) w->report_at = w->now + REPORT_MS;
+}
+
+static void send_reports(struct worker *w) {
+  struct engine *e = w->engine;
+  w->report_at = 0;
+  if (!w->reports) return;
+  pthread_mutex_lock(&e->lock);
+  int first = !e->reports;
+  *e->reports_end = w->reports;
+  e->reports_end = w->reports_end;
+  pthread_mutex_unlock(&e->lock);
+  w->reports = NULL;
+  w->reports_end = &w->reports;
+  if (first) e->told(e->told_to);
+}
+
+struct report *engine_reports(struct engine *e) {
+  pthread_mutex_lock(&e->lock);
+  struct report *all = e->reports;
+  e->reports = NULL;
+  e->reports_end = &e->reports;
+  pthread_mutex_unlock(&e->lock);
+  return all;
+}
+
+void worker_end(struct worker *w, struct tunnel *t) {
+  struct tunnel **at = slot_of(w, ID_SLOT(t->id));
+  wheel_clear(&w->wheel, &t->timer);
+  side_close(&t->end[CLIENT].side, w->ep);
+  side_close(&t->end[BACKEND].side, w->ep);
+  *at = NULL;
+  t->discarded += tunnel_drop_held(&t->way[CLIENT]) + tunnel_drop_held(&t->way[BACKEND]);
+  free(t->given);
+  // The report takes the tunnel's own memory, so that an end can always be told.
+  _Static_assert(sizeof(struct report) <= sizeof(struct tunnel), "a report fits where its tunnel was");
+  struct report r = {
+      .id = t->id,
+      .bytes = {t->way[CLIENT].bytes, t->way[BACKEND].bytes},
+      .messages = {t->way[CLIENT].messages, t->way[BACKEND].messages},
+      .discarded = t->discarded,
+      .code = t->code_told,
+      .initiator = t->initiator,
+      .reason = t->reason,
+      .was_cut = t->was_cut,
+      .inspected = t->policy->inspect,
+  };
+  struct report *told = (struct report *)t;
+  *told = r;
+  report(w, told);
+}
+
+// -- Commands -------------------------------------------------------------------------------------------------------
+
+static void set_up(struct worker *w, struct tunnel *t, const struct command *c) {
+  const struct policy *policy = c->policy;
+  memset(t, 0, sizeof *t);
+  t->id = c->id;
+  t->policy = policy;
+  t->tally = &policy->tally[w->index];
+  t->last = w->now;
+  t->dies_at = c->lifetime_ms ? w->now + c->lifetime_ms : WHEEL_NEVER;
+  t->close_at = t->any_at = WHEEL_NEVER;
+  t->way[CLIENT].cursor.expects = 1;
+  for (int i = 0; i < 2; i++) {
+    t->way[i].opaque = !policy->inspect;
+    t->end[i].side.fd = c->fd[i];
+    t->end[i].side.watched = SIDE_UNWATCHED;
+    t->end[i].heard = w->now;
+    t->end[i].ping_next = w->now + policy->ping_every_ms;
+  }
+}
+
+static void open_tunnel(struct worker *w, const struct command *c) {
+  struct tunnel **at = make_slot(w, ID_SLOT(c->id));
+  struct tunnel *t = at ? malloc(sizeof *t) : NULL;
+  if (!t) {  // no memory: both ends are closed, and the end is told in the command's place
+    struct report *r = calloc(1, sizeof *r);
+    close(c->fd[CLIENT]);
+    close(c->fd[BACKEND]);
+    if (!r) return;
+    r->id = c->id;
+    r->initiator = BY_GATEWAY;
+    r->reason = WHY_RESET;
+    r->was_cut = 1;
+    report(w, r);
+    return;
+  }
+  set_up(w, t, c);
+  *at = t;
+  const uint8_t *early = c->early;
+  uint32_t head = c->head_length < c->to_client ? c->head_length : c->to_client;
+  tunnel_send(w, t, CLIENT, early, head);
+  tunnel_early(w, t, BACKEND, early + head, c->to_client - head);
+  tunnel_early(w, t, CLIENT, early + c->to_client, c->to_backend);
+  tunnel_timer(w, t);
+}
+
+static void obey(struct worker *w, struct command *c) {
+  struct tunnel *t = c->kind == DO_CLOSE || c->kind == DO_CUT ? find(w, c->id) : NULL;
+  if (c->kind == DO_OPEN) {
+    open_tunnel(w, c);
+  } else if (c->kind == DO_STOP) {
+    w->stopping = 1;
+  } else if (t && c->kind == DO_CLOSE) {
+    tunnel_close_within(w, t, c->code, (const char *)c->early, WHY_GIVEN, c->deadline_ms);
+    tunnel_settle(w, t);
+  } else if (t) {
+    tunnel_blame(t, BY_GATEWAY, WHY_GIVEN);
+    tunnel_cut(t);
+    tunnel_settle(w, t);
+  }
+}
+
+static void obey_all(struct worker *w) {
+  uint64_t count;
+  while (read(w->wake, &count, sizeof count) < 0 && errno == EINTR) continue;
+  pthread_mutex_lock(&w->lock);
+  struct command *c = w->queue;
+  w->queue = NULL;
+  w->queue_end = &w->queue;
+  pthread_mutex_unlock(&w->lock);
+  while (c) {
+    struct command *next = c->next;
+    obey(w, c);
+    free(c);
+    c = next;
+  }
+}
+
+void engine_send(struct engine *e, struct command *c) {
+  struct worker *w = e->worker[ID_WORKER(c->id)];
+  c->next = NULL;
+  pthread_mutex_lock(&w->lock);
+  int first = !w->queue;
+  *w->queue_end = c;
+  w->queue_end = &c->next;
+  pthread_mutex_unlock(&w->lock);
+  uint64_t one = 1;
+  while (first && write(w->wake, &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
+// -- The turn -------------------------------------------------------------------------------------------------------
+
+static int wait_ms(const struct worker *w) {
+  int wait = wheel_wait(&w->wheel, w->now);
+  if (!w->report_at) return wait;
+  int report = w->report_at > w->now ? (int)(w->report_at - w->now) : 0;
+  return wait < 0 || report < wait ? report : wait;
+}
+
+static void *run(void *arg) {
+  struct worker *w = arg;
+  struct epoll_event events[EVENTS];
+  read_clock(w);
+  while (!w->stopping) {
+    int n = epoll_wait(w->ep, events, EVENTS, wait_ms(w));
+    read_clock(w);
+    for (int i = 0; i < n; i++) {
+      if (events[i].data.u64 == WAKE_KEY) {
+        obey_all(w);
+        continue;
+      }
+      // An event may be older than the end of its tunnel: an id that is gone is nothing.
+      struct tunnel *t = find(w, events[i].data.u64 >> 1);
+      if (t) tunnel_event(w, t, (int)(events[i].data.u64 & 1), events[i].events);
+    }
+    for (struct timer *timer; (timer = wheel_due(&w->wheel, w->now));) tunnel_timer(w, (struct tunnel *)timer);
+    if (w->report_at && w->now >= w->report_at) send_reports(w);
+  }
+  for (uint32_t i = 0; i < w->chunk_count * CHUNK; i++) {
+    struct tunnel **at = slot_of(w, i);
+    if (!at || !*at) continue;
+    tunnel_blame(*at, BY_GATEWAY, WHY_GIVEN);
+    tunnel_cut(*at);
+    worker_end(w, *at);
+  }
+  send_reports(w);
+  return NULL;
+}
+
+static void free_worker(struct worker *w) {
+  if (!w) return;
+  if (w->ep >= 0) close(w->ep);
+  if (w->wake >= 0) close(w->wake);
+  for (uint32_t i = 0; i < w->chunk_count; i++) free(w->chunks[i]);
+  for (struct command *c = w->queue, *next; c; c = next) {
+    next = c->next;
+    if (c->kind == DO_OPEN) {
+      close(c->fd[CLIENT]);
+      close(c->fd[BACKEND]);
+    }
+    free(c);
+  }
+  free(w->chunks);
+  free(w->scratch);
+  pthread_mutex_destroy(&w->lock);
+  free(w);
+}
+
+static struct worker *make_worker(struct engine *e, uint32_t index) {
+  struct worker *w = calloc(1, sizeof *w);
+  if (!w) return NULL;
+  w->engine = e;
+  w->index = index;
+  w->reports_end = &w->reports;
+  w->queue_end = &w->queue;
+  w->random_at = sizeof w->random;
+  pthread_mutex_init(&w->lock, NULL);
+  w->ep = epoll_create1(EPOLL_CLOEXEC);
+  w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  w->scratch = aligned_alloc(SCRATCH_ROOM, SCRATCH_ROOM + SCRATCH);
+  struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_KEY};
+  if (w->ep < 0 || w->wake < 0 || !w->scratch || epoll_ctl(w->ep, EPOLL_CTL_ADD, w->wake, &event) < 0) {
+    free_worker(w);
+    return NULL;
+  }
+  read_clock(w);
+  wheel_init(&w->wheel, w->now);
+  return w;
+}
+
+int engine_start(struct engine *e, uint32_t count, void (*told)(void *), void *told_to) {
+  memset(e, 0, sizeof *e);
+  e->told = told;
+  e->told_to = told_to;
+  e->reports_end = &e->reports;
+  pthread_mutex_init(&e->lock, NULL);
+  // Signals are the main thread's: the workers take none.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int failed = 0;
+  while (e->count < count && !failed) {
+    struct worker *w = make_worker(e, e->count);
+    failed = w ? pthread_create(&w->thread, NULL, run, w) : ENOMEM;
+    if (!failed) e->worker[e->count++] = w;
+    else free_worker(w);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (failed) engine_stop(e);
+  return failed;
+}
+
+void engine_stop(struct engine *e) {
+  for (uint32_t i = 0; i < e->count; i++) {
+    struct command *stop = calloc(1, sizeof *stop);
+    if (!stop) continue;
+    stop->kind = DO_STOP;
+    stop->id = ID(i, 0, 0);
+    engine_send(e, stop);
+  }
+  for (uint32_t i = 0; i < e->count; i++) pthread_join(e->worker[i]->thread, NULL);
+  for (uint32_t i = 0; i < e->count; i++) free_worker(e->worker[i]);
+  e->count = 0;
+  for (struct report *r = engine_reports(e), *next; r; r = next) {
+    next = r->next;
+    free(r);
+  }
+  pthread_mutex_destroy(&e->lock);
+}

@@ -1,0 +1,100 @@
+// The threads: each worker has one epoll, one timer wheel, one scratch buffer and the tunnels given to it. Commands come
+// in over a queue with an eventfd; ended tunnels leave in batches. Knows nothing of Node: relay.c speaks to that.
+//
+// Invariants:
+// - a tunnel's memory belongs to its worker's thread; everybody else has its id only, and an id is used once;
+// - whoever opens tunnels gives out slots and takes them back when it hears of the end, so a slot is never shared;
+// - a worker holds its lock only to move a list, never while it reads, writes or calls out.
+#ifndef UPGATE_LOOP_H
+#define UPGATE_LOOP_H
+
+#include <pthread.h>
+
+#include "tunnel.h"
+
+#define WORKERS_MAX 16
+// What one read takes at most. In front of it is a page for what is held back, so that the kernel copies to an aligned
+// address: a misaligned one costs 5 %.
+#ifndef SCRATCH
+#define SCRATCH (256 * 1024)
+#endif
+#define SCRATCH_ROOM 4096
+#define CHUNK 256
+
+// What became of a tunnel; told once.
+struct report {
+  struct report *next;
+  uint64_t id;
+  uint64_t bytes[2], messages[2], discarded;
+  uint32_t code;
+  uint8_t initiator, reason, was_cut, inspected;
+};
+
+enum command_kind { DO_OPEN, DO_CLOSE, DO_CUT, DO_STOP };
+
+struct command {
+  struct command *next;
+  uint64_t id;
+  enum command_kind kind;
+  uint16_t code;
+  uint32_t deadline_ms;
+  // Of DO_OPEN: both descriptors, ours to close, and the early bytes behind this struct: first those to the client.
+  // Of DO_CLOSE: behind this struct the reason, ended by a zero byte.
+  int fd[2];
+  const struct policy *policy;
+  uint32_t head_length, to_client, to_backend, lifetime_ms;
+  uint8_t early[];
+};
+
+struct engine;
+
+struct worker {
+  struct engine *engine;
+  uint32_t index;
+  int ep, wake;
+  uint64_t now_ns, now;  // read once a turn; `now` in ms
+  uint64_t report_at;  // when the batch of ended tunnels goes out, ms
+  struct wheel wheel;
+  uint8_t *scratch;    // SCRATCH_ROOM and then SCRATCH bytes
+  struct tunnel ***chunks;
+  uint32_t chunk_count;
+  struct report *reports, **reports_end;
+  uint8_t random[256];
+  uint32_t random_at;
+  int stopping;
+  pthread_t thread;
+  pthread_mutex_t lock;
+  struct command *queue, **queue_end;  // under the lock
+};
+
+struct engine {
+  uint32_t count;
+  struct worker *worker[WORKERS_MAX];
+  pthread_mutex_t lock;
+  struct report *reports, **reports_end;  // under the lock
+  void (*told)(void *);                   // called from a worker when `reports` is no longer empty
+  void *told_to;
+};
+
+// An id is worker (4 bits), slot (20 bits) and a number that makes it unique (28 bits): 52 bits, safe in a double.
+#define ID(worker, slot, use) ((uint64_t)(use) << 24 | (uint64_t)(slot) << 4 | (worker))
+#define ID_WORKER(id) ((uint32_t)(id) & 15)
+#define ID_SLOT(id) ((uint32_t)((id) >> 4) & 0xfffff)
+#define SLOTS_MAX 0x100000u
+#define USES_MAX 0x10000000u
+
+// 0, or an errno; after a failure nothing is left running.
+int engine_start(struct engine *e, uint32_t count, void (*told)(void *), void *told_to);
+// Cuts every tunnel and ends the threads; waits for them.
+void engine_stop(struct engine *e);
+// Takes the command over.
+void engine_send(struct engine *e, struct command *c);
+// Takes every report there is, oldest first; the caller frees them.
+struct report *engine_reports(struct engine *e);
+
+// -- for tunnel.c and ending.c --------------------------------------------------------------------------------------
+void worker_random(struct worker *w, uint8_t *to, size_t n);
+// The tunnel is over: closes, reports and frees it.
+void worker_end(struct worker *w, struct tunnel *t);
+
+#endif

@@ -1,0 +1,283 @@
+// The native relay engine: takes both sockets' descriptors over from node and leaves the bytes to relay.c. What it can
+// take, and how it does so without losing a byte, stands here; frames, limits and endings are C's.
+import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { GatewayError } from '../errors.ts';
+import type { Initiator, Sample } from '../events.ts';
+import { RouteCounters } from './counters.ts';
+import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
+
+/** What relay.c exports; the numbers' order stands at each of its functions. */
+interface Addon {
+  start(threads: number, onEnded: (numbers: Float64Array) => void): Engine;
+  stop(engine: Engine): void;
+  policy(engine: Engine, numbers: Float64Array): number;
+  tally(engine: Engine, policy: number, numbers: Float64Array): void;
+  open(
+    engine: Engine,
+    client: number,
+    backend: number,
+    policy: number,
+    lifetimeMs: number,
+    toClient: Buffer,
+    headLength: number,
+    toBackend: Buffer,
+  ): number;
+  close(engine: Engine, id: number, code: number, reason: string, deadlineMs: number): void;
+  cut(engine: Engine, id: number): void;
+}
+type Engine = { readonly engine: unique symbol };
+
+/** The part of node's stream handle that a hand-over needs; none of it is documented, all of it is in node 20 to 26. */
+interface Handle {
+  readonly fd: number;
+  readonly writeQueueSize: number;
+  reading: boolean;
+  readStart(): number;
+  readStop(): number;
+}
+type Inside = Socket & { readonly _handle: Handle | null; readonly _httpMessage?: object | null };
+
+const REPORT_FIELDS = 11;
+const TALLY_FIELDS = 13;
+const INITIATORS: readonly Initiator[] = ['gateway', 'client', 'backend', 'gateway'];
+/** By enum reason in tunnel.h; the first is the one given to close() or cut(). */
+const REASONS = [
+  '',
+  'closed',
+  'reset',
+  'idle',
+  'max_lifetime',
+  'max_message',
+  'messages_per_second',
+  'bytes_per_second',
+  'lost',
+  'ping_timeout',
+] as const;
+const MAX_MS = 0xffffffff;
+
+/** Where npm's postinstall puts the compiled addon; the same from src and from dist. */
+export const ADDON = fileURLToPath(new URL('../../native/upgate-relay.node', import.meta.url));
+
+/** Threads for `auto`: one core is left to node. */
+function autoThreads(): number {
+  return Math.min(Math.max(availableParallelism() - 1, 1), 4);
+}
+
+class NativeTunnel implements Tunnel {
+  readonly #relay: NativeRelay;
+  readonly id: number;
+  readonly onEnd: (end: TunnelEnd) => void;
+  /** The reason of the first close() or cut(). */
+  given: string | null = null;
+
+  constructor(relay: NativeRelay, id: number, onEnd: (end: TunnelEnd) => void) {
+    this.#relay = relay;
+    this.id = id;
+    this.onEnd = onEnd;
+  }
+
+  close(code: number, reason: string, deadlineMs: number): void {
+    this.given ??= reason;
+    this.#relay.close(this.id, code, reason, deadlineMs);
+  }
+
+  cut(reason: string): void {
+    this.given ??= reason;
+    this.#relay.cut(this.id);
+  }
+}
+
+export class NativeRelay implements RelayEngine {
+  readonly name = 'native';
+  readonly threads: number;
+  readonly #addon: Addon;
+  readonly #engine: Engine;
+  /** Live tunnels by slot and worker, as their ids say. */
+  readonly #tunnels: (NativeTunnel | undefined)[] = [];
+  readonly #policies = new Map<string, number>();
+  readonly #known = new WeakMap<TunnelOptions, number>();
+  readonly #routes: string[] = [];
+  readonly #numbers = new Float64Array(TALLY_FIELDS);
+
+  /** Starts the threads; throws what require() throws where the addon is not there or does not load. */
+  constructor(threads: number | 'auto', addon = ADDON) {
+    this.threads = threads === 'auto' ? autoThreads() : threads;
+    this.#addon = createRequire(import.meta.url)(addon) as Addon;
+    this.#engine = this.#addon.start(this.threads, (numbers) => this.#ended(numbers));
+  }
+
+  /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
+  canTake(client: Socket, backend: Socket): boolean {
+    return isPlain(client) && isPlain(backend);
+  }
+
+  open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel {
+    const tunnel = this.tryOpen(ends, options, onEnd);
+    if (tunnel === null) throw new GatewayError('limit', 'no descriptor is left for the tunnel');
+    return tunnel;
+  }
+
+  /** As open(), but null where no descriptor is left: then both sockets are as they were, and not being read. */
+  tryOpen(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel | null {
+    const client = ends.client as Inside;
+    const backend = ends.backend as Inside;
+    const policy = this.#known.get(options) ?? this.#policyOf(options);
+    const toBackend = takeOver(client, ends.toBackend);
+    const toClient = takeOver(backend, ends.toClient);
+    const { maxLifetimeMs } = options;
+    const lifetime = maxLifetimeMs === null ? 0 : whole(maxLifetimeMs * (1 - Math.random() / 10));
+    const from = [client._handle?.fd ?? -1, backend._handle?.fd ?? -1] as const;
+    const id = this.#addon.open(this.#engine, from[0], from[1], policy, lifetime, toClient, ends.headLength, toBackend);
+    if (id < 0) {
+      giveBack(client, toBackend, ends.toBackend.length);
+      giveBack(backend, toClient, ends.toClient.length);
+      return null;
+    }
+    // The tunnel has descriptors of its own now: node's are closed without a word to the peers.
+    client.destroy();
+    backend.destroy();
+    const tunnel = new NativeTunnel(this, id, onEnd);
+    this.#tunnels[this.#indexOf(id)] = tunnel;
+    return tunnel;
+  }
+
+  close(id: number, code: number, reason: string, deadlineMs: number): void {
+    this.#addon.close(this.#engine, id, code, reason, whole(deadlineMs));
+  }
+
+  cut(id: number): void {
+    this.#addon.cut(this.#engine, id);
+  }
+
+  /** Cuts what lives and ends the threads; no onEnd is called any more, and nothing can be opened. */
+  stop(): void {
+    this.#addon.stop(this.#engine);
+  }
+
+  *sample(): Iterable<Sample> {
+    const routes = new Map<string, RouteCounters>();
+    for (const [policy, route] of this.#routes.entries()) {
+      const counters = routes.get(route) ?? new RouteCounters(route);
+      routes.set(route, counters);
+      this.#addon.tally(this.#engine, policy, this.#numbers);
+      addTally(counters, this.#numbers);
+    }
+    for (const counters of routes.values()) yield* counters.sample();
+  }
+
+  /** Slots are dense within a worker: the worker's number is in the lowest four bits of an id, the slot in the next 20. */
+  #indexOf(id: number): number {
+    const low = id % 0x1000000;
+    return (low >>> 4) * this.threads + (low & 15);
+  }
+
+  #policyOf(options: TunnelOptions): number {
+    const key = JSON.stringify(options);
+    let policy = this.#policies.get(key);
+    if (policy === undefined) {
+      policy = this.#addon.policy(this.#engine, Float64Array.from(policyNumbers(options)));
+      this.#policies.set(key, policy);
+      this.#routes[policy] = options.route;
+    }
+    this.#known.set(options, policy);
+    return policy;
+  }
+
+  #ended(numbers: Float64Array): void {
+    for (let at = 0; at < numbers.length; at += REPORT_FIELDS) {
+      const report = numbers.subarray(at, at + REPORT_FIELDS);
+      const index = this.#indexOf(report[0] ?? 0);
+      const tunnel = this.#tunnels[index];
+      if (tunnel === undefined || tunnel.id !== report[0]) continue;
+      this.#tunnels[index] = undefined;
+      tunnel.onEnd(readReport(report, tunnel.given ?? 'closed'));
+    }
+  }
+}
+
+function isPlain(socket: Socket): boolean {
+  const { _handle: handle, _httpMessage: message } = socket as Inside;
+  if (socket instanceof TLSSocket || socket.destroyed || socket.connecting) return false;
+  if (handle === null || handle === undefined || !(handle.fd >= 0)) return false;
+  // With a pipelined request in front, only `_httpMessage` says that an answer is still to be written.
+  if (message !== null && message !== undefined) return false;
+  return !socket.writableEnded && socket.writableLength === 0 && !(handle.writeQueueSize > 0);
+}
+
+/** Stops reading at once and takes what node has read already; from here on the socket's bytes stay in the kernel. */
+function takeOver(socket: Inside, early: Buffer): Buffer {
+  if (socket.listenerCount('error') === 0) socket.on('error', ignore);
+  const handle = socket._handle;
+  if (handle !== null) {
+    handle.readStop();
+    handle.reading = false;
+  }
+  if (socket.readableLength === 0) return early;
+  const more: unknown = socket.read();
+  return more instanceof Buffer ? Buffer.concat([early, more]) : early;
+}
+
+function giveBack(socket: Inside, taken: Buffer, early: number): void {
+  if (taken.length > early) socket.unshift(taken.subarray(early));
+  const handle = socket._handle;
+  if (handle === null) return;
+  handle.reading = true;
+  handle.readStart();
+}
+
+function ignore(): void {
+  // A socket that is being given up has no error left to tell.
+}
+
+function whole(ms: number): number {
+  return Math.min(Math.max(Math.ceil(ms), 0), MAX_MS);
+}
+
+function policyNumbers({ inspect, idleMs, ping, limits }: TunnelOptions): number[] {
+  return [
+    inspect ? 1 : 0,
+    whole(idleMs),
+    ping === null || !inspect ? 0 : whole(ping.everyMs),
+    ping === null || !inspect ? 0 : whole(ping.timeoutMs),
+    ...limitNumbers(inspect ? limits.fromClient : null),
+    ...limitNumbers(inspect ? limits.toClient : null),
+  ];
+}
+
+function limitNumbers(limits: DirectionLimits | null): number[] {
+  if (limits === null) return [-1, 0, 0, 0];
+  const { maxMessage, messagesPerSecond, bytesPerSecond, onLimit } = limits;
+  return [maxMessage ?? -1, messagesPerSecond ?? 0, bytesPerSecond ?? 0, onLimit === 'pause' ? 1 : 0];
+}
+
+function readReport(report: Float64Array, given: string): TunnelEnd {
+  const [, bytes = 0, bytesBack = 0, messages = 0, messagesBack = 0, discarded = 0, ...rest] = report;
+  const [code = 0, initiator = 0, reason = 0, cut = 0, inspected = 0] = rest;
+  return {
+    fromClient: { bytes, messages: inspected === 0 ? null : messages },
+    toClient: { bytes: bytesBack, messages: inspected === 0 ? null : messagesBack },
+    discarded,
+    code: code === 0 ? null : code & 0xffff,
+    initiator: INITIATORS[initiator] ?? 'gateway',
+    reason: reason === 0 ? given : (REASONS[reason] ?? 'closed'),
+    cut: cut !== 0,
+  };
+}
+
+function addTally(to: RouteCounters, numbers: Float64Array): void {
+  const [bytes = 0, text = 0, binary = 0, bytesBack = 0, textBack = 0, binaryBack = 0, ...pings] = numbers;
+  const [sent = 0, pong = 0, timeout = 0] = pings;
+  to.fromClient.bytes += bytes;
+  to.fromClient.text += text;
+  to.fromClient.binary += binary;
+  to.toClient.bytes += bytesBack;
+  to.toClient.text += textBack;
+  to.toClient.binary += binaryBack;
+  to.pings.sent += sent;
+  to.pings.pong += pong;
+  to.pings.timeout += timeout;
+}

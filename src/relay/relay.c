@@ -1,0 +1,424 @@
+// The native relay as Node sees it: Node-API around loop.c. native.ts is its only caller, and what it passes is checked
+// there; here a wrong argument is a thrown error, never a crash.
+//
+// Everything in this file runs on the main thread but tell(), which wakes it. The main thread gives out slots and takes
+// them back when it hears of a tunnel's end, so ids need no lock.
+#define _GNU_SOURCE
+#define NAPI_VERSION 8
+#include <errno.h>
+#include <fcntl.h>
+#include <node_api.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loop.h"
+
+#define POLICY_FIELDS 12
+#define REPORT_FIELDS 11
+#define TALLY_FIELDS 13
+
+struct slots {
+  uint32_t *spare, spare_count, spare_room;  // given back
+  uint32_t next;                             // never given out yet
+  uint32_t live;
+};
+
+struct relay {
+  struct engine engine;
+  napi_env env;
+  napi_threadsafe_function wake;
+  struct slots slots[WORKERS_MAX];
+  struct policy **policies;
+  uint32_t policy_count;
+  uint32_t use;  // makes ids unique
+  uint32_t live;
+  int stopped, woken_off;  // woken_off: the thread-safe function is gone
+  int holders;             // the external value and the thread-safe function; the last one frees
+};
+
+// -- Arguments ------------------------------------------------------------------------------------------------------
+
+static napi_value fail(napi_env env, const char *message) {
+  napi_throw_error(env, NULL, message);
+  return NULL;
+}
+
+static int arguments(napi_env env, napi_callback_info info, napi_value *args, size_t count) {
+  size_t got = count;
+  return napi_get_cb_info(env, info, &got, args, NULL, NULL) == napi_ok && got == count;
+}
+
+static struct relay *relay_of(napi_env env, napi_value value) {
+  void *relay = NULL;
+  return napi_get_value_external(env, value, &relay) == napi_ok ? relay : NULL;
+}
+
+static int floats(napi_env env, napi_value value, size_t count, double **to) {
+  napi_typedarray_type type;
+  size_t length;
+  return napi_get_typedarray_info(env, value, &type, &length, (void **)to, NULL, NULL) == napi_ok &&
+         type == napi_float64_array && length == count;
+}
+
+static napi_value number(napi_env env, double n) {
+  napi_value value = NULL;
+  napi_create_double(env, n, &value);
+  return value;
+}
+
+// -- Slots ----------------------------------------------------------------------------------------------------------
+
+// The worker with the fewest tunnels.
+static uint32_t least_loaded(const struct relay *r) {
+  uint32_t best = 0;
+  for (uint32_t i = 1; i < r->engine.count; i++) {
+    if (r->slots[i].live < r->slots[best].live) best = i;
+  }
+  return best;
+}
+
+static int take_id(struct relay *r, uint64_t *id) {
+  uint32_t worker = least_loaded(r);
+  struct slots *s = &r->slots[worker];
+  if (!s->spare_count && s->next == SLOTS_MAX) return 0;
+  uint32_t slot = s->spare_count ? s->spare[--s->spare_count] : s->next++;
+  s->live++;
+  r->use = r->use + 1 < USES_MAX ? r->use + 1 : 1;
+  *id = ID(worker, slot, r->use);
+  return 1;
+}
+
+static void give_back(struct relay *r, uint64_t id) {
+  struct slots *s = &r->slots[ID_WORKER(id)];
+  s->live--;
+  if (s->spare_count == s->spare_room) {
+    uint32_t room = s->spare_room ? s->spare_room * 2 : 64;
+    uint32_t *spare = realloc(s->spare, room * sizeof *spare);
+    if (!spare) return;  // the slot is lost, nothing else
+    s->spare = spare;
+    s->spare_room = room;
+  }
+  s->spare[s->spare_count++] = ID_SLOT(id);
+}
+
+// -- Ended tunnels --------------------------------------------------------------------------------------------------
+
+static void tell(void *to) {
+  struct relay *r = to;
+  napi_call_threadsafe_function(r->wake, NULL, napi_tsfn_nonblocking);
+}
+
+static void fill(double *to, const struct report *r) {
+  const double values[REPORT_FIELDS] = {
+      (double)r->id,          (double)r->bytes[CLIENT], (double)r->bytes[BACKEND], (double)r->messages[CLIENT],
+      (double)r->messages[BACKEND], (double)r->discarded,     r->code,                   r->initiator,
+      r->reason,              r->was_cut,               r->inspected,
+  };
+  memcpy(to, values, sizeof values);
+}
+
+// Hands every report there is to JS in one call: REPORT_FIELDS numbers each.
+static void hear(napi_env env, napi_value callback, void *context, void *data) {
+  struct relay *r = context;
+  (void)data;
+  if (r->stopped) return;
+  struct report *all = engine_reports(&r->engine);
+  size_t count = 0;
+  for (struct report *p = all; p; p = p->next) count++;
+  napi_value buffer, array, undefined;
+  void *memory = NULL;
+  double *to = NULL;
+  if (env && count && napi_create_arraybuffer(env, count * REPORT_FIELDS * sizeof(double), &memory, &buffer) == napi_ok) {
+    to = memory;
+  }
+  for (struct report *p = all, *next; p; p = next) {
+    next = p->next;
+    if (to) {
+      fill(to, p);
+      to += REPORT_FIELDS;
+    }
+    give_back(r, p->id);
+    free(p);
+  }
+  r->live -= (uint32_t)count;
+  if (!env || !count) return;
+  if (!r->live) napi_unref_threadsafe_function(env, r->wake);
+  if (napi_create_typedarray(env, napi_float64_array, count * REPORT_FIELDS, buffer, 0, &array) != napi_ok) return;
+  napi_get_undefined(env, &undefined);
+  napi_call_function(env, undefined, callback, 1, &array, NULL);
+}
+
+// -- The engine's life ----------------------------------------------------------------------------------------------
+
+static void stop(void *arg) {
+  struct relay *r = arg;
+  if (r->stopped) return;
+  r->stopped = 1;
+  engine_stop(&r->engine);
+  for (uint32_t i = 0; i < r->policy_count; i++) {
+    free(r->policies[i]->tally);
+    free(r->policies[i]);
+  }
+  free(r->policies);
+  r->policy_count = 0;
+  for (uint32_t i = 0; i < WORKERS_MAX; i++) free(r->slots[i].spare);
+}
+
+static void let_go(struct relay *r) {
+  if (--r->holders == 0) free(r);
+}
+
+static void woken_off(napi_env env, void *data, void *hint) {
+  struct relay *r = data;
+  (void)env;
+  (void)hint;
+  r->woken_off = 1;
+  let_go(r);
+}
+
+// Ends the threads, and then what they wake the main thread with.
+static void shut_down(struct relay *r) {
+  stop(r);
+  if (!r->woken_off) napi_release_threadsafe_function(r->wake, napi_tsfn_abort);
+  r->woken_off = 1;
+}
+
+static void forget(napi_env env, void *data, void *hint) {
+  struct relay *r = data;
+  (void)hint;
+  napi_remove_env_cleanup_hook(env, stop, r);
+  shut_down(r);
+  let_go(r);
+}
+
+// start(threads, onEnded) -> engine
+static napi_value js_start(napi_env env, napi_callback_info info) {
+  napi_value args[2], name, engine;
+  uint32_t threads;
+  if (!arguments(env, info, args, 2) || napi_get_value_uint32(env, args[0], &threads) != napi_ok || threads < 1 ||
+      threads > WORKERS_MAX) {
+    return fail(env, "start(threads, onEnded)");
+  }
+  struct relay *r = calloc(1, sizeof *r);
+  if (!r) return fail(env, "out of memory");
+  r->env = env;
+  r->holders = 2;
+  napi_create_string_utf8(env, "upgate relay", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_threadsafe_function(env, args[1], NULL, name, 0, 1, r, woken_off, r, hear, &r->wake) != napi_ok) {
+    free(r);
+    return fail(env, "no thread-safe function");
+  }
+  napi_unref_threadsafe_function(env, r->wake);
+  int error = engine_start(&r->engine, threads, tell, r);
+  if (error || napi_create_external(env, r, forget, NULL, &engine) != napi_ok) {
+    r->stopped = error != 0;
+    shut_down(r);
+    let_go(r);
+    return fail(env, error ? strerror(error) : "no external value");
+  }
+  // Behind the thread-safe function's own hook, so that the threads end before it does.
+  napi_add_env_cleanup_hook(env, stop, r);
+  return engine;
+}
+
+// stop(engine): cuts what lives, without telling of it, and ends the threads.
+static napi_value js_stop(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  struct relay *r = arguments(env, info, args, 1) ? relay_of(env, args[0]) : NULL;
+  if (!r) return fail(env, "stop(engine)");
+  shut_down(r);
+  return NULL;
+}
+
+// -- Policies and counters ------------------------------------------------------------------------------------------
+
+static double in_ns(double per_second) { return per_second > 0 ? 1e9 / per_second : 0; }
+
+// policy(engine, [inspect, idleMs, pingEveryMs, pingTimeoutMs, then for fromClient and toClient: maxMessage,
+// messagesPerSecond, bytesPerSecond, pause]) -> its number. A maxMessage below 0 is unlimited, and so is
+// every other 0.
+static napi_value js_policy(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  double *v;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || r->stopped || !floats(env, args[1], POLICY_FIELDS, &v)) return fail(env, "policy(engine, numbers)");
+  struct policy **all = realloc(r->policies, (r->policy_count + 1) * sizeof *all);
+  if (!all) return fail(env, "out of memory");
+  r->policies = all;
+  struct policy *p = calloc(1, sizeof *p);
+  struct tally *tally = aligned_alloc(_Alignof(struct tally), r->engine.count * sizeof *tally);
+  if (!p || !tally) {
+    free(p);
+    free(tally);
+    return fail(env, "out of memory");
+  }
+  memset(tally, 0, r->engine.count * sizeof *tally);
+  p->tally = tally;
+  p->inspect = v[0] != 0;
+  p->idle_ms = v[1] > 0 && v[1] < UINT32_MAX ? (uint32_t)v[1] : UINT32_MAX;
+  p->ping_every_ms = (uint32_t)v[2];
+  p->ping_timeout_ms = (uint32_t)v[3];
+  for (int i = 0; i < 2; i++) {
+    struct limits *l = &p->limits[i];
+    const double *from = v + 4 + i * 4;
+    l->max_message = from[0] < 0 ? UINT64_MAX : (uint64_t)from[0];
+    l->message_ns = (uint64_t)in_ns(from[1]);
+    l->byte_ns = in_ns(from[2]);
+    l->pause = from[3] != 0;
+    l->any = from[0] >= 0 || l->message_ns || l->byte_ns > 0;
+  }
+  r->policies[r->policy_count] = p;
+  return number(env, r->policy_count++);
+}
+
+// tally(engine, policy, numbers): fills in what it has carried so far.
+static napi_value js_tally(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  uint32_t policy;
+  double *to;
+  struct relay *r = arguments(env, info, args, 3) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_uint32(env, args[1], &policy) != napi_ok || policy >= r->policy_count ||
+      !floats(env, args[2], TALLY_FIELDS, &to)) {
+    return fail(env, "tally(engine, policy, numbers)");
+  }
+  memset(to, 0, TALLY_FIELDS * sizeof *to);
+  for (uint32_t i = 0; i < r->engine.count; i++) {
+    const struct tally *t = &r->policies[policy]->tally[i];
+    const uint64_t *counters[TALLY_FIELDS] = {
+        &t->bytes[CLIENT], &t->text[CLIENT],  &t->binary[CLIENT], &t->bytes[BACKEND], &t->text[BACKEND],
+        &t->binary[BACKEND], &t->ping_sent,   &t->ping_pong,      &t->ping_timeout,   &t->odd[CLIENT],
+        &t->odd[BACKEND],  &t->lost[CLIENT],  &t->lost[BACKEND],
+    };
+    for (int j = 0; j < TALLY_FIELDS; j++) to[j] += (double)__atomic_load_n(counters[j], __ATOMIC_RELAXED);
+  }
+  return NULL;
+}
+
+// -- Tunnels --------------------------------------------------------------------------------------------------------
+
+struct opening {
+  int32_t fd[2];
+  uint32_t policy, head_length, lifetime_ms;
+  uint8_t *to_client, *to_backend;
+  size_t to_client_length, to_backend_length;
+};
+
+static int read_opening(napi_env env, const napi_value *args, struct opening *o) {
+  return napi_get_value_int32(env, args[0], &o->fd[CLIENT]) == napi_ok &&
+         napi_get_value_int32(env, args[1], &o->fd[BACKEND]) == napi_ok &&
+         napi_get_value_uint32(env, args[2], &o->policy) == napi_ok &&
+         napi_get_value_uint32(env, args[3], &o->lifetime_ms) == napi_ok &&
+         napi_get_buffer_info(env, args[4], (void **)&o->to_client, &o->to_client_length) == napi_ok &&
+         napi_get_value_uint32(env, args[5], &o->head_length) == napi_ok &&
+         napi_get_buffer_info(env, args[6], (void **)&o->to_backend, &o->to_backend_length) == napi_ok &&
+         o->to_client_length < INT32_MAX && o->to_backend_length < INT32_MAX && o->head_length <= o->to_client_length;
+}
+
+// Duplicates both descriptors: the copies are the tunnel's, the originals remain node's to destroy. 0, or an errno.
+static int duplicate(const int32_t from[2], int to[2]) {
+  to[CLIENT] = fcntl(from[CLIENT], F_DUPFD_CLOEXEC, 3);
+  if (to[CLIENT] < 0) return errno;
+  to[BACKEND] = fcntl(from[BACKEND], F_DUPFD_CLOEXEC, 3);
+  if (to[BACKEND] >= 0) return 0;
+  int error = errno;
+  close(to[CLIENT]);
+  return error;
+}
+
+// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend) -> id, or -errno where no
+// descriptor is left: then nothing has happened.
+static napi_value js_open(napi_env env, napi_callback_info info) {
+  napi_value args[8];
+  struct opening o;
+  struct relay *r = arguments(env, info, args, 8) ? relay_of(env, args[0]) : NULL;
+  if (!r || r->stopped || !read_opening(env, args + 1, &o) || o.policy >= r->policy_count) {
+    return fail(env, "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend)");
+  }
+  int fd[2], error = duplicate(o.fd, fd);
+  if (error) return number(env, -error);
+  struct command *c = malloc(sizeof *c + o.to_client_length + o.to_backend_length);
+  uint64_t id;
+  if (!c || !take_id(r, &id)) {
+    close(fd[CLIENT]);
+    close(fd[BACKEND]);
+    free(c);
+    return number(env, -ENOMEM);
+  }
+  memset(c, 0, sizeof *c);
+  c->kind = DO_OPEN;
+  c->id = id;
+  c->fd[CLIENT] = fd[CLIENT];
+  c->fd[BACKEND] = fd[BACKEND];
+  c->policy = r->policies[o.policy];
+  c->lifetime_ms = o.lifetime_ms;
+  c->head_length = o.head_length;
+  c->to_client = (uint32_t)o.to_client_length;
+  c->to_backend = (uint32_t)o.to_backend_length;
+  if (o.to_client_length) memcpy(c->early, o.to_client, o.to_client_length);
+  if (o.to_backend_length) memcpy(c->early + o.to_client_length, o.to_backend, o.to_backend_length);
+  if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
+  engine_send(&r->engine, c);
+  return number(env, (double)id);
+}
+
+static int id_of(napi_env env, napi_value value, const struct relay *r, uint64_t *id) {
+  int64_t n;
+  if (napi_get_value_int64(env, value, &n) != napi_ok || n < 0) return 0;
+  *id = (uint64_t)n;
+  return ID_WORKER(*id) < r->engine.count;
+}
+
+// close(engine, id, code, reason, deadlineMs)
+static napi_value js_close(napi_env env, napi_callback_info info) {
+  napi_value args[5];
+  uint64_t id;
+  uint32_t code, deadline;
+  char reason[124];
+  size_t length;
+  struct relay *r = arguments(env, info, args, 5) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id) || napi_get_value_uint32(env, args[2], &code) != napi_ok ||
+      napi_get_value_string_latin1(env, args[3], reason, sizeof reason, &length) != napi_ok ||
+      napi_get_value_uint32(env, args[4], &deadline) != napi_ok) {
+    return fail(env, "close(engine, id, code, reason, deadlineMs)");
+  }
+  struct command *c = calloc(1, sizeof *c + length + 1);
+  if (!c) return fail(env, "out of memory");
+  c->kind = DO_CLOSE;
+  c->id = id;
+  c->code = (uint16_t)code;
+  c->deadline_ms = deadline;
+  memcpy(c->early, reason, length);
+  engine_send(&r->engine, c);
+  return NULL;
+}
+
+// cut(engine, id)
+static napi_value js_cut(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  uint64_t id;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "cut(engine, id)");
+  struct command *c = calloc(1, sizeof *c);
+  if (!c) return fail(env, "out of memory");
+  c->kind = DO_CUT;
+  c->id = id;
+  engine_send(&r->engine, c);
+  return NULL;
+}
+
+NAPI_MODULE_INIT() {
+  static const struct {
+    const char *name;
+    napi_callback call;
+  } functions[] = {{"start", js_start}, {"stop", js_stop},   {"policy", js_policy}, {"tally", js_tally},
+                   {"open", js_open},   {"close", js_close}, {"cut", js_cut}};
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    napi_value function;
+    if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||
+        napi_set_named_property(env, exports, functions[i].name, function) != napi_ok) {
+      return NULL;
+    }
+  }
+  return exports;
+}

@@ -1,0 +1,432 @@
+// Carries a tunnel's bytes: reads, follows, passes on or discards; keeps limits, rates, pings and timers. How a tunnel
+// ends stands in ending.c.
+#include "tunnel.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "loop.h"
+
+#define SECOND_NS 1000000000ull
+
+// -- Passing bytes on -----------------------------------------------------------------------------------------------
+
+void tunnel_pass(struct worker *w, struct tunnel *t, int from, const uint8_t *p, size_t n) {
+  struct way *way = &t->way[from];
+  struct end *to = &t->end[!from];
+  if (n == 0) return;
+  t->last = w->now;
+  if (way->mode != RELAYS) {
+    t->discarded += n;
+    return;
+  }
+  way->bytes += n;
+  tally_add(&t->tally->bytes[from], n);
+  if (side_put(&to->side, p, n) < 0) tunnel_broken_to(w, t, !from);
+}
+
+void tunnel_send(struct worker *w, struct tunnel *t, int to, const uint8_t *p, size_t n) {
+  struct end *end = &t->end[to];
+  if (end->broken || end->side.fd < 0) return;
+  if (side_put(&end->side, p, n) < 0) tunnel_broken_to(w, t, to);
+}
+
+// -- Pings ----------------------------------------------------------------------------------------------------------
+
+static void send_ping(struct worker *w, struct tunnel *t, int to) {
+  struct end *end = &t->end[to];
+  uint8_t frame[14] = {0x80 | OP_PING, 8};
+  size_t n = 2;
+  worker_random(w, end->ping, 8);
+  if (to == BACKEND) {  // the gateway is a client there: masked, with a fresh key (§5.3)
+    frame[1] |= 0x80;
+    worker_random(w, frame + 2, 4);
+    n += 4;
+  }
+  for (int i = 0; i < 8; i++) frame[n + (size_t)i] = end->ping[i] ^ (to == BACKEND ? frame[2 + (i & 3)] : 0);
+  tunnel_send(w, t, to, frame, n + 8);
+  end->ping_due = 0;
+  end->ping_known = end->ping_waits = 1;
+  end->ping_queued = end->side.owed != NULL;
+  end->ping_at = w->now;
+  tally_add(&t->tally->ping_sent, 1);
+}
+
+// Whether this side can still be pinged: none after a Close in either direction, none after an end.
+static int may_ping(const struct tunnel *t, int to) {
+  const struct end *e = &t->end[to];
+  return !t->ending && !e->got_close && !e->sent_close && !e->fin_in && !e->fin_due && !e->broken &&
+         t->way[!to].mode == RELAYS && !t->way[!to].opaque && !t->way[to].opaque;
+}
+
+// Returns when this side's ping needs looking at again.
+static uint64_t ping_timer(struct worker *w, struct tunnel *t, int to) {
+  struct end *e = &t->end[to];
+  const struct policy *policy = t->policy;
+  if (!policy->ping_every_ms || !may_ping(t, to)) return WHEEL_NEVER;
+  // The timer stands still while the ping is still queued, or while the side is not read.
+  if (e->ping_waits && !e->ping_queued && !e->unread && w->now >= e->ping_at + policy->ping_timeout_ms) {
+    tally_add(&t->tally->ping_timeout, 1);
+    tunnel_silent(w, t, to);
+    return WHEEL_NEVER;
+  }
+  if (w->now >= e->ping_next) {
+    e->ping_next = w->now + policy->ping_every_ms;
+    if (!e->ping_waits && !e->ping_due) {
+      if (e->their_ping) {  // the other end's own ping counts as ours (§5.5.3: only the newest may be answered)
+        e->ping_waits = 1;
+        e->ping_queued = e->side.owed != NULL;
+        e->ping_at = w->now;
+      } else {
+        e->ping_due = 1;
+      }
+    }
+  }
+  if (e->ping_due && at_frame_boundary(&t->way[!to])) send_ping(w, t, to);
+  uint64_t next = e->ping_next;
+  if (e->ping_waits && !e->ping_queued && !e->unread && e->ping_at + policy->ping_timeout_ms < next) {
+    next = e->ping_at + policy->ping_timeout_ms;
+  }
+  return next;
+}
+
+// A digest of a whole control frame's payload (FNV-1a); never 0.
+static uint32_t digest(const uint8_t *payload, size_t n, const uint8_t *key) {
+  uint32_t hash = 0x811c9dc5u ^ (uint32_t)n;
+  for (size_t i = 0; i < n; i++) hash = (hash ^ (uint8_t)(payload[i] ^ (key ? key[i & 3] : 0))) * 0x01000193u;
+  return hash | 1;
+}
+
+// A whole ping or pong from a side. Returns whether it is the answer to our own ping, and goes no further.
+static int ping_or_pong(struct tunnel *t, int from, const uint8_t *payload) {
+  const struct cursor *c = &t->way[from].cursor;
+  const uint8_t *key = c->masked ? c->key : NULL;
+  struct end *end = &t->end[from];
+  if (!t->policy->ping_every_ms) return 0;
+  if (c->opcode == OP_PING) {
+    t->end[!from].their_ping = digest(payload, (size_t)c->length, key);
+    return 0;
+  }
+  int ours = end->ping_known && c->length == 8;
+  for (size_t i = 0; ours && i < 8; i++) ours = (payload[i] ^ (key ? key[i & 3] : 0)) == end->ping[i];
+  if (ours) {
+    end->ping_known = 0;
+    tally_add(&t->tally->ping_pong, 1);
+  } else if (end->their_ping && digest(payload, (size_t)c->length, key) == end->their_ping) {
+    end->their_ping = 0;
+  }
+  return ours;
+}
+
+// -- Limits ---------------------------------------------------------------------------------------------------------
+
+// Takes `cost` ns from a bucket that holds a second; returns whether it was there. A paused way may go into debt.
+static int spend(uint64_t *full, uint64_t now, uint64_t cost, int debt) {
+  uint64_t next = (*full > now ? *full : now) + cost;
+  if (next - now > SECOND_NS && !debt) return 0;
+  *full = next;
+  return next - now <= SECOND_NS;
+}
+
+static void pause_for(struct worker *w, struct tunnel *t, int from, uint64_t full) {
+  t->way[from].paused = 1;
+  tunnel_wake_by(w, t, (full - SECOND_NS) / 1000000 + 1);
+}
+
+static void unpause(struct worker *w, struct tunnel *t, int from) {
+  struct way *way = &t->way[from];
+  if (!way->paused) return;
+  uint64_t full = way->message_full > way->byte_full ? way->message_full : way->byte_full;
+  if (full > w->now_ns + SECOND_NS) tunnel_wake_by(w, t, (full - SECOND_NS) / 1000000 + 1);
+  else way->paused = 0;
+}
+
+// A data frame's header has been read and nothing of it passed on. Returns which limit ends the tunnel here, or zero.
+static enum reason over_limit(struct worker *w, struct tunnel *t, int from) {
+  struct way *way = &t->way[from];
+  const struct limits *l = &t->policy->limits[from];
+  if (l->max_message && way->cursor.message > l->max_message) return WHY_MESSAGE;
+  if (l->message_ns && way->cursor.starts && !t->ending && !spend(&way->message_full, w->now_ns, l->message_ns, l->pause)) {
+    if (!l->pause) return WHY_MESSAGE_RATE;
+    pause_for(w, t, from, way->message_full);
+  }
+  return 0;
+}
+
+// What a limit ends here, between two frames: nothing of the one whose header was just read goes on.
+static void break_off(struct worker *w, struct tunnel *t, int from, uint16_t code, enum reason why) {
+  tunnel_offence(w, t, from, code, why);
+  tunnel_inject_here(w, t, !from);
+  if (t->way[from].mode == RELAYS) t->way[from].mode = DISCARDS;
+}
+
+// -- Carrying -------------------------------------------------------------------------------------------------------
+
+// A data frame's header was read; what stands before it ends at a boundary. Returns whether the tunnel ends here, and
+// those n bytes had to be passed on before that.
+static int refuses(struct worker *w, struct tunnel *t, int from, const uint8_t *before, size_t n) {
+  enum reason why = t->policy->limits[from].any ? over_limit(w, t, from) : 0;
+  if (!why) return 0;
+  tunnel_pass(w, t, from, before, n);
+  break_off(w, t, from, why == WHY_MESSAGE ? 1009 : 1008, why);
+  return 1;
+}
+
+// A whole control frame was read. Returns whether it goes no further; what stands before it was then passed on.
+static int keeps(struct worker *w, struct tunnel *t, int from, const uint8_t *before, const uint8_t *frame, size_t size) {
+  struct way *way = &t->way[from];
+  struct cursor *c = &way->cursor;
+  size_t n = (size_t)(frame - before);
+  if (c->opcode != OP_CLOSE) {
+    int ours = way->mode == RELAYS && (c->opcode == OP_PING || c->opcode == OP_PONG) &&
+               ping_or_pong(t, from, frame + (size - c->length));
+    if (ours) tunnel_pass(w, t, from, before, n);
+    return ours;
+  }
+  tunnel_blame(t, from == CLIENT ? BY_CLIENT : BY_BACKEND, WHY_CLOSED);
+  tunnel_close_seen(t, c->code);
+  t->end[from].sent_close = 1;
+  int relayed = way->mode == RELAYS, answer = relayed && t->end[from].injected;
+  if (answer) {
+    // The answer to our own Close is consumed; the other side gets its Close here, since no message goes on after this.
+    tunnel_pass(w, t, from, before, n);
+    tunnel_inject_here(w, t, !from);
+    if (way->mode == RELAYS) way->mode = DISCARDS;
+    t->discarded += size;
+  } else if (relayed) {
+    t->end[!from].got_close = 1;
+  }
+  return answer;
+}
+
+static void message_ended(struct tunnel *t, int from) {
+  struct way *way = &t->way[from];
+  if (way->mode != RELAYS) return;
+  way->messages++;
+  tally_add(way->cursor.type == OP_TEXT ? &t->tally->text[from] : &t->tally->binary[from], 1);
+}
+
+// Whether something of ours waits for a boundary toward the receiver of this way.
+static int waits_for_boundary(const struct tunnel *t, int from) {
+  return (t->ending && !t->end[!from].got_close) || t->end[!from].ping_due;
+}
+
+static void at_boundary(struct worker *w, struct tunnel *t, int to) {
+  if (t->ending) tunnel_try_inject(w, t, to);
+  else if (t->end[to].ping_due && may_ping(t, to)) send_ping(w, t, to);
+}
+
+static void lose(struct worker *w, struct tunnel *t, int from) {
+  struct way *way = &t->way[from];
+  tally_add(&t->tally->lost[from], 1);
+  if (way->mode == RELAYS && t->policy->limits[from].any) break_off(w, t, from, 1002, WHY_LOST);
+  way->opaque = 1;
+  if (t->ending) tunnel_try_inject(w, t, !from);
+}
+
+// Whether a header, or with a control frame its payload too, is not there whole.
+static int in_pieces(const uint8_t *p, size_t n) {
+  size_t form = n < 2 ? 0 : p[1] & 127, key = n < 2 ? 0 : (p[1] >> 7) * 4u;
+  size_t wide = form == 126 ? 2 : form == 127 ? 8 : 0;
+  return n < 2 + wide + key || (p[0] & 8 && form < 126 && p[0] & 128 && n < 2 + key + form);
+}
+
+static void hold(struct way *way, const uint8_t *p, size_t n) {
+  way->hold = malloc(HOLD_MAX);
+  if (!way->hold) abort();
+  memcpy(way->hold, p, n);
+  way->held = (uint8_t)n;
+}
+
+void tunnel_carry(struct worker *w, struct tunnel *t, int from, const uint8_t *p, size_t n) {
+  struct way *way = &t->way[from];
+  struct cursor *c = &way->cursor;
+  const uint8_t *done = p, *stop = p + n;  // up to `done` everything has been passed on, swallowed or dropped
+  while (p < stop && !way->opaque) {
+    if (!c->left) {
+      if (in_pieces(p, (size_t)(stop - p))) {
+        hold(way, p, (size_t)(stop - p));
+        t->last = w->now;
+        stop = p;
+        break;
+      }
+      size_t head = cursor_head(c, p, (size_t)(stop - p));
+      if (c->lost) {
+        tunnel_pass(w, t, from, done, (size_t)(p - done));
+        done = p;
+        lose(w, t, from);
+        break;
+      }
+      if (c->odd) tally_add(&t->tally->odd[from], 1);
+      if (cursor_is_control(c)) {
+        const uint8_t *frame = p;
+        p += head;
+        p += cursor_body(c, p, (size_t)(stop - p));
+        if (keeps(w, t, from, done, frame, (size_t)(p - frame))) done = p;
+      } else {
+        if (way->mode == RELAYS && refuses(w, t, from, done, (size_t)(p - done))) done = p;
+        p += head;
+      }
+    }
+    if (!cursor_is_control(c)) {
+      p += cursor_body(c, p, (size_t)(stop - p));
+      if (c->left) break;
+      if (c->fin) message_ended(t, from);
+      cursor_end(c);
+    }
+    if (way->mode == RELAYS && waits_for_boundary(t, from)) {
+      tunnel_pass(w, t, from, done, (size_t)(p - done));
+      done = p;
+      at_boundary(w, t, !from);
+    }
+  }
+  tunnel_pass(w, t, from, done, (size_t)(stop - done));
+}
+
+// Takes what a rate allows; where it is passed the way pauses, or the tunnel ends.
+static void spend_bytes(struct worker *w, struct tunnel *t, int from, size_t n) {
+  struct way *way = &t->way[from];
+  const struct limits *l = &t->policy->limits[from];
+  if (l->byte_ns <= 0 || way->mode != RELAYS || way->opaque || t->ending) return;
+  if (spend(&way->byte_full, w->now_ns, (uint64_t)((double)n * l->byte_ns), l->pause)) return;
+  if (l->pause) pause_for(w, t, from, way->byte_full);
+  else tunnel_offence(w, t, from, 1008, WHY_BYTE_RATE);
+}
+
+void tunnel_early(struct worker *w, struct tunnel *t, int from, const uint8_t *p, size_t n) {
+  if (!n) return;
+  spend_bytes(w, t, from, n);
+  tunnel_carry(w, t, from, p, n);
+}
+
+// How much to read at once: less where a rate pauses, so that one read cannot run far past it.
+static size_t read_size(const struct worker *w, const struct tunnel *t, int from) {
+  const struct limits *l = &t->policy->limits[from];
+  if (!l->pause || t->way[from].mode != RELAYS) return SCRATCH;
+  size_t most = l->message_ns ? 4096 : SCRATCH;
+  if (l->byte_ns > 0) {
+    uint64_t full = t->way[from].byte_full, used = full > w->now_ns ? full - w->now_ns : 0;
+    double left = used < SECOND_NS ? (double)(SECOND_NS - used) / l->byte_ns : 0;
+    if (left < (double)most) most = left < 512 ? 512 : (size_t)left;
+  }
+  return most;
+}
+
+static void read_side(struct worker *w, struct tunnel *t, int from) {
+  struct way *way = &t->way[from];
+  struct end *end = &t->end[from];
+  uint8_t *scratch = w->scratch + SCRATCH_ROOM;
+  ssize_t got = side_read(&end->side, scratch, read_size(w, t, from));
+  if (got == SIDE_AGAIN) return;
+  if (got == SIDE_RESET || (got == SIDE_END && end->broken)) {
+    end->broken = 1;
+    tunnel_gone(w, t, from);
+    return;
+  }
+  if (got == SIDE_END) {
+    tunnel_end_of(w, t, from);
+    return;
+  }
+  end->heard = w->now;
+  end->ping_waits = 0;
+  spend_bytes(w, t, from, (size_t)got);
+  size_t held = way->held;
+  uint8_t *p = scratch - held;
+  if (held) memcpy(p, way->hold, held);
+  tunnel_drop_held(way);
+  tunnel_carry(w, t, from, p, held + (size_t)got);
+}
+
+// -- Events ---------------------------------------------------------------------------------------------------------
+
+static void flush_side(struct worker *w, struct tunnel *t, int to) {
+  struct end *end = &t->end[to];
+  uint32_t before = end->side.owed_length - end->side.owed_at;
+  if (side_flush(&end->side) < 0) { tunnel_broken_to(w, t, to); return; }
+  if (end->side.owed_length - end->side.owed_at != before) t->last = w->now;
+  if (end->side.owed) return;
+  if (end->ping_queued) {
+    end->ping_queued = 0;
+    end->ping_at = w->now;
+    if (end->ping_waits) tunnel_wake_by(w, t, w->now + t->policy->ping_timeout_ms);
+  }
+  if (end->fin_due && !end->fin_out) tunnel_fin_flushed(w, t, to);
+}
+
+// Whether this side is to be read now: never past what its receiver has taken, always where its bytes are discarded.
+static int wants_bytes(const struct tunnel *t, int from) {
+  const struct way *way = &t->way[from];
+  if (t->end[from].side.fd < 0 || way->mode == ENDED) return 0;
+  return way->mode == DISCARDS || (!t->end[!from].side.owed && !way->paused);
+}
+
+void tunnel_event(struct worker *w, struct tunnel *t, int from, uint32_t events) {
+  struct end *end = &t->end[from];
+  if (end->side.fd < 0) return;
+  if (end->side.owed && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) flush_side(w, t, from);
+  if (end->side.fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+    if (wants_bytes(t, from)) read_side(w, t, from);
+    else if (events & (EPOLLHUP | EPOLLERR)) end->hung = 1;
+  }
+  tunnel_settle(w, t);
+}
+
+void tunnel_settle(struct worker *w, struct tunnel *t) {
+  if (t->ending) tunnel_settle_end(w, t);
+  for (int i = 0; i < 2; i++) {
+    struct end *e = &t->end[i];
+    if (e->side.fd >= 0 && e->fin_in && e->fin_out) tunnel_gone(w, t, i);
+  }
+  if (t->over || (t->end[CLIENT].side.fd < 0 && t->end[BACKEND].side.fd < 0)) {
+    worker_end(w, t);
+    return;
+  }
+  for (int i = 0; i < 2; i++) {
+    struct end *e = &t->end[i];
+    if (e->side.fd < 0) continue;
+    int reads = wants_bytes(t, i);
+    if (e->unread && reads && e->ping_waits && !e->ping_queued) {  // a ping's timer goes on from here
+      e->ping_at = w->now;
+      tunnel_wake_by(w, t, w->now + t->policy->ping_timeout_ms);
+    }
+    e->unread = !reads;
+    // A hung side reports that again and again: out of epoll with it until it is read once more.
+    if (e->hung && !reads) {
+      side_unwatch(&e->side, w->ep);
+      continue;
+    }
+    e->hung = 0;
+    side_watch(&e->side, w->ep, t->id << 1 | (unsigned)i, (reads ? EPOLLIN : 0u) | (e->side.owed ? EPOLLOUT : 0u));
+  }
+}
+
+void tunnel_wake_by(struct worker *w, struct tunnel *t, uint64_t at) {
+  if (!t->timer.back || at < t->timer.at) wheel_set(&w->wheel, &t->timer, at);
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+// The waits of a tunnel that is not ending; returns when to look again.
+static uint64_t watch(struct worker *w, struct tunnel *t) {
+  uint64_t silence = t->policy->idle_ms;
+  if (t->half_closed && silence > SILENCE_MS) silence = SILENCE_MS;
+  uint64_t idle_at = t->last + silence;
+  if (w->now >= idle_at || w->now >= t->dies_at) {
+    tunnel_close(w, t, 1001, NULL, w->now >= idle_at ? WHY_IDLE : WHY_LIFETIME);
+    return WHEEL_NEVER;
+  }
+  uint64_t next = sooner(idle_at, t->dies_at);
+  next = sooner(next, ping_timer(w, t, CLIENT));
+  return t->ending ? WHEEL_NEVER : sooner(next, ping_timer(w, t, BACKEND));
+}
+
+void tunnel_timer(struct worker *w, struct tunnel *t) {
+  uint64_t next = WHEEL_NEVER;
+  unpause(w, t, CLIENT);
+  unpause(w, t, BACKEND);
+  if (!t->ending) next = watch(w, t);
+  next = sooner(next, tunnel_end_timers(w, t));
+  if (next != WHEEL_NEVER) tunnel_wake_by(w, t, next > w->now ? next : w->now + 1);
+  tunnel_settle(w, t);
+}

@@ -1,0 +1,242 @@
+// The command line of the built program: exit codes and texts, for every command but what `run` then serves.
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+import { run } from '../support/child.ts';
+import { type GatewayFile, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
+import { closedPort } from '../support/scripted.ts';
+
+const upgate = (...args: readonly string[]) => run(process.execPath, [MAIN, ...args]);
+const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
+
+const GOOD = `listeners:
+  - port: 0
+upstreams:
+  chat:
+    servers: [ws://127.0.0.1:9001]
+  rest:
+    servers: [http://127.0.0.1:9002]
+routes:
+  - name: chat
+    match: { host: app.example.com, path: /ws/* }
+    websocket: { mode: splice, upstream: chat }
+  - name: api
+    http: { upstream: rest }
+`;
+
+describe('the command line', () => {
+  it.each(['-v', '--version'])('%s says the version of the package', async (flag) => {
+    const { version } = JSON.parse(read('package.json')) as { version: string };
+    expect(await upgate(flag)).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  it.each([['-h'], ['--help'], ['run', '--help']])('%s %s prints what there is', async (...args) => {
+    const { code, stdout, stderr } = await upgate(...args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    for (const command of ['run', 'check', 'explain', 'schema', 'healthcheck'])
+      expect(stdout).toContain(`\n  ${command} `);
+    expect(stdout).toContain('SIGHUP');
+  });
+
+  it('with nothing to do prints the same, and that is a mistake', async () => {
+    const { code, stdout } = await upgate();
+    expect(code).toBe(2);
+    expect(stdout).toContain('Usage: upgate');
+  });
+
+  it.each<[string, string[], RegExp]>([
+    ['a command that is none', ['serve'], /^there is no command "serve"\n\nUsage/],
+    ['an option that is none', ['check', '--confg', 'x.yaml'], /--confg'.*\n\nUsage/s],
+    ['an option without its value', ['check', '-c'], /-c.*\n\nUsage/s],
+    [
+      'an argument too many',
+      ['check', 'other.yaml'],
+      /^check takes no argument "other.yaml"; a config is named with -c\n$/,
+    ],
+    ['two URLs', ['explain', 'ws://a/', 'ws://b/'], /^explain takes no argument "ws:\/\/b\/"/],
+    ['no URL', ['explain'], /^explain needs a URL, such as wss:/],
+    ['a URL that is none', ['explain', 'app.example.com'], /is no URL/],
+  ])('%s is exit 2, with the reason', async (_, args, why) => {
+    const { code, stdout, stderr } = await upgate(...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(why);
+  });
+});
+
+describe('check', () => {
+  it('says that a good file is', async () => {
+    const file = writeConfig(GOOD);
+    expect(await upgate('check', '-c', file)).toEqual({ code: 0, stdout: `${file}: ok\n`, stderr: '' });
+  });
+
+  it('takes the shipped one', async () => {
+    expect((await upgate('check', '-c', fileURLToPath(new URL('../../gateway.yaml', import.meta.url)))).code).toBe(0);
+  });
+
+  it('says every mistake at its place, with what may be meant', async () => {
+    const file = writeConfig(
+      GOOD.replace('port: 0', 'prot: 0')
+        .replace('http://127.0.0.1:9002', 'ftp://127.0.0.1:9002')
+        .replace('upstream: chat }', 'upstream: chta }')
+        .replace('mode: splice', 'mode: splice, timeouts: { idle: 5 parsecs }'),
+    );
+    const { code, stdout, stderr } = await upgate('check', '--config', file);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    const lines = stderr.trimEnd().split('\n');
+    for (const line of lines) expect(line).toMatch(/:\d+:\d+: (?:error|warning): /);
+    const found = lines.map((line) => line.replace(`${file}:`, ''));
+    expect(found).toEqual([
+      expect.stringMatching(/^2:5: error: .*prot.*port/),
+      expect.stringMatching(/^7:15: error: upstreams\.rest\.servers\[0\]: /),
+      expect.stringMatching(/^11:\d+: error: routes\[0\]\.websocket\.timeouts\.idle: .*duration/),
+      expect.stringMatching(/^11:\d+: error: routes\[0\]\.websocket\.upstream: .*chat/),
+    ]);
+  });
+
+  it('warns, and the file is good all the same', async () => {
+    const file = writeConfig(GOOD.replace('host: app.example.com, ', ''));
+    const { code, stdout, stderr } = await upgate('check', '-c', file);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${file}: ok\n` });
+    expect(stderr).toMatch(/:10:\d+: warning: |:11:\d+: warning: /);
+  });
+
+  it('says that there is no file', async () => {
+    const { code, stderr } = await upgate('check', '-c', '/nowhere/gateway.yaml');
+    expect(code).toBe(1);
+    expect(stderr).toBe('/nowhere/gateway.yaml:1:1: error: cannot be read: there is no such file\n');
+  });
+
+  it('never prints a secret of the environment', async () => {
+    const file = writeConfig(GOOD.replace('ws://127.0.0.1:9001', '"ws://${UPGATE_TEST_SECRET}@127.0.0.1:9001"'));
+    const { code, stdout, stderr } = await run('/usr/bin/env', [
+      'UPGATE_TEST_SECRET=hunter2',
+      process.execPath,
+      MAIN,
+      'check',
+      '-c',
+      file,
+    ]);
+    expect(code).toBe(1);
+    expect(stdout + stderr).not.toContain('hunter2');
+  });
+});
+
+describe('explain', () => {
+  const file = writeConfig(GOOD);
+
+  it('says what lets a request in', async () => {
+    const { code, stdout, stderr } = await upgate(
+      'explain',
+      'wss://app.example.com/ws/1',
+      '--origin',
+      'https://app.example.com',
+      '-c',
+      file,
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('yes  route chat: fits\n');
+    expect(stdout).toMatch(/\n-> 101 if the backend agrees: splice to upstream chat \(ws:\/\/127\.0\.0\.1:9001\)\n$/);
+  });
+
+  it.each<[string, string[], string]>([
+    ['an origin', ['wss://app.example.com/ws/1', '--origin', 'https://evil.example'], '403 origin'],
+    ['a version', ['wss://app.example.com/ws/1', '--version', '7'], '426 version'],
+    ['a path', ['wss://app.example.com/none'], '404 no_route'],
+  ])('says what refuses one for %s, with exit 1', async (_, args, answer) => {
+    const { code, stdout } = await upgate('explain', ...args, '-c', file);
+    expect(code).toBe(1);
+    expect(stdout).toContain(`\n-> ${answer}: `);
+  });
+
+  it('says what is wrong with the file instead', async () => {
+    const bad = writeConfig(GOOD.replace('port: 0', 'port: zero'));
+    const { code, stdout, stderr } = await upgate('explain', 'ws://a/', '-c', bad);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain(`${bad}:2:11: error: listeners[0].port`);
+  });
+});
+
+it('schema prints the shipped JSON Schema', async () => {
+  const { code, stdout } = await upgate('schema');
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toEqual(JSON.parse(read('config/gateway.schema.json')));
+});
+
+describe('healthcheck', () => {
+  const close: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const one of close.splice(0)) await one();
+  });
+
+  const asking = (port: number) => upgate('healthcheck', '-c', writeConfig(`${GOOD}admin: { port: ${port} }\n`));
+
+  /** An admin listener that answers as the test says. */
+  async function admin(listener: RequestListener): Promise<number> {
+    const server = createServer(listener);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    close.push(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return (server.address() as AddressInfo).port;
+  }
+
+  it('is silent where the gateway is well', async () => {
+    const routes: GatewayFile['routes'] = [
+      { name: 'echo', websocket: { mode: 'terminate', handler: 'echo', origins: 'any' } },
+    ];
+    const gateway = await startGateway({ listeners: [{ host: '127.0.0.1', port: 0 }], routes });
+    close.push(() => gateway.stop());
+    expect(await asking(gateway.adminPort)).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+
+  it('says what came in place of 200', async () => {
+    const port = await admin((_, res) => void res.writeHead(500).end('no'));
+    expect(await asking(port)).toEqual({ code: 1, stdout: '', stderr: `http://127.0.0.1:${port}/healthz: 500\n` });
+  });
+
+  it('says that nobody is there', async () => {
+    const port = await closedPort();
+    const { code, stderr } = await asking(port);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`http://127.0.0.1:${port}/healthz: connect ECONNREFUSED`);
+  });
+
+  it('waits for an answer no longer than three seconds', async () => {
+    const port = await admin(() => {});
+    const { code, stderr } = await asking(port);
+    expect(code).toBe(1);
+    expect(stderr).toContain('no answer within 3000 ms');
+  });
+
+  it('says what is wrong with the file', async () => {
+    const { code, stderr } = await upgate('healthcheck', '-c', writeConfig(GOOD.replace('port: 0', 'port: zero')));
+    expect(code).toBe(1);
+    expect(stderr).toContain(':2:11: error: ');
+  });
+});
+
+describe('run', () => {
+  it('does not start with a bad file, and says why', async () => {
+    const file = writeConfig(GOOD.replace('port: 0', 'port: zero'));
+    const { code, stdout, stderr } = await upgate('run', '-c', file);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toBe(
+      `${file}:2:11: error: listeners[0].port: must be a whole number, got "zero"\n${file} has errors; nothing was started\n`,
+    );
+  });
+
+  it('takes the file of its directory where none is named', async () => {
+    const file = writeConfig(GOOD.replace('port: 0', 'port: zero'));
+    const { code, stderr } = await run('/bin/sh', [
+      '-c',
+      `cd "${dirname(file)}" && exec "${process.execPath}" "${MAIN}" run`,
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^gateway\.yaml:2:11: error: /);
+  });
+});

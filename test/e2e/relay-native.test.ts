@@ -1,0 +1,27 @@
+// The native relay engine against the shared suite, where it is compiled: npm's postinstall does that when `cc` is there.
+import { existsSync } from 'node:fs';
+import { afterAll, describe, expect, it } from 'vitest';
+import { MixedRelay } from '../../src/relay/auto.ts';
+import { ADDON, NativeRelay } from '../../src/relay/native.ts';
+import { describeRelay } from './relay.suite.ts';
+
+/** Another build of it, such as one with a sanitizer. */
+const { UPGATE_NATIVE: addon = ADDON } = process.env;
+const built = existsSync(addon);
+
+if (built) {
+  const started: MixedRelay[] = [];
+  const engine = () => {
+    const relay = new MixedRelay(new NativeRelay(1 + (started.length % 2), addon));
+    started.push(relay);
+    return relay;
+  };
+  afterAll(() => {
+    for (const relay of started) relay.stop();
+  });
+  describeRelay('native', engine, 'plain');
+} else {
+  describe.skip('native relay: not compiled', () => {
+    it('is compiled by npm ci where cc is there', () => expect(built).toBe(true));
+  });
+}

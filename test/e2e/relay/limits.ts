@@ -1,0 +1,192 @@
+// Limits on what a direction carries, and the waits that end a tunnel.
+import { expect, it } from 'vitest';
+import type { DirectionLimits } from '../../../src/relay/relay.ts';
+import { closeFrame, frame, openTunnel } from '../../support/relay-rig.ts';
+import type { Context } from './context.ts';
+
+const NONE: DirectionLimits = { maxMessage: null, messagesPerSecond: null, bytesPerSecond: null, onLimit: 'close' };
+const fromClient = (limits: Partial<DirectionLimits>) => ({ fromClient: { ...NONE, ...limits }, toClient: null });
+const toClient = (limits: Partial<DirectionLimits>) => ({ fromClient: null, toClient: { ...NONE, ...limits } });
+const up = (text: string, options = {}) => frame(text, { mask: true, ...options });
+
+export function describeLimits({ engine, transport }: Context): void {
+  it('a message up to `max_message` passes; the header of a larger one does not: 1009 to the offender, 1001 to the other', async () => {
+    const rig = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 5 }) });
+    rig.client.send(up('12345'), up('123456'), up('never'));
+    await rig.backend.expect(up('12345'));
+    expect(await rig.backend.close()).toBe(1001);
+    expect(await rig.client.close()).toBe(1009);
+    rig.client.send(closeFrame(1009, { mask: true }));
+    await rig.client.expectEnd();
+    rig.client.fin();
+    rig.backend.send(closeFrame(1001));
+    rig.backend.fin();
+    await rig.backend.expectEnd();
+    const end = await rig.end;
+    expect(end).toMatchObject({ code: 1009, initiator: 'gateway', reason: 'max_message', cut: false });
+    expect(end.fromClient).toEqual({ bytes: up('12345').length, messages: 1 });
+  });
+
+  it('`max_message` counts over all fragments, not the control frames between them', async () => {
+    const rig = await openTunnel(engine(), transport, { limits: toClient({ maxMessage: 10 }) });
+    const passes = [frame('12345', { fin: false }), frame('a long ping', { opcode: 9 }), frame('6789', { opcode: 0 })];
+    const begun = [frame('12345', { fin: false }), frame('67890', { opcode: 0, fin: false })];
+    rig.backend.send(...passes, ...begun, frame('1', { opcode: 0 }));
+    await rig.client.expect(...passes, ...begun);
+    expect(await rig.client.close()).toBe(1001);
+    expect(await rig.backend.close()).toBe(1009);
+    rig.tunnel.cut('test');
+    await rig.end;
+  });
+
+  it('a 2 GiB frame is refused from its header, before its payload moves, even when the header is split', async () => {
+    const header = frame('', { mask: true, opcode: 2, declared: 2n ** 31n, form: 64 });
+    for (let cut = 0; cut <= header.length; cut += 3) {
+      const rig = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 1024 ** 2 }) });
+      rig.client.send(up('first'), header.subarray(0, cut));
+      await rig.backend.expect(up('first'));
+      rig.client.send(header.subarray(cut));
+      expect(await rig.backend.close()).toBe(1001);
+      expect(await rig.client.close()).toBe(1009);
+      rig.tunnel.cut('test');
+      expect((await rig.end).fromClient.bytes).toBe(up('first').length);
+    }
+  });
+
+  it('the offender waits for its own boundary, and its bytes are discarded for at most 5 s', async () => {
+    const rig = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 5 }) });
+    const begun = frame('half an answer', { fin: false });
+    rig.backend.send(begun);
+    await rig.client.expect(begun);
+    const at = performance.now();
+    rig.client.send(up('too much'));
+    expect(await rig.backend.close()).toBe(1001);
+    rig.backend.send(frame('the other half', { opcode: 0 }));
+    await rig.client.expect(frame('the other half', { opcode: 0 }));
+    expect(await rig.client.close()).toBe(1009);
+    rig.client.send(Buffer.alloc(1024 ** 2));
+    const end = await rig.end;
+    expect(performance.now() - at).toBeGreaterThan(4_500);
+    expect(performance.now() - at).toBeLessThan(7_000);
+    expect(end.cut).toBe(true);
+    expect(end.discarded).toBeGreaterThanOrEqual(1024 ** 2);
+  }, 15_000);
+
+  it('`messages_per_second` with `on_limit: close`: a second’s worth may come at once, one more is 1008', async () => {
+    const rig = await openTunnel(engine(), transport, { limits: fromClient({ messagesPerSecond: 3 }) });
+    const ping = up('p', { opcode: 9 });
+    rig.client.send(up('1'), ping, up('2', { fin: false }), up('2', { opcode: 0 }), up('3'), up('4'));
+    await rig.backend.expect(up('1'), ping, up('2', { fin: false }), up('2', { opcode: 0 }), up('3'));
+    expect(await rig.backend.close()).toBe(1001);
+    expect(await rig.client.close()).toBe(1008);
+    rig.tunnel.cut('test');
+    expect(await rig.end).toMatchObject({ code: 1008, reason: 'messages_per_second' });
+  });
+
+  it('`bytes_per_second` with `on_limit: close` is 1008', async () => {
+    const rig = await openTunnel(engine(), transport, { limits: toClient({ bytesPerSecond: 1_000 }) });
+    const big = frame(Buffer.alloc(900));
+    rig.backend.send(big);
+    await rig.client.expect(big);
+    rig.backend.send(big);
+    expect(await rig.client.close()).toBe(1001);
+    expect(await rig.backend.close()).toBe(1008);
+    rig.tunnel.cut('test');
+    expect(await rig.end).toMatchObject({ code: 1008, reason: 'bytes_per_second' });
+  });
+
+  it.each([
+    ['messagesPerSecond', 10],
+    ['bytesPerSecond', 10 * up('xx').length],
+  ] as const)('%s with `on_limit: pause` holds the sender back, and all arrives', async (limit, rate) => {
+    const rig = await openTunnel(engine(), transport, {
+      limits: fromClient({ [limit]: rate, onLimit: 'pause' }),
+    });
+    const at = performance.now();
+    const sent: Buffer[] = [];
+    for (let i = 0; i < 30; i++) {
+      sent.push(up(String(i + 10)));
+      rig.client.send(sent[i]!);
+      await rig.backend.expect(sent[i]!);
+    }
+    // 10 at once, then 10 a second.
+    expect(performance.now() - at).toBeGreaterThan(1_700);
+    expect(performance.now() - at).toBeLessThan(4_000);
+    rig.tunnel.cut('test');
+    expect((await rig.end).fromClient.messages).toBe(30);
+  });
+
+  it.each([
+    ['64-bit length', frame('', { mask: true, opcode: 2, declared: 2n ** 63n, form: 64 })],
+    ['control length', frame(Buffer.alloc(126), { mask: true, opcode: 9 })],
+    ['control fragment', frame('x', { mask: true, opcode: 9, fin: false })],
+  ])(
+    'a lost direction with a limit ends the tunnel (%s): 1002 to the sender, 1001 to the other side',
+    async (_name, bytes) => {
+      const rig = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 1_000 }) });
+      rig.client.send(up('before'), bytes);
+      await rig.backend.expect(up('before'));
+      expect(await rig.backend.close()).toBe(1001);
+      expect(await rig.client.close()).toBe(1002);
+      rig.client.fin();
+      rig.backend.send(closeFrame(1001));
+      rig.backend.fin();
+      expect(await rig.end).toMatchObject({ code: 1002, initiator: 'gateway', reason: 'lost' });
+    },
+  );
+
+  it('idle: 1001 to both after no byte in either direction', async () => {
+    const rig = await openTunnel(engine(), transport, { idleMs: 600 });
+    const at = performance.now();
+    for (let i = 0; i < 6; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      rig.backend.send(frame('awake'));
+      await rig.client.expect(frame('awake'));
+    }
+    expect(await rig.client.close()).toBe(1001);
+    expect(await rig.backend.close()).toBe(1001);
+    expect(performance.now() - at).toBeGreaterThan(1_600);
+    rig.tunnel.cut('test');
+    expect(await rig.end).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'idle' });
+  });
+
+  it('a tunnel opened long after the last one ended is as young as any', async () => {
+    const relay = engine();
+    const first = await openTunnel(relay, transport, { idleMs: 900 });
+    first.tunnel.cut('test');
+    await first.end;
+    await new Promise((resolve) => setTimeout(resolve, 1_300));
+    const at = performance.now();
+    const second = await openTunnel(relay, transport, { idleMs: 900 });
+    expect(await second.client.close()).toBe(1001);
+    expect(performance.now() - at).toBeGreaterThan(700);
+    second.tunnel.cut('test');
+    await second.end;
+  });
+
+  it("our pings and their pongs don't count against idle", async () => {
+    const rig = await openTunnel(engine(), transport, { idleMs: 1_000, ping: { everyMs: 300, timeoutMs: 5_000 } });
+    const at = performance.now();
+    const answer = async (peer: typeof rig.client, mask: boolean) => {
+      for (;;) {
+        const got = await peer.frame();
+        if (got.opcode === 8) return got.payload.readUInt16BE(0);
+        peer.send(frame(got.payload, { opcode: 10, mask }));
+      }
+    };
+    expect(await Promise.all([answer(rig.client, true), answer(rig.backend, false)])).toEqual([1001, 1001]);
+    expect(performance.now() - at).toBeLessThan(2_500);
+    rig.tunnel.cut('test');
+    expect(await rig.end).toMatchObject({ reason: 'idle' });
+  });
+
+  it('max_lifetime: 1001, up to a tenth early', async () => {
+    const rig = await openTunnel(engine(), transport, { maxLifetimeMs: 2_000 });
+    const at = performance.now();
+    expect(await rig.client.close()).toBe(1001);
+    expect(performance.now() - at).toBeGreaterThan(1_700);
+    expect(performance.now() - at).toBeLessThan(3_000);
+    rig.tunnel.cut('test');
+    expect(await rig.end).toMatchObject({ code: 1001, reason: 'max_lifetime' });
+  });
+}

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Sanitizers over the native relay's C, without Node and for a bounded time: the frame cursor under libFuzzer with ASan and
+# UBSan, then random tunnels (relay-stress.c) under ASan with its leak checker, under TSan, and under valgrind.
+#   test/fuzz/native.sh [seconds]        what is not installed is left out, with a line that says so
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+root=$here/../..
+seconds=${1:-20}
+work=$root/coverage/fuzz-native
+corpus=$work/cursor
+mkdir -p "$corpus"
+
+clang=${CLANG:-}
+for name in clang clang-20 clang-19 clang-18 clang-17 clang-16 clang-15 clang-14; do
+  [ -n "$clang" ] || clang=$(command -v "$name" || true)
+done
+if [ -n "$clang" ]; then
+  "$clang" -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+    -o "$work/cursor-fuzz" "$here/cursor-fuzz.c" "$root/src/relay/cursor.c"
+  # Whole frames to start from: text, masked text, fragments with a ping between, each length form, a Close, lost ones.
+  printf 'a\201\005Hello' >"$corpus/text"
+  printf 'b\201\205\067\372\041\075\177\237\115\121\130' >"$corpus/masked"
+  printf 'c\001\003Hel\211\001x\200\002lo\210\002\003\350' >"$corpus/fragments"
+  printf 'd\202\176\000\004abcd\202\177\000\000\000\000\000\000\000\003abc' >"$corpus/lengths"
+  printf 'e\210\202\001\002\003\004\002\352' >"$corpus/close"
+  printf 'f\202\177\200\000\000\000\000\000\000\000' >"$corpus/lost-length"
+  printf 'g\211\176\000\176' >"$corpus/lost-control"
+  printf 'h\011\000' >"$corpus/lost-fragment"
+  "$work/cursor-fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=5 -verbosity=0 -print_final_stats=1 \
+    -artifact_prefix="$work/crash-" "$corpus"
+else
+  echo 'left out: libFuzzer needs clang'
+fi
+
+stress() { # name, tunnels, compiler flags
+  name=$1 tunnels=$2
+  shift 2
+  set -- "$@" -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100 "$here/relay-stress.c"
+  for part in loop tunnel ending side wheel cursor; do set -- "$@" "$root/src/relay/$part.c"; done
+  "${CC:-cc}" -std=c11 -g -O1 -pthread -Wall -Wextra -o "$work/stress-$name" "$@"
+  for seed in 1 2 3; do
+    echo "$name, seed $seed: $($runner "$work/stress-$name" "$tunnels" "$seed")"
+  done
+}
+runner=
+stress asan 3000 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+stress tsan 2000 -fsanitize=thread
+if command -v valgrind >/dev/null; then
+  runner='valgrind -q --leak-check=full --error-exitcode=9'
+  stress valgrind 300
+else
+  echo 'left out: valgrind is not installed'
+fi

@@ -1,0 +1,287 @@
+// The native relay without Node, for ThreadSanitizer, valgrind and the leak checker: tunnels over loopback TCP whose ends
+// send, stop reading, half-close, reset and vanish at random, while commands close and cut them. Checks that every tunnel
+// is told of exactly once, and that what an end got is what the other one sent, frame by frame, up to where it stopped.
+// Compiled with short waits: -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100.
+//   relay-stress [tunnels [seed]]
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../src/relay/loop.h"
+
+#define LIVE 24
+#define POLICIES 6
+#define STREAM (1 << 20)
+
+static uint64_t state;
+static uint32_t roll(uint32_t n) {
+  state = state * 6364136223846793005ull + 1442695040888963407ull;
+  return (uint32_t)(state >> 33) % n;
+}
+
+struct peer {
+  int fd;
+  uint8_t *sent, *got;  // what it meant to send and did so far; what of the other end's it got
+  size_t sent_length, written, got_length;
+  struct cursor cursor;
+  uint8_t pending[CURSOR_HEAD_MAX];
+  size_t pending_length;
+  int ours;  // the frame being read is the gateway's
+};
+
+struct pair {
+  uint64_t id;
+  struct peer peer[2];
+  int told, checks;
+  int calm;  // steps until it begins to end
+};
+
+static struct engine engine;
+static struct pair pairs[LIVE];
+static struct policy policies[POLICIES];
+static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
+static int told_flag;
+static uint32_t slot_use[LIVE], next_use = 1;
+static uint64_t reports;
+
+static void told(void *to) {
+  (void)to;
+  pthread_mutex_lock(&told_lock);
+  told_flag = 1;
+  pthread_mutex_unlock(&told_lock);
+}
+
+static void die(const char *what) {
+  fprintf(stderr, "relay-stress: %s (%s)\n", what, strerror(errno));
+  abort();
+}
+
+// Both ends of one connection: [0] the gateway's, [1] the peer's.
+static void connection(int fd[2]) {
+  static int listener = -1;
+  static struct sockaddr_in at;
+  if (listener < 0) {
+    socklen_t size = sizeof at;
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(listener, (void *)&at, sizeof at) || listen(listener, 64) || getsockname(listener, (void *)&at, &size)) die("listen");
+  }
+  fd[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(fd[1], (void *)&at, sizeof at)) die("connect");
+  fd[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd[0] < 0) die("accept");
+  fcntl(fd[1], F_SETFL, O_NONBLOCK);
+  int small = 16384;
+  if (roll(2)) setsockopt(fd[roll(2)], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+}
+
+// Data frames without a mask; the gateway's own are control frames, so the two can be told apart.
+static void add_frames(struct peer *p, int odd) {
+  for (uint32_t i = 1 + roll(12); i-- && p->sent_length + 70100 < STREAM;) {
+    uint8_t *at = p->sent + p->sent_length;
+    uint32_t form = roll(40), n = form < 30 ? roll(126) : form < 39 ? roll(4000) : roll(70000);
+    size_t head = 2;
+    at[0] = (uint8_t)(roll(4) ? 0x82 : 0x02);
+    at[1] = (uint8_t)n;
+    if (n > 125) {
+      at[1] = n < 65536 ? 126 : 127;
+      head = n < 65536 ? 4 : 10;
+      for (size_t b = 2; b < head; b++) at[b] = (uint8_t)((uint64_t)n >> (8 * (head - 1 - b)));
+    }
+    memset(at + head, (int)roll(256), n);
+    p->sent_length += head + n;
+    if (odd && !roll(6)) {  // anything at all; nothing is compared from then on
+      for (uint32_t b = roll(30); b--;) p->sent[p->sent_length++] = (uint8_t)roll(256);
+    }
+  }
+}
+
+// Takes what came apart: data goes to `got`, control frames are the gateway's.
+static void take_apart(struct peer *p, const uint8_t *bytes, size_t n) {
+  static uint8_t all[CURSOR_HEAD_MAX + 65536];
+  memcpy(all, p->pending, p->pending_length);
+  memcpy(all + p->pending_length, bytes, n);
+  const uint8_t *at = all, *stop = all + p->pending_length + n;
+  p->pending_length = 0;
+  while (at < stop) {
+    const uint8_t *from = at;
+    if (!p->cursor.left) {
+      size_t head = cursor_head(&p->cursor, at, (size_t)(stop - at));
+      if (p->cursor.lost) die("a frame that cannot be followed came through");
+      if (!head) {
+        memcpy(p->pending, at, p->pending_length = (size_t)(stop - at));
+        return;
+      }
+      p->ours = cursor_is_control(&p->cursor);
+      at += head;
+    }
+    at += cursor_body(&p->cursor, at, (size_t)(stop - at));
+    if (!p->cursor.left) cursor_end(&p->cursor);
+    if (p->ours) continue;
+    if (p->got_length + (size_t)(at - from) > STREAM) die("more came than was sent");
+    memcpy(p->got + p->got_length, from, (size_t)(at - from));
+    p->got_length += (size_t)(at - from);
+  }
+}
+
+static void check(const struct pair *pair) {
+  for (int i = 0; i < 2; i++) {
+    const struct peer *to = &pair->peer[!i], *from = &pair->peer[i];
+    if (to->got_length > from->written || memcmp(to->got, from->sent, to->got_length)) die("bytes changed on their way");
+  }
+}
+
+static void drop(struct peer *p, int reset) {
+  struct linger linger = {1, 0};
+  if (p->fd < 0) return;
+  if (reset) setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+  close(p->fd);
+  p->fd = -1;
+}
+
+static void open_pair(uint32_t slot) {
+  struct pair *pair = &pairs[slot];
+  uint32_t policy = roll(POLICIES);
+  int front[2], back[2];
+  connection(front);
+  connection(back);
+  slot_use[slot] = next_use++;
+  pair->id = ID(slot % engine.count, slot, slot_use[slot]);
+  pair->told = 0;
+  pair->checks = roll(8) != 0;
+  pair->calm = (int)roll(600);
+  for (int i = 0; i < 2; i++) {
+    struct peer *p = &pair->peer[i];
+    uint8_t *sent = p->sent ? p->sent : malloc(STREAM + 4096), *got = p->got ? p->got : malloc(STREAM);
+    memset(p, 0, sizeof *p);
+    p->sent = sent;
+    p->got = got;
+    p->fd = i == CLIENT ? front[1] : back[1];
+    add_frames(p, 0);
+  }
+  // What each end sent first went another way: it comes with the command.
+  struct peer *client = &pair->peer[CLIENT], *backend = &pair->peer[BACKEND];
+  size_t up = roll((uint32_t)client->sent_length + 1), down = roll((uint32_t)backend->sent_length + 1);
+  struct command *c = calloc(1, sizeof *c + up + down);
+  c->kind = DO_OPEN;
+  c->id = pair->id;
+  c->fd[CLIENT] = front[0];
+  c->fd[BACKEND] = back[0];
+  c->policy = &policies[policy];
+  c->lifetime_ms = roll(5) ? 0 : 1 + roll(200);
+  c->to_client = (uint32_t)down;
+  c->to_backend = (uint32_t)up;
+  memcpy(c->early, backend->sent, down);
+  memcpy(c->early + down, client->sent, up);
+  client->written = up;
+  backend->written = down;
+  engine_send(&engine, c);
+}
+
+static void act(struct pair *pair) {
+  static uint8_t bytes[65536];
+  struct peer *p = &pair->peer[roll(2)];
+  if (p->fd < 0) return;
+  uint32_t what = roll(100), ending = pair->calm-- < 0;
+  if (what < 45) {
+    if (p->written == p->sent_length) add_frames(p, !pair->checks);
+    size_t left = p->sent_length - p->written, n = 1 + roll(roll(3) ? 40 : 60000);
+    ssize_t put = send(p->fd, p->sent + p->written, n < left ? n : left, MSG_NOSIGNAL);
+    if (put > 0) p->written += (size_t)put;
+  } else if (what < 90) {
+    ssize_t got = recv(p->fd, bytes, 1 + roll(sizeof bytes), 0);
+    if (got > 0 && pair->checks) take_apart(p, bytes, (size_t)got);
+    if (got == 0 && roll(2)) drop(p, 0);
+    if (got < 0 && errno != EAGAIN) drop(p, 0);
+  } else if (ending && what == 90) {
+    shutdown(p->fd, SHUT_WR);
+  } else if (ending && what == 91) {
+    drop(p, roll(2) != 0);
+  } else if (ending && what < 94) {
+    struct command *c = calloc(1, sizeof *c + 8);
+    c->kind = roll(3) ? DO_CLOSE : DO_CUT;
+    c->id = roll(10) ? pair->id : pair->id - ID(0, 0, 1);  // now and then the one that was there before
+    c->code = 1001;
+    c->deadline_ms = 1 + roll(300);
+    memcpy(c->early, "stress", 6);
+    engine_send(&engine, c);
+  }
+}
+
+static void hear(void) {
+  pthread_mutex_lock(&told_lock);
+  int any = told_flag;
+  told_flag = 0;
+  pthread_mutex_unlock(&told_lock);
+  if (!any) return;
+  for (struct report *r = engine_reports(&engine), *next; r; r = next) {
+    next = r->next;
+    uint32_t slot = ID_SLOT(r->id);
+    if (slot >= LIVE || pairs[slot].id != r->id || pairs[slot].told++) die("an end was told twice, or of no tunnel");
+    reports++;
+    free(r);
+  }
+}
+
+static void make_policies(void) {
+  for (int i = 0; i < POLICIES; i++) {
+    struct policy *p = &policies[i];
+    p->tally = aligned_alloc(64, engine.count * sizeof *p->tally);
+    memset(p->tally, 0, engine.count * sizeof *p->tally);
+    p->inspect = i != 5;
+    p->idle_ms = i == 1 ? 60 : 3600000;
+    if (i == 2) p->ping_every_ms = 20, p->ping_timeout_ms = 200;
+    for (int w = 0; i == 3 && w < 2; w++) p->limits[w] = (struct limits){.max_message = 30000, .message_ns = 100000, .any = 1};
+    for (int w = 0; i == 4 && w < 2; w++) p->limits[w] = (struct limits){.byte_ns = 500, .message_ns = 20000, .pause = 1, .any = 1};
+  }
+}
+
+int main(int argc, char **argv) {
+  uint64_t tunnels = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
+  state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+  if (engine_start(&engine, 2, told, NULL)) die("engine_start");
+  make_policies();
+  uint64_t opened = 0;
+  for (; opened < LIVE; opened++) open_pair((uint32_t)opened);
+  for (uint64_t step = 0; reports < opened; step++) {
+    uint32_t slot = roll(LIVE);
+    struct pair *pair = &pairs[slot];
+    if (step % 16 == 0) hear();
+    if (!pair->told) {
+      act(pair);
+      continue;
+    }
+    if (opened >= tunnels) continue;
+    if (pair->checks) check(pair);
+    drop(&pair->peer[CLIENT], 0);
+    drop(&pair->peer[BACKEND], 0);
+    open_pair(slot);
+    opened++;
+  }
+  printf("%llu tunnels, each told of once\n", (unsigned long long)reports);
+  // Some are still live when the engine stops.
+  for (uint32_t i = 0; i < LIVE; i++) {
+    drop(&pairs[i].peer[CLIENT], 0);
+    drop(&pairs[i].peer[BACKEND], 0);
+    if (i < LIVE / 2) open_pair(i);
+  }
+  engine_stop(&engine);
+  for (uint32_t i = 0; i < LIVE; i++) {
+    for (int s = 0; s < 2; s++) {
+      drop(&pairs[i].peer[s], 0);
+      free(pairs[i].peer[s].sent);
+      free(pairs[i].peer[s].got);
+    }
+  }
+  for (int i = 0; i < POLICIES; i++) free(policies[i].tally);
+  return 0;
+}

@@ -1,0 +1,96 @@
+// One config made ready to serve, and what the next one takes over from it: the pools of upstreams that stayed the same,
+// with their counts.
+import { describe, expect, it } from 'vitest';
+import { schema } from '../../../src/config/schema.ts';
+import { compileTable } from '../../../src/routing/table.ts';
+import { buildSnapshot, type Shared, type Snapshot } from '../../../src/runtime/snapshot.ts';
+import { Registry } from '../../../src/sessions/registry.ts';
+import { Terminator } from '../../../src/terminate/accept.ts';
+import { Errands } from '../../../src/terminate/webhook-backend.ts';
+import { openCaller } from '../../../src/upstream/call.ts';
+import { openHttpProxy } from '../../../src/upstream/http-proxy.ts';
+
+const emit = () => {};
+const shared: Shared = {
+  emit,
+  sessions: new Registry(),
+  http: openHttpProxy(),
+  terminator: new Terminator(emit),
+  caller: openCaller(),
+  errands: new Errands(),
+};
+
+function snapshot(change: object = {}, previous: Snapshot | null = null): Snapshot {
+  const config = schema.parse({
+    listeners: [{ port: 0 }],
+    trusted_proxies: ['10.0.0.0/8'],
+    upstreams: {
+      chat: { servers: ['ws://127.0.0.1:9001', 'ws://127.0.0.1:9002'], balance: 'least_connections' },
+      rest: { servers: ['http://127.0.0.1:9003'] },
+    },
+    routes: [
+      { name: 'echo', match: { path: '/echo' }, websocket: { mode: 'terminate', handler: 'echo' } },
+      { name: 'chat', websocket: { mode: 'splice', upstream: 'chat' }, http: { upstream: 'rest' } },
+    ],
+    ...change,
+  });
+  const { table } = compileTable(config);
+  return buildSnapshot(config, table, shared, previous);
+}
+
+describe('a snapshot', () => {
+  it('has a pool for every upstream, and an acceptor for every route that terminates', () => {
+    const { services, pools } = snapshot();
+    expect([...pools.keys()]).toEqual(['chat', 'rest']);
+    expect(services.pool('chat').servers.map(({ url }) => url)).toEqual(['ws://127.0.0.1:9001', 'ws://127.0.0.1:9002']);
+    expect(services.acceptor('echo')).toHaveProperty('accept');
+    expect(services.sessions).toBe(shared.sessions);
+    expect(services.http).toBe(shared.http);
+  });
+
+  it('is asked for no name that its config does not have', () => {
+    const { services } = snapshot();
+    expect(() => services.pool('none')).toThrow('the config names none, which it does not have');
+    expect(() => services.acceptor('chat')).toThrow('chat');
+  });
+
+  it('trusts the proxies of its config', () => {
+    const { trusted } = snapshot();
+    expect(trusted.has('10.1.2.3')).toBe(true);
+    expect(trusted.has('192.0.2.1')).toBe(false);
+  });
+});
+
+describe('the next snapshot', () => {
+  it('takes over a pool that stayed the same, with what its servers carry', () => {
+    const first = snapshot();
+    const [busy] = first.services.pool('chat').servers;
+    const release = first.services.pool('chat').acquire(busy!);
+    const next = snapshot({ trusted_proxies: [] }, first);
+    expect(next.services.pool('chat')).toBe(first.services.pool('chat'));
+    expect(next.services.pool('chat').pick()?.url).toBe('ws://127.0.0.1:9002');
+    release();
+    expect(next.services.pool('chat').servers[0]?.live).toBe(0);
+  });
+
+  it.each([
+    ['another server', { servers: ['ws://127.0.0.1:9001', 'ws://127.0.0.1:9009'], balance: 'least_connections' }],
+    ['another order', { servers: ['ws://127.0.0.1:9002', 'ws://127.0.0.1:9001'], balance: 'least_connections' }],
+    ['another balance', { servers: ['ws://127.0.0.1:9001', 'ws://127.0.0.1:9002'], balance: 'round_robin' }],
+  ])('builds a pool anew for %s, and leaves the others', (_, chat) => {
+    const first = snapshot();
+    const next = snapshot({ upstreams: { chat, rest: { servers: ['http://127.0.0.1:9003'] } } }, first);
+    expect(next.services.pool('chat')).not.toBe(first.services.pool('chat'));
+    expect(next.services.pool('rest')).toBe(first.services.pool('rest'));
+  });
+
+  it('leaves the one before it as it was', () => {
+    const first = snapshot();
+    const routes = [{ name: 'only', http: { upstream: 'rest' } }];
+    const next = snapshot({ upstreams: { rest: { servers: ['http://127.0.0.1:9003'] } }, routes }, first);
+    expect([...next.pools.keys()]).toEqual(['rest']);
+    expect(first.services.pool('chat').pick()).not.toBeNull();
+    expect(first.services.acceptor('echo')).toHaveProperty('accept');
+    expect(() => next.services.acceptor('echo')).toThrow('echo');
+  });
+});

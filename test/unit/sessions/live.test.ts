@@ -1,0 +1,110 @@
+// A session from its 101 to its end, and the registry it stands in: counted, carried, reported once, and everything that
+// was held for it given back.
+import { describe, expect, it } from 'vitest';
+import type { GatewayEvent, Mode, SessionOpened } from '../../../src/events.ts';
+import { LiveSession } from '../../../src/sessions/live.ts';
+import { Registry } from '../../../src/sessions/registry.ts';
+
+const opened = (change: Partial<SessionOpened> = {}): SessionOpened => ({
+  type: 'session_opened',
+  id: 'id-1',
+  route: 'chat',
+  client: '192.0.2.1',
+  method: 'GET',
+  host: 'a.example',
+  path: '/ws',
+  mode: 'splice',
+  at: { upstream: 'chat', server: 'ws://127.0.0.1:9001' },
+  origin: 'https://a.example',
+  subprotocol: 'chat.v1',
+  durationMs: 3,
+  ...change,
+});
+
+const END = {
+  fromClient: { bytes: 10, messages: null },
+  toClient: { bytes: 20, messages: null },
+  discarded: 0,
+  code: null,
+  initiator: 'client',
+  reason: 'closed',
+  cut: false,
+} as const;
+
+function home() {
+  const registry = new Registry();
+  const events: GatewayEvent[] = [];
+  const released: string[] = [];
+  const releases = [() => void released.push('permit'), () => void released.push('pool')];
+  return { registry, events, released, home: { registry, emit: (e: GatewayEvent) => void events.push(e), releases } };
+}
+
+const counts = (registry: Registry) =>
+  [...registry.sample()].map(({ labels, value }) => [labels['route'], labels['mode'], value]);
+
+describe('a session', () => {
+  it('is entered and told open, then given back and told closed', () => {
+    const { registry, events, released, home: at } = home();
+    const session = new LiveSession(opened(), at);
+    expect(session).toMatchObject({ id: 'id-1', route: 'chat', mode: 'splice' });
+    expect(registry.sessions()).toEqual([session]);
+    expect(events).toEqual([opened()]);
+    expect(released).toEqual([]);
+
+    session.end(END);
+    expect(registry.size).toBe(0);
+    expect(released).toEqual(['permit', 'pool']);
+    const { origin: _origin, subprotocol: _subprotocol, ...subject } = opened();
+    expect(events.slice(1)).toEqual([{ ...subject, ...END, type: 'session_closed', durationMs: expect.any(Number) }]);
+  });
+
+  it('passes close and cut on to what carries it, once that is there', () => {
+    const session = new LiveSession(opened(), home().home);
+    const asked: unknown[] = [];
+    session.close(1001, 'drain', 5);
+    session.cut('drain');
+    session.carriedBy({ close: (...args) => asked.push(args), cut: (reason) => asked.push(reason) });
+    session.close(1001, 'drain', 5000);
+    session.cut('grace');
+    expect(asked).toEqual([[1001, 'drain', 5000], 'grace']);
+  });
+});
+
+describe('the registry', () => {
+  const enter = (registry: Registry, route: string, mode: Mode) =>
+    registry.add({ id: route, route, mode, close: () => {}, cut: () => {} });
+
+  it('counts by route and mode, and keeps a series that has fallen to nothing', () => {
+    const registry = new Registry();
+    expect(counts(registry)).toEqual([]);
+    const releases = [
+      enter(registry, 'chat', 'splice'),
+      enter(registry, 'chat', 'splice'),
+      enter(registry, 'chat', 'terminate'),
+    ];
+    expect(counts(registry)).toEqual([
+      ['chat', 'splice', 2],
+      ['chat', 'terminate', 1],
+    ]);
+    for (const release of releases) {
+      release();
+      release();
+    }
+    expect(registry.size).toBe(0);
+    expect(counts(registry)).toEqual([
+      ['chat', 'splice', 0],
+      ['chat', 'terminate', 0],
+    ]);
+  });
+
+  it('gives the sessions of this moment, which may end while they are gone through', () => {
+    const registry = new Registry();
+    const releases = ['a', 'b', 'c'].map((route) => enter(registry, route, 'splice'));
+    const ids = registry.sessions().map((session, i) => {
+      releases[i]!();
+      return session.id;
+    });
+    expect(ids).toEqual(['a', 'b', 'c']);
+    expect(registry.sessions()).toEqual([]);
+  });
+});
