@@ -2,6 +2,7 @@
 import { createSplice } from './actions/splice.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
+import type { Config } from './config/schema.ts';
 import { type Demo, startDemo } from './demo/demo.ts';
 import { demoHints } from './demo/hints.ts';
 import type { GatewayEvent, Sampler } from './events.ts';
@@ -22,6 +23,9 @@ import { Listeners, type NextListeners } from './server/listeners.ts';
 import { Admission } from './sessions/admission.ts';
 import { Registry } from './sessions/registry.ts';
 import { Terminator } from './terminate/accept.ts';
+import type { Broker } from './terminate/broker.ts';
+import { Connections } from './terminate/connections.ts';
+import { openBroker } from './terminate/open-broker.ts';
 import type { HttpEngine } from './upstream/http-engine.ts';
 import { openHttpProxy } from './upstream/http-proxy.ts';
 
@@ -51,13 +55,15 @@ export class App {
   readonly #relay: RelayEngine = new JsRelay();
   readonly #log = createLog({ level: 'info', access: true });
   readonly #metrics;
-  readonly #shared: Shared;
+  readonly #shared: Omit<Shared, 'broker'>;
+  readonly #connections = new Connections();
   readonly #gateway: Gateway;
   readonly #listeners: Listeners;
   readonly #admin: Admin;
   readonly #reloader: Reloader<Next>;
   readonly #http: HttpEngine = openHttpProxy();
   #snapshot: Snapshot | null = null;
+  #broker: Broker | null = null;
   #ready = false;
   #watch: ConfigWatch | null = null;
   #demo: Demo | null = null;
@@ -68,7 +74,7 @@ export class App {
       this.#metrics.emit(event);
       this.#log.emit(event);
     };
-    const terminator = new Terminator(emit);
+    const terminator = new Terminator(emit, this.#connections);
     const limit = readDescriptorLimit();
     this.#shared = { emit, sessions: this.#sessions, http: this.#http, terminator };
     this.#gateway = new Gateway({
@@ -78,12 +84,17 @@ export class App {
       crowded: compileCrowded(limit),
     });
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
+    const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, this.#relay, terminator, this.#gateway, pools],
+      samplers: [this.#sessions, this.#relay, terminator, this.#gateway, pools, broker],
     });
     this.#listeners = new Listeners(this.#gateway, emit);
-    this.#admin = createAdmin({ render: this.#metrics.render, ready: () => this.#ready });
+    this.#admin = createAdmin({
+      render: this.#metrics.render,
+      ready: () => this.#ready,
+      degraded: () => this.#broker?.degraded() ?? null,
+    });
     this.#reloader = new Reloader({
       build: () => this.#build(),
       swap: (next) => this.#swap(next),
@@ -101,12 +112,14 @@ export class App {
     const { config } = prepared;
     this.#log.configure(config.log);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
+    this.#broker = openBroker(config.broker, { reach: this.#connections.get, emit: this.#shared.emit });
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
     const { host, port } = config.admin;
     const admin = await this.#admin
       .listen(host, port)
       .catch((error: unknown) => fail(describeBindError(error, `${host}:${port}`)));
+    this.#broker.start();
     this.#swap(built);
     this.#ready = true;
     this.#watch = await watchConfig({
@@ -156,6 +169,7 @@ export class App {
       },
     });
     await this.#admin.close();
+    await this.#broker?.close();
     this.#http.close();
     await this.#demo?.close();
     await this.#log.flush();
@@ -179,16 +193,25 @@ export class App {
     const wanted = config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null }));
     const listeners = await this.#listeners.prepare(wanted);
     if (typeof listeners === 'string') return listeners;
-    return { prepared, listeners, snapshot: buildSnapshot(config, table, this.#shared, this.#snapshot) };
+    if (this.#broker === null) throw new Error('there is no broker yet');
+    const shared = { ...this.#shared, broker: this.#broker };
+    return { prepared, listeners, snapshot: buildSnapshot(config, table, shared, this.#snapshot) };
   }
 
   #swap({ prepared, snapshot, listeners }: Next): void {
-    const before = this.#snapshot?.config.admin;
+    const before = this.#snapshot?.config;
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#log.configure(prepared.config.log);
-    if (before && JSON.stringify(before) !== JSON.stringify(prepared.config.admin)) {
-      this.#shared.emit({ type: 'notice', level: 'warn', message: 'the admin address changes only at a restart' });
+    this.#warnOfRestart(before, prepared.config);
+  }
+
+  /** What is made at the start lives as long as the process. */
+  #warnOfRestart(before: Config | undefined, now: Config): void {
+    if (before === undefined) return;
+    for (const key of ['admin', 'broker'] as const) {
+      if (JSON.stringify(before[key]) === JSON.stringify(now[key])) continue;
+      this.#shared.emit({ type: 'notice', level: 'warn', message: `"${key}" changes only at a restart` });
     }
   }
 

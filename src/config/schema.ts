@@ -2,9 +2,10 @@
 // JSON Schema and the table in docs/configuration.md are all derived from here. The options of handlers stand in
 // handler-options.ts. What needs two fields to judge is in check.ts.
 import { isAddressRange, isCertificateName } from './address.ts';
-import { pushOptions } from './handler-options.ts';
+import { pushOptions, roomsOptions } from './handler-options.ts';
 import { isServerUrlFault, parseServerUrl } from './server-url.ts';
-import { count, duration, host, name, port, size, wait, z } from './terms.ts';
+import { broker, count, duration, host, name, port, size, wait, z } from './terms.ts';
+import { compression, sendQueue } from './wire-options.ts';
 
 /** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */
 const LONGEST_UNIX_PATH = 107;
@@ -146,16 +147,24 @@ const splice = z.strictObject({
 
 const terminate = z.strictObject({
   mode: z.literal('terminate').describe('Be the WebSocket server'),
-  handler: z.enum(['echo', 'push']).describe('What answers the messages'),
+  handler: z.enum(['echo', 'push', 'rooms']).describe('What answers the messages'),
   push: pushOptions.optional().describe('Options of the handler `push`'),
+  rooms: roomsOptions.optional().describe('Options of the handler `rooms`'),
   ...handshakeRules,
   limits: z
     .strictObject({
       max_message: size().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
+      messages_per_second: count().optional().describe('Most messages of a client; more close with 1008'),
+      bytes_per_second: size()
+        .refine((bytes) => bytes > 0, 'must be more than 0')
+        .optional()
+        .describe("Most bytes of a client's messages, inflated; more close with 1008"),
       ...limits,
     })
     .prefault({})
     .describe('How much this route carries'),
+  compression: compression.optional().describe('permessage-deflate for clients that offer it; unset: none'),
+  send_queue: sendQueue.prefault({}).describe('What a client that does not keep up is owed at most'),
   timeouts: z
     .strictObject({
       idle: wait().prefault('1h').describe('Ends a session without a byte in either direction, with 1001'),
@@ -207,6 +216,11 @@ export const schema = z.strictObject({
     .describe('Addresses and CIDR ranges whose forwarding fields are believed'),
   upstreams: z.record(name(), upstream).prefault({}).describe('Groups of backend servers, by name'),
   routes: z.array(route).min(1).describe('Rules, tried in order; the first that fits takes the request'),
+  broker: broker()
+    .prefault('memory')
+    .describe(
+      'What brings rooms and connections of several gateways together: a Redis, or `memory` for a single gateway',
+    ),
   drain: z
     .strictObject({
       delay: duration()

@@ -49,3 +49,15 @@ export const whole = () =>
 export const count = () => whole().min(1);
 export const port = () => whole().min(0).max(65535);
 export const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
+
+const BROKER_HINT = 'write it as redis://host:6379 or redis://user:password@host:6379/0, with rediss for TLS';
+/** `memory`, or the URL of a Redis. Never says what was written, which may hold a password. */
+export const broker = () =>
+  z.string().refine((text) => text === 'memory' || isRedisUrl(text), {
+    message: 'must be "memory" or the URL of a Redis',
+    params: { hint: BROKER_HINT },
+  });
+
+function isRedisUrl(text: string): boolean {
+  return URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol) && new URL(text).hostname !== '';
+}

@@ -7,6 +7,7 @@ import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts
 import type { RouteTable } from '../routing/table.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
+import type { Broker } from '../terminate/broker.ts';
 import { buildHandler } from '../terminate/handlers.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
 import { Pool } from '../upstream/pool.ts';
@@ -25,6 +26,7 @@ export interface Shared {
   readonly sessions: Registry;
   readonly http: HttpEngine;
   readonly terminator: Terminator;
+  readonly broker: Broker;
 }
 
 /** Builds the snapshot of a checked config. Pools of upstreams that stayed the same are taken over from `previous`. */
@@ -32,7 +34,7 @@ export function buildSnapshot(config: Config, table: RouteTable, shared: Shared,
   const pools = new Map(
     Object.entries(config.upstreams).map(([name, upstream]) => [name, poolFor(name, upstream, previous)]),
   );
-  const acceptors = buildAcceptors(config, shared.terminator);
+  const acceptors = buildAcceptors(config, shared);
   return {
     config,
     table,
@@ -54,16 +56,16 @@ function poolFor(name: string, upstream: UpstreamConfig, previous: Snapshot | nu
   return pool && JSON.stringify(kept) === JSON.stringify(upstream) ? pool : new Pool(name, upstream);
 }
 
-function buildAcceptors(config: Config, terminator: Terminator): Map<string, Acceptor> {
+function buildAcceptors(config: Config, shared: Shared): Map<string, Acceptor> {
   const acceptors = new Map<string, Acceptor>();
   for (const { name, websocket } of config.routes) {
-    if (websocket?.mode === 'terminate') acceptors.set(name, buildAcceptor(name, websocket, terminator));
+    if (websocket?.mode === 'terminate') acceptors.set(name, buildAcceptor(name, websocket, shared));
   }
   return acceptors;
 }
 
-function buildAcceptor(route: string, config: TerminateConfig, terminator: Terminator): Acceptor {
-  return terminator.acceptor({ route, config, handler: buildHandler(config) });
+function buildAcceptor(route: string, config: TerminateConfig, { terminator, broker }: Shared): Acceptor {
+  return terminator.acceptor({ route, config, handler: buildHandler(config, { broker }) });
 }
 
 /** The check of the config holds that every name is there. */

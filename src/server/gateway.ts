@@ -149,6 +149,8 @@ export class Gateway implements Sampler {
       const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
       const outcome = await action(context, verdict, client);
       opened = outcome === 'opened';
+      // Whoever waits for this client must learn it also where its socket broke at the very last.
+      if (outcome === 'gone') gone.abort();
       if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, verdict.kind);
     } catch (thrown) {
       this.#failed(context, socket, verdict.kind, asGatewayError(thrown));

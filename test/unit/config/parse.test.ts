@@ -45,10 +45,12 @@ describe('a valid config', () => {
             versions: [13],
             subprotocol_required: true,
             limits: { max_message: 1_048_576 },
+            send_queue: { size: 4_194_304, overflow: 'close' },
             timeouts: { idle: 3_600_000 },
           },
         },
       ],
+      broker: 'memory',
       drain: { delay: 0, grace: 30_000, spread: 10_000 },
       log: { level: 'info', access: true },
     });
@@ -143,7 +145,7 @@ describe('keys', () => {
     ['log: { colour: true }', '5:8: error: log.colour: unknown key (known here: level, access)'],
     [
       'relay: {}',
-      '5:1: error: relay: unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, drain, log)',
+      '5:1: error: relay: unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, broker, drain, log)',
     ],
     ['level: debug', '5:1: error: level: unknown key (did you mean "level" under "log"?)'],
     ['admin: { log: 1 }', '5:10: error: admin.log: unknown key ("log" belongs one level up, beside "admin")'],
@@ -155,11 +157,11 @@ describe('keys', () => {
     ['log: { __proto__: 1 }', '5:8: error: log.__proto__: this key is not allowed'],
     [
       'constructor: 1',
-      '5:1: error: constructor: unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, drain, log)',
+      '5:1: error: constructor: unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, broker, drain, log)',
     ],
     [
       '"a\\nb": 1',
-      '5:1: error: "a\\nb": unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, drain, log)',
+      '5:1: error: "a\\nb": unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, broker, drain, log)',
     ],
     ['listeners: []', '5:1: error: listeners: duplicate key (line 1 has it already)'],
     ['log: { level: info, "level": info }', '5:21: error: log.level: duplicate key (line 5 has it already)'],
@@ -179,7 +181,7 @@ describe('keys', () => {
     );
     const terminate = route('{ mode: terminate, handler: echo, origins: any, upstrem: chat }');
     expect(one(terminate)).toBe(
-      '4:64: error: routes[0].websocket.upstrem: unknown key (known here: mode, handler, push, origins, missing_origin, versions, subprotocols, subprotocol_required, limits, timeouts, ping)',
+      '4:64: error: routes[0].websocket.upstrem: unknown key (known here: mode, handler, push, rooms, origins, missing_origin, versions, subprotocols, subprotocol_required, limits, compression, send_queue, timeouts, ping)',
     );
     expect(one(VALID.replace('websocket: {', 'origins: any\n    websocket: {'))).toBe(
       '4:5: error: routes[0].origins: unknown key (did you mean "origins" under "websocket"?)',
@@ -198,7 +200,7 @@ describe('keys', () => {
       '4:16: error: routes[0].websocket.mode: missing (one of splice or terminate)',
     );
     expect(one(VALID.replace('handler: echo, ', ''))).toBe(
-      '4:16: error: routes[0].websocket.handler: missing (one of echo or push)',
+      '4:16: error: routes[0].websocket.handler: missing (one of echo, push or rooms)',
     );
   });
 

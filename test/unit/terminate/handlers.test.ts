@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { schema, type TerminateConfig } from '../../../src/config/schema.ts';
 import type { Connection, Opener } from '../../../src/terminate/handler.ts';
 import { buildHandler } from '../../../src/terminate/handlers.ts';
+import { MemoryBroker } from '../../../src/terminate/memory.ts';
 
 function configOf(websocket: object): TerminateConfig {
   const config = schema.parse({
@@ -15,7 +16,7 @@ function configOf(websocket: object): TerminateConfig {
 
 /** A handler that asks nothing before the 101. */
 function build(websocket: object): Opener {
-  const handler = buildHandler(configOf(websocket));
+  const handler = buildHandler(configOf(websocket), { broker: new MemoryBroker(() => undefined) });
   if ('admit' in handler) throw new Error('a handler that wants to be asked');
   return handler;
 }
@@ -28,6 +29,9 @@ function connect(keepsUp = true) {
     send(type, data) {
       sent.push([type, data.toString()]);
       return keepsUp;
+    },
+    sendPrepared() {
+      throw new Error('not expected');
     },
     hold() {
       holds++;
