@@ -23,6 +23,9 @@ import { Listeners, type NextListeners } from './server/listeners.ts';
 import { Admission } from './sessions/admission.ts';
 import { Registry } from './sessions/registry.ts';
 import { Terminator } from './terminate/accept.ts';
+import type { Broker } from './terminate/broker.ts';
+import { Connections } from './terminate/connections.ts';
+import { openBroker } from './terminate/open-broker.ts';
 import { Errands } from './terminate/webhook-backend.ts';
 import { openCaller } from './upstream/call.ts';
 import type { HttpEngine } from './upstream/http-engine.ts';
@@ -62,7 +65,8 @@ export class App {
   readonly #sessions = new Registry();
   readonly #log = createLog({ level: 'info', access: true });
   readonly #metrics;
-  readonly #shared: Shared;
+  readonly #shared: Omit<Shared, 'broker'>;
+  readonly #connections = new Connections();
   readonly #gateway: Gateway;
   readonly #listeners: Listeners;
   readonly #admin: Admin;
@@ -73,6 +77,7 @@ export class App {
   #snapshot: Snapshot | null = null;
   /** Once the config has said which engine. */
   #relay: Carrier | null = null;
+  #broker: Broker | null = null;
   #ready = false;
   #watch: ConfigWatch | null = null;
   #demo: Demo | null = null;
@@ -83,8 +88,8 @@ export class App {
       this.#metrics.emit(event);
       this.#log.emit(event);
     };
-    const terminator = new Terminator(emit);
     const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
+    const terminator = new Terminator(emit, this.#connections);
     const limit = readDescriptorLimit();
     this.#shared = {
       emit,
@@ -101,12 +106,17 @@ export class App {
       crowded: compileCrowded(limit),
     });
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
+    const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, relay, terminator, this.#gateway, this.#errands, pools],
+      samplers: [this.#sessions, relay, terminator, this.#gateway, this.#errands, pools, broker],
     });
     this.#listeners = new Listeners(this.#gateway, emit);
-    this.#admin = createAdmin({ render: this.#metrics.render, ready: () => this.#ready });
+    this.#admin = createAdmin({
+      render: this.#metrics.render,
+      ready: () => this.#ready,
+      degraded: () => this.#broker?.degraded() ?? null,
+    });
     this.#reloader = new Reloader({
       build: () => this.#build(),
       swap: (next) => this.#swap(next),
@@ -125,12 +135,14 @@ export class App {
     this.#log.configure(config.log);
     this.#openRelay(config.relay);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
+    this.#broker = openBroker(config.broker, { reach: this.#connections.get, emit: this.#shared.emit });
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
     const { host, port } = config.admin;
     const admin = await this.#admin
       .listen(host, port)
       .catch((error: unknown) => fail(describeBindError(error, `${host}:${port}`)));
+    this.#broker.start();
     this.#swap(built);
     this.#ready = true;
     this.#watch = await watchConfig({
@@ -183,6 +195,7 @@ export class App {
     // Backends are still told of the connections that have ended just now.
     if (!(await this.#errands.settled(FAREWELL_MS))) this.#warn('webhook events were dropped at the end');
     await this.#admin.close();
+    await this.#broker?.close();
     this.#http.close();
     this.#caller.close();
     await this.#demo?.close();
@@ -220,7 +233,9 @@ export class App {
     const wanted = config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null }));
     const listeners = await this.#listeners.prepare(wanted);
     if (typeof listeners === 'string') return listeners;
-    return { prepared, listeners, snapshot: buildSnapshot(config, table, this.#shared, this.#snapshot) };
+    if (this.#broker === null) throw new Error('there is no broker yet');
+    const shared = { ...this.#shared, broker: this.#broker };
+    return { prepared, listeners, snapshot: buildSnapshot(config, table, shared, this.#snapshot) };
   }
 
   #swap({ prepared, snapshot, listeners }: Next): void {
@@ -228,12 +243,20 @@ export class App {
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#log.configure(prepared.config.log);
+    this.#warnOfRestart(before, prepared.config);
+  }
+
+  /** What is made at the start lives as long as the process. */
+  #warnOfRestart(before: Config | undefined, now: Config): void {
     if (before === undefined) return;
-    const { admin, relay } = prepared.config;
-    if (before.admin.host !== admin.host || before.admin.port !== admin.port)
-      this.#warn('a change of the address of "admin" takes effect at a restart');
-    if (JSON.stringify(before.relay) !== JSON.stringify(relay))
-      this.#warn('a change of "relay" takes effect at a restart');
+    const changed = {
+      'the address of "admin"': before.admin.host !== now.admin.host || before.admin.port !== now.admin.port,
+      '"broker"': before.broker !== now.broker,
+      '"relay"': JSON.stringify(before.relay) !== JSON.stringify(now.relay),
+    };
+    for (const [what, differs] of Object.entries(changed)) {
+      if (differs) this.#warn(`a change of ${what} takes effect at a restart`);
+    }
   }
 
   #warn(message: string): void {

@@ -1,6 +1,7 @@
 // Verdict `terminate`: the gateway is the WebSocket server. The route's handler is asked where it wants to be, and gets the
 // connection behind the 101.
 import { GatewayError } from '../errors.ts';
+import { readExtensions } from '../handshake/extensions.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { chooseSubprotocol } from '../handshake/subprotocol.ts';
 import { formatHead } from '../http/problem.ts';
@@ -54,12 +55,22 @@ interface Agreed {
 /** False where the client has left meanwhile. */
 function open(
   context: RouteContext,
-  { route, handshake }: Upgrade,
+  { route, request, handshake }: Upgrade,
   { socket, rest, permit }: ClientEnd,
   { admission, protocol }: Agreed,
 ): boolean {
   const { services, subject, startedAt } = context;
-  const wanted = { id: subject.id, socket, rest, key: handshake.key, version: handshake.version, protocol };
+  const offered = readExtensions(request.head);
+  const wanted = {
+    id: subject.id,
+    client: subject.client,
+    socket,
+    rest,
+    key: handshake.key,
+    version: handshake.version,
+    protocol,
+    extensions: isRejection(offered) ? [] : offered,
+  };
   // The acceptor calls back later than it returns, so that the session is there by then.
   const accepted = services.acceptor(route.name).accept(wanted, admission, (end) => session?.end(end));
   if (!accepted) return false;

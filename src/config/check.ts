@@ -13,7 +13,7 @@ type Found = Iterable<Problem>;
 type Handler = TerminateConfig['handler'];
 
 /** The handlers that have options, each under the handler's own name. */
-const HANDLERS_WITH_OPTIONS = ['push', 'webhook'] as const satisfies readonly Handler[];
+const HANDLERS_WITH_OPTIONS = ['push', 'rooms', 'webhook'] as const satisfies readonly Handler[];
 
 /** Everything wrong between the fields of a config, or of what is left of one: what it has lost raises no alarm. */
 export function check(config: Config, written: Written): Problem[] {

@@ -63,3 +63,14 @@ export const server = () =>
     context.addIssue({ code: 'custom', message: parsed.message, params: { hint: parsed.hint } });
     return z.NEVER;
   });
+const BROKER_HINT = 'write it as redis://host:6379 or redis://user:password@host:6379/0, with rediss for TLS';
+/** `memory`, or the URL of a Redis. Never says what was written, which may hold a password. */
+export const broker = () =>
+  z.string().refine((text) => text === 'memory' || isRedisUrl(text), {
+    message: 'must be "memory" or the URL of a Redis',
+    params: { hint: BROKER_HINT },
+  });
+
+function isRedisUrl(text: string): boolean {
+  return URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol) && new URL(text).hostname !== '';
+}

@@ -3,7 +3,7 @@
 // needs two fields to judge is in check.ts.
 import * as z from 'zod';
 import { isAddressRange, isCertificateName } from './address.ts';
-import { count, duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
+import { broker, count, duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
 
 const certificate = z.strictObject({
@@ -120,6 +120,11 @@ export const schema = z.strictObject({
     .describe('Addresses and CIDR ranges whose forwarding fields are believed'),
   upstreams: z.record(name(), upstream).prefault({}).describe('Groups of backend servers, by name'),
   routes: z.array(route).min(1).describe('Rules, tried in order; the first that fits takes the request'),
+  broker: broker()
+    .prefault('memory')
+    .describe(
+      'What brings rooms and connections of several gateways together: a Redis, or `memory` for a single gateway',
+    ),
   drain: z
     .strictObject({
       delay: duration()

@@ -117,6 +117,40 @@ export const METRICS = {
     labels: ['route'],
     sampled: true,
   },
+  rooms: {
+    type: 'gauge',
+    help: 'Rooms with members on this gateway.',
+    labels: [],
+    sampled: true,
+  },
+  room_members: {
+    type: 'gauge',
+    help: 'Connections of this gateway that are in rooms.',
+    labels: [],
+    sampled: true,
+  },
+  room_messages_total: {
+    type: 'counter',
+    help: 'Messages said in rooms through this gateway: published, or failed as the broker was away.',
+    labels: ['result'],
+    sampled: true,
+    initial: [
+      { labels: ['published'], value: 0 },
+      { labels: ['failed'], value: 0 },
+    ],
+  },
+  room_deliveries_total: {
+    type: 'counter',
+    help: 'Messages of rooms handed to connections of this gateway.',
+    labels: [],
+    sampled: true,
+  },
+  broker_up: {
+    type: 'gauge',
+    help: 'Whether the broker works: 0 while rooms are cut off from those of other gateways.',
+    labels: ['broker'],
+    sampled: true,
+  },
   http_requests_total: {
     type: 'counter',
     help: 'Plain HTTP requests by status; 499 where the client left before its answer. Unreadable ones have no route.',

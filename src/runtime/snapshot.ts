@@ -7,6 +7,7 @@ import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts
 import type { RouteTable } from '../routing/table.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
+import type { Broker } from '../terminate/broker.ts';
 import { buildHandler } from '../terminate/handlers.ts';
 import type { Errands } from '../terminate/webhook-backend.ts';
 import type { Caller } from '../upstream/call.ts';
@@ -30,6 +31,7 @@ export interface Shared {
   /** Asks backends about what happens on terminated connections. */
   readonly caller: Caller;
   readonly errands: Errands;
+  readonly broker: Broker;
 }
 
 /** Builds the snapshot of a checked config. Pools of upstreams that stayed the same are taken over from `previous`. */
@@ -61,14 +63,13 @@ function poolFor(name: string, upstream: UpstreamConfig, previous: Snapshot | nu
 
 function buildAcceptors(
   config: Config,
-  { emit, terminator, caller, errands }: Shared,
+  { terminator, ...shared }: Shared,
   pools: ReadonlyMap<string, Pool>,
 ): Map<string, Acceptor> {
   const acceptors = new Map<string, Acceptor>();
   for (const { name: route, websocket } of config.routes) {
     if (websocket?.mode !== 'terminate') continue;
-    const services = { route, emit, caller, errands, pool: (upstream: string) => get(pools, upstream) };
-    const handler = buildHandler(websocket, services);
+    const handler = buildHandler(websocket, { ...shared, route, pool: (upstream) => get(pools, upstream) });
     acceptors.set(route, terminator.acceptor({ route, config: websocket, handler }));
   }
   return acceptors;

@@ -8,6 +8,8 @@ export interface AdminOptions {
   readonly render: (accept?: string) => Promise<{ readonly contentType: string; readonly body: string }>;
   /** True while new traffic is welcome; else false, or the reason in a word or two. */
   readonly ready: () => boolean | string;
+  /** What does not work as it should while traffic is still welcome, in a few words; null where all is well. */
+  readonly degraded: () => string | null;
 }
 
 export interface Admin {
@@ -38,7 +40,7 @@ export function createAdmin(options: AdminOptions): Admin {
   const pages: ReadonlyMap<string, Page> = new Map<string, Page>([
     ['/metrics', (req) => metrics(options, req)],
     ['/healthz', () => text(200, 'ok')],
-    ['/readyz', () => readiness(options.ready())],
+    ['/readyz', () => readiness(options.ready(), options.degraded())],
   ]);
   const server = createServer(
     {
@@ -93,8 +95,9 @@ async function metrics({ render }: AdminOptions, req: IncomingMessage): Promise<
   return { status: 200, ...(await render(req.headers.accept)), fields: { Vary: 'Accept' } };
 }
 
-function readiness(ready: boolean | string): Answer {
-  if (ready === true) return text(200, 'ok');
+function readiness(ready: boolean | string, degraded: string | null): Answer {
+  // Degraded is no reason to take traffic away: what all gateways lack would take away all of them.
+  if (ready === true) return text(200, degraded === null ? 'ok' : `degraded: ${degraded}`);
   return text(503, ready === false ? 'not ready' : ready);
 }
 

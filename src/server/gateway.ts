@@ -151,7 +151,10 @@ export class Gateway implements Sampler {
       opened = outcome === 'opened';
       if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, verdict.kind);
     } catch (thrown) {
-      this.#failed(context, socket, verdict.kind, asGatewayError(thrown));
+      const error = asGatewayError(thrown);
+      // Whoever waits for this client must learn it also where its socket broke at the very last.
+      if (error.code === 'client_gone') gone.abort();
+      this.#failed(context, socket, verdict.kind, error);
     } finally {
       socket.removeListener('close', onClose);
       if (!opened) permit();

@@ -2,10 +2,13 @@
 // in routing/, and then by the route's handler where it asks to be asked.
 import type { TerminateConfig } from '../config/schema.ts';
 import type { Emit, Sample, Sampler, SessionEnd } from '../events.ts';
+import { Compression } from './compression.ts';
+import type { Connections, Reachable } from './connections.ts';
 import type { Admission, Handler, Opener, Opening } from './handler.ts';
 import { Meter } from './meter.ts';
+import { Corks } from './outbox.ts';
 import type { Timing } from './pulse.ts';
-import { TerminatedSession } from './session.ts';
+import { type SessionContext, TerminatedSession } from './session.ts';
 import { Wheel } from './wheel.ts';
 import { createWireOpener, type Upgrade } from './wire.ts';
 
@@ -33,7 +36,7 @@ export interface Acceptor {
 export interface AcceptorOptions {
   /** The route's name; traffic and pings are counted under it. */
   readonly route: string;
-  readonly config: Pick<TerminateConfig, 'limits' | 'timeouts' | 'ping'>;
+  readonly config: Pick<TerminateConfig, 'limits' | 'timeouts' | 'ping' | 'compression' | 'send_queue'>;
   readonly handler: Handler;
 }
 
@@ -44,16 +47,29 @@ export interface AcceptorOptions {
 export class Terminator implements Sampler {
   readonly #wheel = new Wheel();
   readonly #meter = new Meter();
+  readonly #corks = new Corks();
   readonly #emit: Emit;
+  readonly #connections: Connections;
 
-  /** `emit` gets a `ping` event for each ping, pong and timeout, and a notice where a handler fails. */
-  constructor(emit: Emit) {
+  /** `emit` gets a `ping` event for each ping, pong and timeout, and a notice where a handler fails. Live sessions stand in `connections`. */
+  constructor(emit: Emit, connections: Connections) {
     this.#emit = emit;
+    this.#connections = connections;
   }
 
   acceptor({ route, config, handler }: AcceptorOptions): Acceptor {
-    const context = { route, wheel: this.#wheel, meter: this.#meter.route(route), emit: this.#emit };
-    const openWire = createWireOpener(config.limits.max_message);
+    const context: SessionContext = {
+      route,
+      wheel: this.#wheel,
+      meter: this.#meter.route(route),
+      emit: this.#emit,
+      corks: this.#corks,
+      sendQueue: config.send_queue,
+      limits: config.limits,
+    };
+    const compression = config.compression ? new Compression(config.compression) : null;
+    const openWire = createWireOpener(config.limits.max_message, compression);
+    const connections = this.#connections;
     return {
       admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
       accept(upgrade, opener, onEnd) {
@@ -65,7 +81,11 @@ export class Terminator implements Sampler {
         // ws has put the rest back into the socket; both it and what the socket read meanwhile are the session's.
         const before = { read: socket.bytesRead - socket.readableLength, written: socket.bytesWritten };
         const session = new TerminatedSession({ id, wire, socket, before }, timingOf(config), context);
-        session.start(opener, onEnd);
+        const release = connections.add(id, reachable(session, { route, upgrade, opener }));
+        session.start(opener, (end) => {
+          release();
+          onEnd(end);
+        });
         // The gateway may have paused it while it decided.
         socket.resume();
         return session;
@@ -79,6 +99,32 @@ export class Terminator implements Sampler {
 }
 
 function ignore(): void {}
+
+interface Opened {
+  readonly route: string;
+  readonly upgrade: Upgrade;
+  readonly opener: Opener;
+}
+
+function reachable(session: TerminatedSession, { route, upgrade, opener }: Opened): Reachable {
+  const { id, client, protocol } = upgrade;
+  const openedAt = Date.now();
+  return {
+    describe: () => ({
+      id,
+      route,
+      mode: 'terminate',
+      client,
+      user: opener.user ?? null,
+      room: opener.room ?? null,
+      subprotocol: protocol,
+      openedAt,
+      activeAt: session.activeAt,
+    }),
+    send: (type, data) => session.send(type, data),
+    close: (code, reason) => session.close(code, reason),
+  };
+}
 
 function timingOf({ timeouts, ping }: AcceptorOptions['config']): Timing {
   // Sessions opened in one burst must not end in one.

@@ -2,6 +2,7 @@
 // holds it. One file per implementation: memory.ts (this process alone), redis.ts (all that share a Redis). What clients
 // see of it is the handlers' business.
 import type { Mode, Sampler } from '../events.ts';
+import type { PreparedMessage } from './frame.ts';
 import type { MessageType } from './handler.ts';
 
 /** Something said in a room, before it has its place there. */
@@ -57,8 +58,8 @@ export interface View {
   message(room: string, message: Said): string | null;
   /** The first connection of a user has come, or the last one has gone. */
   presence(room: string, change: 'join' | 'leave', user: string): string | null;
-  /** Messages between these two were lost to this member; it may ask for them. */
-  gap(room: string, after: string): string | null;
+  /** Messages behind the last one were lost to this member: the broker kept less than was said while it was away. */
+  gap(room: string): string | null;
 }
 
 /** A message as it is delivered; without an id where only this gateway's members get it, as the broker is away. */
@@ -70,18 +71,12 @@ export interface Seat {
   readonly user: string;
   readonly connection: string;
   readonly view: View;
-  /** Gets what the view made. */
-  readonly receive: (delivery: Delivery) => void;
+  /** Gets what the view made, from the moment the seat is taken on. */
+  readonly receive: (message: PreparedMessage) => void;
   /** False: it only speaks. */
   readonly listens: boolean;
   /** Whether it gets its own messages too. */
   readonly echo: boolean;
-}
-
-/** One text message on its way to many: its frame is built once, for all of them. */
-export interface Delivery {
-  readonly text: string;
-  readonly frame: Buffer;
 }
 
 /** What a room keeps and how many it takes, as the route of a member has it. */
@@ -96,8 +91,6 @@ export interface Joined {
   readonly position: string | null;
   /** The users in the room, its own included, each once. */
   readonly users: readonly string[];
-  /** From now on the seat gets what happens; everything since `position` first. */
-  start(): void;
   /** Says something; resolves once it has its place and was delivered to this gateway's members. Rejects with a BrokerError. */
   publish(data: string): Promise<Stamp>;
   /** Gives the seat back; more calls than one do nothing. */

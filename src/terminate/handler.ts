@@ -4,6 +4,7 @@ import type { Rejection } from '../handshake/rejection.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Request } from '../http/head.ts';
 import type { Params } from '../routing/pattern.ts';
+import type { PreparedMessage } from './frame.ts';
 
 /** The two kinds of data message (RFC 6455 §5.6). */
 export type MessageType = 'text' | 'binary';
@@ -17,6 +18,11 @@ export interface Connection {
    * a handler that answers what it gets should then hold(). A client that falls far behind is closed with 1013.
    */
   send(type: MessageType, data: string | Buffer): boolean;
+  /**
+   * Sends a text message that goes to many, whose frame is built already. With `send_queue.overflow: drop_oldest` it may be
+   * dropped before it has gone, see Conversation.dropped.
+   */
+  sendPrepared(message: PreparedMessage): boolean;
   /** Reads nothing more from the client until all that was sent to it has gone out. */
   hold(): void;
   /** Reads nothing more from the client until resume(); messages that have already come are still given. */
@@ -32,10 +38,15 @@ export interface Conversation {
   message(type: MessageType, data: Buffer): void;
   /** The connection is gone; nothing can be sent any more. */
   closed(end: SessionEnd): void;
+  /** The client was too slow, and so many prepared messages were dropped; the next one goes out right after this. */
+  dropped?(count: number): void;
 }
 
 /** Takes connections as they open. What it throws, or its conversations do, closes that connection with 1011. */
 export interface Opener {
+  /** Who the handler takes the client for, and the room it is in; for those who ask about the connection. */
+  readonly user?: string | null;
+  readonly room?: string | null;
   open(connection: Connection): Conversation;
 }
 
@@ -59,8 +70,6 @@ export interface Opening {
 export interface Admitted extends Opener {
   /** One of the offer, or null for none; unset: that of the Opening. */
   readonly protocol?: string | null;
-  /** Who it is, as far as the handler knows. */
-  readonly user?: string | null;
   /** The client has left before its 101, and open() will not be called. */
   abandon?(): void;
 }

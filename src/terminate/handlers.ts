@@ -1,13 +1,14 @@
 // From a terminating route's config to its handler: the one place that knows them all by name.
-
 import type { TerminateConfig } from '../config/schema.ts';
-import { pushOptions } from '../config/schema-handlers.ts';
+import { pushOptions, roomsOptions } from '../config/schema-handlers.ts';
 import type { Emit } from '../events.ts';
 import type { Caller } from '../upstream/call.ts';
 import type { Pool } from '../upstream/pool.ts';
+import type { Broker } from './broker.ts';
 import { echo } from './echo.ts';
 import type { Handler } from './handler.ts';
 import { createPush } from './push.ts';
+import { Rooms } from './rooms.ts';
 import { createWebhook } from './webhook.ts';
 import { type Errands, WebhookBackend } from './webhook-backend.ts';
 
@@ -16,6 +17,7 @@ export interface HandlerServices {
   /** The route's name. */
   readonly route: string;
   readonly emit: Emit;
+  readonly broker: Broker;
   readonly caller: Caller;
   readonly errands: Errands;
   /** The pool of an upstream that the config names. */
@@ -25,6 +27,7 @@ export interface HandlerServices {
 const BUILDERS = {
   echo: () => echo,
   push: (config) => createPush(config.push ?? pushOptions.parse({})),
+  rooms: (config, { broker }) => new Rooms(config.rooms ?? roomsOptions.parse({}), broker),
   webhook: buildWebhook,
 } as const satisfies Record<
   TerminateConfig['handler'],

@@ -4,20 +4,17 @@ import type { Socket } from 'node:net';
 import { systemCode } from '../errors.ts';
 import type { Emit, PingResult, SessionEnd } from '../events.ts';
 import { type Ending, truncateReason, VIOLATIONS } from './ending.ts';
+import type { PreparedMessage } from './frame.ts';
 import type { Connection, Conversation, MessageType, Opener } from './handler.ts';
 import type { Carrying, MessageCounts, RouteMeter } from './meter.ts';
+import { type Corks, Outbox, type OutboxPolicy } from './outbox.ts';
 import { Pulse, type Timing } from './pulse.ts';
+import { MessageRates, type RateLimits } from './rate.ts';
 import type { Timed, Wheel } from './wheel.ts';
-import type { Wire } from './wire.ts';
+import type { OpenConnection, Wire } from './wire.ts';
 
 /** Milliseconds that a closing handshake may take where its starter names no deadline. */
 const CLOSE_WAIT_MS = 5000;
-/** Bytes owed to a client beyond which it does not keep up. */
-const BEHIND = 256 * 1024;
-/** Bytes owed to a client beyond which it is given up. */
-const FAR_BEHIND = 4 * 1024 * 1024;
-/** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
-const MESSAGE_COST = 256;
 /** Pongs on their way at a time; of further pings only the newest is answered (RFC 6455 §5.5.3). */
 const MOST_PONGS = 16;
 
@@ -27,15 +24,9 @@ export interface SessionContext {
   readonly wheel: Wheel;
   readonly meter: RouteMeter;
   readonly emit: Emit;
-}
-
-/** A connection as it is right after its 101. */
-export interface OpenConnection {
-  readonly id: string;
-  readonly wire: Wire;
-  readonly socket: Socket;
-  /** What the socket had read and written when the session began: the handshake, and requests before it. */
-  readonly before: { readonly read: number; readonly written: number };
+  readonly corks: Corks;
+  readonly sendQueue: OutboxPolicy;
+  readonly limits: RateLimits;
 }
 
 export class TerminatedSession implements Connection, Carrying, Timed {
@@ -52,8 +43,10 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   #reset = false;
   /** Once the closing handshake has begun: when the connection is cut. */
   #deadline = Number.POSITIVE_INFINITY;
-  /** Messages that the socket has not taken yet. */
-  #queued = 0;
+  readonly #outbox: Outbox;
+  readonly #rates: MessageRates;
+  /** When a message last came or went, as Unix time in milliseconds. */
+  #activeAt = Date.now();
   /** Why the client is not read from. */
   readonly #held = { owed: false, handler: false };
   #pongs = 0;
@@ -66,6 +59,18 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     this.#before = open.before;
     this.#context = context;
     this.#pulse = new Pulse(timing, context.wheel.now());
+    this.#rates = new MessageRates(context.limits, context.wheel.now());
+    this.#outbox = new Outbox({
+      wire: open.wire,
+      socket: open.socket,
+      policy: context.sendQueue,
+      corks: context.corks,
+      onSent: (empty) => {
+        this.#pulse.wrote(context.wheel.now());
+        if (empty) this.#release('owed');
+      },
+      onDropped: (count) => this.#guard(() => this.#conversation?.dropped?.(count)),
+    });
   }
 
   /** Gives the connection to the handler; `onEnd` is called once, never from inside here. */
@@ -110,23 +115,33 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     return this.#socket.bytesWritten - this.#socket.writableLength - this.#before.written;
   }
 
+  get activeAt(): number {
+    return this.#activeAt;
+  }
+
   send(type: MessageType, data: string | Buffer): boolean {
     if (this.#closing()) return true;
-    if (this.#backlog() > FAR_BEHIND) {
+    // Always bytes: of a waiting string node would count characters.
+    return this.#sent(type, this.#outbox.send(type, typeof data === 'string' ? Buffer.from(data) : data));
+  }
+
+  sendPrepared(message: PreparedMessage): boolean {
+    if (this.#closing()) return true;
+    return this.#sent('text', this.#outbox.sendPrepared(message));
+  }
+
+  #sent(type: MessageType, taken: boolean): boolean {
+    if (!taken) {
       this.close(1013, 'slow_consumer');
       return false;
     }
-    this.#queued++;
     this.#pulse.wrote(this.#context.wheel.now());
-    // Always bytes: of a waiting string node would count characters.
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
-    this.#wire.send(bytes, { binary: type === 'binary' }, this.#onSent);
     this.#count('toClient', this.#context.meter.toClient, type);
-    return this.#backlog() <= BEHIND;
+    return this.#outbox.keepsUp;
   }
 
   hold(): void {
-    if (this.#queued > 0) this.#hold('owed');
+    if (!this.#outbox.empty) this.#hold('owed');
   }
 
   pause(): void {
@@ -207,12 +222,14 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   #onMessage(data: Buffer, type: MessageType): void {
     if (this.#closing()) return;
     this.#count('fromClient', this.#context.meter.fromClient, type);
+    if (!this.#rates.take(data.length, this.#context.wheel.now())) return void this.close(1008, 'rate_limit');
     this.#guard(() => this.#conversation?.message(type, data));
   }
 
   #count(direction: 'fromClient' | 'toClient', route: MessageCounts, type: MessageType): void {
     this.#messages[direction]++;
     route[type]++;
+    this.#activeAt = Date.now();
   }
 
   #onPing(payload: Buffer): void {
@@ -246,13 +263,6 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     this.#context.emit({ type: 'ping', route: this.#context.route, result });
   }
 
-  /** One message has gone out, or never will; one closure serves all messages of the session. */
-  readonly #onSent = (): void => {
-    this.#queued--;
-    this.#pulse.wrote(this.#context.wheel.now());
-    if (this.#queued === 0) this.#release('owed');
-  };
-
   #hold(why: 'owed' | 'handler'): void {
     if (this.#closing()) return;
     const reading = !this.#held.owed && !this.#held.handler;
@@ -268,10 +278,6 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     if (this.#held.owed || this.#held.handler) return;
     this.#pulse.release(this.#context.wheel.now());
     this.#wire.resume();
-  }
-
-  #backlog(): number {
-    return this.#socket.writableLength + this.#queued * MESSAGE_COST;
   }
 
   /** A handler's defect costs its own connection only. */

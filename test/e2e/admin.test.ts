@@ -13,7 +13,7 @@ afterEach(async () => {
 
 async function start(options: Partial<AdminOptions> = {}) {
   const { render } = createMetrics({ version: '1.2.3', samplers: [] });
-  const admin = createAdmin({ render, ready: () => true, ...options });
+  const admin = createAdmin({ render, ready: () => true, degraded: () => null, ...options });
   admins.push(admin);
   const { port } = await admin.listen('127.0.0.1', 0);
   return { admin, port, get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init) };
@@ -163,7 +163,11 @@ describe('its life', () => {
     other.listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as { port: number };
-    const admin = createAdmin({ render: async () => ({ contentType: '', body: '' }), ready: () => true });
+    const admin = createAdmin({
+      render: async () => ({ contentType: '', body: '' }),
+      ready: () => true,
+      degraded: () => null,
+    });
     await expect(admin.listen('127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE', port });
     await admin.close();
     other.close();
@@ -207,7 +211,11 @@ describe('its life', () => {
   });
 
   it('close() of what never listened is no error', async () => {
-    const admin = createAdmin({ render: async () => ({ contentType: '', body: '' }), ready: () => true });
+    const admin = createAdmin({
+      render: async () => ({ contentType: '', body: '' }),
+      ready: () => true,
+      degraded: () => null,
+    });
     await expect(admin.close()).resolves.toBeUndefined();
   });
 });

@@ -10,6 +10,7 @@ import { schema } from '../../src/config/schema.ts';
 import type { GatewayEvent, SessionEnd } from '../../src/events.ts';
 import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
 import { type Accepted, Terminator } from '../../src/terminate/accept.ts';
+import { Connections } from '../../src/terminate/connections.ts';
 import { echo } from '../../src/terminate/echo.ts';
 import type { Connection, Opener } from '../../src/terminate/handler.ts';
 import { buildHandler, type HandlerServices } from '../../src/terminate/handlers.ts';
@@ -50,6 +51,14 @@ interface Options {
   readonly server?: (listener: RequestListener) => Server;
 }
 
+/** As little config as an acceptor can do with. */
+const LEAST = {
+  limits: { max_message: 1 },
+  timeouts: { idle: 1000 },
+  send_queue: { size: 4 * 1024 * 1024, overflow: 'close' },
+} as const;
+const UPGRADE = { id: 'x', client: '127.0.0.1', version: 13, protocol: null, extensions: [] } as const;
+
 async function stand(options: Options = {}): Promise<Stand> {
   const parsed = schema.parse({
     listeners: [{ port: 0 }],
@@ -57,11 +66,12 @@ async function stand(options: Options = {}): Promise<Stand> {
   }).routes[0]?.websocket;
   if (parsed?.mode !== 'terminate') throw new Error('no terminate route');
   const events: GatewayEvent[] = [];
+  const connections = new Connections();
   const ends: SessionEnd[] = [];
   const waiting: ((end: SessionEnd) => void)[] = [];
   const sessions: Accepted[] = [];
   const sockets: Socket[] = [];
-  const terminator = new Terminator((event) => void events.push(event));
+  const terminator = new Terminator((event) => void events.push(event), connections);
   const handler = options.handler ?? buildHandler(parsed, {} as HandlerServices);
   if ('admit' in handler) throw new Error('a handler that wants to be asked');
   const acceptor = terminator.acceptor({ route: 'local', config: parsed, handler });
@@ -71,6 +81,8 @@ async function stand(options: Options = {}): Promise<Stand> {
     const session = acceptor.accept(
       {
         id: `id-${sessions.length}`,
+        client: '127.0.0.1',
+        extensions: [],
         socket: socket as Socket,
         rest,
         key: options.key ?? req.headers['sec-websocket-key'] ?? KEY,
@@ -161,7 +173,7 @@ describe('the handshake', () => {
     const { terminator } = await stand();
     const acceptor = terminator.acceptor({
       route: 'local',
-      config: { limits: { max_message: 1 }, timeouts: { idle: 1000 } },
+      config: LEAST,
       handler: echo,
     });
     const server = createServer();
@@ -169,11 +181,7 @@ describe('the handshake', () => {
     const thrown: unknown[] = [];
     server.on('upgrade', (_, socket, rest) => {
       try {
-        acceptor.accept(
-          { id: 'x', socket: socket as Socket, rest, key: 'short', version: 13, protocol: null },
-          echo,
-          () => {},
-        );
+        acceptor.accept({ ...UPGRADE, socket: socket as Socket, rest, key: 'short' }, echo, () => {});
       } catch (error) {
         thrown.push(error);
       }
@@ -193,7 +201,7 @@ describe('the handshake', () => {
     const { terminator } = await stand();
     const acceptor = terminator.acceptor({
       route: 'local',
-      config: { limits: { max_message: 1 }, timeouts: { idle: 1000 } },
+      config: LEAST,
       handler: {
         open() {
           throw new Error('not expected');
@@ -211,7 +219,7 @@ describe('the handshake', () => {
     socket.resume();
     connection.reset();
     await new Promise((resolve) => socket.on('close', resolve));
-    const upgrade = { id: 'x', socket, rest, key: KEY, version: 13, protocol: null } as const;
+    const upgrade = { ...UPGRADE, socket, rest, key: KEY };
     expect(acceptor.accept(upgrade, echo, () => expect.unreachable())).toBeNull();
   });
 });
@@ -619,7 +627,7 @@ describe('counting', () => {
     connection.end();
     await ended();
     expect(all()).toEqual([39, 23, 2, 1, 2, 1]);
-    const config = { limits: { max_message: 1 }, timeouts: { idle: 1000 } };
+    const config = LEAST;
     terminator.acceptor({ route: 'local', config, handler: { open: () => ({ message() {}, closed() {} }) } });
     expect(all()).toEqual([39, 23, 2, 1, 2, 1]);
   });

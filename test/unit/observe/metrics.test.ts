@@ -146,6 +146,11 @@ describe('from the start', () => {
     const samples = await samplesAfter([]);
     expect(Object.fromEntries(samples)).toEqual({
       http_requests_in_flight: 0,
+      rooms: 0,
+      room_members: 0,
+      room_deliveries_total: 0,
+      'room_messages_total{result="published"}': 0,
+      'room_messages_total{result="failed"}': 0,
       'config_reloads_total{result="success"}': 0,
       'config_reloads_total{result="failure"}': 0,
       config_last_reload_successful: 1,

@@ -43,6 +43,9 @@ function connect(keepsUp = true) {
       sent.push([type, data.toString()]);
       return keepsUp;
     },
+    sendPrepared() {
+      throw new Error('not expected');
+    },
     hold() {
       holds++;
     },

@@ -1,0 +1,164 @@
+// What is owed to one client: messages on their way through its socket, in order and bounded. Where the route lets it, the
+// oldest of what goes to many gives way to the newest; else a client that falls too far behind is given up by session.ts.
+import type { Socket } from 'node:net';
+import type { PreparedMessage } from './frame.ts';
+import type { MessageType } from './handler.ts';
+import type { Wire } from './wire.ts';
+
+/** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
+const MESSAGE_COST = 256;
+/** Bytes in the socket beyond which messages that may be dropped wait outside of it. */
+const SOCKET_FILL = 64 * 1024;
+
+export interface OutboxPolicy {
+  /** Bytes that may be owed to a client. */
+  readonly size: number;
+  readonly overflow: 'close' | 'drop_oldest';
+}
+
+/** Sockets that were written to in this turn of the loop: what goes to one of them leaves in one piece. */
+export class Corks {
+  #sockets: Socket[] = [];
+  #corked = new WeakSet<Socket>();
+
+  cork(socket: Socket): void {
+    if (this.#corked.has(socket)) return;
+    this.#corked.add(socket);
+    socket.cork();
+    if (this.#sockets.push(socket) === 1) setImmediate(this.#uncork);
+  }
+
+  readonly #uncork = (): void => {
+    const sockets = this.#sockets;
+    this.#sockets = [];
+    this.#corked = new WeakSet();
+    for (const socket of sockets) socket.uncork();
+  };
+}
+
+/** A message that waits outside of the socket. */
+interface Waiting {
+  readonly size: number;
+  readonly droppable: boolean;
+  readonly write: () => void;
+}
+
+export interface OutboxOptions {
+  readonly wire: Wire;
+  readonly socket: Socket;
+  readonly policy: OutboxPolicy;
+  readonly corks: Corks;
+  /** A message has gone out, or never will; `empty`: and it was the last one. */
+  readonly onSent: (empty: boolean) => void;
+  /** Messages were dropped, and the next one is about to go. */
+  readonly onDropped: (count: number) => void;
+}
+
+export class Outbox {
+  readonly #options: OutboxOptions;
+  /** Bytes owed beyond which the client does not keep up. */
+  readonly #behind: number;
+  /** Messages that the socket has not taken yet. */
+  #queued = 0;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #dropped = 0;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+    this.#behind = Math.min(256 * 1024, options.policy.size / 4);
+  }
+
+  /** Whether anything is owed. */
+  get empty(): boolean {
+    return this.#queued === 0 && this.#waiting.length === 0;
+  }
+
+  /** Whether the client keeps up with what is sent to it. */
+  get keepsUp(): boolean {
+    return this.#owed() <= this.#behind;
+  }
+
+  /** Queues a message; false where there is no room for it. */
+  send(type: MessageType, data: Buffer): boolean {
+    return this.#enqueue(data.length, 'kept', () => this.#sendAlone(type, data));
+  }
+
+  /** The same for a message that goes to many, and that may be dropped before it has gone. */
+  sendPrepared(message: PreparedMessage): boolean {
+    if (this.#waiting.length === 0 && this.#socketOwes() <= SOCKET_FILL) {
+      this.#writePrepared(message);
+      return true;
+    }
+    return this.#enqueue(message.frame.length, 'droppable', () => this.#writePrepared(message));
+  }
+
+  #enqueue(size: number, kind: 'kept' | 'droppable', write: () => void): boolean {
+    const { policy } = this.#options;
+    if (policy.overflow === 'close' || (this.#waiting.length === 0 && this.#socketOwes() <= SOCKET_FILL)) {
+      if (this.#owed() > policy.size) return false;
+      write();
+      return true;
+    }
+    this.#waiting.push({ size, droppable: kind === 'droppable', write });
+    this.#waitingBytes += size + MESSAGE_COST;
+    while (this.#owed() > policy.size && this.#waiting.length > 1) {
+      if (!this.#dropOldest()) return false;
+    }
+    return true;
+  }
+
+  #dropOldest(): boolean {
+    const index = this.#waiting.findIndex(({ droppable }) => droppable);
+    const [oldest] = index === 0 ? [this.#waiting.shift()] : index > 0 ? this.#waiting.splice(index, 1) : [];
+    if (!oldest) return false;
+    this.#waitingBytes -= oldest.size + MESSAGE_COST;
+    this.#dropped++;
+    return true;
+  }
+
+  #sendAlone(type: MessageType, data: Buffer): void {
+    this.#queued++;
+    this.#options.wire.send(data, { binary: type === 'binary' }, this.#onSent);
+  }
+
+  #writePrepared({ payload, frame }: PreparedMessage): void {
+    const { wire, socket, corks } = this.#options;
+    this.#queued++;
+    // ws compresses for each client by itself, and keeps what it compresses in order.
+    if (wire.compresses) wire.send(payload, { binary: false }, this.#onSent);
+    else {
+      corks.cork(socket);
+      socket.write(frame, this.#onSent);
+    }
+  }
+
+  /** One closure serves all messages of the session. */
+  readonly #onSent = (): void => {
+    this.#queued--;
+    if (this.#waiting.length > 0) this.#refill();
+    this.#options.onSent(this.empty);
+  };
+
+  #refill(): void {
+    while (this.#socketOwes() <= SOCKET_FILL) {
+      const next = this.#waiting.shift();
+      if (!next) return;
+      this.#waitingBytes -= next.size + MESSAGE_COST;
+      if (this.#dropped > 0) {
+        const count = this.#dropped;
+        this.#dropped = 0;
+        this.#options.onDropped(count);
+      }
+      next.write();
+    }
+  }
+
+  #socketOwes(): number {
+    return this.#options.socket.writableLength + this.#queued * MESSAGE_COST;
+  }
+
+  #owed(): number {
+    return this.#socketOwes() + this.#waitingBytes;
+  }
+}
