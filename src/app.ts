@@ -17,6 +17,8 @@ import { type Built, Reloader } from './runtime/reload.ts';
 import { buildSnapshot, type Shared, type Snapshot } from './runtime/snapshot.ts';
 import { type ConfigWatch, watchConfig } from './runtime/watch.ts';
 import { type Admin, createAdmin } from './server/admin.ts';
+import { createApi } from './server/api.ts';
+import { createConsole } from './server/console.ts';
 import { compileCrowded, readDescriptorLimit } from './server/descriptors.ts';
 import { Gateway } from './server/gateway.ts';
 import { Listeners, type NextListeners } from './server/listeners.ts';
@@ -98,6 +100,7 @@ export class App {
       terminator,
       caller: this.#caller,
       errands: this.#errands,
+      connections: this.#connections,
     };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
@@ -116,6 +119,13 @@ export class App {
       render: this.#metrics.render,
       ready: () => this.#ready,
       degraded: () => this.#broker?.degraded() ?? null,
+      api: createApi({ token: () => this.#current().config.admin.token, broker: () => this.#rooms(), emit }),
+      pages: createConsole({
+        snapshot: () => this.#current(),
+        listening: () => this.#listeners.bound(),
+        version: options.version,
+      }),
+      hosts: () => this.#current().config.admin.hosts.map((host) => host.toLowerCase()),
     });
     this.#reloader = new Reloader({
       build: () => this.#build(),
@@ -207,6 +217,11 @@ export class App {
     return this.#snapshot;
   }
 
+  #rooms(): Broker {
+    if (this.#broker === null) throw new Error('nothing is served yet');
+    return this.#broker;
+  }
+
   #carrier(): Carrier {
     if (this.#relay === null) throw new Error('nothing is served yet');
     return this.#relay;
@@ -233,8 +248,7 @@ export class App {
     const wanted = config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null }));
     const listeners = await this.#listeners.prepare(wanted);
     if (typeof listeners === 'string') return listeners;
-    if (this.#broker === null) throw new Error('there is no broker yet');
-    const shared = { ...this.#shared, broker: this.#broker };
+    const shared = { ...this.#shared, broker: this.#rooms() };
     return { prepared, listeners, snapshot: buildSnapshot(config, table, shared, this.#snapshot) };
   }
 
@@ -268,12 +282,7 @@ export class App {
   }
 
   #bound(admin: { address: string; port: number }): Parameters<typeof demoHints>[1] {
-    const listeners = this.#listeners.current.flatMap((listener) => {
-      const bound = listener.bound();
-      return typeof bound === 'object' && bound !== null
-        ? [{ host: bound.address, port: bound.port, tls: listener.secure }]
-        : [];
-    });
+    const listeners = this.#listeners.bound();
     return { listeners, admin: { host: admin.address, port: admin.port }, configFile: this.#options.file };
   }
 }

@@ -150,6 +150,19 @@ export interface WebhookDelivered {
   readonly durationMs: number;
 }
 
+/** Somebody asked the admin API. */
+export interface ApiCalled {
+  readonly type: 'api_called';
+  /** Method and path, with the names of its parameters in place of their values. */
+  readonly operation: string;
+  /** What of the path was named: the connection's id, or the room; null where nothing is. */
+  readonly target: string | null;
+  readonly status: number;
+  readonly reason: string | null;
+  readonly client: string;
+  readonly durationMs: number;
+}
+
 export interface ConfigReloaded {
   readonly type: 'config_reloaded';
   readonly result: 'success' | 'failure';
@@ -192,6 +205,7 @@ export type GatewayEvent =
   | UpstreamFailed
   | PingResult
   | WebhookDelivered
+  | ApiCalled
   | ConfigReloaded
   | CertificateLoaded
   | DrainChanged

@@ -11,6 +11,7 @@ import { formatFields, formatHead } from '../http/problem.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
+import type { Reachable } from '../terminate/connections.ts';
 import { passAnswer } from '../upstream/pass.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
 import { type Answer, requestUpgrade } from '../upstream/upgrade.ts';
@@ -19,6 +20,8 @@ import { endAfterReading } from './reject.ts';
 
 /** What of a handshake is written anew for the backend. */
 const REWRITTEN = new Set(['content-length', 'sec-websocket-protocol']);
+/** How long the closing handshake may take that somebody asked for. */
+const CLOSE_MS = 5000;
 /** Answers that mean another server may do better (RFC 9110 §15.6). */
 const TRY_ANOTHER = new Set([502, 503, 504]);
 
@@ -197,8 +200,9 @@ function open(
       subprotocol,
       durationMs: performance.now() - startedAt,
     },
-    { registry: services.sessions, emit: services.emit, releases: [client.permit, release] },
+    { registry: services.sessions, emit: services.emit, releases: [client.permit, release, () => leave()] },
   );
+  const leave = services.connections.add(subject.id, reachable(session));
   const ends = {
     client: client.socket,
     backend: answer.socket,
@@ -207,6 +211,20 @@ function open(
     toBackend: client.rest,
   };
   session.carriedBy(carry(route, config, ends, (end) => session.end(end)));
+}
+
+/** The session for those who ask by its id. */
+function reachable(session: LiveSession): Reachable {
+  const { id, route, client, subprotocol } = session.opened;
+  const openedAt = Date.now();
+  return {
+    describe: () => ({
+      ...{ id, route, mode: 'splice', client, subprotocol, openedAt },
+      ...{ user: null, room: null, activeAt: null },
+    }),
+    send: () => false,
+    close: (code, reason) => session.close(code, reason, CLOSE_MS),
+  };
 }
 
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */

@@ -95,6 +95,9 @@ const route = z.strictObject({
     .describe('Take plain requests'),
 });
 
+/** What `Authorization: Bearer` can carry, and not guessed at once. */
+export const TOKEN = /^[\x21-\x7e]{16,}$/;
+
 export const schema = z.strictObject({
   listeners: z.array(listener).min(1).describe('Where clients connect'),
   admin: z
@@ -107,7 +110,7 @@ export const schema = z.strictObject({
         .describe('Further host names under which page and API may be asked, beside IP addresses and `localhost`'),
       token: z
         .string()
-        .min(16, 'must have at least 16 characters')
+        .regex(TOKEN, 'must be 16 or more visible ASCII characters, without spaces')
         .optional()
         .describe('Bearer token of the API; mostly from the environment. Without a token there is no API'),
       token_file: z.string().min(1).optional().describe('Path of a file that holds the token, in place of `token`'),

@@ -151,6 +151,12 @@ export const METRICS = {
     labels: ['broker'],
     sampled: true,
   },
+  api_requests_total: {
+    type: 'counter',
+    help: 'Requests of the admin API by operation and status.',
+    labels: ['operation', 'code'],
+    on: { api_called: (event) => one(event.operation, statusLabel(event.status)) },
+  },
   http_requests_total: {
     type: 'counter',
     help: 'Plain HTTP requests by status; 499 where the client left before its answer. Unreadable ones have no route.',

@@ -172,6 +172,14 @@ const WRITERS: Writers = {
       duration_ms: round(durationMs),
     }),
   },
+  api_called: access((event) => ({
+    operation: event.operation,
+    target: clean(event.target),
+    status: event.status,
+    reason: event.reason,
+    client: event.client,
+    duration_ms: round(event.durationMs),
+  })),
   ping: debug((event) => ({ route: event.route, result: event.result })),
   config_reloaded: {
     level: ({ result }) => (result === 'success' ? 'info' : 'error'),

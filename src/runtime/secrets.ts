@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { ConfigPath, Problem } from '../config/problem.ts';
-import type { AdminConfig, Config, RouteConfig } from '../config/schema.ts';
+import { type AdminConfig, type Config, type RouteConfig, TOKEN } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
 
 /** The config with its secrets, and what is wrong with their files. */
@@ -24,14 +24,11 @@ export async function readSecrets(config: Config, baseDir: string): Promise<With
 async function readToken(admin: AdminConfig, reader: SecretReader): Promise<AdminConfig> {
   if (admin.token_file === undefined) return admin;
   const token = await reader.read(admin.token_file, ['admin', 'token_file']);
-  if (token !== null && token.length < SHORTEST_TOKEN) {
-    reader.report(['admin', 'token_file'], `the file holds fewer than ${SHORTEST_TOKEN} characters`);
+  if (token !== null && !TOKEN.test(token)) {
+    reader.report(['admin', 'token_file'], 'the file must hold 16 or more visible ASCII characters, without spaces');
   }
   return token === null ? admin : { ...admin, token };
 }
-
-/** As in the schema. */
-const SHORTEST_TOKEN = 16;
 
 async function readKey(route: RouteConfig, path: ConfigPath, reader: SecretReader): Promise<RouteConfig> {
   const { websocket } = route;

@@ -8,6 +8,7 @@ import type { RouteTable } from '../routing/table.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
 import type { Broker } from '../terminate/broker.ts';
+import type { Connections } from '../terminate/connections.ts';
 import { buildHandler } from '../terminate/handlers.ts';
 import type { Errands } from '../terminate/webhook-backend.ts';
 import type { Caller } from '../upstream/call.ts';
@@ -32,6 +33,7 @@ export interface Shared {
   readonly caller: Caller;
   readonly errands: Errands;
   readonly broker: Broker;
+  readonly connections: Connections;
 }
 
 /** Builds the snapshot of a checked config. Pools of upstreams that stayed the same are taken over from `previous`. */
@@ -49,6 +51,7 @@ export function buildSnapshot(config: Config, table: RouteTable, shared: Shared,
       emit: shared.emit,
       sessions: shared.sessions,
       http: shared.http,
+      connections: shared.connections,
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),
     },

@@ -1,12 +1,12 @@
-// The terminated connections of this process, by id: what the broker reaches when someone names one. They stand here from
-// their 101 to their end.
+// The connections of this process, by id: what the broker reaches when someone names one. They stand here from their 101 to
+// their end.
 import type { ConnectionDescription } from './broker.ts';
 import type { MessageType } from './handler.ts';
 
 /** A live connection, for those who know its id. */
 export interface Reachable {
   describe(): ConnectionDescription;
-  /** As of Connection. */
+  /** As of Connection; of one that is spliced, it does nothing. */
   send(type: MessageType, data: Buffer): boolean;
   close(code: number, reason: string): void;
 }

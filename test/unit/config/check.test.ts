@@ -205,7 +205,7 @@ describe('routes', () => {
 });
 
 it('the admin token has one place', () => {
-  const token = 'token: a token of some length';
+  const token = 'token: a-token-of-some-length';
   expect(problemsOf(`${VALID}admin: { ${token} }\n`)).toEqual([]);
   expect(problemsOf(`${VALID}admin: { ${token}, token_file: b }\n`)).toEqual([
     '10:41: error: admin.token_file: "token_file" beside "token" (take one of them out)',

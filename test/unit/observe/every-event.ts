@@ -82,6 +82,15 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     detail: 'no answer within 10000 ms',
     durationMs: 30_000,
   },
+  api_called: {
+    type: 'api_called',
+    operation: 'POST /connections/{id}',
+    target: 'req-1',
+    status: 410,
+    reason: 'gone',
+    client: '127.0.0.1',
+    durationMs: 2,
+  },
   ping: { type: 'ping', route: 'chat', result: 'pong' },
   config_reloaded: { type: 'config_reloaded', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
   certificate_loaded: {

@@ -107,6 +107,15 @@ describe('each event has its line', () => {
       detail: 'no answer within 10000 ms',
       duration_ms: 30_000,
     },
+    api_called: {
+      level: 'info',
+      operation: 'POST /connections/{id}',
+      target: 'req-1',
+      status: 410,
+      reason: 'gone',
+      client: '127.0.0.1',
+      duration_ms: 2,
+    },
     ping: { level: 'debug', route: 'chat', result: 'pong' },
     config_reloaded: { level: 'error', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
     certificate_loaded: {

@@ -117,6 +117,7 @@ describe('each event feeds its metrics, and no other', () => {
         'webhook_event_duration_seconds_sum{route="hooked",event="message"}': 30,
       },
     ],
+    ['api_called', EVENTS.api_called, { 'api_requests_total{operation="POST /connections/{id}",code="410"}': 1 }],
     ['ping', EVENTS.ping, { 'websocket_pings_total{route="chat",result="pong"}': 1 }],
     [
       'config_reloaded',

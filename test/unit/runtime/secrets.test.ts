@@ -31,18 +31,18 @@ const keyOf = (config: ReturnType<typeof configOf>) => {
 
 describe('readSecrets', () => {
   it('leaves a config without files as it is', async () => {
-    const config = configOf({ token: 'a token of some length' }, { key: 'k' });
+    const config = configOf({ token: 'a-token-of-some-length' }, { key: 'k' });
     expect(await readSecrets(config, directory)).toEqual({ config, problems: [] });
   });
 
   it('reads token and key, without the line end', async () => {
     const config = configOf(
-      { token_file: file('token', 'a token of some length\n') },
+      { token_file: file('token', 'a-token-of-some-length\n') },
       { key_file: join(directory, file('key', '  k1,k2\r\n')) },
     );
     const { config: read, problems } = await readSecrets(config, directory);
     expect(problems).toEqual([]);
-    expect([read.admin.token, keyOf(read)]).toEqual(['a token of some length', 'k1,k2']);
+    expect([read.admin.token, keyOf(read)]).toEqual(['a-token-of-some-length', 'k1,k2']);
   });
 
   it('reports each file that is of no use, at its place', async () => {
@@ -56,7 +56,7 @@ describe('readSecrets', () => {
       { ...key, message: 'the file is empty' },
     ]);
     expect(await read({ token_file: file('short', 'short') }, { key_file: 'folder' })).toEqual([
-      { ...token, message: 'the file holds fewer than 16 characters' },
+      { ...token, message: 'the file must hold 16 or more visible ASCII characters, without spaces' },
       { ...key, message: 'the file cannot be read: EISDIR' },
     ]);
   });

@@ -19,6 +19,7 @@ const shared: Shared = {
   http: openHttpProxy(),
   terminator: new Terminator(emit, new Connections()),
   broker: new MemoryBroker(() => undefined),
+  connections: new Connections(),
   caller: openCaller(),
   errands: new Errands(),
 };
