@@ -13,6 +13,7 @@ const PEERS = {
   python3: [PYTHON, '--version'],
   curl: ['curl', '--version'],
   prometheus: ['prometheus', '--version'],
+  'redis-server': ['redis-server', '--version'],
   promtool: ['promtool', '--version'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
