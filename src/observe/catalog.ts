@@ -177,4 +177,4 @@ export const METRICS = {
   },
 } as const satisfies Record<string, Metric>;
 
-export type MetricName = keyof typeof METRICS;
+type MetricName = keyof typeof METRICS;
