@@ -176,5 +176,3 @@ export const METRICS = {
     labels: ['version', 'node'],
   },
 } as const satisfies Record<string, Metric>;
-
-type MetricName = keyof typeof METRICS;
