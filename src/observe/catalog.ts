@@ -229,5 +229,3 @@ export const METRICS = {
     labels: ['version', 'node'],
   },
 } as const satisfies Record<string, Metric>;
-
-export type MetricName = keyof typeof METRICS;
