@@ -145,7 +145,10 @@ export class App {
     this.#log.configure(config.log);
     this.#openRelay(config.relay);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
-    this.#broker = openBroker(config.broker, { reach: this.#connections.get, emit: this.#shared.emit });
+    this.#broker = await openBroker(config.broker, {
+      reach: this.#connections.get,
+      emit: this.#shared.emit,
+    }).catch(fail);
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
     const { host, port } = config.admin;

@@ -1,6 +1,7 @@
 // What needs two fields to judge: names that lead nowhere, alternatives that are both or neither there, options nothing
 // uses. Patterns of hosts, paths and origins, and routes that can never be reached, are routing's to judge. Pure.
 import { hostsMeet, normaliseHost } from './address.ts';
+import { checkRooms } from './check-rooms.ts';
 import { nearest } from './nearest.ts';
 import { type ConfigPath, formatPath, type Problem } from './problem.ts';
 import type { Written } from './prune.ts';
@@ -141,8 +142,10 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
   const at = [...path, 'websocket'];
   yield* checkSubprotocols(websocket, at, whole.written);
   yield* checkDuplicates(websocket.versions.map(String), [...at, 'versions'], whole.written);
-  if (websocket.mode === 'terminate') yield* checkHandler(websocket, at, whole.written);
-  else yield* checkInspect(websocket, at);
+  if (websocket.mode === 'terminate') {
+    yield* checkHandler(websocket, at, whole.written);
+    yield* checkRooms(route, websocket, path, whole.written);
+  } else yield* checkInspect(websocket, at);
   const hostKnown = match.host !== undefined || whole.written.lost([...path, 'match', 'host']);
   if (websocket.origins === 'same-host' && !hostKnown && !whole.written.lost([...at, 'origins'])) {
     const message = 'same-host trusts whatever Host the client sends';

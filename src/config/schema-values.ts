@@ -66,9 +66,14 @@ export const server = () =>
 const BROKER_HINT = 'write it as redis://host:6379 or redis://user:password@host:6379/0, with rediss for TLS';
 /** `memory`, or the URL of a Redis. Never says what was written, which may hold a password. */
 export const broker = () =>
-  z.string().refine((text) => text === 'memory' || isRedisUrl(text), {
-    message: 'must be "memory" or the URL of a Redis',
-    params: { hint: BROKER_HINT },
+  z.string().transform((text, context) => {
+    if (text === 'memory' || isRedisUrl(text)) return text;
+    context.addIssue({
+      code: 'custom',
+      message: 'must be "memory" or the URL of a Redis',
+      params: { hint: BROKER_HINT, secret: true },
+    });
+    return z.NEVER;
   });
 
 function isRedisUrl(text: string): boolean {

@@ -235,5 +235,3 @@ export const METRICS = {
     labels: ['version', 'node'],
   },
 } as const satisfies Record<string, Metric>;
-
-export type MetricName = keyof typeof METRICS;

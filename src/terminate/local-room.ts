@@ -10,6 +10,7 @@ export class LocalRoom {
   /** Connections of each user, over all gateways that are known of. */
   readonly #users = new Map<string, number>();
   #size = 0;
+  #delivered = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -18,6 +19,11 @@ export class LocalRoom {
   /** Seats taken here. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Messages that seats were handed, one for each seat. */
+  get delivered(): number {
+    return this.#delivered;
   }
 
   /** The users in the room, each once. */
@@ -39,9 +45,8 @@ export class LocalRoom {
     if (seats.size === 0) this.#seats.delete(seat.view);
   }
 
-  /** Hands a message to all seats that listen; to `from`, who said it, only where it wants its own. Returns how many got it. */
-  deliver(said: Said, from: Seat | null): number {
-    let delivered = 0;
+  /** Hands a message to all seats that listen; to `from`, who said it, only where it wants its own. */
+  deliver(said: Said, from: Seat | null): void {
     for (const [view, seats] of this.#seats) {
       const text = view.message(this.name, said);
       if (text === null) continue;
@@ -49,10 +54,9 @@ export class LocalRoom {
       for (const seat of seats) {
         if (!seat.listens || (seat === from && !seat.echo)) continue;
         seat.receive(message);
-        delivered++;
+        this.#delivered++;
       }
     }
-    return delivered;
   }
 
   /** A connection of a user has come; all but its own seat are told where it is the user's first. */

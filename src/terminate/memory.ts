@@ -38,6 +38,7 @@ export class MemoryBroker implements Broker {
   #emptyBytes = 0;
   readonly #users = new UserRooms();
   #published = 0;
+  /** Of rooms that were forgotten. */
   #delivered = 0;
   #members = 0;
   #sweep: NodeJS.Timeout | undefined;
@@ -117,17 +118,19 @@ export class MemoryBroker implements Broker {
   }
 
   *sample(): Iterable<Sample> {
+    let delivered = this.#delivered;
+    for (const { local } of this.#rooms.values()) delivered += local.delivered;
     yield { metric: 'rooms', labels: {}, value: this.#rooms.size - this.#empty.size };
     yield { metric: 'room_members', labels: {}, value: this.#members };
     yield { metric: 'room_messages_total', labels: { result: 'published' }, value: this.#published };
-    yield { metric: 'room_deliveries_total', labels: {}, value: this.#delivered };
+    yield { metric: 'room_deliveries_total', labels: {}, value: delivered };
     yield { metric: 'broker_up', labels: { broker: this.name }, value: 1 };
   }
 
   #publish(room: Room, post: Post, from: Seat | null): Stamp {
     const message = room.log.append(post, Date.now());
     this.#published++;
-    this.#delivered += room.local.deliver(message, from);
+    room.local.deliver(message, from);
     return { id: message.id, at: message.at };
   }
 
@@ -170,6 +173,7 @@ export class MemoryBroker implements Broker {
 
   #forget(name: string): void {
     this.#fill(name);
+    this.#delivered += this.#rooms.get(name)?.local.delivered ?? 0;
     this.#rooms.delete(name);
   }
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, openClient, openRefused } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { hasPeers, pythonClient } from '../support/peers.ts';
+import { joinRoom } from '../support/rooms.ts';
 
 type Rooms = NonNullable<
   Extract<NonNullable<GatewayFile['routes'][number]['websocket']>, { mode: 'terminate' }>['rooms']
@@ -56,25 +57,10 @@ async function enter(path: string): Promise<Client> {
 
 type Message = Readonly<Record<string, unknown>>;
 
-/** A client of the JSON protocol. */
 async function join(path: string) {
-  const client = await enter(path);
-  const say = (message: object) => client.socket.send(JSON.stringify(message));
-  const hear = async (): Promise<Message> => JSON.parse(String(await client.next())) as Message;
-  const joined = await hear();
-  expect(joined).toMatchObject({ type: 'joined' });
-  /** The next message of this type; others before it are left out. */
-  const hearOnly = async (type: string): Promise<Message> => {
-    for (;;) {
-      const message = await hear();
-      if (message['type'] === type) return message;
-    }
-  };
-  const publish = async (data: unknown): Promise<Message> => {
-    say({ type: 'publish', ref: 1, data });
-    return hearOnly('ack');
-  };
-  return { client, say, hear, hearOnly, publish, joined };
+  const member = await joinRoom(`ws://127.0.0.1:${gateway.port}${path}`);
+  clients.push(member.client);
+  return member;
 }
 
 describe('format: text', () => {
@@ -230,7 +216,7 @@ describe('format: json', () => {
   ])('%s is answered with an error, and the connection lives', async (_, text, code) => {
     const alice = await join('/json/errors/alice');
     alice.client.socket.send(text);
-    expect(await alice.hearOnly('error')).toMatchObject({ code });
+    expect(await alice.hearOnly({ type: 'error' })).toMatchObject({ code });
     await alice.publish('still here');
     await alice.client.close();
   });
@@ -259,18 +245,18 @@ describe('limits and rules', () => {
   it('who may only listen gets an error for what it says, who may only speak hears nothing', async () => {
     const [listener, speaker] = [await join('/listen/rules/ann'), await join('/speak/rules/ben')];
     listener.say({ type: 'publish', data: 1, ref: 1 });
-    expect(await listener.hearOnly('error')).toMatchObject({ ref: 1, code: 'not_allowed' });
+    expect(await listener.hearOnly({ type: 'error' })).toMatchObject({ ref: 1, code: 'not_allowed' });
     await speaker.publish('one');
-    expect(await listener.hearOnly('message')).toMatchObject({ data: 'one', user: 'ben' });
+    expect(await listener.hearOnly({ type: 'message' })).toMatchObject({ data: 'one', user: 'ben' });
     speaker.say({ type: 'history', ref: 2 });
-    expect(await speaker.hear()).toMatchObject({ type: 'error', ref: 2, code: 'not_allowed' });
+    expect(await speaker.hearOnly({ type: 'error' })).toMatchObject({ ref: 2, code: 'not_allowed' });
   });
 
   it('publishers names those who may publish', async () => {
     const [alice, bob] = [await join('/some/x/alice'), await join('/some/x/bob')];
     await alice.publish(1);
     bob.say({ type: 'publish', data: 2 });
-    expect(await bob.hearOnly('error')).toMatchObject({ code: 'not_allowed' });
+    expect(await bob.hearOnly({ type: 'error' })).toMatchObject({ code: 'not_allowed' });
   });
 
   it('counts rooms, members and what is said', async () => {

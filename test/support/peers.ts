@@ -14,6 +14,7 @@ const PEERS = {
   curl: ['curl', '--version'],
   chromium: ['/usr/bin/chromium', '--version'],
   prometheus: ['prometheus', '--version'],
+  'redis-server': ['redis-server', '--version'],
   promtool: ['promtool', '--version'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
