@@ -161,7 +161,9 @@ const WRITERS: Writers = {
     detail: clean(event.detail),
   })),
   webhook_delivered: {
-    level: ({ result }) => (result === 'ok' ? 'debug' : 'warn'),
+    // A handshake that the backend refused has its own line.
+    level: ({ result, event }) =>
+      result === 'failed' || (result === 'refused' && event !== 'connect') ? 'warn' : 'debug',
     access: false,
     fields: ({ id, route, event, result, detail, durationMs }) => ({
       id,
