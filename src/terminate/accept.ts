@@ -108,6 +108,8 @@ interface Opened {
 
 function reachable(session: TerminatedSession, { route, upgrade, opener }: Opened): Reachable {
   const { id, client, protocol } = upgrade;
+  // Taken out of what they stand in, which would keep the whole handshake alive.
+  const { user = null, room = null } = opener;
   const openedAt = Date.now();
   return {
     describe: () => ({
@@ -115,8 +117,8 @@ function reachable(session: TerminatedSession, { route, upgrade, opener }: Opene
       route,
       mode: 'terminate',
       client,
-      user: opener.user ?? null,
-      room: opener.room ?? null,
+      user,
+      room,
       subprotocol: protocol,
       openedAt,
       activeAt: session.activeAt,

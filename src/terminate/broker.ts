@@ -90,7 +90,7 @@ export interface Joined {
   /** The last message before the member came; everything later reaches its seat. Null while the broker is away. */
   readonly position: string | null;
   /** The users in the room, its own included, each once. */
-  readonly users: readonly string[];
+  users(): readonly string[];
   /** Says something; resolves once it has its place and was delivered to this gateway's members. Rejects with a BrokerError. */
   publish(data: string): Promise<Stamp>;
   /** Gives the seat back; more calls than one do nothing. */

@@ -74,7 +74,7 @@ export class MemoryBroker implements Broker {
     room.local.enter(seat.user, seat);
     return {
       position: room.log.last,
-      users: room.local.users(),
+      users: () => room.local.users(),
       publish: (data) => Promise.resolve(this.#publish(room, { user: seat.user, data }, seat)),
       leave: () => this.#leave(room, seat),
     };

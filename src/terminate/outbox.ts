@@ -16,23 +16,37 @@ export interface OutboxPolicy {
   readonly overflow: 'close' | 'drop_oldest';
 }
 
-/** Sockets that were written to in this turn of the loop: what goes to one of them leaves in one piece. */
+/**
+ * Batches what goes to one socket within one turn of the event loop: the first message leaves at once, and those that follow it
+ * in the same turn leave together at its end.
+ */
 export class Corks {
-  #sockets: Socket[] = [];
-  #corked = new WeakSet<Socket>();
+  /** Counts turns in which anything was sent. */
+  #turn = 0;
+  #ending = false;
+  #corked: Socket[] = [];
 
-  cork(socket: Socket): void {
-    if (this.#corked.has(socket)) return;
-    this.#corked.add(socket);
-    socket.cork();
-    if (this.#sockets.push(socket) === 1) setImmediate(this.#uncork);
+  /** The number of this turn. */
+  turn(): number {
+    if (!this.#ending) {
+      this.#ending = true;
+      setImmediate(this.#end);
+    }
+    return this.#turn;
   }
 
-  readonly #uncork = (): void => {
-    const sockets = this.#sockets;
-    this.#sockets = [];
-    this.#corked = new WeakSet();
-    for (const socket of sockets) socket.uncork();
+  /** What is written to the socket from now on waits for the end of the turn. */
+  cork(socket: Socket): void {
+    socket.cork();
+    this.#corked.push(socket);
+  }
+
+  readonly #end = (): void => {
+    const corked = this.#corked;
+    this.#corked = [];
+    this.#turn++;
+    this.#ending = false;
+    for (const socket of corked) socket.uncork();
   };
 }
 
@@ -63,6 +77,9 @@ export class Outbox {
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #dropped = 0;
+  /** The last turns in which a message was sent, and in which the socket was corked. */
+  #sentIn = -1;
+  #corkedIn = -1;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -128,8 +145,17 @@ export class Outbox {
     // ws compresses for each client by itself, and keeps what it compresses in order.
     if (wire.compresses) wire.send(payload, { binary: false }, this.#onSent);
     else {
-      corks.cork(socket);
+      this.#batch(corks.turn());
       socket.write(frame, this.#onSent);
+    }
+  }
+
+  /** The second message of a turn corks the socket until its end. */
+  #batch(turn: number): void {
+    if (this.#sentIn !== turn) this.#sentIn = turn;
+    else if (this.#corkedIn !== turn) {
+      this.#corkedIn = turn;
+      this.#options.corks.cork(this.#options.socket);
     }
   }
 

@@ -108,7 +108,7 @@ export class RedisBroker implements Broker {
     room.local.take(seat);
     return {
       position: room.position,
-      users: room.local.users(),
+      users: () => room.local.users(),
       publish: (data) => this.#say(room, place, data),
       leave: () => this.#leave(place),
     };

@@ -47,7 +47,7 @@ export class JsonTalk implements Talk {
     this.#options = options;
     const { room, user, joined, may } = options;
     this.#last = joined.position;
-    const users = presence ? { users: joined.users } : {};
+    const users = presence ? { users: joined.users() } : {};
     this.#send({ type: 'joined', room, user, position: joined.position, may: mayOf(may), ...users });
   }
 
