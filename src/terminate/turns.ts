@@ -18,22 +18,22 @@ export class Turns {
     return this.#line.size;
   }
 
-  /** Waits for a turn; rejects with `client_gone` once `gone` fires. */
-  take(gone: AbortSignal): Promise<Turn> {
+  /** Waits for a turn; rejects with `client_gone` once `gone` fires. Null: nobody can leave. */
+  take(gone: AbortSignal | null): Promise<Turn> {
     return new Promise((resolve, reject) => {
       const left = () => new GatewayError('client_gone', 'the client left');
-      if (gone.aborted) return reject(left());
+      if (gone?.aborted) return reject(left());
       const onGone = (): void => {
         this.#line.delete(onTurn);
         reject(left());
       };
       const onTurn = (): void => {
-        gone.removeEventListener('abort', onGone);
+        gone?.removeEventListener('abort', onGone);
         this.#taken++;
         resolve(this.#turn());
       };
       if (this.#taken < this.#most) return onTurn();
-      gone.addEventListener('abort', onGone, { once: true });
+      gone?.addEventListener('abort', onGone, { once: true });
       this.#line.add(onTurn);
     });
   }

@@ -25,9 +25,6 @@ const LONGEST_LINE = 1024;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
-/** Never fires. */
-export const NEVER: AbortSignal = new AbortController().signal;
-
 /** Events under way in all routes of the process, so that a stop can wait for them. */
 export class Errands implements Sampler {
   readonly #routes = new Map<string, number>();
@@ -90,10 +87,10 @@ export class WebhookBackend {
 
   /**
    * Sends an event until there is an answer that is one, and reports it. Rejects with a GatewayError where the last
-   * attempt had none, or where `gone` fires between two; an attempt under way is waited for, since the backend may have
+   * attempt had none, or where `gone` fires between two (null: nobody can leave); an attempt under way is waited for, since the backend may have
    * begun to act on it.
    */
-  async ask(event: CloudEvent, gone: AbortSignal): Promise<Answered> {
+  async ask(event: CloudEvent, gone: AbortSignal | null): Promise<Answered> {
     const { route, emit, errands } = this.#options;
     const startedAt = performance.now();
     const release = errands.add(route);
@@ -122,7 +119,7 @@ export class WebhookBackend {
     }
   }
 
-  async #attempt(event: CloudEvent, gone: AbortSignal): Promise<Answered> {
+  async #attempt(event: CloudEvent, gone: AbortSignal | null): Promise<Answered> {
     const { config, pool } = this.#options;
     const tried = new Set<Server>();
     for (let attempt = 0; ; attempt++) {
@@ -159,7 +156,6 @@ export class WebhookBackend {
         body: event.body,
         timeoutMs: config.timeout,
         mostBytes,
-        gone: NEVER,
       });
       const later = NOT_NOW.has(reply.status) || (event.name !== 'connect' && NOT_NOW_EITHER.has(reply.status));
       if (!later) return { reply, at };
@@ -189,10 +185,10 @@ function retryAfter({ fields }: Reply): number {
 }
 
 /** Twice as long each time, with jitter, so that many clients' events do not come back at once. */
-async function pause(attempt: number, atLeastMs: number, gone: AbortSignal): Promise<void> {
+async function pause(attempt: number, atLeastMs: number, gone: AbortSignal | null): Promise<void> {
   const wanted = Math.max(FIRST_PAUSE_MS * 2 ** attempt, atLeastMs);
   const ms = Math.min(wanted, LONGEST_PAUSE_MS) * (1 + Math.random() * 0.25);
-  await sleep(ms, undefined, { signal: gone }).catch(() => {
+  await sleep(ms, undefined, gone === null ? {} : { signal: gone }).catch(() => {
     throw new GatewayError('client_gone', 'the client left');
   });
 }

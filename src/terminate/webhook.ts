@@ -19,7 +19,7 @@ import {
   sign,
 } from './cloud-event.ts';
 import type { Admission, Admitted, Connection, Conversation, Gatekeeper, MessageType, Opening } from './handler.ts';
-import { type Answered, NEVER, type WebhookBackend } from './webhook-backend.ts';
+import type { Answered, WebhookBackend } from './webhook-backend.ts';
 
 export interface WebhookOptions {
   readonly route: string;
@@ -157,7 +157,7 @@ class Correspondence implements Conversation {
   async #deliver({ name, content }: Waiting): Promise<void> {
     try {
       // What has been received is delivered, also when its sender has left.
-      const answered = await this.#setting.backend.ask(buildEvent(this.#source, name, content), NEVER);
+      const answered = await this.#setting.backend.ask(buildEvent(this.#source, name, content), null);
       // The answers to the others change nothing.
       if (name === 'message') this.#take(answered);
     } catch (thrown) {

@@ -20,8 +20,6 @@ export interface Call {
   readonly timeoutMs: number;
   /** Bytes of the largest body that an answer may have. */
   readonly mostBytes: number;
-  /** Ends it early. */
-  readonly gone: AbortSignal;
 }
 
 export interface Reply {
@@ -34,7 +32,7 @@ export interface Reply {
 
 /** Keeps connections to servers for the next call; lives as long as the process. */
 export interface Caller {
-  /** Rejects with a GatewayError: `backend_refused`, `backend_timeout`, `bad_accept`, `limit`, `client_gone`. */
+  /** Rejects with a GatewayError: `backend_refused`, `backend_timeout`, `bad_accept`, `limit`. */
   call(call: Call): Promise<Reply>;
   /** Ends the connections that are kept. */
   close(): void;
@@ -72,13 +70,11 @@ export function openCaller(): Caller {
 class StaleError extends GatewayError {}
 
 function exchange(call: Call, agent: http.Agent | false): Promise<Reply> {
-  const { server, timeoutMs, gone } = call;
+  const { server, timeoutMs } = call;
   return new Promise((resolve, reject) => {
-    if (gone.aborted) return reject(new GatewayError('client_gone', 'the client left'));
     const request = (server.secure ? https : http).request(optionsOf(call, agent));
     const settle = (outcome: Reply | GatewayError): void => {
       clearTimeout(timer);
-      gone.removeEventListener('abort', onGone);
       if (outcome instanceof GatewayError) {
         request.destroy();
         reject(outcome);
@@ -86,12 +82,10 @@ function exchange(call: Call, agent: http.Agent | false): Promise<Reply> {
         resolve(outcome);
       }
     };
-    const onGone = (): void => settle(new GatewayError('client_gone', 'the client left'));
     const timer = setTimeout(
       () => settle(new GatewayError('backend_timeout', `no answer from ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    gone.addEventListener('abort', onGone);
     let answered = false;
     request.on('error', (error) => {
       const failure = failureOf(error, server);

@@ -93,7 +93,14 @@ describe('examples', () => {
   });
 
   it('there is one for each idea', () => {
-    expect(names.sort()).toEqual(['drain.yaml', 'splice.yaml', 'terminate.yaml', 'tls.yaml', 'trusted-proxies.yaml']);
+    expect(names.sort()).toEqual([
+      'drain.yaml',
+      'splice.yaml',
+      'terminate.yaml',
+      'tls.yaml',
+      'trusted-proxies.yaml',
+      'webhook.yaml',
+    ]);
   });
 
   it('gateway.yaml has no problem, and takes its ports from the environment', () => {
