@@ -200,9 +200,14 @@ function open(
       subprotocol,
       durationMs: performance.now() - startedAt,
     },
-    { registry: services.sessions, emit: services.emit, releases: [client.permit, release, () => leave()] },
+    {
+      registry: services.sessions,
+      emit: services.emit,
+      releases: [client.permit, release, () => services.connections.remove(subject.id, known)],
+    },
   );
-  const leave = services.connections.add(subject.id, reachable(session));
+  const known = reachable(session);
+  services.connections.add(subject.id, known);
   const ends = {
     client: client.socket,
     backend: answer.socket,

@@ -3,7 +3,7 @@
 import type { TerminateConfig } from '../config/schema.ts';
 import type { Emit, Sample, Sampler, SessionEnd } from '../events.ts';
 import { Compression } from './compression.ts';
-import type { Connections, Reachable } from './connections.ts';
+import type { Connections } from './connections.ts';
 import type { Admission, Handler, Opener, Opening } from './handler.ts';
 import { Meter } from './meter.ts';
 import { Corks } from './outbox.ts';
@@ -63,29 +63,28 @@ export class Terminator implements Sampler {
       wheel: this.#wheel,
       meter: this.#meter.route(route),
       emit: this.#emit,
-      corks: this.#corks,
-      sendQueue: config.send_queue,
+      connections: this.#connections,
+      outbox: { policy: config.send_queue, corks: this.#corks },
       limits: config.limits,
     };
     const compression = config.compression ? new Compression(config.compression) : null;
     const openWire = createWireOpener(config.limits.max_message, compression);
-    const connections = this.#connections;
     return {
       admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
       accept(upgrade, opener, onEnd) {
-        const { id, socket } = upgrade;
-        // From here to the session's own listener nobody else may be listening.
-        socket.on('error', ignore);
+        const { id, socket, client, protocol: subprotocol } = upgrade;
+        // Until ws listens, nobody else may be listening.
+        if (socket.listenerCount('error') === 0) socket.on('error', ignore);
         const wire = openWire(upgrade);
         if (!wire) return null;
         // ws has put the rest back into the socket; both it and what the socket read meanwhile are the session's.
         const before = { read: socket.bytesRead - socket.readableLength, written: socket.bytesWritten };
-        const session = new TerminatedSession({ id, wire, socket, before }, timingOf(config), context);
-        const release = connections.add(id, reachable(session, { route, upgrade, opener }));
-        session.start(opener, (end) => {
-          release();
-          onEnd(end);
-        });
+        const session = new TerminatedSession(
+          { id, wire, socket, client, subprotocol, before },
+          timingOf(config),
+          context,
+        );
+        session.start(opener, onEnd);
         // The gateway may have paused it while it decided.
         socket.resume();
         return session;
@@ -99,34 +98,6 @@ export class Terminator implements Sampler {
 }
 
 function ignore(): void {}
-
-interface Opened {
-  readonly route: string;
-  readonly upgrade: Upgrade;
-  readonly opener: Opener;
-}
-
-function reachable(session: TerminatedSession, { route, upgrade, opener }: Opened): Reachable {
-  const { id, client, protocol } = upgrade;
-  // Taken out of what they stand in, which would keep the whole handshake alive.
-  const { user = null, room = null } = opener;
-  const openedAt = Date.now();
-  return {
-    describe: () => ({
-      id,
-      route,
-      mode: 'terminate',
-      client,
-      user,
-      room,
-      subprotocol: protocol,
-      openedAt,
-      activeAt: session.activeAt,
-    }),
-    send: (type, data) => session.send(type, data),
-    close: (code, reason) => session.close(code, reason),
-  };
-}
 
 function timingOf({ timeouts, ping }: AcceptorOptions['config']): Timing {
   // Sessions opened in one burst must not end in one.

@@ -20,14 +20,14 @@ export class Connections {
   readonly get: Reach = (id) => this.#live.get(id);
 
   /**
-   * Enters a connection; the release takes it out. Ids come from X-Request-Id where a trusted proxy sets it: of two with the
-   * same id the first one keeps it, so that nobody can take over what is meant for another.
+   * Enters a connection. Ids come from X-Request-Id where a trusted proxy sets it: of two with the same id the first one keeps
+   * it, so that nobody can take over what is meant for another.
    */
-  add(id: string, connection: Reachable): () => void {
-    if (this.#live.has(id)) return () => {};
-    this.#live.set(id, connection);
-    return () => {
-      if (this.#live.get(id) === connection) this.#live.delete(id);
-    };
+  add(id: string, connection: Reachable): void {
+    if (!this.#live.has(id)) this.#live.set(id, connection);
+  }
+
+  remove(id: string, connection: Reachable): void {
+    if (this.#live.get(id) === connection) this.#live.delete(id);
   }
 }

@@ -23,6 +23,12 @@ export const VIOLATIONS: Readonly<Record<string, Ending>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: violation(1009, 'too_big'),
 };
 
+/** How a session ended that the gateway did not end; 1006 is ws's word for "no Close came" (RFC 6455 §7.1.5). */
+export function endOfClient(wireCode: number, error: Error | null): Ending {
+  if (wireCode !== 1006) return { code: wireCode, initiator: 'client', reason: 'closed' };
+  return { code: null, initiator: 'client', reason: error === null ? 'closed' : 'reset' };
+}
+
 /** A reason cut to what a Close can carry, at the start of a character. */
 export function truncateReason(reason: string): Buffer {
   const bytes = Buffer.from(reason);

@@ -7,8 +7,13 @@ import type { Wire } from './wire.ts';
 
 /** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
 const MESSAGE_COST = 256;
+/** Bytes owed beyond which a client does not keep up, of a large queue. */
+const BEHIND = 256 * 1024;
 /** Bytes in the socket beyond which messages that may be dropped wait outside of it. */
 const SOCKET_FILL = 64 * 1024;
+
+/** Never written to. */
+const NONE: Waiting[] = [];
 
 export interface OutboxPolicy {
   /** Bytes that may be owed to a client. */
@@ -57,33 +62,40 @@ interface Waiting {
   readonly write: () => void;
 }
 
-export interface OutboxOptions {
-  readonly wire: Wire;
-  readonly socket: Socket;
+/** Whose outbox it is. */
+export interface OutboxOwner {
+  /** A message has gone out, or never will; `empty`: and it was the last one. */
+  onSent(empty: boolean): void;
+  /** Messages were dropped, and the next one is about to go. */
+  onDropped(count: number): void;
+}
+
+/** What all outboxes of a route share. */
+export interface OutboxRules {
   readonly policy: OutboxPolicy;
   readonly corks: Corks;
-  /** A message has gone out, or never will; `empty`: and it was the last one. */
-  readonly onSent: (empty: boolean) => void;
-  /** Messages were dropped, and the next one is about to go. */
-  readonly onDropped: (count: number) => void;
 }
 
 export class Outbox {
-  readonly #options: OutboxOptions;
-  /** Bytes owed beyond which the client does not keep up. */
-  readonly #behind: number;
+  readonly #wire: Wire;
+  readonly #socket: Socket;
+  readonly #rules: OutboxRules;
+  readonly #owner: OutboxOwner;
   /** Messages that the socket has not taken yet. */
   #queued = 0;
-  #waiting: Waiting[] = [];
+  /** Empty for all but slow clients, which share one empty list. */
+  #waiting: Waiting[] = NONE;
   #waitingBytes = 0;
   #dropped = 0;
   /** The last turns in which a message was sent, and in which the socket was corked. */
   #sentIn = -1;
   #corkedIn = -1;
 
-  constructor(options: OutboxOptions) {
-    this.#options = options;
-    this.#behind = Math.min(256 * 1024, options.policy.size / 4);
+  constructor(wire: Wire, socket: Socket, rules: OutboxRules, owner: OutboxOwner) {
+    this.#wire = wire;
+    this.#socket = socket;
+    this.#rules = rules;
+    this.#owner = owner;
   }
 
   /** Whether anything is owed. */
@@ -93,7 +105,7 @@ export class Outbox {
 
   /** Whether the client keeps up with what is sent to it. */
   get keepsUp(): boolean {
-    return this.#owed() <= this.#behind;
+    return this.#owed() <= Math.min(BEHIND, this.#rules.policy.size / 4);
   }
 
   /** Queues a message; false where there is no room for it. */
@@ -111,12 +123,13 @@ export class Outbox {
   }
 
   #enqueue(size: number, kind: 'kept' | 'droppable', write: () => void): boolean {
-    const { policy } = this.#options;
+    const { policy } = this.#rules;
     if (policy.overflow === 'close' || (this.#waiting.length === 0 && this.#socketOwes() <= SOCKET_FILL)) {
       if (this.#owed() > policy.size) return false;
       write();
       return true;
     }
+    if (this.#waiting === NONE) this.#waiting = [];
     this.#waiting.push({ size, droppable: kind === 'droppable', write });
     this.#waitingBytes += size + MESSAGE_COST;
     while (this.#owed() > policy.size && this.#waiting.length > 1) {
@@ -136,17 +149,16 @@ export class Outbox {
 
   #sendAlone(type: MessageType, data: Buffer): void {
     this.#queued++;
-    this.#options.wire.send(data, { binary: type === 'binary' }, this.#onSent);
+    this.#wire.send(data, { binary: type === 'binary' }, this.#onSent);
   }
 
   #writePrepared({ payload, frame }: PreparedMessage): void {
-    const { wire, socket, corks } = this.#options;
     this.#queued++;
     // ws compresses for each client by itself, and keeps what it compresses in order.
-    if (wire.compresses) wire.send(payload, { binary: false }, this.#onSent);
+    if (this.#wire.compresses) this.#wire.send(payload, { binary: false }, this.#onSent);
     else {
-      this.#batch(corks.turn());
-      socket.write(frame, this.#onSent);
+      this.#batch(this.#rules.corks.turn());
+      this.#socket.write(frame, this.#onSent);
     }
   }
 
@@ -155,7 +167,7 @@ export class Outbox {
     if (this.#sentIn !== turn) this.#sentIn = turn;
     else if (this.#corkedIn !== turn) {
       this.#corkedIn = turn;
-      this.#options.corks.cork(this.#options.socket);
+      this.#rules.corks.cork(this.#socket);
     }
   }
 
@@ -163,7 +175,7 @@ export class Outbox {
   readonly #onSent = (): void => {
     this.#queued--;
     if (this.#waiting.length > 0) this.#refill();
-    this.#options.onSent(this.empty);
+    this.#owner.onSent(this.empty);
   };
 
   #refill(): void {
@@ -174,14 +186,14 @@ export class Outbox {
       if (this.#dropped > 0) {
         const count = this.#dropped;
         this.#dropped = 0;
-        this.#options.onDropped(count);
+        this.#owner.onDropped(count);
       }
       next.write();
     }
   }
 
   #socketOwes(): number {
-    return this.#options.socket.writableLength + this.#queued * MESSAGE_COST;
+    return this.#socket.writableLength + this.#queued * MESSAGE_COST;
   }
 
   #owed(): number {

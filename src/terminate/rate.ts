@@ -31,7 +31,7 @@ export interface RateLimits {
   readonly bytes_per_second?: number | undefined;
 }
 
-/** The limits of one client; undefined where the route has none. */
+/** How much one client may send. */
 export class MessageRates {
   readonly #messages: Rate | undefined;
   readonly #bytes: Rate | undefined;
@@ -45,4 +45,10 @@ export class MessageRates {
   take(bytes: number, now: number): boolean {
     return (this.#messages?.take(1, now) ?? true) && (this.#bytes?.take(bytes, now) ?? true);
   }
+}
+
+/** The rates of one client, or null where the route has none. */
+export function openRates(limits: RateLimits, now: number): MessageRates | null {
+  const none = limits.messages_per_second === undefined && limits.bytes_per_second === undefined;
+  return none ? null : new MessageRates(limits, now);
 }

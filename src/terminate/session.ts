@@ -3,20 +3,21 @@
 import type { Socket } from 'node:net';
 import { systemCode } from '../errors.ts';
 import type { Emit, PingResult, SessionEnd } from '../events.ts';
-import { type Ending, truncateReason, VIOLATIONS } from './ending.ts';
+import type { ConnectionDescription } from './broker.ts';
+import type { Connections, Reachable } from './connections.ts';
+import { type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
 import type { PreparedMessage } from './frame.ts';
 import type { Connection, Conversation, MessageType, Opener } from './handler.ts';
 import type { Carrying, MessageCounts, RouteMeter } from './meter.ts';
-import { type Corks, Outbox, type OutboxPolicy } from './outbox.ts';
+import { Outbox, type OutboxOwner, type OutboxRules } from './outbox.ts';
+import { Pongs } from './pongs.ts';
 import { Pulse, type Timing } from './pulse.ts';
-import { MessageRates, type RateLimits } from './rate.ts';
+import { type MessageRates, openRates, type RateLimits } from './rate.ts';
 import type { Timed, Wheel } from './wheel.ts';
-import type { OpenConnection, Wire } from './wire.ts';
+import type { OpenConnection, Wire, WireListener } from './wire.ts';
 
 /** Milliseconds that a closing handshake may take where its starter names no deadline. */
 const CLOSE_WAIT_MS = 5000;
-/** Pongs on their way at a time; of further pings only the newest is answered (RFC 6455 §5.5.3). */
-const MOST_PONGS = 16;
 
 /** What the sessions of one route share. */
 export interface SessionContext {
@@ -24,12 +25,12 @@ export interface SessionContext {
   readonly wheel: Wheel;
   readonly meter: RouteMeter;
   readonly emit: Emit;
-  readonly corks: Corks;
-  readonly sendQueue: OutboxPolicy;
+  readonly connections: Connections;
+  readonly outbox: OutboxRules;
   readonly limits: RateLimits;
 }
 
-export class TerminatedSession implements Connection, Carrying, Timed {
+export class TerminatedSession implements Connection, Reachable, Carrying, Timed, WireListener, OutboxOwner {
   readonly id: string;
   readonly #wire: Wire;
   readonly #socket: Socket;
@@ -40,70 +41,79 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   #conversation: Conversation | undefined;
   /** How the gateway ended it; unset: the client does. */
   #ending: Ending | undefined;
-  #reset = false;
   /** Once the closing handshake has begun: when the connection is cut. */
   #deadline = Number.POSITIVE_INFINITY;
   readonly #outbox: Outbox;
-  readonly #rates: MessageRates;
+  readonly #rates: MessageRates | null;
+  readonly #about: Pick<ConnectionDescription, 'client' | 'subprotocol' | 'openedAt'>;
+  #user: string | null = null;
+  #room: string | null = null;
+  #onEnd: (end: SessionEnd) => void = () => {};
   /** When a message last came or went, as Unix time in milliseconds. */
   #activeAt = Date.now();
   /** Why the client is not read from. */
   readonly #held = { owed: false, handler: false };
-  #pongs = 0;
-  #unanswered: Buffer | undefined;
+  /** Unset until the client pings. */
+  #pongs: Pongs | undefined;
 
   constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
-    this.id = open.id;
-    this.#wire = open.wire;
-    this.#socket = open.socket;
-    this.#before = open.before;
+    const { id, wire, socket, client, subprotocol, before } = open;
+    this.id = id;
+    this.#wire = wire;
+    this.#socket = socket;
+    this.#before = before;
+    this.#about = { client, subprotocol, openedAt: Date.now() };
     this.#context = context;
     this.#pulse = new Pulse(timing, context.wheel.now());
-    this.#rates = new MessageRates(context.limits, context.wheel.now());
-    this.#outbox = new Outbox({
-      wire: open.wire,
-      socket: open.socket,
-      policy: context.sendQueue,
-      corks: context.corks,
-      onSent: (empty) => {
-        this.#pulse.wrote(context.wheel.now());
-        if (empty) this.#release('owed');
-      },
-      onDropped: (count) => this.#guard(() => this.#conversation?.dropped?.(count)),
-    });
+    this.#rates = openRates(context.limits, context.wheel.now());
+    this.#outbox = new Outbox(wire, socket, context.outbox, this);
   }
 
   /** Gives the connection to the handler; `onEnd` is called once, never from inside here. */
   start(opener: Opener, onEnd: (end: SessionEnd) => void): void {
-    const { wheel, meter } = this.#context;
-    const wire = this.#wire;
-    const release = meter.add(this);
-    this.#socket.on('error', () => {
-      this.#reset = true;
-    });
+    const { wheel, meter, connections } = this.#context;
+    this.#onEnd = onEnd;
+    this.#user = opener.user ?? null;
+    this.#room = opener.room ?? null;
+    meter.add(this);
+    connections.add(this.id, this);
     // Before ws's own listener, so that the pulse knows the chunk when ws tells of a pong in it.
     this.#socket.prependListener('data', (chunk: Buffer) => {
       if (this.#pulse.read(chunk.length, wheel.now())) this.#report('pong');
     });
-    this.#socket.on('end', () => this.#onClosing());
-    wire.on('closing', () => this.#onClosing());
-    wire.on('error', (error) => {
-      this.#ending ??= VIOLATIONS[systemCode(error) ?? ''];
-    });
-    wire.on('message', (data, binary) => this.#onMessage(data as Buffer, binary ? 'binary' : 'text'));
-    wire.on('ping', (data) => this.#onPing(data));
-    wire.on('pong', (data) => this.#pulse.pong(data));
-    wire.once('close', (code) => {
-      wheel.remove(this);
-      release();
-      const end = this.#end(code);
-      this.#guard(() => this.#conversation?.closed(end));
-      onEnd(end);
-    });
+    this.#socket.on('end', () => this.onClosing());
+    this.#wire.tell(this);
     wheel.schedule(this, this.#pulse.next());
     this.#guard(() => {
       this.#conversation = opener.open(this);
     });
+  }
+
+  onError(error: Error): void {
+    this.#ending ??= VIOLATIONS[systemCode(error) ?? ''];
+  }
+
+  onPong(payload: Buffer): void {
+    this.#pulse.pong(payload);
+  }
+
+  onClose(code: number): void {
+    const { wheel, meter, connections } = this.#context;
+    wheel.remove(this);
+    meter.remove(this);
+    connections.remove(this.id, this);
+    const end = this.#end(code);
+    this.#guard(() => this.#conversation?.closed(end));
+    this.#onEnd(end);
+  }
+
+  onSent(empty: boolean): void {
+    this.#pulse.wrote(this.#context.wheel.now());
+    if (empty) this.#release('owed');
+  }
+
+  onDropped(count: number): void {
+    this.#guard(() => this.#conversation?.dropped?.(count));
   }
 
   bytesFromClient(): number {
@@ -115,8 +125,16 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     return this.#socket.bytesWritten - this.#socket.writableLength - this.#before.written;
   }
 
-  get activeAt(): number {
-    return this.#activeAt;
+  describe(): ConnectionDescription {
+    return {
+      id: this.id,
+      route: this.#context.route,
+      mode: 'terminate',
+      user: this.#user,
+      room: this.#room,
+      ...this.#about,
+      activeAt: this.#activeAt,
+    };
   }
 
   send(type: MessageType, data: string | Buffer): boolean {
@@ -193,7 +211,7 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   }
 
   /** A Close was sent or has come, or the client's FIN: the rest is to be over soon. */
-  #onClosing(): void {
+  onClosing(): void {
     this.#expireAt(Math.min(this.#deadline, this.#context.wheel.now() + CLOSE_WAIT_MS));
   }
 
@@ -209,20 +227,15 @@ export class TerminatedSession implements Connection, Carrying, Timed {
       discarded: 0,
       // No Close of the client's came although the gateway was ending the session.
       cut: this.#ending !== undefined && wireCode === 1006,
-      ...(this.#ending ?? this.#endOfClient(wireCode)),
+      ...(this.#ending ?? endOfClient(wireCode, this.#socket.errored)),
     };
   }
 
-  /** How a session ended that the gateway did not end; 1006 is ws's word for "no Close came" (RFC 6455 §7.1.5). */
-  #endOfClient(wireCode: number): Ending {
-    if (wireCode !== 1006) return { code: wireCode, initiator: 'client', reason: 'closed' };
-    return { code: null, initiator: 'client', reason: this.#reset ? 'reset' : 'closed' };
-  }
-
-  #onMessage(data: Buffer, type: MessageType): void {
+  onMessage(data: Buffer, binary: boolean): void {
     if (this.#closing()) return;
+    const type = binary ? 'binary' : 'text';
     this.#count('fromClient', this.#context.meter.fromClient, type);
-    if (!this.#rates.take(data.length, this.#context.wheel.now())) return void this.close(1008, 'rate_limit');
+    if (this.#rates?.take(data.length, this.#context.wheel.now()) === false) return void this.close(1008, 'rate_limit');
     this.#guard(() => this.#conversation?.message(type, data));
   }
 
@@ -232,20 +245,10 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     this.#activeAt = Date.now();
   }
 
-  #onPing(payload: Buffer): void {
+  onPing(payload: Buffer): void {
     if (this.#closing()) return;
-    if (this.#pongs < MOST_PONGS) this.#pong(payload);
-    else this.#unanswered = Buffer.from(payload);
-  }
-
-  #pong(payload: Buffer): void {
-    this.#pongs++;
-    this.#wire.pong(payload, false, () => {
-      this.#pongs--;
-      const newest = this.#unanswered;
-      this.#unanswered = undefined;
-      if (newest && !this.#closing()) this.#pong(newest);
-    });
+    this.#pongs ??= new Pongs(this.#wire);
+    this.#pongs.answer(payload);
   }
 
   #ping(now: number): void {

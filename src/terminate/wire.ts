@@ -25,16 +25,61 @@ export interface Upgrade {
   readonly extensions: readonly Extension[];
 }
 
-/** The socket of `ws`, which also emits `closing` whenever its closing handshake begins or goes on. */
+/** Who hears what happens on a Wire. */
+export interface WireListener {
+  onMessage(data: Buffer, binary: boolean): void;
+  onPing(payload: Buffer): void;
+  onPong(payload: Buffer): void;
+  /** The closing handshake begins, or goes on. */
+  onClosing(): void;
+  onError(error: Error): void;
+  /** It is over; 1006 where there was no Close (RFC 6455 §7.1.5). */
+  onClose(code: number): void;
+}
+
+/**
+ * The socket of `ws`. It tells one listener directly: a table of listeners, with a function for each event, would take more
+ * memory than all else that a quiet connection needs.
+ */
 export class Wire extends WebSocket {
+  #listener: WireListener | null = null;
+
   /** Whether messages may go compressed, so that ws has to make their frames. */
   get compresses(): boolean {
     return this.extensions !== '';
   }
 
+  /** From now on this one hears of everything. */
+  tell(listener: WireListener): void {
+    this.#listener = listener;
+  }
+
   override close(code?: number, data?: string | Buffer): void {
     super.close(code, data);
-    this.emit('closing');
+    this.#listener?.onClosing();
+  }
+
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    const listener = this.#listener;
+    if (listener === null) return super.emit(event, ...args);
+    switch (event) {
+      case 'message':
+        listener.onMessage(args[0] as Buffer, args[1] as boolean);
+        return true;
+      case 'ping':
+        listener.onPing(args[0] as Buffer);
+        return true;
+      case 'pong':
+        listener.onPong(args[0] as Buffer);
+        return true;
+      case 'error':
+        listener.onError(args[0] as Error);
+        return true;
+      case 'close':
+        listener.onClose(args[0] as number);
+        break;
+    }
+    return super.emit(event, ...args);
   }
 }
 
@@ -43,6 +88,9 @@ export interface OpenConnection {
   readonly id: string;
   readonly wire: Wire;
   readonly socket: Socket;
+  /** The client's address. */
+  readonly client: string;
+  readonly subprotocol: string | null;
   /** What the socket had read and written when the session began: the handshake, and requests before it. */
   readonly before: { readonly read: number; readonly written: number };
 }
