@@ -108,13 +108,13 @@ export class App {
       splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(limit),
     });
+    this.#listeners = new Listeners(this.#gateway, emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, relay, terminator, this.#gateway, this.#errands, pools, broker],
+      samplers: [this.#sessions, relay, terminator, this.#gateway, this.#listeners, this.#errands, pools, broker],
     });
-    this.#listeners = new Listeners(this.#gateway, emit);
     this.#admin = createAdmin({
       render: this.#metrics.render,
       ready: () => this.#ready,

@@ -220,7 +220,8 @@ export const METRICS = {
     type: 'gauge',
     help: 'When a certificate of a listener expires, as a Unix time.',
     labels: ['listener', 'names'],
-    on: { certificate_loaded: (event) => seconds(event.notAfterMs, event.listener, event.names.join(',')) },
+    // Sampled, so that one that was swapped away is not said to expire.
+    sampled: true,
   },
   draining: {
     type: 'gauge',
