@@ -1,5 +1,5 @@
-// How much may come in a second: a bucket that fills with time, holds one second's worth, and may be overdrawn once, so that
-// a message larger than a second's worth is let through and paid for afterwards. It has no clock of its own.
+// How much may come in a second: a bucket that fills with time, holds one second's worth, and may be overdrawn by one message,
+// so that one larger than a second's worth is let through and paid for afterwards. It has no clock of its own.
 
 export class Rate {
   readonly #perMs: number;
@@ -15,12 +15,12 @@ export class Rate {
     this.#at = now;
   }
 
-  /** Takes as much; false where nothing was left, and then nothing is taken. */
+  /** Takes as much; false where less than one was left, and then nothing is taken. */
   take(amount: number, now: number): boolean {
     this.#left = Math.min(this.#most, this.#left + (now - this.#at) * this.#perMs);
     this.#at = now;
-    // A message costs one whole one, of which a part may be lent: floating point must not refuse the last of a burst.
-    if (this.#left <= 1e-9) return false;
+    // One whole one must be there; floating point must not refuse the last of a burst.
+    if (this.#left < Math.min(amount, 1) - 1e-9) return false;
     this.#left -= amount;
     return true;
   }
