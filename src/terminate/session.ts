@@ -53,7 +53,6 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   #activeAt = Date.now();
   /** Why the client is not read from. */
   readonly #held = { owed: false, handler: false };
-  /** Unset until the client pings. */
   #pongs: Pongs | undefined;
 
   constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
@@ -84,6 +83,11 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     this.#socket.on('end', () => this.onClosing());
     this.#wire.tell(this);
     wheel.schedule(this, this.#pulse.next());
+    this.#converse(opener);
+  }
+
+  /** By itself, so that nothing that lives as long as the session keeps the opener and with it the handshake alive. */
+  #converse(opener: Opener): void {
     this.#guard(() => {
       this.#conversation = opener.open(this);
     });
@@ -247,8 +251,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
 
   onPing(payload: Buffer): void {
     if (this.#closing()) return;
-    this.#pongs ??= new Pongs(this.#wire);
-    this.#pongs.answer(payload);
+    (this.#pongs ??= new Pongs(this.#wire)).answer(payload);
   }
 
   #ping(now: number): void {

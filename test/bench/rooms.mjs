@@ -72,9 +72,15 @@ async function startUpgate({ broker = 'memory', handler = 'rooms' } = {}) {
   };
   writeFileSync(file, JSON.stringify(config));
   const gateway = start(process.execPath, [here('../../dist/main.js'), 'run', '-c', file]);
-  const logged = (msg) => gateway.line((line) => (JSON.parse(line).msg === msg ? JSON.parse(line) : undefined));
-  const { port } = await logged('listening');
-  await logged(broker === 'memory' ? 'started' : 'the broker is there');
+  // In whatever order they come.
+  const awaited = new Set(['listening', broker === 'memory' ? 'started' : 'the broker is there']);
+  let port = 0;
+  await gateway.line((line) => {
+    const log = JSON.parse(line);
+    if (log.msg === 'listening') port = log.port;
+    awaited.delete(log.msg);
+    return awaited.size === 0 || undefined;
+  });
   return { ...gateway, port };
 }
 
@@ -140,10 +146,7 @@ async function measurePair() {
   const port = await freePort();
   const redis = start('redis-server', ['--port', port, '--bind', '127.0.0.1', '--save', '', '--dir', dir]);
   await redis.line((line) => line.includes('Ready to accept') || undefined);
-  const [one, two] = await Promise.all([
-    startUpgate(`redis://127.0.0.1:${port}`),
-    startUpgate(`redis://127.0.0.1:${port}`),
-  ]);
+  const [one, two] = await Promise.all([1, 2].map(() => startUpgate({ broker: `redis://127.0.0.1:${port}` })));
   const { p50, p99 } = await result(node('room-load.mjs', 'pair', one.port, two.port, 3000));
   const alone = await result(node('room-load.mjs', 'pair', one.port, one.port, 3000));
   for (const each of [one, two, redis]) await each.stop();
