@@ -1,4 +1,5 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
+import { randomBytes } from 'node:crypto';
 import { createSplice, type Splice } from './actions/splice.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
@@ -14,7 +15,7 @@ import { describeBindError } from './runtime/bind-error.ts';
 import { startDrain } from './runtime/drain.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
-import { buildSnapshot, type Shared, type Snapshot } from './runtime/snapshot.ts';
+import { buildSnapshot, preparePools, type Shared, type Snapshot, startPools } from './runtime/snapshot.ts';
 import { type ConfigWatch, watchConfig } from './runtime/watch.ts';
 import { type Admin, createAdmin } from './server/admin.ts';
 import { compileCrowded, readDescriptorLimit } from './server/descriptors.ts';
@@ -79,7 +80,8 @@ export class App {
     const terminator = new Terminator(emit);
     const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
     const limit = readDescriptorLimit();
-    this.#shared = { emit, sessions: this.#sessions, http: this.#http, terminator };
+    const stickySecret = randomBytes(32).toString('base64');
+    this.#shared = { emit, sessions: this.#sessions, http: this.#http, terminator, stickySecret };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
       admission: new Admission(),
@@ -166,6 +168,7 @@ export class App {
         cutRequests: () => this.#listeners.cut(),
       },
     });
+    for (const pool of this.#current().pools.values()) pool.stop('for good');
     await this.#admin.close();
     this.#http.close();
     await this.#demo?.close();
@@ -199,15 +202,18 @@ export class App {
   }
 
   async #prepareNext(prepared: Prepared): Promise<Next | string> {
-    const { config, table, tls } = prepared;
+    const { config, tls } = prepared;
     const wanted = config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null }));
     const listeners = await this.#listeners.prepare(wanted);
     if (typeof listeners === 'string') return listeners;
-    return { prepared, listeners, snapshot: buildSnapshot(config, table, this.#shared, this.#snapshot) };
+    const snapshot = buildSnapshot(prepared, this.#shared, this.#snapshot);
+    await preparePools(snapshot, this.#snapshot);
+    return { prepared, listeners, snapshot };
   }
 
   #swap({ prepared, snapshot, listeners }: Next): void {
     const before = this.#snapshot?.config;
+    startPools(snapshot, this.#snapshot);
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#log.configure(prepared.config.log);

@@ -3,7 +3,8 @@
 // needs two fields to judge is in check.ts.
 import * as z from 'zod';
 import { isAddressRange, isCertificateName } from './address.ts';
-import { count, duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
+import { upstream } from './schema-upstream.ts';
+import { count, duration, host, name, port, size, unixPath, wait } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
 
 const certificate = z.strictObject({
@@ -41,17 +42,6 @@ const listener = z.strictObject({
     })
     .prefault({})
     .describe('How long a client may take'),
-});
-
-const upstream = z.strictObject({
-  servers: z
-    .array(server())
-    .min(1)
-    .describe('Addresses: `ws://host:port` or `http://host:port`, `wss://` or `https://` for TLS'),
-  balance: z
-    .enum(['round_robin', 'least_connections'])
-    .prefault('round_robin')
-    .describe('How a server is picked for the next request or session'),
 });
 
 const match = z.strictObject({

@@ -160,6 +160,12 @@ const WRITERS: Writers = {
     reason: event.reason,
     detail: clean(event.detail),
   })),
+  upstream_retry: debug((event) => ({ upstream: event.upstream, result: event.result })),
+  server_changed: {
+    level: ({ up }) => (up ? 'info' : 'warn'),
+    access: false,
+    fields: (event) => ({ ...server(event), up: event.up, reason: event.reason, detail: clean(event.detail) }),
+  },
   ping: debug((event) => ({ route: event.route, result: event.result })),
   config_reloaded: {
     level: ({ result }) => (result === 'success' ? 'info' : 'error'),

@@ -98,6 +98,14 @@ describe('each event has its line', () => {
       reason: 'backend_refused',
       detail: 'connect ECONNREFUSED 127.0.0.1:9001',
     },
+    upstream_retry: { level: 'debug', upstream: 'chat', result: 'retried' },
+    server_changed: {
+      level: 'warn',
+      ...at,
+      up: false,
+      reason: 'ejected',
+      detail: '5 failures in a row; out for 10000 ms',
+    },
     ping: { level: 'debug', route: 'chat', result: 'pong' },
     config_reloaded: { level: 'error', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
     certificate_loaded: {
@@ -160,6 +168,7 @@ describe('what is written', () => {
     expect(written({ level: 'info', access: false })).toEqual([
       'handshake_failed',
       'upstream_failed',
+      'server_changed',
       'config_reloaded',
       'certificate_loaded',
       'drain',
@@ -171,6 +180,7 @@ describe('what is written', () => {
     expect(written({ level: 'warn', access: true })).toEqual([
       'handshake_failed',
       'upstream_failed',
+      'server_changed',
       'config_reloaded',
       'notice',
     ]);

@@ -1,0 +1,59 @@
+// The cookie that keeps a client with its server, so that what it began by polling goes on by WebSocket there (socket.io).
+// Its value is a keyed digest of the address: the gateway finds the server by it, and nobody else learns of one.
+import { createHmac } from 'node:crypto';
+import type { UpstreamConfig } from '../config/schema.ts';
+import { cookieOf } from '../http/cookies.ts';
+import { valuesOf } from '../http/fields.ts';
+import type { Ask } from './balance/key.ts';
+import type { Server } from './server.ts';
+
+export type StickyConfig = NonNullable<UpstreamConfig['sticky']>;
+
+/** 128 bits in base64url. */
+const LENGTH = 22;
+
+export class Sticky {
+  readonly #config: StickyConfig;
+  readonly #secret: string;
+  #byValue: ReadonlyMap<string, Server> = new Map();
+  #values: ReadonlyMap<Server, string> = new Map();
+
+  /** `secret` is for a config that names none. */
+  constructor(config: StickyConfig, secret: string) {
+    this.#config = config;
+    this.#secret = config.secret ?? secret;
+  }
+
+  /** The servers there are from now on. */
+  know(servers: readonly Server[]): void {
+    const values = servers.map((server) => [server, this.#valueOf(server)] as const);
+    this.#values = new Map(values);
+    this.#byValue = new Map(values.map(([server, value]) => [value, server]));
+  }
+
+  /** The server that the client's cookie names, where it is still one. */
+  serverOf({ request }: Ask): Server | null {
+    const value = cookieOf(request.head, this.#config.cookie);
+    return value === null ? null : (this.#byValue.get(value) ?? null);
+  }
+
+  /** The field that gives the client its cookie, flat; none where it has that one already. */
+  fieldsFor(server: Server, ask: Ask): readonly string[] {
+    const value = this.#values.get(server) ?? this.#valueOf(server);
+    const { cookie, max_age } = this.#config;
+    if (cookieOf(ask.request.head, cookie) === value) return [];
+    const age = max_age === undefined ? '' : `; Max-Age=${Math.ceil(max_age / 1000)}`;
+    const secure = overTls(ask) ? '; Secure' : '';
+    return ['Set-Cookie', `${cookie}=${value}; Path=/${age}; HttpOnly; SameSite=Lax${secure}`];
+  }
+
+  #valueOf({ upstream, url }: Server): string {
+    return createHmac('sha256', this.#secret).update(`${upstream}\n${url}`).digest('base64url').slice(0, LENGTH);
+  }
+}
+
+/** Whether the client speaks TLS, to us or to the trusted proxy in front. */
+function overTls({ request, viaTrusted }: Ask): boolean {
+  const said = viaTrusted ? valuesOf(request.head, 'x-forwarded-proto')[0] : undefined;
+  return said === undefined ? request.head.secure : /^(?:https|wss)$/i.test(said);
+}
