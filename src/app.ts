@@ -88,12 +88,12 @@ export class App {
       splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(limit),
     });
+    this.#listeners = new Listeners(this.#gateway, emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, relay, terminator, this.#gateway, pools],
+      samplers: [this.#sessions, relay, terminator, this.#gateway, this.#listeners, pools],
     });
-    this.#listeners = new Listeners(this.#gateway, emit);
     this.#admin = createAdmin({ render: this.#metrics.render, ready: () => this.#ready });
     this.#reloader = new Reloader({
       build: () => this.#build(),

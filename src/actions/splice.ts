@@ -6,6 +6,7 @@ import type { ServerRef } from '../events.ts';
 import { judgeAnswer } from '../handshake/accept.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
+import { without } from '../http/fields.ts';
 import { requestFields, responseFields } from '../http/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
@@ -231,9 +232,12 @@ function open(
   session.carriedBy(carry(route, config, ends, (end) => session.end(end)));
 }
 
+/** A 101 has no body, and says nothing of its length (RFC 9110 §8.6). */
+const NOT_IN_101 = new Set(['content-length']);
+
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */
 function formatSwitching(head: AnswerHead, ownFields: readonly string[]): string {
-  const fields = responseFields(head.fields);
+  const fields = without(responseFields(head.fields), NOT_IN_101);
   return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...fields, ...ownFields]);
 }
 

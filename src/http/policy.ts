@@ -17,7 +17,7 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /** The names, in lower case, that may not cross: those of one connection and those that Connection names. */
-function connectionFields(section: FieldSection): Set<string> | ReadonlySet<string> {
+function connectionFields(section: FieldSection): ReadonlySet<string> {
   const named = listElements(section, 'connection').map((element) => element.toLowerCase());
   const further = named.filter((name) => !HOP_BY_HOP.has(name));
   return further.length === 0 ? HOP_BY_HOP : new Set([...HOP_BY_HOP, ...further]);

@@ -173,7 +173,8 @@ export const METRICS = {
     type: 'gauge',
     help: 'When a certificate of a listener expires, as a Unix time.',
     labels: ['listener', 'names'],
-    on: { certificate_loaded: (event) => seconds(event.notAfterMs, event.listener, event.names.join(',')) },
+    // Sampled, so that one that was swapped away is not said to expire.
+    sampled: true,
   },
   draining: {
     type: 'gauge',
@@ -188,5 +189,3 @@ export const METRICS = {
     labels: ['version', 'node'],
   },
 } as const satisfies Record<string, Metric>;
-
-export type MetricName = keyof typeof METRICS;

@@ -13,12 +13,12 @@ import type { Mode, Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { type Reason, type Rejection, reject } from '../handshake/rejection.ts';
 import { readClient } from '../http/forwarded.ts';
-import { MOST_FIELDS, type RequestHead, readHead } from '../http/head.ts';
+import { MOST_FIELDS, plainAddress, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
 import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Admission } from '../sessions/admission.ts';
-import { afterEarlierAnswers } from './earlier.ts';
+import { afterEarlierAnswers, Turns } from './earlier.ts';
 import { headWithoutUpgrade, putBack } from './put-back.ts';
 
 export interface GatewayOptions {
@@ -46,6 +46,7 @@ interface Released {
 
 export class Gateway implements Sampler {
   readonly #options: GatewayOptions;
+  readonly #turns = new Turns();
   #draining = false;
   #requests = 0;
   #handshakes = 0;
@@ -70,6 +71,14 @@ export class Gateway implements Sampler {
 
   /** A plain request, as node's server gives it. */
   readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
+    if (this.#turns.take(req, res, () => this.#serve(req, res))) return;
+    const { emit } = this.#options.snapshot().services;
+    const client = plainAddress(req.socket.remoteAddress ?? '');
+    const { reason, status } = reject('limit');
+    emit({ type: 'head_refused', client, status, reason, detail: 'too many requests wait on one connection' });
+  };
+
+  #serve(req: IncomingMessage, res: ServerResponse): void {
     this.#requests++;
     res.once('close', () => this.#requests--);
     const asked = this.#read(req);
@@ -85,7 +94,7 @@ export class Gateway implements Sampler {
       });
       answer(context, plain, refusalOf(error));
     });
-  };
+  }
 
   async #plain({ snapshot, context, head }: Asked, plain: Plain): Promise<void> {
     const { req, res } = plain;

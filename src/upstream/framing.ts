@@ -2,6 +2,7 @@
 // policy, which is http/policy.ts.
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
+import { without } from '../http/fields.ts';
 import type { Exchange } from './http-engine.ts';
 
 /** Framing and connection are each side's own matter. */
@@ -80,13 +81,4 @@ export function interimFields({ responseFields }: Exchange, fields: readonly str
 function has(fields: readonly string[], name: string): boolean {
   for (let i = 0; i < fields.length; i += 2) if (fields[i]?.toLowerCase() === name) return true;
   return false;
-}
-
-function without(fields: readonly string[], names: ReadonlySet<string>): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    if (!names.has(name.toLowerCase())) kept.push(name, fields[i + 1] as string);
-  }
-  return kept;
 }

@@ -188,7 +188,6 @@ export class Transfer {
 
   #onInterim({ statusCode, statusMessage, rawHeaders }: InformationEvent): void {
     if (this.#over) return;
-    if (statusCode === 101) return void this.#refuseSwitch();
     this.#clock.touch();
     const { req, res } = this.#exchange;
     // RFC 9110 §15.2: never to an HTTP/1.0 client.
@@ -225,7 +224,6 @@ export class Transfer {
     const cutShort = (cause?: unknown): void =>
       this.fail(new GatewayError('backend_refused', `${server.url} ended in the middle of its answer`, cause));
     answer.once('error', cutShort);
-    answer.once('close', () => answer.complete || cutShort());
     // The head goes out with what came along with it, and alone if nothing did.
     this.#flush = setImmediate(() => res.flushHeaders());
     this.#clock.waitFor('answer');

@@ -69,6 +69,21 @@ export function describeConnections(stages: Stages): void {
     expect(text.indexOf('one')).toBeLessThan(text.indexOf('two'));
   });
 
+  it('an answer that waits for the one before it is not taken for one that its client does not take', async () => {
+    const stage = await stages.set({ timeouts: { idle: 200 } });
+    const client = await stage.client();
+    client.write(request('/1') + request('/2'));
+    const peers = [await stage.backend.next(), await stage.backend.next()];
+    await Promise.all(peers.map((peer) => peer.until('\r\n\r\n')));
+    const [first, second] = peers[0]!.received().startsWith('GET /1 ') ? peers : peers.reverse();
+    second!.write(`HTTP/1.1 200 OK\r\nContent-Length: 1000003\r\n\r\n${'x'.repeat(1_000_000)}two`);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    first!.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none');
+    const text = (await client.until((bytes) => bytes.subarray(-3).toString() === 'two')).toString();
+    expect(readMessage(text).body.slice(0, 3)).toBe('one');
+    expect([(await stage.front.ending()).code, (await stage.front.ending()).code]).toEqual(['answered', 'answered']);
+  });
+
   it('a client that leaves takes its pipelined requests along', async () => {
     const stage = await stages.set();
     const client = await stage.client();
@@ -110,6 +125,22 @@ export function describeConnections(stages: Stages): void {
     fresh.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain');
     await stage.first.until('again');
     expect((await stage.front.ending()).code).toBe('answered');
+  });
+
+  it('a request is sent again over a fresh connection, and not over another kept one', async () => {
+    const stage = await stages.set();
+    const one = await stage.ask(request('/1'));
+    const two = await stage.ask(request('/2'));
+    for (const { peer, client } of [one, two]) {
+      peer.write(OK);
+      await client.until('ok');
+      await stage.front.ending();
+    }
+    one.client.write(request('/3'));
+    await two.peer.until('GET /3 ');
+    two.peer.socket.resetAndDestroy();
+    await (await stage.backend.next()).until('GET /3 ');
+    expect(one.peer.received()).not.toContain('GET /3 ');
   });
 
   it.each([

@@ -145,6 +145,24 @@ export function describeFailures(stages: Stages): void {
     await peer.closed();
   });
 
+  it('a server that is slow but goes on is let be, before its answer and in it', async () => {
+    const stage = await stages.set({ timeouts: { head: 300, idle: 300 } });
+    const { peer, client } = await stage.ask(GET);
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 200));
+    for (let i = 0; i < 3; i++) {
+      await pause();
+      peer.write('HTTP/1.1 102 Processing\r\n\r\n');
+    }
+    await pause();
+    peer.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n');
+    for (const letter of 'slow') {
+      await pause();
+      peer.write(letter);
+    }
+    await client.until('\r\n\r\nslow');
+    expect((await stage.front.ending()).code).toBe('answered');
+  });
+
   it('a client that stops taking the answer is let go, and so is the server', async () => {
     const stage = await stages.set({ timeouts: { idle: 300 } });
     const { peer, client } = await stage.ask(GET);
@@ -265,6 +283,17 @@ export function describeFailures(stages: Stages): void {
     if (how === 'FIN') peer.socket.end();
     else peer.socket.resetAndDestroy();
     expect(readMessage(await client.until('backend_refused')).startLine).toBe('HTTP/1.1 502 Bad Gateway');
+  });
+
+  it('RST of the server in the middle of a request leaves the client a connection that goes on behind its body', async () => {
+    const stage = await stages.set();
+    const { peer, client } = await stage.ask('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000005\r\n\r\nhello');
+    await peer.until('hello');
+    peer.socket.resetAndDestroy();
+    expect(readMessage(await client.until('backend_refused')).startLine).toBe('HTTP/1.1 502 Bad Gateway');
+    client.write('x'.repeat(1_000_000) + GET);
+    (await stage.backend.next()).write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    await client.until('\r\n\r\nok');
   });
 
   it('FIN of the server in the middle of its head is backend_refused', async () => {

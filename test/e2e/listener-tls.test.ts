@@ -254,8 +254,7 @@ describe('a certificate that is swapped by SIGHUP', () => {
     writeFileSync(served.cert, early.cert);
     writeFileSync(served.key, early.key);
     gateway.signal('SIGHUP');
-    await gateway.log({ event: 'config_reloaded', result: 'success' });
-    expect(await metric('gateway.example')).toBe(end({ pair: early }));
+    await expect.poll(() => metric('gateway.example')).toBe(end({ pair: early }));
     expect(end({ pair: early })).toBeLessThan(end(served));
 
     const next = await connectOverTls();
@@ -265,5 +264,13 @@ describe('a certificate that is swapped by SIGHUP', () => {
     session.socket.send('still here');
     expect(await session.next()).toBe('still here');
     await session.close();
+
+    // Of one that is out of service nothing is told any more: no alert would ever end.
+    const renamed = makeSelfSigned(['renamed.example'], new Date());
+    writeFileSync(served.cert, renamed.cert);
+    writeFileSync(served.key, renamed.key);
+    gateway.signal('SIGHUP');
+    await expect.poll(() => metric('renamed.example')).toBe(end({ pair: renamed }));
+    expect(await metric('gateway.example')).toBeUndefined();
   });
 });

@@ -37,6 +37,7 @@ const SCRIPTS = {
       'Set-Cookie: b=2',
       'Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10',
       'Keep-Alive: timeout=5',
+      'Content-Length: 0',
       'X-Gateway-Reason: fake',
       'Connection: X-Secret',
       'X-Secret: 1',

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { answerFraming, followBody, parseAnswerHead } from '../../src/http/answer.ts';
 import { isToken } from '../../src/http/fields.ts';
+import { AnswerReader } from '../../src/upstream/upgrade.ts';
 import { always, fieldValue, octets } from '../support/arbitraries.ts';
 
 const statusLine = fc.oneof(
@@ -77,4 +78,48 @@ it('a damaged one is refused, or taken, the same way however it is cut', () => {
       expect(takenOf(sent, cuts)).toBe(takenOf(sent, []));
     },
   );
+});
+
+/** What a reader says of these bytes, cut like this: `null` where it wants more. */
+function readOf(sent: Buffer, cuts: readonly number[]): { read: unknown; behind: string } | null {
+  const reader = new AnswerReader();
+  const at = [...new Set([0, ...cuts.map((cut) => cut % (sent.length + 1)), sent.length])].sort((a, b) => a - b);
+  for (const [i, start] of at.slice(0, -1).entries()) {
+    const read = reader.take(sent.subarray(start, at[i + 1]));
+    if (read === null) continue;
+    if ('fault' in read) return { read, behind: '' };
+    const behind = Buffer.concat([read.rest, sent.subarray(at[i + 1])]).toString('latin1');
+    return { read: read.head, behind };
+  }
+  return null;
+}
+
+/** An answer with interim ones before it and bytes behind it, whole or damaged. */
+const answers = fc
+  .tuple(
+    fc.array(fc.constantFrom('HTTP/1.1 100 Continue\r\n\r\n', 'HTTP/1.1 103 x\r\nLink: </a>\r\n\r\n'), {
+      maxLength: 3,
+    }),
+    statusLine,
+    fc.array(field, { maxLength: 3 }),
+    fc.constantFrom('\r\n\r\n', '\r\n\r\n\r\n\r\n', '\n\n', '\r\n', ''),
+    octets,
+  )
+  .map(([interims, first, lines, end, rest]) =>
+    Buffer.from([...interims, [first, ...lines].join('\r\n'), end, rest].join(''), 'latin1'),
+  );
+
+it('an answer is read the same however it is cut: its head and what stands behind it, or a fault', () => {
+  always(fc.tuple(answers, fc.array(fc.nat(), { maxLength: 6 })), ([sent, cuts]) => {
+    const whole = readOf(sent, []);
+    expect(readOf(sent, cuts)).toEqual(whole);
+    if (whole !== null) expect(sent.toString('latin1').endsWith(whole.behind)).toBe(true);
+  });
+});
+
+it('a damaged answer too', () => {
+  always(fc.tuple(answers, fc.nat(), fc.nat(255), fc.array(fc.nat(), { maxLength: 6 })), ([sent, at, octet, cuts]) => {
+    if (sent.length > 0) sent[at % sent.length] = octet;
+    expect(readOf(sent, cuts)).toEqual(readOf(sent, []));
+  });
 });

@@ -29,6 +29,8 @@ export interface Gateway {
   logs(): LogLine[];
   /** The first log line, past or future, with these values in it. */
   log(fields: LogLine, timeoutMs?: number): Promise<LogLine>;
+  /** Everything it has written, to standard output and standard error. */
+  output(): string;
   stderr(): string;
   /** A GET on the admin listener. */
   admin(path: string): Promise<{ status: number; text: string }>;
@@ -97,6 +99,7 @@ export async function startGateway(config: GatewayFile, env: NodeJS.ProcessEnv =
         `a log line with ${JSON.stringify(fields)}`,
         timeoutMs,
       ),
+    output: () => `${child.lines.join('\n')}\n${child.stderr()}`,
     stderr: child.stderr,
     metric: async (name, labels = {}) => readMetric((await admin('/metrics')).text, `gateway_${name}`, labels),
     signal: child.signal,
