@@ -1,6 +1,6 @@
 // What needs two fields of an upstream to judge: servers that are there twice, options that exclude or need each other.
 import { isIP } from 'node:net';
-import { error, type Found, findDuplicates, warning } from './findings.ts';
+import { error, type Found, findDuplicates, nameOf, warning } from './findings.ts';
 import type { ConfigPath } from './problem.ts';
 import type { Written } from './prune.ts';
 import type { Config, RouteConfig, UpstreamConfig, WebSocketConfig } from './schema.ts';
@@ -18,6 +18,23 @@ export function* checkUpstreams({ upstreams, routes }: Config, written: Written)
     yield* checkBalance(upstream, path, written);
     yield* checkHealth(upstream, [...path, 'health'], written);
     yield* checkTls(upstream, path, written);
+  }
+  yield* checkCookies(upstreams, written);
+}
+
+/** Two upstreams of one site would take each other's cookie away. */
+function* checkCookies(upstreams: Config['upstreams'], written: Written): Found {
+  const firsts = new Map<string, string>();
+  for (const [name, { sticky }] of Object.entries(upstreams)) {
+    const cookie = sticky?.cookie;
+    if (cookie === undefined) continue;
+    const first = firsts.get(cookie);
+    const path = ['upstreams', name, 'sticky', 'cookie'];
+    if (first === undefined) firsts.set(cookie, name);
+    else
+      yield error(path, `the same cookie as ${nameOf(['upstreams', first], written)}`, {
+        hint: 'give it another name',
+      });
   }
 }
 

@@ -26,7 +26,7 @@ const balance = z
 
 const sticky = z
   .strictObject({
-    cookie: token(COOKIE).prefault('upgate_server').describe('Name of the cookie'),
+    cookie: token(COOKIE).optional().describe('Name of the cookie; unset: `upgate_` and the name of the upstream'),
     secret: z
       .string()
       .min(16, 'must have at least 16 characters')

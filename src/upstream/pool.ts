@@ -51,7 +51,7 @@ export class Pool {
     this.#evictor = previous === null ? new Evictor() : previous.#evictor;
     this.budget = new Budget(config.retry, previous?.budget ?? null);
     this.#balance = buildBalance(config.balance);
-    this.sticky = config.sticky === undefined ? null : new Sticky(config.sticky, secret);
+    this.sticky = config.sticky === undefined ? null : new Sticky(name, config.sticky, secret);
     const servers = () => this.#servers;
     this.#health = new Health({
       upstream: name,

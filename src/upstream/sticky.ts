@@ -13,15 +13,18 @@ export type StickyConfig = NonNullable<UpstreamConfig['sticky']>;
 const LENGTH = 22;
 
 export class Sticky {
-  readonly #config: StickyConfig;
+  readonly #name: string;
+  readonly #maxAge: string;
   readonly #secret: string;
   #byValue: ReadonlyMap<string, Server> = new Map();
   #values: ReadonlyMap<Server, string> = new Map();
 
   /** `secret` is for a config that names none. */
-  constructor(config: StickyConfig, secret: string) {
-    this.#config = config;
-    this.#secret = config.secret ?? secret;
+  constructor(upstream: string, { cookie, max_age, secret: own }: StickyConfig, secret: string) {
+    // Not the same for all: two upstreams of one site would else take each other's cookie away.
+    this.#name = cookie ?? `upgate_${upstream}`;
+    this.#maxAge = max_age === undefined ? '' : `; Max-Age=${Math.ceil(max_age / 1000)}`;
+    this.#secret = own ?? secret;
   }
 
   /** The servers there are from now on. */
@@ -33,18 +36,16 @@ export class Sticky {
 
   /** The server that the client's cookie names, where it is still one. */
   serverOf({ request }: Ask): Server | null {
-    const value = cookieOf(request.head, this.#config.cookie);
+    const value = cookieOf(request.head, this.#name);
     return value === null ? null : (this.#byValue.get(value) ?? null);
   }
 
   /** The field that gives the client its cookie, flat; none where it has that one already. */
   fieldsFor(server: Server, ask: Ask): readonly string[] {
     const value = this.#values.get(server) ?? this.#valueOf(server);
-    const { cookie, max_age } = this.#config;
-    if (cookieOf(ask.request.head, cookie) === value) return [];
-    const age = max_age === undefined ? '' : `; Max-Age=${Math.ceil(max_age / 1000)}`;
+    if (cookieOf(ask.request.head, this.#name) === value) return [];
     const secure = overTls(ask) ? '; Secure' : '';
-    return ['Set-Cookie', `${cookie}=${value}; Path=/${age}; HttpOnly; SameSite=Lax${secure}`];
+    return ['Set-Cookie', `${this.#name}=${value}; Path=/${this.#maxAge}; HttpOnly; SameSite=Lax${secure}`];
   }
 
   #valueOf({ upstream, url }: Server): string {

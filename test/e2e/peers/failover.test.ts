@@ -1,6 +1,7 @@
 // Backends on Python's http.server killed and started again under bounded load: what can be tried again is not lost, and
 // what must not be repeated is not. Each request has an id, and each server prints the ids it has seen.
 import { afterEach, describe, expect, it } from 'vitest';
+import { openClient } from '../../support/client.ts';
 import { type Gateway, startGateway } from '../../support/gateway.ts';
 import { createLoad, type Tally } from '../../support/load.ts';
 import { hasPeers, type PythonServer, startPython } from '../../support/peers.ts';
@@ -13,11 +14,37 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
+const HANDSHAKES = 600;
+
 interface Run {
   readonly tally: Tally;
   /** Every id that any server has seen, as often as it was seen. */
   readonly seen: readonly string[];
   readonly gateway: Gateway;
+}
+
+/** Opens and closes sessions one after the other, a few at a time; how many opened, and why the others did not. */
+function createHandshakes(port: number, clients = 6) {
+  let [begun, ended] = [0, 0];
+  const outcomes: Record<string, number> = {};
+  const one = async (): Promise<string> => {
+    const client = await openClient(`ws://127.0.0.1:${port}/ws`).catch((error: Error) => error.message);
+    if (typeof client === 'string') return client;
+    client.socket.terminate();
+    return 'opened';
+  };
+  const run = async (count: number) => {
+    const worker = async () => {
+      while (begun++ < count) {
+        const outcome = await one();
+        outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+        ended++;
+      }
+    };
+    await Promise.all(Array.from({ length: clients }, worker));
+    return outcomes;
+  };
+  return { run, ended: () => ended };
 }
 
 /** Sends the load while one server after the other is killed without warning and started again on its port. */
@@ -88,3 +115,41 @@ describe.skipIf(!hasPeers('python3'))('two servers that are killed and started a
     );
   });
 });
+
+describe.skipIf(!hasPeers('python3-websockets'))(
+  'two WebSocket servers that are killed and started again by turns',
+  () => {
+    it('lose no handshake', async () => {
+      const servers = [await startPython('push.py'), await startPython('push.py')];
+      const all = [...servers];
+      ends.push(() => Promise.all(all.map((server) => server.stop('SIGKILL'))));
+      const gateway = await startGateway({
+        listeners: [{ host: '127.0.0.1', port: 0 }],
+        upstreams: {
+          push: {
+            servers: servers.map(({ port }) => `ws://127.0.0.1:${port}`),
+            balance: 'least_connections',
+            health: { passive: { failures: 3, eject: '200ms', max_eject: '200ms' } },
+          },
+        },
+        routes: [{ name: 'push', websocket: { mode: 'splice', upstream: 'push', origins: 'any' } }],
+        log: { access: false },
+      });
+      ends.push(() => gateway.stop());
+      const load = createHandshakes(gateway.port);
+      const done = load.run(HANDSHAKES);
+      for (let round = 0; round < ROUNDS; round++) {
+        await expect
+          .poll(() => load.ended(), { timeout: 60_000, interval: 2 })
+          .toBeGreaterThan(((round + 0.5) * HANDSHAKES) / (ROUNDS + 1));
+        const victim = servers[round % 2]!;
+        await victim.stop('SIGKILL');
+        servers[round % 2] = await startPython('push.py', '--port', String(victim.port));
+        all.push(servers[round % 2]!);
+      }
+      expect(await done).toEqual({ opened: HANDSHAKES });
+      const retried = (await gateway.metric('upstream_retries_total', { upstream: 'push', result: 'retried' })) ?? 0;
+      process.stdout.write(`handshakes: ${HANDSHAKES}, ${ROUNDS} kills, 0 lost, ${retried} retried\n`);
+    });
+  },
+);

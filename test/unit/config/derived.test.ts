@@ -74,8 +74,10 @@ describe('docs/configuration.md', () => {
     expect(table).toBe(formatFieldTable(fields));
   });
 
-  it('shows configs that are valid', () => {
-    const shown = [...docs.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text ?? '');
+  it('shows configs that are valid, and so does docs/upstreams.md', () => {
+    const shown = [...`${docs}${read('docs/upstreams.md')}`.matchAll(/```yaml\n([\s\S]*?)```/g)].map(
+      ([, text]) => text ?? '',
+    );
     expect(shown).not.toEqual([]);
     for (const text of shown) expect(problemsOf(text)).toEqual([]);
   });
@@ -93,7 +95,14 @@ describe('examples', () => {
   });
 
   it('there is one for each idea', () => {
-    expect(names.sort()).toEqual(['drain.yaml', 'splice.yaml', 'terminate.yaml', 'tls.yaml', 'trusted-proxies.yaml']);
+    expect(names.sort()).toEqual([
+      'drain.yaml',
+      'splice.yaml',
+      'terminate.yaml',
+      'tls.yaml',
+      'trusted-proxies.yaml',
+      'upstreams.yaml',
+    ]);
   });
 
   it('gateway.yaml has no problem, and takes its ports from the environment', () => {

@@ -130,6 +130,15 @@ describe('the parts of an upstream', () => {
     expect(problems.map((line) => (line.includes('did you') ? line : line.replace(/ \(.*\)$/, '')))).toEqual([problem]);
   });
 
+  it('two upstreams have two cookies', () => {
+    const more = (cookie: string) =>
+      parse(`{ ${S}, sticky: { cookie: sid } }\n  more: { servers: [ws://b], sticky: { cookie: ${cookie} } }`).problems;
+    expect(more('other').filter((line) => line.includes('error'))).toEqual([]);
+    expect(more('sid')).toContainEqual(
+      expect.stringContaining('upstreams.more.sticky.cookie: the same cookie as upstreams.chat'),
+    );
+  });
+
   it('dns needs a name', () => {
     expect(parse('{ servers: [ws://127.0.0.1, unix:/a], dns: {} }').problems).toEqual([
       'error: dns: none of the servers has a name (take it out, or name a server by its host name)',

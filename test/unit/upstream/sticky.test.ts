@@ -13,8 +13,8 @@ describe('a sticky cookie', () => {
     const pool = sticky();
     const [name, value] = pool.sticky!.fieldsFor(pool.servers[0]!, asking());
     expect(name).toBe('Set-Cookie');
-    expect(value).toMatch(/^upgate_server=[A-Za-z0-9_-]{22}; Path=\/; HttpOnly; SameSite=Lax$/);
-    expect(Buffer.from(value!.slice(14, 36), 'base64url').toString('latin1')).not.toContain('a:1');
+    expect(value).toMatch(/^upgate_chat=[A-Za-z0-9_-]{22}; Path=\/; HttpOnly; SameSite=Lax$/);
+    expect(Buffer.from(value!.slice(12, 34), 'base64url').toString('latin1')).not.toContain('a:1');
   });
 
   it('is Secure over TLS, ours or that of the trusted proxy in front', () => {
@@ -49,11 +49,11 @@ describe('a sticky cookie', () => {
       servers: [{ url: 'ws://a:1', max_connections: 1 }, 'ws://b:1'],
       sticky: { secret: SECRET },
     });
-    expect(pool.pick(withCookie('upgate_server=AAAAAAAAAAAAAAAAAAAAAA'))).not.toBeNull();
+    expect(pool.pick(withCookie('upgate_chat=AAAAAAAAAAAAAAAAAAAAAA'))).not.toBeNull();
     const held = withCookie(cookieOf(pool.sticky!.fieldsFor(pool.servers[0]!, asking())));
     pool.take(pool.pick(held)!);
     const other = pool.pick(held)!;
     expect(other.url).toBe('ws://b:1');
-    expect(cookieOf(pool.sticky!.fieldsFor(other, held))).toMatch(/^upgate_server=/);
+    expect(cookieOf(pool.sticky!.fieldsFor(other, held))).toMatch(/^upgate_chat=/);
   });
 });
