@@ -21,7 +21,7 @@ export function memoryLevel({ window_bits }: CompressionOptions): number {
 }
 
 /** What one connection may take while a message is on its way in each direction (zlib.h, zconf.h). */
-export function costOf(options: CompressionOptions): number {
+function costOf(options: CompressionOptions): number {
   return 2 ** (options.window_bits + 2) + 2 ** (memoryLevel(options) + 9) + INFLATE_BYTES;
 }
 
