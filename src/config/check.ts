@@ -169,7 +169,11 @@ function* checkUpstreamName(name: string, path: ConfigPath, { config, written }:
   if (Object.hasOwn(config.upstreams, name) || written.lost(['upstreams', name])) return;
   const known = Object.keys(config.upstreams);
   const similar = nearest(name, known);
-  const listed = known.length === 0 ? 'there are none' : `there is ${known.map((each) => `"${each}"`).join(', ')}`;
+  const listed = written.lostWithin(['upstreams'])
+    ? 'look at the upstreams that are broken'
+    : known.length === 0
+      ? 'there are none'
+      : `there is ${known.map((each) => `"${each}"`).join(', ')}`;
   const hint = similar === undefined ? listed : `did you mean "${similar}"?`;
   yield error(path, `no upstream is named "${name}"`, { hint });
 }

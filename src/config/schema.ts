@@ -37,7 +37,9 @@ const listener = z.strictObject({
     .strictObject({
       head: wait().prefault('10s').describe('For a request head to arrive whole'),
       keep_alive: wait().prefault('60s').describe('An idle connection is kept for the next request'),
-      tls_handshake: wait().prefault('10s').describe('For the TLS handshake to end'),
+      tls_handshake: wait()
+        .prefault('10s')
+        .describe('For the TLS handshake to end; a change takes effect at a restart'),
     })
     .prefault({})
     .describe('How long a client may take'),
