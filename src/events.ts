@@ -153,6 +153,32 @@ export interface PingResult {
   readonly result: 'sent' | 'pong' | 'timeout';
 }
 
+/** An event of a connection was sent to a backend: answered with 2xx, with another status, or not at all. */
+export interface WebhookDelivered {
+  readonly type: 'webhook_delivered';
+  /** The connection's id. */
+  readonly id: string;
+  readonly route: string;
+  readonly event: 'connect' | 'connected' | 'message' | 'disconnected';
+  readonly result: 'ok' | 'refused' | 'failed';
+  readonly detail: string | null;
+  /** From its turn in line to the last attempt's answer. */
+  readonly durationMs: number;
+}
+
+/** Somebody asked the admin API. */
+export interface ApiCalled {
+  readonly type: 'api_called';
+  /** Method and path, with the names of its parameters in place of their values. */
+  readonly operation: string;
+  /** What of the path was named: the connection's id, or the room; null where nothing is. */
+  readonly target: string | null;
+  readonly status: number;
+  readonly reason: string | null;
+  readonly client: string;
+  readonly durationMs: number;
+}
+
 export interface ConfigReloaded {
   readonly type: 'config_reloaded';
   readonly result: 'success' | 'failure';
@@ -196,6 +222,8 @@ export type GatewayEvent =
   | UpstreamRetry
   | ServerChanged
   | PingResult
+  | WebhookDelivered
+  | ApiCalled
   | ConfigReloaded
   | CertificateLoaded
   | DrainChanged

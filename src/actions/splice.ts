@@ -12,6 +12,7 @@ import { formatFields, formatHead } from '../http/problem.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
+import type { Reachable } from '../terminate/connections.ts';
 import { Attempts } from '../upstream/attempts.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import { passAnswer } from '../upstream/pass.ts';
@@ -22,6 +23,9 @@ import { endAfterReading } from './reject.ts';
 
 /** What of a handshake is written anew for the backend. */
 const REWRITTEN = new Set(['content-length', 'sec-websocket-protocol']);
+/** How long the closing handshake may take that somebody asked for. */
+const CLOSE_MS = 5000;
+
 /** The backend's answer, and the server that gave it. */
 interface Reached {
   readonly lease: Lease;
@@ -219,8 +223,14 @@ function open(
       subprotocol,
       durationMs: performance.now() - startedAt,
     },
-    { registry: services.sessions, emit: services.emit, releases: [client.permit, lease.release] },
+    {
+      registry: services.sessions,
+      emit: services.emit,
+      releases: [client.permit, lease.release, () => services.connections.remove(subject.id, known)],
+    },
   );
+  const known = reachable(session);
+  services.connections.add(subject.id, known);
   lease.carry(session);
   const ends = {
     client: client.socket,
@@ -230,6 +240,20 @@ function open(
     toBackend: client.rest,
   };
   session.carriedBy(carry(route, config, ends, (end) => session.end(end)));
+}
+
+/** The session for those who ask by its id. */
+function reachable(session: LiveSession): Reachable {
+  const { id, route, client, subprotocol } = session.opened;
+  const openedAt = Date.now();
+  return {
+    describe: () => ({
+      ...{ id, route, mode: 'splice', client, subprotocol, openedAt },
+      ...{ user: null, room: null, activeAt: null },
+    }),
+    send: () => false,
+    close: (code, reason) => session.close(code, reason, CLOSE_MS),
+  };
 }
 
 /** A 101 has no body, and says nothing of its length (RFC 9110 §8.6). */

@@ -6,7 +6,8 @@ import type { Written } from './prune.ts';
 import type { Config, RouteConfig, UpstreamConfig, WebSocketConfig } from './schema.ts';
 
 export function* checkUpstreams({ upstreams, routes }: Config, written: Written): Found {
-  const used = new Set(routes.flatMap(({ websocket, http }) => [...upstreamOf(websocket), ...upstreamOf(http)]));
+  const named = routes.flatMap(({ websocket, http }) => [...upstreamsOf(websocket), ...upstreamsOf(http)]);
+  const used = new Set(named.map(({ name }) => name));
   // A route that is broken may be the one that uses it.
   const allKnown = !written.lostWithin(['routes']);
   for (const [name, upstream] of Object.entries(upstreams)) {
@@ -38,9 +39,12 @@ function* checkCookies(upstreams: Config['upstreams'], written: Written): Found 
   }
 }
 
-/** The upstream that an action names. */
-export function upstreamOf(action: WebSocketConfig | RouteConfig['http']): string[] {
-  return action !== undefined && 'upstream' in action ? [action.upstream] : [];
+/** The upstreams that an action names, each with where it does. */
+export function upstreamsOf(action: WebSocketConfig | RouteConfig['http']): { name: string; path: ConfigPath }[] {
+  if (action === undefined) return [];
+  if ('upstream' in action) return [{ name: action.upstream, path: ['upstream'] }];
+  if (!('mode' in action) || action.mode !== 'terminate' || action.webhook === undefined) return [];
+  return [{ name: action.webhook.upstream, path: ['webhook', 'upstream'] }];
 }
 
 function* checkServers({ servers, dns }: UpstreamConfig, path: ConfigPath, written: Written): Found {

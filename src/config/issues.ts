@@ -99,9 +99,13 @@ function explain(issue: SchemaIssue, path: ConfigPath, { schema, root }: Context
     return { problem: { ...problem, message: 'no value', hint } };
   }
   const hint = hintFor(issue, node);
-  const message =
-    issue.message === 'must not be empty' ? issue.message : `${issue.message}, got ${showValue(root, path)}`;
+  const message = saysAll(issue) ? issue.message : `${issue.message}, got ${showValue(root, path)}`;
   return { problem: { ...problem, message, ...(hint && { hint }) } };
+}
+
+/** Whether the value need not be shown, or must not, as it may hold a secret. */
+function saysAll(issue: SchemaIssue): boolean {
+  return issue.message === 'must not be empty' || (issue.code === 'custom' && issue.params?.['secret'] === true);
 }
 
 function hintFor(issue: SchemaIssue, node: TreeNode): string | undefined {

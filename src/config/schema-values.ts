@@ -40,7 +40,8 @@ export const name = () =>
       /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
       'must be a name: 1 to 63 letters, digits, ".", "_" or "-", a letter or digit first',
     );
-const whole = () => z.int({ error: ({ code }) => (code === 'invalid_type' ? 'must be a whole number' : undefined) });
+export const whole = () =>
+  z.int({ error: ({ code }) => (code === 'invalid_type' ? 'must be a whole number' : undefined) });
 export const count = () => whole().min(1);
 export const port = () => whole().min(0).max(65535);
 export const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
@@ -90,3 +91,19 @@ export const percent = () =>
 
 /** RFC 9110 §5.6.2: what names of fields and cookies are made of. */
 export const token = (message: string) => z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, message);
+const BROKER_HINT = 'write it as redis://host:6379 or redis://user:password@host:6379/0, with rediss for TLS';
+/** `memory`, or the URL of a Redis. Never says what was written, which may hold a password. */
+export const broker = () =>
+  z.string().transform((text, context) => {
+    if (text === 'memory' || isRedisUrl(text)) return text;
+    context.addIssue({
+      code: 'custom',
+      message: 'must be "memory" or the URL of a Redis',
+      params: { hint: BROKER_HINT, secret: true },
+    });
+    return z.NEVER;
+  });
+
+function isRedisUrl(text: string): boolean {
+  return URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol) && new URL(text).hostname !== '';
+}

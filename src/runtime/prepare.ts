@@ -8,6 +8,7 @@ import { compileTable, type RouteTable } from '../routing/table.ts';
 import type { BackendTls } from '../upstream/server.ts';
 import { loadBackendTls } from './backend-tls.ts';
 import { TlsConfigError } from './pem.ts';
+import { readSecrets } from './secrets.ts';
 import { buildTls, type SelfSignedCache, type TlsMaterial, type TlsSources } from './tls.ts';
 
 /** A config without errors. */
@@ -36,13 +37,19 @@ export async function prepare(file: string, env: Env, selfSigned: SelfSignedCach
   const routes = compileTable(partial);
   const tls = await loadTls(partial.listeners, { baseDir, selfSigned, now: new Date() });
   const backends = await loadBackends(partial, baseDir);
-  const problems = [...found, ...[...routes.problems, ...tls.problems, ...backends.problems].map(place)];
+  const secrets = await readSecrets(partial, baseDir);
+  const ofFiles = [...tls.problems, ...backends.problems, ...secrets.problems];
+  const problems = [...found, ...[...routes.problems, ...ofFiles].map(place)];
   const broken = problems.some(({ severity }) => severity === 'error');
+  // Without an error `partial` is the whole config.
+  const sound = {
+    config: secrets.config,
+    table: routes.table,
+    tls: tls.materials,
+    backendTls: backends.materials,
+  };
   return {
-    prepared:
-      config === null || broken
-        ? null
-        : { config, table: routes.table, tls: tls.materials, backendTls: backends.materials },
+    prepared: config === null || broken ? null : sound,
     problems: problems.sort((one, other) => one.line - other.line || one.column - other.column),
     text,
   };

@@ -1,12 +1,15 @@
 // One config made ready to serve: compiled routes, pools, engines, acceptors. A snapshot never changes; a reload builds
 // the next one and swaps one reference. Live sessions hold nothing of it.
 import type { Services } from '../actions/context.ts';
-import type { TerminateConfig } from '../config/schema.ts';
 import type { Emit } from '../events.ts';
 import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
+import type { Broker } from '../terminate/broker.ts';
+import type { Connections } from '../terminate/connections.ts';
 import { buildHandler } from '../terminate/handlers.ts';
+import type { Errands } from '../terminate/webhook-backend.ts';
+import type { Caller } from '../upstream/call.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
 import { Pool } from '../upstream/pool.ts';
 import type { Prepared } from './prepare.ts';
@@ -27,6 +30,11 @@ export interface Shared {
   readonly terminator: Terminator;
   /** Random; for sticky cookies of upstreams that name no secret. */
   readonly stickySecret: string;
+  /** Asks backends about what happens on terminated connections. */
+  readonly caller: Caller;
+  readonly errands: Errands;
+  readonly broker: Broker;
+  readonly connections: Connections;
 }
 
 /**
@@ -38,7 +46,7 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
   const pools = new Map(
     Object.keys(config.upstreams).map((name) => [name, poolFor(name, prepared, shared, previous?.pools.get(name))]),
   );
-  const acceptors = buildAcceptors(config, shared.terminator);
+  const acceptors = buildAcceptors(config, shared, pools);
   return {
     config,
     table,
@@ -48,16 +56,18 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
       emit: shared.emit,
       sessions: shared.sessions,
       http: shared.http,
+      connections: shared.connections,
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),
     },
   };
 }
 
-/** Asks DNS for what `next` has and `previous` has not, so that it has servers from the beginning. */
-export async function preparePools(next: Snapshot, previous: Snapshot | null): Promise<void> {
+/** Asks DNS for what `next` has and `previous` has not, so that it has servers from the beginning; gives `next`. */
+export async function preparePools(next: Snapshot, previous: Snapshot | null): Promise<Snapshot> {
   const fresh = [...next.pools].filter(([name, pool]) => pool !== previous?.pools.get(name));
   await Promise.all(fresh.map(([, pool]) => pool.prepare()));
+  return next;
 }
 
 /** Starts the pools that `next` has and `previous` has not, and stops those that it has no more. */
@@ -80,16 +90,18 @@ function poolFor(name: string, { config, backendTls }: Prepared, shared: Shared,
   return new Pool({ name, config: upstream, tls, emit: shared.emit, secret: shared.stickySecret }, old);
 }
 
-function buildAcceptors(config: Prepared['config'], terminator: Terminator): Map<string, Acceptor> {
+function buildAcceptors(
+  config: Prepared['config'],
+  { terminator, ...shared }: Shared,
+  pools: ReadonlyMap<string, Pool>,
+): Map<string, Acceptor> {
   const acceptors = new Map<string, Acceptor>();
-  for (const { name, websocket } of config.routes) {
-    if (websocket?.mode === 'terminate') acceptors.set(name, buildAcceptor(name, websocket, terminator));
+  for (const { name: route, websocket } of config.routes) {
+    if (websocket?.mode !== 'terminate') continue;
+    const handler = buildHandler(websocket, { ...shared, route, pool: (upstream) => get(pools, upstream) });
+    acceptors.set(route, terminator.acceptor({ route, config: websocket, handler }));
   }
   return acceptors;
-}
-
-function buildAcceptor(route: string, config: TerminateConfig, terminator: Terminator): Acceptor {
-  return terminator.acceptor({ route, config, handler: buildHandler(config) });
 }
 
 /** The check of the config holds that every name is there. */

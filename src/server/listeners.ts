@@ -34,6 +34,16 @@ export class Listeners implements Sampler {
     return this.#current;
   }
 
+  /** Where clients connect by TCP. */
+  bound(): { host: string; port: number; tls: boolean }[] {
+    return this.#current.flatMap((listener) => {
+      const bound = listener.bound();
+      return typeof bound === 'object' && bound !== null
+        ? [{ host: bound.address, port: bound.port, tls: listener.secure }]
+        : [];
+    });
+  }
+
   /** Binds what is new; a text says why that failed, and then nothing of it is left. */
   async prepare(wanted: readonly Wanted[]): Promise<NextListeners | string> {
     const places: { wanted: Wanted; listener: Listener; isNew: boolean }[] = [];

@@ -1,16 +1,15 @@
 // The HttpEngine by http-proxy (http-proxy-3 under that name): it makes the request toward the server, over TLS where the
 // server speaks it, tells what breaks, and drops the request when the client is gone. What it leaves open is done by
 // transfer.ts. Of its own ideas about fields, paths and framing nothing is used.
-import { type Agent, ClientRequest, IncomingMessage } from 'node:http';
-import { Agent as SecureAgent, type AgentOptions as SecureAgentOptions } from 'node:https';
+import { ClientRequest, IncomingMessage } from 'node:http';
 import httpProxy from 'http-proxy';
 import { asGatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
+import { Agents } from './agents.ts';
 import { KEEPALIVE_MS, tlsOptions } from './dial.ts';
 import { requestHead } from './framing.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
 import { PatientAgent } from './patient-socket.ts';
-import type { Endpoint } from './server.ts';
 import { type Outcome, Transfer } from './transfer.ts';
 
 /** Idle connections kept to one server, at most. */
@@ -20,36 +19,6 @@ const MOST_IDLE = 256;
  * seldom close one under a request. The server's `Keep-Alive: timeout` shortens it.
  */
 const IDLE_MS = 4000;
-
-/** Connections to servers, by how TLS is spoken to them: one that was opened by other rules is none to use. */
-class Agents {
-  readonly #plain: Agent;
-  readonly #secure = new Map<string, SecureAgent>();
-  readonly #options: SecureAgentOptions;
-
-  constructor(options: SecureAgentOptions) {
-    this.#options = options;
-    this.#plain = new PatientAgent(options);
-  }
-
-  for({ secure, tls }: Endpoint): Agent {
-    if (!secure) return this.#plain;
-    const id = tls?.id ?? '';
-    const known = this.#secure.get(id);
-    if (known !== undefined) return known;
-    const agent = new SecureAgent({ ...this.#options, ...tls?.options });
-    this.#secure.set(id, agent);
-    return agent;
-  }
-
-  /** From now on a connection that becomes free is ended in place of being kept. */
-  close(): void {
-    for (const agent of [this.#plain, ...this.#secure.values()]) {
-      agent.maxFreeSockets = 0;
-      for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
-    }
-  }
-}
 
 /**
  * The request as http-proxy gets to see it. It edits the fields of a DELETE or OPTIONS without a length, copies all
@@ -96,7 +65,7 @@ function requestOptions(exchange: Exchange): object {
 export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = {}): HttpEngine {
   const proxy = httpProxy.createProxyServer();
   const trusted = ca === undefined ? {} : { ca };
-  const kept = new Agents({
+  const keeping = {
     ...trusted,
     keepAlive: true,
     keepAliveMsecs: KEEPALIVE_MS,
@@ -105,8 +74,10 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
     maxFreeSockets: MOST_IDLE,
     timeout: IDLE_MS,
     ...(connectionsPerServer === undefined ? {} : { maxSockets: connectionsPerServer }),
-  });
-  const single = new Agents({ ...trusted, keepAlive: false, noDelay: true });
+  } as const;
+  const passing = { ...trusted, keepAlive: false, noDelay: true };
+  const kept = new Agents(new PatientAgent(keeping), keeping);
+  const single = new Agents(new PatientAgent(passing), passing);
 
   function attempt(exchange: Exchange, agents: Agents): Promise<Outcome> {
     const transfer = new Transfer(exchange);

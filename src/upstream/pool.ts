@@ -41,6 +41,8 @@ export class Pool {
   #servers: readonly Server[] = [];
   /** The servers of the config, and the backups. */
   #tiers: readonly (readonly Server[])[] = [];
+  /** The pool of the next config, once that has begun. */
+  #successor: Pool | null = null;
 
   /** Takes over what is live in `previous`, which goes on serving until this one is started. */
   constructor(options: PoolOptions, previous: Pool | null = null) {
@@ -103,7 +105,10 @@ export class Pool {
     for (const { url, state } of this.#servers) this.#states.set(url, state);
     this.#forget();
     this.#health.start();
-    if (previous !== null) for (const server of this.#servers) if (!previous.serverAt(server.url)) this.#came(server);
+    if (previous !== null) {
+      previous.#successor = this;
+      for (const server of this.#servers) if (!previous.serverAt(server.url)) this.#came(server);
+    }
     this.#discovery?.start(() => this.#rediscover());
   }
 
@@ -115,14 +120,18 @@ export class Pool {
     if (end === 'for good') this.#evictor.stop();
   }
 
-  /** The server for a request, leaving out those already tried; null where none can take it. */
-  pick(ask: Ask, tried: ReadonlySet<Server> = NONE): Server | null {
+  /**
+   * The server for a request (null: one of the gateway's own), leaving out those already tried; null where none can take
+   * it. Who holds the pool of an earlier config, such as a session that began under it, is served by the current one.
+   */
+  pick(ask: Ask | null, tried: ReadonlySet<Server> = NONE): Server | null {
+    if (this.#successor !== null) return this.#successor.pick(ask, tried);
     const now = performance.now();
     const takes = (server: Server): boolean =>
       server.state.checked !== false && !server.full && !tried.has(server) && server.state.breaker.open(now);
-    const held = this.sticky?.serverOf(ask) ?? null;
+    const held = ask === null ? null : (this.sticky?.serverOf(ask) ?? null);
     if (held !== null && takes(held)) return held;
-    const due = ask.kind === 'handshake' ? this.#rebalance?.due() : undefined;
+    const due = ask?.kind === 'handshake' ? this.#rebalance?.due() : undefined;
     if (due && takes(due)) {
       due.state.owed--;
       return due;
@@ -133,10 +142,11 @@ export class Pool {
     return this.#pickOf(takes, ask) ?? this.#pickOf(spared, ask);
   }
 
-  #pickOf(takes: (server: Server) => boolean, ask: Ask): Server | null {
+  #pickOf(takes: (server: Server) => boolean, ask: Ask | null): Server | null {
+    const { balancer, keyOf } = this.#balance;
     for (const tier of this.#tiers) {
       const open = tier.every(takes) ? tier : tier.filter(takes);
-      if (open.length > 0) return this.#balance.balancer.pick(open, () => this.#balance.keyOf(ask));
+      if (open.length > 0) return balancer.pick(open, () => (ask === null ? null : keyOf(ask)));
     }
     return null;
   }

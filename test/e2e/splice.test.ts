@@ -467,6 +467,8 @@ describe('what breaks is cleaned up on both sides', () => {
     const { client, server } = await open('/ws');
     server.resetAndDestroy();
     await client.closed();
+    // The gateway waits five seconds for the FIN of a client that it has sent one.
+    client.end();
     await settled();
   });
 

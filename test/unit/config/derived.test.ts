@@ -102,6 +102,7 @@ describe('examples', () => {
       'tls.yaml',
       'trusted-proxies.yaml',
       'upstreams.yaml',
+      'webhook.yaml',
     ]);
   });
 

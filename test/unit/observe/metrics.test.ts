@@ -110,6 +110,16 @@ describe('each event feeds its metrics, and no other', () => {
     ],
     ['upstream_retry', EVENTS.upstream_retry, { 'upstream_retries_total{upstream="chat",result="retried"}': 1 }],
     ['server_changed', EVENTS.server_changed, {}],
+    [
+      'webhook_delivered',
+      EVENTS.webhook_delivered,
+      {
+        'webhook_events_total{route="hooked",event="message",result="failed"}': 1,
+        'webhook_event_duration_seconds_count{route="hooked",event="message"}': 1,
+        'webhook_event_duration_seconds_sum{route="hooked",event="message"}': 30,
+      },
+    ],
+    ['api_called', EVENTS.api_called, { 'api_requests_total{operation="POST /connections/{id}",code="410"}': 1 }],
     ['ping', EVENTS.ping, { 'websocket_pings_total{route="chat",result="pong"}': 1 }],
     [
       'config_reloaded',
@@ -135,6 +145,11 @@ describe('from the start', () => {
     const samples = await samplesAfter([]);
     expect(Object.fromEntries(samples)).toEqual({
       http_requests_in_flight: 0,
+      rooms: 0,
+      room_members: 0,
+      room_deliveries_total: 0,
+      'room_messages_total{result="published"}': 0,
+      'room_messages_total{result="failed"}': 0,
       'config_reloads_total{result="success"}': 0,
       'config_reloads_total{result="failure"}': 0,
       config_last_reload_successful: 1,

@@ -6,6 +6,10 @@ import { compileTable } from '../../../src/routing/table.ts';
 import { buildSnapshot, type Shared, type Snapshot } from '../../../src/runtime/snapshot.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
 import { Terminator } from '../../../src/terminate/accept.ts';
+import { Connections } from '../../../src/terminate/connections.ts';
+import { MemoryBroker } from '../../../src/terminate/memory.ts';
+import { Errands } from '../../../src/terminate/webhook-backend.ts';
+import { openCaller } from '../../../src/upstream/call.ts';
 import { openHttpProxy } from '../../../src/upstream/http-proxy.ts';
 import { asking } from '../../support/asking.ts';
 
@@ -14,7 +18,11 @@ const shared: Shared = {
   emit,
   sessions: new Registry(),
   http: openHttpProxy(),
-  terminator: new Terminator(emit),
+  terminator: new Terminator(emit, new Connections()),
+  broker: new MemoryBroker(() => undefined),
+  connections: new Connections(),
+  caller: openCaller(),
+  errands: new Errands(),
   stickySecret: 'for tests only',
 };
 

@@ -114,6 +114,19 @@ describe('the pool of the next config', () => {
     next.stop('for good');
   });
 
+  it('serves those who hold the one before, as sessions do that began under it', () => {
+    const { pool: first } = makePool({});
+    first.start();
+    const { pool: second } = makePool({ servers: ['ws://d:1'] }, first);
+    first.stop('replaced');
+    second.start(first);
+    const { pool: third } = makePool({ servers: ['ws://e:1'] }, second);
+    second.stop('replaced');
+    third.start(second);
+    expect([first, second, third].map((pool) => pool.pick(null)?.host)).toEqual(['e', 'e', 'e']);
+    third.stop('for good');
+  });
+
   it('that is thrown away changes nothing', () => {
     const { pool: first } = makePool({});
     first.start();
