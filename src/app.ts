@@ -1,4 +1,5 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
+import { randomBytes } from 'node:crypto';
 import { createSplice, type Splice } from './actions/splice.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
@@ -14,7 +15,7 @@ import { describeBindError } from './runtime/bind-error.ts';
 import { startDrain } from './runtime/drain.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
-import { buildSnapshot, type Shared, type Snapshot } from './runtime/snapshot.ts';
+import { buildSnapshot, preparePools, type Shared, type Snapshot, startPools } from './runtime/snapshot.ts';
 import { type ConfigWatch, watchConfig } from './runtime/watch.ts';
 import { type Admin, createAdmin } from './server/admin.ts';
 import { createApi } from './server/api.ts';
@@ -101,6 +102,7 @@ export class App {
       caller: this.#caller,
       errands: this.#errands,
       connections: this.#connections,
+      stickySecret: randomBytes(32).toString('base64'),
     };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
@@ -207,6 +209,7 @@ export class App {
     });
     // Backends are still told of the connections that have ended just now.
     if (!(await this.#errands.settled(FAREWELL_MS))) this.#warn('webhook events were dropped at the end');
+    for (const pool of this.#current().pools.values()) pool.stop('for good');
     await this.#admin.close();
     await this.#broker?.close();
     this.#http.close();
@@ -247,16 +250,18 @@ export class App {
   }
 
   async #prepareNext(prepared: Prepared): Promise<Next | string> {
-    const { config, table, tls } = prepared;
+    const { config, tls } = prepared;
     const wanted = config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null }));
     const listeners = await this.#listeners.prepare(wanted);
     if (typeof listeners === 'string') return listeners;
     const shared = { ...this.#shared, broker: this.#rooms() };
-    return { prepared, listeners, snapshot: buildSnapshot(config, table, shared, this.#snapshot) };
+    const snapshot = await preparePools(buildSnapshot(prepared, shared, this.#snapshot), this.#snapshot);
+    return { prepared, listeners, snapshot };
   }
 
   #swap({ prepared, snapshot, listeners }: Next): void {
     const before = this.#snapshot?.config;
+    startPools(snapshot, this.#snapshot);
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#log.configure(prepared.config.log);

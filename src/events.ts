@@ -130,6 +130,22 @@ export interface UpstreamFailed extends ServerRef {
   readonly detail: string;
 }
 
+/** A request or handshake that failed on one server goes to another one, or doesn't because too many did already. */
+export interface UpstreamRetry {
+  readonly type: 'upstream_retry';
+  readonly upstream: string;
+  readonly result: 'retried' | 'over_budget';
+}
+
+/** A server went down or came up: by its active check, by its traffic, or because DNS says so. */
+export interface ServerChanged extends ServerRef {
+  readonly type: 'server_changed';
+  /** Whether it gets traffic from now on. */
+  readonly up: boolean;
+  readonly reason: 'check' | 'ejected' | 'returned' | 'joined' | 'left';
+  readonly detail: string;
+}
+
 /** A ping of the gateway's own: `sent`, answered in time (`pong`), or not (`timeout`). */
 export interface PingResult {
   readonly type: 'ping';
@@ -203,6 +219,8 @@ export type GatewayEvent =
   | HeadRefused
   | UpstreamConnected
   | UpstreamFailed
+  | UpstreamRetry
+  | ServerChanged
   | PingResult
   | WebhookDelivered
   | ApiCalled

@@ -2,15 +2,16 @@
 // uses. Patterns of hosts, paths and origins, and routes that can never be reached, are routing's to judge. Pure.
 import { hostsMeet, normaliseHost } from './address.ts';
 import { checkRooms } from './check-rooms.ts';
+import { checkUpstreams, upstreamsOf } from './check-upstreams.ts';
+import { error, type Found, findDuplicates, nameOf, warning } from './findings.ts';
 import { nearest } from './nearest.ts';
-import { type ConfigPath, formatPath, type Problem } from './problem.ts';
+import type { ConfigPath, Problem } from './problem.ts';
 import type { Written } from './prune.ts';
 import type { Config, ListenerConfig, RouteConfig, SpliceConfig, TerminateConfig, WebSocketConfig } from './schema.ts';
 
 /** RFC 9110 §5.6.2; RFC 6455 §4.1 demands it of subprotocols. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-type Found = Iterable<Problem>;
 type Handler = TerminateConfig['handler'];
 
 /** The handlers that have options, each under the handler's own name. */
@@ -89,27 +90,6 @@ function meet(one: Address, other: Address): boolean {
   return other.key === 'port' && one.port === other.port && one.port !== 0 && hostsMeet(one.host, other.host);
 }
 
-function* checkUpstreams({ upstreams, routes }: Config, written: Written): Found {
-  const named = routes.flatMap(({ websocket, http }) => [...upstreamsOf(websocket), ...upstreamsOf(http)]);
-  const used = new Set(named.map(({ name }) => name));
-  // A route that is broken may be the one that uses it.
-  const allKnown = !written.lostWithin(['routes']);
-  for (const [name, upstream] of Object.entries(upstreams)) {
-    const path = ['upstreams', name];
-    if (allKnown && !used.has(name)) yield warning(path, 'no route uses this upstream', { at: 'key' });
-    const servers = upstream.servers.map(({ secure, host, port }) => JSON.stringify([secure, host, port]));
-    yield* checkDuplicates(servers, [...path, 'servers'], written);
-  }
-}
-
-/** The upstreams that an action names, each with where it does. */
-function upstreamsOf(action: WebSocketConfig | RouteConfig['http']): { name: string; path: ConfigPath }[] {
-  if (action === undefined) return [];
-  if ('upstream' in action) return [{ name: action.upstream, path: ['upstream'] }];
-  if (!('mode' in action) || action.mode !== 'terminate' || action.webhook === undefined) return [];
-  return [{ name: action.webhook.upstream, path: ['webhook', 'upstream'] }];
-}
-
 function* checkRouteNames(routes: readonly RouteConfig[], written: Written): Found {
   const firsts = new Map<string, number>();
   for (const [index, { name }] of routes.entries()) {
@@ -141,7 +121,7 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
   if (websocket === undefined) return;
   const at = [...path, 'websocket'];
   yield* checkSubprotocols(websocket, at, whole.written);
-  yield* checkDuplicates(websocket.versions.map(String), [...at, 'versions'], whole.written);
+  yield* findDuplicates(websocket.versions.map(String), [...at, 'versions'], whole.written);
   if (websocket.mode === 'terminate') {
     yield* checkHandler(websocket, at, whole.written);
     yield* checkRooms(route, websocket, path, whole.written);
@@ -169,7 +149,11 @@ function* checkUpstreamName(name: string, path: ConfigPath, { config, written }:
   if (Object.hasOwn(config.upstreams, name) || written.lost(['upstreams', name])) return;
   const known = Object.keys(config.upstreams);
   const similar = nearest(name, known);
-  const listed = known.length === 0 ? 'there are none' : `there is ${known.map((each) => `"${each}"`).join(', ')}`;
+  const listed = written.lostWithin(['upstreams'])
+    ? 'look at the upstreams that are broken'
+    : known.length === 0
+      ? 'there are none'
+      : `there is ${known.map((each) => `"${each}"`).join(', ')}`;
   const hint = similar === undefined ? listed : `did you mean "${similar}"?`;
   yield error(path, `no upstream is named "${name}"`, { hint });
 }
@@ -201,7 +185,7 @@ function* checkSubprotocols(websocket: WebSocketConfig, path: ConfigPath, writte
     const hint = "RFC 6455: letters, digits and -_.!#$%&'*+^`|~, without spaces";
     if (!TOKEN.test(name)) yield error([...path, 'subprotocols', index], 'must be the name of a subprotocol', { hint });
   }
-  yield* checkDuplicates(subprotocols, [...path, 'subprotocols'], written);
+  yield* findDuplicates(subprotocols, [...path, 'subprotocols'], written);
 }
 
 function* checkHandler(websocket: TerminateConfig, path: ConfigPath, written: Written): Found {
@@ -231,26 +215,4 @@ function* checkDrain({ drain }: Config, written: Written): Found {
   const key = byDefault === '' ? 'spread' : 'grace';
   const hint = 'the closes must all be out before the rest is cut';
   yield error(['drain', key], `"spread" is${byDefault} longer than "grace"`, { hint });
-}
-
-function* checkDuplicates(values: readonly string[], path: ConfigPath, written: Written): Found {
-  for (const [index, value] of values.entries()) {
-    const first = values.indexOf(value);
-    if (first === index) continue;
-    yield error([...path, index], `the same as ${nameOf([...path, first], written)}`, { hint: 'take it out' });
-  }
-}
-
-function nameOf(path: ConfigPath, written: Written): string {
-  return formatPath(written.pathInFile(path));
-}
-
-type Extra = Pick<Problem, 'hint' | 'at'>;
-
-function error(path: ConfigPath, message: string, extra: Extra = {}): Problem {
-  return { severity: 'error', path, message, ...extra };
-}
-
-function warning(path: ConfigPath, message: string, extra: Extra = {}): Problem {
-  return { severity: 'warning', path, message, ...extra };
 }

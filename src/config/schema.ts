@@ -3,7 +3,8 @@
 // needs two fields to judge is in check.ts.
 import * as z from 'zod';
 import { isAddressRange, isCertificateName } from './address.ts';
-import { broker, count, duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
+import { upstream } from './schema-upstream.ts';
+import { broker, count, duration, host, name, port, size, unixPath, wait } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
 
 const certificate = z.strictObject({
@@ -37,21 +38,12 @@ const listener = z.strictObject({
     .strictObject({
       head: wait().prefault('10s').describe('For a request head to arrive whole'),
       keep_alive: wait().prefault('60s').describe('An idle connection is kept for the next request'),
-      tls_handshake: wait().prefault('10s').describe('For the TLS handshake to end'),
+      tls_handshake: wait()
+        .prefault('10s')
+        .describe('For the TLS handshake to end; a change takes effect at a restart'),
     })
     .prefault({})
     .describe('How long a client may take'),
-});
-
-const upstream = z.strictObject({
-  servers: z
-    .array(server())
-    .min(1)
-    .describe('Addresses: `ws://host:port` or `http://host:port`, `wss://` or `https://` for TLS'),
-  balance: z
-    .enum(['round_robin', 'least_connections'])
-    .prefault('round_robin')
-    .describe('How a server is picked for the next request or session'),
 });
 
 const match = z.strictObject({

@@ -199,6 +199,18 @@ export const METRICS = {
     labels: ['upstream', 'reason'],
     on: { upstream_failed: (event) => one(event.upstream, event.reason) },
   },
+  upstream_up: {
+    type: 'gauge',
+    help: 'Whether a server is up: not down by its check, not ejected.',
+    labels: ['upstream', 'server'],
+    sampled: true,
+  },
+  upstream_retries_total: {
+    type: 'counter',
+    help: 'Requests and handshakes that went to another server (retried), or did not for want of budget.',
+    labels: ['upstream', 'result'],
+    on: { upstream_retry: (event) => one(event.upstream, event.result) },
+  },
   config_reloads_total: {
     type: 'counter',
     help: 'Reloads of the config by result.',

@@ -160,6 +160,12 @@ const WRITERS: Writers = {
     reason: event.reason,
     detail: clean(event.detail),
   })),
+  upstream_retry: debug((event) => ({ upstream: event.upstream, result: event.result })),
+  server_changed: {
+    level: ({ up }) => (up ? 'info' : 'warn'),
+    access: false,
+    fields: (event) => ({ ...server(event), up: event.up, reason: event.reason, detail: clean(event.detail) }),
+  },
   webhook_delivered: {
     // A handshake that the backend refused has its own line.
     level: ({ result, event }) =>

@@ -6,6 +6,7 @@ import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Emit, Sample, Sampler, ServerRef } from '../events.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
 import type { Caller, Reply } from '../upstream/call.ts';
+import { outcomeOf } from '../upstream/lease.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
 import type { CloudEvent } from './cloud-event.ts';
 import { Turns } from './turns.ts';
@@ -125,7 +126,7 @@ export class WebhookBackend {
     for (let attempt = 0; ; attempt++) {
       const turn = await this.#turns.take(gone);
       // Another server while there is one that was not asked, else the next in turn.
-      const server = pool.pick(tried) ?? pool.pick();
+      const server = pool.pick(null, tried) ?? pool.pick(null);
       if (server === null) {
         turn();
         throw new GatewayError('backend_refused', 'the upstream has no server');
@@ -146,7 +147,7 @@ export class WebhookBackend {
   ): Promise<Answered | { readonly error: GatewayError; readonly retryAfterMs: number }> {
     const { config, mostBytes, pool, caller, emit } = this.#options;
     const at = { upstream: server.upstream, server: server.url };
-    const release = pool.acquire(server);
+    const lease = pool.take(server);
     try {
       const reply = await caller.call({
         server,
@@ -157,6 +158,7 @@ export class WebhookBackend {
         timeoutMs: config.timeout,
         mostBytes,
       });
+      lease.tell(outcomeOf(reply.status, lowerNames(reply.fields).includes('retry-after')));
       const later = NOT_NOW.has(reply.status) || (event.name !== 'connect' && NOT_NOW_EITHER.has(reply.status));
       if (!later) return { reply, at };
       const error = new GatewayError('backend_refused', `${server.url} answered ${reply.status}`);
@@ -164,17 +166,20 @@ export class WebhookBackend {
       return { error, retryAfterMs: retryAfter(reply) };
     } catch (thrown) {
       const error = asGatewayError(thrown);
-      if (error.source === 'upstream')
+      if (error.source === 'upstream') {
+        lease.tell('failed');
         emit({ type: 'upstream_failed', ...at, id: event.connection, reason: error.code, detail: error.message });
+      }
       return { error, retryAfterMs: 0 };
     } finally {
-      release();
+      lease.release();
     }
   }
 }
 
-function hostOf({ host, port, secure }: Server): string {
-  const name = host.includes(':') ? `[${host}]` : host;
+function hostOf({ host, port, secure, unix, serverName = host }: Server): string {
+  if (unix !== undefined) return 'localhost';
+  const name = serverName.includes(':') ? `[${serverName}]` : serverName;
   return port === (secure ? 443 : 80) ? name : `${name}:${port}`;
 }
 

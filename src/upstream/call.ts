@@ -2,14 +2,14 @@
 // clients send, which streams through an HttpEngine. What an answer means, and whether to ask again, is the caller's matter.
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
-import { isIP } from 'node:net';
 import { GatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
-import { KEEPALIVE_MS, upstreamError } from './dial.ts';
-import type { Server } from './pool.ts';
+import { Agents } from './agents.ts';
+import { KEEPALIVE_MS, tlsOptions, upstreamError } from './dial.ts';
+import type { Endpoint } from './server.ts';
 
 export interface Call {
-  readonly server: Server;
+  readonly server: Endpoint;
   readonly method: 'GET' | 'POST';
   /** Origin-form. */
   readonly target: string;
@@ -43,14 +43,18 @@ const MOST_IDLE = 256;
 const IDLE_MS = 4000;
 
 export function openCaller(): Caller {
-  const options = { keepAlive: true, keepAliveMsecs: KEEPALIVE_MS, noDelay: true, maxFreeSockets: MOST_IDLE };
-  const agents = {
-    plain: new http.Agent({ ...options, timeout: IDLE_MS, scheduling: 'lifo' }),
-    secure: new https.Agent({ ...options, timeout: IDLE_MS, scheduling: 'lifo' }),
-  };
+  const options = {
+    keepAlive: true,
+    keepAliveMsecs: KEEPALIVE_MS,
+    noDelay: true,
+    maxFreeSockets: MOST_IDLE,
+    timeout: IDLE_MS,
+    scheduling: 'lifo',
+  } as const;
+  const agents = new Agents(new http.Agent(options), options);
   return {
     async call(call) {
-      const agent = call.server.secure ? agents.secure : agents.plain;
+      const agent = agents.for(call.server);
       try {
         return await exchange(call, agent);
       } catch (error) {
@@ -60,8 +64,7 @@ export function openCaller(): Caller {
       }
     },
     close() {
-      agents.plain.destroy();
-      agents.secure.destroy();
+      agents.close();
     },
   };
 }
@@ -101,21 +104,22 @@ function exchange(call: Call, agent: http.Agent | false): Promise<Reply> {
 }
 
 function optionsOf({ server, method, target, fields, body }: Call, agent: http.Agent | false): RequestOptions {
-  const { host, port } = server;
+  const { host, port, unix } = server;
   return {
     host,
     port,
+    ...(unix === undefined ? {} : { socketPath: unix }),
     method,
     path: target,
     headers: [...fields, 'Content-Length', `${body.length}`, 'Connection', agent === false ? 'close' : 'keep-alive'],
     agent,
     maxHeaderSize: LARGEST_ANSWER_HEAD,
-    ...(server.secure && isIP(host) === 0 ? { servername: host } : {}),
+    ...(server.secure ? tlsOptions(server) : {}),
   };
 }
 
 /** llhttp's errors mean that the answer is no HTTP; all others are of the connection. */
-function failureOf(error: Error & { code?: string }, server: Server): GatewayError {
+function failureOf(error: Error & { code?: string }, server: Endpoint): GatewayError {
   return error.code?.startsWith('HPE_')
     ? new GatewayError('bad_accept', `${server.url}: ${error.message}`, error)
     : upstreamError(error, `asking ${server.url}`);

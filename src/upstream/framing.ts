@@ -52,7 +52,7 @@ export interface AnswerHead {
 }
 
 /** Builds it, or throws a GatewayError `bad_accept` where two readers could disagree about the answer. */
-export function answerHead({ req, responseFields }: Exchange, answer: IncomingMessage): AnswerHead {
+export function answerHead({ req, responseFields, ownFields }: Exchange, answer: IncomingMessage): AnswerHead {
   const { statusCode: status = 0, statusMessage: phrase = '' } = answer;
   if (status < 200) throw new GatewayError('bad_accept', `the answer's status ${status} is none`);
   if (!isPhrase(phrase)) throw new GatewayError('bad_accept', "the answer's reason phrase is malformed");
@@ -61,9 +61,8 @@ export function answerHead({ req, responseFields }: Exchange, answer: IncomingMe
     throw new GatewayError('bad_accept', 'the answer has an unknown Transfer-Encoding');
   }
   // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 tell the length that a GET would have.
-  if (status === 204)
-    return { status, phrase, fields: without(responseFields(answer.rawHeaders), OF_NO_CONTENT), untilClose: false };
-  const fields = responseFields(answer.rawHeaders);
+  const fields = [...responseFields(answer.rawHeaders), ...ownFields];
+  if (status === 204) return { status, phrase, fields: without(fields, OF_NO_CONTENT), untilClose: false };
   const framed = req.method === 'HEAD' || status === 304 || has(fields, 'content-length');
   const chunked = !framed && req.httpVersion === '1.1';
   return {

@@ -62,7 +62,18 @@ describe('a valid config', () => {
     const { config, problems } = parse(text);
     expect(problems).toEqual([]);
     expect(config?.upstreams).toEqual({
-      constructor: { servers: [{ url: 'ws://a:1', secure: false, host: 'a', port: 1 }], balance: 'round_robin' },
+      constructor: {
+        servers: [{ url: 'ws://a:1', secure: false, host: 'a', port: 1, weight: 1, backup: false }],
+        balance: 'round_robin',
+        slow_start: 0,
+        health: {
+          passive: { failures: 5, errors: 0.5, requests: 20, window: 10_000, eject: 10_000, max_eject: 300_000 },
+          floor: 0.5,
+          on_down: 'keep',
+        },
+        retry: { attempts: 3, budget: 0.2, min: 10 },
+        close_rate: 100,
+      },
     });
   });
 
@@ -271,7 +282,7 @@ describe('values', () => {
   it.each([
     ['wss://', 'must hold a valid host, got "wss://" (a host is a name, an IPv4 address or an [IPv6] address)'],
     ['"ws://u:s3cret@a"', 'must hold no user or password, got "ws://***@a" (take out all that stands before the "@")'],
-    ['1', 'must be text, got 1 (put it in quotes)'],
+    ['1', 'must be text or a map, got 1'],
   ])('a server %s', (server, words) => {
     const text = `${VALID}    http: { upstream: a }\nupstreams:\n  a:\n    servers: [ws://x, ${server}]`;
     expect(one(text)).toBe(`8:23: error: upstreams.a.servers[1]: ${words}`);

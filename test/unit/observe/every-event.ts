@@ -73,6 +73,14 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     reason: 'backend_refused',
     detail: 'connect ECONNREFUSED 127.0.0.1:9001',
   },
+  upstream_retry: { type: 'upstream_retry', upstream: 'chat', result: 'retried' },
+  server_changed: {
+    type: 'server_changed',
+    ...at,
+    up: false,
+    reason: 'ejected',
+    detail: '5 failures in a row; out for 10000 ms',
+  },
   webhook_delivered: {
     type: 'webhook_delivered',
     id: 'req-1',

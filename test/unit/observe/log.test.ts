@@ -98,6 +98,14 @@ describe('each event has its line', () => {
       reason: 'backend_refused',
       detail: 'connect ECONNREFUSED 127.0.0.1:9001',
     },
+    upstream_retry: { level: 'debug', upstream: 'chat', result: 'retried' },
+    server_changed: {
+      level: 'warn',
+      ...at,
+      up: false,
+      reason: 'ejected',
+      detail: '5 failures in a row; out for 10000 ms',
+    },
     webhook_delivered: {
       level: 'warn',
       id: 'req-1',
@@ -178,6 +186,7 @@ describe('what is written', () => {
     expect(written({ level: 'info', access: false })).toEqual([
       'handshake_failed',
       'upstream_failed',
+      'server_changed',
       'webhook_delivered',
       'config_reloaded',
       'certificate_loaded',
@@ -190,6 +199,7 @@ describe('what is written', () => {
     expect(written({ level: 'warn', access: true })).toEqual([
       'handshake_failed',
       'upstream_failed',
+      'server_changed',
       'webhook_delivered',
       'config_reloaded',
       'notice',

@@ -108,6 +108,8 @@ describe('each event feeds its metrics, and no other', () => {
       EVENTS.upstream_failed,
       { 'upstream_errors_total{upstream="chat",reason="backend_refused"}': 1 },
     ],
+    ['upstream_retry', EVENTS.upstream_retry, { 'upstream_retries_total{upstream="chat",result="retried"}': 1 }],
+    ['server_changed', EVENTS.server_changed, {}],
     [
       'webhook_delivered',
       EVENTS.webhook_delivered,
