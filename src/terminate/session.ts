@@ -5,7 +5,7 @@ import { systemCode } from '../errors.ts';
 import type { Emit, PingResult, SessionEnd } from '../events.ts';
 import type { ConnectionDescription } from './broker.ts';
 import type { Connections, Reachable } from './connections.ts';
-import { type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
+import { CLOSE_WAIT_MS, type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
 import type { PreparedMessage } from './frame.ts';
 import type { Connection, Conversation, MessageType, Opener } from './handler.ts';
 import type { Carrying, MessageCounts, RouteMeter } from './meter.ts';
@@ -15,9 +15,6 @@ import { Pulse, type Timing } from './pulse.ts';
 import { type MessageRates, openRates, type RateLimits } from './rate.ts';
 import type { Timed, Wheel } from './wheel.ts';
 import type { OpenConnection, Wire, WireListener } from './wire.ts';
-
-/** Milliseconds that a closing handshake may take where its starter names no deadline. */
-const CLOSE_WAIT_MS = 5000;
 
 /** What the sessions of one route share. */
 export interface SessionContext {
@@ -56,15 +53,16 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   #pongs: Pongs | undefined;
 
   constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
-    const { id, wire, socket, client, subprotocol, before } = open;
-    this.id = id;
+    const { wire, socket, client, subprotocol } = open;
+    this.id = open.id;
     this.#wire = wire;
     this.#socket = socket;
-    this.#before = before;
+    this.#before = open.before;
     this.#about = { client, subprotocol, openedAt: Date.now() };
     this.#context = context;
-    this.#pulse = new Pulse(timing, context.wheel.now());
-    this.#rates = openRates(context.limits, context.wheel.now());
+    const now = context.wheel.now();
+    this.#pulse = new Pulse(timing, now);
+    this.#rates = openRates(context.limits, now);
     this.#outbox = new Outbox(wire, socket, context.outbox, this);
   }
 
@@ -251,7 +249,8 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
 
   onPing(payload: Buffer): void {
     if (this.#closing()) return;
-    (this.#pongs ??= new Pongs(this.#wire)).answer(payload);
+    this.#pongs ??= new Pongs(this.#wire);
+    this.#pongs.answer(payload);
   }
 
   #ping(now: number): void {
