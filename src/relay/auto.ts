@@ -1,5 +1,4 @@
 // Which engine carries a tunnel: the native one wherever it is there and can take both sockets, the js one for the rest.
-import type { Socket } from 'node:net';
 import type { Sample } from '../events.ts';
 import { JsRelay } from './js.ts';
 import { NativeRelay } from './native.ts';
@@ -13,11 +12,6 @@ export class MixedRelay implements RelayEngine {
 
   constructor(native: NativeRelay) {
     this.#native = native;
-  }
-
-  /** Whether these two sockets would go to the native engine now. */
-  canTake(client: Socket, backend: Socket): boolean {
-    return this.#native.canTake(client, backend);
   }
 
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel {

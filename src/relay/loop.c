@@ -138,6 +138,7 @@ static void set_up(struct worker *w, struct tunnel *t, const struct command *c) 
     t->way[i].opaque = !policy->inspect;
     t->end[i].side.fd = c->fd[i];
     t->end[i].side.watched = SIDE_UNWATCHED;
+    t->end[i].side.owed_by_all = &w->owed;
     t->end[i].heard = w->now;
     t->end[i].ping_next = w->now + policy->ping_every_ms;
   }
@@ -303,11 +304,15 @@ int engine_start(struct engine *e, uint32_t count, void (*told)(void *), void *t
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int failed = 0;
-  while (e->count < count && !failed) {
+  while (e->count < count) {
     struct worker *w = make_worker(e, e->count);
     failed = w ? pthread_create(&w->thread, NULL, run, w) : ENOMEM;
-    if (!failed) e->worker[e->count++] = w;
-    else free_worker(w);
+    if (failed) {
+      free_worker(w);
+      break;
+    }
+    pthread_setname_np(w->thread, "upgate-relay");
+    e->worker[e->count++] = w;
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (failed) engine_stop(e);

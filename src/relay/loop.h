@@ -19,6 +19,10 @@
 #define SCRATCH (256 * 1024)
 #endif
 #define SCRATCH_ROOM 4096
+// Past this much owed by a thread's tunnels together, one read takes SCRATCH_SCARCE: many slow receivers cannot take all
+// memory, and one alone is carried at full speed.
+#define OWED_MUCH (64u << 20)
+#define SCRATCH_SCARCE (16 * 1024)
 #define CHUNK 256
 
 // What became of a tunnel; told once.
@@ -53,6 +57,7 @@ struct worker {
   uint32_t index;
   int ep, wake;
   uint64_t now_ns, now;  // read once a turn; `now` in ms
+  uint64_t owed;       // bytes its tunnels' sides have not taken yet
   uint64_t report_at;  // when the batch of ended tunnels goes out, ms
   struct wheel wheel;
   uint8_t *scratch;    // SCRATCH_ROOM and then SCRATCH bytes

@@ -121,7 +121,7 @@ export class NativeRelay implements RelayEngine {
     return tunnel;
   }
 
-  /** As open(), but null where no descriptor is left: then both sockets are as they were, and not being read. */
+  /** As open(), but null where no descriptor is left or the engine has stopped: then both sockets are node's as before. */
   tryOpen(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel | null {
     const client = ends.client as Inside;
     const backend = ends.backend as Inside;

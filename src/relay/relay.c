@@ -30,7 +30,7 @@ struct relay {
   napi_threadsafe_function wake;
   struct slots slots[WORKERS_MAX];
   struct policy **policies;
-  uint32_t policy_count;
+  uint32_t policy_count, threads;
   uint32_t use;  // makes ids unique
   uint32_t live;
   int stopped, woken_off;  // woken_off: the thread-safe function is gone
@@ -156,17 +156,17 @@ static void stop(void *arg) {
   if (r->stopped) return;
   r->stopped = 1;
   engine_stop(&r->engine);
+}
+
+static void let_go(struct relay *r) {
+  if (--r->holders) return;
   for (uint32_t i = 0; i < r->policy_count; i++) {
     free(r->policies[i]->tally);
     free(r->policies[i]);
   }
   free(r->policies);
-  r->policy_count = 0;
   for (uint32_t i = 0; i < WORKERS_MAX; i++) free(r->slots[i].spare);
-}
-
-static void let_go(struct relay *r) {
-  if (--r->holders == 0) free(r);
+  free(r);
 }
 
 static void woken_off(napi_env env, void *data, void *hint) {
@@ -204,6 +204,7 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
   if (!r) return fail(env, "out of memory");
   r->env = env;
   r->holders = 2;
+  r->threads = threads;
   napi_create_string_utf8(env, "upgate relay", NAPI_AUTO_LENGTH, &name);
   if (napi_create_threadsafe_function(env, args[1], NULL, name, 0, 1, r, woken_off, r, hear, &r->wake) != napi_ok) {
     free(r);
@@ -242,18 +243,18 @@ static napi_value js_policy(napi_env env, napi_callback_info info) {
   napi_value args[2];
   double *v;
   struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
-  if (!r || r->stopped || !floats(env, args[1], POLICY_FIELDS, &v)) return fail(env, "policy(engine, numbers)");
+  if (!r || !floats(env, args[1], POLICY_FIELDS, &v)) return fail(env, "policy(engine, numbers)");
   struct policy **all = realloc(r->policies, (r->policy_count + 1) * sizeof *all);
   if (!all) return fail(env, "out of memory");
   r->policies = all;
   struct policy *p = calloc(1, sizeof *p);
-  struct tally *tally = aligned_alloc(_Alignof(struct tally), r->engine.count * sizeof *tally);
+  struct tally *tally = aligned_alloc(_Alignof(struct tally), r->threads * sizeof *tally);
   if (!p || !tally) {
     free(p);
     free(tally);
     return fail(env, "out of memory");
   }
-  memset(tally, 0, r->engine.count * sizeof *tally);
+  memset(tally, 0, r->threads * sizeof *tally);
   p->tally = tally;
   p->inspect = v[0] != 0;
   p->idle_ms = v[1] > 0 && v[1] < UINT32_MAX ? (uint32_t)v[1] : UINT32_MAX;
@@ -283,7 +284,7 @@ static napi_value js_tally(napi_env env, napi_callback_info info) {
     return fail(env, "tally(engine, policy, numbers)");
   }
   memset(to, 0, TALLY_FIELDS * sizeof *to);
-  for (uint32_t i = 0; i < r->engine.count; i++) {
+  for (uint32_t i = 0; i < r->threads; i++) {
     const struct tally *t = &r->policies[policy]->tally[i];
     const uint64_t *counters[TALLY_FIELDS] = {
         &t->bytes[CLIENT], &t->text[CLIENT],  &t->binary[CLIENT], &t->bytes[BACKEND], &t->text[BACKEND],
@@ -327,15 +328,17 @@ static int duplicate(const int32_t from[2], int to[2]) {
 }
 
 // open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend) -> id, or -errno where no
-// descriptor is left: then nothing has happened.
+// descriptor is left, or the engine has stopped: then nothing has happened.
 static napi_value js_open(napi_env env, napi_callback_info info) {
   napi_value args[8];
   struct opening o;
   struct relay *r = arguments(env, info, args, 8) ? relay_of(env, args[0]) : NULL;
-  if (!r || r->stopped || !read_opening(env, args + 1, &o) || o.policy >= r->policy_count) {
+  if (!r || !read_opening(env, args + 1, &o) || o.policy >= r->policy_count) {
     return fail(env, "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend)");
   }
-  int fd[2], error = duplicate(o.fd, fd);
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  int fd[2] = {-1, -1};
+  int error = duplicate(o.fd, fd);
   if (error) return number(env, -error);
   struct command *c = malloc(sizeof *c + o.to_client_length + o.to_backend_length);
   uint64_t id;
@@ -366,7 +369,7 @@ static int id_of(napi_env env, napi_value value, const struct relay *r, uint64_t
   int64_t n;
   if (napi_get_value_int64(env, value, &n) != napi_ok || n < 0) return 0;
   *id = (uint64_t)n;
-  return ID_WORKER(*id) < r->engine.count;
+  return r->stopped || ID_WORKER(*id) < r->engine.count;
 }
 
 // close(engine, id, code, reason, deadlineMs)
@@ -382,6 +385,7 @@ static napi_value js_close(napi_env env, napi_callback_info info) {
       napi_get_value_uint32(env, args[4], &deadline) != napi_ok) {
     return fail(env, "close(engine, id, code, reason, deadlineMs)");
   }
+  if (r->stopped) return NULL;
   struct command *c = calloc(1, sizeof *c + length + 1);
   if (!c) return fail(env, "out of memory");
   c->kind = DO_CLOSE;
@@ -399,6 +403,7 @@ static napi_value js_cut(napi_env env, napi_callback_info info) {
   uint64_t id;
   struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
   if (!r || !id_of(env, args[1], r, &id)) return fail(env, "cut(engine, id)");
+  if (r->stopped) return NULL;
   struct command *c = calloc(1, sizeof *c);
   if (!c) return fail(env, "out of memory");
   c->kind = DO_CUT;

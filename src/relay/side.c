@@ -44,10 +44,10 @@ int side_put(struct side *s, const uint8_t *from, size_t n) {
   if (!owed) return SIDE_RESET;
   if (old) memcpy(owed, s->owed + s->owed_at, old);
   memcpy(owed + old, from, n);
-  free(s->owed);
+  side_drop_owed(s);
   s->owed = owed;
-  s->owed_at = 0;
   s->owed_length = old + (uint32_t)n;
+  *s->owed_by_all += s->owed_length;
   return 0;
 }
 
@@ -63,16 +63,18 @@ int side_flush(struct side *s) {
 }
 
 void side_drop_owed(struct side *s) {
+  *s->owed_by_all -= s->owed_length;
   free(s->owed);
   s->owed = NULL;
   s->owed_at = s->owed_length = 0;
 }
 
-void side_watch(struct side *s, int ep, uint64_t key, uint32_t events) {
-  if (s->watched == events) return;
+int side_watch(struct side *s, int ep, uint64_t key, uint32_t events) {
+  if (s->watched == events) return 0;
   struct epoll_event e = {.events = events, .data.u64 = key};
-  epoll_ctl(ep, s->watched == SIDE_UNWATCHED ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, s->fd, &e);
+  if (epoll_ctl(ep, s->watched == SIDE_UNWATCHED ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, s->fd, &e) < 0) return -1;
   s->watched = events;
+  return 0;
 }
 
 void side_unwatch(struct side *s, int ep) {

@@ -20,6 +20,7 @@ struct side {
   uint32_t watched;  // the events epoll has for it, or SIDE_UNWATCHED
   uint8_t *owed;     // bytes it has not taken yet
   uint32_t owed_at, owed_length;
+  uint64_t *owed_by_all;  // what all sides of this thread have in `owed`
 };
 
 // Reads what is there, at most n bytes: how many, SIDE_END, SIDE_AGAIN or SIDE_RESET.
@@ -35,8 +36,8 @@ int side_put(struct side *s, const uint8_t *from, size_t n);
 int side_flush(struct side *s);
 void side_drop_owed(struct side *s);
 
-// Tells epoll what to watch; nothing where that is so already. `key` comes back in the event.
-void side_watch(struct side *s, int ep, uint64_t key, uint32_t events);
+// Tells epoll what to watch; nothing where that is so already. `key` comes back in the event. 0, or -1.
+int side_watch(struct side *s, int ep, uint64_t key, uint32_t events);
 void side_unwatch(struct side *s, int ep);
 void side_close(struct side *s, int ep);
 

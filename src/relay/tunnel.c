@@ -300,11 +300,12 @@ void tunnel_early(struct worker *w, struct tunnel *t, int from, const uint8_t *p
   tunnel_carry(w, t, from, p, n);
 }
 
-// How much to read at once: less where a rate pauses, so that one read cannot run far past it.
+// How much to read at once: less where memory is scarce, and where a rate pauses, so that one read cannot run far past it.
 static size_t read_size(const struct worker *w, const struct tunnel *t, int from) {
   const struct limits *l = &t->policy->limits[from];
-  if (!l->pause || t->way[from].mode != RELAYS) return SCRATCH;
-  size_t most = l->message_ns ? 4096 : SCRATCH;
+  size_t most = w->owed > OWED_MUCH ? SCRATCH_SCARCE : SCRATCH;
+  if (!l->pause || t->way[from].mode != RELAYS) return most;
+  if (l->message_ns) most = 4096;
   if (l->byte_ns > 0) {
     uint64_t full = t->way[from].byte_full, used = full > w->now_ns ? full - w->now_ns : 0;
     double left = used < SECOND_NS ? (double)(SECOND_NS - used) / l->byte_ns : 0;
@@ -366,8 +367,13 @@ void tunnel_event(struct worker *w, struct tunnel *t, int from, uint32_t events)
   if (end->side.fd < 0) return;
   if (end->side.owed && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) flush_side(w, t, from);
   if (end->side.fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-    if (wants_bytes(t, from)) read_side(w, t, from);
-    else if (events & (EPOLLHUP | EPOLLERR)) end->hung = 1;
+    if (wants_bytes(t, from)) {
+      read_side(w, t, from);
+    } else if (events & (EPOLLHUP | EPOLLERR)) {
+      // Nothing is read into the pending bytes now (its receiver may be full): it waits out of epoll for its turn.
+      end->hung = 1;
+      if (t->way[from].mode == ENDED) tunnel_gone(w, t, from);
+    }
   }
   tunnel_settle(w, t);
 }
@@ -397,7 +403,11 @@ void tunnel_settle(struct worker *w, struct tunnel *t) {
       continue;
     }
     e->hung = 0;
-    side_watch(&e->side, w->ep, t->id << 1 | (unsigned)i, (reads ? EPOLLIN : 0u) | (e->side.owed ? EPOLLOUT : 0u));
+    uint32_t events = (reads ? EPOLLIN : 0u) | (e->side.owed ? EPOLLOUT : 0u);
+    if (side_watch(&e->side, w->ep, t->id << 1 | (unsigned)i, events) == 0) continue;
+    tunnel_cut(t);  // the kernel has no room to watch it: nothing would ever be heard of it
+    worker_end(w, t);
+    return;
   }
 }
 

@@ -10,7 +10,7 @@ import { MixedRelay } from '../../src/relay/auto.ts';
 import { ADDON, NativeRelay } from '../../src/relay/native.ts';
 import type { TunnelEnd } from '../../src/relay/relay.ts';
 import { ANSWER, Gateway, HANDSHAKE, type Hooks } from '../support/handover-rig.ts';
-import { connect, frame, HEAD, openTunnel, Peer } from '../support/relay-rig.ts';
+import { connect, frame, HEAD, openTunnel, Peer, sampled } from '../support/relay-rig.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
 
@@ -293,6 +293,39 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
     await Promise.all(ends);
     expect(told).toBe(180);
   }, 60_000);
+
+  it('a closed tunnel is known within 100 ms', async () => {
+    const relay = native();
+    const waits: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const rig = await openTunnel(relay, 'plain');
+      const at = performance.now();
+      rig.tunnel.cut('test');
+      await rig.end;
+      waits.push(performance.now() - at);
+    }
+    expect(Math.min(...waits)).toBeLessThan(100);
+  });
+
+  it('a stopped engine takes nothing, still samples what it carried, and ignores commands', async () => {
+    const relay = new NativeRelay(1, addon);
+    const mixed = new MixedRelay(relay);
+    const before = await openTunnel(mixed, 'plain');
+    before.client.send(frame('counted', { mask: true }));
+    await before.backend.expect(frame('counted', { mask: true }));
+    relay.stop();
+    relay.stop();
+    await before.backend.until((peer) => peer.ended || peer.closed);
+    before.tunnel.cut('late');
+    before.tunnel.close(1001, 'late', 1_000);
+    const after = await openTunnel(mixed, 'plain');
+    after.client.send(frame('by js', { mask: true }));
+    await after.backend.expect(frame('by js', { mask: true }));
+    after.tunnel.cut('test');
+    await after.end;
+    expect(sampled(mixed, 'websocket_messages_total', { route: 'r', direction: 'from_client' })).toBe(2);
+    for (const peer of [before.client, before.backend]) peer.socket.destroy();
+  });
 
   it('8: a peer that resets while it is not read does not keep a thread busy, and what it sent is flushed', async () => {
     const rig = await openTunnel(native(), 'plain');
