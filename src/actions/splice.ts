@@ -188,9 +188,13 @@ function open(
   const head = Buffer.from(formatSwitching(answer.head), 'latin1');
   const session = new LiveSession(
     {
-      ...subject,
       type: 'session_opened',
+      id: subject.id,
       route,
+      client: subject.client,
+      method: subject.method,
+      host: subject.host,
+      path: subject.path,
       mode: 'splice',
       at: refOf(server),
       origin: upgrade.handshake.origin,

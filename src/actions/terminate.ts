@@ -16,9 +16,13 @@ export function terminate(context: RouteContext, upgrade: Upgrade, client: Clien
   if (!accepted) return false;
   const session = new LiveSession(
     {
-      ...subject,
       type: 'session_opened',
+      id: subject.id,
       route: route.name,
+      client: subject.client,
+      method: subject.method,
+      host: subject.host,
+      path: subject.path,
       mode: 'terminate',
       at: null,
       origin: handshake.origin,

@@ -18,6 +18,7 @@ import { loggedPath } from '../http/target.ts';
 import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Admission } from '../sessions/admission.ts';
+import { Departure } from '../upstream/departure.ts';
 import { afterEarlierAnswers } from './earlier.ts';
 import { headWithoutUpgrade, putBack } from './put-back.ts';
 
@@ -140,12 +141,12 @@ export class Gateway implements Sampler {
 
   /** Runs the action; the permit stays with the session where one opens, and comes back here where none does. */
   async #open(context: RouteContext, verdict: Upgrade, { socket, rest }: Released, permit: () => void): Promise<void> {
-    const gone = new AbortController();
-    const onClose = (): void => gone.abort();
+    const gone = new Departure();
+    const onClose = (): void => gone.tell();
     socket.once('close', onClose);
     let opened = false;
     try {
-      const client = { socket, rest, gone: gone.signal, permit };
+      const client = { socket, rest, gone, permit };
       if (verdict.kind === 'terminate') {
         opened = terminate(context, verdict, client);
         return;
@@ -233,7 +234,11 @@ function fieldOf(head: RequestHead, name: string): string | null {
 
 /** The context once a route is known. */
 function named(context: RouteContext, { route }: Verdict): RouteContext {
-  return route === null ? context : { ...context, subject: { ...context.subject, route: route.name } };
+  if (route === null) return context;
+  const { services, subject, client, origin, startedAt } = context;
+  const { id, client: address, method, host, path } = subject;
+  const named = { id, route: route.name, client: address, method, host, path };
+  return { services, subject: named, client, origin, startedAt };
 }
 
 function modeOf({ route }: Verdict): Mode | null {

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { GatewayError } from '../errors.ts';
 import { type AnswerHead, LARGEST_ANSWER_HEAD, parseAnswerHead } from '../http/answer.ts';
+import type { Departure } from './departure.ts';
 import { dial, upstreamError } from './dial.ts';
 import type { Server } from './pool.ts';
 
@@ -30,7 +31,7 @@ export async function requestUpgrade(
   server: Server,
   handshake: string,
   timeouts: UpgradeTimeouts,
-  gone: AbortSignal,
+  gone: Departure,
 ): Promise<Answer> {
   const started = performance.now();
   const socket = await dial(server, timeouts.connect, gone);
@@ -44,13 +45,13 @@ function readAnswer(
   socket: Socket,
   server: Server,
   timeoutMs: number,
-  gone: AbortSignal,
+  gone: Departure,
 ): Promise<{ head: AnswerHead; rest: Buffer }> {
   return new Promise((resolve, reject) => {
     const reader = new AnswerReader();
     const settle = (error: GatewayError | null): void => {
       clearTimeout(timer);
-      gone.removeEventListener('abort', onGone);
+      gone.watch(null);
       socket.removeListener('data', onData).removeListener('end', onEnd).removeListener('error', onError).pause();
       if (error === null) return;
       socket.destroy();
@@ -70,11 +71,11 @@ function readAnswer(
       () => settle(new GatewayError('backend_timeout', `no answer from ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    if (gone.aborted) {
+    if (gone.left) {
       onGone();
       return;
     }
-    gone.addEventListener('abort', onGone);
+    gone.watch(onGone);
     socket.on('data', onData).once('end', onEnd).once('error', onError);
   });
 }
