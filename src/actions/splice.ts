@@ -11,6 +11,8 @@ import { formatFields, formatHead } from '../http/problem.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
+import type { Dialler } from '../upstream/dialler.ts';
+import { type Asking, canDialNatively, requestNatively } from '../upstream/native-upgrade.ts';
 import { passAnswer } from '../upstream/pass.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
 import { type Answer, requestUpgrade } from '../upstream/upgrade.ts';
@@ -49,19 +51,27 @@ export type Splice = (
   client: ClientEnd,
 ) => Promise<'opened' | 'passed' | Rejection>;
 
-/** Opens a tunnel as a route's config has it. */
-type Carry = (route: string, config: SpliceConfig, ends: TunnelEnds, onEnd: (end: TunnelEnd) => void) => Tunnel;
+/** What the relay engine does for a handshake. */
+interface Ways {
+  /** What dials for this client, where that is not node. */
+  readonly diallerFor: RelayEngine['diallerFor'];
+  /** Opens a tunnel as a route's config has it. */
+  carry(route: string, config: SpliceConfig, ends: TunnelEnds, onEnd: (end: TunnelEnd) => void): Tunnel;
+}
 
 /** The action, on a relay engine. */
 export function createSplice(relay: RelayEngine): Splice {
   // One value for all tunnels of a route, and gone with its config.
   const compiled = new WeakMap<SpliceConfig, TunnelOptions>();
-  const carry: Carry = (route, config, ends, onEnd) => {
-    const options = compiled.get(config) ?? tunnelOptions(route, config);
-    compiled.set(config, options);
-    return relay.open(ends, options, onEnd);
+  const ways: Ways = {
+    diallerFor: (client) => relay.diallerFor(client),
+    carry(route, config, ends, onEnd) {
+      const options = compiled.get(config) ?? tunnelOptions(route, config);
+      compiled.set(config, options);
+      return relay.open(ends, options, onEnd);
+    },
   };
-  return (context, upgrade, client) => splice(carry, context, upgrade, client);
+  return (context, upgrade, client) => splice(ways, context, upgrade, client);
 }
 
 function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: SpliceConfig): TunnelOptions {
@@ -83,10 +93,12 @@ function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: Splic
   };
 }
 
-async function splice(carry: Carry, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
+async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
   const config = upgrade.route.websocket.config as SpliceConfig;
   const pool = context.services.pool(config.upstream);
-  const reached = await reach(context, pool, { config, handshake: buildHandshake(context, upgrade), client });
+  const handshake = buildHandshake(context, upgrade);
+  const dialler = ways.diallerFor(client.socket);
+  const reached = await reach(context, pool, dialler, { handshake, timeouts: config.timeouts, gone: client.gone });
   if (isRejection(reached)) return reached;
   const { answer, server, release } = reached;
   try {
@@ -96,7 +108,7 @@ async function splice(carry: Carry, context: RouteContext, upgrade: Upgrade, cli
     }
     const judged = judgeAnswer(answer.head, upgrade.handshake.key, upgrade.handshake.offer);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
-    open(context, { carry, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
+    open(context, { ways, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
     return 'opened';
   } catch (error) {
     answer.socket.destroy();
@@ -112,12 +124,6 @@ function buildHandshake(context: RouteContext, { request, handshake }: Upgrade):
   return `GET ${request.target.raw} HTTP/1.1\r\n${formatFields(fields)}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n`;
 }
 
-interface Asking {
-  readonly config: SpliceConfig;
-  readonly handshake: string;
-  readonly client: ClientEnd;
-}
-
 /**
  * Asks one server after the other, each at most once, until one answers with something better than "not me". The last
  * answer or error stands. The client's bytes behind its handshake wait here: none is sent before a 101.
@@ -125,18 +131,20 @@ interface Asking {
 async function reach(
   context: RouteContext,
   pool: Pool,
-  { config, handshake, client }: Asking,
+  dialler: Dialler | null,
+  asking: Asking,
 ): Promise<Reached | Rejection> {
-  const tried = new Set<Server>();
+  // Most handshakes need no second server, and no set of those tried.
+  let tried: Set<Server> | undefined;
   let failure: SpliceError | null = null;
   for (let server = pool.pick(); server !== null; server = pool.pick(tried)) {
-    tried.add(server);
+    const last = (tried?.size ?? 0) + 1 === pool.servers.length;
     const release = pool.acquire(server);
     try {
-      const answer = await requestUpgrade(server, handshake, config.timeouts, client.gone);
-      context.services.emit({ type: 'upstream_connected', ...refOf(server), durationMs: answer.connectMs });
-      if (!TRY_ANOTHER.has(answer.head.status) || tried.size === pool.servers.length)
-        return { server, answer, release };
+      const answer = await ask(server, dialler, asking);
+      const { upstream, url } = server;
+      context.services.emit({ type: 'upstream_connected', upstream, server: url, durationMs: answer.connectMs });
+      if (!TRY_ANOTHER.has(answer.head.status) || last) return { server, answer, release };
       answer.socket.destroy();
       release();
       failure = report(
@@ -150,9 +158,16 @@ async function reach(
       failure = report(context, server, error);
       if (error.source !== 'upstream') throw failure;
     }
+    tried ??= new Set();
+    tried.add(server);
   }
   if (failure === null) return reject('no_server');
   throw failure;
+}
+
+function ask(server: Server, dialler: Dialler | null, asking: Asking): Promise<Answer> {
+  if (dialler !== null && canDialNatively(server)) return requestNatively(dialler, server, asking);
+  return requestUpgrade(server, asking.handshake, asking.timeouts, asking.gone);
 }
 
 function report(context: RouteContext, server: Server, error: GatewayError): SpliceError {
@@ -170,7 +185,7 @@ function report(context: RouteContext, server: Server, error: GatewayError): Spl
 }
 
 interface Agreed {
-  readonly carry: Carry;
+  readonly ways: Ways;
   readonly upgrade: Upgrade;
   readonly config: SpliceConfig;
   readonly subprotocol: string | null;
@@ -178,7 +193,7 @@ interface Agreed {
 
 function open(
   context: RouteContext,
-  { carry, upgrade, config, subprotocol }: Agreed,
+  { ways, upgrade, config, subprotocol }: Agreed,
   client: ClientEnd,
   reached: Reached,
 ): void {
@@ -210,7 +225,7 @@ function open(
     headLength: head.length,
     toBackend: client.rest,
   };
-  session.carriedBy(carry(route, config, ends, (end) => session.end(end)));
+  session.carriedBy(ways.carry(route, config, ends, (end) => session.end(end)));
 }
 
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */

@@ -19,7 +19,7 @@ import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Admission } from '../sessions/admission.ts';
 import { Departure } from '../upstream/departure.ts';
-import { afterEarlierAnswers } from './earlier.ts';
+import { afterEarlierAnswers, answerable, pendingAnswer } from './earlier.ts';
 import { headWithoutUpgrade, putBack } from './put-back.ts';
 
 export interface GatewayOptions {
@@ -117,15 +117,25 @@ export class Gateway implements Sampler {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     socket.on('error', ignore);
     this.#handshakes++;
-    const asked = this.#read(req);
-    this.#upgrade(asked, { server, socket, rest })
-      .catch((thrown: unknown) => this.#failed(asked.context, socket, 'splice', asGatewayError(thrown)))
-      .finally(() => this.#handshakes--);
+    void this.#serve(this.#read(req), { server, socket, rest });
   }
 
+  /** Never rejects. */
+  async #serve(asked: Asked, released: Released): Promise<void> {
+    const { socket } = released;
+    try {
+      const free = pendingAnswer(socket) === null ? answerable(socket) : await afterEarlierAnswers(socket);
+      if (free) await this.#upgrade(asked, released);
+    } catch (thrown) {
+      this.#failed(asked.context, socket, 'splice', asGatewayError(thrown));
+    } finally {
+      this.#handshakes--;
+    }
+  }
+
+  /** Of a connection that can be answered on. */
   async #upgrade({ snapshot, context, head }: Asked, released: Released): Promise<void> {
     const { server, socket, rest } = released;
-    if (!(await afterEarlierAnswers(socket))) return;
     if (!wantsWebSocket(head) && head.method !== 'CONNECT')
       return putBack(server, socket, headWithoutUpgrade(head), rest);
     const verdict = this.#judge(snapshot, head, socket);
@@ -143,7 +153,7 @@ export class Gateway implements Sampler {
   async #open(context: RouteContext, verdict: Upgrade, { socket, rest }: Released, permit: () => void): Promise<void> {
     const gone = new Departure();
     const onClose = (): void => gone.tell();
-    socket.once('close', onClose);
+    socket.on('close', onClose);
     let opened = false;
     try {
       const client = { socket, rest, gone, permit };

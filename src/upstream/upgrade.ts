@@ -5,11 +5,14 @@ import { GatewayError } from '../errors.ts';
 import { type AnswerHead, LARGEST_ANSWER_HEAD, parseAnswerHead } from '../http/answer.ts';
 import type { Departure } from './departure.ts';
 import { dial, upstreamError } from './dial.ts';
+import type { Parked } from './parked.ts';
 import type { Server } from './pool.ts';
 
-/** A server's final answer to a handshake; the socket is paused. */
+const NOTHING = Buffer.alloc(0);
+
+/** A server's final answer to a handshake; its connection is paused. */
 export interface Answer {
-  readonly socket: Socket;
+  readonly socket: Socket | Parked;
   readonly head: AnswerHead;
   /** What was read behind the head. */
   readonly rest: Buffer;
@@ -32,7 +35,7 @@ export async function requestUpgrade(
   handshake: string,
   timeouts: UpgradeTimeouts,
   gone: Departure,
-): Promise<Answer> {
+): Promise<Answer & { readonly socket: Socket }> {
   const started = performance.now();
   const socket = await dial(server, timeouts.connect, gone);
   const connectMs = performance.now() - started;
@@ -82,8 +85,20 @@ function readAnswer(
 
 /** Collects an answer's head from chunks; interim answers before it are dropped. */
 export class AnswerReader {
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer = NOTHING;
   #seen = 0;
+
+  /** How many bytes it would hold without an answer before they are too many. */
+  get room(): number {
+    return LARGEST_ANSWER_HEAD + 3 - this.#seen;
+  }
+
+  /** Gives back what it holds of an answer, which then has to come again. */
+  giveBack(): Buffer {
+    const held = this.#held;
+    this.#held = NOTHING;
+    return held;
+  }
 
   /** The head and what stands behind it, a fault, or null while more is needed. */
   take(chunk: Buffer): { head: AnswerHead; rest: Buffer } | { fault: string } | null {

@@ -466,6 +466,8 @@ describe('what breaks is cleaned up on both sides', () => {
     const { client, server } = await open('/ws');
     server.resetAndDestroy();
     await client.closed();
+    // Its own end is all that the gateway still waits for.
+    client.end();
     await settled();
   });
 
