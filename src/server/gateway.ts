@@ -47,6 +47,8 @@ interface Released {
 
 export class Gateway implements Sampler {
   readonly #options: GatewayOptions;
+  /** One id's room. */
+  readonly #id = Buffer.alloc(36);
   #draining = false;
   #requests = 0;
   #handshakes = 0;
@@ -207,11 +209,17 @@ export class Gateway implements Sampler {
     });
   }
 
+  /** Node puts an id together from twenty pieces and leaves them so; a session keeps its id as long as it lives. */
+  #freshId(): string {
+    this.#id.write(randomUUID(), 'latin1');
+    return this.#id.toString('latin1');
+  }
+
   /** Captures the snapshot, once, so that a reload can't mix two in one request. */
   #read(req: IncomingMessage): Asked {
     const snapshot = this.#options.snapshot();
     const head = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
-    const client = readClient(head, snapshot.trusted, randomUUID());
+    const client = readClient(head, snapshot.trusted, this.#freshId());
     const subject = {
       id: client.id,
       route: null,

@@ -19,15 +19,14 @@ export interface SessionHome {
 export class LiveSession implements Session {
   readonly opened: SessionOpened;
   readonly #openedAt = performance.now();
-  readonly #emit: Emit;
-  readonly #releases: readonly (() => void)[];
+  readonly #home: SessionHome;
   #carrier: Carrier | null = null;
 
   /** Enters the session and reports it open. */
   constructor(opened: SessionOpened, home: SessionHome) {
     this.opened = opened;
-    this.#emit = home.emit;
-    this.#releases = [home.registry.add(this), ...home.releases];
+    this.#home = home;
+    home.registry.add(this);
     home.emit(opened);
   }
 
@@ -57,10 +56,12 @@ export class LiveSession implements Session {
 
   /** Gives everything back and reports the session closed; called once, by what carried it. */
   end(end: SessionEnd): void {
-    for (const release of this.#releases) release();
+    const { registry, emit, releases } = this.#home;
+    registry.remove(this);
+    for (const release of releases) release();
     const { opened } = this;
     // Written out: a copy by spreading costs a handshake more than everything else that is done for its session.
-    this.#emit({
+    emit({
       type: 'session_closed',
       id: opened.id,
       route: opened.route,
