@@ -36,6 +36,8 @@ export interface Addon {
   ): number;
   collect(engine: Engine, fd: number, held: Buffer, answerMs: number, most: number): number;
   cancel(engine: Engine, id: number): void;
+  /** What open(), dial() and collect() asked for begins. */
+  wake(engine: Engine): void;
 }
 
 /** Where npm's postinstall puts the compiled addon; the same from src and from dist. */
@@ -44,6 +46,34 @@ export const ADDON = fileURLToPath(new URL('../../native/upgate-relay.node', imp
 /** Throws what require() throws where the addon is not there or does not load. */
 export function loadAddon(file: string): Addon {
   return createRequire(import.meta.url)(file) as Addon;
+}
+
+/** Wakes the threads once for all that one turn of the event loop asks of them. */
+export class Waker {
+  readonly #addon: Addon;
+  readonly #engine: Engine;
+  #due = false;
+
+  constructor(addon: Addon, engine: Engine) {
+    this.#addon = addon;
+    this.#engine = engine;
+  }
+
+  /** Before the loop waits again. */
+  soon(): void {
+    if (this.#due) return;
+    this.#due = true;
+    setImmediate(wake, this);
+  }
+
+  now(): void {
+    this.#due = false;
+    this.#addon.wake(this.#engine);
+  }
+}
+
+function wake(waker: Waker): void {
+  waker.now();
 }
 
 const MAX_MS = 0xffffffff;

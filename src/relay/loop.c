@@ -229,16 +229,31 @@ static void obey_all(struct worker *w) {
   }
 }
 
-void engine_send(struct engine *e, struct command *c) {
+void engine_post(struct engine *e, struct command *c) {
   struct worker *w = e->worker[ID_WORKER(c->id)];
   c->next = NULL;
   pthread_mutex_lock(&w->lock);
   __atomic_store_n(w->queue_end, c, __ATOMIC_RELAXED);
   w->queue_end = &c->next;
-  int sleeps = __atomic_exchange_n(&w->sleeps, 0, __ATOMIC_RELAXED);
+  pthread_mutex_unlock(&w->lock);
+}
+
+static void wake(struct worker *w) {
+  pthread_mutex_lock(&w->lock);
+  int needed = w->queue && __atomic_exchange_n(&w->sleeps, 0, __ATOMIC_RELAXED);
   pthread_mutex_unlock(&w->lock);
   uint64_t one = 1;
-  while (sleeps && write(w->wake, &one, sizeof one) < 0 && errno == EINTR) continue;
+  while (needed && write(w->wake, &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
+void engine_wake(struct engine *e) {
+  for (uint32_t i = 0; i < e->count; i++) wake(e->worker[i]);
+}
+
+void engine_send(struct engine *e, struct command *c) {
+  struct worker *w = e->worker[ID_WORKER(c->id)];
+  engine_post(e, c);
+  wake(w);
 }
 
 // -- The turn -------------------------------------------------------------------------------------------------------

@@ -101,6 +101,9 @@ int engine_start(struct engine *e, uint32_t count, void (*told)(void *), void *t
 void engine_stop(struct engine *e);
 // Takes the command over.
 void engine_send(struct engine *e, struct command *c);
+// The same, but a thread that sleeps does so until engine_wake(): to wake it costs more than most commands.
+void engine_post(struct engine *e, struct command *c);
+void engine_wake(struct engine *e);
 // Takes every report there is, oldest first; the caller frees them.
 struct report *engine_reports(struct engine *e);
 // The same for dials; each descriptor among them is the caller's.

@@ -4,7 +4,7 @@ import { getSystemErrorName } from 'node:util';
 import { GatewayError } from '../errors.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling, DialOrder } from '../upstream/dialler.ts';
 import { Parked } from '../upstream/parked.ts';
-import { type Addon, type Engine, whole } from './addon.ts';
+import { type Addon, type Engine, type Waker, whole } from './addon.ts';
 
 const FIELDS = 5;
 const BYTES = Float64Array.BYTES_PER_ELEMENT;
@@ -17,13 +17,15 @@ export const INBOX_SIZE = 256 * 1024;
 export class NativeDialler implements Dialler {
   readonly #addon: Addon;
   readonly #engine: Engine;
+  readonly #waker: Waker;
   readonly #inbox: Buffer;
   readonly #numbers: Float64Array;
   /** Who waits, by dial. */
   readonly #callers = new Map<number, DialCaller>();
 
   /** The inbox is the one that the engine was started with. */
-  constructor(addon: Addon, engine: Engine, inbox: Buffer) {
+  constructor(addon: Addon, engine: Engine, waker: Waker, inbox: Buffer) {
+    this.#waker = waker;
     this.#addon = addon;
     this.#engine = engine;
     this.#inbox = inbox;
@@ -75,6 +77,7 @@ export class NativeDialler implements Dialler {
   #started(id: number, caller: DialCaller): Dialling {
     if (id < 0) throw new GatewayError('limit', `nothing can be dialled: ${getSystemErrorName(id)}`);
     this.#callers.set(id, caller);
+    this.#waker.soon();
     return id;
   }
 

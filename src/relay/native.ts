@@ -7,7 +7,7 @@ import { GatewayError } from '../errors.ts';
 import type { Initiator, Sample } from '../events.ts';
 import type { Dialler } from '../upstream/dialler.ts';
 import { Parked } from '../upstream/parked.ts';
-import { ADDON, type Addon, type Engine, loadAddon, whole } from './addon.ts';
+import { ADDON, type Addon, type Engine, loadAddon, Waker, whole } from './addon.ts';
 import { RouteCounters } from './counters.ts';
 import { INBOX_SIZE, NativeDialler } from './native-dial.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
@@ -73,6 +73,7 @@ export class NativeRelay implements RelayEngine {
   readonly threads: number;
   readonly #addon: Addon;
   readonly #engine: Engine;
+  readonly #waker: Waker;
   readonly #dialler: NativeDialler;
   /** Live tunnels by slot and worker, as their ids say. */
   readonly #tunnels: (NativeTunnel | undefined)[] = [];
@@ -87,7 +88,8 @@ export class NativeRelay implements RelayEngine {
     this.#addon = loadAddon(addon);
     const inbox = Buffer.allocUnsafeSlow(INBOX_SIZE);
     this.#engine = this.#addon.start(this.threads, (told) => this.#told(told), inbox);
-    this.#dialler = new NativeDialler(this.#addon, this.#engine, inbox);
+    this.#waker = new Waker(this.#addon, this.#engine);
+    this.#dialler = new NativeDialler(this.#addon, this.#engine, this.#waker, inbox);
   }
 
   /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
@@ -132,6 +134,7 @@ export class NativeRelay implements RelayEngine {
       if (!parked) giveBack(backend, toClient, ends.toClient.length);
       return null;
     }
+    this.#waker.soon();
     // The tunnel has descriptors of its own now: node's are closed without a word to the peers.
     client.destroy();
     if (parked) backend.take();

@@ -385,7 +385,7 @@ static int duplicate(const struct opening *o, int to[2]) {
 }
 
 // open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, owned) -> id, or -errno where no
-// descriptor is left, or the engine has stopped: then nothing has happened.
+// descriptor is left, or the engine has stopped: then nothing has happened. It begins with the next wake().
 static napi_value js_open(napi_env env, napi_callback_info info) {
   napi_value args[9];
   struct opening o;
@@ -418,7 +418,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   if (o.to_client_length) memcpy(c->early, o.to_client, o.to_client_length);
   if (o.to_backend_length) memcpy(c->early + o.to_client_length, o.to_backend, o.to_backend_length);
   if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
-  engine_send(&r->engine, c);
+  engine_post(&r->engine, c);
   return number(env, (double)id);
 }
 
@@ -507,12 +507,12 @@ static struct command *dial_command(struct relay *r, size_t length) {
 static napi_value send_dial(napi_env env, struct relay *r, struct command *c) {
   double id = (double)c->id;
   if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
-  engine_send(&r->engine, c);
+  engine_post(&r->engine, c);
   return number(env, id);
 }
 
 // dial(engine, address, port, text, connectMs, answerMs, most) -> id; -errno where the engine has stopped or there is no
-// memory.
+// memory. It begins with the next wake().
 static napi_value js_dial(napi_env env, napi_callback_info info) {
   napi_value args[7];
   struct order o = {.fd = -1};
@@ -556,6 +556,15 @@ static napi_value js_collect(napi_env env, napi_callback_info info) {
   return send_dial(env, r, c);
 }
 
+// wake(engine): the threads begin with what was asked of them.
+static napi_value js_wake(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  struct relay *r = arguments(env, info, args, 1) ? relay_of(env, args[0]) : NULL;
+  if (!r) return fail(env, "wake(engine)");
+  if (!r->stopped) engine_wake(&r->engine);
+  return NULL;
+}
+
 // cancel(engine, id): it is told of all the same.
 static napi_value js_cancel(napi_env env, napi_callback_info info) {
   napi_value args[2];
@@ -577,7 +586,7 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy},   {"tally", js_tally}, {"open", js_open},
                    {"close", js_close}, {"cut", js_cut},   {"dial", js_dial},       {"collect", js_collect},
-                   {"cancel", js_cancel}};
+                   {"cancel", js_cancel}, {"wake", js_wake}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||
