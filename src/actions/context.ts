@@ -4,6 +4,7 @@ import type { Emit, Subject } from '../events.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor } from '../terminate/accept.ts';
+import type { Connections } from '../terminate/connections.ts';
 import type { Departure } from '../upstream/departure.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
 import type { Pool } from '../upstream/pool.ts';
@@ -13,6 +14,8 @@ export interface Services {
   readonly emit: Emit;
   readonly sessions: Registry;
   readonly http: HttpEngine;
+  /** Sessions by id, for those who ask about one. */
+  readonly connections: Connections;
   /** The pool of an upstream that the config names. */
   pool(upstream: string): Pool;
   /** What terminates a route's handshakes. */

@@ -2,44 +2,25 @@
 // bytes flow. Any other answer of the backend goes to the client as what it is, a plain HTTP response.
 import type { SpliceConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
-import type { ServerRef } from '../events.ts';
 import { judgeAnswer } from '../handshake/accept.ts';
-import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
+import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
+import { without } from '../http/fields.ts';
 import { requestFields, responseFields } from '../http/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
-import type { Dialler } from '../upstream/dialler.ts';
-import { type Asking, canDialNatively, requestNatively } from '../upstream/native-upgrade.ts';
+import type { Reachable } from '../terminate/connections.ts';
 import { passAnswer } from '../upstream/pass.ts';
-import type { Pool, Server } from '../upstream/pool.ts';
-import { type Answer, requestUpgrade } from '../upstream/upgrade.ts';
 import type { ClientEnd, RouteContext } from './context.ts';
+import { type Reached, reach, refOf, SpliceError } from './reach.ts';
 import { endAfterReading } from './reject.ts';
 
 /** What of a handshake is written anew for the backend. */
 const REWRITTEN = new Set(['content-length', 'sec-websocket-protocol']);
-/** Answers that mean another server may do better (RFC 9110 §15.6). */
-const TRY_ANOTHER = new Set([502, 503, 504]);
-
-/** The backend's answer, on the server that gave it. */
-interface Reached {
-  readonly server: Server;
-  readonly answer: Answer;
-  readonly release: () => void;
-}
-
-/** Where a splice failed, for the log; the error says how. */
-export class SpliceError extends GatewayError {
-  readonly at: ServerRef | null;
-
-  constructor(error: GatewayError, at: ServerRef | null) {
-    super(error.code, error.message, error.cause);
-    this.at = at;
-  }
-}
+/** How long the closing handshake may take that somebody asked for. */
+const CLOSE_MS = 5000;
 
 /**
  * Opens the tunnel, or passes the backend's own answer, or says why neither was tried. Throws a SpliceError for what
@@ -95,12 +76,11 @@ function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: Splic
 
 async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
   const config = upgrade.route.websocket.config as SpliceConfig;
-  const pool = context.services.pool(config.upstream);
-  const handshake = buildHandshake(context, upgrade);
-  const dialler = ways.diallerFor(client.socket);
-  const reached = await reach(context, pool, dialler, { handshake, timeouts: config.timeouts, gone: client.gone });
+  const asking = { handshake: buildHandshake(context, upgrade), timeouts: config.timeouts, gone: client.gone };
+  const reached = await reach(context, upgrade, asking, ways.diallerFor(client.socket));
   if (isRejection(reached)) return reached;
-  const { answer, server, release } = reached;
+  const { answer, lease } = reached;
+  const { server } = lease;
   try {
     if (answer.head.status !== 101) {
       await pass(context, client, reached);
@@ -108,11 +88,13 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
     }
     const judged = judgeAnswer(answer.head, upgrade.handshake.key, upgrade.handshake.offer);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
+    lease.tell('ok');
     open(context, { ways, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
     return 'opened';
   } catch (error) {
     answer.socket.destroy();
-    release();
+    lease.tell('failed');
+    lease.release();
     throw error instanceof GatewayError ? new SpliceError(error, refOf(server)) : error;
   }
 }
@@ -122,66 +104,6 @@ function buildHandshake(context: RouteContext, { request, handshake }: Upgrade):
   const fields = requestFields(request, context.client, REWRITTEN);
   if (handshake.offer.length > 0) fields.push('Sec-WebSocket-Protocol', handshake.offer.join(', '));
   return `GET ${request.target.raw} HTTP/1.1\r\n${formatFields(fields)}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n`;
-}
-
-/**
- * Asks one server after the other, each at most once, until one answers with something better than "not me". The last
- * answer or error stands. The client's bytes behind its handshake wait here: none is sent before a 101.
- */
-async function reach(
-  context: RouteContext,
-  pool: Pool,
-  dialler: Dialler | null,
-  asking: Asking,
-): Promise<Reached | Rejection> {
-  // Most handshakes need no second server, and no set of those tried.
-  let tried: Set<Server> | undefined;
-  let failure: SpliceError | null = null;
-  for (let server = pool.pick(); server !== null; server = pool.pick(tried)) {
-    const last = (tried?.size ?? 0) + 1 === pool.servers.length;
-    const release = pool.acquire(server);
-    try {
-      const answer = await ask(server, dialler, asking);
-      const { upstream, url } = server;
-      context.services.emit({ type: 'upstream_connected', upstream, server: url, durationMs: answer.connectMs });
-      if (!TRY_ANOTHER.has(answer.head.status) || last) return { server, answer, release };
-      answer.socket.destroy();
-      release();
-      failure = report(
-        context,
-        server,
-        new GatewayError('backend_refused', `${server.url} answered ${answer.head.status}`),
-      );
-    } catch (error) {
-      release();
-      if (!(error instanceof GatewayError)) throw error;
-      failure = report(context, server, error);
-      if (error.source !== 'upstream') throw failure;
-    }
-    tried ??= new Set();
-    tried.add(server);
-  }
-  if (failure === null) return reject('no_server');
-  throw failure;
-}
-
-function ask(server: Server, dialler: Dialler | null, asking: Asking): Promise<Answer> {
-  if (dialler !== null && canDialNatively(server)) return requestNatively(dialler, server, asking);
-  return requestUpgrade(server, asking.handshake, asking.timeouts, asking.gone);
-}
-
-function report(context: RouteContext, server: Server, error: GatewayError): SpliceError {
-  const { services, subject } = context;
-  if (error.source !== 'downstream') {
-    services.emit({
-      type: 'upstream_failed',
-      ...refOf(server),
-      id: subject.id,
-      reason: error.code,
-      detail: error.message,
-    });
-  }
-  return new SpliceError(error, refOf(server));
 }
 
 interface Agreed {
@@ -198,9 +120,9 @@ function open(
   reached: Reached,
 ): void {
   const { services, subject, startedAt } = context;
-  const { answer, server, release } = reached;
+  const { answer, lease, ownFields } = reached;
   const route = upgrade.route.name;
-  const head = Buffer.from(formatSwitching(answer.head), 'latin1');
+  const head = Buffer.from(formatSwitching(answer.head, ownFields), 'latin1');
   const session = new LiveSession(
     {
       type: 'session_opened',
@@ -211,13 +133,20 @@ function open(
       host: subject.host,
       path: subject.path,
       mode: 'splice',
-      at: refOf(server),
+      at: refOf(lease.server),
       origin: upgrade.handshake.origin,
       subprotocol,
       durationMs: performance.now() - startedAt,
     },
-    { registry: services.sessions, emit: services.emit, releases: [client.permit, release] },
+    {
+      registry: services.sessions,
+      emit: services.emit,
+      releases: [client.permit, lease.release, () => services.connections.remove(subject.id, known)],
+    },
   );
+  const known = reachable(session);
+  services.connections.add(subject.id, known);
+  lease.carry(session);
   const ends = {
     client: client.socket,
     backend: answer.socket,
@@ -228,26 +157,44 @@ function open(
   session.carriedBy(ways.carry(route, config, ends, (end) => session.end(end)));
 }
 
+/** The session for those who ask by its id. */
+function reachable(session: LiveSession): Reachable {
+  const { id, route, client, subprotocol } = session.opened;
+  const openedAt = Date.now();
+  return {
+    describe: () => ({
+      ...{ id, route, mode: 'splice', client, subprotocol, openedAt },
+      ...{ user: null, room: null, activeAt: null },
+    }),
+    send: () => false,
+    close: (code, reason) => session.close(code, reason, CLOSE_MS),
+  };
+}
+
+/** A 101 has no body, and says nothing of its length (RFC 9110 §8.6). */
+const NOT_IN_101 = new Set(['content-length']);
+
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */
-function formatSwitching(head: AnswerHead): string {
-  const fields = responseFields(head.fields);
-  return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...fields]);
+function formatSwitching(head: AnswerHead, ownFields: readonly string[]): string {
+  const fields = without(responseFields(head.fields), NOT_IN_101);
+  return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...fields, ...ownFields]);
 }
 
 /** The backend said no, or something else that is no 101: its answer is the client's. */
-async function pass(context: RouteContext, client: ClientEnd, { answer, server, release }: Reached): Promise<void> {
+async function pass(context: RouteContext, client: ClientEnd, { answer, lease, ownFields }: Reached): Promise<void> {
   const { services, subject, startedAt } = context;
+  const { server } = lease;
   const { head } = answer;
   const framing = answerFraming(head);
   if ('fault' in framing) throw new GatewayError('bad_accept', `${server.url}: ${framing.fault}`);
-  const fields = responseFields(head.fields);
+  const fields = [...responseFields(head.fields), ...ownFields];
   if (framing.kind === 'chunked') fields.push('Transfer-Encoding', 'chunked');
   // A 426 has to say what to upgrade to (RFC 9110 §15.5.22).
   if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');
   else fields.push('Connection', 'close');
   client.socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
   const whole = await passAnswer(answer, framing, client.socket);
-  release();
+  lease.release();
   // Half an answer must not look like a whole one.
   if (whole) endAfterReading(client.socket);
   else client.socket.destroy();
@@ -259,8 +206,4 @@ async function pass(context: RouteContext, client: ClientEnd, { answer, server, 
     at: refOf(server),
     durationMs: performance.now() - startedAt,
   });
-}
-
-function refOf(server: Server): ServerRef {
-  return { upstream: server.upstream, server: server.url };
 }

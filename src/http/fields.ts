@@ -77,3 +77,13 @@ export function listHas(section: FieldSection, name: string, token: string): boo
   }
   return false;
 }
+
+/** The fields without those of these names, given in lower case. */
+export function without(fields: Fields, names: ReadonlySet<string>): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (!names.has(name.toLowerCase())) kept.push(name, fields[i + 1] as string);
+  }
+  return kept;
+}

@@ -17,7 +17,7 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /** The names, in lower case, that may not cross: those of one connection and those that Connection names. */
-function connectionFields(section: FieldSection): Set<string> | ReadonlySet<string> {
+function connectionFields(section: FieldSection): ReadonlySet<string> {
   let dropped: Set<string> | null = null;
   for (const element of listElements(section, 'connection')) {
     const name = element.toLowerCase();

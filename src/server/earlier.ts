@@ -1,6 +1,6 @@
-// A request that node reports as an upgrade while earlier requests of its connection are still being answered: node
-// raises the event at once, and an answer written then would overtake theirs.
-import type { ServerResponse } from 'node:http';
+// Requests behind unfinished answers of their connection. node raises each as soon as it is read: a plain one would be
+// carried out beside those before it, and the answer to an upgrade would overtake theirs. Here they wait for their turn.
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** How long earlier answers may take before the connection is given up. */
@@ -9,6 +9,35 @@ const PATIENCE_MS = 60_000;
 /** node keeps the response that a connection is busy with here; there is no public way to ask (checked on node 20 to 26). */
 interface Busy {
   readonly _httpMessage?: ServerResponse | null;
+}
+
+/** Plain requests that may wait on one connection; no client of the field pipelines as many. */
+const MOST_WAITING = 100;
+
+/** Lets one request of a connection be carried out at a time, so that none can open backends without end. */
+export class Turns {
+  readonly #waiting = new WeakMap<Socket, number>();
+
+  /** Calls `start` when it is this request's turn; false where too many wait already, and the connection is destroyed. */
+  take(req: IncomingMessage, res: ServerResponse, start: () => void): boolean {
+    // node gives a response its connection when those before it are written.
+    if (res.socket !== null) {
+      start();
+      return true;
+    }
+    const { socket } = req;
+    const waiting = (this.#waiting.get(socket) ?? 0) + 1;
+    if (waiting > MOST_WAITING) {
+      socket.destroy();
+      return false;
+    }
+    this.#waiting.set(socket, waiting);
+    res.once('socket', () => {
+      this.#waiting.set(socket, (this.#waiting.get(socket) ?? 1) - 1);
+      start();
+    });
+    return true;
+  }
 }
 
 /** The response that the connection is busy with, or null. */

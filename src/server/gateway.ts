@@ -5,21 +5,22 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
 import { answer, completed, forward, type Plain } from '../actions/forward.ts';
+import { SpliceError } from '../actions/reach.ts';
 import { refusalOf, rejectUpgrade } from '../actions/reject.ts';
-import { type Splice, SpliceError } from '../actions/splice.ts';
+import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { type Reason, type Rejection, reject } from '../handshake/rejection.ts';
 import { readClient } from '../http/forwarded.ts';
-import { MOST_FIELDS, type RequestHead, readHead } from '../http/head.ts';
+import { MOST_FIELDS, plainAddress, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
 import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Admission } from '../sessions/admission.ts';
 import { Departure } from '../upstream/departure.ts';
-import { afterEarlierAnswers, answerable, pendingAnswer } from './earlier.ts';
+import { afterEarlierAnswers, answerable, pendingAnswer, Turns } from './earlier.ts';
 import { headWithoutUpgrade, putBack } from './put-back.ts';
 
 export interface GatewayOptions {
@@ -47,8 +48,7 @@ interface Released {
 
 export class Gateway implements Sampler {
   readonly #options: GatewayOptions;
-  /** One id's room. */
-  readonly #id = Buffer.alloc(36);
+  readonly #turns = new Turns();
   #draining = false;
   #requests = 0;
   #handshakes = 0;
@@ -73,6 +73,14 @@ export class Gateway implements Sampler {
 
   /** A plain request, as node's server gives it. */
   readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
+    if (this.#turns.take(req, res, () => this.#serve(req, res))) return;
+    const { emit } = this.#options.snapshot().services;
+    const client = plainAddress(req.socket.remoteAddress ?? '');
+    const { reason, status } = reject('limit');
+    emit({ type: 'head_refused', client, status, reason, detail: 'too many requests wait on one connection' });
+  };
+
+  #serve(req: IncomingMessage, res: ServerResponse): void {
     this.#requests++;
     res.once('close', () => this.#requests--);
     const asked = this.#read(req);
@@ -88,7 +96,7 @@ export class Gateway implements Sampler {
       });
       answer(context, plain, refusalOf(error));
     });
-  };
+  }
 
   async #plain({ snapshot, context, head }: Asked, plain: Plain): Promise<void> {
     const { req, res } = plain;
@@ -119,11 +127,11 @@ export class Gateway implements Sampler {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     socket.on('error', ignore);
     this.#handshakes++;
-    void this.#serve(this.#read(req), { server, socket, rest });
+    void this.#take(this.#read(req), { server, socket, rest });
   }
 
   /** Never rejects. */
-  async #serve(asked: Asked, released: Released): Promise<void> {
+  async #take(asked: Asked, released: Released): Promise<void> {
     const { socket } = released;
     try {
       const free = pendingAnswer(socket) === null ? answerable(socket) : await afterEarlierAnswers(socket);
@@ -159,15 +167,15 @@ export class Gateway implements Sampler {
     let opened = false;
     try {
       const client = { socket, rest, gone, permit };
-      if (verdict.kind === 'terminate') {
-        opened = terminate(context, verdict, client);
-        return;
-      }
-      const outcome = await this.#options.splice(context, verdict, client);
+      const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
+      const outcome = await action(context, verdict, client);
       opened = outcome === 'opened';
-      if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, 'splice');
+      if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, verdict.kind);
     } catch (thrown) {
-      this.#failed(context, socket, verdict.kind, asGatewayError(thrown));
+      const error = asGatewayError(thrown);
+      // Whoever waits for this client must learn it also where its socket broke at the very last.
+      if (error.code === 'client_gone') gone.tell();
+      this.#failed(context, socket, verdict.kind, error);
     } finally {
       socket.removeListener('close', onClose);
       if (!opened) permit();
@@ -209,17 +217,11 @@ export class Gateway implements Sampler {
     });
   }
 
-  /** Node puts an id together from twenty pieces and leaves them so; a session keeps its id as long as it lives. */
-  #freshId(): string {
-    this.#id.write(randomUUID(), 'latin1');
-    return this.#id.toString('latin1');
-  }
-
   /** Captures the snapshot, once, so that a reload can't mix two in one request. */
   #read(req: IncomingMessage): Asked {
     const snapshot = this.#options.snapshot();
     const head = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
-    const client = readClient(head, snapshot.trusted, this.#freshId());
+    const client = readClient(head, snapshot.trusted, freshId());
     const subject = {
       id: client.id,
       route: null,
@@ -274,3 +276,10 @@ function detailOf(error: GatewayError): string {
 }
 
 function ignore(): void {}
+
+/** An id in one piece: node puts a UUID together of twenty, which would all be kept as long as the id is. */
+function freshId(): string {
+  const id = randomUUID();
+  Number(id);
+  return id;
+}

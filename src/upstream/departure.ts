@@ -5,6 +5,15 @@
 export class Departure {
   #left = false;
   #waiter: (() => void) | null = null;
+  #controller: AbortController | null = null;
+
+  /** One that is told of by a signal. */
+  static of(signal: AbortSignal): Departure {
+    const gone = new Departure();
+    if (signal.aborted) gone.tell();
+    else signal.addEventListener('abort', () => gone.tell(), { once: true });
+    return gone;
+  }
 
   /** Whether the client has left. */
   get left(): boolean {
@@ -16,11 +25,19 @@ export class Departure {
     this.#waiter = waiter;
   }
 
+  /** The same as a signal, for those who work with one. */
+  signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#left) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
   /** The client has left; the first call counts. */
   tell(): void {
     if (this.#left) return;
     this.#left = true;
     this.#waiter?.();
     this.#waiter = null;
+    this.#controller?.abort();
   }
 }

@@ -2,6 +2,7 @@
 // policy, which is http/policy.ts.
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
+import { without } from '../http/fields.ts';
 import type { Exchange } from './http-engine.ts';
 
 /** Framing and connection are each side's own matter. */
@@ -51,7 +52,7 @@ export interface AnswerHead {
 }
 
 /** Builds it, or throws a GatewayError `bad_accept` where two readers could disagree about the answer. */
-export function answerHead({ req, responseFields }: Exchange, answer: IncomingMessage): AnswerHead {
+export function answerHead({ req, responseFields, ownFields }: Exchange, answer: IncomingMessage): AnswerHead {
   const { statusCode: status = 0, statusMessage: phrase = '' } = answer;
   if (status < 200) throw new GatewayError('bad_accept', `the answer's status ${status} is none`);
   if (!isPhrase(phrase)) throw new GatewayError('bad_accept', "the answer's reason phrase is malformed");
@@ -60,9 +61,8 @@ export function answerHead({ req, responseFields }: Exchange, answer: IncomingMe
     throw new GatewayError('bad_accept', 'the answer has an unknown Transfer-Encoding');
   }
   // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 tell the length that a GET would have.
-  if (status === 204)
-    return { status, phrase, fields: without(responseFields(answer.rawHeaders), OF_NO_CONTENT), untilClose: false };
-  const fields = responseFields(answer.rawHeaders);
+  const fields = [...responseFields(answer.rawHeaders), ...ownFields];
+  if (status === 204) return { status, phrase, fields: without(fields, OF_NO_CONTENT), untilClose: false };
   const framed = req.method === 'HEAD' || status === 304 || has(fields, 'content-length');
   const chunked = !framed && req.httpVersion === '1.1';
   return {
@@ -81,13 +81,4 @@ export function interimFields({ responseFields }: Exchange, fields: readonly str
 function has(fields: readonly string[], name: string): boolean {
   for (let i = 0; i < fields.length; i += 2) if (fields[i]?.toLowerCase() === name) return true;
   return false;
-}
-
-function without(fields: readonly string[], names: ReadonlySet<string>): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    if (!names.has(name.toLowerCase())) kept.push(name, fields[i + 1] as string);
-  }
-  return kept;
 }

@@ -6,7 +6,7 @@ import type { Departure } from './departure.ts';
 import { upstreamError } from './dial.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling } from './dialler.ts';
 import type { Parked } from './parked.ts';
-import type { Server } from './pool.ts';
+import type { Endpoint } from './server.ts';
 import { type Answer, AnswerReader, type UpgradeTimeouts } from './upgrade.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -19,18 +19,18 @@ export interface Asking {
 }
 
 /** Whether a dialler can reach this server: by an address and without TLS. Names are resolved by node, with all it does. */
-export function canDialNatively({ secure, host }: Server): boolean {
-  return !secure && isIP(host) !== 0 && !host.includes('%');
+export function canDialNatively({ secure, host, unix }: Endpoint): boolean {
+  return !secure && unix === undefined && isIP(host) !== 0 && !host.includes('%');
 }
 
 /** As requestUpgrade() of upgrade.ts, with the same errors; the answer's connection is parked. */
-export function requestNatively(dialler: Dialler, server: Server, asking: Asking): Promise<Answer> {
+export function requestNatively(dialler: Dialler, server: Endpoint, asking: Asking): Promise<Answer> {
   return new Promise((resolve, reject) => new Exchange({ dialler, server, asking, resolve, reject }));
 }
 
 interface Order {
   readonly dialler: Dialler;
-  readonly server: Server;
+  readonly server: Endpoint;
   readonly asking: Asking;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: GatewayError) => void;

@@ -8,7 +8,7 @@ import { Clock } from './clock.ts';
 import { upstreamError } from './dial.ts';
 import { discardBody } from './discard.ts';
 import { answerHead, hasBody, interimFields, isPhrase } from './framing.ts';
-import type { Exchange } from './http-engine.ts';
+import { type Exchange, ExchangeError, type Progress } from './http-engine.ts';
 import { pump } from './pump.ts';
 
 /** `stale`: a kept connection turned out to be gone before it was used, and the request may be sent again. */
@@ -26,7 +26,7 @@ export class Transfer {
   readonly #exchange: Exchange;
   readonly #clock: Clock;
   #resolve: (outcome: Outcome) => void = nothing;
-  #reject: (error: GatewayError) => void = nothing;
+  #reject: (error: ExchangeError) => void = nothing;
   #over = false;
   #upstream: ClientRequest | null = null;
   #socket: Socket | null = null;
@@ -34,6 +34,7 @@ export class Transfer {
   #answer: IncomingMessage | null = null;
   #untilClose = false;
   #continued = false;
+  #progress: Progress = 'unsent';
   /** The answer is written but for its end, which waits for the client to stop sending. */
   #lingering = false;
   #flush: NodeJS.Immediate | undefined;
@@ -99,7 +100,7 @@ export class Transfer {
       // Whoever answers now can't send the request anywhere else; unread, the rest would block the connection.
       void discardBody(req).then(() => req.complete || req.socket.destroy());
     }
-    this.#reject(error);
+    this.#reject(new ExchangeError(error, res.headersSent ? 'begun' : this.#progress));
   }
 
   #end(): void {
@@ -158,7 +159,9 @@ export class Transfer {
   #send(upstream: ClientRequest): void {
     if (this.#over) return;
     const { req } = this.#exchange;
-    if (!hasBody(req)) return void this.#clock.waitFor('head');
+    const bodiless = !hasBody(req);
+    this.#progress = bodiless ? 'head' : 'begun';
+    if (bodiless) return void this.#clock.waitFor('head');
     upstream.flushHeaders();
     this.#clock.waitFor(this.#awaitsContinue() ? 'head' : 'request');
     this.#stopRequest = pump(req, upstream, {
@@ -185,11 +188,11 @@ export class Transfer {
 
   #onInterim({ statusCode, statusMessage, rawHeaders }: InformationEvent): void {
     if (this.#over) return;
-    if (statusCode === 101) return void this.#refuseSwitch();
     this.#clock.touch();
     const { req, res } = this.#exchange;
     // RFC 9110 §15.2: never to an HTTP/1.0 client.
     if (req.httpVersion !== '1.1') return;
+    this.#progress = 'begun';
     if (statusCode !== 100) {
       return void writeInterim(res, `${statusCode} ${statusMessage}`, interimFields(this.#exchange, rawHeaders));
     }
@@ -201,7 +204,11 @@ export class Transfer {
 
   #onAnswer(upstream: ClientRequest, answer: IncomingMessage): void {
     if (this.#over) return;
-    const { req, res, server } = this.#exchange;
+    const { req, res, server, declines } = this.#exchange;
+    const { statusCode = 0 } = answer;
+    if (this.#progress !== 'begun' && declines(statusCode, answer.rawHeaders)) {
+      return void this.fail(new GatewayError('backend_refused', `${server.url} answered ${statusCode}`));
+    }
     try {
       const { status, phrase, fields, untilClose } = answerHead(this.#exchange, answer);
       // RFC 9112 §9.6: the rest of a request that nobody may want is not read for ever; the client is told to stop.
@@ -217,7 +224,6 @@ export class Transfer {
     const cutShort = (cause?: unknown): void =>
       this.fail(new GatewayError('backend_refused', `${server.url} ended in the middle of its answer`, cause));
     answer.once('error', cutShort);
-    answer.once('close', () => answer.complete || cutShort());
     // The head goes out with what came along with it, and alone if nothing did.
     this.#flush = setImmediate(() => res.flushHeaders());
     this.#clock.waitFor('answer');

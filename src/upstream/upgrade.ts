@@ -6,7 +6,7 @@ import { type AnswerHead, LARGEST_ANSWER_HEAD, parseAnswerHead } from '../http/a
 import type { Departure } from './departure.ts';
 import { dial, upstreamError } from './dial.ts';
 import type { Parked } from './parked.ts';
-import type { Server } from './pool.ts';
+import type { Endpoint } from './server.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -31,7 +31,7 @@ export interface UpgradeTimeouts {
  * `limit`, `client_gone`. Where it rejects, nothing of the connection is left.
  */
 export async function requestUpgrade(
-  server: Server,
+  server: Endpoint,
   handshake: string,
   timeouts: UpgradeTimeouts,
   gone: Departure,
@@ -46,7 +46,7 @@ export async function requestUpgrade(
 
 function readAnswer(
   socket: Socket,
-  server: Server,
+  server: Endpoint,
   timeoutMs: number,
   gone: Departure,
 ): Promise<{ head: AnswerHead; rest: Buffer }> {

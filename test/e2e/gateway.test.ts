@@ -94,6 +94,29 @@ describe('an upgrade behind an unfinished answer', () => {
   });
 });
 
+describe('pipelined requests', () => {
+  it('are carried out one after the other', async () => {
+    const client = await connectRaw(gateway.port);
+    client.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3));
+    for (let i = 1; i <= 3; i++) {
+      const answer = await heldAnswer();
+      expect(held).toEqual([]);
+      answer();
+      await client.until((bytes) => bytes.toString().split('"url":"/slow"').length === i + 1);
+    }
+    client.socket.destroy();
+  });
+
+  it('end the connection where more wait than any client sends', async () => {
+    const client = await connectRaw(gateway.port);
+    client.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(200));
+    await client.closed();
+    await gateway.log({ event: 'head_refused', reason: 'limit' });
+    await expect.poll(() => gateway.metric('http_requests_in_flight')).toBe(0);
+    for (const answer of held.splice(0)) answer();
+  });
+});
+
 describe('an upgrade to something else', () => {
   it('goes on as plain HTTP, with its body and without the upgrade', async () => {
     const client = await connectRaw(gateway.port);
@@ -453,10 +476,18 @@ describe('descriptors', () => {
     expect(count('503')).toBeGreaterThan(0);
     expect(count('101') + count('503') + count('closed')).toBe(300);
     for (const client of clients) client.socket.destroy();
-    const again = await connectRaw(port);
-    again.write(handshake());
-    await again.until('101');
-    again.socket.destroy();
+    // Once it has closed what left, there is room again.
+    const opens = async () => {
+      const again = await connectRaw(port);
+      again.write(handshake());
+      const opened = await again.until('101 ').then(
+        () => true,
+        () => false,
+      );
+      again.socket.destroy();
+      return opened;
+    };
+    await expect.poll(opens, { timeout: 5000 }).toBe(true);
     expect(await child.stop()).toBe(0);
   });
 });

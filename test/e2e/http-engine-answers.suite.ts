@@ -187,6 +187,14 @@ export function describeAnswers(stages: Stages): void {
     expect(readMessage(await client.until('\r\n\r\n')).lines).toEqual([...fields, 'Content-Length: 0']);
   });
 
+  it('passes a head of 60 KiB', async () => {
+    const { ask } = await stages.set();
+    const { peer, client } = await ask(GET);
+    const value = 'a'.repeat(60_000);
+    peer.write(`HTTP/1.1 200 OK\r\nX-A: ${value}\r\nContent-Length: 0\r\n\r\n`);
+    expect(readMessage(await client.until('\r\n\r\n')).lines).toEqual([`X-A: ${value}`, 'Content-Length: 0']);
+  });
+
   it('takes a large body no faster than the client does, and loses none of it', async () => {
     const { ask } = await stages.set();
     const { peer, client } = await ask(GET);

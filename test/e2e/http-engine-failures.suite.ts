@@ -49,6 +49,48 @@ export function describeFailures(stages: Stages): void {
     expect(message).toContain('ECONNREFUSED');
   });
 
+  it('tells how far it had got, so that the caller knows what may be tried again', async () => {
+    const refused = await stages.set({ port: await closedPort() });
+    expect(await ownAnswer(refused)).toMatchObject({ code: 'backend_refused', progress: 'unsent' });
+    const post = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok';
+    expect(await ownAnswer(refused, post)).toMatchObject({ progress: 'unsent' });
+    for (const [request, progress] of [
+      [GET, 'head'],
+      [post, 'begun'],
+    ] as const) {
+      const stage = await stages.set();
+      const { peer, client } = await stage.ask(request);
+      if (request === post) await peer.until('ok');
+      peer.socket.destroy();
+      expect(await stage.front.ending()).toMatchObject({ code: 'backend_refused', progress });
+      client.socket.destroy();
+    }
+    const interim = await stages.set();
+    const { peer, client } = await interim.ask(GET);
+    peer.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n');
+    await client.until('</a>');
+    peer.socket.destroy();
+    expect(await interim.front.ending()).toMatchObject({ progress: 'begun' });
+  });
+
+  it('passes nothing of an answer that is declined, and asks no more once something was passed', async () => {
+    const asked: number[] = [];
+    const declines = (status: number) => asked.push(status) > 0;
+    const stage = await stages.set({ declines });
+    const { peer, client } = await stage.ask(GET);
+    peer.write('HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy');
+    expect(await stage.front.ending()).toMatchObject({ code: 'backend_refused', progress: 'head' });
+    await client.until('backend_refused');
+    expect(client.received().toString()).not.toContain('busy');
+    await peer.closed();
+    client.write(GET);
+    const next = await stage.backend.next();
+    await next.until('\r\n\r\n');
+    next.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy');
+    await client.until('busy');
+    expect(asked).toEqual([503]);
+  });
+
   it('a refused connection leaves the body of the request to the caller', async () => {
     const stage = await stages.set({ port: await closedPort() });
     const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n';
@@ -143,6 +185,24 @@ export function describeFailures(stages: Stages): void {
     expect(bytes.toString().endsWith('hello') || bytes.toString().endsWith('hello\r\n')).toBe(true);
     expect((await stage.front.ending()).code).toBe('backend_timeout');
     await peer.closed();
+  });
+
+  it('a server that is slow but goes on is let be, before its answer and in it', async () => {
+    const stage = await stages.set({ timeouts: { head: 300, idle: 300 } });
+    const { peer, client } = await stage.ask(GET);
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 200));
+    for (let i = 0; i < 3; i++) {
+      await pause();
+      peer.write('HTTP/1.1 102 Processing\r\n\r\n');
+    }
+    await pause();
+    peer.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n');
+    for (const letter of 'slow') {
+      await pause();
+      peer.write(letter);
+    }
+    await client.until('\r\n\r\nslow');
+    expect((await stage.front.ending()).code).toBe('answered');
   });
 
   it('a client that stops taking the answer is let go, and so is the server', async () => {
@@ -265,6 +325,17 @@ export function describeFailures(stages: Stages): void {
     if (how === 'FIN') peer.socket.end();
     else peer.socket.resetAndDestroy();
     expect(readMessage(await client.until('backend_refused')).startLine).toBe('HTTP/1.1 502 Bad Gateway');
+  });
+
+  it('RST of the server in the middle of a request leaves the client a connection that goes on behind its body', async () => {
+    const stage = await stages.set();
+    const { peer, client } = await stage.ask('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000005\r\n\r\nhello');
+    await peer.until('hello');
+    peer.socket.resetAndDestroy();
+    expect(readMessage(await client.until('backend_refused')).startLine).toBe('HTTP/1.1 502 Bad Gateway');
+    client.write('x'.repeat(1_000_000) + GET);
+    (await stage.backend.next()).write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    await client.until('\r\n\r\nok');
   });
 
   it('FIN of the server in the middle of its head is backend_refused', async () => {

@@ -15,7 +15,7 @@ import type { Dialler } from '../../src/upstream/dialler.ts';
 import { canDialNatively, requestNatively } from '../../src/upstream/native-upgrade.ts';
 import { asSocket, Parked } from '../../src/upstream/parked.ts';
 import { passAnswer } from '../../src/upstream/pass.ts';
-import type { Server } from '../../src/upstream/pool.ts';
+import type { Endpoint } from '../../src/upstream/server.ts';
 import { startChild } from '../support/child.ts';
 import { connect, frame, HEAD, OPTIONS, Peer } from '../support/relay-rig.ts';
 import { closedPort } from '../support/scripted.ts';
@@ -36,7 +36,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
   const cleanup: (() => unknown)[] = [];
   let relay: NativeRelay;
   let dialler: Dialler;
-  let server: Server;
+  let server: Endpoint;
   /** The server's ends of the connections, in their order. */
   let peers: Peer[];
   let waiting: (() => void)[];
@@ -65,13 +65,11 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     for (const undo of cleanup.splice(0).reverse()) await undo();
   });
 
-  const serverAt = (port: number, host = '127.0.0.1'): Server => ({
-    upstream: 'chat',
+  const serverAt = (port: number, host = '127.0.0.1'): Endpoint => ({
     url: `ws://${host}:${port}`,
     secure: false,
     host,
     port,
-    live: 0,
   });
 
   async function peer(): Promise<Peer> {
@@ -99,6 +97,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     expect(canDialNatively(serverAt(1, 'fe80::1%lo'))).toBe(false);
     expect(canDialNatively(serverAt(1, 'localhost'))).toBe(false);
     expect(canDialNatively({ ...serverAt(1), secure: true })).toBe(false);
+    expect(canDialNatively({ ...serverAt(1), unix: '/run/a.sock' })).toBe(false);
   });
 
   it('sends the handshake, and gives the head, the rest and a connection that waits', async () => {

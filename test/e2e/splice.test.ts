@@ -41,6 +41,7 @@ const SCRIPTS = {
       'Set-Cookie: b=2',
       'Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10',
       'Keep-Alive: timeout=5',
+      'Content-Length: 0',
       'X-Gateway-Reason: fake',
       'Connection: X-Secret',
       'X-Secret: 1',
@@ -497,7 +498,7 @@ describe.each(existsSync(ADDON) ? (['native', 'js'] as const) : (['js'] as const
       const { client, server } = await open('/ws');
       server.resetAndDestroy();
       await client.closed();
-      // Its own end is all that the gateway still waits for.
+      // The gateway waits five seconds for the FIN of a client that it has sent one.
       client.end();
       await settled();
     });

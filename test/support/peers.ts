@@ -12,7 +12,9 @@ const PEERS = {
   'python3-tornado': [PYTHON, '-c', 'import tornado'],
   python3: [PYTHON, '--version'],
   curl: ['curl', '--version'],
+  chromium: ['/usr/bin/chromium', '--version'],
   prometheus: ['prometheus', '--version'],
+  'redis-server': ['redis-server', '--version'],
   promtool: ['promtool', '--version'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 

@@ -141,10 +141,11 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it('the timer stands still while the ping waits behind what the side has not taken', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
-    rig.client.socket.pause();
     const big = frame(Buffer.alloc(32 * 1024 ** 2, 'x'), { opcode: 2 });
-    rig.backend.send(big);
+    // The frame has begun when the tunnel opens, so that no ping can come before it.
+    const rig = await openTunnel(engine(), transport, { ping: PING, early: { toClient: big.subarray(0, 1000) } });
+    rig.client.socket.pause();
+    rig.backend.send(big.subarray(1000));
     // The backend, which is not read while the client takes nothing, answers no ping either.
     await new Promise((resolve) => setTimeout(resolve, 2_000));
     expect(rig.client.closed).toBe(false);

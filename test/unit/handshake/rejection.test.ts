@@ -12,6 +12,9 @@ describe('each reason has its status', () => {
     ['origin', 403],
     ['no_route', 404],
     ['subprotocol', 400],
+    ['name', 400],
+    ['room_full', 503],
+    ['too_many_rooms', 429],
     ['head_too_large', 431],
     ['head_timeout', 408],
     ['client_limit', 429],
@@ -21,7 +24,7 @@ describe('each reason has its status', () => {
   ] as const)('%s: %d', (reason, status) => {
     expect(reject(reason)).toMatchObject({ reason, status, detail: REJECTIONS[reason].detail });
   });
-  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(14));
+  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(17));
 });
 
 describe('fields that go with it', () => {
