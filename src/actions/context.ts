@@ -5,6 +5,7 @@ import type { Client } from '../http/forwarded.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor } from '../terminate/accept.ts';
 import type { Connections } from '../terminate/connections.ts';
+import type { Departure } from '../upstream/departure.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
 import type { Pool } from '../upstream/pool.ts';
 
@@ -37,8 +38,8 @@ export interface ClientEnd {
   readonly socket: Socket;
   /** What was read behind the handshake. */
   readonly rest: Buffer;
-  /** Fires when the client has left. */
-  readonly gone: AbortSignal;
+  /** Tells when the client has left. */
+  readonly gone: Departure;
   /** Gives the session's permit back; the session calls it where one opens, the caller where none does. */
   readonly permit: () => void;
 }

@@ -2,9 +2,8 @@
 // bytes flow. Any other answer of the backend goes to the client as what it is, a plain HTTP response.
 import type { SpliceConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
-import type { ServerRef } from '../events.ts';
 import { judgeAnswer } from '../handshake/accept.ts';
-import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
+import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
 import { without } from '../http/fields.ts';
 import { requestFields, responseFields } from '../http/policy.ts';
@@ -13,36 +12,15 @@ import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Reachable } from '../terminate/connections.ts';
-import { Attempts } from '../upstream/attempts.ts';
-import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import { passAnswer } from '../upstream/pass.ts';
-import type { Server } from '../upstream/pool.ts';
-import { type Answer, requestUpgrade } from '../upstream/upgrade.ts';
 import type { ClientEnd, RouteContext } from './context.ts';
+import { type Reached, reach, refOf, SpliceError } from './reach.ts';
 import { endAfterReading } from './reject.ts';
 
 /** What of a handshake is written anew for the backend. */
 const REWRITTEN = new Set(['content-length', 'sec-websocket-protocol']);
 /** How long the closing handshake may take that somebody asked for. */
 const CLOSE_MS = 5000;
-
-/** The backend's answer, and the server that gave it. */
-interface Reached {
-  readonly lease: Lease;
-  readonly answer: Answer;
-  /** The gateway's own fields of the answer to the client, flat. */
-  readonly ownFields: readonly string[];
-}
-
-/** Where a splice failed, for the log; the error says how. */
-export class SpliceError extends GatewayError {
-  readonly at: ServerRef | null;
-
-  constructor(error: GatewayError, at: ServerRef | null) {
-    super(error.code, error.message, error.cause);
-    this.at = at;
-  }
-}
 
 /**
  * Opens the tunnel, or passes the backend's own answer, or says why neither was tried. Throws a SpliceError for what
@@ -54,19 +32,27 @@ export type Splice = (
   client: ClientEnd,
 ) => Promise<'opened' | 'passed' | Rejection>;
 
-/** Opens a tunnel as a route's config has it. */
-type Carry = (route: string, config: SpliceConfig, ends: TunnelEnds, onEnd: (end: TunnelEnd) => void) => Tunnel;
+/** What the relay engine does for a handshake. */
+interface Ways {
+  /** What dials for this client, where that is not node. */
+  readonly diallerFor: RelayEngine['diallerFor'];
+  /** Opens a tunnel as a route's config has it. */
+  carry(route: string, config: SpliceConfig, ends: TunnelEnds, onEnd: (end: TunnelEnd) => void): Tunnel;
+}
 
 /** The action, on a relay engine. */
 export function createSplice(relay: RelayEngine): Splice {
   // One value for all tunnels of a route, and gone with its config.
   const compiled = new WeakMap<SpliceConfig, TunnelOptions>();
-  const carry: Carry = (route, config, ends, onEnd) => {
-    const options = compiled.get(config) ?? tunnelOptions(route, config);
-    compiled.set(config, options);
-    return relay.open(ends, options, onEnd);
+  const ways: Ways = {
+    diallerFor: (client) => relay.diallerFor(client),
+    carry(route, config, ends, onEnd) {
+      const options = compiled.get(config) ?? tunnelOptions(route, config);
+      compiled.set(config, options);
+      return relay.open(ends, options, onEnd);
+    },
   };
-  return (context, upgrade, client) => splice(carry, context, upgrade, client);
+  return (context, upgrade, client) => splice(ways, context, upgrade, client);
 }
 
 function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: SpliceConfig): TunnelOptions {
@@ -88,9 +74,10 @@ function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: Splic
   };
 }
 
-async function splice(carry: Carry, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
+async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
   const config = upgrade.route.websocket.config as SpliceConfig;
-  const reached = await reach(context, { upgrade, config, handshake: buildHandshake(context, upgrade), client });
+  const asking = { handshake: buildHandshake(context, upgrade), timeouts: config.timeouts, gone: client.gone };
+  const reached = await reach(context, upgrade, asking, ways.diallerFor(client.socket));
   if (isRejection(reached)) return reached;
   const { answer, lease } = reached;
   const { server } = lease;
@@ -102,7 +89,7 @@ async function splice(carry: Carry, context: RouteContext, upgrade: Upgrade, cli
     const judged = judgeAnswer(answer.head, upgrade.handshake.key, upgrade.handshake.offer);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
     lease.tell('ok');
-    open(context, { carry, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
+    open(context, { ways, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
     return 'opened';
   } catch (error) {
     answer.socket.destroy();
@@ -119,84 +106,8 @@ function buildHandshake(context: RouteContext, { request, handshake }: Upgrade):
   return `GET ${request.target.raw} HTTP/1.1\r\n${formatFields(fields)}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n`;
 }
 
-interface Asking {
-  readonly upgrade: Upgrade;
-  readonly config: SpliceConfig;
-  readonly handshake: string;
-  readonly client: ClientEnd;
-}
-
-/**
- * Asks one server after the other, each at most once, until one answers with something better than "not me". The last
- * answer or error stands. The client's bytes behind its handshake wait here: none is sent before a 101.
- */
-async function reach(
-  context: RouteContext,
-  { upgrade, config, handshake, client }: Asking,
-): Promise<Reached | Rejection> {
-  const pool = context.services.pool(config.upstream);
-  const { address, viaTrusted } = context.client;
-  const ask = { client: address, viaTrusted, request: upgrade.request, kind: 'handshake' } as const;
-  const attempts = new Attempts(pool, ask, context.services.emit);
-  let lease = attempts.next();
-  if (lease === null) return reject('no_server');
-  for (;;) {
-    const asked = await askOne(context, { config, handshake, client, lease, attempts });
-    if ('answer' in asked) return { ...asked, ownFields: pool.sticky?.fieldsFor(lease.server, ask) ?? [] };
-    if (asked.next === null) throw asked.failure;
-    lease = asked.next;
-  }
-}
-
-interface AskingOne extends Omit<Asking, 'upgrade'> {
-  readonly lease: Lease;
-  readonly attempts: Attempts;
-}
-
-/** Asks one server; where it fails, the one to be asked next, if another may be. */
-async function askOne(
-  context: RouteContext,
-  { config, handshake, client, lease, attempts }: AskingOne,
-): Promise<{ lease: Lease; answer: Answer } | { failure: SpliceError; next: Lease | null }> {
-  const { server } = lease;
-  try {
-    const answer = await requestUpgrade(server, handshake, config.timeouts, client.gone);
-    context.services.emit({ type: 'upstream_connected', ...refOf(server), durationMs: answer.connectMs });
-    const { status, names } = answer.head;
-    const retryAfter = names.includes('retry-after');
-    // What a 101 is worth is not judged yet.
-    if (status !== 101) lease.tell(outcomeOf(status, retryAfter));
-    const next = mayDoBetter(status, retryAfter) ? attempts.next() : null;
-    if (next === null) return { lease, answer };
-    answer.socket.destroy();
-    lease.release();
-    const error = new GatewayError('backend_refused', `${server.url} answered ${status}`);
-    return { failure: report(context, server, error), next };
-  } catch (error) {
-    const known = error instanceof GatewayError && error.source === 'upstream';
-    if (known) lease.tell('failed');
-    lease.release();
-    if (!(error instanceof GatewayError)) throw error;
-    return { failure: report(context, server, error), next: known ? attempts.next() : null };
-  }
-}
-
-function report(context: RouteContext, server: Server, error: GatewayError): SpliceError {
-  const { services, subject } = context;
-  if (error.source !== 'downstream') {
-    services.emit({
-      type: 'upstream_failed',
-      ...refOf(server),
-      id: subject.id,
-      reason: error.code,
-      detail: error.message,
-    });
-  }
-  return new SpliceError(error, refOf(server));
-}
-
 interface Agreed {
-  readonly carry: Carry;
+  readonly ways: Ways;
   readonly upgrade: Upgrade;
   readonly config: SpliceConfig;
   readonly subprotocol: string | null;
@@ -204,7 +115,7 @@ interface Agreed {
 
 function open(
   context: RouteContext,
-  { carry, upgrade, config, subprotocol }: Agreed,
+  { ways, upgrade, config, subprotocol }: Agreed,
   client: ClientEnd,
   reached: Reached,
 ): void {
@@ -214,9 +125,13 @@ function open(
   const head = Buffer.from(formatSwitching(answer.head, ownFields), 'latin1');
   const session = new LiveSession(
     {
-      ...subject,
       type: 'session_opened',
+      id: subject.id,
       route,
+      client: subject.client,
+      method: subject.method,
+      host: subject.host,
+      path: subject.path,
       mode: 'splice',
       at: refOf(lease.server),
       origin: upgrade.handshake.origin,
@@ -239,7 +154,7 @@ function open(
     headLength: head.length,
     toBackend: client.rest,
   };
-  session.carriedBy(carry(route, config, ends, (end) => session.end(end)));
+  session.carriedBy(ways.carry(route, config, ends, (end) => session.end(end)));
 }
 
 /** The session for those who ask by its id. */
@@ -291,8 +206,4 @@ async function pass(context: RouteContext, client: ClientEnd, { answer, lease, o
     at: refOf(server),
     durationMs: performance.now() - startedAt,
   });
-}
-
-function refOf(server: Server): ServerRef {
-  return { upstream: server.upstream, server: server.url };
 }

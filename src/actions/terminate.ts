@@ -30,17 +30,17 @@ export async function terminate(
     client: context.client,
     offer,
     protocol: chooseSubprotocol(offer, route.websocket.subprotocols),
-    gone: client.gone,
+    gone: client.gone.signal(),
   };
   const asked = services.acceptor(route.name).admit(opening);
   const admission = asked instanceof Promise ? await asked : asked;
   if (isRejection(admission)) return admission;
   if ('status' in admission) {
-    if (client.gone.aborted) throw left();
+    if (client.gone.left) throw left();
     return pass(context, client, admission);
   }
   const protocol = admission.protocol === undefined ? opening.protocol : admission.protocol;
-  if (!client.gone.aborted && open(context, upgrade, client, { admission, protocol })) return 'opened';
+  if (!client.gone.left && open(context, upgrade, client, { admission, protocol })) return 'opened';
   admission.abandon?.();
   throw left();
 }
@@ -76,9 +76,13 @@ function open(
   if (!accepted) return false;
   const session = new LiveSession(
     {
-      ...subject,
       type: 'session_opened',
+      id: subject.id,
       route: route.name,
+      client: subject.client,
+      method: subject.method,
+      host: subject.host,
+      path: subject.path,
       mode: 'terminate',
       at: null,
       origin: handshake.origin,

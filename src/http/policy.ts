@@ -18,9 +18,14 @@ const HOP_BY_HOP = new Set([
 
 /** The names, in lower case, that may not cross: those of one connection and those that Connection names. */
 function connectionFields(section: FieldSection): ReadonlySet<string> {
-  const named = listElements(section, 'connection').map((element) => element.toLowerCase());
-  const further = named.filter((name) => !HOP_BY_HOP.has(name));
-  return further.length === 0 ? HOP_BY_HOP : new Set([...HOP_BY_HOP, ...further]);
+  let dropped: Set<string> | null = null;
+  for (const element of listElements(section, 'connection')) {
+    const name = element.toLowerCase();
+    if (HOP_BY_HOP.has(name)) continue;
+    dropped ??= new Set(HOP_BY_HOP);
+    dropped.add(name);
+  }
+  return dropped ?? HOP_BY_HOP;
 }
 
 /**
@@ -31,15 +36,16 @@ export function requestFields(request: Request, client: Client, skip: ReadonlySe
   const { head } = request;
   const dropped = connectionFields(head);
   const fields: string[] = request.host === '' ? [] : ['Host', request.host];
-  for (const [i, name] of head.names.entries()) {
+  for (let i = 0; i < head.names.length; i++) {
+    const name = head.names[i] as string;
     // A backend that reads `_` as `-` (CGI, WSGI) would take an alias for the field itself.
     const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
     if (plain === 'host' || dropped.has(plain) || dropped.has(name) || skip.has(plain)) continue;
     if (isForwardingField(name) && !mayPass(name, client)) continue;
     fields.push(head.fields[2 * i] as string, trimOws(head.fields[2 * i + 1] as string));
   }
-  // Appended, not pushed by spreading: a request may not choose how much the stack has to hold.
-  return fields.concat(forwardingFields(head, client, request.host));
+  for (const ours of forwardingFields(head, client, request.host)) fields.push(ours);
+  return fields;
 }
 
 /** The field a refusal of the gateway's own carries; a backend's answer must not look like one. */
@@ -50,7 +56,8 @@ export function responseFields(fields: Fields): string[] {
   const section = { fields, names: lowerNames(fields) };
   const dropped = connectionFields(section);
   const kept: string[] = [];
-  for (const [i, name] of section.names.entries()) {
+  for (let i = 0; i < section.names.length; i++) {
+    const name = section.names[i] as string;
     if (dropped.has(name) || name === 'x-gateway-reason') continue;
     kept.push(fields[2 * i] as string, fields[2 * i + 1] as string);
   }

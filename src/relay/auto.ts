@@ -1,5 +1,7 @@
 // Which engine carries a tunnel: the native one wherever it is there and can take both sockets, the js one for the rest.
+import type { Socket } from 'node:net';
 import type { Sample } from '../events.ts';
+import type { Dialler } from '../upstream/dialler.ts';
 import { JsRelay } from './js.ts';
 import { NativeRelay } from './native.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
@@ -12,6 +14,10 @@ export class MixedRelay implements RelayEngine {
 
   constructor(native: NativeRelay) {
     this.#native = native;
+  }
+
+  diallerFor(client: Socket): Dialler | null {
+    return this.#native.diallerFor(client);
   }
 
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel {

@@ -14,6 +14,10 @@ export class JsRelay implements RelayEngine {
   readonly #buffers = new SharedBuffers(onData);
   readonly #counters = new Counters();
 
+  diallerFor(): null {
+    return null;
+  }
+
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel {
     this.#wheel.refresh();
     const shared = { wheel: this.#wheel, buffers: this.#buffers, counters: this.#counters.of(options.route) };

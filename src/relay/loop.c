@@ -87,6 +87,24 @@ static void send_reports(struct worker *w) {
   if (first) e->told(e->told_to);
 }
 
+void engine_tell_dialled(struct engine *e, struct dialled *first, struct dialled **end) {
+  pthread_mutex_lock(&e->lock);
+  int quiet = !e->dialled;
+  *e->dialled_end = first;
+  e->dialled_end = end;
+  pthread_mutex_unlock(&e->lock);
+  if (quiet) e->told(e->told_to);
+}
+
+struct dialled *engine_dialled(struct engine *e) {
+  pthread_mutex_lock(&e->lock);
+  struct dialled *all = e->dialled;
+  e->dialled = NULL;
+  e->dialled_end = &e->dialled;
+  pthread_mutex_unlock(&e->lock);
+  return all;
+}
+
 struct report *engine_reports(struct engine *e) {
   pthread_mutex_lock(&e->lock);
   struct report *all = e->reports;
@@ -173,6 +191,10 @@ static void obey(struct worker *w, struct command *c) {
   struct tunnel *t = c->kind == DO_CLOSE || c->kind == DO_CUT ? find(w, c->id) : NULL;
   if (c->kind == DO_OPEN) {
     open_tunnel(w, c);
+  } else if (c->kind == DO_DIAL) {
+    dial_start(w, c->id, (const struct order *)c->early, c->early + sizeof(struct order));
+  } else if (c->kind == DO_CANCEL) {
+    dial_cancel(w, c->id);
   } else if (c->kind == DO_STOP) {
     w->stopping = 1;
   } else if (t && c->kind == DO_CLOSE) {
@@ -185,38 +207,60 @@ static void obey(struct worker *w, struct command *c) {
   }
 }
 
-static void obey_all(struct worker *w) {
-  uint64_t count;
-  while (read(w->wake, &count, sizeof count) < 0 && errno == EINTR) continue;
+static struct command *take_commands(struct worker *w) {
   pthread_mutex_lock(&w->lock);
   struct command *c = w->queue;
-  w->queue = NULL;
+  __atomic_store_n(&w->queue, NULL, __ATOMIC_RELAXED);
   w->queue_end = &w->queue;
+  __atomic_store_n(&w->sleeps, !c, __ATOMIC_RELAXED);
   pthread_mutex_unlock(&w->lock);
-  while (c) {
-    struct command *next = c->next;
-    obey(w, c);
-    free(c);
-    c = next;
+  return c;
+}
+
+// Does everything that there is to do; from there on a command has to wake the thread.
+static void obey_all(struct worker *w) {
+  for (struct command *c; (c = take_commands(w));) {
+    while (c) {
+      struct command *next = c->next;
+      obey(w, c);
+      free(c);
+      c = next;
+    }
   }
+}
+
+void engine_post(struct engine *e, struct command *c) {
+  struct worker *w = e->worker[ID_WORKER(c->id)];
+  c->next = NULL;
+  pthread_mutex_lock(&w->lock);
+  __atomic_store_n(w->queue_end, c, __ATOMIC_RELAXED);
+  w->queue_end = &c->next;
+  pthread_mutex_unlock(&w->lock);
+}
+
+static void wake(struct worker *w) {
+  pthread_mutex_lock(&w->lock);
+  int needed = w->queue && __atomic_exchange_n(&w->sleeps, 0, __ATOMIC_RELAXED);
+  pthread_mutex_unlock(&w->lock);
+  uint64_t one = 1;
+  while (needed && write(w->wake, &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
+void engine_wake(struct engine *e) {
+  for (uint32_t i = 0; i < e->count; i++) wake(e->worker[i]);
 }
 
 void engine_send(struct engine *e, struct command *c) {
   struct worker *w = e->worker[ID_WORKER(c->id)];
-  c->next = NULL;
-  pthread_mutex_lock(&w->lock);
-  int first = !w->queue;
-  *w->queue_end = c;
-  w->queue_end = &c->next;
-  pthread_mutex_unlock(&w->lock);
-  uint64_t one = 1;
-  while (first && write(w->wake, &one, sizeof one) < 0 && errno == EINTR) continue;
+  engine_post(e, c);
+  wake(w);
 }
 
 // -- The turn -------------------------------------------------------------------------------------------------------
 
 static int wait_ms(const struct worker *w) {
-  int wait = wheel_wait(&w->wheel, w->now);
+  int wait = wheel_wait(&w->wheel, w->now), dials = wheel_wait(&w->dials.wheel, w->now);
+  if (dials >= 0 && (wait < 0 || dials < wait)) wait = dials;
   if (!w->report_at) return wait;
   int report = w->report_at > w->now ? (int)(w->report_at - w->now) : 0;
   return wait < 0 || report < wait ? report : wait;
@@ -228,18 +272,27 @@ static void *run(void *arg) {
   read_clock(w);
   while (!w->stopping) {
     int n = epoll_wait(w->ep, events, EVENTS, wait_ms(w));
+    __atomic_store_n(&w->sleeps, 0, __ATOMIC_RELAXED);
     read_clock(w);
+    // What was asked for before these events came about is done before them.
+    if (__atomic_load_n(&w->queue, __ATOMIC_RELAXED)) obey_all(w);
     for (int i = 0; i < n; i++) {
-      if (events[i].data.u64 == WAKE_KEY) {
-        obey_all(w);
+      // The edge has done its work; the count is never read.
+      if (events[i].data.u64 == WAKE_KEY) continue;
+      if (events[i].data.u64 & DIAL_KEY) {
+        dial_event(w, events[i].data.u64 & ~DIAL_KEY, events[i].events);
         continue;
       }
       // An event may be older than the end of its tunnel: an id that is gone is nothing.
       struct tunnel *t = find(w, events[i].data.u64 >> 1);
       if (t) tunnel_event(w, t, (int)(events[i].data.u64 & 1), events[i].events);
     }
+    obey_all(w);
     for (struct timer *timer; (timer = wheel_due(&w->wheel, w->now));) tunnel_timer(w, (struct tunnel *)timer);
-    if (w->report_at && w->now >= w->report_at) send_reports(w);
+    dial_timers(w);
+    // Where the main thread has to be woken for a dial, it hears of ended tunnels too.
+    if (w->report_at && (w->dials.told || w->now >= w->report_at)) send_reports(w);
+    dials_tell(w);
   }
   for (uint32_t i = 0; i < w->chunk_count * CHUNK; i++) {
     struct tunnel **at = slot_of(w, i);
@@ -249,6 +302,7 @@ static void *run(void *arg) {
     worker_end(w, *at);
   }
   send_reports(w);
+  dials_stop(w);
   return NULL;
 }
 
@@ -262,9 +316,12 @@ static void free_worker(struct worker *w) {
     if (c->kind == DO_OPEN) {
       close(c->fd[CLIENT]);
       close(c->fd[BACKEND]);
+    } else if (c->kind == DO_DIAL && ((struct order *)c->early)->fd >= 0) {
+      close(((struct order *)c->early)->fd);
     }
     free(c);
   }
+  dials_free(&w->dials);
   free(w->chunks);
   free(w->scratch);
   pthread_mutex_destroy(&w->lock);
@@ -279,17 +336,19 @@ static struct worker *make_worker(struct engine *e, uint32_t index) {
   w->reports_end = &w->reports;
   w->queue_end = &w->queue;
   w->random_at = sizeof w->random;
+  w->sleeps = 1;
   pthread_mutex_init(&w->lock, NULL);
   w->ep = epoll_create1(EPOLL_CLOEXEC);
   w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   w->scratch = aligned_alloc(SCRATCH_ROOM, SCRATCH_ROOM + SCRATCH);
-  struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_KEY};
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_KEY};
   if (w->ep < 0 || w->wake < 0 || !w->scratch || epoll_ctl(w->ep, EPOLL_CTL_ADD, w->wake, &event) < 0) {
     free_worker(w);
     return NULL;
   }
   read_clock(w);
   wheel_init(&w->wheel, w->now);
+  dials_init(&w->dials, w->now);
   return w;
 }
 
@@ -298,6 +357,7 @@ int engine_start(struct engine *e, uint32_t count, void (*told)(void *), void *t
   e->told = told;
   e->told_to = told_to;
   e->reports_end = &e->reports;
+  e->dialled_end = &e->dialled;
   pthread_mutex_init(&e->lock, NULL);
   // Signals are the main thread's: the workers take none.
   sigset_t all, before;
@@ -334,5 +394,6 @@ void engine_stop(struct engine *e) {
     next = r->next;
     free(r);
   }
+  dialled_free(engine_dialled(e));
   pthread_mutex_destroy(&e->lock);
 }

@@ -9,7 +9,9 @@
 #define UPGATE_LOOP_H
 
 #include <pthread.h>
+#include <stddef.h>
 
+#include "dial.h"
 #include "tunnel.h"
 
 #define WORKERS_MAX 16
@@ -34,7 +36,7 @@ struct report {
   uint8_t initiator, reason, was_cut, inspected;
 };
 
-enum command_kind { DO_OPEN, DO_CLOSE, DO_CUT, DO_STOP };
+enum command_kind { DO_OPEN, DO_CLOSE, DO_CUT, DO_DIAL, DO_CANCEL, DO_STOP };
 
 struct command {
   struct command *next;
@@ -43,12 +45,14 @@ struct command {
   uint16_t code;
   uint32_t deadline_ms;
   // Of DO_OPEN: both descriptors, ours to close, and the early bytes behind this struct: first those to the client.
-  // Of DO_CLOSE: behind this struct the reason, ended by a zero byte.
+  // Of DO_CLOSE: behind this struct the reason, ended by a zero byte. Of DO_DIAL: the order, and behind it its bytes.
   int fd[2];
   const struct policy *policy;
   uint32_t head_length, to_client, to_backend, lifetime_ms;
   uint8_t early[];
 };
+
+_Static_assert(offsetof(struct command, early) % _Alignof(struct order) == 0, "an order may stand behind a command");
 
 struct engine;
 
@@ -68,16 +72,19 @@ struct worker {
   uint32_t random_at;
   int stopping;
   pthread_t thread;
+  struct dials dials;
   pthread_mutex_t lock;
   struct command *queue, **queue_end;  // under the lock
+  int sleeps;  // whoever brings a command has to wake the thread; atomic, and set under the lock
 };
 
 struct engine {
   uint32_t count;
   struct worker *worker[WORKERS_MAX];
   pthread_mutex_t lock;
-  struct report *reports, **reports_end;  // under the lock
-  void (*told)(void *);                   // called from a worker when `reports` is no longer empty
+  struct report *reports, **reports_end;   // under the lock
+  struct dialled *dialled, **dialled_end;  // under the lock
+  void (*told)(void *);                    // called from a worker when one of the two is no longer empty
   void *told_to;
 };
 
@@ -94,12 +101,19 @@ int engine_start(struct engine *e, uint32_t count, void (*told)(void *), void *t
 void engine_stop(struct engine *e);
 // Takes the command over.
 void engine_send(struct engine *e, struct command *c);
+// The same, but a thread that sleeps does so until engine_wake(): to wake it costs more than most commands.
+void engine_post(struct engine *e, struct command *c);
+void engine_wake(struct engine *e);
 // Takes every report there is, oldest first; the caller frees them.
 struct report *engine_reports(struct engine *e);
+// The same for dials; each descriptor among them is the caller's.
+struct dialled *engine_dialled(struct engine *e);
 
-// -- for tunnel.c and ending.c --------------------------------------------------------------------------------------
+// -- for tunnel.c, ending.c and dial.c ------------------------------------------------------------------------------
 void worker_random(struct worker *w, uint8_t *to, size_t n);
 // The tunnel is over: closes, reports and frees it.
 void worker_end(struct worker *w, struct tunnel *t);
+// Takes the list over, of which `end` is the last link.
+void engine_tell_dialled(struct engine *e, struct dialled *first, struct dialled **end);
 
 #endif

@@ -1,35 +1,16 @@
 // The native relay engine: takes both sockets' descriptors over from node and leaves the bytes to relay.c. What it can
 // take, and how it does so without losing a byte, stands here; frames, limits and endings are C's.
-import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { TLSSocket } from 'node:tls';
-import { fileURLToPath } from 'node:url';
 import { GatewayError } from '../errors.ts';
 import type { Initiator, Sample } from '../events.ts';
+import type { Dialler } from '../upstream/dialler.ts';
+import { Parked } from '../upstream/parked.ts';
+import { ADDON, type Addon, type Engine, loadAddon, Waker, whole } from './addon.ts';
 import { RouteCounters } from './counters.ts';
+import { INBOX_SIZE, NativeDialler } from './native-dial.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
-
-/** What relay.c exports; the numbers' order stands at each of its functions. */
-interface Addon {
-  start(threads: number, onEnded: (numbers: Float64Array) => void): Engine;
-  stop(engine: Engine): void;
-  policy(engine: Engine, numbers: Float64Array): number;
-  tally(engine: Engine, policy: number, numbers: Float64Array): void;
-  open(
-    engine: Engine,
-    client: number,
-    backend: number,
-    policy: number,
-    lifetimeMs: number,
-    toClient: Buffer,
-    headLength: number,
-    toBackend: Buffer,
-  ): number;
-  close(engine: Engine, id: number, code: number, reason: string, deadlineMs: number): void;
-  cut(engine: Engine, id: number): void;
-}
-type Engine = { readonly engine: unique symbol };
 
 /** The part of node's stream handle that a hand-over needs; none of it is documented, all of it is in node 20 to 26. */
 interface Handle {
@@ -57,10 +38,6 @@ const REASONS = [
   'lost',
   'ping_timeout',
 ] as const;
-const MAX_MS = 0xffffffff;
-
-/** Where npm's postinstall puts the compiled addon; the same from src and from dist. */
-export const ADDON = fileURLToPath(new URL('../../native/upgate-relay.node', import.meta.url));
 
 /** Threads for `auto`: one core is left to node. */
 function autoThreads(): number {
@@ -96,6 +73,8 @@ export class NativeRelay implements RelayEngine {
   readonly threads: number;
   readonly #addon: Addon;
   readonly #engine: Engine;
+  readonly #waker: Waker;
+  readonly #dialler: NativeDialler;
   /** Live tunnels by slot and worker, as their ids say. */
   readonly #tunnels: (NativeTunnel | undefined)[] = [];
   readonly #policies = new Map<string, number>();
@@ -106,13 +85,21 @@ export class NativeRelay implements RelayEngine {
   /** Starts the threads; throws what require() throws where the addon is not there or does not load. */
   constructor(threads: number | 'auto', addon = ADDON) {
     this.threads = threads === 'auto' ? autoThreads() : threads;
-    this.#addon = createRequire(import.meta.url)(addon) as Addon;
-    this.#engine = this.#addon.start(this.threads, (numbers) => this.#ended(numbers));
+    this.#addon = loadAddon(addon);
+    const inbox = Buffer.allocUnsafeSlow(INBOX_SIZE);
+    this.#engine = this.#addon.start(this.threads, (told) => this.#told(told), inbox);
+    this.#waker = new Waker(this.#addon, this.#engine);
+    this.#dialler = new NativeDialler(this.#addon, this.#engine, this.#waker, inbox);
   }
 
   /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
-  canTake(client: Socket, backend: Socket): boolean {
-    return isPlain(client) && isPlain(backend);
+  canTake(client: Socket, backend: Socket | Parked): boolean {
+    return isPlain(client) && (backend instanceof Parked || isPlain(backend));
+  }
+
+  /** For a client whose tunnel can be opened here. */
+  diallerFor(client: Socket): Dialler | null {
+    return isPlain(client) ? this.#dialler : null;
   }
 
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel {
@@ -124,22 +111,34 @@ export class NativeRelay implements RelayEngine {
   /** As open(), but null where no descriptor is left or the engine has stopped: then both sockets are node's as before. */
   tryOpen(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel | null {
     const client = ends.client as Inside;
-    const backend = ends.backend as Inside;
+    const backend = ends.backend instanceof Parked ? ends.backend : (ends.backend as Inside);
+    const parked = backend instanceof Parked;
     const policy = this.#known.get(options) ?? this.#policyOf(options);
     const toBackend = takeOver(client, ends.toBackend);
-    const toClient = takeOver(backend, ends.toClient);
+    const toClient = parked ? ends.toClient : takeOver(backend, ends.toClient);
     const { maxLifetimeMs } = options;
     const lifetime = maxLifetimeMs === null ? 0 : whole(maxLifetimeMs * (1 - Math.random() / 10));
-    const from = [client._handle?.fd ?? -1, backend._handle?.fd ?? -1] as const;
-    const id = this.#addon.open(this.#engine, from[0], from[1], policy, lifetime, toClient, ends.headLength, toBackend);
+    const id = this.#addon.open(
+      this.#engine,
+      client._handle?.fd ?? -1,
+      parked ? backend.fd : (backend._handle?.fd ?? -1),
+      policy,
+      lifetime,
+      toClient,
+      ends.headLength,
+      toBackend,
+      parked,
+    );
     if (id < 0) {
       giveBack(client, toBackend, ends.toBackend.length);
-      giveBack(backend, toClient, ends.toClient.length);
+      if (!parked) giveBack(backend, toClient, ends.toClient.length);
       return null;
     }
+    this.#waker.soon();
     // The tunnel has descriptors of its own now: node's are closed without a word to the peers.
     client.destroy();
-    backend.destroy();
+    if (parked) backend.take();
+    else backend.destroy();
     const tunnel = new NativeTunnel(this, id, onEnd);
     this.#tunnels[this.#indexOf(id)] = tunnel;
     return tunnel;
@@ -187,6 +186,11 @@ export class NativeRelay implements RelayEngine {
     return policy;
   }
 
+  #told(told: number | Float64Array): void {
+    if (typeof told === 'number') this.#dialler.told(told);
+    else this.#ended(told);
+  }
+
   #ended(numbers: Float64Array): void {
     for (let at = 0; at < numbers.length; at += REPORT_FIELDS) {
       const report = numbers.subarray(at, at + REPORT_FIELDS);
@@ -231,10 +235,6 @@ function giveBack(socket: Inside, taken: Buffer, early: number): void {
 
 function ignore(): void {
   // A socket that is being given up has no error left to tell.
-}
-
-function whole(ms: number): number {
-  return Math.min(Math.max(Math.ceil(ms), 0), MAX_MS);
 }
 
 function policyNumbers({ inspect, idleMs, ping, limits }: TunnelOptions): number[] {

@@ -5,8 +5,10 @@
 // them back when it hears of a tunnel's end, so ids need no lock.
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <node_api.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #define POLICY_FIELDS 12
 #define REPORT_FIELDS 11
 #define TALLY_FIELDS 13
+#define DIALLED_FIELDS 5
 
 struct slots {
   uint32_t *spare, spare_count, spare_room;  // given back
@@ -28,11 +31,13 @@ struct relay {
   struct engine engine;
   napi_env env;
   napi_threadsafe_function wake;
-  struct slots slots[WORKERS_MAX];
+  struct slots slots[WORKERS_MAX], dial_slots[WORKERS_MAX];
+  uint8_t *inbox;  // of JS, which keeps it as long as it can be called
+  size_t inbox_size;
   struct policy **policies;
   uint32_t policy_count, threads;
   uint32_t use;  // makes ids unique
-  uint32_t live;
+  uint32_t live;  // tunnels and dials
   int stopped, woken_off;  // woken_off: the thread-safe function is gone
   int holders;             // the external value and the thread-safe function; the last one frees
 };
@@ -78,9 +83,9 @@ static uint32_t least_loaded(const struct relay *r) {
   return best;
 }
 
-static int take_id(struct relay *r, uint64_t *id) {
+static int take_id(struct relay *r, struct slots *slots, uint64_t *id) {
   uint32_t worker = least_loaded(r);
-  struct slots *s = &r->slots[worker];
+  struct slots *s = &slots[worker];
   if (!s->spare_count && s->next == SLOTS_MAX) return 0;
   uint32_t slot = s->spare_count ? s->spare[--s->spare_count] : s->next++;
   s->live++;
@@ -89,8 +94,8 @@ static int take_id(struct relay *r, uint64_t *id) {
   return 1;
 }
 
-static void give_back(struct relay *r, uint64_t id) {
-  struct slots *s = &r->slots[ID_WORKER(id)];
+static void give_back(struct slots *slots, uint64_t id) {
+  struct slots *s = &slots[ID_WORKER(id)];
   s->live--;
   if (s->spare_count == s->spare_room) {
     uint32_t room = s->spare_room ? s->spare_room * 2 : 64;
@@ -102,7 +107,7 @@ static void give_back(struct relay *r, uint64_t id) {
   s->spare[s->spare_count++] = ID_SLOT(id);
 }
 
-// -- Ended tunnels --------------------------------------------------------------------------------------------------
+// -- What the threads tell ------------------------------------------------------------------------------------------
 
 static void tell(void *to) {
   struct relay *r = to;
@@ -118,10 +123,53 @@ static void fill(double *to, const struct report *r) {
   memcpy(to, values, sizeof values);
 }
 
+// The tunnels and dials that kept the process alive are fewer now.
+static void fewer(napi_env env, struct relay *r, size_t count) {
+  r->live -= (uint32_t)count;
+  if (env && count && !r->live) napi_unref_threadsafe_function(env, r->wake);
+}
+
+// Puts as many dials as there is room for into the inbox, each as DIALLED_FIELDS numbers and its bytes, filled up to
+// the next number. Returns those left, and how many went in.
+static struct dialled *put_in(struct relay *r, struct dialled *all, uint32_t *count) {
+  size_t at = 0;
+  *count = 0;
+  for (struct dialled *next; all; all = next) {
+    size_t size = DIALLED_FIELDS * sizeof(double) + (all->length + sizeof(double) - 1) / sizeof(double) * sizeof(double);
+    if (at + size > r->inbox_size) break;
+    const double values[DIALLED_FIELDS] = {(double)all->id, all->error, all->fd, all->connect_ms, all->length};
+    memcpy(r->inbox + at, values, sizeof values);
+    if (all->length) memcpy(r->inbox + at + sizeof values, all->bytes, all->length);
+    at += size;
+    ++*count;
+    next = all->next;
+    give_back(r->dial_slots, all->id);
+    free(all);
+  }
+  return all;
+}
+
+// Hands what became of dials to JS, by inboxes full: each call says how many are in it.
+static void hear_dialled(napi_env env, napi_value callback, struct relay *r) {
+  struct dialled *left = engine_dialled(&r->engine);
+  while (left && env) {
+    uint32_t count;
+    napi_value undefined, told;
+    left = put_in(r, left, &count);
+    fewer(env, r, count);
+    if (!count || napi_create_uint32(env, count, &told) != napi_ok) break;
+    napi_get_undefined(env, &undefined);
+    if (napi_call_function(env, undefined, callback, 1, &told, NULL) != napi_ok) break;
+  }
+  dialled_free(left);
+}
+
 // Hands every report there is to JS in one call: REPORT_FIELDS numbers each.
 static void hear(napi_env env, napi_value callback, void *context, void *data) {
   struct relay *r = context;
   (void)data;
+  if (r->stopped) return;
+  hear_dialled(env, callback, r);
   if (r->stopped) return;
   struct report *all = engine_reports(&r->engine);
   size_t count = 0;
@@ -138,12 +186,11 @@ static void hear(napi_env env, napi_value callback, void *context, void *data) {
       fill(to, p);
       to += REPORT_FIELDS;
     }
-    give_back(r, p->id);
+    give_back(r->slots, p->id);
     free(p);
   }
-  r->live -= (uint32_t)count;
+  fewer(env, r, count);
   if (!env || !count) return;
-  if (!r->live) napi_unref_threadsafe_function(env, r->wake);
   if (napi_create_typedarray(env, napi_float64_array, count * REPORT_FIELDS, buffer, 0, &array) != napi_ok) return;
   napi_get_undefined(env, &undefined);
   napi_call_function(env, undefined, callback, 1, &array, NULL);
@@ -165,7 +212,10 @@ static void let_go(struct relay *r) {
     free(r->policies[i]);
   }
   free(r->policies);
-  for (uint32_t i = 0; i < WORKERS_MAX; i++) free(r->slots[i].spare);
+  for (uint32_t i = 0; i < WORKERS_MAX; i++) {
+    free(r->slots[i].spare);
+    free(r->dial_slots[i].spare);
+  }
   free(r);
 }
 
@@ -192,19 +242,24 @@ static void forget(napi_env env, void *data, void *hint) {
   let_go(r);
 }
 
-// start(threads, onEnded) -> engine
+// start(threads, onTold, inbox) -> engine. onTold gets the number of dials that stand in the inbox, or the reports of
+// tunnels that have ended.
 static napi_value js_start(napi_env env, napi_callback_info info) {
-  napi_value args[2], name, engine;
+  napi_value args[3], name, engine;
   uint32_t threads;
-  if (!arguments(env, info, args, 2) || napi_get_value_uint32(env, args[0], &threads) != napi_ok || threads < 1 ||
-      threads > WORKERS_MAX) {
-    return fail(env, "start(threads, onEnded)");
+  void *inbox;
+  size_t inbox_size;
+  if (!arguments(env, info, args, 3) || napi_get_value_uint32(env, args[0], &threads) != napi_ok || threads < 1 ||
+      threads > WORKERS_MAX || napi_get_buffer_info(env, args[2], &inbox, &inbox_size) != napi_ok) {
+    return fail(env, "start(threads, onTold, inbox)");
   }
   struct relay *r = calloc(1, sizeof *r);
   if (!r) return fail(env, "out of memory");
   r->env = env;
   r->holders = 2;
   r->threads = threads;
+  r->inbox = inbox;
+  r->inbox_size = inbox_size;
   napi_create_string_utf8(env, "upgate relay", NAPI_AUTO_LENGTH, &name);
   if (napi_create_threadsafe_function(env, args[1], NULL, name, 0, 1, r, woken_off, r, hear, &r->wake) != napi_ok) {
     free(r);
@@ -300,6 +355,7 @@ static napi_value js_tally(napi_env env, napi_callback_info info) {
 
 struct opening {
   int32_t fd[2];
+  bool owned;  // the backend's is the tunnel's from now on
   uint32_t policy, head_length, lifetime_ms;
   uint8_t *to_client, *to_backend;
   size_t to_client_length, to_backend_length;
@@ -313,38 +369,39 @@ static int read_opening(napi_env env, const napi_value *args, struct opening *o)
          napi_get_buffer_info(env, args[4], (void **)&o->to_client, &o->to_client_length) == napi_ok &&
          napi_get_value_uint32(env, args[5], &o->head_length) == napi_ok &&
          napi_get_buffer_info(env, args[6], (void **)&o->to_backend, &o->to_backend_length) == napi_ok &&
+         napi_get_value_bool(env, args[7], &o->owned) == napi_ok &&
          o->to_client_length < INT32_MAX && o->to_backend_length < INT32_MAX && o->head_length <= o->to_client_length;
 }
 
 // Duplicates both descriptors: the copies are the tunnel's, the originals remain node's to destroy. 0, or an errno.
-static int duplicate(const int32_t from[2], int to[2]) {
-  to[CLIENT] = fcntl(from[CLIENT], F_DUPFD_CLOEXEC, 3);
+static int duplicate(const struct opening *o, int to[2]) {
+  to[CLIENT] = fcntl(o->fd[CLIENT], F_DUPFD_CLOEXEC, 3);
   if (to[CLIENT] < 0) return errno;
-  to[BACKEND] = fcntl(from[BACKEND], F_DUPFD_CLOEXEC, 3);
+  to[BACKEND] = o->owned ? o->fd[BACKEND] : fcntl(o->fd[BACKEND], F_DUPFD_CLOEXEC, 3);
   if (to[BACKEND] >= 0) return 0;
   int error = errno;
   close(to[CLIENT]);
   return error;
 }
 
-// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend) -> id, or -errno where no
-// descriptor is left, or the engine has stopped: then nothing has happened.
+// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, owned) -> id, or -errno where no
+// descriptor is left, or the engine has stopped: then nothing has happened. It begins with the next wake().
 static napi_value js_open(napi_env env, napi_callback_info info) {
-  napi_value args[8];
+  napi_value args[9];
   struct opening o;
-  struct relay *r = arguments(env, info, args, 8) ? relay_of(env, args[0]) : NULL;
+  struct relay *r = arguments(env, info, args, 9) ? relay_of(env, args[0]) : NULL;
   if (!r || !read_opening(env, args + 1, &o) || o.policy >= r->policy_count) {
-    return fail(env, "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend)");
+    return fail(env, "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend, owned)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
   int fd[2] = {-1, -1};
-  int error = duplicate(o.fd, fd);
+  int error = duplicate(&o, fd);
   if (error) return number(env, -error);
   struct command *c = malloc(sizeof *c + o.to_client_length + o.to_backend_length);
   uint64_t id;
-  if (!c || !take_id(r, &id)) {
+  if (!c || !take_id(r, r->slots, &id)) {
     close(fd[CLIENT]);
-    close(fd[BACKEND]);
+    if (!o.owned) close(fd[BACKEND]);
     free(c);
     return number(env, -ENOMEM);
   }
@@ -361,7 +418,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   if (o.to_client_length) memcpy(c->early, o.to_client, o.to_client_length);
   if (o.to_backend_length) memcpy(c->early + o.to_client_length, o.to_backend, o.to_backend_length);
   if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
-  engine_send(&r->engine, c);
+  engine_post(&r->engine, c);
   return number(env, (double)id);
 }
 
@@ -412,12 +469,124 @@ static napi_value js_cut(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+// -- Dials ----------------------------------------------------------------------------------------------------------
+
+static int read_address(napi_env env, napi_value host, napi_value port, struct order *o) {
+  char text[INET6_ADDRSTRLEN];
+  size_t length;
+  uint32_t n;
+  if (napi_get_value_string_latin1(env, host, text, sizeof text, &length) != napi_ok ||
+      napi_get_value_uint32(env, port, &n) != napi_ok || n > UINT16_MAX) {
+    return 0;
+  }
+  struct sockaddr_in *four = (struct sockaddr_in *)&o->address;
+  struct sockaddr_in6 *six = (struct sockaddr_in6 *)&o->address;
+  if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
+    four->sin_family = AF_INET;
+    four->sin_port = htons((uint16_t)n);
+    o->address_length = sizeof *four;
+  } else if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1) {
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons((uint16_t)n);
+    o->address_length = sizeof *six;
+  }
+  return o->address_length > 0;
+}
+
+// The command of a dial, with room for its bytes; its order is filled in by the caller.
+static struct command *dial_command(struct relay *r, size_t length) {
+  struct command *c = calloc(1, sizeof *c + sizeof(struct order) + length + 1);
+  if (!c || !take_id(r, r->dial_slots, &c->id)) {
+    free(c);
+    return NULL;
+  }
+  c->kind = DO_DIAL;
+  return c;
+}
+
+static napi_value send_dial(napi_env env, struct relay *r, struct command *c) {
+  double id = (double)c->id;
+  if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
+  engine_post(&r->engine, c);
+  return number(env, id);
+}
+
+// dial(engine, address, port, text, connectMs, answerMs, most) -> id; -errno where the engine has stopped or there is no
+// memory. It begins with the next wake().
+static napi_value js_dial(napi_env env, napi_callback_info info) {
+  napi_value args[7];
+  struct order o = {.fd = -1};
+  size_t length;
+  struct relay *r = arguments(env, info, args, 7) ? relay_of(env, args[0]) : NULL;
+  if (!r || !read_address(env, args[1], args[2], &o) ||
+      napi_get_value_string_latin1(env, args[3], NULL, 0, &length) != napi_ok || length > INT32_MAX ||
+      napi_get_value_uint32(env, args[4], &o.connect_ms) != napi_ok ||
+      napi_get_value_uint32(env, args[5], &o.answer_ms) != napi_ok ||
+      napi_get_value_uint32(env, args[6], &o.most) != napi_ok) {
+    return fail(env, "dial(engine, address, port, text, connectMs, answerMs, most)");
+  }
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  struct command *c = dial_command(r, length);
+  if (!c) return number(env, -ENOMEM);
+  o.length = (uint32_t)length;
+  memcpy(c->early, &o, sizeof o);
+  napi_get_value_string_latin1(env, args[3], (char *)c->early + sizeof o, length + 1, &length);
+  return send_dial(env, r, c);
+}
+
+// collect(engine, fd, held, answerMs, most) -> id, and the descriptor is the dial's; or -errno, and it is not.
+static napi_value js_collect(napi_env env, napi_callback_info info) {
+  napi_value args[5];
+  struct order o = {.fd = -1};
+  void *held;
+  size_t length;
+  struct relay *r = arguments(env, info, args, 5) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_int32(env, args[1], &o.fd) != napi_ok ||
+      napi_get_buffer_info(env, args[2], &held, &length) != napi_ok || length > INT32_MAX ||
+      napi_get_value_uint32(env, args[3], &o.answer_ms) != napi_ok ||
+      napi_get_value_uint32(env, args[4], &o.most) != napi_ok) {
+    return fail(env, "collect(engine, fd, held, answerMs, most)");
+  }
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  struct command *c = dial_command(r, length);
+  if (!c) return number(env, -ENOMEM);
+  o.length = (uint32_t)length;
+  memcpy(c->early, &o, sizeof o);
+  if (length) memcpy(c->early + sizeof o, held, length);
+  return send_dial(env, r, c);
+}
+
+// wake(engine): the threads begin with what was asked of them.
+static napi_value js_wake(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  struct relay *r = arguments(env, info, args, 1) ? relay_of(env, args[0]) : NULL;
+  if (!r) return fail(env, "wake(engine)");
+  if (!r->stopped) engine_wake(&r->engine);
+  return NULL;
+}
+
+// cancel(engine, id): it is told of all the same.
+static napi_value js_cancel(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  uint64_t id;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "cancel(engine, id)");
+  if (r->stopped) return NULL;
+  struct command *c = calloc(1, sizeof *c);
+  if (!c) return fail(env, "out of memory");
+  c->kind = DO_CANCEL;
+  c->id = id;
+  engine_send(&r->engine, c);
+  return NULL;
+}
+
 NAPI_MODULE_INIT() {
   static const struct {
     const char *name;
     napi_callback call;
-  } functions[] = {{"start", js_start}, {"stop", js_stop},   {"policy", js_policy}, {"tally", js_tally},
-                   {"open", js_open},   {"close", js_close}, {"cut", js_cut}};
+  } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy},   {"tally", js_tally}, {"open", js_open},
+                   {"close", js_close}, {"cut", js_cut},   {"dial", js_dial},       {"collect", js_collect},
+                   {"cancel", js_cancel}, {"wake", js_wake}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||

@@ -2,11 +2,13 @@
 // it is told stands here. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
 import type { Socket } from 'node:net';
 import type { Sampler, SessionEnd } from '../events.ts';
+import type { Dialler } from '../upstream/dialler.ts';
+import type { Parked } from '../upstream/parked.ts';
 
-/** Two sockets, and the first bytes owed to each; the engine sends those before anything else. */
+/** Two connections, and the first bytes owed to each; the engine sends those before anything else. */
 export interface TunnelEnds {
   readonly client: Socket;
-  readonly backend: Socket;
+  readonly backend: Socket | Parked;
   /** The 101 and what the backend sent behind it. */
   readonly toClient: Buffer;
   /** How many bytes of `toClient` are the 101's head: those are not counted as traffic, and frames start behind them. */
@@ -76,7 +78,9 @@ export interface Tunnel {
  */
 export interface RelayEngine extends Sampler {
   readonly name: 'js' | 'native';
-  /** Takes both sockets over; the caller must not touch them again. `onEnd` is called once, never from inside open(). */
+  /** What dials the backend of this client's tunnel without a socket of node's; null where that would gain nothing. */
+  diallerFor(client: Socket): Dialler | null;
+  /** Takes both connections over; the caller must not touch them again. `onEnd` is called once, never from inside open(). */
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel;
 }
 

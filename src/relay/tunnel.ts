@@ -1,6 +1,7 @@
 // One tunnel of the js engine: its two sides, what ends it, and what is told of it afterwards. Frames are flow.ts's,
 // closing in order is ending.ts's.
 import type { Initiator, Traffic } from '../events.ts';
+import { asSocket } from '../upstream/parked.ts';
 import type { SharedBuffers } from './buffers.ts';
 import type { RouteCounters } from './counters.ts';
 import { Ending, type Farewell } from './ending.ts';
@@ -56,7 +57,7 @@ export class JsTunnel extends Scheduled implements Tunnel {
     this.touched = now;
     this.#lifetimeAt = options.maxLifetimeMs === null ? NEVER : now + options.maxLifetimeMs * (1 - Math.random() / 10);
     this.client = new Side(ends.client, 'client', this);
-    this.backend = new Side(ends.backend, 'backend', this);
+    this.backend = new Side(asSocket(ends.backend), 'backend', this);
     this.#connect(this.client, this.backend);
     this.#connect(this.backend, this.client);
   }

@@ -54,6 +54,11 @@ export async function afterEarlierAnswers(socket: Socket): Promise<boolean> {
       return false;
     }
   }
+  return answerable(socket);
+}
+
+/** Of a connection without an earlier answer: whether it can still be answered on. */
+export function answerable(socket: Socket): boolean {
   // The end of an answer starts node's keep-alive timer, which would cut a session.
   socket.setTimeout(0);
   return socket.writable;

@@ -5,8 +5,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
 import { answer, completed, forward, type Plain } from '../actions/forward.ts';
+import { SpliceError } from '../actions/reach.ts';
 import { refusalOf, rejectUpgrade } from '../actions/reject.ts';
-import { type Splice, SpliceError } from '../actions/splice.ts';
+import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
@@ -18,7 +19,8 @@ import { loggedPath } from '../http/target.ts';
 import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Admission } from '../sessions/admission.ts';
-import { afterEarlierAnswers, Turns } from './earlier.ts';
+import { Departure } from '../upstream/departure.ts';
+import { afterEarlierAnswers, answerable, pendingAnswer, Turns } from './earlier.ts';
 import { headWithoutUpgrade, putBack } from './put-back.ts';
 
 export interface GatewayOptions {
@@ -125,15 +127,25 @@ export class Gateway implements Sampler {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     socket.on('error', ignore);
     this.#handshakes++;
-    const asked = this.#read(req);
-    this.#upgrade(asked, { server, socket, rest })
-      .catch((thrown: unknown) => this.#failed(asked.context, socket, 'splice', asGatewayError(thrown)))
-      .finally(() => this.#handshakes--);
+    void this.#take(this.#read(req), { server, socket, rest });
   }
 
+  /** Never rejects. */
+  async #take(asked: Asked, released: Released): Promise<void> {
+    const { socket } = released;
+    try {
+      const free = pendingAnswer(socket) === null ? answerable(socket) : await afterEarlierAnswers(socket);
+      if (free) await this.#upgrade(asked, released);
+    } catch (thrown) {
+      this.#failed(asked.context, socket, 'splice', asGatewayError(thrown));
+    } finally {
+      this.#handshakes--;
+    }
+  }
+
+  /** Of a connection that can be answered on. */
   async #upgrade({ snapshot, context, head }: Asked, released: Released): Promise<void> {
     const { server, socket, rest } = released;
-    if (!(await afterEarlierAnswers(socket))) return;
     if (!wantsWebSocket(head) && head.method !== 'CONNECT')
       return putBack(server, socket, headWithoutUpgrade(head), rest);
     const verdict = this.#judge(snapshot, head, socket);
@@ -149,12 +161,12 @@ export class Gateway implements Sampler {
 
   /** Runs the action; the permit stays with the session where one opens, and comes back here where none does. */
   async #open(context: RouteContext, verdict: Upgrade, { socket, rest }: Released, permit: () => void): Promise<void> {
-    const gone = new AbortController();
-    const onClose = (): void => gone.abort();
-    socket.once('close', onClose);
+    const gone = new Departure();
+    const onClose = (): void => gone.tell();
+    socket.on('close', onClose);
     let opened = false;
     try {
-      const client = { socket, rest, gone: gone.signal, permit };
+      const client = { socket, rest, gone, permit };
       const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
       const outcome = await action(context, verdict, client);
       opened = outcome === 'opened';
@@ -162,7 +174,7 @@ export class Gateway implements Sampler {
     } catch (thrown) {
       const error = asGatewayError(thrown);
       // Whoever waits for this client must learn it also where its socket broke at the very last.
-      if (error.code === 'client_gone') gone.abort();
+      if (error.code === 'client_gone') gone.tell();
       this.#failed(context, socket, verdict.kind, error);
     } finally {
       socket.removeListener('close', onClose);
@@ -242,7 +254,11 @@ function fieldOf(head: RequestHead, name: string): string | null {
 
 /** The context once a route is known. */
 function named(context: RouteContext, { route }: Verdict): RouteContext {
-  return route === null ? context : { ...context, subject: { ...context.subject, route: route.name } };
+  if (route === null) return context;
+  const { services, subject, client, origin, startedAt } = context;
+  const { id, client: address, method, host, path } = subject;
+  const named = { id, route: route.name, client: address, method, host, path };
+  return { services, subject: named, client, origin, startedAt };
 }
 
 function modeOf({ route }: Verdict): Mode | null {

@@ -28,14 +28,18 @@ export class Registry implements Sampler {
 
   /** Adds a session; the release removes it, once. */
   add(session: Session): () => void {
-    const key = `${session.mode} ${session.route}`;
+    const key = keyOf(session);
     const count = this.#counts.get(key) ?? { mode: session.mode, route: session.route, live: 0 };
     this.#counts.set(key, count);
     this.#live.add(session);
     count.live++;
-    return () => {
-      if (this.#live.delete(session)) count.live--;
-    };
+    return () => this.remove(session);
+  }
+
+  /** Removes a session; nothing where it is not there any more. */
+  remove(session: Session): void {
+    const count = this.#counts.get(keyOf(session));
+    if (this.#live.delete(session) && count !== undefined) count.live--;
   }
 
   *sample(): Iterable<Sample> {
@@ -43,4 +47,8 @@ export class Registry implements Sampler {
       yield { metric: 'websocket_connections', labels: { route, mode }, value: live };
     }
   }
+}
+
+function keyOf({ mode, route }: Session): string {
+  return `${mode} ${route}`;
 }

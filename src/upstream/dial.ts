@@ -2,6 +2,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { GatewayError, systemCode } from '../errors.ts';
+import type { Departure } from './departure.ts';
 import type { Endpoint } from './server.ts';
 
 /** Both sides of the gateway probe a silent peer after this long (DESIGN: TCP_NODELAY, keepalive 60 s). */
@@ -45,15 +46,15 @@ export function tlsOptions({ host, serverName, tls: backend }: Endpoint): tls.Co
  * Connects within `timeoutMs`, which covers TLS too. Ends early when `gone` fires. Rejects with a GatewayError:
  * `backend_refused`, `backend_timeout`, `limit`, `client_gone`. The socket has an `error` listener.
  */
-export function dial(server: Endpoint, timeoutMs: number, gone: AbortSignal): Promise<net.Socket> {
+export function dial(server: Endpoint, timeoutMs: number, gone: Departure): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
-    if (gone.aborted) return reject(new GatewayError('client_gone', 'the client left'));
+    if (gone.left) return reject(new GatewayError('client_gone', 'the client left'));
     const socket = start(server);
     // Whoever reads the socket learns of an error by its `close` at the latest; none may go unheard.
     socket.on('error', () => undefined);
     const settle = (error: GatewayError | null): void => {
       clearTimeout(timer);
-      gone.removeEventListener('abort', onGone);
+      gone.watch(null);
       socket.removeListener('error', onError);
       if (error === null) {
         resolve(socket);
@@ -68,7 +69,7 @@ export function dial(server: Endpoint, timeoutMs: number, gone: AbortSignal): Pr
       () => settle(new GatewayError('backend_timeout', `no connection to ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    gone.addEventListener('abort', onGone);
+    gone.watch(onGone);
     socket.once('error', onError);
     socket.once(server.secure ? 'secureConnect' : 'connect', () => settle(null));
   });

@@ -2,6 +2,7 @@
 // end is not the client's.
 import type { Socket } from 'node:net';
 import { type Framing, followBody } from '../http/answer.ts';
+import { asSocket } from './parked.ts';
 import type { Answer } from './upgrade.ts';
 
 /** A backend that sends nothing for this long in the middle of its answer is given up. */
@@ -12,7 +13,8 @@ const STALLED_MS = 60_000;
  * where the client has got all of it.
  */
 export function passAnswer(answer: Answer, framing: Framing, client: Socket): Promise<boolean> {
-  const { socket: backend, rest } = answer;
+  const { rest } = answer;
+  const backend = asSocket(answer.socket);
   const body = followBody(framing);
   return new Promise((resolve) => {
     const settle = (whole: boolean): void => {

@@ -3,12 +3,16 @@
 import type { Socket } from 'node:net';
 import { GatewayError } from '../errors.ts';
 import { type AnswerHead, LARGEST_ANSWER_HEAD, parseAnswerHead } from '../http/answer.ts';
+import type { Departure } from './departure.ts';
 import { dial, upstreamError } from './dial.ts';
+import type { Parked } from './parked.ts';
 import type { Endpoint } from './server.ts';
 
-/** A server's final answer to a handshake; the socket is paused. */
+const NOTHING = Buffer.alloc(0);
+
+/** A server's final answer to a handshake; its connection is paused. */
 export interface Answer {
-  readonly socket: Socket;
+  readonly socket: Socket | Parked;
   readonly head: AnswerHead;
   /** What was read behind the head. */
   readonly rest: Buffer;
@@ -30,8 +34,8 @@ export async function requestUpgrade(
   server: Endpoint,
   handshake: string,
   timeouts: UpgradeTimeouts,
-  gone: AbortSignal,
-): Promise<Answer> {
+  gone: Departure,
+): Promise<Answer & { readonly socket: Socket }> {
   const started = performance.now();
   const socket = await dial(server, timeouts.connect, gone);
   const connectMs = performance.now() - started;
@@ -44,13 +48,13 @@ function readAnswer(
   socket: Socket,
   server: Endpoint,
   timeoutMs: number,
-  gone: AbortSignal,
+  gone: Departure,
 ): Promise<{ head: AnswerHead; rest: Buffer }> {
   return new Promise((resolve, reject) => {
     const reader = new AnswerReader();
     const settle = (error: GatewayError | null): void => {
       clearTimeout(timer);
-      gone.removeEventListener('abort', onGone);
+      gone.watch(null);
       socket.removeListener('data', onData).removeListener('end', onEnd).removeListener('error', onError).pause();
       if (error === null) return;
       socket.destroy();
@@ -70,19 +74,31 @@ function readAnswer(
       () => settle(new GatewayError('backend_timeout', `no answer from ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    if (gone.aborted) {
+    if (gone.left) {
       onGone();
       return;
     }
-    gone.addEventListener('abort', onGone);
+    gone.watch(onGone);
     socket.on('data', onData).once('end', onEnd).once('error', onError);
   });
 }
 
 /** Collects an answer's head from chunks; interim answers before it are dropped. */
 export class AnswerReader {
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer = NOTHING;
   #seen = 0;
+
+  /** How many bytes it would hold without an answer before they are too many. */
+  get room(): number {
+    return LARGEST_ANSWER_HEAD + 3 - this.#seen;
+  }
+
+  /** Gives back what it holds of an answer, which then has to come again. */
+  giveBack(): Buffer {
+    const held = this.#held;
+    this.#held = NOTHING;
+    return held;
+  }
 
   /** The head and what stands behind it, a fault, or null while more is needed. */
   take(chunk: Buffer): { head: AnswerHead; rest: Buffer } | { fault: string } | null {

@@ -36,7 +36,7 @@ stress() { # name, tunnels, compiler flags
   name=$1 tunnels=$2
   shift 2
   set -- "$@" -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100 "$here/relay-stress.c"
-  for part in loop tunnel ending side wheel cursor; do set -- "$@" "$root/src/relay/$part.c"; done
+  for part in loop tunnel ending side wheel cursor dial; do set -- "$@" "$root/src/relay/$part.c"; done
   "${CC:-cc}" -std=c11 -g -O1 -pthread -Wall -Wextra -o "$work/stress-$name" "$@"
   for seed in 1 2 3; do
     echo "$name, seed $seed: $($runner "$work/stress-$name" "$tunnels" "$seed")"

@@ -4,6 +4,7 @@ import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { judgeAnswer } from '../../handshake/accept.ts';
 import { formatFields } from '../../http/problem.ts';
+import { Departure } from '../departure.ts';
 import { dial } from '../dial.ts';
 import type { Endpoint } from '../server.ts';
 import { requestUpgrade } from '../upgrade.ts';
@@ -33,12 +34,12 @@ type Probe = (server: Endpoint, config: CheckConfig, gone: AbortSignal) => Promi
 const PROBES: Record<CheckConfig['type'], Probe> = { tcp: probeTcp, http: probeHttp, websocket: probeWebSocket };
 
 async function probeTcp(server: Endpoint, { timeout }: CheckConfig, gone: AbortSignal): Promise<null> {
-  (await dial(server, timeout, gone)).destroy();
+  (await dial(server, timeout, Departure.of(gone))).destroy();
   return null;
 }
 
 async function probeHttp(server: Endpoint, config: CheckConfig, gone: AbortSignal): Promise<string | null> {
-  const socket = await dial(server, config.timeout, gone);
+  const socket = await dial(server, config.timeout, Departure.of(gone));
   const cut = (): void => void socket.destroy();
   gone.addEventListener('abort', cut);
   try {
@@ -84,7 +85,12 @@ async function probeWebSocket(server: Endpoint, config: CheckConfig, gone: Abort
     ...['Sec-WebSocket-Key', key, 'Sec-WebSocket-Version', '13'],
   ]);
   const timeouts = { connect: config.timeout, handshake: config.timeout };
-  const { socket, head } = await requestUpgrade(server, `GET ${config.path} HTTP/1.1\r\n${fields}\r\n`, timeouts, gone);
+  const { socket, head } = await requestUpgrade(
+    server,
+    `GET ${config.path} HTTP/1.1\r\n${fields}\r\n`,
+    timeouts,
+    Departure.of(gone),
+  );
   if (head.status !== 101) {
     socket.destroy();
     return `it answered the handshake with ${head.status}`;

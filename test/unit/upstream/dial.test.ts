@@ -5,11 +5,12 @@ import { type AddressInfo, createServer, type Server as NetServer, type Socket }
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeSelfSigned } from '../../../src/runtime/self-signed.ts';
+import { Departure } from '../../../src/upstream/departure.ts';
 import { dial, upstreamError } from '../../../src/upstream/dial.ts';
 import type { Endpoint } from '../../../src/upstream/server.ts';
 import { closedPort } from '../../support/scripted.ts';
 
-const never = new AbortController().signal;
+const never = new Departure();
 const open: { close(): void }[] = [];
 afterEach(() => {
   for (const closable of open.splice(0)) closable.close();
@@ -74,10 +75,12 @@ describe('by TCP', () => {
 
   it('is client_gone where the client has left, before or meanwhile', async () => {
     const { port } = await listen();
-    await expect(dial(server(port), 2000, AbortSignal.abort())).rejects.toMatchObject({ code: 'client_gone' });
-    const gone = new AbortController();
-    const outcome = dial(server(port), 2000, gone.signal);
-    gone.abort();
+    const left = new Departure();
+    left.tell();
+    await expect(dial(server(port), 2000, left)).rejects.toMatchObject({ code: 'client_gone' });
+    const gone = new Departure();
+    const outcome = dial(server(port), 2000, gone);
+    gone.tell();
     await expect(outcome).rejects.toMatchObject({ code: 'client_gone' });
   });
 

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LARGEST_ANSWER_HEAD } from '../../../src/http/answer.ts';
+import { Departure } from '../../../src/upstream/departure.ts';
 import type { Endpoint } from '../../../src/upstream/server.ts';
 import { AnswerReader, requestUpgrade } from '../../../src/upstream/upgrade.ts';
 
@@ -116,7 +117,7 @@ describe('a handshake with a server', () => {
   });
 
   /** Starts one; the peer is the server's end, with the handshake read. */
-  async function ask(gone: AbortSignal = new AbortController().signal, limits = timeouts) {
+  async function ask(gone: Departure = new Departure(), limits = timeouts) {
     const connection = once(listening, 'connection') as Promise<[Socket]>;
     const outcome = requestUpgrade(server, HANDSHAKE, limits, gone);
     // Each test looks at it later.
@@ -172,10 +173,10 @@ describe('a handshake with a server', () => {
   });
 
   it('a client that leaves meanwhile is client_gone, and the connection ends', async () => {
-    const gone = new AbortController();
-    const { outcome, peer } = await ask(gone.signal);
+    const gone = new Departure();
+    const { outcome, peer } = await ask(gone);
     const ended = once(peer.resume(), 'end');
-    gone.abort();
+    gone.tell();
     await expect(outcome).rejects.toMatchObject({ code: 'client_gone' });
     await ended;
   });

@@ -1,0 +1,117 @@
+// Finding the server that answers a handshake: one after the other is asked, natively where that can be, until one says
+// something better than "not me". What its answer means is splice.ts.
+import type { SpliceConfig } from '../config/schema.ts';
+import { GatewayError } from '../errors.ts';
+import type { ServerRef } from '../events.ts';
+import { type Rejection, reject } from '../handshake/rejection.ts';
+import type { Upgrade } from '../routing/decide.ts';
+import { Attempts } from '../upstream/attempts.ts';
+import type { Dialler } from '../upstream/dialler.ts';
+import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
+import { type Asking, canDialNatively, requestNatively } from '../upstream/native-upgrade.ts';
+import type { Server } from '../upstream/pool.ts';
+import { type Answer, requestUpgrade } from '../upstream/upgrade.ts';
+import type { RouteContext } from './context.ts';
+
+/** The backend's answer, and the server that gave it. */
+export interface Reached {
+  readonly lease: Lease;
+  readonly answer: Answer;
+  /** The gateway's own fields of the answer to the client, flat. */
+  readonly ownFields: readonly string[];
+}
+
+/** Where a splice failed, for the log; the error says how. */
+export class SpliceError extends GatewayError {
+  readonly at: ServerRef | null;
+
+  constructor(error: GatewayError, at: ServerRef | null) {
+    super(error.code, error.message, error.cause);
+    this.at = at;
+  }
+}
+
+/**
+ * Asks one server after the other, each at most once, until one answers with something better than "not me". The last
+ * answer or error stands. The client's bytes behind its handshake wait here: none is sent before a 101.
+ */
+export async function reach(
+  context: RouteContext,
+  upgrade: Upgrade,
+  asking: Asking,
+  dialler: Dialler | null,
+): Promise<Reached | Rejection> {
+  const config = upgrade.route.websocket.config as SpliceConfig;
+  const pool = context.services.pool(config.upstream);
+  const { address, viaTrusted } = context.client;
+  const ask = { client: address, viaTrusted, request: upgrade.request, kind: 'handshake' } as const;
+  const attempts = new Attempts(pool, ask, context.services.emit);
+  let lease = attempts.next();
+  if (lease === null) return reject('no_server');
+  for (;;) {
+    const asked = await askOne(context, { lease, attempts, asking, dialler });
+    if ('answer' in asked) return { ...asked, ownFields: pool.sticky?.fieldsFor(lease.server, ask) ?? [] };
+    if (asked.next === null) throw asked.failure;
+    lease = asked.next;
+  }
+}
+
+interface AskingOne {
+  readonly asking: Asking;
+  readonly dialler: Dialler | null;
+  readonly lease: Lease;
+  readonly attempts: Attempts;
+}
+
+/** Asks one server; where it fails, the one to be asked next, if another may be. */
+async function askOne(
+  context: RouteContext,
+  { asking, dialler, lease, attempts }: AskingOne,
+): Promise<{ lease: Lease; answer: Answer } | { failure: SpliceError; next: Lease | null }> {
+  const { server } = lease;
+  try {
+    const answer = await request(server, dialler, asking);
+    const { upstream, url } = server;
+    context.services.emit({ type: 'upstream_connected', upstream, server: url, durationMs: answer.connectMs });
+    const { status, names } = answer.head;
+    const retryAfter = names.includes('retry-after');
+    // What a 101 is worth is not judged yet.
+    if (status !== 101) lease.tell(outcomeOf(status, retryAfter));
+    const next = mayDoBetter(status, retryAfter) ? attempts.next() : null;
+    if (next === null) return { lease, answer };
+    answer.socket.destroy();
+    lease.release();
+    const error = new GatewayError('backend_refused', `${server.url} answered ${status}`);
+    return { failure: report(context, server, error), next };
+  } catch (error) {
+    const known = error instanceof GatewayError && error.source === 'upstream';
+    if (known) lease.tell('failed');
+    lease.release();
+    if (!(error instanceof GatewayError)) throw error;
+    return { failure: report(context, server, error), next: known ? attempts.next() : null };
+  }
+}
+
+function request(server: Server, dialler: Dialler | null, asking: Asking): Promise<Answer> {
+  if (dialler !== null && canDialNatively(server)) return requestNatively(dialler, server, asking);
+  return requestUpgrade(server, asking.handshake, asking.timeouts, asking.gone);
+}
+
+function report(context: RouteContext, server: Server, error: GatewayError): SpliceError {
+  const { services, subject } = context;
+  if (error.source !== 'downstream') {
+    services.emit({
+      type: 'upstream_failed',
+      ...refOf(server),
+      id: subject.id,
+      reason: error.code,
+      detail: error.message,
+    });
+  }
+  return new SpliceError(error, refOf(server));
+}
+
+/** The server as events name it. */
+export function refOf(server: Server): ServerRef {
+  return { upstream: server.upstream, server: server.url };
+}
