@@ -7,9 +7,9 @@ import httpProxy from 'http-proxy';
 import { asGatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
 import { KEEPALIVE_MS } from './dial.ts';
-import { requestHead } from './framing.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
 import { PatientAgent } from './patient-socket.ts';
+import { RequestLink } from './request-link.ts';
 import { type Outcome, Transfer } from './transfer.ts';
 
 /** Idle connections kept to one server, at most. */
@@ -34,17 +34,20 @@ function makeAgents(options: AgentOptions, ca: string | undefined): Agents {
  * fields into its own request and pipes the body; so it gets no fields, and the pipe is the transfer's.
  */
 class Stand extends IncomingMessage {
+  readonly #exchange: Exchange;
   readonly #transfer: Transfer;
 
-  constructor({ req }: Exchange, transfer: Transfer) {
-    super(req.socket);
-    this.method = req.method ?? '';
+  constructor(exchange: Exchange, transfer: Transfer) {
+    super(exchange.req.socket);
+    this.method = exchange.req.method ?? '';
+    this.#exchange = exchange;
     this.#transfer = transfer;
   }
 
   override pipe<T extends NodeJS.WritableStream>(destination: T): T {
     if (!(destination instanceof ClientRequest)) throw new TypeError('http-proxy pipes into no request');
-    this.#transfer.start(destination);
+    const connected = this.#exchange.server.secure ? 'secureConnect' : 'connect';
+    this.#transfer.start(new RequestLink(destination, this.#transfer, connected));
     return destination;
   }
 }
@@ -53,14 +56,13 @@ class Stand extends IncomingMessage {
  * http-proxy fills this object in and hands it to http.request. Its own path went through a URL parser, and its own
  * fields through an object, which loses order, casing and repetitions; a flat list keeps them, and is sent as it is.
  */
-function requestOptions(exchange: Exchange): object {
-  const head = requestHead(exchange);
+function requestOptions(exchange: Exchange, head: readonly string[]): object {
   return {
     get path(): string {
       return exchange.target;
     },
     set path(_: string) {},
-    get headers(): string[] {
+    get headers(): readonly string[] {
       return head;
     },
     set headers(_: unknown) {},
@@ -97,7 +99,7 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
         {
           target: { protocol: secure ? 'https:' : 'http:', host, port },
           agent: secure ? agents.secure : agents.plain,
-          ssl: requestOptions(exchange),
+          ssl: requestOptions(exchange, transfer.head.fields),
           secure: true,
           selfHandleResponse: true,
           // Both together keep it from parsing the target.
