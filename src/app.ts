@@ -23,8 +23,7 @@ import { Listeners, type NextListeners } from './server/listeners.ts';
 import { Admission } from './sessions/admission.ts';
 import { Registry } from './sessions/registry.ts';
 import { Terminator } from './terminate/accept.ts';
-import type { HttpEngine } from './upstream/http-engine.ts';
-import { openHttpProxy } from './upstream/http-proxy.ts';
+import { HttpEngines } from './upstream/http-engines.ts';
 
 export interface AppOptions {
   readonly file: string;
@@ -62,7 +61,7 @@ export class App {
   readonly #listeners: Listeners;
   readonly #admin: Admin;
   readonly #reloader: Reloader<Next>;
-  readonly #http: HttpEngine = openHttpProxy();
+  readonly #http = new HttpEngines();
   #snapshot: Snapshot | null = null;
   /** Once the config has said which engine. */
   #relay: Carrier | null = null;
@@ -130,6 +129,7 @@ export class App {
       version,
       node: process.version,
       relay: this.#carrier().engine.name,
+      http: this.#current().services.http.name,
       admin: `${admin.address}:${admin.port}`,
       ...(limit === null ? {} : { descriptors: limit }),
     });

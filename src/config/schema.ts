@@ -120,6 +120,15 @@ export const schema = z.strictObject({
     })
     .prefault({})
     .describe('How SIGTERM ends the gateway'),
+  http: z
+    .strictObject({
+      engine: z
+        .enum(['auto', 'http-proxy', 'undici'])
+        .prefault('auto')
+        .describe('What carries plain requests; `auto`: undici, and http-proxy where node runs without WebAssembly'),
+    })
+    .prefault({})
+    .describe('How plain requests move'),
   relay: z
     .strictObject({
       engine: z

@@ -8,7 +8,7 @@ import type { RouteTable } from '../routing/table.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
 import { buildHandler } from '../terminate/handlers.ts';
-import type { HttpEngine } from '../upstream/http-engine.ts';
+import type { HttpEngines } from '../upstream/http-engines.ts';
 import { Pool } from '../upstream/pool.ts';
 
 export interface Snapshot {
@@ -23,7 +23,7 @@ export interface Snapshot {
 export interface Shared {
   readonly emit: Emit;
   readonly sessions: Registry;
-  readonly http: HttpEngine;
+  readonly http: Pick<HttpEngines, 'pick'>;
   readonly terminator: Terminator;
 }
 
@@ -41,7 +41,7 @@ export function buildSnapshot(config: Config, table: RouteTable, shared: Shared,
     services: {
       emit: shared.emit,
       sessions: shared.sessions,
-      http: shared.http,
+      http: shared.http.pick(config.http.engine),
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),
     },

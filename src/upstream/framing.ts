@@ -27,8 +27,10 @@ function framingOf(fields: readonly string[]): Framing {
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     // Lower case only where the length fits: this is done for every field of every message.
-    if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') coding = join(coding, fields[i + 1] as string);
-    else if (name.length === 14 && name.toLowerCase() === 'content-length') length = join(length, fields[i + 1] as string);
+    if (name.length === 17 && name.toLowerCase() === 'transfer-encoding')
+      coding = join(coding, fields[i + 1] as string);
+    else if (name.length === 14 && name.toLowerCase() === 'content-length')
+      length = join(length, fields[i + 1] as string);
   }
   return { coding, length };
 }

@@ -28,6 +28,11 @@ class PatientSocket extends Socket {
   }
 }
 
+/** Connects such a socket. */
+export function connectPatiently(to: TcpNetConnectOpts): Socket {
+  return new PatientSocket({}).connect(to);
+}
+
 /** An agent for plain connections whose sockets are patient. */
 export class PatientAgent extends Agent {
   override createConnection(options: ClientRequestArgs): Socket {

@@ -3,8 +3,8 @@
 // the engine's, behind a Link.
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
-import { Clock } from './clock.ts';
 import { cut, writeInterim } from './client-side.ts';
+import { Clock } from './clock.ts';
 import { upstreamError } from './dial.ts';
 import { discardBody } from './discard.ts';
 import { answerHead, interimFields, type RequestHead, requestHead } from './framing.ts';
@@ -167,8 +167,7 @@ export class Transfer implements Receiver {
   #isStale(cause: unknown): boolean {
     const link = this.#link;
     return (
-      link !== null &&
-      link.reused &&
+      link?.reused === true &&
       !link.touched &&
       IDEMPOTENT.has(this.#exchange.req.method ?? '') &&
       !this.head.hasBody &&

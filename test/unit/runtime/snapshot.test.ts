@@ -6,10 +6,10 @@ import { compileTable } from '../../../src/routing/table.ts';
 import { buildSnapshot, type Shared, type Snapshot } from '../../../src/runtime/snapshot.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
 import { Terminator } from '../../../src/terminate/accept.ts';
-import { openHttpProxy } from '../../../src/upstream/http-proxy.ts';
+import { HttpEngines } from '../../../src/upstream/http-engines.ts';
 
 const emit = () => {};
-const shared: Shared = { emit, sessions: new Registry(), http: openHttpProxy(), terminator: new Terminator(emit) };
+const shared: Shared = { emit, sessions: new Registry(), http: new HttpEngines(), terminator: new Terminator(emit) };
 
 function snapshot(change: object = {}, previous: Snapshot | null = null): Snapshot {
   const config = schema.parse({
@@ -36,7 +36,7 @@ describe('a snapshot', () => {
     expect(services.pool('chat').servers.map(({ url }) => url)).toEqual(['ws://127.0.0.1:9001', 'ws://127.0.0.1:9002']);
     expect(services.acceptor('echo')).toHaveProperty('accept');
     expect(services.sessions).toBe(shared.sessions);
-    expect(services.http).toBe(shared.http);
+    expect(services.http.name).toBe('undici');
   });
 
   it('is asked for no name that its config does not have', () => {
@@ -83,5 +83,12 @@ describe('the next snapshot', () => {
     expect(first.services.pool('chat').pick()).not.toBeNull();
     expect(first.services.acceptor('echo')).toHaveProperty('accept');
     expect(() => next.services.acceptor('echo')).toThrow('echo');
+  });
+
+  it('has the HTTP engine that its config names, the same one as long as it does', () => {
+    const first = snapshot();
+    expect(first.services.http.name).toBe('undici');
+    expect(snapshot({ http: { engine: 'http-proxy' } }, first).services.http.name).toBe('http-proxy');
+    expect(snapshot({ http: { engine: 'undici' } }, first).services.http).toBe(first.services.http);
   });
 });
