@@ -4,10 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asGatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
 import { reject } from '../handshake/rejection.ts';
-import { requestFields, responseFields } from '../http/policy.ts';
+import { requestFields, responsePolicy } from '../http/policy.ts';
 import type { Refusal } from '../http/problem.ts';
 import type { Forward } from '../routing/decide.ts';
-import type { RouteContext } from './context.ts';
+import { authorityOf, factsOf, type RouteContext } from './context.ts';
 import { refusalOf, rejectRequest } from './reject.ts';
 
 /** HTTP/1.0 knows no interim answers, so that nobody would wait for one (RFC 9110 §10.1.1). */
@@ -26,19 +26,22 @@ export interface Plain {
 export async function forward(context: RouteContext, verdict: Forward, plain: Plain): Promise<void> {
   const { services, subject } = context;
   const { req, res } = plain;
-  const { request, route } = verdict;
+  const { request, route, sent } = verdict;
   const server = services.pool(route.http.upstream).pick();
   if (server === null) return answer(context, plain, reject('no_server'));
   const at = { upstream: server.upstream, server: server.url };
+  const facts = factsOf(context, verdict);
+  const own = authorityOf(server);
   const release = services.pool(route.http.upstream).acquire(server);
   try {
     await services.http.forward({
       req,
       res,
       server,
-      target: request.target.raw,
-      fields: requestFields(request, context.client, request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING),
-      responseFields,
+      target: sent.target,
+      fields: requestFields(facts, request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING, route.policy, own),
+      responseFields: responsePolicy(route.policy, { facts, sent, own }),
+      maxBody: route.http.max_body ?? null,
       timeouts: route.http.timeouts,
     });
     completed(context, plain, { at, reason: null, detail: null });
@@ -48,7 +51,7 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
       services.emit({ type: 'upstream_failed', ...at, id: subject.id, reason: error.code, detail: error.message });
     }
     const begun = res.headersSent;
-    if (!begun && error.source !== 'downstream') rejectRequest(res, refusalOf(error), subject.id);
+    if (!begun && error.code !== 'client_gone') rejectRequest(res, refusalOf(error), subject.id);
     completed(context, plain, {
       at,
       reason: error.code,

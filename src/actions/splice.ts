@@ -6,7 +6,7 @@ import type { ServerRef } from '../events.ts';
 import { judgeAnswer } from '../handshake/accept.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
-import { requestFields, responseFields } from '../http/policy.ts';
+import { requestFields, responsePolicy } from '../http/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
@@ -14,7 +14,7 @@ import { LiveSession } from '../sessions/live.ts';
 import { passAnswer } from '../upstream/pass.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
 import { type Answer, requestUpgrade } from '../upstream/upgrade.ts';
-import type { ClientEnd, RouteContext } from './context.ts';
+import { authorityOf, type ClientEnd, factsOf, type RouteContext } from './context.ts';
 import { endAfterReading } from './reject.ts';
 
 /** What of a handshake is written anew for the backend. */
@@ -86,12 +86,13 @@ function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: Splic
 async function splice(carry: Carry, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
   const config = upgrade.route.websocket.config as SpliceConfig;
   const pool = context.services.pool(config.upstream);
-  const reached = await reach(context, pool, { config, handshake: buildHandshake(context, upgrade), client });
+  const handshake = (server: Server): string => buildHandshake(context, upgrade, server);
+  const reached = await reach(context, pool, { config, handshake, client });
   if (isRejection(reached)) return reached;
   const { answer, server, release } = reached;
   try {
     if (answer.head.status !== 101) {
-      await pass(context, client, reached);
+      await pass(context, upgrade, client, reached);
       return 'passed';
     }
     const judged = judgeAnswer(answer.head, upgrade.handshake.key, upgrade.handshake.offer);
@@ -106,15 +107,16 @@ async function splice(carry: Carry, context: RouteContext, upgrade: Upgrade, cli
 }
 
 /** The handshake for the backend, one write: what the client said, less what is its own connection's, and our fields. */
-function buildHandshake(context: RouteContext, { request, handshake }: Upgrade): string {
-  const fields = requestFields(request, context.client, REWRITTEN);
+function buildHandshake(context: RouteContext, upgrade: Upgrade, server: Server): string {
+  const { route, handshake, sent } = upgrade;
+  const fields = requestFields(factsOf(context, upgrade), REWRITTEN, route.policy, authorityOf(server));
   if (handshake.offer.length > 0) fields.push('Sec-WebSocket-Protocol', handshake.offer.join(', '));
-  return `GET ${request.target.raw} HTTP/1.1\r\n${formatFields(fields)}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n`;
+  return `GET ${sent.target} HTTP/1.1\r\n${formatFields(fields)}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n`;
 }
 
 interface Asking {
   readonly config: SpliceConfig;
-  readonly handshake: string;
+  readonly handshake: (server: Server) => string;
   readonly client: ClientEnd;
 }
 
@@ -133,7 +135,7 @@ async function reach(
     tried.add(server);
     const release = pool.acquire(server);
     try {
-      const answer = await requestUpgrade(server, handshake, config.timeouts, client.gone);
+      const answer = await requestUpgrade(server, handshake(server), config.timeouts, client.gone);
       context.services.emit({ type: 'upstream_connected', ...refOf(server), durationMs: answer.connectMs });
       if (!TRY_ANOTHER.has(answer.head.status) || tried.size === pool.servers.length)
         return { server, answer, release };
@@ -185,7 +187,7 @@ function open(
   const { services, subject, startedAt } = context;
   const { answer, server, release } = reached;
   const route = upgrade.route.name;
-  const head = Buffer.from(formatSwitching(answer.head), 'latin1');
+  const head = Buffer.from(formatSwitching(answer.head, answerPolicy(context, upgrade, server)), 'latin1');
   const session = new LiveSession(
     {
       ...subject,
@@ -209,19 +211,31 @@ function open(
   session.carriedBy(carry(route, config, ends, (end) => session.end(end)));
 }
 
+type AnswerPolicy = (fields: readonly string[]) => string[];
+
+function answerPolicy(context: RouteContext, upgrade: Upgrade, server: Server): AnswerPolicy {
+  const { route, sent } = upgrade;
+  return responsePolicy(route.policy, { facts: factsOf(context, upgrade), sent, own: authorityOf(server) });
+}
+
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */
-function formatSwitching(head: AnswerHead): string {
-  const fields = responseFields(head.fields);
+function formatSwitching(head: AnswerHead, policy: AnswerPolicy): string {
+  const fields = policy(head.fields);
   return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...fields]);
 }
 
 /** The backend said no, or something else that is no 101: its answer is the client's. */
-async function pass(context: RouteContext, client: ClientEnd, { answer, server, release }: Reached): Promise<void> {
+async function pass(
+  context: RouteContext,
+  upgrade: Upgrade,
+  client: ClientEnd,
+  { answer, server, release }: Reached,
+): Promise<void> {
   const { services, subject, startedAt } = context;
   const { head } = answer;
   const framing = answerFraming(head);
   if ('fault' in framing) throw new GatewayError('bad_accept', `${server.url}: ${framing.fault}`);
-  const fields = responseFields(head.fields);
+  const fields = answerPolicy(context, upgrade, server)(head.fields);
   if (framing.kind === 'chunked') fields.push('Transfer-Encoding', 'chunked');
   // A 426 has to say what to upgrade to (RFC 9110 §15.5.22).
   if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');

@@ -3,6 +3,7 @@
 // needs two fields to judge is in check.ts.
 import * as z from 'zod';
 import { isAddressRange, isCertificateName } from './address.ts';
+import { headers, http, redirect, respond, rewrite } from './schema-http.ts';
 import { count, duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
 
@@ -65,6 +66,10 @@ const match = z.strictObject({
     .min(1)
     .prefault('/*')
     .describe('Exact `/a`, prefix `/a/*`, or with `{name}` for one non-empty segment'),
+  scheme: z
+    .enum(['http', 'https'])
+    .optional()
+    .describe('How the client came, as far as trusted proxies vouch for it; unset: either way'),
   headers: z
     .record(z.string(), z.string())
     .optional()
@@ -82,6 +87,7 @@ const route = z.strictObject({
   http: z
     .strictObject({
       upstream: name().describe('Upstream of the REST servers'),
+      max_body: size().optional().describe('Largest request body; a larger one is answered with 413; unset: any size'),
       timeouts: z
         .strictObject({
           connect: wait().prefault('5s').describe('For the connection to a server'),
@@ -93,6 +99,10 @@ const route = z.strictObject({
     })
     .optional()
     .describe('Take plain requests'),
+  redirect: redirect.optional().describe('Answer plain requests with a redirect; query and what is unset stay'),
+  respond: respond.optional().describe('Answer plain requests with this'),
+  rewrite: rewrite.optional().describe('Change where requests go on the backend, of `http` and of `mode: splice`'),
+  headers: headers.optional().describe('Change fields on their way, of `http` and of `mode: splice`'),
 });
 
 export const schema = z.strictObject({
@@ -120,15 +130,7 @@ export const schema = z.strictObject({
     })
     .prefault({})
     .describe('How SIGTERM ends the gateway'),
-  http: z
-    .strictObject({
-      engine: z
-        .enum(['auto', 'http-proxy', 'undici'])
-        .prefault('auto')
-        .describe('What carries plain requests; `auto`: undici, and http-proxy where node runs without WebAssembly'),
-    })
-    .prefault({})
-    .describe('How plain requests move'),
+  http: http.prefault({}).describe('How plain requests move'),
   relay: z
     .strictObject({
       engine: z
@@ -174,4 +176,9 @@ export type WebSocketConfig = NonNullable<RouteConfig['websocket']>;
 export type SpliceConfig = Extract<WebSocketConfig, { mode: 'splice' }>;
 export type TerminateConfig = Extract<WebSocketConfig, { mode: 'terminate' }>;
 export type HttpConfig = NonNullable<RouteConfig['http']>;
+export type RewriteConfig = NonNullable<RouteConfig['rewrite']>;
+export type HeadersConfig = NonNullable<RouteConfig['headers']>;
+export type RedirectConfig = NonNullable<RouteConfig['redirect']>;
+export type RespondConfig = NonNullable<RouteConfig['respond']>;
+export type GlobalHttpConfig = Config['http'];
 export type DrainConfig = Config['drain'];

@@ -34,6 +34,9 @@ export class Transfer implements Receiver {
   #link: Link | null = null;
   #request: Pump | null = null;
   #answering = false;
+  readonly #maxBody: number;
+  /** Bytes of the request's body. */
+  #taken = 0;
   #untilClose = false;
   /** What of a body of known length has not come yet; null for any other. */
   #left: number | null = null;
@@ -48,6 +51,7 @@ export class Transfer implements Receiver {
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
     this.head = requestHead(exchange);
+    this.#maxBody = exchange.maxBody ?? Number.POSITIVE_INFINITY;
     this.#clock = new Clock(exchange.timeouts, (error) => this.#onExpired(error));
     this.outcome = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -90,6 +94,11 @@ export class Transfer implements Receiver {
     const { req } = this.#exchange;
     this.#request = pump(req, {
       write: (part) => {
+        this.#taken += part.length;
+        if (this.#taken > this.#maxBody) {
+          this.fail(new GatewayError('body_too_large', `the request body has more than ${this.#maxBody} bytes`));
+          return false;
+        }
         const room = link.write(part);
         this.#waitInRequest(room ? 'request' : 'head');
         return room;

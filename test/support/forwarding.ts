@@ -108,6 +108,7 @@ export interface FrontOptions {
   readonly timeouts?: Partial<Exchange['timeouts']>;
   /** The fields to send, where the client's own are not to go on. */
   readonly fields?: readonly string[];
+  readonly maxBody?: number;
 }
 
 export interface Front {
@@ -131,7 +132,7 @@ function passing(raw: readonly string[]): string[] {
 
 /** Listens on a free port of 127.0.0.1 and forwards everything to one server. */
 export async function startFront(engine: HttpEngine, options: FrontOptions): Promise<Front> {
-  const { port, secure = false, host = '127.0.0.1', timeouts, fields } = options;
+  const { port, secure = false, host = '127.0.0.1', timeouts, fields, maxBody = null } = options;
   const endings: Ending[] = [];
   const news = new EventEmitter();
   const target = { upstream: 'rest', url: `http${secure ? 's' : ''}://${host}:${port}`, secure, host, port, live: 0 };
@@ -148,12 +149,13 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
         target: req.url ?? '',
         fields: fields ?? passing(req.rawHeaders),
         responseFields,
+        maxBody,
         timeouts: { connect: 5000, head: 10_000, idle: 10_000, ...timeouts },
       });
     } catch (thrown) {
       const error = asGatewayError(thrown);
       ending = { code: error.code, message: error.message };
-      if (!res.headersSent && error.source !== 'downstream') {
+      if (!res.headersSent && error.code !== 'client_gone') {
         res.writeHead(statusOf(error), ['Content-Length', String(error.code.length)]).end(error.code);
       }
     }

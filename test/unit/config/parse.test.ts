@@ -50,7 +50,7 @@ describe('a valid config', () => {
         },
       ],
       drain: { delay: 0, grace: 30_000, spread: 10_000 },
-      http: { engine: 'auto' },
+      http: { engine: 'auto', forwarding: 'x-forwarded', via: 'off' },
       relay: { engine: 'auto', threads: 'auto' },
       log: { level: 'info', access: true },
     });

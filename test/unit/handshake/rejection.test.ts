@@ -13,6 +13,7 @@ describe('each reason has its status', () => {
     ['no_route', 404],
     ['subprotocol', 400],
     ['head_too_large', 431],
+    ['body_too_large', 413],
     ['head_timeout', 408],
     ['client_limit', 429],
     ['limit', 503],
@@ -21,7 +22,7 @@ describe('each reason has its status', () => {
   ] as const)('%s: %d', (reason, status) => {
     expect(reject(reason)).toMatchObject({ reason, status, detail: REJECTIONS[reason].detail });
   });
-  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(14));
+  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(15));
 });
 
 describe('fields that go with it', () => {
