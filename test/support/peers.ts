@@ -12,6 +12,7 @@ const PEERS = {
   'python3-tornado': [PYTHON, '-c', 'import tornado'],
   python3: [PYTHON, '--version'],
   curl: ['curl', '--version'],
+  nginx: ['nginx', '-v'],
   prometheus: ['prometheus', '--version'],
   promtool: ['promtool', '--version'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
