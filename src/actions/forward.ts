@@ -83,9 +83,16 @@ export function completed(
   { req, res, writtenBefore }: Plain,
   { at, reason, detail, status }: Outcome,
 ): void {
+  const { id, route, client, method, host, path } = context.subject;
+  // Written out: a spread costs more than all the rest of an event.
   context.services.emit({
-    ...context.subject,
     type: 'request_completed',
+    id,
+    route,
+    client,
+    method,
+    host,
+    path,
     status: status ?? res.statusCode,
     reason,
     detail,

@@ -48,7 +48,7 @@ export interface Policy {
   readonly movesPaths: boolean;
 }
 
-export const PLAIN_POLICY: Policy = {
+const PLAIN_POLICY: Policy = {
   forwarding: 'x-forwarded',
   via: null,
   host: 'keep',
@@ -58,7 +58,7 @@ export const PLAIN_POLICY: Policy = {
 };
 
 /** The Host that a backend gets; `own` is the server's authority. */
-export function hostFor(policy: Policy, request: Request, own: string): string {
+function hostFor(policy: Policy, request: Request, own: string): string {
   if (policy.host === 'keep') return request.host;
   return policy.host === 'upstream' ? own : policy.host.given;
 }

@@ -3,7 +3,7 @@
 // the engine's, behind a Link.
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
-import { cut, writeInterim } from './client-side.ts';
+import { cut, endWith, writeInterim } from './client-side.ts';
 import { Clock } from './clock.ts';
 import { upstreamError } from './dial.ts';
 import { discardBody } from './discard.ts';
@@ -270,9 +270,7 @@ export class Transfer implements Receiver {
     this.#clock.waitFor('client');
     if (req.complete || this.#awaitsContinue()) {
       if (req.readableDidRead) req.resume();
-      if (this.#last === null) res.end();
-      else res.end(this.#last);
-      return;
+      return void endWith(res, this.#last);
     }
     this.#lingering = true;
     this.#clock.stop();
