@@ -1,4 +1,5 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
+import { randomBytes } from 'node:crypto';
 import { createSplice, type Splice } from './actions/splice.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
@@ -14,15 +15,22 @@ import { describeBindError } from './runtime/bind-error.ts';
 import { startDrain } from './runtime/drain.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
-import { buildSnapshot, type Shared, type Snapshot } from './runtime/snapshot.ts';
+import { buildSnapshot, preparePools, type Shared, type Snapshot, startPools } from './runtime/snapshot.ts';
 import { type ConfigWatch, watchConfig } from './runtime/watch.ts';
 import { type Admin, createAdmin } from './server/admin.ts';
+import { createApi } from './server/api.ts';
+import { createConsole } from './server/console.ts';
 import { compileCrowded, readDescriptorLimit } from './server/descriptors.ts';
 import { Gateway } from './server/gateway.ts';
 import { Listeners, type NextListeners } from './server/listeners.ts';
 import { Admission } from './sessions/admission.ts';
 import { Registry } from './sessions/registry.ts';
 import { Terminator } from './terminate/accept.ts';
+import type { Broker } from './terminate/broker.ts';
+import { Connections } from './terminate/connections.ts';
+import { openBroker } from './terminate/open-broker.ts';
+import { Errands } from './terminate/webhook-backend.ts';
+import { openCaller } from './upstream/call.ts';
 import { HttpEngines } from './upstream/http-engines.ts';
 
 export interface AppOptions {
@@ -37,6 +45,9 @@ export interface AppOptions {
 
 /** A start that can't be: its message is for the operator, whole. */
 export class StartError extends Error {}
+
+/** How long backends may take, at the end, to be told of what has ended. */
+const FAREWELL_MS = 5000;
 
 interface Next {
   readonly prepared: Prepared;
@@ -56,15 +67,19 @@ export class App {
   readonly #sessions = new Registry();
   readonly #log = createLog({ level: 'info', access: true });
   readonly #metrics;
-  readonly #shared: Shared;
+  readonly #shared: Omit<Shared, 'broker'>;
+  readonly #connections = new Connections();
   readonly #gateway: Gateway;
   readonly #listeners: Listeners;
   readonly #admin: Admin;
   readonly #reloader: Reloader<Next>;
   readonly #http = new HttpEngines();
+  readonly #caller = openCaller();
+  readonly #errands = new Errands();
   #snapshot: Snapshot | null = null;
   /** Once the config has said which engine. */
   #relay: Carrier | null = null;
+  #broker: Broker | null = null;
   #ready = false;
   #watch: ConfigWatch | null = null;
   #demo: Demo | null = null;
@@ -75,23 +90,44 @@ export class App {
       this.#metrics.emit(event);
       this.#log.emit(event);
     };
-    const terminator = new Terminator(emit);
     const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
+    const terminator = new Terminator(emit, this.#connections);
     const limit = readDescriptorLimit();
-    this.#shared = { emit, sessions: this.#sessions, http: this.#http, terminator };
+    this.#shared = {
+      emit,
+      sessions: this.#sessions,
+      http: this.#http,
+      terminator,
+      caller: this.#caller,
+      errands: this.#errands,
+      connections: this.#connections,
+      stickySecret: randomBytes(32).toString('base64'),
+    };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
       admission: new Admission(),
       splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(limit),
     });
+    this.#listeners = new Listeners(this.#gateway, emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
+    const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, relay, terminator, this.#gateway, pools],
+      samplers: [this.#sessions, relay, terminator, this.#gateway, this.#listeners, this.#errands, pools, broker],
     });
-    this.#listeners = new Listeners(this.#gateway, emit);
-    this.#admin = createAdmin({ render: this.#metrics.render, ready: () => this.#ready });
+    this.#admin = createAdmin({
+      render: this.#metrics.render,
+      ready: () => this.#ready,
+      degraded: () => this.#broker?.degraded() ?? null,
+      api: createApi({ token: () => this.#current().config.admin.token, broker: () => this.#rooms(), emit }),
+      pages: createConsole({
+        snapshot: () => this.#current(),
+        listening: () => this.#listeners.bound(),
+        version: options.version,
+      }),
+      hosts: () => this.#current().config.admin.hosts.map((host) => host.toLowerCase()),
+    });
     this.#reloader = new Reloader({
       build: () => this.#build(),
       swap: (next) => this.#swap(next),
@@ -110,12 +146,17 @@ export class App {
     this.#log.configure(config.log);
     this.#openRelay(config.relay);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
+    this.#broker = await openBroker(config.broker, {
+      reach: this.#connections.get,
+      emit: this.#shared.emit,
+    }).catch(fail);
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
     const { host, port } = config.admin;
     const admin = await this.#admin
       .listen(host, port)
       .catch((error: unknown) => fail(describeBindError(error, `${host}:${port}`)));
+    this.#broker.start();
     this.#swap(built);
     this.#ready = true;
     this.#watch = await watchConfig({
@@ -166,8 +207,13 @@ export class App {
         cutRequests: () => this.#listeners.cut(),
       },
     });
+    // Backends are still told of the connections that have ended just now.
+    if (!(await this.#errands.settled(FAREWELL_MS))) this.#warn('webhook events were dropped at the end');
+    for (const pool of this.#current().pools.values()) pool.stop('for good');
     await this.#admin.close();
+    await this.#broker?.close();
     this.#http.close();
+    this.#caller.close();
     await this.#demo?.close();
     await this.#log.flush();
   }
@@ -175,6 +221,11 @@ export class App {
   #current(): Snapshot {
     if (this.#snapshot === null) throw new Error('nothing is served yet');
     return this.#snapshot;
+  }
+
+  #rooms(): Broker {
+    if (this.#broker === null) throw new Error('nothing is served yet');
+    return this.#broker;
   }
 
   #carrier(): Carrier {
@@ -199,22 +250,39 @@ export class App {
   }
 
   async #prepareNext(prepared: Prepared): Promise<Next | string> {
-    const { config, table, tls } = prepared;
+    const { config, tls } = prepared;
     const wanted = config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null }));
     const listeners = await this.#listeners.prepare(wanted);
     if (typeof listeners === 'string') return listeners;
-    return { prepared, listeners, snapshot: buildSnapshot(config, table, this.#shared, this.#snapshot) };
+    const shared = { ...this.#shared, broker: this.#rooms() };
+    const snapshot = await preparePools(buildSnapshot(prepared, shared, this.#snapshot), this.#snapshot);
+    return { prepared, listeners, snapshot };
   }
 
   #swap({ prepared, snapshot, listeners }: Next): void {
     const before = this.#snapshot?.config;
+    startPools(snapshot, this.#snapshot);
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#log.configure(prepared.config.log);
-    for (const key of ['admin', 'relay'] as const) {
-      if (before === undefined || JSON.stringify(before[key]) === JSON.stringify(prepared.config[key])) continue;
-      this.#shared.emit({ type: 'notice', level: 'warn', message: `a change of "${key}" takes effect at a restart` });
+    this.#warnOfRestart(before, prepared.config);
+  }
+
+  /** What is made at the start lives as long as the process. */
+  #warnOfRestart(before: Config | undefined, now: Config): void {
+    if (before === undefined) return;
+    const changed = {
+      'the address of "admin"': before.admin.host !== now.admin.host || before.admin.port !== now.admin.port,
+      '"broker"': before.broker !== now.broker,
+      '"relay"': JSON.stringify(before.relay) !== JSON.stringify(now.relay),
+    };
+    for (const [what, differs] of Object.entries(changed)) {
+      if (differs) this.#warn(`a change of ${what} takes effect at a restart`);
     }
+  }
+
+  #warn(message: string): void {
+    this.#shared.emit({ type: 'notice', level: 'warn', message });
   }
 
   #notice(message: string, data: Readonly<Record<string, string | number>>): void {
@@ -222,12 +290,7 @@ export class App {
   }
 
   #bound(admin: { address: string; port: number }): Parameters<typeof demoHints>[1] {
-    const listeners = this.#listeners.current.flatMap((listener) => {
-      const bound = listener.bound();
-      return typeof bound === 'object' && bound !== null
-        ? [{ host: bound.address, port: bound.port, tls: listener.secure }]
-        : [];
-    });
+    const listeners = this.#listeners.bound();
     return { listeners, admin: { host: admin.address, port: admin.port }, configFile: this.#options.file };
   }
 }

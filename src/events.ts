@@ -130,11 +130,53 @@ export interface UpstreamFailed extends ServerRef {
   readonly detail: string;
 }
 
+/** A request or handshake that failed on one server goes to another one, or doesn't because too many did already. */
+export interface UpstreamRetry {
+  readonly type: 'upstream_retry';
+  readonly upstream: string;
+  readonly result: 'retried' | 'over_budget';
+}
+
+/** A server went down or came up: by its active check, by its traffic, or because DNS says so. */
+export interface ServerChanged extends ServerRef {
+  readonly type: 'server_changed';
+  /** Whether it gets traffic from now on. */
+  readonly up: boolean;
+  readonly reason: 'check' | 'ejected' | 'returned' | 'joined' | 'left';
+  readonly detail: string;
+}
+
 /** A ping of the gateway's own: `sent`, answered in time (`pong`), or not (`timeout`). */
 export interface PingResult {
   readonly type: 'ping';
   readonly route: string;
   readonly result: 'sent' | 'pong' | 'timeout';
+}
+
+/** An event of a connection was sent to a backend: answered with 2xx, with another status, or not at all. */
+export interface WebhookDelivered {
+  readonly type: 'webhook_delivered';
+  /** The connection's id. */
+  readonly id: string;
+  readonly route: string;
+  readonly event: 'connect' | 'connected' | 'message' | 'disconnected';
+  readonly result: 'ok' | 'refused' | 'failed';
+  readonly detail: string | null;
+  /** From its turn in line to the last attempt's answer. */
+  readonly durationMs: number;
+}
+
+/** Somebody asked the admin API. */
+export interface ApiCalled {
+  readonly type: 'api_called';
+  /** Method and path, with the names of its parameters in place of their values. */
+  readonly operation: string;
+  /** What of the path was named: the connection's id, or the room; null where nothing is. */
+  readonly target: string | null;
+  readonly status: number;
+  readonly reason: string | null;
+  readonly client: string;
+  readonly durationMs: number;
 }
 
 export interface ConfigReloaded {
@@ -177,7 +219,11 @@ export type GatewayEvent =
   | HeadRefused
   | UpstreamConnected
   | UpstreamFailed
+  | UpstreamRetry
+  | ServerChanged
   | PingResult
+  | WebhookDelivered
+  | ApiCalled
   | ConfigReloaded
   | CertificateLoaded
   | DrainChanged

@@ -6,6 +6,7 @@ import type { Facts } from '../http/template.ts';
 import type { Forward, Upgrade } from '../routing/decide.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor } from '../terminate/accept.ts';
+import type { Connections } from '../terminate/connections.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
 
@@ -14,6 +15,8 @@ export interface Services {
   readonly emit: Emit;
   readonly sessions: Registry;
   readonly http: HttpEngine;
+  /** Sessions by id, for those who ask about one. */
+  readonly connections: Connections;
   /** The pool of an upstream that the config names. */
   pool(upstream: string): Pool;
   /** What terminates a route's handshakes. */

@@ -1,18 +1,24 @@
 // Verdict `forward`: a plain request goes to a server of the route's REST upstream. Which fields cross is http/policy.ts,
 // how the message moves is the engine's; here a server is picked, and failures become answers.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { asGatewayError } from '../errors.ts';
+import { asGatewayError, type GatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
 import { reject } from '../handshake/rejection.ts';
+import { lowerNames } from '../http/fields.ts';
 import { requestFields, responsePolicy } from '../http/policy.ts';
 import type { Refusal } from '../http/problem.ts';
 import type { Forward } from '../routing/decide.ts';
+import { Attempts } from '../upstream/attempts.ts';
+import { type Exchange, ExchangeError, type HttpEngine } from '../upstream/http-engine.ts';
+import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import { authorityOf, factsOf, type RouteContext } from './context.ts';
 import { refusalOf, rejectRequest } from './reject.ts';
 
 /** HTTP/1.0 knows no interim answers, so that nobody would wait for one (RFC 9110 §10.1.1). */
 const OF_HTTP_1_0: ReadonlySet<string> = new Set(['expect']);
 const NOTHING: ReadonlySet<string> = new Set();
+/** RFC 9110 §9.2.2. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 /** A plain request and its response, as node's server gives them. */
 export interface Plain {
@@ -26,40 +32,85 @@ export interface Plain {
 export async function forward(context: RouteContext, verdict: Forward, plain: Plain): Promise<void> {
   const { services, subject } = context;
   const { req, res } = plain;
-  const { request, route, sent } = verdict;
-  const server = services.pool(route.http.upstream).pick();
-  if (server === null) return answer(context, plain, reject('no_server'));
-  const at = { upstream: server.upstream, server: server.url };
-  const facts = factsOf(context, verdict);
-  const own = authorityOf(server);
-  const release = services.pool(route.http.upstream).acquire(server);
-  try {
-    await services.http.forward({
-      req,
-      res,
-      server,
-      target: sent.target,
-      fields: requestFields(facts, request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING, route.policy, own),
-      responseFields: responsePolicy(route.policy, { facts, sent, own }),
-      maxBody: route.http.max_body ?? null,
-      timeouts: route.http.timeouts,
-    });
-    completed(context, plain, { at, reason: null, detail: null });
-  } catch (thrown) {
-    const error = asGatewayError(thrown);
+  const pool = services.pool(verdict.route.http.upstream);
+  const { address, viaTrusted } = context.client;
+  const ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain' } as const;
+  const attempts = new Attempts(pool, ask, services.emit);
+  let lease = attempts.next();
+  if (lease === null) return answer(context, plain, reject('no_server'));
+  for (;;) {
+    const at = { upstream: pool.name, server: lease.server.url };
+    const ownFields = pool.sticky?.fieldsFor(lease.server, ask) ?? [];
+    const { http } = services;
+    const message = buildMessage(context, verdict, authorityOf(lease.server));
+    const ended = await tryOn(http, { lease, attempts }, { ...message, req, res, ownFields });
+    lease.release();
+    if (ended === null) return completed(context, plain, { at, reason: null, detail: null });
+    const { error, next } = ended;
     if (error.source === 'upstream') {
       services.emit({ type: 'upstream_failed', ...at, id: subject.id, reason: error.code, detail: error.message });
     }
+    if (next !== null) {
+      lease = next;
+      continue;
+    }
     const begun = res.headersSent;
     if (!begun && error.code !== 'client_gone') rejectRequest(res, refusalOf(error), subject.id);
-    completed(context, plain, {
-      at,
-      reason: error.code,
-      detail: error.message,
-      ...(begun ? {} : { status: refusalOf(error).status }),
-    });
-  } finally {
-    release();
+    const status = begun ? {} : { status: refusalOf(error).status };
+    return completed(context, plain, { at, reason: error.code, detail: error.message, ...status });
+  }
+}
+
+/** What a server gets. */
+type Message = Pick<Exchange, 'target' | 'fields' | 'responseFields' | 'maxBody' | 'timeouts'>;
+
+/** `own` is the server's authority, which the route's policy may go by. */
+function buildMessage(context: RouteContext, verdict: Forward, own: string): Message {
+  const { request, route, sent } = verdict;
+  const facts = factsOf(context, verdict);
+  return {
+    target: sent.target,
+    fields: requestFields(facts, request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING, route.policy, own),
+    responseFields: responsePolicy(route.policy, { facts, sent, own }),
+    maxBody: route.http.max_body ?? null,
+    timeouts: route.http.timeouts,
+  };
+}
+
+/** How an exchange failed, and the server that is tried next, where one may be. */
+interface Ended {
+  readonly error: GatewayError;
+  readonly next: Lease | null;
+}
+
+/**
+ * One server's try; null where the client has its answer. Another one may be tried where none of the request was sent,
+ * and for an idempotent one (RFC 9110 §9.2.2) without a body also where it was, but nothing of an answer came through.
+ */
+async function tryOn(
+  http: HttpEngine,
+  { lease, attempts }: { lease: Lease; attempts: Attempts },
+  message: Omit<Exchange, 'server' | 'declines'>,
+): Promise<Ended | null> {
+  const { req, res } = message;
+  const repeatable = IDEMPOTENT.has(req.method ?? '');
+  let next: Lease | null = null;
+  const declines = (status: number, fields: readonly string[]): boolean => {
+    const retryAfter = lowerNames(fields).includes('retry-after');
+    lease.tell(outcomeOf(status, retryAfter));
+    if (repeatable && mayDoBetter(status, retryAfter)) next = attempts.next();
+    return next !== null;
+  };
+  try {
+    await http.forward({ ...message, server: lease.server, declines });
+    lease.tell(outcomeOf(res.statusCode, res.hasHeader('retry-after')));
+    return null;
+  } catch (thrown) {
+    const error = asGatewayError(thrown);
+    if (error.source === 'upstream') lease.tell('failed');
+    const progress = error instanceof ExchangeError && error.source === 'upstream' ? error.progress : 'begun';
+    if (progress === 'unsent' || (progress === 'head' && repeatable)) next ??= attempts.next();
+    return { error, next };
   }
 }
 

@@ -6,27 +6,32 @@ import type { ServerRef } from '../events.ts';
 import { judgeAnswer } from '../handshake/accept.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
+import { without } from '../http/fields.ts';
 import { requestFields, responsePolicy } from '../http/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
+import type { Reachable } from '../terminate/connections.ts';
+import { Attempts } from '../upstream/attempts.ts';
+import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import { passAnswer } from '../upstream/pass.ts';
-import type { Pool, Server } from '../upstream/pool.ts';
+import type { Server } from '../upstream/pool.ts';
 import { type Answer, requestUpgrade } from '../upstream/upgrade.ts';
 import { authorityOf, type ClientEnd, factsOf, type RouteContext } from './context.ts';
 import { endAfterReading } from './reject.ts';
 
 /** What of a handshake is written anew for the backend. */
 const REWRITTEN = new Set(['content-length', 'sec-websocket-protocol']);
-/** Answers that mean another server may do better (RFC 9110 §15.6). */
-const TRY_ANOTHER = new Set([502, 503, 504]);
+/** How long the closing handshake may take that somebody asked for. */
+const CLOSE_MS = 5000;
 
-/** The backend's answer, on the server that gave it. */
+/** The backend's answer, and the server that gave it. */
 interface Reached {
-  readonly server: Server;
+  readonly lease: Lease;
   readonly answer: Answer;
-  readonly release: () => void;
+  /** The gateway's own fields of the answer to the client, flat. */
+  readonly ownFields: readonly string[];
 }
 
 /** Where a splice failed, for the log; the error says how. */
@@ -85,11 +90,11 @@ function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: Splic
 
 async function splice(carry: Carry, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
   const config = upgrade.route.websocket.config as SpliceConfig;
-  const pool = context.services.pool(config.upstream);
   const handshake = (server: Server): string => buildHandshake(context, upgrade, server);
-  const reached = await reach(context, pool, { config, handshake, client });
+  const reached = await reach(context, { upgrade, config, handshake, client });
   if (isRejection(reached)) return reached;
-  const { answer, server, release } = reached;
+  const { answer, lease } = reached;
+  const { server } = lease;
   try {
     if (answer.head.status !== 101) {
       await pass(context, upgrade, client, reached);
@@ -97,11 +102,13 @@ async function splice(carry: Carry, context: RouteContext, upgrade: Upgrade, cli
     }
     const judged = judgeAnswer(answer.head, upgrade.handshake.key, upgrade.handshake.offer);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
+    lease.tell('ok');
     open(context, { carry, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
     return 'opened';
   } catch (error) {
     answer.socket.destroy();
-    release();
+    lease.tell('failed');
+    lease.release();
     throw error instanceof GatewayError ? new SpliceError(error, refOf(server)) : error;
   }
 }
@@ -115,6 +122,7 @@ function buildHandshake(context: RouteContext, upgrade: Upgrade, server: Server)
 }
 
 interface Asking {
+  readonly upgrade: Upgrade;
   readonly config: SpliceConfig;
   readonly handshake: (server: Server) => string;
   readonly client: ClientEnd;
@@ -126,35 +134,53 @@ interface Asking {
  */
 async function reach(
   context: RouteContext,
-  pool: Pool,
-  { config, handshake, client }: Asking,
+  { upgrade, config, handshake, client }: Asking,
 ): Promise<Reached | Rejection> {
-  const tried = new Set<Server>();
-  let failure: SpliceError | null = null;
-  for (let server = pool.pick(); server !== null; server = pool.pick(tried)) {
-    tried.add(server);
-    const release = pool.acquire(server);
-    try {
-      const answer = await requestUpgrade(server, handshake(server), config.timeouts, client.gone);
-      context.services.emit({ type: 'upstream_connected', ...refOf(server), durationMs: answer.connectMs });
-      if (!TRY_ANOTHER.has(answer.head.status) || tried.size === pool.servers.length)
-        return { server, answer, release };
-      answer.socket.destroy();
-      release();
-      failure = report(
-        context,
-        server,
-        new GatewayError('backend_refused', `${server.url} answered ${answer.head.status}`),
-      );
-    } catch (error) {
-      release();
-      if (!(error instanceof GatewayError)) throw error;
-      failure = report(context, server, error);
-      if (error.source !== 'upstream') throw failure;
-    }
+  const pool = context.services.pool(config.upstream);
+  const { address, viaTrusted } = context.client;
+  const ask = { client: address, viaTrusted, request: upgrade.request, kind: 'handshake' } as const;
+  const attempts = new Attempts(pool, ask, context.services.emit);
+  let lease = attempts.next();
+  if (lease === null) return reject('no_server');
+  for (;;) {
+    const asked = await askOne(context, { config, handshake, client, lease, attempts });
+    if ('answer' in asked) return { ...asked, ownFields: pool.sticky?.fieldsFor(lease.server, ask) ?? [] };
+    if (asked.next === null) throw asked.failure;
+    lease = asked.next;
   }
-  if (failure === null) return reject('no_server');
-  throw failure;
+}
+
+interface AskingOne extends Omit<Asking, 'upgrade'> {
+  readonly lease: Lease;
+  readonly attempts: Attempts;
+}
+
+/** Asks one server; where it fails, the one to be asked next, if another may be. */
+async function askOne(
+  context: RouteContext,
+  { config, handshake, client, lease, attempts }: AskingOne,
+): Promise<{ lease: Lease; answer: Answer } | { failure: SpliceError; next: Lease | null }> {
+  const { server } = lease;
+  try {
+    const answer = await requestUpgrade(server, handshake(server), config.timeouts, client.gone);
+    context.services.emit({ type: 'upstream_connected', ...refOf(server), durationMs: answer.connectMs });
+    const { status, names } = answer.head;
+    const retryAfter = names.includes('retry-after');
+    // What a 101 is worth is not judged yet.
+    if (status !== 101) lease.tell(outcomeOf(status, retryAfter));
+    const next = mayDoBetter(status, retryAfter) ? attempts.next() : null;
+    if (next === null) return { lease, answer };
+    answer.socket.destroy();
+    lease.release();
+    const error = new GatewayError('backend_refused', `${server.url} answered ${status}`);
+    return { failure: report(context, server, error), next };
+  } catch (error) {
+    const known = error instanceof GatewayError && error.source === 'upstream';
+    if (known) lease.tell('failed');
+    lease.release();
+    if (!(error instanceof GatewayError)) throw error;
+    return { failure: report(context, server, error), next: known ? attempts.next() : null };
+  }
 }
 
 function report(context: RouteContext, server: Server, error: GatewayError): SpliceError {
@@ -185,22 +211,30 @@ function open(
   reached: Reached,
 ): void {
   const { services, subject, startedAt } = context;
-  const { answer, server, release } = reached;
+  const { answer, lease, ownFields } = reached;
   const route = upgrade.route.name;
-  const head = Buffer.from(formatSwitching(answer.head, answerPolicy(context, upgrade, server)), 'latin1');
+  const policy = answerPolicy(context, upgrade, lease.server);
+  const head = Buffer.from(formatSwitching(answer.head, policy, ownFields), 'latin1');
   const session = new LiveSession(
     {
       ...subject,
       type: 'session_opened',
       route,
       mode: 'splice',
-      at: refOf(server),
+      at: refOf(lease.server),
       origin: upgrade.handshake.origin,
       subprotocol,
       durationMs: performance.now() - startedAt,
     },
-    { registry: services.sessions, emit: services.emit, releases: [client.permit, release] },
+    {
+      registry: services.sessions,
+      emit: services.emit,
+      releases: [client.permit, lease.release, () => services.connections.remove(subject.id, known)],
+    },
   );
+  const known = reachable(session);
+  services.connections.add(subject.id, known);
+  lease.carry(session);
   const ends = {
     client: client.socket,
     backend: answer.socket,
@@ -218,10 +252,27 @@ function answerPolicy(context: RouteContext, upgrade: Upgrade, server: Server): 
   return responsePolicy(route.policy, { facts: factsOf(context, upgrade), sent, own: authorityOf(server) });
 }
 
+/** The session for those who ask by its id. */
+function reachable(session: LiveSession): Reachable {
+  const { id, route, client, subprotocol } = session.opened;
+  const openedAt = Date.now();
+  return {
+    describe: () => ({
+      ...{ id, route, mode: 'splice', client, subprotocol, openedAt },
+      ...{ user: null, room: null, activeAt: null },
+    }),
+    send: () => false,
+    close: (code, reason) => session.close(code, reason, CLOSE_MS),
+  };
+}
+
+/** A 101 has no body, and says nothing of its length (RFC 9110 §8.6). */
+const NOT_IN_101 = new Set(['content-length']);
+
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */
-function formatSwitching(head: AnswerHead, policy: AnswerPolicy): string {
-  const fields = policy(head.fields);
-  return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...fields]);
+function formatSwitching(head: AnswerHead, policy: AnswerPolicy, ownFields: readonly string[]): string {
+  const fields = without(policy(head.fields), NOT_IN_101);
+  return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...fields, ...ownFields]);
 }
 
 /** The backend said no, or something else that is no 101: its answer is the client's. */
@@ -229,20 +280,21 @@ async function pass(
   context: RouteContext,
   upgrade: Upgrade,
   client: ClientEnd,
-  { answer, server, release }: Reached,
+  { answer, lease, ownFields }: Reached,
 ): Promise<void> {
   const { services, subject, startedAt } = context;
+  const { server } = lease;
   const { head } = answer;
   const framing = answerFraming(head);
   if ('fault' in framing) throw new GatewayError('bad_accept', `${server.url}: ${framing.fault}`);
-  const fields = answerPolicy(context, upgrade, server)(head.fields);
+  const fields = [...answerPolicy(context, upgrade, lease.server)(head.fields), ...ownFields];
   if (framing.kind === 'chunked') fields.push('Transfer-Encoding', 'chunked');
   // A 426 has to say what to upgrade to (RFC 9110 §15.5.22).
   if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');
   else fields.push('Connection', 'close');
   client.socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
   const whole = await passAnswer(answer, framing, client.socket);
-  release();
+  lease.release();
   // Half an answer must not look like a whole one.
   if (whole) endAfterReading(client.socket);
   else client.socket.destroy();

@@ -1,18 +1,78 @@
-// Verdict `terminate`: the gateway is the WebSocket server, and the route's handler gets the connection.
+// Verdict `terminate`: the gateway is the WebSocket server. The route's handler is asked where it wants to be, and gets the
+// connection behind the 101.
+import { GatewayError } from '../errors.ts';
+import { readExtensions } from '../handshake/extensions.ts';
+import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { chooseSubprotocol } from '../handshake/subprotocol.ts';
+import { formatHead } from '../http/problem.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
+import type { Admitted, Opening, Refused } from '../terminate/handler.ts';
 import type { ClientEnd, RouteContext } from './context.ts';
+import { endAfterReading } from './reject.ts';
 
-/** Opens the session; false where the client has left meanwhile. */
-export function terminate(context: RouteContext, upgrade: Upgrade, client: ClientEnd): boolean {
+/**
+ * Opens the session, or passes a backend's refusal, or says why the gateway refuses. Rejects with a GatewayError for what
+ * broke, `client_gone` among it; the client has had no answer then.
+ */
+export async function terminate(
+  context: RouteContext,
+  upgrade: Upgrade,
+  client: ClientEnd,
+): Promise<'opened' | 'passed' | Rejection> {
+  const { services, subject } = context;
+  const { request, params, handshake, route } = upgrade;
+  const { offer } = handshake;
+  const opening: Opening = {
+    id: subject.id,
+    request,
+    params,
+    client: context.client,
+    offer,
+    protocol: chooseSubprotocol(offer, route.websocket.subprotocols),
+    gone: client.gone,
+  };
+  const asked = services.acceptor(route.name).admit(opening);
+  const admission = asked instanceof Promise ? await asked : asked;
+  if (isRejection(admission)) return admission;
+  if ('status' in admission) {
+    if (client.gone.aborted) throw left();
+    return pass(context, client, admission);
+  }
+  const protocol = admission.protocol === undefined ? opening.protocol : admission.protocol;
+  if (!client.gone.aborted && open(context, upgrade, client, { admission, protocol })) return 'opened';
+  admission.abandon?.();
+  throw left();
+}
+
+const left = (): GatewayError => new GatewayError('client_gone', 'the client left');
+
+interface Agreed {
+  readonly admission: Admitted;
+  readonly protocol: string | null;
+}
+
+/** False where the client has left meanwhile. */
+function open(
+  context: RouteContext,
+  { route, request, handshake }: Upgrade,
+  { socket, rest, permit }: ClientEnd,
+  { admission, protocol }: Agreed,
+): boolean {
   const { services, subject, startedAt } = context;
-  const { route, handshake } = upgrade;
-  const protocol = chooseSubprotocol(handshake.offer, route.websocket.subprotocols);
-  const { socket, rest } = client;
-  const wanted = { id: subject.id, socket, rest, key: handshake.key, version: handshake.version, protocol };
+  const offered = readExtensions(request.head);
+  const wanted = {
+    id: subject.id,
+    client: subject.client,
+    socket,
+    rest,
+    key: handshake.key,
+    version: handshake.version,
+    protocol,
+    extensions: isRejection(offered) ? [] : offered,
+  };
   // The acceptor calls back later than it returns, so that the session is there by then.
-  const accepted = services.acceptor(route.name).accept(wanted, (end) => session?.end(end));
+  const accepted = services.acceptor(route.name).accept(wanted, admission, (end) => session?.end(end));
   if (!accepted) return false;
   const session = new LiveSession(
     {
@@ -25,8 +85,26 @@ export function terminate(context: RouteContext, upgrade: Upgrade, client: Clien
       subprotocol: protocol,
       durationMs: performance.now() - startedAt,
     },
-    { registry: services.sessions, emit: services.emit, releases: [client.permit] },
+    { registry: services.sessions, emit: services.emit, releases: [permit] },
   );
   session.carriedBy(accepted);
   return true;
+}
+
+/** A backend's own no goes to the client as what it is, whole. */
+function pass(context: RouteContext, { socket }: ClientEnd, refused: Refused): 'passed' {
+  const { status, phrase, answer, body, at } = refused;
+  const fields = [...answer, 'Content-Length', `${body.length}`, 'Connection', 'close'];
+  socket.write(Buffer.concat([Buffer.from(formatHead(status, fields, phrase), 'latin1'), body]));
+  endAfterReading(socket);
+  const { services, subject, startedAt } = context;
+  services.emit({
+    ...subject,
+    type: 'handshake_passed',
+    mode: 'terminate',
+    status,
+    at,
+    durationMs: performance.now() - startedAt,
+  });
+  return 'passed';
 }

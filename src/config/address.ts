@@ -34,6 +34,14 @@ export function isAddressRange(text: string): boolean {
   return /^(?:0|[1-9]\d{0,2})$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
 }
 
+/** An IP address, or one with a port (IPv6 in brackets then), as node's resolvers take it. */
+export function isResolver(text: string): boolean {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  if (bracketed === undefined && plain === undefined) return isIPv6(text);
+  const valid = bracketed === undefined ? isIPv4(plain ?? '') : isIPv6(bracketed);
+  return valid && (port === undefined || (Number(port) >= 1 && Number(port) <= 65535));
+}
+
 /** One spelling for equal hosts: lower case, and the short form of an IPv6 address (RFC 5952). */
 export function normaliseHost(host: string): string {
   if (!isIPv6(host) || host.includes('%')) return host.toLowerCase();

@@ -1,19 +1,21 @@
 // What needs two fields to judge: names that lead nowhere, alternatives that are both or neither there, options nothing
 // uses. Patterns of hosts, paths and origins, and routes that can never be reached, are routing's to judge. Pure.
 import { hostsMeet, normaliseHost } from './address.ts';
+import { checkRooms } from './check-rooms.ts';
+import { checkUpstreams, upstreamsOf } from './check-upstreams.ts';
+import { error, type Found, findDuplicates, nameOf, warning } from './findings.ts';
 import { nearest } from './nearest.ts';
-import { type ConfigPath, formatPath, type Problem } from './problem.ts';
+import type { ConfigPath, Problem } from './problem.ts';
 import type { Written } from './prune.ts';
 import type { Config, ListenerConfig, RouteConfig, SpliceConfig, TerminateConfig, WebSocketConfig } from './schema.ts';
 
 /** RFC 9110 §5.6.2; RFC 6455 §4.1 demands it of subprotocols. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-type Found = Iterable<Problem>;
 type Handler = TerminateConfig['handler'];
 
 /** The handlers that have options, each under the handler's own name. */
-const HANDLERS_WITH_OPTIONS = ['push'] as const satisfies readonly Handler[];
+const HANDLERS_WITH_OPTIONS = ['push', 'rooms', 'webhook'] as const satisfies readonly Handler[];
 
 /** Everything wrong between the fields of a config, or of what is left of one: what it has lost raises no alarm. */
 export function check(config: Config, written: Written): Problem[] {
@@ -22,6 +24,7 @@ export function check(config: Config, written: Written): Problem[] {
     ...checkUpstreams(config, written),
     ...checkRouteNames(config.routes, written),
     ...config.routes.flatMap((route, index) => [...checkRoute(route, ['routes', index], { config, written })]),
+    ...checkSecret(config.admin, 'token', ['admin']),
     ...checkDrain(config, written),
   ];
 }
@@ -87,22 +90,6 @@ function meet(one: Address, other: Address): boolean {
   return other.key === 'port' && one.port === other.port && one.port !== 0 && hostsMeet(one.host, other.host);
 }
 
-function* checkUpstreams({ upstreams, routes }: Config, written: Written): Found {
-  const used = new Set(routes.flatMap(({ websocket, http }) => [...upstreamOf(websocket), ...upstreamOf(http)]));
-  // A route that is broken may be the one that uses it.
-  const allKnown = !written.lostWithin(['routes']);
-  for (const [name, upstream] of Object.entries(upstreams)) {
-    const path = ['upstreams', name];
-    if (allKnown && !used.has(name)) yield warning(path, 'no route uses this upstream', { at: 'key' });
-    const servers = upstream.servers.map(({ secure, host, port }) => JSON.stringify([secure, host, port]));
-    yield* checkDuplicates(servers, [...path, 'servers'], written);
-  }
-}
-
-function upstreamOf(action: WebSocketConfig | RouteConfig['http']): string[] {
-  return action !== undefined && 'upstream' in action ? [action.upstream] : [];
-}
-
 function* checkRouteNames(routes: readonly RouteConfig[], written: Written): Found {
   const firsts = new Map<string, number>();
   for (const [index, { name }] of routes.entries()) {
@@ -126,14 +113,16 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
   yield* checkActions(route, path, whole.written);
   yield* checkFields(match.headers ?? {}, [...path, 'match', 'headers']);
   for (const [key, action] of Object.entries({ websocket, http })) {
-    for (const name of upstreamOf(action)) yield* checkUpstreamName(name, [...path, key, 'upstream'], whole);
+    for (const { name, path: at } of upstreamsOf(action)) yield* checkUpstreamName(name, [...path, key, ...at], whole);
   }
   if (websocket === undefined) return;
   const at = [...path, 'websocket'];
   yield* checkSubprotocols(websocket, at, whole.written);
-  yield* checkDuplicates(websocket.versions.map(String), [...at, 'versions'], whole.written);
-  if (websocket.mode === 'terminate') yield* checkHandler(websocket, at);
-  else yield* checkInspect(websocket, at);
+  yield* findDuplicates(websocket.versions.map(String), [...at, 'versions'], whole.written);
+  if (websocket.mode === 'terminate') {
+    yield* checkHandler(websocket, at, whole.written);
+    yield* checkRooms(route, websocket, path, whole.written);
+  } else yield* checkInspect(websocket, at);
   const hostKnown = match.host !== undefined || whole.written.lost([...path, 'match', 'host']);
   if (websocket.origins === 'same-host' && !hostKnown && !whole.written.lost([...at, 'origins'])) {
     const message = 'same-host trusts whatever Host the client sends';
@@ -178,7 +167,11 @@ function* checkUpstreamName(name: string, path: ConfigPath, { config, written }:
   if (Object.hasOwn(config.upstreams, name) || written.lost(['upstreams', name])) return;
   const known = Object.keys(config.upstreams);
   const similar = nearest(name, known);
-  const listed = known.length === 0 ? 'there are none' : `there is ${known.map((each) => `"${each}"`).join(', ')}`;
+  const listed = written.lostWithin(['upstreams'])
+    ? 'look at the upstreams that are broken'
+    : known.length === 0
+      ? 'there are none'
+      : `there is ${known.map((each) => `"${each}"`).join(', ')}`;
   const hint = similar === undefined ? listed : `did you mean "${similar}"?`;
   yield error(path, `no upstream is named "${name}"`, { hint });
 }
@@ -210,15 +203,28 @@ function* checkSubprotocols(websocket: WebSocketConfig, path: ConfigPath, writte
     const hint = "RFC 6455: letters, digits and -_.!#$%&'*+^`|~, without spaces";
     if (!TOKEN.test(name)) yield error([...path, 'subprotocols', index], 'must be the name of a subprotocol', { hint });
   }
-  yield* checkDuplicates(subprotocols, [...path, 'subprotocols'], written);
+  yield* findDuplicates(subprotocols, [...path, 'subprotocols'], written);
 }
 
-function* checkHandler(websocket: TerminateConfig, path: ConfigPath): Found {
+function* checkHandler(websocket: TerminateConfig, path: ConfigPath, written: Written): Found {
+  const { handler, webhook } = websocket;
+  const webhookPath = [...path, 'webhook'];
+  if (handler === 'webhook' && webhook === undefined && !written.lost(webhookPath)) {
+    yield error(path, 'handler "webhook" needs "webhook"', { hint: 'webhook: { upstream: rest, path: /events }' });
+  }
+  if (webhook !== undefined) yield* checkSecret(webhook, 'key', webhookPath);
   for (const handler of HANDLERS_WITH_OPTIONS) {
     if (websocket.handler === handler || websocket[handler] === undefined) continue;
     const hint = `take it out, or set handler: ${handler}`;
     yield error([...path, handler], 'options of a handler that this route does not have', { hint, at: 'key' });
   }
+}
+
+/** A secret stands in the config, mostly as `${NAME}`, or in a file of its own. */
+function* checkSecret(section: Readonly<Record<string, unknown>>, key: 'key' | 'token', path: ConfigPath): Found {
+  const file = `${key}_file`;
+  if (section[key] === undefined || section[file] === undefined) return;
+  yield error([...path, file], `"${file}" beside "${key}"`, { hint: 'take one of them out', at: 'key' });
 }
 
 function* checkDrain({ drain }: Config, written: Written): Found {
@@ -227,26 +233,4 @@ function* checkDrain({ drain }: Config, written: Written): Found {
   const key = byDefault === '' ? 'spread' : 'grace';
   const hint = 'the closes must all be out before the rest is cut';
   yield error(['drain', key], `"spread" is${byDefault} longer than "grace"`, { hint });
-}
-
-function* checkDuplicates(values: readonly string[], path: ConfigPath, written: Written): Found {
-  for (const [index, value] of values.entries()) {
-    const first = values.indexOf(value);
-    if (first === index) continue;
-    yield error([...path, index], `the same as ${nameOf([...path, first], written)}`, { hint: 'take it out' });
-  }
-}
-
-function nameOf(path: ConfigPath, written: Written): string {
-  return formatPath(written.pathInFile(path));
-}
-
-type Extra = Pick<Problem, 'hint' | 'at'>;
-
-function error(path: ConfigPath, message: string, extra: Extra = {}): Problem {
-  return { severity: 'error', path, message, ...extra };
-}
-
-function warning(path: ConfigPath, message: string, extra: Extra = {}): Problem {
-  return { severity: 'warning', path, message, ...extra };
 }

@@ -1,6 +1,6 @@
 // Every field of gateway.yaml as a flat list, and the table of them in docs/configuration.md. Derived from the schema.
 import { alternatives, inputSchema, type JsonSchema } from './json-schema.ts';
-import { DURATION_PATTERN, SIZE_PATTERN } from './units.ts';
+import { DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN } from './units.ts';
 
 /** One key of the config. */
 export interface Field {
@@ -20,6 +20,7 @@ export interface Field {
 const UNITS = new Map([
   [DURATION_PATTERN.source, { type: 'duration', unit: 'ms, s, m, h' }],
   [SIZE_PATTERN.source, { type: 'size', unit: 'B, KiB, MiB, GiB' }],
+  [PERCENT_PATTERN.source, { type: 'share', unit: '%' }],
 ]);
 
 /** All fields in the order of the schema; a field that both modes of a websocket route share stands once. */
@@ -71,7 +72,8 @@ function* fieldsBelow(node: JsonSchema, at: Position): Generator<Field> {
 function describe(node: JsonSchema): Pick<Field, 'type' | 'default' | 'unit'> {
   const { default: value } = node;
   // A map's own default, `{}`, says no more than those of its fields.
-  const shown = value === undefined || (node.type === 'object' && Object.keys(Object(value)).length === 0);
+  const empty = typeof value === 'object' && !Array.isArray(value) && Object.keys(Object(value)).length === 0;
+  const shown = value === undefined || empty;
   const isMap = node.properties !== undefined || node.oneOf !== undefined;
   return { ...typeOf(node), ...(shown || isMap ? {} : { default: formatValue(value) }) };
 }

@@ -47,11 +47,13 @@ export function wordIssue(issue: UnwordedIssue): string | undefined {
   }
 }
 
+const BEYOND: ReadonlySet<string> = new Set(['custom', 'unrecognized_keys']);
+
 /** An issue of a union as the issues of the alternative that was meant, where that can be told. */
 export function unfoldIssue(issue: SchemaIssue): readonly SchemaIssue[] {
   if (issue.code !== 'invalid_union') return [issue];
-  // An alternative that only complains of something deeper inside has the right shape.
-  const meant = issue.errors.find((branch) => branch.every((inner) => inner.path.length > 0));
+  // An alternative that only complains of something deeper inside, or of more than the type, has the right shape.
+  const meant = issue.errors.find((branch) => branch.every((inner) => inner.path.length > 0 || BEYOND.has(inner.code)));
   if (meant === undefined) return [issue];
   return meant.flatMap((inner) => unfoldIssue({ ...inner, path: [...issue.path, ...inner.path] }));
 }
@@ -97,9 +99,13 @@ function explain(issue: SchemaIssue, path: ConfigPath, { schema, root }: Context
     return { problem: { ...problem, message: 'no value', hint } };
   }
   const hint = hintFor(issue, node);
-  const message =
-    issue.message === 'must not be empty' ? issue.message : `${issue.message}, got ${showValue(root, path)}`;
+  const message = saysAll(issue) ? issue.message : `${issue.message}, got ${showValue(root, path)}`;
   return { problem: { ...problem, message, ...(hint && { hint }) } };
+}
+
+/** Whether the value need not be shown, or must not, as it may hold a secret. */
+function saysAll(issue: SchemaIssue): boolean {
+  return issue.message === 'must not be empty' || (issue.code === 'custom' && issue.params?.['secret'] === true);
 }
 
 function hintFor(issue: SchemaIssue, node: TreeNode): string | undefined {

@@ -1,10 +1,11 @@
 // The kinds of values that gateway.yaml is made of: durations, sizes, names, addresses. What stands where is schema.ts.
 import * as z from 'zod';
-import { isHost } from './address.ts';
-import { isServerUrlFault, parseServerUrl } from './server-url.ts';
-import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
+import { isHost, isResolver } from './address.ts';
+import { isServerUrlFault, LONGEST_UNIX_PATH, parseServerUrl } from './server-url.ts';
+import { DURATION_PATTERN, PERCENT_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
 
 const A_DURATION = 'must be a duration, such as 250ms, 30s, 5m or 1h';
+const A_PERCENTAGE = 'must be a percentage from 0% to 100%, such as 20%';
 const A_SIZE = 'must be a size, such as 512B, 64KiB or 1MiB';
 
 export const duration = () =>
@@ -39,13 +40,12 @@ export const name = () =>
       /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
       'must be a name: 1 to 63 letters, digits, ".", "_" or "-", a letter or digit first',
     );
-const whole = () => z.int({ error: ({ code }) => (code === 'invalid_type' ? 'must be a whole number' : undefined) });
+export const whole = () =>
+  z.int({ error: ({ code }) => (code === 'invalid_type' ? 'must be a whole number' : undefined) });
 export const count = () => whole().min(1);
 export const port = () => whole().min(0).max(65535);
 export const host = () => z.string().refine(isHost, 'must be an IP address (without brackets) or a host name');
 
-/** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */
-const LONGEST_UNIX_PATH = 107;
 export const unixPath = () =>
   z
     .string()
@@ -55,10 +55,55 @@ export const unixPath = () =>
       `must be a path of at most ${LONGEST_UNIX_PATH} bytes`,
     );
 
-export const server = () =>
+const serverUrl = () =>
   z.string().transform((text, context) => {
     const parsed = parseServerUrl(text);
     if (!isServerUrlFault(parsed)) return parsed;
     context.addIssue({ code: 'custom', message: parsed.message, params: { hint: parsed.hint } });
     return z.NEVER;
   });
+
+/** One server of an upstream, as its address alone or with what is said of it. */
+export const server = () =>
+  z.union([
+    serverUrl().transform((at) => ({ ...at, weight: 1, backup: false, max_connections: undefined })),
+    z
+      .strictObject({
+        url: serverUrl().describe('Its address'),
+        weight: count().max(1000).prefault(1).describe('Its part of the traffic beside the others of the upstream'),
+        backup: z.boolean().prefault(false).describe('Used only while none of the others can take more'),
+        max_connections: count().optional().describe('Most sessions and requests at a time; unset: any number'),
+      })
+      .transform(({ url, weight, backup, max_connections }) => ({ ...url, weight, backup, max_connections })),
+  ]);
+
+export const resolverAddress = () =>
+  z
+    .string()
+    .refine(isResolver, 'must be an IP address, or one with a port: 192.0.2.53, 192.0.2.53:53 or [2001:db8::53]:53');
+
+/** A share as a fraction of 1. */
+export const percent = () =>
+  z
+    .string(A_PERCENTAGE)
+    .regex(PERCENT_PATTERN, A_PERCENTAGE)
+    .transform((text) => Number.parseFloat(text) / 100);
+
+/** RFC 9110 §5.6.2: what names of fields and cookies are made of. */
+export const token = (message: string) => z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, message);
+const BROKER_HINT = 'write it as redis://host:6379 or redis://user:password@host:6379/0, with rediss for TLS';
+/** `memory`, or the URL of a Redis. Never says what was written, which may hold a password. */
+export const broker = () =>
+  z.string().transform((text, context) => {
+    if (text === 'memory' || isRedisUrl(text)) return text;
+    context.addIssue({
+      code: 'custom',
+      message: 'must be "memory" or the URL of a Redis',
+      params: { hint: BROKER_HINT, secret: true },
+    });
+    return z.NEVER;
+  });
+
+function isRedisUrl(text: string): boolean {
+  return URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol) && new URL(text).hostname !== '';
+}

@@ -1,6 +1,8 @@
 // The `websocket` block of a route: which handshakes it takes, and what it does with those it let in.
 import * as z from 'zod';
+import { pushOptions, roomsOptions, webhookOptions } from './schema-handlers.ts';
 import { count, name, size, wait } from './schema-values.ts';
+import { compression, sendQueue } from './schema-wire.ts';
 
 const origins = z
   .union([z.enum(['same-host', 'any']), z.array(z.string().min(1)).min(1)])
@@ -85,24 +87,27 @@ export const splice = z.strictObject({
   ping: ping('Pings to both ends; unset: none'),
 });
 
-/** Options of the handler `push`; the handler asks here for what stands when the config has no `push`. */
-export const pushOptions = z.strictObject({
-  text: z.string().prefault('hello world').describe('The message'),
-  every: wait().prefault('10s').describe('Sent at once, and again after each of these'),
-});
-
 export const terminate = z.strictObject({
   mode: z.literal('terminate').describe('Be the WebSocket server'),
-  handler: z.enum(['echo', 'push']).describe('What answers the messages'),
+  handler: z.enum(['echo', 'push', 'rooms', 'webhook']).describe('What answers the messages'),
   push: pushOptions.optional().describe('Options of the handler `push`'),
+  rooms: roomsOptions.optional().describe('Options of the handler `rooms`'),
+  webhook: webhookOptions.optional().describe('Options of the handler `webhook`, which needs them'),
   ...handshakeRules,
   limits: z
     .strictObject({
       max_message: size().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
+      messages_per_second: count().optional().describe('Most messages of a client; more close with 1008'),
+      bytes_per_second: size()
+        .refine((bytes) => bytes > 0, 'must be more than 0')
+        .optional()
+        .describe("Most bytes of a client's messages, inflated; more close with 1008"),
       ...limits,
     })
     .prefault({})
     .describe('How much this route carries'),
+  compression: compression.optional().describe('permessage-deflate for clients that offer it; unset: none'),
+  send_queue: sendQueue.prefault({}).describe('What a client that does not keep up is owed at most'),
   timeouts: z.strictObject(lifetimes).prefault({}).describe('How long this route waits'),
   ping: ping('Pings to the client; unset: none'),
 });

@@ -4,7 +4,8 @@
 import * as z from 'zod';
 import { isAddressRange, isCertificateName } from './address.ts';
 import { headers, http, redirect, respond, rewrite } from './schema-http.ts';
-import { count, duration, host, name, port, server, size, unixPath, wait } from './schema-values.ts';
+import { upstream } from './schema-upstream.ts';
+import { broker, count, duration, host, name, port, size, unixPath, wait } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
 
 const certificate = z.strictObject({
@@ -38,21 +39,12 @@ const listener = z.strictObject({
     .strictObject({
       head: wait().prefault('10s').describe('For a request head to arrive whole'),
       keep_alive: wait().prefault('60s').describe('An idle connection is kept for the next request'),
-      tls_handshake: wait().prefault('10s').describe('For the TLS handshake to end'),
+      tls_handshake: wait()
+        .prefault('10s')
+        .describe('For the TLS handshake to end; a change takes effect at a restart'),
     })
     .prefault({})
     .describe('How long a client may take'),
-});
-
-const upstream = z.strictObject({
-  servers: z
-    .array(server())
-    .min(1)
-    .describe('Addresses: `ws://host:port` or `http://host:port`, `wss://` or `https://` for TLS'),
-  balance: z
-    .enum(['round_robin', 'least_connections'])
-    .prefault('round_robin')
-    .describe('How a server is picked for the next request or session'),
 });
 
 const match = z.strictObject({
@@ -105,21 +97,39 @@ const route = z.strictObject({
   headers: headers.optional().describe('Change fields on their way, of `http` and of `mode: splice`'),
 });
 
+/** What `Authorization: Bearer` can carry, and not guessed at once. */
+export const TOKEN = /^[\x21-\x7e]{16,}$/;
+
 export const schema = z.strictObject({
   listeners: z.array(listener).min(1).describe('Where clients connect'),
   admin: z
     .strictObject({
       host: host().prefault('127.0.0.1').describe('Address or host name to bind'),
       port: port().prefault(9901).describe('TCP port; 0 takes any free one'),
+      hosts: z
+        .array(host())
+        .prefault([])
+        .describe('Further host names under which page and API may be asked, beside IP addresses and `localhost`'),
+      token: z
+        .string()
+        .regex(TOKEN, 'must be 16 or more visible ASCII characters, without spaces')
+        .optional()
+        .describe('Bearer token of the API; mostly from the environment. Without a token there is no API'),
+      token_file: z.string().min(1).optional().describe('Path of a file that holds the token, in place of `token`'),
     })
     .prefault({})
-    .describe('Where `/metrics`, `/healthz` and `/readyz` are served'),
+    .describe('Where `/metrics`, `/healthz` and `/readyz`, the API and the page to try it in are served'),
   trusted_proxies: z
     .array(z.string().refine(isAddressRange, 'must be an IP address or a CIDR range, such as 10.0.0.0/8'))
     .prefault([])
     .describe('Addresses and CIDR ranges whose forwarding fields are believed'),
   upstreams: z.record(name(), upstream).prefault({}).describe('Groups of backend servers, by name'),
   routes: z.array(route).min(1).describe('Rules, tried in order; the first that fits takes the request'),
+  broker: broker()
+    .prefault('memory')
+    .describe(
+      'What brings rooms and connections of several gateways together: a Redis, or `memory` for a single gateway',
+    ),
   drain: z
     .strictObject({
       delay: duration()
@@ -179,4 +189,5 @@ export type HttpConfig = NonNullable<RouteConfig['http']>;
 export type HeadersConfig = NonNullable<RouteConfig['headers']>;
 export type RedirectConfig = NonNullable<RouteConfig['redirect']>;
 export type RespondConfig = NonNullable<RouteConfig['respond']>;
+export type AdminConfig = Config['admin'];
 export type DrainConfig = Config['drain'];

@@ -10,6 +10,8 @@ export interface ServerUrl {
   /** A name or an IP address, without brackets. */
   readonly host: string;
   readonly port: number;
+  /** The path of a unix socket; host and port mean nothing then. */
+  readonly unix?: string;
 }
 
 /** Why a text is no server address. Never holds the text itself, which may carry a secret. */
@@ -24,14 +26,15 @@ const SCHEMES: Readonly<Record<string, { readonly secure: boolean; readonly port
   wss: { secure: true, port: 443 },
   https: { secure: true, port: 443 },
 };
-const FORM = 'write it as ws://host:port or http://host:port, with wss or https for TLS';
+const FORM = 'write it as ws://host:port or http://host:port, with wss or https for TLS, or as unix:/path';
 
 export function isServerUrlFault(parsed: ServerUrl | ServerUrlFault): parsed is ServerUrlFault {
   return 'message' in parsed;
 }
 
-/** Reads `ws|wss|http|https://host[:port][/]`; an IPv6 address stands in brackets. */
+/** Reads `ws|wss|http|https://host[:port][/]`, an IPv6 address in brackets, or `unix:/path`. */
 export function parseServerUrl(text: string): ServerUrl | ServerUrlFault {
+  if (/^unix:/i.test(text)) return parseUnix(text.slice('unix:'.length));
   const [, schemeText, authority = '', tail = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)(.*)$/s.exec(text) ?? [];
   if (schemeText === undefined) return { message: 'must be a server address', hint: FORM };
   const schemeName = schemeText.toLowerCase();
@@ -47,6 +50,22 @@ export function parseServerUrl(text: string): ServerUrl | ServerUrlFault {
   return 'message' in address
     ? address
     : { url: `${schemeName}://${address.shown}`, secure: scheme.secure, ...address.at };
+}
+
+/** The longest path that fits sun_path on Linux, with its closing NUL (unix(7)). */
+export const LONGEST_UNIX_PATH = 107;
+
+function parseUnix(path: string): ServerUrl | ServerUrlFault {
+  if (!/^\/(?!\/)[^\0]/.test(path) || path.includes('\0')) {
+    return { message: 'must hold the path of a unix socket', hint: 'write it as unix:/run/app.sock' };
+  }
+  if (Buffer.byteLength(path) > LONGEST_UNIX_PATH) {
+    return {
+      message: `must hold a path of at most ${LONGEST_UNIX_PATH} bytes`,
+      hint: 'the kernel takes no longer one',
+    };
+  }
+  return { url: `unix:${path}`, secure: false, host: 'localhost', port: 80, unix: path };
 }
 
 interface Authority {

@@ -8,6 +8,9 @@ export const DURATION_PATTERN = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
 /** `512B`, `64KiB`, `1MiB`, `2GiB`; powers of 1024. */
 export const SIZE_PATTERN = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)$/;
 
+/** `0%` to `100%`. */
+export const PERCENT_PATTERN = /^(?:100|[1-9]?\d)(?:\.\d+)?%$/;
+
 /** The longest duration a timer of node can wait: 2^31 - 1 ms, nearly 25 days. */
 export const LONGEST_DURATION = 2 ** 31 - 1;
 

@@ -92,7 +92,8 @@ function planServer(
 }
 
 /** The loopback address to bind for a server, or undefined where it is another machine's. */
-function loopbackOf({ host }: ServerUrl): string | undefined {
+function loopbackOf({ host, unix }: ServerUrl): string | undefined {
+  if (unix !== undefined) return undefined;
   if (host === 'localhost') return '127.0.0.1';
   const loopback = new BlockList();
   loopback.addSubnet('127.0.0.0', 8);

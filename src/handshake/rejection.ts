@@ -19,6 +19,8 @@ export const REJECTIONS = {
   no_route: { status: 404, detail: 'no route takes this request' },
   /** None of the offered subprotocols is in the route's list. */
   subprotocol: { status: 400, detail: 'none of the offered subprotocols is spoken here' },
+  /** The name of a room or user is missing, or is none that the route takes. */
+  name: { status: 400, detail: 'the name of the room or of the user is not allowed here' },
   /** The head is larger, or has more fields, than the listener takes. */
   head_too_large: { status: 431, detail: 'the request head is too large' },
   /** The body is announced to be larger than the route takes. */
@@ -27,6 +29,10 @@ export const REJECTIONS = {
   head_timeout: { status: 408, detail: 'the request head did not arrive in time' },
   /** This client has as many live sessions as the route allows it. */
   client_limit: { status: 429, detail: 'this client has too many sessions' },
+  /** The room has as many members as the route allows. */
+  room_full: { status: 503, detail: 'the room is full' },
+  /** The user is in as many rooms as the route allows. */
+  too_many_rooms: { status: 429, detail: 'this user is in too many rooms' },
   /** The route has as many live sessions as it may, or the gateway is out of descriptors. */
   limit: { status: 503, detail: 'there is no room for another connection' },
   /** The gateway is being shut down. */

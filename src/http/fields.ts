@@ -65,3 +65,13 @@ export function listElements(section: FieldSection, name: string): string[] {
 export function listHas(section: FieldSection, name: string, token: string): boolean {
   return listElements(section, name).some((element) => element.toLowerCase() === token);
 }
+
+/** The fields without those of these names, given in lower case. */
+export function without(fields: Fields, names: ReadonlySet<string>): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (!names.has(name.toLowerCase())) kept.push(name, fields[i + 1] as string);
+  }
+  return kept;
+}

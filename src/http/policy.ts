@@ -1,6 +1,6 @@
 // Which fields cross the gateway, in both directions, for plain requests and handshakes alike (RFC 9110 §7.6.1), and what
 // a route adds to them. Pure.
-import { type FieldSection, type Fields, listElements, lowerNames, trimOws } from './fields.ts';
+import { type FieldSection, type Fields, listElements, lowerNames, trimOws, without } from './fields.ts';
 import { type Forwarding, forwardingFields, isForwardingField, mayPass } from './forwarded.ts';
 import type { Request } from './head.ts';
 import { type Sent, showCookie, showLocation, type View } from './rewrite.ts';
@@ -153,10 +153,6 @@ function show(fields: readonly string[], view: View): string[] {
     if (name === 'location' || name === 'content-location') return showLocation(text, view);
     return name === 'set-cookie' ? showCookie(text, view) : text;
   });
-}
-
-function without(fields: readonly string[], names: ReadonlySet<string>): string[] {
-  return fields.filter((_, i) => !names.has((fields[i - (i % 2)] as string).toLowerCase()));
 }
 
 function add(fields: string[], rules: FieldRules | null, facts: Facts): void {

@@ -98,6 +98,65 @@ export const METRICS = {
     labels: ['route', 'result'],
     on: { ping: (event) => one(event.route, event.result) },
   },
+  webhook_events_total: {
+    type: 'counter',
+    help: 'Events sent by the handler webhook, by their outcome: ok, refused (no 2xx), or failed (no answer).',
+    labels: ['route', 'event', 'result'],
+    on: { webhook_delivered: (event) => one(event.route, event.event, event.result) },
+  },
+  webhook_event_duration_seconds: {
+    type: 'histogram',
+    help: 'From an event of the handler webhook to the answer, waiting and further attempts included.',
+    labels: ['route', 'event'],
+    buckets: REQUEST,
+    on: { webhook_delivered: (event) => seconds(event.durationMs, event.route, event.event) },
+  },
+  webhook_events_pending: {
+    type: 'gauge',
+    help: 'Events of the handler webhook that wait for their turn or for an answer.',
+    labels: ['route'],
+    sampled: true,
+  },
+  rooms: {
+    type: 'gauge',
+    help: 'Rooms with members on this gateway.',
+    labels: [],
+    sampled: true,
+  },
+  room_members: {
+    type: 'gauge',
+    help: 'Connections of this gateway that are in rooms.',
+    labels: [],
+    sampled: true,
+  },
+  room_messages_total: {
+    type: 'counter',
+    help: 'Messages said in rooms through this gateway: published, or failed as the broker was away.',
+    labels: ['result'],
+    sampled: true,
+    initial: [
+      { labels: ['published'], value: 0 },
+      { labels: ['failed'], value: 0 },
+    ],
+  },
+  room_deliveries_total: {
+    type: 'counter',
+    help: 'Messages of rooms handed to connections of this gateway.',
+    labels: [],
+    sampled: true,
+  },
+  broker_up: {
+    type: 'gauge',
+    help: 'Whether the broker works: 0 while rooms are cut off from those of other gateways.',
+    labels: ['broker'],
+    sampled: true,
+  },
+  api_requests_total: {
+    type: 'counter',
+    help: 'Requests of the admin API by operation and status.',
+    labels: ['operation', 'code'],
+    on: { api_called: (event) => one(event.operation, statusLabel(event.status)) },
+  },
   http_requests_total: {
     type: 'counter',
     help: 'Plain HTTP requests by status; 499 where the client left before its answer. Unreadable ones have no route.',
@@ -140,6 +199,18 @@ export const METRICS = {
     labels: ['upstream', 'reason'],
     on: { upstream_failed: (event) => one(event.upstream, event.reason) },
   },
+  upstream_up: {
+    type: 'gauge',
+    help: 'Whether a server is up: not down by its check, not ejected.',
+    labels: ['upstream', 'server'],
+    sampled: true,
+  },
+  upstream_retries_total: {
+    type: 'counter',
+    help: 'Requests and handshakes that went to another server (retried), or did not for want of budget.',
+    labels: ['upstream', 'result'],
+    on: { upstream_retry: (event) => one(event.upstream, event.result) },
+  },
   config_reloads_total: {
     type: 'counter',
     help: 'Reloads of the config by result.',
@@ -161,7 +232,8 @@ export const METRICS = {
     type: 'gauge',
     help: 'When a certificate of a listener expires, as a Unix time.',
     labels: ['listener', 'names'],
-    on: { certificate_loaded: (event) => seconds(event.notAfterMs, event.listener, event.names.join(',')) },
+    // Sampled, so that one that was swapped away is not said to expire.
+    sampled: true,
   },
   draining: {
     type: 'gauge',

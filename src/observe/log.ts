@@ -160,6 +160,34 @@ const WRITERS: Writers = {
     reason: event.reason,
     detail: clean(event.detail),
   })),
+  upstream_retry: debug((event) => ({ upstream: event.upstream, result: event.result })),
+  server_changed: {
+    level: ({ up }) => (up ? 'info' : 'warn'),
+    access: false,
+    fields: (event) => ({ ...server(event), up: event.up, reason: event.reason, detail: clean(event.detail) }),
+  },
+  webhook_delivered: {
+    // A handshake that the backend refused has its own line.
+    level: ({ result, event }) =>
+      result === 'failed' || (result === 'refused' && event !== 'connect') ? 'warn' : 'debug',
+    access: false,
+    fields: ({ id, route, event, result, detail, durationMs }) => ({
+      id,
+      route,
+      webhook_event: event,
+      result,
+      detail: clean(detail),
+      duration_ms: round(durationMs),
+    }),
+  },
+  api_called: access((event) => ({
+    operation: event.operation,
+    target: clean(event.target),
+    status: event.status,
+    reason: event.reason,
+    client: event.client,
+    duration_ms: round(event.durationMs),
+  })),
   ping: debug((event) => ({ route: event.route, result: event.result })),
   config_reloaded: {
     level: ({ result }) => (result === 'success' ? 'info' : 'error'),

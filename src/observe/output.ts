@@ -16,6 +16,8 @@ export class Output {
   #size = 0;
   /** When the write under way began; unset: none is. */
   #writingSince: number | undefined;
+  /** The beginning of the next write, which takes all lines of this turn of the event loop. */
+  #beginning: NodeJS.Immediate | undefined;
   #dropped = 0;
   /** The reader has gone, and will not come back. */
   #closed = false;
@@ -36,12 +38,12 @@ export class Output {
     }
     this.#waiting.push(line);
     this.#size += line.length;
-    if (this.#writingSince === undefined) this.#next();
+    if (this.#writingSince === undefined) this.#beginning ??= setImmediate(() => this.#next());
   }
 
   /** Resolves once nothing waits any more, or after a second. */
   flush(): Promise<void> {
-    if (this.#writingSince === undefined) return Promise.resolve();
+    if (this.#writingSince === undefined && this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, FLUSH_MS);
       this.#onIdle.push(() => {
@@ -56,6 +58,8 @@ export class Output {
     const stuck = this.#writingSince !== undefined && performance.now() - this.#writingSince > FLUSH_MS;
     // A blocking descriptor would block here just as the write under way does.
     if (stuck) return;
+    // Nothing tells any more when it has ended; a reader that reads has it long before.
+    if (this.#writingSince !== undefined) sleepSync(RETRY_MS);
     let bytes = this.#take();
     for (let tries = FLUSH_MS / RETRY_MS; bytes.length > 0 && tries > 0; ) {
       try {
@@ -63,7 +67,7 @@ export class Output {
       } catch (error) {
         if (!isBusy(error)) return;
         tries--;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+        sleepSync(RETRY_MS);
       }
     }
   }
@@ -76,6 +80,7 @@ export class Output {
   }
 
   #next(): void {
+    this.#beginning = undefined;
     if (this.#waiting.length > 0) {
       this.#put(this.#take());
       return;
@@ -112,6 +117,10 @@ export class Output {
     this.#dropped = 0;
     if (lines > 0) this.#onDropped(lines);
   }
+}
+
+function sleepSync(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** A descriptor that does not block has no room at the moment. */

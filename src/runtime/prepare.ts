@@ -5,7 +5,11 @@ import { loadConfig } from '../config/load.ts';
 import type { PlacedProblem, Problem } from '../config/problem.ts';
 import type { Config, ListenerConfig } from '../config/schema.ts';
 import { compileTable, type RouteTable } from '../routing/table.ts';
-import { buildTls, type SelfSignedCache, TlsConfigError, type TlsMaterial, type TlsSources } from './tls.ts';
+import type { BackendTls } from '../upstream/server.ts';
+import { loadBackendTls } from './backend-tls.ts';
+import { TlsConfigError } from './pem.ts';
+import { readSecrets } from './secrets.ts';
+import { buildTls, type SelfSignedCache, type TlsMaterial, type TlsSources } from './tls.ts';
 
 /** A config without errors. */
 export interface Prepared {
@@ -13,6 +17,8 @@ export interface Prepared {
   readonly table: RouteTable;
   /** For each listener, in order; null where it speaks no TLS. */
   readonly tls: readonly (TlsMaterial | null)[];
+  /** By upstream; those that have no `tls` are not in it. */
+  readonly backendTls: ReadonlyMap<string, BackendTls>;
 }
 
 export interface Preparation {
@@ -30,10 +36,20 @@ export async function prepare(file: string, env: Env, selfSigned: SelfSignedCach
   // What can be judged of a broken config is judged too, so that one look shows everything.
   const routes = compileTable(partial);
   const tls = await loadTls(partial.listeners, { baseDir, selfSigned, now: new Date() });
-  const problems = [...found, ...[...routes.problems, ...tls.problems].map(place)];
+  const backends = await loadBackends(partial, baseDir);
+  const secrets = await readSecrets(partial, baseDir);
+  const ofFiles = [...tls.problems, ...backends.problems, ...secrets.problems];
+  const problems = [...found, ...[...routes.problems, ...ofFiles].map(place)];
   const broken = problems.some(({ severity }) => severity === 'error');
+  // Without an error `partial` is the whole config.
+  const sound = {
+    config: secrets.config,
+    table: routes.table,
+    tls: tls.materials,
+    backendTls: backends.materials,
+  };
   return {
-    prepared: config === null || broken ? null : { config, table: routes.table, tls: tls.materials },
+    prepared: config === null || broken ? null : sound,
     problems: problems.sort((one, other) => one.line - other.line || one.column - other.column),
     text,
   };
@@ -51,6 +67,23 @@ async function loadTls(
     const found = material instanceof TlsConfigError ? material.problems : (material?.warnings ?? []);
     problems.push(...found.map((problem) => ({ ...problem, path: ['listeners', i, 'tls', ...problem.path] })));
     materials.push(material instanceof TlsConfigError ? null : material);
+  }
+  return { materials, problems };
+}
+
+/** How TLS is spoken to the servers of each upstream, and what is wrong with it. */
+async function loadBackends(
+  { upstreams }: Config,
+  baseDir: string,
+): Promise<{ materials: Map<string, BackendTls>; problems: Problem[] }> {
+  const materials = new Map<string, BackendTls>();
+  const problems: Problem[] = [];
+  for (const [name, { tls }] of Object.entries(upstreams)) {
+    if (tls === undefined) continue;
+    const loaded = await loadBackendTls(tls, baseDir);
+    if (Array.isArray(loaded))
+      problems.push(...loaded.map((each) => ({ ...each, path: ['upstreams', name, 'tls', ...each.path] })));
+    else materials.set(name, loaded as BackendTls);
   }
   return { materials, problems };
 }

@@ -1,19 +1,22 @@
 // One config made ready to serve: compiled routes, pools, engines, acceptors. A snapshot never changes; a reload builds
 // the next one and swaps one reference. Live sessions hold nothing of it.
 import type { Services } from '../actions/context.ts';
-import type { Config, TerminateConfig, UpstreamConfig } from '../config/schema.ts';
 import type { Emit } from '../events.ts';
 import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts';
-import type { RouteTable } from '../routing/table.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
+import type { Broker } from '../terminate/broker.ts';
+import type { Connections } from '../terminate/connections.ts';
 import { buildHandler } from '../terminate/handlers.ts';
+import type { Errands } from '../terminate/webhook-backend.ts';
+import type { Caller } from '../upstream/call.ts';
 import type { HttpEngines } from '../upstream/http-engines.ts';
 import { Pool } from '../upstream/pool.ts';
+import type { Prepared } from './prepare.ts';
 
 export interface Snapshot {
-  readonly config: Config;
-  readonly table: RouteTable;
+  readonly config: Prepared['config'];
+  readonly table: Prepared['table'];
   readonly trusted: TrustedProxies;
   readonly services: Services;
   readonly pools: ReadonlyMap<string, Pool>;
@@ -25,14 +28,25 @@ export interface Shared {
   readonly sessions: Registry;
   readonly http: Pick<HttpEngines, 'pick'>;
   readonly terminator: Terminator;
+  /** Random; for sticky cookies of upstreams that name no secret. */
+  readonly stickySecret: string;
+  /** Asks backends about what happens on terminated connections. */
+  readonly caller: Caller;
+  readonly errands: Errands;
+  readonly broker: Broker;
+  readonly connections: Connections;
 }
 
-/** Builds the snapshot of a checked config. Pools of upstreams that stayed the same are taken over from `previous`. */
-export function buildSnapshot(config: Config, table: RouteTable, shared: Shared, previous: Snapshot | null): Snapshot {
+/**
+ * Builds the snapshot of a checked config. Pools of upstreams that stayed the same are taken over from `previous`; the
+ * others begin with what is live in the pool of the same name, and run once startPools() has been called.
+ */
+export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snapshot | null): Snapshot {
+  const { config, table } = prepared;
   const pools = new Map(
-    Object.entries(config.upstreams).map(([name, upstream]) => [name, poolFor(name, upstream, previous)]),
+    Object.keys(config.upstreams).map((name) => [name, poolFor(name, prepared, shared, previous?.pools.get(name))]),
   );
-  const acceptors = buildAcceptors(config, shared.terminator);
+  const acceptors = buildAcceptors(config, shared, pools);
   return {
     config,
     table,
@@ -42,28 +56,52 @@ export function buildSnapshot(config: Config, table: RouteTable, shared: Shared,
       emit: shared.emit,
       sessions: shared.sessions,
       http: shared.http.pick(config.http.engine),
+      connections: shared.connections,
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),
     },
   };
 }
 
-function poolFor(name: string, upstream: UpstreamConfig, previous: Snapshot | null): Pool {
-  const kept = previous?.config.upstreams[name];
-  const pool = previous?.pools.get(name);
-  return pool && JSON.stringify(kept) === JSON.stringify(upstream) ? pool : new Pool(name, upstream);
+/** Asks DNS for what `next` has and `previous` has not, so that it has servers from the beginning; gives `next`. */
+export async function preparePools(next: Snapshot, previous: Snapshot | null): Promise<Snapshot> {
+  const fresh = [...next.pools].filter(([name, pool]) => pool !== previous?.pools.get(name));
+  await Promise.all(fresh.map(([, pool]) => pool.prepare()));
+  return next;
 }
 
-function buildAcceptors(config: Config, terminator: Terminator): Map<string, Acceptor> {
+/** Starts the pools that `next` has and `previous` has not, and stops those that it has no more. */
+export function startPools(next: Snapshot, previous: Snapshot | null): void {
+  for (const [name, old] of previous?.pools ?? []) {
+    const pool = next.pools.get(name);
+    if (pool !== old) old.stop(pool === undefined ? 'for good' : 'replaced');
+  }
+  for (const [name, pool] of next.pools) {
+    const old = previous?.pools.get(name) ?? null;
+    if (pool !== old) pool.start(old);
+  }
+}
+
+function poolFor(name: string, { config, backendTls }: Prepared, shared: Shared, old: Pool | undefined): Pool {
+  const upstream = get(new Map(Object.entries(config.upstreams)), name);
+  const tls = backendTls.get(name) ?? null;
+  const same = JSON.stringify(old?.config) === JSON.stringify(upstream) && old?.tls?.id === tls?.id;
+  if (old !== undefined && same) return old;
+  return new Pool({ name, config: upstream, tls, emit: shared.emit, secret: shared.stickySecret }, old);
+}
+
+function buildAcceptors(
+  config: Prepared['config'],
+  { terminator, ...shared }: Shared,
+  pools: ReadonlyMap<string, Pool>,
+): Map<string, Acceptor> {
   const acceptors = new Map<string, Acceptor>();
-  for (const { name, websocket } of config.routes) {
-    if (websocket?.mode === 'terminate') acceptors.set(name, buildAcceptor(name, websocket, terminator));
+  for (const { name: route, websocket } of config.routes) {
+    if (websocket?.mode !== 'terminate') continue;
+    const handler = buildHandler(websocket, { ...shared, route, pool: (upstream) => get(pools, upstream) });
+    acceptors.set(route, terminator.acceptor({ route, config: websocket, handler }));
   }
   return acceptors;
-}
-
-function buildAcceptor(route: string, config: TerminateConfig, terminator: Terminator): Acceptor {
-  return terminator.acceptor({ route, config, handler: buildHandler(config) });
 }
 
 /** The check of the config holds that every name is there. */

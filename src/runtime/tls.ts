@@ -1,7 +1,6 @@
 // TLS of one listener: certificates read, checked and turned into contexts that SNI picks from. Built anew at each reload
 // and swapped as one reference; a connection that is open keeps the context it began with. Does not bind or listen.
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { type KeyObject, X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import {
   createSecureContext,
@@ -12,7 +11,7 @@ import {
 } from 'node:tls';
 import type { ConfigPath, Problem } from '../config/problem.ts';
 import type { ListenerConfig } from '../config/schema.ts';
-import { systemCode } from '../errors.ts';
+import { fail, parseChain, parseKey, readPem, TlsConfigError } from './pem.ts';
 import { type KeyPair, makeSelfSigned } from './self-signed.ts';
 
 export type TlsConfig = NonNullable<ListenerConfig['tls']>;
@@ -42,17 +41,6 @@ export interface TlsSources {
   readonly baseDir: string;
   readonly selfSigned: SelfSignedCache;
   readonly now: Date;
-}
-
-/** Everything wrong with a `tls` block; paths count from that block. */
-export class TlsConfigError extends Error {
-  readonly problems: readonly Problem[];
-
-  constructor(problems: readonly Problem[]) {
-    super(problems.map((problem) => `${problem.path.join('.')}: ${problem.message}`).join('\n'));
-    this.name = 'TlsConfigError';
-    this.problems = problems;
-  }
 }
 
 /** RFC 5246 §7.4.1.2 leaves older versions to the server; RFC 8996 takes them away. */
@@ -206,50 +194,6 @@ function namesOf(certificate: X509Certificate): string[] {
   return names;
 }
 
-async function readPem(file: string, path: ConfigPath): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw fail(path, `cannot read ${file}: ${whyUnreadable(error)}`);
-  }
-}
-
-function whyUnreadable(error: unknown): string {
-  const code = systemCode(error);
-  if (code === 'ENOENT') return 'there is no such file';
-  if (code === 'EACCES') return 'permission denied';
-  if (code === 'EISDIR') return 'it is a directory';
-  return error instanceof Error ? error.message : String(error);
-}
-
-const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
-
-function parseChain(pem: string, file: string, path: ConfigPath): X509Certificate[] {
-  const blocks = pem.match(CERTIFICATE_BLOCK);
-  if (blocks === null) throw fail(path, `${file} holds no PEM certificate`);
-  return blocks.map((block, index) => {
-    try {
-      return new X509Certificate(block);
-    } catch {
-      throw fail(path, `certificate ${index + 1} of ${file} cannot be read`);
-    }
-  });
-}
-
-function parseKey(pem: string, file: string, path: ConfigPath): KeyObject {
-  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) throw fail(path, `${file} holds no PEM private key`);
-  // `BEGIN ENCRYPTED PRIVATE KEY` of PKCS #8, `Proc-Type: 4,ENCRYPTED` of the older form.
-  if (pem.includes('ENCRYPTED')) {
-    throw fail(path, `the private key in ${file} is encrypted`, 'decrypt it with `openssl pkey`, and guard the file');
-  }
-  try {
-    return createPrivateKey(pem);
-  } catch {
-    // The parser's own words quote nothing of use, and may quote what is secret.
-    throw fail(path, `the private key in ${file} cannot be read`);
-  }
-}
-
 function mismatch(
   chain: readonly X509Certificate[],
   key: KeyObject,
@@ -263,10 +207,6 @@ function mismatch(
     `the private key in ${files.key} is not that of the first certificate in ${files.cert}`,
     hint,
   );
-}
-
-function fail(path: ConfigPath, message: string, hint?: string): TlsConfigError {
-  return new TlsConfigError([{ severity: 'error', path, message, ...(hint === undefined ? {} : { hint }) }]);
 }
 
 /** One error of all those that were rejected with a TlsConfigError. */

@@ -1,13 +1,24 @@
-// The admin listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts and stops gateways. What the
-// answers are made of comes in as functions; clients of the gateway never get here.
+// The admin listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts and stops gateways, the API for
+// backends (api.ts), the page to try it in (console.ts). What the answers are made of comes in as functions; clients of the
+// gateway never get here.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
+import { parseAuthority } from '../http/target.ts';
+import { type Answer, problem, text } from './answer.ts';
 
 export interface AdminOptions {
   /** The exposition in the form that the Accept field asks for. */
   readonly render: (accept?: string) => Promise<{ readonly contentType: string; readonly body: string }>;
   /** True while new traffic is welcome; else false, or the reason in a word or two. */
   readonly ready: () => boolean | string;
+  /** What does not work as it should while traffic is still welcome, in a few words; null where all is well. */
+  readonly degraded: () => string | null;
+  /** Answers requests of the API; null where the path is none of its own. */
+  readonly api: (req: IncomingMessage) => Promise<Answer | null>;
+  /** Further pages, by path; they get the query. */
+  readonly pages: ReadonlyMap<string, (query: string) => Answer>;
+  /** Host names under which API and pages may be asked, in lower case, beside IP addresses and `localhost`. */
+  readonly hosts: () => readonly string[];
 }
 
 export interface Admin {
@@ -17,16 +28,8 @@ export interface Admin {
   close(): Promise<void>;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly contentType: string;
-  readonly body: string;
-  readonly fields?: Readonly<Record<string, string>>;
-}
+type Page = (req: IncomingMessage, query: string) => Answer | Promise<Answer>;
 
-type Page = (req: IncomingMessage) => Answer | Promise<Answer>;
-
-const TEXT = 'text/plain; charset=utf-8';
 const METHODS = ['GET', 'HEAD'];
 /** Scrapers keep their connection from one scrape to the next; a usual interval is up to a minute. */
 const KEEP_ALIVE_MS = 75_000;
@@ -35,11 +38,12 @@ const CLOSE_MS = 1000;
 const MOST_CONNECTIONS = 256;
 
 export function createAdmin(options: AdminOptions): Admin {
-  const pages: ReadonlyMap<string, Page> = new Map<string, Page>([
+  const probes: ReadonlyMap<string, Page> = new Map<string, Page>([
     ['/metrics', (req) => metrics(options, req)],
     ['/healthz', () => text(200, 'ok')],
-    ['/readyz', () => readiness(options.ready())],
+    ['/readyz', () => readiness(options.ready(), options.degraded())],
   ]);
+  const answer = (req: IncomingMessage) => answerRequest(options, probes, req);
   const server = createServer(
     {
       maxHeaderSize: 16 * 1024,
@@ -49,7 +53,7 @@ export function createAdmin(options: AdminOptions): Admin {
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
     (req, res) => {
-      serve(pages, req, res).catch(() => res.destroy());
+      serve(answer, req, res).catch(() => res.destroy());
     },
   );
   server.maxConnections = MOST_CONNECTIONS;
@@ -60,46 +64,68 @@ export function createAdmin(options: AdminOptions): Admin {
   return { listen: (host, port) => listen(server, host, port), close: () => close(server) };
 }
 
-async function serve(pages: ReadonlyMap<string, Page>, req: IncomingMessage, res: ServerResponse): Promise<void> {
-  const { status, contentType, body, fields } = await answer(pages, req);
+async function serve(
+  answer: (req: IncomingMessage) => Promise<Answer>,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
+  const { status, contentType, body, fields } = await answer(req);
   const bytes = Buffer.from(body);
   res.writeHead(status, {
-    'Content-Type': contentType,
-    'Content-Length': bytes.length,
+    ...(contentType === null ? {} : { 'Content-Type': contentType, 'Content-Length': bytes.length }),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
     // A body nobody reads must not hold the connection.
-    ...(METHODS.includes(req.method ?? '') ? {} : { Connection: 'close' }),
+    ...(req.complete || METHODS.includes(req.method ?? '') ? {} : { Connection: 'close' }),
     ...fields,
   });
   res.end(req.method === 'HEAD' ? undefined : bytes);
 }
 
-async function answer(pages: ReadonlyMap<string, Page>, req: IncomingMessage): Promise<Answer> {
-  const [path = ''] = (req.url ?? '').split('?');
-  const page = pages.get(path);
-  if (!page) return text(404, 'not found');
-  if (!METHODS.includes(req.method ?? '')) {
-    return { ...text(405, 'method not allowed'), fields: { Allow: METHODS.join(', ') } };
-  }
+async function answerRequest(
+  options: AdminOptions,
+  probes: ReadonlyMap<string, Page>,
+  req: IncomingMessage,
+): Promise<Answer> {
+  const [path = '', ...query] = (req.url ?? '').split('?');
   try {
-    return await page(req);
+    const probe = probes.get(path);
+    if (probe) return await get(req, () => probe(req, ''));
+    if (!mayAsk(req.headers.host ?? '', options.hosts()))
+      return problem(403, 'host', 'ask by an IP address, localhost, or a name in admin.hosts of the config');
+    const answer = await options.api(req);
+    if (answer !== null) return answer;
+    const page = options.pages.get(path);
+    return page ? await get(req, () => page(query.join('?'))) : text(404, 'not found');
   } catch (error) {
     return text(500, error instanceof Error ? error.message : String(error));
   }
+}
+
+function get(req: IncomingMessage, page: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
+  if (METHODS.includes(req.method ?? '')) return page();
+  return { ...text(405, 'method not allowed'), fields: { Allow: METHODS.join(', ') } };
+}
+
+/**
+ * A page on the web can make its own name lead to this address ("DNS rebinding") and would then be of one origin with
+ * this listener; its name in Host gives it away. An IP address can be asked by nobody else's page.
+ */
+function mayAsk(host: string, hosts: readonly string[]): boolean {
+  const authority = parseAuthority(host);
+  if (authority === null) return false;
+  const name = authority.host;
+  return name.startsWith('[') || isIP(name) !== 0 || name === 'localhost' || hosts.includes(name);
 }
 
 async function metrics({ render }: AdminOptions, req: IncomingMessage): Promise<Answer> {
   return { status: 200, ...(await render(req.headers.accept)), fields: { Vary: 'Accept' } };
 }
 
-function readiness(ready: boolean | string): Answer {
-  if (ready === true) return text(200, 'ok');
+function readiness(ready: boolean | string, degraded: string | null): Answer {
+  // Degraded is no reason to take traffic away: what all gateways lack would take away all of them.
+  if (ready === true) return text(200, degraded === null ? 'ok' : `degraded: ${degraded}`);
   return text(503, ready === false ? 'not ready' : ready);
-}
-
-function text(status: number, body: string): Answer {
-  return { status, contentType: TEXT, body: `${body}\n` };
 }
 
 function listen(server: Server, host: string, port: number): Promise<AddressInfo> {

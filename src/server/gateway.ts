@@ -155,15 +155,15 @@ export class Gateway implements Sampler {
     let opened = false;
     try {
       const client = { socket, rest, gone: gone.signal, permit };
-      if (verdict.kind === 'terminate') {
-        opened = terminate(context, verdict, client);
-        return;
-      }
-      const outcome = await this.#options.splice(context, verdict, client);
+      const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
+      const outcome = await action(context, verdict, client);
       opened = outcome === 'opened';
-      if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, 'splice');
+      if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, verdict.kind);
     } catch (thrown) {
-      this.#failed(context, socket, verdict.kind, asGatewayError(thrown));
+      const error = asGatewayError(thrown);
+      // Whoever waits for this client must learn it also where its socket broke at the very last.
+      if (error.code === 'client_gone') gone.abort();
+      this.#failed(context, socket, verdict.kind, error);
     } finally {
       socket.removeListener('close', onClose);
       if (!opened) permit();
@@ -210,7 +210,7 @@ export class Gateway implements Sampler {
     const snapshot = this.#options.snapshot();
     const received = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
     const head = vouchedScheme(received, snapshot.trusted);
-    const client = readClient(head, snapshot.trusted, randomUUID());
+    const client = readClient(head, snapshot.trusted, freshId());
     const subject = {
       id: client.id,
       route: null,
@@ -265,3 +265,10 @@ function detailOf(error: GatewayError): string {
 }
 
 function ignore(): void {}
+
+/** An id in one piece: node puts a UUID together of twenty, which would all be kept as long as the id is. */
+function freshId(): string {
+  const id = randomUUID();
+  Number(id);
+  return id;
+}

@@ -1,7 +1,7 @@
 // All addresses where clients connect, as one set that a reload moves to the next config: new addresses are bound before
 // anything changes, those that stay take their new settings, those that are gone stop listening.
 import type { ListenerConfig } from '../config/schema.ts';
-import type { Emit } from '../events.ts';
+import type { Emit, Sample, Sampler } from '../events.ts';
 import { describeBindError } from '../runtime/bind-error.ts';
 import type { TlsMaterial } from '../runtime/tls.ts';
 import type { Gateway } from './gateway.ts';
@@ -18,10 +18,12 @@ export interface NextListeners {
   readonly places: readonly { readonly wanted: Wanted; readonly listener: Listener; readonly isNew: boolean }[];
 }
 
-export class Listeners {
+export class Listeners implements Sampler {
   readonly #gateway: Gateway;
   readonly #emit: Emit;
   #current: readonly Listener[] = [];
+  /** When the certificates in service end, by their labels as JSON. */
+  #certificates: ReadonlyMap<string, number> = new Map();
 
   constructor(gateway: Gateway, emit: Emit) {
     this.#gateway = gateway;
@@ -30,6 +32,16 @@ export class Listeners {
 
   get current(): readonly Listener[] {
     return this.#current;
+  }
+
+  /** Where clients connect by TCP. */
+  bound(): { host: string; port: number; tls: boolean }[] {
+    return this.#current.flatMap((listener) => {
+      const bound = listener.bound();
+      return typeof bound === 'object' && bound !== null
+        ? [{ host: bound.address, port: bound.port, tls: listener.secure }]
+        : [];
+    });
   }
 
   /** Binds what is new; a text says why that failed, and then nothing of it is left. */
@@ -66,10 +78,27 @@ export class Listeners {
     const next = places.map(({ listener }) => listener);
     for (const listener of this.#current) if (!next.includes(listener)) listener.close();
     this.#current = next;
+    const certificates = new Map<string, number>();
     for (const { wanted, listener, isNew } of places) {
       if (isNew) this.#announce(listener);
       else listener.update(wanted.config, wanted.tls);
-      this.#tellCertificates(listener.address, wanted.tls);
+      for (const { names, notAfterMs } of wanted.tls?.certificates ?? []) {
+        this.#emit({ type: 'certificate_loaded', listener: listener.address, names, notAfterMs });
+        const labels = JSON.stringify({ listener: listener.address, names: names.join(',') });
+        // Where two have the same names (as of RSA and EC), the one that ends first counts.
+        certificates.set(labels, Math.min(notAfterMs, certificates.get(labels) ?? notAfterMs));
+      }
+    }
+    this.#certificates = certificates;
+  }
+
+  *sample(): Iterable<Sample> {
+    for (const [labels, notAfterMs] of this.#certificates) {
+      yield {
+        metric: 'tls_certificate_not_after_timestamp_seconds',
+        labels: JSON.parse(labels) as Record<string, string>,
+        value: notAfterMs / 1000,
+      };
     }
   }
 
@@ -90,11 +119,5 @@ export class Listeners {
         ? { address: bound.address, port: bound.port }
         : { address: bound ?? '' };
     this.#emit({ type: 'notice', level: 'info', message: 'listening', data: { ...data, tls: listener.secure } });
-  }
-
-  #tellCertificates(listener: string, tls: TlsMaterial | null): void {
-    for (const { names, notAfterMs } of tls?.certificates ?? []) {
-      this.#emit({ type: 'certificate_loaded', listener, names, notAfterMs });
-    }
   }
 }

@@ -20,14 +20,16 @@ export class LiveSession implements Session {
   readonly opened: SessionOpened;
   readonly #openedAt = performance.now();
   readonly #emit: Emit;
+  readonly #leave: () => void;
   readonly #releases: readonly (() => void)[];
   #carrier: Carrier | null = null;
 
   /** Enters the session and reports it open. */
   constructor(opened: SessionOpened, home: SessionHome) {
-    this.opened = opened;
+    this.opened = copy(opened);
     this.#emit = home.emit;
-    this.#releases = [home.registry.add(this), ...home.releases];
+    this.#leave = home.registry.add(this);
+    this.#releases = home.releases;
     home.emit(opened);
   }
 
@@ -57,8 +59,15 @@ export class LiveSession implements Session {
 
   /** Gives everything back and reports the session closed; called once, by what carried it. */
   end(end: SessionEnd): void {
+    this.#leave();
     for (const release of this.#releases) release();
     const { origin: _origin, subprotocol: _subprotocol, ...subject } = this.opened;
     this.#emit({ ...subject, ...end, type: 'session_closed', durationMs: performance.now() - this.#openedAt });
   }
+}
+
+/** The same in an object of a common shape: one that was put together by spreading has a shape of its own, which costs memory. */
+function copy(opened: SessionOpened): SessionOpened {
+  const { type, id, route, client, method, host, path, mode, at, origin, subprotocol, durationMs } = opened;
+  return { type, id, route, client, method, host, path, mode, at, origin, subprotocol, durationMs };
 }

@@ -1,11 +1,14 @@
 // Terminating a WebSocket here: from an allowed handshake to a running session. Which handshakes are allowed is decided
-// in routing/; nothing here refuses one.
+// in routing/, and then by the route's handler where it asks to be asked.
 import type { TerminateConfig } from '../config/schema.ts';
 import type { Emit, Sample, Sampler, SessionEnd } from '../events.ts';
-import type { Handler } from './handler.ts';
+import { Compression } from './compression.ts';
+import type { Connections } from './connections.ts';
+import type { Admission, Handler, Opener, Opening } from './handler.ts';
 import { Meter } from './meter.ts';
+import { Corks } from './outbox.ts';
 import type { Timing } from './pulse.ts';
-import { TerminatedSession } from './session.ts';
+import { type SessionContext, TerminatedSession } from './session.ts';
 import { Wheel } from './wheel.ts';
 import { createWireOpener, type Upgrade } from './wire.ts';
 
@@ -21,17 +24,19 @@ export interface Accepted {
 
 /** Terminates the handshakes of one route. */
 export interface Acceptor {
+  /** Asks the route's handler whether a handshake may open; rejects with a GatewayError where it can't tell. */
+  admit(opening: Opening): Admission | Promise<Admission>;
   /**
-   * Answers 101 and gives the connection to the route's handler. Null: the client has left, its socket is destroyed, and
-   * `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
+   * Answers 101 and gives the connection to who was found by admit(). Null: the client has left, its socket is destroyed,
+   * and `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
    */
-  accept(upgrade: Upgrade, onEnd: (end: SessionEnd) => void): Accepted | null;
+  accept(upgrade: Upgrade, opener: Opener, onEnd: (end: SessionEnd) => void): Accepted | null;
 }
 
 export interface AcceptorOptions {
   /** The route's name; traffic and pings are counted under it. */
   readonly route: string;
-  readonly config: Pick<TerminateConfig, 'limits' | 'timeouts' | 'ping'>;
+  readonly config: Pick<TerminateConfig, 'limits' | 'timeouts' | 'ping' | 'compression' | 'send_queue'>;
   readonly handler: Handler;
 }
 
@@ -42,27 +47,44 @@ export interface AcceptorOptions {
 export class Terminator implements Sampler {
   readonly #wheel = new Wheel();
   readonly #meter = new Meter();
+  readonly #corks = new Corks();
   readonly #emit: Emit;
+  readonly #connections: Connections;
 
-  /** `emit` gets a `ping` event for each ping, pong and timeout, and a notice where a handler fails. */
-  constructor(emit: Emit) {
+  /** `emit` gets a `ping` event for each ping, pong and timeout, and a notice where a handler fails. Live sessions stand in `connections`. */
+  constructor(emit: Emit, connections: Connections) {
     this.#emit = emit;
+    this.#connections = connections;
   }
 
   acceptor({ route, config, handler }: AcceptorOptions): Acceptor {
-    const context = { route, wheel: this.#wheel, meter: this.#meter.route(route), emit: this.#emit };
-    const openWire = createWireOpener(config.limits.max_message);
+    const context: SessionContext = {
+      route,
+      wheel: this.#wheel,
+      meter: this.#meter.route(route),
+      emit: this.#emit,
+      connections: this.#connections,
+      outbox: { policy: config.send_queue, corks: this.#corks },
+      limits: config.limits,
+    };
+    const compression = config.compression ? new Compression(config.compression) : null;
+    const openWire = createWireOpener(config.limits.max_message, compression);
     return {
-      accept(upgrade, onEnd) {
-        const { id, socket } = upgrade;
-        // From here to the session's own listener nobody else may be listening.
-        socket.on('error', ignore);
+      admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
+      accept(upgrade, opener, onEnd) {
+        const { id, socket, client, protocol: subprotocol } = upgrade;
+        // Until ws listens, nobody else may be listening.
+        if (socket.listenerCount('error') === 0) socket.on('error', ignore);
         const wire = openWire(upgrade);
         if (!wire) return null;
         // ws has put the rest back into the socket; both it and what the socket read meanwhile are the session's.
         const before = { read: socket.bytesRead - socket.readableLength, written: socket.bytesWritten };
-        const session = new TerminatedSession({ id, wire, socket, before }, timingOf(config), context);
-        session.start(handler, onEnd);
+        const session = new TerminatedSession(
+          { id, wire, socket, client, subprotocol, before },
+          timingOf(config),
+          context,
+        );
+        session.start(opener, onEnd);
         // The gateway may have paused it while it decided.
         socket.resume();
         return session;

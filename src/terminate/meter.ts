@@ -21,14 +21,16 @@ export class RouteMeter {
   #fromClient = 0;
   #toClient = 0;
 
-  /** Counts a session's bytes from now on; the release keeps what it carried, and counts once. */
-  add(session: Carrying): () => void {
+  /** Counts a session's bytes from now on. */
+  add(session: Carrying): void {
     this.#live.add(session);
-    return () => {
-      if (!this.#live.delete(session)) return;
-      this.#fromClient += session.bytesFromClient();
-      this.#toClient += session.bytesToClient();
-    };
+  }
+
+  /** A session has ended: what it carried is kept. */
+  remove(session: Carrying): void {
+    if (!this.#live.delete(session)) return;
+    this.#fromClient += session.bytesFromClient();
+    this.#toClient += session.bytesToClient();
   }
 
   /** Bytes by direction, of ended and live sessions. */

@@ -3,43 +3,21 @@
 import type { Socket } from 'node:net';
 import { systemCode } from '../errors.ts';
 import type { Emit, PingResult, SessionEnd } from '../events.ts';
-import type { Connection, Conversation, Handler, MessageType } from './handler.ts';
+import type { ConnectionDescription } from './broker.ts';
+import type { Connections, Reachable } from './connections.ts';
+import { type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
+import type { PreparedMessage } from './frame.ts';
+import type { Connection, Conversation, MessageType, Opener } from './handler.ts';
 import type { Carrying, MessageCounts, RouteMeter } from './meter.ts';
+import { Outbox, type OutboxOwner, type OutboxRules } from './outbox.ts';
+import { Pongs } from './pongs.ts';
 import { Pulse, type Timing } from './pulse.ts';
+import { type MessageRates, openRates, type RateLimits } from './rate.ts';
 import type { Timed, Wheel } from './wheel.ts';
-import type { Wire } from './wire.ts';
+import type { OpenConnection, Wire, WireListener } from './wire.ts';
 
 /** Milliseconds that a closing handshake may take where its starter names no deadline. */
 const CLOSE_WAIT_MS = 5000;
-/** Bytes owed to a client beyond which it does not keep up. */
-const BEHIND = 256 * 1024;
-/** Bytes owed to a client beyond which it is given up. */
-const FAR_BEHIND = 4 * 1024 * 1024;
-/** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
-const MESSAGE_COST = 256;
-/** Pongs on their way at a time; of further pings only the newest is answered (RFC 6455 §5.5.3). */
-const MOST_PONGS = 16;
-/** A Close's reason may have as many bytes (RFC 6455 §5.5). */
-const MOST_REASON = 123;
-
-type Ending = Pick<SessionEnd, 'code' | 'initiator' | 'reason'>;
-
-const violation = (code: number, reason: string): Ending => ({ code, initiator: 'gateway', reason });
-
-/** What ws found wrong, and the Close it has sent for it. */
-const VIOLATIONS: Readonly<Record<string, Ending>> = {
-  WS_ERR_EXPECTED_FIN: violation(1002, 'protocol'),
-  WS_ERR_EXPECTED_MASK: violation(1002, 'protocol'),
-  WS_ERR_INVALID_CLOSE_CODE: violation(1002, 'protocol'),
-  WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH: violation(1002, 'protocol'),
-  WS_ERR_INVALID_OPCODE: violation(1002, 'protocol'),
-  WS_ERR_UNEXPECTED_RSV_1: violation(1002, 'protocol'),
-  WS_ERR_UNEXPECTED_RSV_2_3: violation(1002, 'protocol'),
-  WS_ERR_INVALID_UTF8: violation(1007, 'payload'),
-  WS_ERR_TOO_MANY_BUFFERED_PARTS: violation(1008, 'too_many_parts'),
-  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: violation(1009, 'too_big'),
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: violation(1009, 'too_big'),
-};
 
 /** What the sessions of one route share. */
 export interface SessionContext {
@@ -47,18 +25,12 @@ export interface SessionContext {
   readonly wheel: Wheel;
   readonly meter: RouteMeter;
   readonly emit: Emit;
+  readonly connections: Connections;
+  readonly outbox: OutboxRules;
+  readonly limits: RateLimits;
 }
 
-/** A connection as it is right after its 101. */
-export interface OpenConnection {
-  readonly id: string;
-  readonly wire: Wire;
-  readonly socket: Socket;
-  /** What the socket had read and written when the session began: the handshake, and requests before it. */
-  readonly before: { readonly read: number; readonly written: number };
-}
-
-export class TerminatedSession implements Connection, Carrying, Timed {
+export class TerminatedSession implements Connection, Reachable, Carrying, Timed, WireListener, OutboxOwner {
   readonly id: string;
   readonly #wire: Wire;
   readonly #socket: Socket;
@@ -69,54 +41,79 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   #conversation: Conversation | undefined;
   /** How the gateway ended it; unset: the client does. */
   #ending: Ending | undefined;
-  #reset = false;
   /** Once the closing handshake has begun: when the connection is cut. */
   #deadline = Number.POSITIVE_INFINITY;
-  /** Messages that the socket has not taken yet. */
-  #queued = 0;
-  #held = false;
-  #pongs = 0;
-  #unanswered: Buffer | undefined;
+  readonly #outbox: Outbox;
+  readonly #rates: MessageRates | null;
+  readonly #about: Pick<ConnectionDescription, 'client' | 'subprotocol' | 'openedAt'>;
+  #user: string | null = null;
+  #room: string | null = null;
+  #onEnd: (end: SessionEnd) => void = () => {};
+  /** When a message last came or went, as Unix time in milliseconds. */
+  #activeAt = Date.now();
+  /** Why the client is not read from. */
+  readonly #held = { owed: false, handler: false };
+  /** Unset until the client pings. */
+  #pongs: Pongs | undefined;
 
   constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
-    this.id = open.id;
-    this.#wire = open.wire;
-    this.#socket = open.socket;
-    this.#before = open.before;
+    const { id, wire, socket, client, subprotocol, before } = open;
+    this.id = id;
+    this.#wire = wire;
+    this.#socket = socket;
+    this.#before = before;
+    this.#about = { client, subprotocol, openedAt: Date.now() };
     this.#context = context;
     this.#pulse = new Pulse(timing, context.wheel.now());
+    this.#rates = openRates(context.limits, context.wheel.now());
+    this.#outbox = new Outbox(wire, socket, context.outbox, this);
   }
 
   /** Gives the connection to the handler; `onEnd` is called once, never from inside here. */
-  start(handler: Handler, onEnd: (end: SessionEnd) => void): void {
-    const { wheel, meter } = this.#context;
-    const wire = this.#wire;
-    const release = meter.add(this);
-    this.#socket.on('error', () => {
-      this.#reset = true;
-    });
+  start(opener: Opener, onEnd: (end: SessionEnd) => void): void {
+    const { wheel, meter, connections } = this.#context;
+    this.#onEnd = onEnd;
+    this.#user = opener.user ?? null;
+    this.#room = opener.room ?? null;
+    meter.add(this);
+    connections.add(this.id, this);
     // Before ws's own listener, so that the pulse knows the chunk when ws tells of a pong in it.
     this.#socket.prependListener('data', (chunk: Buffer) => {
       if (this.#pulse.read(chunk.length, wheel.now())) this.#report('pong');
     });
-    this.#socket.on('end', () => this.#onClosing());
-    wire.on('closing', () => this.#onClosing());
-    wire.on('error', (error) => {
-      this.#ending ??= VIOLATIONS[systemCode(error) ?? ''];
-    });
-    wire.on('message', (data, binary) => this.#onMessage(data as Buffer, binary ? 'binary' : 'text'));
-    wire.on('ping', (data) => this.#onPing(data));
-    wire.on('pong', (data) => this.#pulse.pong(data));
-    wire.once('close', (code) => {
-      wheel.remove(this);
-      release();
-      this.#guard(() => this.#conversation?.closed());
-      onEnd(this.#end(code));
-    });
+    this.#socket.on('end', () => this.onClosing());
+    this.#wire.tell(this);
     wheel.schedule(this, this.#pulse.next());
     this.#guard(() => {
-      this.#conversation = handler.open(this);
+      this.#conversation = opener.open(this);
     });
+  }
+
+  onError(error: Error): void {
+    this.#ending ??= VIOLATIONS[systemCode(error) ?? ''];
+  }
+
+  onPong(payload: Buffer): void {
+    this.#pulse.pong(payload);
+  }
+
+  onClose(code: number): void {
+    const { wheel, meter, connections } = this.#context;
+    wheel.remove(this);
+    meter.remove(this);
+    connections.remove(this.id, this);
+    const end = this.#end(code);
+    this.#guard(() => this.#conversation?.closed(end));
+    this.#onEnd(end);
+  }
+
+  onSent(empty: boolean): void {
+    this.#pulse.wrote(this.#context.wheel.now());
+    if (empty) this.#release('owed');
+  }
+
+  onDropped(count: number): void {
+    this.#guard(() => this.#conversation?.dropped?.(count));
   }
 
   bytesFromClient(): number {
@@ -128,36 +125,60 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     return this.#socket.bytesWritten - this.#socket.writableLength - this.#before.written;
   }
 
+  describe(): ConnectionDescription {
+    return {
+      id: this.id,
+      route: this.#context.route,
+      mode: 'terminate',
+      user: this.#user,
+      room: this.#room,
+      ...this.#about,
+      activeAt: this.#activeAt,
+    };
+  }
+
   send(type: MessageType, data: string | Buffer): boolean {
     if (this.#closing()) return true;
-    if (this.#backlog() > FAR_BEHIND) {
+    // Always bytes: of a waiting string node would count characters.
+    return this.#sent(type, this.#outbox.send(type, typeof data === 'string' ? Buffer.from(data) : data));
+  }
+
+  sendPrepared(message: PreparedMessage): boolean {
+    if (this.#closing()) return true;
+    return this.#sent('text', this.#outbox.sendPrepared(message));
+  }
+
+  #sent(type: MessageType, taken: boolean): boolean {
+    if (!taken) {
       this.close(1013, 'slow_consumer');
       return false;
     }
-    this.#queued++;
     this.#pulse.wrote(this.#context.wheel.now());
-    // Always bytes: of a waiting string node would count characters.
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
-    this.#wire.send(bytes, { binary: type === 'binary' }, this.#onSent);
     this.#count('toClient', this.#context.meter.toClient, type);
-    return this.#backlog() <= BEHIND;
+    return this.#outbox.keepsUp;
   }
 
   hold(): void {
-    if (this.#held || this.#queued === 0 || this.#closing()) return;
-    this.#held = true;
-    this.#pulse.hold();
-    this.#wire.pause();
+    if (!this.#outbox.empty) this.#hold('owed');
+  }
+
+  pause(): void {
+    this.#hold('handler');
+  }
+
+  resume(): void {
+    this.#release('handler');
   }
 
   /** Starts the closing handshake, and cuts the connection after `deadlineMs`. Under way already: only the sooner deadline counts. */
   close(code: number, reason: string, deadlineMs: number = CLOSE_WAIT_MS): void {
     const deadline = Math.min(this.#deadline, this.#context.wheel.now() + deadlineMs);
     if (!this.#closing()) {
-      this.#wire.close(code, truncate(reason));
+      this.#wire.close(code, truncateReason(reason));
       this.#ending = { code, initiator: 'gateway', reason };
       // What the client still sends is read and dropped, until its own Close comes.
-      this.#release();
+      this.#release('owed');
+      this.#release('handler');
     }
     this.#expireAt(deadline);
   }
@@ -190,7 +211,7 @@ export class TerminatedSession implements Connection, Carrying, Timed {
   }
 
   /** A Close was sent or has come, or the client's FIN: the rest is to be over soon. */
-  #onClosing(): void {
+  onClosing(): void {
     this.#expireAt(Math.min(this.#deadline, this.#context.wheel.now() + CLOSE_WAIT_MS));
   }
 
@@ -206,41 +227,28 @@ export class TerminatedSession implements Connection, Carrying, Timed {
       discarded: 0,
       // No Close of the client's came although the gateway was ending the session.
       cut: this.#ending !== undefined && wireCode === 1006,
-      ...(this.#ending ?? this.#endOfClient(wireCode)),
+      ...(this.#ending ?? endOfClient(wireCode, this.#socket.errored)),
     };
   }
 
-  /** How a session ended that the gateway did not end; 1006 is ws's word for "no Close came" (RFC 6455 §7.1.5). */
-  #endOfClient(wireCode: number): Ending {
-    if (wireCode !== 1006) return { code: wireCode, initiator: 'client', reason: 'closed' };
-    return { code: null, initiator: 'client', reason: this.#reset ? 'reset' : 'closed' };
-  }
-
-  #onMessage(data: Buffer, type: MessageType): void {
+  onMessage(data: Buffer, binary: boolean): void {
     if (this.#closing()) return;
+    const type = binary ? 'binary' : 'text';
     this.#count('fromClient', this.#context.meter.fromClient, type);
+    if (this.#rates?.take(data.length, this.#context.wheel.now()) === false) return void this.close(1008, 'rate_limit');
     this.#guard(() => this.#conversation?.message(type, data));
   }
 
   #count(direction: 'fromClient' | 'toClient', route: MessageCounts, type: MessageType): void {
     this.#messages[direction]++;
     route[type]++;
+    this.#activeAt = Date.now();
   }
 
-  #onPing(payload: Buffer): void {
+  onPing(payload: Buffer): void {
     if (this.#closing()) return;
-    if (this.#pongs < MOST_PONGS) this.#pong(payload);
-    else this.#unanswered = Buffer.from(payload);
-  }
-
-  #pong(payload: Buffer): void {
-    this.#pongs++;
-    this.#wire.pong(payload, false, () => {
-      this.#pongs--;
-      const newest = this.#unanswered;
-      this.#unanswered = undefined;
-      if (newest && !this.#closing()) this.#pong(newest);
-    });
+    this.#pongs ??= new Pongs(this.#wire);
+    this.#pongs.answer(payload);
   }
 
   #ping(now: number): void {
@@ -258,22 +266,21 @@ export class TerminatedSession implements Connection, Carrying, Timed {
     this.#context.emit({ type: 'ping', route: this.#context.route, result });
   }
 
-  /** One message has gone out, or never will; one closure serves all messages of the session. */
-  readonly #onSent = (): void => {
-    this.#queued--;
-    this.#pulse.wrote(this.#context.wheel.now());
-    if (this.#queued === 0) this.#release();
-  };
-
-  #release(): void {
-    if (!this.#held) return;
-    this.#held = false;
-    this.#pulse.release(this.#context.wheel.now());
-    this.#wire.resume();
+  #hold(why: 'owed' | 'handler'): void {
+    if (this.#closing()) return;
+    const reading = !this.#held.owed && !this.#held.handler;
+    this.#held[why] = true;
+    if (!reading) return;
+    this.#pulse.hold();
+    this.#wire.pause();
   }
 
-  #backlog(): number {
-    return this.#socket.writableLength + this.#queued * MESSAGE_COST;
+  #release(why: 'owed' | 'handler'): void {
+    if (!this.#held[why]) return;
+    this.#held[why] = false;
+    if (this.#held.owed || this.#held.handler) return;
+    this.#pulse.release(this.#context.wheel.now());
+    this.#wire.resume();
   }
 
   /** A handler's defect costs its own connection only. */
@@ -287,13 +294,4 @@ export class TerminatedSession implements Connection, Carrying, Timed {
       this.close(1011, 'handler_failed');
     }
   }
-}
-
-/** Cut to what a Close can carry, at the start of a character. */
-function truncate(reason: string): Buffer {
-  const bytes = Buffer.from(reason);
-  if (bytes.length <= MOST_REASON) return bytes;
-  let end = MOST_REASON;
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
-  return bytes.subarray(0, end);
 }

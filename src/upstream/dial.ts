@@ -2,7 +2,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { GatewayError, systemCode } from '../errors.ts';
-import type { Server } from './pool.ts';
+import type { Endpoint } from './server.ts';
 
 /** Both sides of the gateway probe a silent peer after this long (DESIGN: TCP_NODELAY, keepalive 60 s). */
 export const KEEPALIVE_MS = 60_000;
@@ -18,33 +18,34 @@ export function upstreamError(error: unknown, doing: string): GatewayError {
   return new GatewayError(own ? 'limit' : 'backend_refused', `${doing}: ${message}`, error);
 }
 
-function start(server: Server): net.Socket {
-  const { host, port } = server;
+function start(server: Endpoint): net.Socket {
+  const { host, port, unix } = server;
   if (!server.secure)
     return net.connect({
-      host,
-      port,
+      ...(unix === undefined ? { host, port } : { path: unix }),
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEPALIVE_MS,
       allowHalfOpen: true,
     });
-  const socket = tls.connect({
-    host,
-    port,
-    ALPNProtocols: ['http/1.1'],
-    ...(net.isIP(host) === 0 ? { servername: host } : {}),
-  });
+  const socket = tls.connect({ host, port, ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
   socket.setNoDelay(true);
   socket.setKeepAlive(true, KEEPALIVE_MS);
   return socket;
+}
+
+/** What TLS to a server is spoken with: its name is asked for (SNI) and verified, an address is verified only. */
+export function tlsOptions({ host, serverName, tls: backend }: Endpoint): tls.ConnectionOptions {
+  const name = backend?.serverName ?? serverName ?? host;
+  if (net.isIP(name) === 0) return { ...backend?.options, servername: name };
+  return { ...backend?.options, checkServerIdentity: (_, certificate) => tls.checkServerIdentity(name, certificate) };
 }
 
 /**
  * Connects within `timeoutMs`, which covers TLS too. Ends early when `gone` fires. Rejects with a GatewayError:
  * `backend_refused`, `backend_timeout`, `limit`, `client_gone`. The socket has an `error` listener.
  */
-export function dial(server: Server, timeoutMs: number, gone: AbortSignal): Promise<net.Socket> {
+export function dial(server: Endpoint, timeoutMs: number, gone: AbortSignal): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     if (gone.aborted) return reject(new GatewayError('client_gone', 'the client left'));
     const socket = start(server);

@@ -73,7 +73,7 @@ export interface AnswerHead {
 }
 
 /** Builds it, or throws a GatewayError `bad_accept` where two readers could disagree about the answer. */
-export function answerHead({ req, responseFields }: Exchange, answer: ReceivedHead): AnswerHead {
+export function answerHead({ req, responseFields, ownFields }: Exchange, answer: ReceivedHead): AnswerHead {
   const { status, phrase } = answer;
   if (status < 200) throw new GatewayError('bad_accept', `the answer's status ${status} is none`);
   if (!isPhrase(phrase)) throw new GatewayError('bad_accept', "the answer's reason phrase is malformed");
@@ -81,7 +81,7 @@ export function answerHead({ req, responseFields }: Exchange, answer: ReceivedHe
   if (coding !== null && (coding.toLowerCase() !== 'chunked' || answer.version !== '1.1')) {
     throw new GatewayError('bad_accept', 'the answer has an unknown Transfer-Encoding');
   }
-  const fields = responseFields(answer.fields);
+  const fields = responseFields(answer.fields).concat(ownFields);
   // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 tell the length that a GET would have.
   if (status === 204) {
     return { status, phrase, fields: interim(fields), length: null, untilClose: false };

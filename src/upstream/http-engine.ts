@@ -1,12 +1,13 @@
 // The seam of plain HTTP: one request to one server, its answer back. Which server, which fields and what to answer when
 // it fails is decided by actions/forward.ts; an engine moves the message.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Server } from './pool.ts';
+import { GatewayError } from '../errors.ts';
+import type { Endpoint } from './server.ts';
 
 export interface Exchange {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
-  readonly server: Server;
+  readonly server: Endpoint;
   /** The target to send, origin-form or `*`. */
   readonly target: string;
   /**
@@ -18,6 +19,13 @@ export interface Exchange {
   readonly responseFields: (fields: readonly string[]) => string[];
   /** Most bytes of the request's body; past them the exchange fails with `body_too_large`. Null: any number. */
   readonly maxBody: number | null;
+  /** The gateway's own fields of the final answer, flat. */
+  readonly ownFields: readonly string[];
+  /**
+   * Asked with the head of the final answer, before anything of it is passed on. True: it is not wanted, and the exchange
+   * fails with `backend_refused`. Not asked where the client has seen an interim answer.
+   */
+  readonly declines: (status: number, fields: readonly string[]) => boolean;
   /** Milliseconds. */
   readonly timeouts: Timeouts;
 }
@@ -40,8 +48,24 @@ export interface HttpEngineOptions {
 }
 
 /**
+ * How far an exchange had got: nothing of the request was sent to the server; the head was, and the request has no body;
+ * part of a body was, or something of an answer to the client.
+ */
+export type Progress = 'unsent' | 'head' | 'begun';
+
+/** Why an exchange failed, and how far it had got. */
+export class ExchangeError extends GatewayError {
+  readonly progress: Progress;
+
+  constructor({ code, message, cause }: GatewayError, progress: Progress) {
+    super(code, message, cause);
+    this.progress = progress;
+  }
+}
+
+/**
  * One way of moving a plain request. `forward` settles when the exchange is over: it resolves once the whole answer is
- * written, and rejects with a GatewayError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`,
+ * written, and rejects with an ExchangeError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`,
  * `body_too_large`, `limit`)
  * otherwise. Where it rejects and nothing of an answer was sent, `res` is untouched, so that the caller can answer;
  * where part of an answer was sent, and with `client_gone`, the client's connection has been destroyed.

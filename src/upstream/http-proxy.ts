@@ -1,12 +1,12 @@
 // The HttpEngine by http-proxy (http-proxy-3 under that name): it makes the request toward the server, over TLS where the
 // server speaks it, tells what breaks, and drops the request when the client is gone. What it leaves open is done by
 // transfer.ts. Of its own ideas about fields, paths and framing nothing is used.
-import { type Agent, type AgentOptions, ClientRequest, IncomingMessage } from 'node:http';
-import { Agent as SecureAgent } from 'node:https';
+import { ClientRequest, IncomingMessage } from 'node:http';
 import httpProxy from 'http-proxy';
 import { asGatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
-import { KEEPALIVE_MS } from './dial.ts';
+import { Agents } from './agents.ts';
+import { KEEPALIVE_MS, tlsOptions } from './dial.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
 import { PatientAgent } from './patient-socket.ts';
 import { RequestLink } from './request-link.ts';
@@ -19,15 +19,6 @@ const MOST_IDLE = 256;
  * seldom close one under a request. The server's `Keep-Alive: timeout` shortens it.
  */
 const IDLE_MS = 4000;
-
-interface Agents {
-  readonly plain: Agent;
-  readonly secure: SecureAgent;
-}
-
-function makeAgents(options: AgentOptions, ca: string | undefined): Agents {
-  return { plain: new PatientAgent(options), secure: new SecureAgent(ca === undefined ? options : { ...options, ca }) };
-}
 
 /**
  * The request as http-proxy gets to see it. It edits the fields of a DELETE or OPTIONS without a length, copies all
@@ -66,6 +57,7 @@ function requestOptions(exchange: Exchange, head: readonly string[]): object {
       return head;
     },
     set headers(_: unknown) {},
+    ...(exchange.server.secure ? tlsOptions(exchange.server) : {}),
     maxHeaderSize: LARGEST_ANSWER_HEAD,
     insecureHTTPParser: false,
   };
@@ -74,33 +66,39 @@ function requestOptions(exchange: Exchange, head: readonly string[]): object {
 /** Makes an engine with connections of its own. */
 export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = {}): HttpEngine {
   const proxy = httpProxy.createProxyServer();
-  const kept = makeAgents(
-    {
-      keepAlive: true,
-      keepAliveMsecs: KEEPALIVE_MS,
-      noDelay: true,
-      scheduling: 'lifo',
-      maxFreeSockets: MOST_IDLE,
-      timeout: IDLE_MS,
-      ...(connectionsPerServer === undefined ? {} : { maxSockets: connectionsPerServer }),
-    },
-    ca,
-  );
-  const single = makeAgents({ keepAlive: false, noDelay: true }, ca);
+  const trusted = ca === undefined ? {} : { ca };
+  const keeping = {
+    ...trusted,
+    keepAlive: true,
+    keepAliveMsecs: KEEPALIVE_MS,
+    noDelay: true,
+    scheduling: 'lifo',
+    maxFreeSockets: MOST_IDLE,
+    timeout: IDLE_MS,
+    ...(connectionsPerServer === undefined ? {} : { maxSockets: connectionsPerServer }),
+  } as const;
+  const passing = { ...trusted, keepAlive: false, noDelay: true };
+  const kept = new Agents(new PatientAgent(keeping), keeping);
+  const single = new Agents(new PatientAgent(passing), passing);
 
   function attempt(exchange: Exchange, agents: Agents): Promise<Outcome> {
     const transfer = new Transfer(exchange);
     if (transfer.over) return transfer.outcome;
-    const { secure, host, port } = exchange.server;
+    const { secure, host, port, unix, tls } = exchange.server;
     try {
       proxy.web(
         new Stand(exchange, transfer),
         exchange.res,
         {
-          target: { protocol: secure ? 'https:' : 'http:', host, port },
-          agent: secure ? agents.secure : agents.plain,
+          target: {
+            protocol: secure ? 'https:' : 'http:',
+            host,
+            port,
+            ...(unix === undefined ? {} : { socketPath: unix }),
+          },
+          agent: agents.for(exchange.server),
           ssl: requestOptions(exchange, transfer.head.fields),
-          secure: true,
+          secure: tls?.options.rejectUnauthorized !== false,
           selfHandleResponse: true,
           // Both together keep it from parsing the target.
           toProxy: true,
@@ -122,11 +120,7 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
       if (outcome === 'stale') await attempt(exchange, single);
     },
     close() {
-      for (const agent of [kept.plain, kept.secure]) {
-        // From now on a connection that becomes free is ended in place of being kept.
-        agent.maxFreeSockets = 0;
-        for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
-      }
+      kept.close();
     },
   };
 }

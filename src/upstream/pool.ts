@@ -1,56 +1,218 @@
-// The servers of one upstream with their live counts, and the picking of one. A pool outlives a reload as long as its
-// upstream stays the same, so that least_connections goes on counting.
+// The servers of one upstream: which there are, which of them takes the next request, and what is live on each. A pool is
+// of one config; what is live about a server (its count, its tunnels, its health) goes on in the pool of the next one.
 import type { UpstreamConfig } from '../config/schema.ts';
-import type { Sample } from '../events.ts';
-import { type Balancer, leastConnections, roundRobin } from './balance.ts';
+import type { Emit, Sample } from '../events.ts';
+import { type Balance, buildBalance } from './balance/build.ts';
+import type { Ask } from './balance/key.ts';
+import { Budget } from './budget.ts';
+import { Discovery, type Expanded } from './discovery.ts';
+import { Evictor } from './evictor.ts';
+import { Health, isUp } from './health/health.ts';
+import { Lease } from './lease.ts';
+import { Rebalance } from './rebalance.ts';
+import { type BackendTls, Server, ServerState } from './server.ts';
+import { Sticky } from './sticky.ts';
 
-/** One address of an upstream. */
-export interface Server {
-  readonly upstream: string;
-  /** The address as in the config: the `server` label of metrics and logs. */
-  readonly url: string;
-  readonly secure: boolean;
-  readonly host: string;
-  readonly port: number;
-  /** Sessions and requests it carries now. */
-  live: number;
+export type { Server } from './server.ts';
+
+export interface PoolOptions {
+  readonly name: string;
+  readonly config: UpstreamConfig;
+  readonly tls: BackendTls | null;
+  readonly emit: Emit;
+  /** For sticky cookies where the config names no secret. */
+  readonly secret: string;
 }
 
-const BALANCERS: Record<UpstreamConfig['balance'], () => Balancer> = {
-  round_robin: roundRobin,
-  least_connections: leastConnections,
-};
+const NONE: ReadonlySet<Server> = new Set();
 
 export class Pool {
   readonly name: string;
-  readonly servers: readonly Server[];
-  readonly #balancer: Balancer;
+  readonly budget: Budget;
+  readonly sticky: Sticky | null;
+  readonly #options: PoolOptions;
+  readonly #balance: Balance;
+  readonly #health: Health;
+  readonly #rebalance: Rebalance | null;
+  readonly #discovery: Discovery | null;
+  /** What outlasts a reload: by address, those that are no server any more but carry something still, too. */
+  readonly #states: Map<string, ServerState>;
+  readonly #evictor: Evictor;
+  #servers: readonly Server[] = [];
+  /** The servers of the config, and the backups. */
+  #tiers: readonly (readonly Server[])[] = [];
+  /** The pool of the next config, once that has begun. */
+  #successor: Pool | null = null;
 
-  constructor(name: string, config: UpstreamConfig) {
+  /** Takes over what is live in `previous`, which goes on serving until this one is started. */
+  constructor(options: PoolOptions, previous: Pool | null = null) {
+    const { name, config, emit, secret } = options;
     this.name = name;
-    this.servers = config.servers.map((address) => ({ upstream: name, ...address, live: 0 }));
-    this.#balancer = BALANCERS[config.balance]();
+    this.#options = options;
+    this.#states = previous === null ? new Map() : previous.#states;
+    this.#evictor = previous === null ? new Evictor() : previous.#evictor;
+    this.budget = new Budget(config.retry, previous?.budget ?? null);
+    this.#balance = buildBalance(config.balance);
+    this.sticky = config.sticky === undefined ? null : new Sticky(name, config.sticky, secret);
+    const servers = () => this.#servers;
+    this.#health = new Health({
+      upstream: name,
+      config: config.health,
+      emit,
+      servers,
+      onDown: (server) => {
+        if (config.health.on_down === 'close') this.#evictor.evict(server.state, 'server_down', config.close_rate);
+      },
+      onUp: (server) => this.#came(server),
+    });
+    this.#rebalance = config.rebalance === undefined ? null : new Rebalance(config.rebalance, servers);
+    this.#discovery =
+      config.dns === undefined
+        ? null
+        : new Discovery(
+            { upstream: name, config: config.dns, servers: config.servers, emit },
+            previous === null ? null : previous.#discovery,
+          );
+    this.#know(this.#expand(), (url) => previous?.serverAt(url)?.state ?? this.#states.get(url) ?? new ServerState());
   }
 
-  /** The next server by the balancer's rule, leaving out those already tried; null where none is left. */
-  pick(tried: ReadonlySet<Server> = new Set()): Server | null {
-    const open = tried.size === 0 ? this.servers : this.servers.filter((server) => !tried.has(server));
-    return open.length === 0 ? null : this.#balancer.pick(open);
+  get servers(): readonly Server[] {
+    return this.#servers;
   }
 
-  /** Counts one more session or request on the server; the release counts it off, once. */
-  acquire(server: Server): () => void {
-    server.live++;
-    let held = true;
-    return () => {
-      if (held) server.live--;
-      held = false;
-    };
+  /** Its config. */
+  get config(): UpstreamConfig {
+    return this.#options.config;
+  }
+
+  get tls(): BackendTls | null {
+    return this.#options.tls;
+  }
+
+  serverAt(url: string): Server | undefined {
+    return this.#servers.find((server) => server.url === url);
+  }
+
+  /** Asks DNS once, where it is asked at all, so that there are servers from the beginning. Never rejects. */
+  async prepare(): Promise<void> {
+    if (this.#discovery === null) return;
+    await this.#discovery.prepare();
+    this.#know(this.#expand(), (url) => this.#states.get(url) ?? new ServerState());
+  }
+
+  /** Begins checks and look-ups, in the place of `previous`: that one is to be stopped first. */
+  start(previous: Pool | null = null): void {
+    for (const { url, state } of this.#servers) this.#states.set(url, state);
+    this.#forget();
+    this.#health.start();
+    if (previous !== null) {
+      previous.#successor = this;
+      for (const server of this.#servers) if (!previous.serverAt(server.url)) this.#came(server);
+    }
+    this.#discovery?.start(() => this.#rediscover());
+  }
+
+  /** Ends every timer; `for good` once no pool follows this one. */
+  stop(end: 'replaced' | 'for good'): void {
+    this.#health.stop();
+    this.#discovery?.stop();
+    this.#rebalance?.stop();
+    if (end === 'for good') this.#evictor.stop();
+  }
+
+  /**
+   * The server for a request (null: one of the gateway's own), leaving out those already tried; null where none can take
+   * it. Who holds the pool of an earlier config, such as a session that began under it, is served by the current one.
+   */
+  pick(ask: Ask | null, tried: ReadonlySet<Server> = NONE): Server | null {
+    if (this.#successor !== null) return this.#successor.pick(ask, tried);
+    const now = performance.now();
+    const takes = (server: Server): boolean =>
+      server.state.checked !== false && !server.full && !tried.has(server) && server.state.breaker.open(now);
+    const held = ask === null ? null : (this.sticky?.serverOf(ask) ?? null);
+    if (held !== null && takes(held)) return held;
+    const due = ask?.kind === 'handshake' ? this.#rebalance?.due() : undefined;
+    if (due && takes(due)) {
+      due.state.owed--;
+      return due;
+    }
+    // Rather an ejected server than none.
+    const spared = (server: Server): boolean =>
+      server.state.checked !== false && !server.full && !tried.has(server) && server.state.breaker.out;
+    return this.#pickOf(takes, ask) ?? this.#pickOf(spared, ask);
+  }
+
+  #pickOf(takes: (server: Server) => boolean, ask: Ask | null): Server | null {
+    const { balancer, keyOf } = this.#balance;
+    for (const tier of this.#tiers) {
+      const open = tier.every(takes) ? tier : tier.filter(takes);
+      if (open.length > 0) return balancer.pick(open, () => (ask === null ? null : keyOf(ask)));
+    }
+    return null;
+  }
+
+  /** Takes a server that was picked. */
+  take(server: Server): Lease {
+    return new Lease(server, this.#health);
   }
 
   *sample(): Iterable<Sample> {
-    for (const server of this.servers) {
-      yield { metric: 'upstream_connections', labels: { upstream: this.name, server: server.url }, value: server.live };
+    for (const [url, { live }] of this.#states) {
+      if (live === 0 && !this.serverAt(url)) continue;
+      yield { metric: 'upstream_connections', labels: { upstream: this.name, server: url }, value: live };
     }
+    for (const server of this.#servers) {
+      const labels = { upstream: this.name, server: server.url };
+      yield { metric: 'upstream_up', labels, value: isUp(server) ? 1 : 0 };
+    }
+  }
+
+  #expand(): readonly Expanded[] {
+    const { servers } = this.#options.config;
+    return this.#discovery?.expand() ?? servers.map((config) => ({ config }));
+  }
+
+  /** Makes these the servers. */
+  #know(all: readonly Expanded[], stateOf: (url: string) => ServerState): void {
+    const { name, config, tls } = this.#options;
+    const of = { upstream: name, tls, slowStart: config.slow_start };
+    this.#servers = all.map(
+      ({ config: server, serverName }) =>
+        new Server(server, { ...of, state: stateOf(server.url), ...(serverName === undefined ? {} : { serverName }) }),
+    );
+    const [first, backups] = [false, true].map((backup) => this.#servers.filter((server) => server.backup === backup));
+    this.#tiers = [first ?? [], backups ?? []];
+    this.sticky?.know(this.#servers);
+  }
+
+  /** DNS says something else: those that stay go on as they are. */
+  #rediscover(): void {
+    const { name, config, emit } = this.#options;
+    const before = this.#servers;
+    this.#know(this.#expand(), (url) => this.#states.get(url) ?? new ServerState());
+    for (const { url, state } of this.#servers) this.#states.set(url, state);
+    for (const server of before) {
+      if (this.serverAt(server.url)) continue;
+      emit({ type: 'server_changed', upstream: name, server: server.url, up: false, reason: 'left', detail: 'DNS' });
+      if (config.dns?.on_leave === 'close') this.#evictor.evict(server.state, 'server_left', config.close_rate);
+    }
+    for (const server of this.#servers) {
+      if (before.some(({ url }) => url === server.url)) continue;
+      emit({ type: 'server_changed', upstream: name, server: server.url, up: true, reason: 'joined', detail: 'DNS' });
+      this.#came(server);
+    }
+    this.#forget();
+  }
+
+  /** A server that comes or comes back starts slowly, keeps what it still carries, and may be given more. */
+  #came(server: Server): void {
+    server.state.since = performance.now();
+    this.#evictor.spare(server.state);
+    this.#rebalance?.toward(server);
+  }
+
+  /** Drops what is known of addresses that are no servers and carry nothing. */
+  #forget(): void {
+    for (const [url, { live }] of this.#states) if (live === 0 && !this.serverAt(url)) this.#states.delete(url);
   }
 }

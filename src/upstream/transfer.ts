@@ -8,7 +8,7 @@ import { Clock } from './clock.ts';
 import { upstreamError } from './dial.ts';
 import { discardBody } from './discard.ts';
 import { answerHead, interimFields, type RequestHead, requestHead } from './framing.ts';
-import type { Exchange } from './http-engine.ts';
+import { type Exchange, ExchangeError, type Progress } from './http-engine.ts';
 import type { Link, ReceivedHead, Receiver } from './link.ts';
 import { type Pump, pump } from './pump.ts';
 
@@ -29,7 +29,7 @@ export class Transfer implements Receiver {
   readonly #exchange: Exchange;
   readonly #clock: Clock;
   #resolve: (outcome: Outcome) => void = nothing;
-  #reject: (error: GatewayError) => void = nothing;
+  #reject: (error: ExchangeError) => void = nothing;
   #over = false;
   #link: Link | null = null;
   #request: Pump | null = null;
@@ -44,6 +44,7 @@ export class Transfer implements Receiver {
   #last: Buffer | null = null;
   #waitsForDrain = false;
   #continued = false;
+  #progress: Progress = 'unsent';
   /** The answer is written but for its end, which waits for the client to stop sending. */
   #lingering = false;
   #flush: NodeJS.Immediate | undefined;
@@ -85,6 +86,7 @@ export class Transfer implements Receiver {
   connected(): void {
     const link = this.#link;
     if (this.#over || link === null) return;
+    this.#progress = this.head.hasBody ? 'begun' : 'head';
     if (!this.head.hasBody) {
       link.finish([]);
       return void this.#clock.waitFor('head');
@@ -142,7 +144,7 @@ export class Transfer implements Receiver {
       // Whoever answers now can't send the request anywhere else; unread, the rest would block the connection.
       void discardBody(req).then(() => req.complete || req.socket.destroy());
     }
-    this.#reject(error);
+    this.#reject(new ExchangeError(error, res.headersSent ? 'begun' : this.#progress));
   }
 
   #end(): void {
@@ -206,6 +208,7 @@ export class Transfer implements Receiver {
     const { req, res } = this.#exchange;
     // RFC 9110 §15.2: never to an HTTP/1.0 client.
     if (req.httpVersion !== '1.1') return;
+    this.#progress = 'begun';
     if (status !== 100) return void writeInterim(res, `${status} ${phrase}`, interimFields(this.#exchange, fields));
     if (this.#continued) return;
     if (this.#awaitsContinue()) this.#clock.waitFor('request');
@@ -215,7 +218,10 @@ export class Transfer implements Receiver {
 
   answer(received: ReceivedHead): void {
     if (this.#over) return;
-    const { req, res } = this.#exchange;
+    const { req, res, server, declines } = this.#exchange;
+    if (this.#progress !== 'begun' && declines(received.status, received.fields)) {
+      return void this.fail(new GatewayError('backend_refused', `${server.url} answered ${received.status}`));
+    }
     try {
       const { status, phrase, fields, length, untilClose } = answerHead(this.#exchange, received);
       // RFC 9112 §9.6: the rest of a request that nobody may want is not read for ever; the client is told to stop.

@@ -1,12 +1,11 @@
 // The HttpEngine by undici: the lines to each server, which of them takes a request, and who stands in line for one. How
 // a line carries a request is undici-line.ts, what an exchange is transfer.ts.
-import type { Socket } from 'node:net';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
-import { KEEPALIVE_MS } from './dial.ts';
+import { KEEPALIVE_MS, tlsOptions } from './dial.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
 import { connectPatiently } from './patient-socket.ts';
-import type { Server } from './pool.ts';
+import type { Endpoint } from './server.ts';
 import { type Outcome, Transfer } from './transfer.ts';
 import { Line, type LineOwner, type Open } from './undici-line.ts';
 
@@ -18,26 +17,31 @@ interface Waiting {
   readonly transfer: Transfer;
 }
 
+interface LinesOptions {
+  /** Lines at a time. */
+  readonly most: number;
+  readonly ca: string | undefined;
+  /** Where it stands as long as it has lines. */
+  readonly known: Set<Lines>;
+}
+
 /** The lines to one server. */
 class Lines implements LineOwner {
   readonly #open: Open;
   readonly #origin: string;
   readonly #most: number;
+  readonly #known: Set<Lines>;
   readonly #all = new Set<Line>();
   /** The one used last stands last, and is used first: those that are not needed can end. */
   readonly #idle: Line[] = [];
   readonly #queue: Waiting[] = [];
   #closed = false;
 
-  constructor(server: Server, most: number, ca: string | undefined) {
-    const { secure, host, port } = server;
-    this.#origin = `${secure ? 'https' : 'http'}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+  constructor(server: Endpoint, { most, ca, known }: LinesOptions) {
+    this.#origin = originOf(server);
     this.#open = openTo(server, ca);
     this.#most = most;
-  }
-
-  get size(): number {
-    return this.#all.size;
+    this.#known = known;
   }
 
   /** Gives the exchange a line, now or when one is free. */
@@ -61,6 +65,7 @@ class Lines implements LineOwner {
 
   gone(line: Line): void {
     this.#all.delete(line);
+    if (this.#all.size === 0) this.#known.delete(this);
     const i = this.#idle.indexOf(line);
     if (i !== -1) this.#idle.splice(i, 1);
     const next = this.#all.size < this.#most ? this.#next() : undefined;
@@ -83,24 +88,27 @@ class Lines implements LineOwner {
   #add(): Line {
     const line = new Line(this.#origin, this.#open, this);
     this.#all.add(line);
+    this.#known.add(this);
     return line;
   }
 }
 
+/** What undici calls the server; where the connection goes is said by `openTo`. */
+function originOf({ secure, host, port, unix }: Endpoint): string {
+  const name = unix === undefined ? `${isIP(host) === 6 ? `[${host}]` : host}:${port}` : 'unix';
+  return `${secure ? 'https' : 'http'}://${name}`;
+}
+
 /** How a connection to the server is opened. A TLS session is taken up again. */
-function openTo({ secure, host, port }: Server, ca: string | undefined): Open {
+function openTo(server: Endpoint, ca: string | undefined): Open {
+  const { secure, host, port, unix } = server;
+  const trusted = ca === undefined ? {} : { ca };
   let session: Buffer | undefined;
   return (connected) => {
+    const resumed = session === undefined ? {} : { session };
     const socket: Socket = secure
-      ? tls.connect({
-          host,
-          port,
-          ALPNProtocols: ['http/1.1'],
-          ...(isIP(host) === 0 ? { servername: host } : {}),
-          ...(ca === undefined ? {} : { ca }),
-          ...(session === undefined ? {} : { session }),
-        })
-      : connectPatiently({ host, port });
+      ? tls.connect({ host, port, ALPNProtocols: ['http/1.1'], ...trusted, ...tlsOptions(server), ...resumed })
+      : connectPatiently(unix === undefined ? { host, port } : { path: unix });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE_MS);
     socket.on('session', (fresh: Buffer) => {
@@ -117,16 +125,14 @@ function openTo({ secure, host, port }: Server, ca: string | undefined): Open {
 
 /** Makes an engine with connections of its own. */
 export function openUndici({ connectionsPerServer, ca }: HttpEngineOptions = {}): HttpEngine {
-  let lines = new WeakMap<Server, Lines>();
-  const live = new Set<Lines>();
+  const most = connectionsPerServer ?? Number.POSITIVE_INFINITY;
+  const known = new Set<Lines>();
+  // By the server's own value: another one, of the next config, may speak TLS by other rules.
+  let lines = new WeakMap<Endpoint, Lines>();
 
-  function linesTo(server: Server): Lines {
-    let to = lines.get(server);
-    if (to === undefined) {
-      to = new Lines(server, connectionsPerServer ?? Number.POSITIVE_INFINITY, ca);
-      lines.set(server, to);
-      live.add(to);
-    }
+  function linesTo(server: Endpoint): Lines {
+    const to = lines.get(server) ?? new Lines(server, { most, ca, known });
+    lines.set(server, to);
     return to;
   }
 
@@ -144,8 +150,7 @@ export function openUndici({ connectionsPerServer, ca }: HttpEngineOptions = {})
       if (outcome === 'stale') await attempt(exchange, 'carryFresh');
     },
     close() {
-      for (const to of live) to.close();
-      live.clear();
+      for (const to of known) to.close();
       lines = new WeakMap();
     },
   };

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { GatewayError } from '../errors.ts';
 import { type AnswerHead, LARGEST_ANSWER_HEAD, parseAnswerHead } from '../http/answer.ts';
 import { dial, upstreamError } from './dial.ts';
-import type { Server } from './pool.ts';
+import type { Endpoint } from './server.ts';
 
 /** A server's final answer to a handshake; the socket is paused. */
 export interface Answer {
@@ -27,7 +27,7 @@ export interface UpgradeTimeouts {
  * `limit`, `client_gone`. Where it rejects, nothing of the connection is left.
  */
 export async function requestUpgrade(
-  server: Server,
+  server: Endpoint,
   handshake: string,
   timeouts: UpgradeTimeouts,
   gone: AbortSignal,
@@ -42,7 +42,7 @@ export async function requestUpgrade(
 
 function readAnswer(
   socket: Socket,
-  server: Server,
+  server: Endpoint,
   timeoutMs: number,
   gone: AbortSignal,
 ): Promise<{ head: AnswerHead; rest: Buffer }> {

@@ -223,6 +223,8 @@ try {
   const table = format(results);
   process.stdout.write(table);
   if (options.write !== undefined) writeFileSync(options.write, table);
+  // Rooms have a rival of their own.
+  if (only === undefined) execFileSync(process.execPath, [here('rooms.mjs')], { stdio: 'inherit' });
 } finally {
   for (const child of running) child.kill('SIGKILL');
   rmSync(dir, { recursive: true, force: true });

@@ -11,9 +11,18 @@ afterEach(async () => {
   for (const admin of admins.splice(0)) await admin.close();
 });
 
+const NOTHING: AdminOptions = {
+  render: async () => ({ contentType: '', body: '' }),
+  ready: () => true,
+  degraded: () => null,
+  api: async () => null,
+  pages: new Map(),
+  hosts: () => [],
+};
+
 async function start(options: Partial<AdminOptions> = {}) {
   const { render } = createMetrics({ version: '1.2.3', samplers: [] });
-  const admin = createAdmin({ render, ready: () => true, ...options });
+  const admin = createAdmin({ ...NOTHING, render, ...options });
   admins.push(admin);
   const { port } = await admin.listen('127.0.0.1', 0);
   return { admin, port, get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init) };
@@ -163,7 +172,7 @@ describe('its life', () => {
     other.listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as { port: number };
-    const admin = createAdmin({ render: async () => ({ contentType: '', body: '' }), ready: () => true });
+    const admin = createAdmin(NOTHING);
     await expect(admin.listen('127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE', port });
     await admin.close();
     other.close();
@@ -207,7 +216,7 @@ describe('its life', () => {
   });
 
   it('close() of what never listened is no error', async () => {
-    const admin = createAdmin({ render: async () => ({ contentType: '', body: '' }), ready: () => true });
+    const admin = createAdmin(NOTHING);
     await expect(admin.close()).resolves.toBeUndefined();
   });
 });

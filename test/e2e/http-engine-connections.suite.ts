@@ -1,9 +1,17 @@
 // HTTP engines: connections to servers, how they are kept, and what is left behind.
 import { once } from 'node:events';
 import { Agent, createServer, get, type IncomingMessage } from 'node:http';
+import { createServer as createSecure } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { expect, it, vi } from 'vitest';
-import { readMessage } from '../support/forwarding.ts';
+import { loadBackendTls } from '../../src/runtime/backend-tls.ts';
+import type { BackendTls } from '../../src/upstream/server.ts';
+import { makeAuthority } from '../support/authority.ts';
+import { readMessage, startFront } from '../support/forwarding.ts';
+import { connectRaw } from '../support/raw.ts';
 import type { Stages } from './http-engine.suite.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -28,6 +36,60 @@ export function describeConnections(stages: Stages): void {
     stage.peer.write(OK);
     await other.until('ok');
     expect(stage.backend.connections()).toBe(1);
+  });
+
+  it('reaches a server by its unix socket, and keeps that connection too', async () => {
+    const path = join(tmpdir(), `upgate-engine-${process.pid}.sock`);
+    let connections = 0;
+    const server = createServer((req, res) => void res.end(`${req.url} over unix`));
+    server.on('connection', () => connections++);
+    await once(server.listen(path), 'listening');
+    stages.keep({ close: () => server.closeAllConnections() });
+    stages.keep(server);
+    const { front, client } = await stages.set({ unix: path });
+    for (const target of ['/one', '/two']) {
+      const connection = await client();
+      connection.write(request(target));
+      await connection.until(`${target} over unix`);
+      await front.ending();
+    }
+    expect(connections).toBe(1);
+  });
+
+  it('speaks TLS as the upstream says, with a client certificate, and never with a connection of another rule', async () => {
+    const authority = makeAuthority();
+    stages.keep({ close: () => authority.remove() });
+    const pair = authority.issue('backend', 'backend.test');
+    const mine = authority.issue('mine', 'gateway.test');
+    const options = { cert: pair.cert, key: pair.key, ca: authority.pem, requestCert: true, rejectUnauthorized: true };
+    const secure = createSecure(options, (req, res) => {
+      const { servername } = req.socket as TLSSocket & { servername: string };
+      res.end(`${servername} ${(req.socket as TLSSocket).getPeerCertificate().subject.CN}`);
+    });
+    await once(secure.listen(0, '127.0.0.1'), 'listening');
+    stages.keep({ close: () => secure.closeAllConnections() });
+    stages.keep(secure);
+    const { port } = secure.address() as AddressInfo;
+    const engine = stages.make();
+    stages.keep(engine);
+    const load = async (config: object) =>
+      (await loadBackendTls({ verify: true, ...config }, authority.dir)) as BackendTls;
+    const good = { ca: 'ca.crt', cert: mine.files.cert, key: mine.files.key, server_name: 'backend.test' };
+    const ask = async (tls: BackendTls) => {
+      const front = stages.keep(await startFront(engine, { port, secure: true, tls }));
+      const connection = await connectRaw(front.port);
+      stages.keep({ close: () => connection.socket.destroy() });
+      connection.write(request('/'));
+      const ending = await front.ending();
+      if (ending.code !== 'answered') return ending.message;
+      return readMessage(await connection.until((bytes) => /\r\n\r\n./.test(bytes.toString()))).body.toString();
+    };
+    expect(await ask(await load(good))).toBe('backend.test mine');
+    expect(await ask(await load({ ...good, server_name: 'other.test' }))).toMatch(/altnames/);
+    expect(await ask(await load({ ...good, ca: undefined }))).toMatch(/unable to|self.signed/);
+    expect(await ask(await load({ ...good, server_name: 'other.test', verify: false }))).toBe('other.test mine');
+    const { cert: _cert, key: _key, ...anonymous } = good;
+    expect(await ask(await load(anonymous))).toMatch(/certificate required|reset|ended|hang up/i);
   });
 
   it('opens another connection while one is busy, and takes the last one used first', async () => {

@@ -49,6 +49,48 @@ export function describeFailures(stages: Stages): void {
     expect(message).toContain('ECONNREFUSED');
   });
 
+  it('tells how far it had got, so that the caller knows what may be tried again', async () => {
+    const refused = await stages.set({ port: await closedPort() });
+    expect(await ownAnswer(refused)).toMatchObject({ code: 'backend_refused', progress: 'unsent' });
+    const post = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok';
+    expect(await ownAnswer(refused, post)).toMatchObject({ progress: 'unsent' });
+    for (const [request, progress] of [
+      [GET, 'head'],
+      [post, 'begun'],
+    ] as const) {
+      const stage = await stages.set();
+      const { peer, client } = await stage.ask(request);
+      if (request === post) await peer.until('ok');
+      peer.socket.destroy();
+      expect(await stage.front.ending()).toMatchObject({ code: 'backend_refused', progress });
+      client.socket.destroy();
+    }
+    const interim = await stages.set();
+    const { peer, client } = await interim.ask(GET);
+    peer.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n');
+    await client.until('</a>');
+    peer.socket.destroy();
+    expect(await interim.front.ending()).toMatchObject({ progress: 'begun' });
+  });
+
+  it('passes nothing of an answer that is declined, and asks no more once something was passed', async () => {
+    const asked: number[] = [];
+    const declines = (status: number) => asked.push(status) > 0;
+    const stage = await stages.set({ declines });
+    const { peer, client } = await stage.ask(GET);
+    peer.write('HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy');
+    expect(await stage.front.ending()).toMatchObject({ code: 'backend_refused', progress: 'head' });
+    await client.until('backend_refused');
+    expect(client.received().toString()).not.toContain('busy');
+    await peer.closed();
+    client.write(GET);
+    const next = await stage.backend.next();
+    await next.until('\r\n\r\n');
+    next.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy');
+    await client.until('busy');
+    expect(asked).toEqual([503]);
+  });
+
   it('a refused connection leaves the body of the request to the caller', async () => {
     const stage = await stages.set({ port: await closedPort() });
     const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n';

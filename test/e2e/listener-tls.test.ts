@@ -49,8 +49,8 @@ async function startEcho(pair?: { cert: string; key: string }) {
 
 type Echo = Awaited<ReturnType<typeof startEcho>>;
 
-const HEAD_MS = 1000;
-const HANDSHAKE_MS = 600;
+const HEAD_MS = 2000;
+const HANDSHAKE_MS = 1500;
 /** Between two bytes of a client that drips; every timer that a byte could restart would never end. */
 const DRIP_MS = 100;
 /** How much later than its timeout a connection may end: node looks once a second, and the machine may be busy. */
@@ -145,7 +145,6 @@ function drip(connection: RawConnection, bytes: Buffer): void {
 const connectOverTls = () => connectRaw({ tls: true, port: gateway.port, rejectUnauthorized: false });
 
 describe('a client that', () => {
-  /** Each ends with the time it took, from its connection or its TLS handshake. */
   const SLOW: Record<string, { within: number; start: () => Promise<RawConnection>; answer: number | null }> = {
     'connects and says nothing': { within: HANDSHAKE_MS, answer: null, start: () => connectRaw(gateway.port) },
     'drips its ClientHello': {
@@ -180,20 +179,20 @@ describe('a client that', () => {
     },
   };
 
-  it.each(Object.keys(SLOW))('%s is closed in its time, and others are served meanwhile', async (name) => {
+  it.concurrent.each(Object.keys(SLOW))('%s is closed in its time, and others are served meanwhile', async (name) => {
     const { within, start, answer } = SLOW[name]!;
-    const slow = await start();
     const began = performance.now();
+    const slow = await start();
     const ended = slow.closed(within + LATE_MS).then((end) => ({ ...end, after: performance.now() - began }));
     ended.catch(() => {});
     await roundTrip('/plain', name);
     expect(slow.socket.destroyed).toBe(false);
     const { bytes, after } = await ended;
-    expect(after).toBeGreaterThan(within - 100);
+    // A timer may fire a millisecond early.
+    expect(after).toBeGreaterThan(within - 5);
     // A TLS server may say by an alert that it gives up.
-    expect(answer === null ? bytes.toString('latin1').includes('HTTP/') : readAnswer(bytes).status).toBe(
-      answer ?? false,
-    );
+    if (answer === null) expect(bytes.toString('latin1')).not.toContain('HTTP/');
+    else expect(readAnswer(bytes).status).toBe(answer);
     slow.socket.destroy();
   });
 });
@@ -254,8 +253,7 @@ describe('a certificate that is swapped by SIGHUP', () => {
     writeFileSync(served.cert, early.cert);
     writeFileSync(served.key, early.key);
     gateway.signal('SIGHUP');
-    await gateway.log({ event: 'config_reloaded', result: 'success' });
-    expect(await metric('gateway.example')).toBe(end({ pair: early }));
+    await expect.poll(() => metric('gateway.example')).toBe(end({ pair: early }));
     expect(end({ pair: early })).toBeLessThan(end(served));
 
     const next = await connectOverTls();
@@ -265,5 +263,13 @@ describe('a certificate that is swapped by SIGHUP', () => {
     session.socket.send('still here');
     expect(await session.next()).toBe('still here');
     await session.close();
+
+    // Of one that is out of service nothing is told any more: no alert would ever end.
+    const renamed = makeSelfSigned(['renamed.example'], new Date());
+    writeFileSync(served.cert, renamed.cert);
+    writeFileSync(served.key, renamed.key);
+    gateway.signal('SIGHUP');
+    await expect.poll(() => metric('renamed.example')).toBe(end({ pair: renamed }));
+    expect(await metric('gateway.example')).toBeUndefined();
   });
 });

@@ -37,6 +37,7 @@ const SCRIPTS = {
       'Set-Cookie: b=2',
       'Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10',
       'Keep-Alive: timeout=5',
+      'Content-Length: 0',
       'X-Gateway-Reason: fake',
       'Connection: X-Secret',
       'X-Secret: 1',
@@ -466,6 +467,8 @@ describe('what breaks is cleaned up on both sides', () => {
     const { client, server } = await open('/ws');
     server.resetAndDestroy();
     await client.closed();
+    // The gateway waits five seconds for the FIN of a client that it has sent one.
+    client.end();
     await settled();
   });
 

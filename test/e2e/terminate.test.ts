@@ -10,8 +10,10 @@ import { schema } from '../../src/config/schema.ts';
 import type { GatewayEvent, SessionEnd } from '../../src/events.ts';
 import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
 import { type Accepted, Terminator } from '../../src/terminate/accept.ts';
-import type { Connection, Handler } from '../../src/terminate/handler.ts';
-import { buildHandler } from '../../src/terminate/handlers.ts';
+import { Connections } from '../../src/terminate/connections.ts';
+import { echo } from '../../src/terminate/echo.ts';
+import type { Connection, Opener } from '../../src/terminate/handler.ts';
+import { buildHandler, type HandlerServices } from '../../src/terminate/handlers.ts';
 import { buildClose, buildFragments, buildFrame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
 import { ACCEPT, connectRaw, handshake, KEY, type RawConnection } from '../support/raw.ts';
 
@@ -42,12 +44,20 @@ afterEach(async () => {
 
 interface Options {
   readonly config?: object;
-  readonly handler?: Handler;
+  readonly handler?: Opener;
   readonly protocol?: string | null;
   readonly version?: 8 | 13;
   readonly key?: string;
   readonly server?: (listener: RequestListener) => Server;
 }
+
+/** As little config as an acceptor can do with. */
+const LEAST = {
+  limits: { max_message: 1 },
+  timeouts: { idle: 1000 },
+  send_queue: { size: 4 * 1024 * 1024, overflow: 'close' },
+} as const;
+const UPGRADE = { id: 'x', client: '127.0.0.1', version: 13, protocol: null, extensions: [] } as const;
 
 async function stand(options: Options = {}): Promise<Stand> {
   const parsed = schema.parse({
@@ -56,12 +66,14 @@ async function stand(options: Options = {}): Promise<Stand> {
   }).routes[0]?.websocket;
   if (parsed?.mode !== 'terminate') throw new Error('no terminate route');
   const events: GatewayEvent[] = [];
+  const connections = new Connections();
   const ends: SessionEnd[] = [];
   const waiting: ((end: SessionEnd) => void)[] = [];
   const sessions: Accepted[] = [];
   const sockets: Socket[] = [];
-  const terminator = new Terminator((event) => void events.push(event));
-  const handler = options.handler ?? buildHandler(parsed);
+  const terminator = new Terminator((event) => void events.push(event), connections);
+  const handler = options.handler ?? buildHandler(parsed, {} as HandlerServices);
+  if ('admit' in handler) throw new Error('a handler that wants to be asked');
   const acceptor = terminator.acceptor({ route: 'local', config: parsed, handler });
   const server = (options.server ?? createServer)((_, res) => res.end('plain'));
   server.on('upgrade', (req, socket, rest) => {
@@ -69,12 +81,15 @@ async function stand(options: Options = {}): Promise<Stand> {
     const session = acceptor.accept(
       {
         id: `id-${sessions.length}`,
+        client: '127.0.0.1',
+        extensions: [],
         socket: socket as Socket,
         rest,
         key: options.key ?? req.headers['sec-websocket-key'] ?? KEY,
         version: options.version ?? 13,
         protocol: options.protocol ?? null,
       },
+      handler,
       (end) => {
         const waiter = waiting.shift();
         if (waiter) waiter(end);
@@ -158,18 +173,15 @@ describe('the handshake', () => {
     const { terminator } = await stand();
     const acceptor = terminator.acceptor({
       route: 'local',
-      config: { limits: { max_message: 1 }, timeouts: { idle: 1000 } },
-      handler: buildHandler({ handler: 'echo' } as Parameters<typeof buildHandler>[0]),
+      config: LEAST,
+      handler: echo,
     });
     const server = createServer();
     servers.push(server);
     const thrown: unknown[] = [];
     server.on('upgrade', (_, socket, rest) => {
       try {
-        acceptor.accept(
-          { id: 'x', socket: socket as Socket, rest, key: 'short', version: 13, protocol: null },
-          () => {},
-        );
+        acceptor.accept({ ...UPGRADE, socket: socket as Socket, rest, key: 'short' }, echo, () => {});
       } catch (error) {
         thrown.push(error);
       }
@@ -189,7 +201,7 @@ describe('the handshake', () => {
     const { terminator } = await stand();
     const acceptor = terminator.acceptor({
       route: 'local',
-      config: { limits: { max_message: 1 }, timeouts: { idle: 1000 } },
+      config: LEAST,
       handler: {
         open() {
           throw new Error('not expected');
@@ -207,8 +219,8 @@ describe('the handshake', () => {
     socket.resume();
     connection.reset();
     await new Promise((resolve) => socket.on('close', resolve));
-    const upgrade = { id: 'x', socket, rest, key: KEY, version: 13, protocol: null } as const;
-    expect(acceptor.accept(upgrade, () => expect.unreachable())).toBeNull();
+    const upgrade = { ...UPGRADE, socket, rest, key: KEY };
+    expect(acceptor.accept(upgrade, echo, () => expect.unreachable())).toBeNull();
   });
 });
 
@@ -546,7 +558,7 @@ describe('a client that does not read', () => {
   it('is given up with 1013 once far behind a handler that does not wait', async () => {
     let owed = 0;
     let peer: Connection | undefined;
-    const handler: Handler = {
+    const handler: Opener = {
       open(connection) {
         peer = connection;
         return { message() {}, closed() {} };
@@ -571,7 +583,7 @@ describe('a client that does not read', () => {
 
   it('small messages count as the memory they take', async () => {
     let peer: Connection | undefined;
-    const handler: Handler = {
+    const handler: Opener = {
       open(connection) {
         peer = connection;
         return { message() {}, closed() {} };
@@ -615,7 +627,7 @@ describe('counting', () => {
     connection.end();
     await ended();
     expect(all()).toEqual([39, 23, 2, 1, 2, 1]);
-    const config = { limits: { max_message: 1 }, timeouts: { idle: 1000 } };
+    const config = LEAST;
     terminator.acceptor({ route: 'local', config, handler: { open: () => ({ message() {}, closed() {} }) } });
     expect(all()).toEqual([39, 23, 2, 1, 2, 1]);
   });
@@ -641,7 +653,7 @@ describe('counting', () => {
 
 describe('nothing takes down another', () => {
   it('a handler that throws ends its own connection with 1011, and a notice tells', async () => {
-    const handler: Handler = {
+    const handler: Opener = {
       open: () => ({
         message(_, data) {
           if (data.toString() === 'bad') throw new Error('boom');

@@ -45,7 +45,7 @@ export const pathPattern = fc
     return prefix ? `${named.map((part) => `/${part}`).join('')}/*` : `/${named.join('/')}`;
   });
 
-export const requestHost = fc.constantFrom(
+const requestHost = fc.constantFrom(
   'example.com',
   'a.example.com',
   'b.a.example.com',

@@ -6,7 +6,8 @@ import { type AddressInfo, createServer, type Server as NetServer, type Socket }
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { asGatewayError, statusOf } from '../../src/errors.ts';
 import { responseFields } from '../../src/http/policy.ts';
-import type { Exchange, HttpEngine } from '../../src/upstream/http-engine.ts';
+import { type Exchange, ExchangeError, type HttpEngine, type Progress } from '../../src/upstream/http-engine.ts';
+import type { BackendTls } from '../../src/upstream/server.ts';
 
 /** A connection that a backend accepted. */
 export interface Peer {
@@ -99,6 +100,8 @@ export async function startBackend(secure?: TlsOptions): Promise<Backend> {
 export interface Ending {
   readonly code: string;
   readonly message: string;
+  /** Of an error: how far the exchange had got. */
+  readonly progress?: Progress;
 }
 
 export interface FrontOptions {
@@ -109,6 +112,12 @@ export interface FrontOptions {
   /** The fields to send, where the client's own are not to go on. */
   readonly fields?: readonly string[];
   readonly maxBody?: number;
+  readonly ownFields?: readonly string[];
+  /** Answers that are not wanted, by their status; default none. */
+  readonly declines?: (status: number) => boolean;
+  readonly tls?: BackendTls;
+  /** The path of the backend's unix socket, in place of its port. */
+  readonly unix?: string;
 }
 
 export interface Front {
@@ -132,10 +141,29 @@ function passing(raw: readonly string[]): string[] {
 
 /** Listens on a free port of 127.0.0.1 and forwards everything to one server. */
 export async function startFront(engine: HttpEngine, options: FrontOptions): Promise<Front> {
-  const { port, secure = false, host = '127.0.0.1', timeouts, fields, maxBody = null } = options;
+  const {
+    port,
+    secure = false,
+    host = '127.0.0.1',
+    timeouts,
+    fields,
+    ownFields = [],
+    declines = () => false,
+    tls,
+    unix,
+    maxBody = null,
+  } = options;
   const endings: Ending[] = [];
   const news = new EventEmitter();
-  const target = { upstream: 'rest', url: `http${secure ? 's' : ''}://${host}:${port}`, secure, host, port, live: 0 };
+  const target = {
+    upstream: 'rest',
+    url: `http${secure ? 's' : ''}://${host}:${port}`,
+    secure,
+    host,
+    port,
+    tls: tls ?? null,
+    ...(unix === undefined ? {} : { unix }),
+  };
   let given = 0;
   const forward = async (req: IncomingMessage, res: ServerResponse) => {
     given++;
@@ -150,11 +178,14 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
         fields: fields ?? passing(req.rawHeaders),
         responseFields,
         maxBody,
+        ownFields,
+        declines,
         timeouts: { connect: 5000, head: 10_000, idle: 10_000, ...timeouts },
       });
     } catch (thrown) {
       const error = asGatewayError(thrown);
-      ending = { code: error.code, message: error.message };
+      const progress = error instanceof ExchangeError ? { progress: error.progress } : {};
+      ending = { code: error.code, message: error.message, ...progress };
       if (!res.headersSent && error.code !== 'client_gone') {
         res.writeHead(statusOf(error), ['Content-Length', String(error.code.length)]).end(error.code);
       }

@@ -13,7 +13,9 @@ const PEERS = {
   python3: [PYTHON, '--version'],
   curl: ['curl', '--version'],
   nginx: ['nginx', '-v'],
+  chromium: ['/usr/bin/chromium', '--version'],
   prometheus: ['prometheus', '--version'],
+  'redis-server': ['redis-server', '--version'],
   promtool: ['promtool', '--version'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 

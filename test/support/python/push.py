@@ -6,6 +6,7 @@ import websockets
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--every", type=float, default=0.05, help="seconds")
+parser.add_argument("--port", type=int, default=0)
 options = parser.parse_args()
 
 
@@ -19,7 +20,7 @@ async def push(connection):
 
 
 async def main():
-    async with websockets.serve(push, "127.0.0.1", 0) as server:
+    async with websockets.serve(push, "127.0.0.1", options.port) as server:
         print(server.sockets[0].getsockname()[1])
         await asyncio.Future()
 

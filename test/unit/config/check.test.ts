@@ -176,6 +176,35 @@ describe('routes', () => {
     ]);
   });
 
+  describe('with handler: webhook', () => {
+    const webhook = (options: string) => `{ mode: terminate, handler: webhook, ${options}origins: any }`;
+
+    it('need its options', () => {
+      expect(problemsOf(withRoute(webhook('webhook: { upstream: chat, path: /events }, ')))).toEqual([]);
+      expect(problemsOf(withRoute(webhook('')))).toEqual([
+        '12:16: error: routes[1].websocket: handler "webhook" needs "webhook" (webhook: { upstream: rest, path: /events })',
+      ]);
+    });
+
+    it('name an upstream that there is', () => {
+      expect(problemsOf(withRoute(webhook('webhook: { upstream: cat, path: /events }, ')))).toEqual([
+        '12:74: error: routes[1].websocket.webhook.upstream: no upstream is named "cat" (did you mean "chat"?)',
+      ]);
+    });
+
+    it('have one place for the key', () => {
+      expect(problemsOf(withRoute(webhook('webhook: { upstream: chat, path: /e, key: a, key_file: b }, ')))).toEqual([
+        '12:98: error: routes[1].websocket.webhook.key_file: "key_file" beside "key" (take one of them out)',
+      ]);
+    });
+
+    it.each(['events', '/a b', '/a#b', '/ä'])('take no path such as %s', (path) => {
+      expect(problemsOf(withRoute(webhook(`webhook: { upstream: chat, path: "${path}" }, `)))).toEqual([
+        expect.stringContaining('must be a path that starts with "/"'),
+      ]);
+    });
+  });
+
   it('that trust the same host are warned where it can be any', () => {
     const words = 'same-host trusts whatever Host the client sends';
     const hint = 'give the route a match.host, or list its origins; origins: any where none matters';
@@ -191,6 +220,14 @@ describe('routes', () => {
   });
 });
 
+it('the admin token has one place', () => {
+  const token = 'token: a-token-of-some-length';
+  expect(problemsOf(`${VALID}admin: { ${token} }\n`)).toEqual([]);
+  expect(problemsOf(`${VALID}admin: { ${token}, token_file: b }\n`)).toEqual([
+    '10:41: error: admin.token_file: "token_file" beside "token" (take one of them out)',
+  ]);
+});
+
 describe('drain', () => {
   const hint = '(the closes must all be out before the rest is cut)';
   it.each([
@@ -199,4 +236,74 @@ describe('drain', () => {
     ['{ grace: 5s, spread: 6s }', [`10:29: error: drain.spread: "spread" is longer than "grace" ${hint}`]],
     ['{ grace: 5s }', [`10:17: error: drain.grace: "spread" is by default longer than "grace" ${hint}`]],
   ])('%s', (drain, expected) => expect(problemsOf(`${VALID}drain: ${drain}\n`)).toEqual(expected));
+});
+
+describe('rooms', () => {
+  const rooms = (rooms: string, path: string, more = '') =>
+    problemsOf(
+      withRoute(
+        `{ mode: terminate, handler: rooms, origins: any${rooms === '' ? '' : `, rooms: ${rooms}`}${more} }`,
+        `{ path: "${path}" }`,
+      ),
+    ).map((problem) => problem.replace(/^[\d:]+ /, ''));
+
+  it.each([
+    ['', '/rooms/{room}/{user}'],
+    ['', '/rooms/{room}'],
+    ['{ room: lobby }', '/lobby'],
+    ['{ room: "team-{query.team}", user: "{query.me}" }', '/*'],
+  ])('%s on %s is fine', (options, path) => expect(rooms(options, path)).toEqual([]));
+
+  it.each([
+    [
+      '',
+      '/chat',
+      'error: routes[1].websocket: {room} is no part of match.path (name a room, as in rooms: { room: lobby }, or put {room} into the path)',
+    ],
+    [
+      '{ room: "{team}" }',
+      '/rooms/{room}',
+      'error: routes[1].websocket.rooms.room: {team} is no part of match.path (match.path has {room}; a query parameter is {query.team})',
+    ],
+    [
+      '{ room: a, user: "{me}" }',
+      '/rooms',
+      'error: routes[1].websocket.rooms.user: {me} is no part of match.path (match.path has none; a query parameter is {query.me})',
+    ],
+    [
+      '{ room: "{a" }',
+      '/rooms',
+      'error: routes[1].websocket.rooms.room: must be a text with places such as {room}, of the path, or {query.room}, got "{a"',
+    ],
+    [
+      '{ room: "" }',
+      '/rooms',
+      'error: routes[1].websocket.rooms.room: must be a text with places such as {room}, of the path, or {query.room}, got ""',
+    ],
+    [
+      '{ room: "{query.}" }',
+      '/rooms',
+      'error: routes[1].websocket.rooms.room: must be a text with places such as {room}, of the path, or {query.room}, got "{query.}"',
+    ],
+  ])('%s on %s is not', (options, path, problem) => expect(rooms(options, path)).toEqual([problem]));
+
+  it('only rooms may drop messages', () => {
+    const queue = 'send_queue: { overflow: drop_oldest }';
+    expect(rooms('', '/{room}', `, ${queue}`)).toEqual([]);
+    expect(problemsOf(withRoute(`{ mode: terminate, handler: echo, origins: any, ${queue} }`))).toEqual([
+      expect.stringContaining('overflow: only the handler "rooms" may drop messages'),
+    ]);
+  });
+});
+
+describe('broker', () => {
+  it.each(['memory', 'redis://127.0.0.1', 'rediss://user:secret@redis.example.com:6380/2'])('%s is one', (broker) => {
+    expect(problemsOf(`${VALID}broker: ${broker}\n`)).toEqual([]);
+  });
+
+  it.each(['redis', 'http://:secret@127.0.0.1', 'redis:/x', '""'])('%s is none, and is never said again', (broker) => {
+    expect(problemsOf(`${VALID}broker: ${broker}\n`)).toEqual([
+      '10:9: error: broker: must be "memory" or the URL of a Redis (write it as redis://host:6379 or redis://user:password@host:6379/0, with rediss for TLS)',
+    ]);
+  });
 });

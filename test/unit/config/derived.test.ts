@@ -45,7 +45,7 @@ describe('listFields', () => {
       description: 'From then to the cutting of what is left',
     });
     expect(field('listeners[].max_head')).toMatchObject({ type: 'size', unit: 'B, KiB, MiB, GiB', default: '32KiB' });
-    expect(field('upstreams.<name>.servers')).toMatchObject({ type: 'list of text', required: true });
+    expect(field('upstreams.<name>.servers')).toMatchObject({ type: 'list of text, or map', required: true });
     expect(field('routes[].websocket.versions')).toMatchObject({ type: 'list of `13`, `8`', default: '[13]' });
     expect(field('routes[].websocket.origins')?.type).toBe('`same-host`, `any`, or list of text');
     expect(field('log.access')).toMatchObject({ type: '`true`, `false`', default: 'true' });
@@ -74,8 +74,10 @@ describe('docs/configuration.md', () => {
     expect(table).toBe(formatFieldTable(fields));
   });
 
-  it('shows configs that are valid', () => {
-    const shown = [...docs.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text ?? '');
+  it('shows configs that are valid, and so does docs/upstreams.md', () => {
+    const shown = [...`${docs}${read('docs/upstreams.md')}`.matchAll(/```yaml\n([\s\S]*?)```/g)].map(
+      ([, text]) => text ?? '',
+    );
     expect(shown).not.toEqual([]);
     for (const text of shown) expect(problemsOf(text)).toEqual([]);
   });
@@ -93,7 +95,15 @@ describe('examples', () => {
   });
 
   it('there is one for each idea', () => {
-    expect(names.sort()).toEqual(['drain.yaml', 'splice.yaml', 'terminate.yaml', 'tls.yaml', 'trusted-proxies.yaml']);
+    expect(names.sort()).toEqual([
+      'drain.yaml',
+      'splice.yaml',
+      'terminate.yaml',
+      'tls.yaml',
+      'trusted-proxies.yaml',
+      'upstreams.yaml',
+      'webhook.yaml',
+    ]);
   });
 
   it('gateway.yaml has no problem, and takes its ports from the environment', () => {

@@ -12,6 +12,9 @@ describe('each reason has its status', () => {
     ['origin', 403],
     ['no_route', 404],
     ['subprotocol', 400],
+    ['name', 400],
+    ['room_full', 503],
+    ['too_many_rooms', 429],
     ['head_too_large', 431],
     ['body_too_large', 413],
     ['head_timeout', 408],
@@ -22,7 +25,7 @@ describe('each reason has its status', () => {
   ] as const)('%s: %d', (reason, status) => {
     expect(reject(reason)).toMatchObject({ reason, status, detail: REJECTIONS[reason].detail });
   });
-  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(15));
+  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(18));
 });
 
 describe('fields that go with it', () => {

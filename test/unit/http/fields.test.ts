@@ -1,6 +1,6 @@
 // Reading fields: names in any case, lists over several lines, and what counts as whitespace.
 import { describe, expect, it } from 'vitest';
-import { isToken, listElements, listHas, lowerNames, trimOws, valuesOf } from '../../../src/http/fields.ts';
+import { isToken, listElements, listHas, lowerNames, trimOws, valuesOf, without } from '../../../src/http/fields.ts';
 
 const section = (...fields: string[]) => ({ fields, names: lowerNames(fields) });
 
@@ -48,4 +48,11 @@ describe('lists', () => {
     'do not hold it in %j',
     (line) => expect(listHas(section('Connection', line), 'connection', 'upgrade')).toBe(false),
   );
+});
+
+describe('without', () => {
+  it('leaves out the named fields in any case, and keeps the order of the rest', () => {
+    const fields = ['A', '1', 'Content-Length', '2', 'b', '3', 'CONTENT-LENGTH', '4'];
+    expect(without(fields, new Set(['content-length']))).toEqual(['A', '1', 'b', '3']);
+  });
 });

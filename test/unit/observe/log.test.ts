@@ -98,6 +98,32 @@ describe('each event has its line', () => {
       reason: 'backend_refused',
       detail: 'connect ECONNREFUSED 127.0.0.1:9001',
     },
+    upstream_retry: { level: 'debug', upstream: 'chat', result: 'retried' },
+    server_changed: {
+      level: 'warn',
+      ...at,
+      up: false,
+      reason: 'ejected',
+      detail: '5 failures in a row; out for 10000 ms',
+    },
+    webhook_delivered: {
+      level: 'warn',
+      id: 'req-1',
+      route: 'hooked',
+      webhook_event: 'message',
+      result: 'failed',
+      detail: 'no answer within 10000 ms',
+      duration_ms: 30_000,
+    },
+    api_called: {
+      level: 'info',
+      operation: 'POST /connections/{id}',
+      target: 'req-1',
+      status: 410,
+      reason: 'gone',
+      client: '127.0.0.1',
+      duration_ms: 2,
+    },
     ping: { level: 'debug', route: 'chat', result: 'pong' },
     config_reloaded: { level: 'error', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
     certificate_loaded: {
@@ -160,6 +186,8 @@ describe('what is written', () => {
     expect(written({ level: 'info', access: false })).toEqual([
       'handshake_failed',
       'upstream_failed',
+      'server_changed',
+      'webhook_delivered',
       'config_reloaded',
       'certificate_loaded',
       'drain',
@@ -171,6 +199,8 @@ describe('what is written', () => {
     expect(written({ level: 'warn', access: true })).toEqual([
       'handshake_failed',
       'upstream_failed',
+      'server_changed',
+      'webhook_delivered',
       'config_reloaded',
       'notice',
     ]);

@@ -6,10 +6,25 @@ import { compileTable } from '../../../src/routing/table.ts';
 import { buildSnapshot, type Shared, type Snapshot } from '../../../src/runtime/snapshot.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
 import { Terminator } from '../../../src/terminate/accept.ts';
+import { Connections } from '../../../src/terminate/connections.ts';
+import { MemoryBroker } from '../../../src/terminate/memory.ts';
+import { Errands } from '../../../src/terminate/webhook-backend.ts';
+import { openCaller } from '../../../src/upstream/call.ts';
 import { HttpEngines } from '../../../src/upstream/http-engines.ts';
+import { asking } from '../../support/asking.ts';
 
 const emit = () => {};
-const shared: Shared = { emit, sessions: new Registry(), http: new HttpEngines(), terminator: new Terminator(emit) };
+const shared: Shared = {
+  emit,
+  sessions: new Registry(),
+  http: new HttpEngines(),
+  terminator: new Terminator(emit, new Connections()),
+  broker: new MemoryBroker(() => undefined),
+  connections: new Connections(),
+  caller: openCaller(),
+  errands: new Errands(),
+  stickySecret: 'for tests only',
+};
 
 function snapshot(change: object = {}, previous: Snapshot | null = null): Snapshot {
   const config = schema.parse({
@@ -26,7 +41,7 @@ function snapshot(change: object = {}, previous: Snapshot | null = null): Snapsh
     ...change,
   });
   const { table } = compileTable(config);
-  return buildSnapshot(config, table, shared, previous);
+  return buildSnapshot({ config, table, tls: [null], backendTls: new Map() }, shared, previous);
 }
 
 describe('a snapshot', () => {
@@ -56,10 +71,10 @@ describe('the next snapshot', () => {
   it('takes over a pool that stayed the same, with what its servers carry', () => {
     const first = snapshot();
     const [busy] = first.services.pool('chat').servers;
-    const release = first.services.pool('chat').acquire(busy!);
+    const { release } = first.services.pool('chat').take(busy!);
     const next = snapshot({ trusted_proxies: [] }, first);
     expect(next.services.pool('chat')).toBe(first.services.pool('chat'));
-    expect(next.services.pool('chat').pick()?.url).toBe('ws://127.0.0.1:9002');
+    expect(next.services.pool('chat').pick(asking())?.url).toBe('ws://127.0.0.1:9002');
     release();
     expect(next.services.pool('chat').servers[0]?.live).toBe(0);
   });
@@ -75,12 +90,26 @@ describe('the next snapshot', () => {
     expect(next.services.pool('rest')).toBe(first.services.pool('rest'));
   });
 
+  it('of a pool that is built anew goes on counting on the servers that stay', () => {
+    const first = snapshot();
+    const before = first.services.pool('chat');
+    const leases = Array.from({ length: 4 }, () => before.take(before.pick(asking())!));
+    const chat = { servers: ['ws://127.0.0.1:9002', 'ws://127.0.0.1:9009'], balance: 'least_connections' };
+    const next = snapshot({ upstreams: { chat, rest: { servers: ['http://127.0.0.1:9003'] } } }, first);
+    const pool = next.services.pool('chat');
+    expect(pool.servers.map(({ live }) => live)).toEqual([2, 0]);
+    const more = Array.from({ length: 3 }, () => pool.take(pool.pick(asking())!).server.url);
+    expect(more).toEqual(['ws://127.0.0.1:9009', 'ws://127.0.0.1:9009', expect.anything()]);
+    for (const { release } of leases) release();
+    expect(pool.servers.reduce((sum, { live }) => sum + live, 0)).toBe(3);
+  });
+
   it('leaves the one before it as it was', () => {
     const first = snapshot();
     const routes = [{ name: 'only', http: { upstream: 'rest' } }];
     const next = snapshot({ upstreams: { rest: { servers: ['http://127.0.0.1:9003'] } }, routes }, first);
     expect([...next.pools.keys()]).toEqual(['rest']);
-    expect(first.services.pool('chat').pick()).not.toBeNull();
+    expect(first.services.pool('chat').pick(asking())).not.toBeNull();
     expect(first.services.acceptor('echo')).toHaveProperty('accept');
     expect(() => next.services.acceptor('echo')).toThrow('echo');
   });

@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { TlsConfigError } from '../../../src/runtime/pem.ts';
 import { makeSelfSigned } from '../../../src/runtime/self-signed.ts';
-import { buildTls, type SelfSignedCache, TlsConfigError, type TlsSources } from '../../../src/runtime/tls.ts';
+import { buildTls, type SelfSignedCache, type TlsSources } from '../../../src/runtime/tls.ts';
 
 const NOW = new Date();
 const DAY_MS = 86_400_000;

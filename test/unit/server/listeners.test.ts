@@ -1,10 +1,14 @@
 // The set of listeners that a reload moves on: what is new is bound first, what fails leaves nothing behind, and what is
 // gone stops listening. Requests are tested through the whole gateway, in e2e/.
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { schema } from '../../../src/config/schema.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
+import { makeSelfSigned } from '../../../src/runtime/self-signed.ts';
 import { buildTls, type TlsMaterial } from '../../../src/runtime/tls.ts';
 import { Gateway } from '../../../src/server/gateway.ts';
 import { addressOf } from '../../../src/server/listener.ts';
@@ -114,13 +118,36 @@ describe('a set of listeners', () => {
     expect(listeners.current[0]?.secure).toBe(false);
   });
 
-  it('tells every certificate at each swap', async () => {
+  it('tells every certificate at each swap, and samples those in service', async () => {
     await serve(wanted({}, await selfSigned('localhost')));
     await serve(wanted({}, await selfSigned('a.example', 'b.example')));
     expect(events.filter((event) => event.type === 'certificate_loaded')).toMatchObject([
       { listener: '127.0.0.1:0', names: expect.arrayContaining(['localhost']) },
       { listener: '127.0.0.1:0', names: ['a.example', 'b.example'] },
     ]);
+    expect([...listeners.sample()]).toEqual([
+      {
+        metric: 'tls_certificate_not_after_timestamp_seconds',
+        labels: { listener: '127.0.0.1:0', names: 'a.example,b.example' },
+        value: expect.closeTo(Date.now() / 1000 + 89 * 86_400, -2),
+      },
+    ]);
+  });
+
+  it('samples of two certificates with the same names the one that ends first', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'upgate-'));
+    const certificates = [0, 20, 10].map((days, i) => {
+      const pair = makeSelfSigned(['a.example'], new Date(Date.now() - days * 86_400_000));
+      const files = { cert: join(dir, `${i}.crt`), key: join(dir, `${i}.key`) };
+      writeFileSync(files.cert, pair.cert);
+      writeFileSync(files.key, pair.key);
+      return files;
+    });
+    const tls = await buildTls({ certificates }, { baseDir: dir, selfSigned: new Map(), now: new Date() });
+    rmSync(dir, { recursive: true });
+    await serve(wanted({}, tls));
+    const ends = tls.certificates.map(({ notAfterMs }) => notAfterMs / 1000);
+    expect([...listeners.sample()].map(({ value }) => value)).toEqual([Math.min(...ends)]);
   });
 
   it('that is prepared and not taken leaves nothing', async () => {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { schema, type TerminateConfig } from '../../../src/config/schema.ts';
-import type { Connection } from '../../../src/terminate/handler.ts';
-import { buildHandler } from '../../../src/terminate/handlers.ts';
+import type { SessionEnd } from '../../../src/events.ts';
+import type { Connection, Opener } from '../../../src/terminate/handler.ts';
+import { buildHandler, type HandlerServices } from '../../../src/terminate/handlers.ts';
 
 function configOf(websocket: object): TerminateConfig {
   const config = schema.parse({
@@ -13,6 +14,26 @@ function configOf(websocket: object): TerminateConfig {
   return parsed;
 }
 
+/** These handlers need none of it. */
+const services = {} as HandlerServices;
+
+const END: SessionEnd = {
+  fromClient: { bytes: 0, messages: 0 },
+  toClient: { bytes: 0, messages: 0 },
+  discarded: 0,
+  cut: false,
+  code: 1000,
+  initiator: 'client',
+  reason: 'closed',
+};
+
+/** A handler that asks nothing before the 101. */
+function build(websocket: object): Opener {
+  const handler = buildHandler(configOf(websocket), services);
+  if ('admit' in handler) throw new Error('a handler that wants to be asked');
+  return handler;
+}
+
 function connect(keepsUp = true) {
   const sent: [string, string][] = [];
   let holds = 0;
@@ -22,8 +43,17 @@ function connect(keepsUp = true) {
       sent.push([type, data.toString()]);
       return keepsUp;
     },
+    sendPrepared() {
+      throw new Error('not expected');
+    },
     hold() {
       holds++;
+    },
+    pause() {
+      throw new Error('not expected');
+    },
+    resume() {
+      throw new Error('not expected');
     },
     close() {
       throw new Error('not expected');
@@ -35,10 +65,10 @@ function connect(keepsUp = true) {
 describe('echo', () => {
   it('sends back what it got, same type', () => {
     const { connection, sent, holds } = connect();
-    const conversation = buildHandler(configOf({ handler: 'echo' })).open(connection);
+    const conversation = build({ handler: 'echo' }).open(connection);
     conversation.message('text', Buffer.from('ä'));
     conversation.message('binary', Buffer.from([65]));
-    conversation.closed();
+    conversation.closed(END);
     expect(sent).toEqual([
       ['text', 'ä'],
       ['binary', 'A'],
@@ -48,9 +78,7 @@ describe('echo', () => {
 
   it('stops reading from a client that does not keep up', () => {
     const { connection, holds } = connect(false);
-    buildHandler(configOf({ handler: 'echo' }))
-      .open(connection)
-      .message('text', Buffer.from('x'));
+    build({ handler: 'echo' }).open(connection).message('text', Buffer.from('x'));
     expect(holds()).toBe(1);
   });
 });
@@ -65,20 +93,20 @@ describe('push', () => {
 
   it('says hello world at once and every ten seconds where nothing else is said', () => {
     const { connection, sent } = connect();
-    const conversation = buildHandler(configOf({ handler: 'push' })).open(connection);
+    const conversation = build({ handler: 'push' }).open(connection);
     expect(sent).toEqual([['text', 'hello world']]);
     vi.advanceTimersByTime(9_999);
     expect(sent).toHaveLength(1);
     vi.advanceTimersByTime(10_001);
     expect(sent).toHaveLength(3);
-    conversation.closed();
+    conversation.closed(END);
     vi.advanceTimersByTime(60_000);
     expect(sent).toHaveLength(3);
     expect(vi.getTimerCount()).toBe(0);
   });
 
   it('says what the config says, to each connection by its own time, and ignores what it gets', () => {
-    const handler = buildHandler(configOf({ handler: 'push', push: { text: 'tick', every: '1s' } }));
+    const handler = build({ handler: 'push', push: { text: 'tick', every: '1s' } });
     const [first, second] = [connect(), connect()];
     const conversation = handler.open(first.connection);
     vi.advanceTimersByTime(500);

@@ -6,7 +6,7 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeSelfSigned } from '../../../src/runtime/self-signed.ts';
 import { dial, upstreamError } from '../../../src/upstream/dial.ts';
-import type { Server } from '../../../src/upstream/pool.ts';
+import type { Endpoint } from '../../../src/upstream/server.ts';
 import { closedPort } from '../../support/scripted.ts';
 
 const never = new AbortController().signal;
@@ -30,13 +30,11 @@ async function listen(secure?: TlsOptions): Promise<{ listening: NetServer; port
   return { listening, port: (listening.address() as AddressInfo).port, sockets };
 }
 
-const server = (port: number, change: Partial<Server> = {}): Server => ({
-  upstream: 'chat',
+const server = (port: number, change: Partial<Endpoint> = {}): Endpoint => ({
   url: `ws://127.0.0.1:${port}`,
   secure: false,
   host: '127.0.0.1',
   port,
-  live: 0,
   ...change,
 });
 

@@ -1,56 +1,159 @@
-// The servers of one upstream: picking with some left out, and live counts that come back to nothing.
-import { describe, expect, it } from 'vitest';
-import type { UpstreamConfig } from '../../../src/config/schema.ts';
-import { Pool } from '../../../src/upstream/pool.ts';
+// The servers of one upstream: who may be picked, live counts that come back to nothing, and what goes on after a reload.
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Pool, Server } from '../../../src/upstream/pool.ts';
+import { asking } from '../../support/asking.ts';
+import { makePool } from '../../support/pools.ts';
 
-const address = (port: number) => ({ url: `ws://127.0.0.1:${port}`, secure: false, host: '127.0.0.1', port });
-const pool = (balance: UpstreamConfig['balance'] = 'round_robin') =>
-  new Pool('chat', { servers: [address(1), address(2), address(3)], balance });
+const hostsOf = (pool: Pool, count: number) =>
+  Array.from({ length: count }, () => pool.pick(asking())?.host ?? '-').join('');
+const ABC = ['ws://a:1', 'ws://b:1', 'ws://c:1'];
 
 describe('a pool', () => {
   it('has its servers in the order of the config, with nothing on them', () => {
-    expect(pool().servers).toEqual([1, 2, 3].map((port) => ({ upstream: 'chat', ...address(port), live: 0 })));
+    const { pool } = makePool({});
+    expect(pool.servers.map(({ url, live, weight, backup }) => ({ url, live, weight, backup }))).toEqual(
+      ABC.map((url) => ({ url, live: 0, weight: 1, backup: false })),
+    );
   });
 
   it('gives each in turn', () => {
-    const it = pool();
-    expect(Array.from({ length: 4 }, () => it.pick()?.port)).toEqual([1, 2, 3, 1]);
+    expect(hostsOf(makePool({}).pool, 4)).toBe('abca');
   });
 
   it('leaves out those already tried, to the last one', () => {
-    const it = pool();
-    const tried = new Set(it.servers.slice(0, 1));
-    for (let left = 2; left > 0; left--) {
-      const server = it.pick(tried);
-      expect(server).not.toBeNull();
+    const { pool } = makePool({});
+    const tried = new Set<Server>();
+    for (let left = 3; left > 0; left--) {
+      const server = pool.pick(asking(), tried);
       expect(tried.has(server!)).toBe(false);
       tried.add(server!);
     }
-    expect(it.pick(tried)).toBeNull();
+    expect(pool.pick(asking(), tried)).toBeNull();
   });
 
   it('balances by what is live where the config says so', () => {
-    const it = pool('least_connections');
-    const taken = Array.from({ length: 3 }, () => {
-      const server = it.pick()!;
-      return { server, release: it.acquire(server) };
+    const { pool } = makePool({ balance: 'least_connections' });
+    const leases = Array.from({ length: 3 }, () => pool.take(pool.pick(asking())!));
+    expect(pool.servers.map(({ live }) => live)).toEqual([1, 1, 1]);
+    leases[1]!.release();
+    expect(pool.pick(asking())).toBe(leases[1]!.server);
+  });
+
+  it('keeps a key with its server, and elsewhere while that is tried', () => {
+    const { pool } = makePool({ balance: { hash: { header: 'x-user' } } });
+    const ask = asking({ fields: ['X-User', 'alice'] });
+    const first = pool.pick(ask)!;
+    expect(Array.from({ length: 5 }, () => pool.pick(ask))).toEqual(Array.from({ length: 5 }, () => first));
+    expect(pool.pick(ask, new Set([first]))).not.toBe(first);
+  });
+
+  it('uses a backup only while none of the others can take more', () => {
+    const { pool } = makePool({
+      servers: [
+        { url: 'ws://a:1', max_connections: 1 },
+        { url: 'ws://b:1', backup: true },
+      ],
     });
-    expect(it.servers.map(({ live }) => live)).toEqual([1, 1, 1]);
-    taken[1]!.release();
-    expect(it.pick()).toBe(taken[1]!.server);
+    expect(hostsOf(pool, 3)).toBe('aaa');
+    const { release } = pool.take(pool.servers[0]!);
+    expect(hostsOf(pool, 3)).toBe('bbb');
+    release();
+    expect(hostsOf(pool, 1)).toBe('a');
+  });
+
+  it('has none where all are full', () => {
+    const { pool } = makePool({ servers: [{ url: 'ws://a:1', max_connections: 2 }] });
+    const leases = [pool.take(pool.pick(asking())!), pool.take(pool.pick(asking())!)];
+    expect(pool.pick(asking())).toBeNull();
+    leases[0]!.release();
+    expect(pool.pick(asking())?.host).toBe('a');
   });
 
   it('counts a release once, and tells the counts', () => {
-    const it = pool();
-    const [first] = it.servers;
-    const release = it.acquire(first!);
-    it.acquire(first!);
-    release();
-    release();
-    expect(first!.live).toBe(1);
-    expect([...it.sample()].slice(0, 1)).toEqual([
-      { metric: 'upstream_connections', labels: { upstream: 'chat', server: 'ws://127.0.0.1:1' }, value: 1 },
+    const { pool } = makePool({});
+    pool.start();
+    const lease = pool.take(pool.servers[0]!);
+    pool.take(pool.servers[0]!);
+    lease.release();
+    lease.release();
+    const samples = [...pool.sample()];
+    expect(samples).toContainEqual({
+      metric: 'upstream_connections',
+      labels: { upstream: 'chat', server: 'ws://a:1' },
+      value: 1,
+    });
+    expect(samples.map(({ metric, value }) => `${metric} ${value}`)).toEqual([
+      'upstream_connections 1',
+      'upstream_connections 0',
+      'upstream_connections 0',
+      'upstream_up 1',
+      'upstream_up 1',
+      'upstream_up 1',
     ]);
-    expect([...it.sample()].map(({ value }) => value)).toEqual([1, 0, 0]);
+    pool.stop('for good');
+  });
+});
+
+describe('the pool of the next config', () => {
+  it('goes on with what is live on the servers that stay, and forgets the others when they are empty', () => {
+    const { pool: first } = makePool({ balance: 'least_connections' });
+    first.start();
+    const leases = Array.from({ length: 6 }, () => first.take(first.pick(asking())!));
+    const { pool: next } = makePool({ servers: ['ws://b:1', 'ws://d:1'], balance: 'least_connections' }, first);
+    first.stop('replaced');
+    next.start(first);
+    expect(next.servers.map(({ live }) => live)).toEqual([2, 0]);
+    expect(Array.from({ length: 2 }, () => next.take(next.pick(asking())!).server.host)).toEqual(['d', 'd']);
+    const shown = () =>
+      [...next.sample()]
+        .filter(({ metric }) => metric === 'upstream_connections')
+        .map(({ labels }) => labels['server']);
+    expect(shown()).toEqual([...ABC, 'ws://d:1']);
+    for (const { release } of leases) release();
+    expect(shown()).toEqual(['ws://b:1', 'ws://d:1']);
+    next.stop('for good');
+  });
+
+  it('serves those who hold the one before, as sessions do that began under it', () => {
+    const { pool: first } = makePool({});
+    first.start();
+    const { pool: second } = makePool({ servers: ['ws://d:1'] }, first);
+    first.stop('replaced');
+    second.start(first);
+    const { pool: third } = makePool({ servers: ['ws://e:1'] }, second);
+    second.stop('replaced');
+    third.start(second);
+    expect([first, second, third].map((pool) => pool.pick(null)?.host)).toEqual(['e', 'e', 'e']);
+    third.stop('for good');
+  });
+
+  it('that is thrown away changes nothing', () => {
+    const { pool: first } = makePool({});
+    first.start();
+    makePool({ servers: ['ws://d:1'] }, first);
+    expect([...first.sample()].map(({ labels }) => labels['server'])).toEqual([...ABC, ...ABC]);
+    first.stop('for good');
+  });
+});
+
+describe('slow start', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('gives a server that comes its part little by little, and none at the start of the gateway', () => {
+    const { pool: first } = makePool({ servers: ['ws://a:1'], slow_start: '100s' });
+    first.start();
+    expect(first.servers[0]!.share).toBe(1);
+    const { pool: next } = makePool({ servers: ['ws://a:1', 'ws://b:1'], slow_start: '100s' }, first);
+    first.stop('replaced');
+    next.start(first);
+    const shareOf = () => next.servers.map(({ share }) => Math.round(share * 100) / 100);
+    expect(shareOf()).toEqual([1, 0.1]);
+    expect([...hostsOf(next, 110)].filter((host) => host === 'b')).toHaveLength(10);
+    vi.advanceTimersByTime(50_000);
+    expect(shareOf()).toEqual([1, 0.5]);
+    vi.advanceTimersByTime(50_000);
+    expect(shareOf()).toEqual([1, 1]);
+    next.stop('for good');
   });
 });

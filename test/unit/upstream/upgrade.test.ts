@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LARGEST_ANSWER_HEAD } from '../../../src/http/answer.ts';
-import type { Server } from '../../../src/upstream/pool.ts';
+import type { Endpoint } from '../../../src/upstream/server.ts';
 import { AnswerReader, requestUpgrade } from '../../../src/upstream/upgrade.ts';
 
 type Read = ReturnType<AnswerReader['take']>;
@@ -101,14 +101,14 @@ describe('a handshake with a server', () => {
   const HANDSHAKE = 'GET /ws HTTP/1.1\r\nHost: a\r\n\r\n';
   const timeouts = { connect: 2000, handshake: 2000 };
   let listening: NetServer;
-  let server: Server;
+  let server: Endpoint;
   const accepted: Socket[] = [];
 
   beforeEach(async () => {
     listening = createServer({ allowHalfOpen: true }, (socket) => accepted.push(socket.on('error', () => {})));
     await once(listening.listen(0, '127.0.0.1'), 'listening');
     const { port } = listening.address() as AddressInfo;
-    server = { upstream: 'chat', url: `ws://127.0.0.1:${port}`, secure: false, host: '127.0.0.1', port, live: 0 };
+    server = { url: `ws://127.0.0.1:${port}`, secure: false, host: '127.0.0.1', port };
   });
   afterEach(() => {
     for (const socket of accepted.splice(0)) socket.destroy();

@@ -1,0 +1,29 @@
+// How the cross-field checks word what they find.
+import { type ConfigPath, formatPath, type Problem } from './problem.ts';
+import type { Written } from './prune.ts';
+
+export type Found = Iterable<Problem>;
+
+type Extra = Pick<Problem, 'hint' | 'at'>;
+
+export function error(path: ConfigPath, message: string, extra: Extra = {}): Problem {
+  return { severity: 'error', path, message, ...extra };
+}
+
+export function warning(path: ConfigPath, message: string, extra: Extra = {}): Problem {
+  return { severity: 'warning', path, message, ...extra };
+}
+
+/** What a value is called in the message about another one. */
+export function nameOf(path: ConfigPath, written: Written): string {
+  return formatPath(written.pathInFile(path));
+}
+
+/** The same value twice in a list. */
+export function* findDuplicates(values: readonly string[], path: ConfigPath, written: Written): Found {
+  for (const [index, value] of values.entries()) {
+    const first = values.indexOf(value);
+    if (first === index) continue;
+    yield error([...path, index], `the same as ${nameOf([...path, first], written)}`, { hint: 'take it out' });
+  }
+}

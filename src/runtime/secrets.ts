@@ -1,0 +1,66 @@
+// Secrets that stand in files of their own, read into the config, so that whoever uses one need not know where it stood.
+// A reload reads them anew.
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { ConfigPath, Problem } from '../config/problem.ts';
+import { type AdminConfig, type Config, type RouteConfig, TOKEN } from '../config/schema.ts';
+import { systemCode } from '../errors.ts';
+
+/** The config with its secrets, and what is wrong with their files. */
+export interface WithSecrets {
+  readonly config: Config;
+  readonly problems: readonly Problem[];
+}
+
+/** What relative paths of the config are relative to is `baseDir`. */
+export async function readSecrets(config: Config, baseDir: string): Promise<WithSecrets> {
+  const reader = new SecretReader(baseDir);
+  const admin = await readToken(config.admin, reader);
+  const routes: RouteConfig[] = [];
+  for (const [index, route] of config.routes.entries()) routes.push(await readKey(route, ['routes', index], reader));
+  return { config: { ...config, admin, routes }, problems: reader.problems };
+}
+
+async function readToken(admin: AdminConfig, reader: SecretReader): Promise<AdminConfig> {
+  if (admin.token_file === undefined) return admin;
+  const token = await reader.read(admin.token_file, ['admin', 'token_file']);
+  if (token !== null && !TOKEN.test(token)) {
+    reader.report(['admin', 'token_file'], 'the file must hold 16 or more visible ASCII characters, without spaces');
+  }
+  return token === null ? admin : { ...admin, token };
+}
+
+async function readKey(route: RouteConfig, path: ConfigPath, reader: SecretReader): Promise<RouteConfig> {
+  const { websocket } = route;
+  if (websocket?.mode !== 'terminate' || websocket.webhook?.key_file === undefined) return route;
+  const { webhook } = websocket;
+  const key = await reader.read(websocket.webhook.key_file, [...path, 'websocket', 'webhook', 'key_file']);
+  return key === null ? route : { ...route, websocket: { ...websocket, webhook: { ...webhook, key } } };
+}
+
+class SecretReader {
+  readonly problems: Problem[] = [];
+  readonly #baseDir: string;
+
+  constructor(baseDir: string) {
+    this.#baseDir = baseDir;
+  }
+
+  /** What the file holds, without the white space around it; null where there is nothing, which is reported. */
+  async read(file: string, path: ConfigPath): Promise<string | null> {
+    try {
+      const text = (await readFile(resolve(this.#baseDir, file), 'utf8')).trim();
+      if (text !== '') return text;
+      this.report(path, 'the file is empty');
+    } catch (error) {
+      const code = systemCode(error);
+      if (code === undefined) throw error;
+      this.report(path, code === 'ENOENT' ? 'there is no such file' : `the file cannot be read: ${code}`);
+    }
+    return null;
+  }
+
+  report(path: ConfigPath, message: string): void {
+    this.problems.push({ severity: 'error', path, message });
+  }
+}

@@ -1,0 +1,30 @@
+// What the admin listener answers with: whole answers as values.
+import { phraseOf } from '../http/problem.ts';
+
+export interface Answer {
+  readonly status: number;
+  /** Null where there is no body. */
+  readonly contentType: string | null;
+  readonly body: string | Buffer;
+  readonly fields?: Readonly<Record<string, string>>;
+  /** The reason code of a problem. */
+  readonly reason?: string;
+}
+
+export function text(status: number, body: string): Answer {
+  return { status, contentType: 'text/plain; charset=utf-8', body: `${body}\n` };
+}
+
+export function json(status: number, value: unknown): Answer {
+  return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
+}
+
+export function nothing(): Answer {
+  return { status: 204, contentType: null, body: '' };
+}
+
+/** A problem of RFC 9457, with a reason code as the gateway's other answers have. */
+export function problem(status: number, reason: string, detail: string, fields: Answer['fields'] = {}): Answer {
+  const body = { type: 'about:blank', title: phraseOf(status), status, reason, detail };
+  return { status, contentType: 'application/problem+json', body: `${JSON.stringify(body)}\n`, fields, reason };
+}

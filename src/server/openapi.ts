@@ -1,0 +1,207 @@
+// The API's own description, OpenAPI 3.1, as it is served at /openapi.json. It says what api.ts and console.ts do; a test
+// asks for every operation and every answer written here, and finds every answer it gets written here.
+
+const text = { type: 'string' } as const;
+const optionalText = { type: ['string', 'null'] } as const;
+const time = { type: 'string', format: 'date-time' } as const;
+const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+
+function object(properties: Readonly<Record<string, object>>): object {
+  return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+}
+
+const answer = (description: string, schema: object) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+const refusal = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: ref('Problem') } },
+});
+
+const WAYS_IN = {
+  401: refusal('`unauthorized`: the token is missing or wrong; `WWW-Authenticate` is there'),
+  403: refusal('`api_off`: the config has no token, so there is no API; or `host`: see above'),
+  405: refusal('`method`: another method; `Allow` names those that there are'),
+  503: refusal('`broker_unavailable`: the broker is away and nothing was done; `Retry-After` is there'),
+  504: refusal('`broker_unconfirmed`: the broker went away meanwhile; it may have been done'),
+};
+const GONE = refusal('`gone`: there is no such connection, or not any more');
+const MALFORMED = refusal('`malformed`: `detail` says what');
+const TOO_LARGE = refusal('`too_large`: the message has more than 1 MiB');
+const MEDIA_TYPE = refusal('`media_type`: another Content-Type than those taken');
+const DONE = { description: 'Done' };
+
+const id = { name: 'id', in: 'path', required: true, schema: text, description: 'Id of the connection' };
+const room = { name: 'room', in: 'path', required: true, schema: { ...text, maxLength: 256 } };
+const query = (name: string, schema: object, description: string) => ({ name, in: 'query', schema, description });
+
+const body = (...types: readonly string[]) => ({
+  required: true,
+  content: Object.fromEntries(types.map((type) => [type, { schema: type === 'application/json' ? {} : text }])),
+});
+
+/** An operation that needs the token. */
+function operation(
+  operationId: string,
+  summary: string,
+  rest: { readonly responses: object } & Readonly<Record<string, unknown>>,
+): object {
+  return { operationId, summary, security: [{ bearer: [] }], ...rest, responses: { ...rest.responses, ...WAYS_IN } };
+}
+
+const CONNECTION = object({
+  id: text,
+  route: text,
+  mode: { type: 'string', enum: ['splice', 'terminate'] },
+  client: { ...text, description: 'Address of the client' },
+  user: { ...optionalText, description: 'Who it is, where a handler knows' },
+  room: { ...optionalText, description: 'The room it is in' },
+  subprotocol: optionalText,
+  opened_at: time,
+  active_at: { ...time, type: ['string', 'null'], description: 'Last message; null where that is not followed' },
+});
+
+const PROBLEM = object({
+  type: text,
+  title: text,
+  status: { type: 'integer' },
+  reason: { ...text, description: 'One of the codes named beside the status' },
+  detail: text,
+});
+
+const ROUTE = object({
+  name: text,
+  host: optionalText,
+  path: text,
+  mode: { type: 'string', enum: ['splice', 'terminate'] },
+  serves: { ...text, description: 'The handler, or the upstream' },
+  subprotocols: { type: 'array', items: text },
+});
+
+const PATHS = {
+  '/connections/{id}': {
+    parameters: [id],
+    get: operation('describeConnection', 'Look at a connection', {
+      responses: { 200: answer('The connection', ref('Connection')), 400: MALFORMED, 410: GONE },
+    }),
+    post: operation('sendToConnection', 'Send a message to a connection', {
+      requestBody: body('text/plain', 'application/json', 'application/octet-stream'),
+      responses: {
+        204: DONE,
+        400: MALFORMED,
+        409: refusal('`spliced`: a connection that is carried to its backend can be sent nothing'),
+        410: GONE,
+        413: TOO_LARGE,
+        415: MEDIA_TYPE,
+      },
+    }),
+    delete: operation('closeConnection', 'Close a connection', {
+      parameters: [
+        query('code', { type: 'integer', default: 1000 }, '1000, 1001, 1008, 1011, 1012, 1013, or from 3000 to 4999'),
+        query('reason', { ...text, default: '' }, 'At most 123 bytes of UTF-8'),
+      ],
+      responses: { 204: DONE, 400: MALFORMED, 410: GONE },
+    }),
+  },
+  '/rooms': {
+    get: operation('listRooms', 'The rooms with anyone in them', {
+      responses: {
+        200: answer(
+          'The rooms',
+          object({ rooms: { type: 'array', items: object({ room: text, members: { type: 'integer' } }) } }),
+        ),
+      },
+    }),
+  },
+  '/rooms/{room}/members': {
+    parameters: [room],
+    get: operation('listMembers', 'Everyone in a room', {
+      responses: {
+        200: answer(
+          'The members; none where there is no such room',
+          object({
+            room: text,
+            members: { type: 'array', items: object({ user: text, connection: text, since: time }) },
+          }),
+        ),
+        400: MALFORMED,
+      },
+    }),
+  },
+  '/rooms/{room}/messages': {
+    parameters: [room],
+    post: operation('publish', 'Say something in a room', {
+      requestBody: body('text/plain', 'application/json'),
+      responses: {
+        200: answer('The place it was given', object({ id: text, at: time })),
+        400: MALFORMED,
+        413: TOO_LARGE,
+        415: MEDIA_TYPE,
+      },
+    }),
+  },
+  '/explain': {
+    get: {
+      operationId: 'explain',
+      summary: 'What would become of a request, and why, as the command `upgate explain` says it',
+      parameters: [
+        { ...query('url', text, 'ws, wss, http or https'), required: true },
+        query('origin', text, 'Origin of the page that asks'),
+        query('protocol', text, 'Subprotocols, with commas'),
+        query('version', text, 'Sec-WebSocket-Version'),
+        query('from', text, 'Address of the client'),
+      ],
+      responses: {
+        200: answer(
+          'The explanation',
+          object({
+            status: {
+              type: ['integer', 'null'],
+              description: "101 for a session; null where it is the backend's to say",
+            },
+            reason: optionalText,
+            lines: { type: 'array', items: text },
+          }),
+        ),
+        400: MALFORMED,
+        403: refusal('`host`: see above'),
+      },
+    },
+  },
+  '/routes': {
+    get: {
+      operationId: 'listRoutes',
+      summary: 'Where clients connect, and the WebSocket routes, for the page to try them in',
+      responses: {
+        200: answer(
+          'Listeners and routes',
+          object({
+            listeners: { type: 'array', items: object({ port: { type: 'integer' }, tls: { type: 'boolean' } }) },
+            routes: { type: 'array', items: ref('Route') },
+          }),
+        ),
+        403: refusal('`host`: see above'),
+      },
+    },
+  },
+};
+
+/** The whole document. */
+export function buildOpenApi(version: string): object {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Upgate admin API',
+      version,
+      license: { name: 'MIT', identifier: 'MIT' },
+      description:
+        'Backends talk back through it. It is asked by an IP address, `localhost` or a name in `admin.hosts`; anything else in Host is 403 `host`.',
+    },
+    paths: PATHS,
+    components: {
+      securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: '`admin.token` of the config' } },
+      schemas: { Connection: CONNECTION, Problem: PROBLEM, Route: ROUTE },
+    },
+  };
+}

@@ -1,0 +1,151 @@
+// The two connections to Redis, one for commands and one to listen: made together, lost together, and made again until
+// close(). The one file that knows the client library, which is loaded only where a config names a Redis. What is asked of
+// Redis is redis-scripts.ts.
+import { BrokerError } from './broker.ts';
+import { SCRIPTS, type Script, type ScriptName } from './redis-scripts.ts';
+
+type Library = typeof import('redis');
+type Client = ReturnType<Library['createClient']>;
+
+const CONNECT_MS = 3000;
+/** Without an answer for so long, Redis counts as gone, though its connection may stand. */
+const SILENCE_MS = 3000;
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 1000;
+
+export interface LinkOptions {
+  readonly url: string;
+  /** The channel that is listened to. */
+  readonly channel: string;
+  /** First argument of every script. */
+  readonly prefix: string;
+  /** Both connections stand, and the channel is listened to. It may reject: then both are made anew. */
+  readonly onUp: () => Promise<void>;
+  /** They are lost, or could not be made; told once until the next onUp. */
+  readonly onDown: (reason: string) => void;
+  readonly onMessage: (text: string) => void;
+}
+
+/** A pair of connections while it lives. */
+interface Pair {
+  readonly commands: Client;
+  readonly feed: Client;
+}
+
+/** Loads the client library. Rejects with words for the operator where it is not there. */
+export async function loadRedis(): Promise<Library> {
+  try {
+    return await import('redis');
+  } catch (error) {
+    throw new Error('broker: a Redis needs the npm package "redis" (npm install redis)', { cause: error });
+  }
+}
+
+export class RedisLink {
+  readonly #library: Library;
+  readonly #options: LinkOptions;
+  #pair: Pair | null = null;
+  #closed = false;
+  #retries = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(library: Library, options: LinkOptions) {
+    this.#library = library;
+    this.#options = options;
+  }
+
+  start(): void {
+    void this.#open();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    const pair = this.#pair;
+    this.#pair = null;
+    if (pair) destroy(pair);
+  }
+
+  /**
+   * Runs a script. Rejects with a BrokerError: `unavailable` where it did not reach Redis, `unconfirmed` where Redis was lost
+   * before it answered.
+   */
+  async run(name: ScriptName, ...args: readonly (string | number)[]): Promise<unknown> {
+    const pair = this.#pair;
+    if (pair === null) throw new BrokerError('unavailable', 'the broker is away');
+    const words = [this.#options.prefix, ...args.map(String)];
+    try {
+      return await this.#answered(pair, evaluate(pair.commands, SCRIPTS[name], words));
+    } catch (error) {
+      // Redis itself answers with an error, such as OOM or READONLY: then it did nothing of the script's writes.
+      if (error instanceof this.#library.ErrorReply)
+        throw new BrokerError('unavailable', `the broker refused: ${error.message}`, error);
+      throw new BrokerError('unconfirmed', 'the broker was lost meanwhile', error);
+    }
+  }
+
+  /** The answer, unless Redis is silent for too long: then the pair is given up. */
+  #answered<T>(pair: Pair, answer: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.#lost(pair, 'Redis does not answer'), SILENCE_MS);
+    return answer.finally(() => clearTimeout(timer));
+  }
+
+  async #open(): Promise<void> {
+    const pair = { commands: this.#client(), feed: this.#client() };
+    this.#pair = pair;
+    try {
+      for (const client of [pair.commands, pair.feed]) {
+        client.on('error', (error: Error) => this.#lost(pair, error.message));
+        client.on('end', () => this.#lost(pair, 'the connection ended'));
+      }
+      await Promise.all([pair.commands.connect(), pair.feed.connect()]);
+      await this.#answered(pair, pair.feed.subscribe(this.#options.channel, this.#options.onMessage));
+      const loaded = Object.values(SCRIPTS).map(({ text }) => pair.commands.scriptLoad(text));
+      await this.#answered(pair, Promise.all(loaded));
+      await this.#options.onUp();
+      this.#retries = 0;
+    } catch (error) {
+      this.#lost(pair, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Gives a pair up and makes the next one, after a while that grows; told of a pair that is given up already, nothing. */
+  #lost(pair: Pair, reason: string): void {
+    if (this.#pair !== pair) return;
+    this.#pair = null;
+    destroy(pair);
+    this.#options.onDown(reason);
+    if (this.#closed) return;
+    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries++);
+    this.#timer = setTimeout(() => void this.#open(), wait * (0.5 + Math.random() / 2));
+  }
+
+  #client(): Client {
+    return this.#library.createClient({
+      url: this.#options.url,
+      disableOfflineQueue: true,
+      maintNotifications: 'disabled',
+      // A client that silently connected again would have lost what was said meanwhile.
+      socket: { connectTimeout: CONNECT_MS, reconnectStrategy: false },
+    }) as Client;
+  }
+}
+
+function destroy({ commands, feed }: Pair): void {
+  for (const client of [commands, feed]) {
+    client.removeAllListeners();
+    // What is on its way fails; nobody else listens.
+    client.on('error', () => {});
+    client.destroy();
+  }
+}
+
+async function evaluate(client: Client, { text, sha }: Script, words: readonly string[]): Promise<unknown> {
+  try {
+    return await client.sendCommand(['EVALSHA', sha, '0', ...words]);
+  } catch (error) {
+    // Someone has flushed the scripts.
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return client.sendCommand(['EVAL', text, '0', ...words]);
+  }
+}

@@ -1,0 +1,214 @@
+// What the broker does in Redis, as scripts: each is one step that other gateways see whole or not at all. A room has a
+// stream (its log), a hash of members, a hash of the gateways that hold any of them, and a hash `meta` with the id of its
+// last message and its floor: everything behind the floor is in the log. What happens in a room is published to the
+// channel of each gateway that holds a member of it, so that a gateway listens to one channel however many rooms it has,
+// and begins to hear of a room in the very step that enters its first member.
+//
+// Keys begin with a prefix that holds the number of the database, since channels know no databases. They are made in the
+// scripts, so a Redis Cluster will not do; one Redis, or one with replicas, will.
+import { createHash } from 'node:crypto';
+
+export interface Script {
+  readonly text: string;
+  /** SHA-1, by which EVALSHA knows it. */
+  readonly sha: string;
+}
+
+/** Milliseconds for which a gateway is believed to live after its last heartbeat. */
+export const LEASE_MS = 4000;
+/** Members of a dead gateway that are let go of in one step. */
+const REAP = 200;
+/** How long a room without members is remembered beyond the age of its last message. */
+const SPARE_MS = 60_000;
+
+const SHARED = `
+local P = ARGV[1]
+local function key(kind, name) return P .. kind .. ':' .. name end
+local function roomKey(room, part) return P .. 'room:' .. part .. ':' .. room end
+local function text(n) return string.format('%.0f', n) end
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local function tell(room, event)
+  local packed = cjson.encode(event)
+  for _, gate in ipairs(redis.call('HKEYS', roomKey(room, 'gates'))) do
+    redis.call('PUBLISH', key('gate', gate), packed)
+  end
+end
+local function open(room, at)
+  local meta, log = roomKey(room, 'meta'), roomKey(room, 'log')
+  local floor, last = unpack(redis.call('HMGET', meta, 'floor', 'last'))
+  if not floor or not last then
+    floor = text(at - 1) .. '-0'
+    last = floor
+    redis.call('DEL', log)
+    redis.call('HSET', meta, 'floor', floor, 'last', last)
+  elseif floor ~= last and redis.call('EXISTS', log) == 0 then
+    floor = last
+    redis.call('HSET', meta, 'floor', floor)
+  end
+  return floor, last
+end
+local function retention(room)
+  local count, age = unpack(redis.call('HMGET', roomKey(room, 'meta'), 'count', 'age'))
+  return tonumber(count or DEFAULT_COUNT), tonumber(age or DEFAULT_AGE)
+end
+local function trim(room, at)
+  local log, floor = roomKey(room, 'log'), nil
+  local count, age = retention(room)
+  local cut = text(at - age) .. '-0'
+  local old = redis.call('XREVRANGE', log, '(' .. cut, '-', 'COUNT', 1)
+  if old[1] then
+    floor = old[1][1]
+    redis.call('XTRIM', log, 'MINID', cut)
+  end
+  local surplus = redis.call('XLEN', log) - count
+  if surplus > 0 then
+    local evicted = redis.call('XRANGE', log, '-', '+', 'COUNT', surplus)
+    floor = evicted[#evicted][1]
+    redis.call('XTRIM', log, 'MAXLEN', count)
+  end
+  if floor then redis.call('HSET', roomKey(room, 'meta'), 'floor', floor) end
+end
+local function remember(room)
+  local _, age = retention(room)
+  local meta = roomKey(room, 'meta')
+  if redis.call('EXISTS', roomKey(room, 'members')) == 1 then redis.call('PERSIST', meta)
+  else redis.call('PEXPIRE', meta, text(age + SPARE)) end
+  return age
+end
+local function leave(gate, seat, room, user)
+  if redis.call('HDEL', roomKey(room, 'members'), seat) == 0 then return end
+  if redis.call('HINCRBY', roomKey(room, 'gates'), gate, -1) <= 0 then redis.call('HDEL', roomKey(room, 'gates'), gate) end
+  if redis.call('HINCRBY', key('user', user), room, -1) <= 0 then redis.call('HDEL', key('user', user), room) end
+  if redis.call('EXISTS', roomKey(room, 'members')) == 0 then redis.call('SREM', P .. 'rooms', room) end
+  remember(room)
+  tell(room, { 'leave', room, seat, user })
+end
+`
+  .replace('DEFAULT_COUNT', '100')
+  .replace('DEFAULT_AGE', '3600000')
+  .replace('SPARE', String(SPARE_MS));
+
+function script(body: string): Script {
+  const text = SHARED + body;
+  return { text, sha: createHash('sha1').update(text).digest('hex') };
+}
+
+export const SCRIPTS = {
+  /**
+   * prefix, gate, seat, room, user, connection, since, most members, most rooms of the user ('' for none), count, age, `list`
+   * or ''. Gives the id of the last message and, where asked for, seat, user, … of all members; or why not. Entering
+   * again changes nothing.
+   */
+  enter: script(`
+local gate, seat, room, user, connection, since = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local mostMembers, mostRooms = tonumber(ARGV[8]), tonumber(ARGV[9])
+local members = roomKey(room, 'members')
+if redis.call('HEXISTS', members, seat) == 0 then
+  if mostMembers and redis.call('HLEN', members) >= mostMembers then return { 'room_full' } end
+  if mostRooms and redis.call('HEXISTS', key('user', user), room) == 0
+    and redis.call('HLEN', key('user', user)) >= mostRooms then return { 'too_many_rooms' } end
+  redis.call('HSET', members, seat, cjson.encode({ user, connection, since }))
+  redis.call('HINCRBY', roomKey(room, 'gates'), gate, 1)
+  redis.call('HINCRBY', key('user', user), room, 1)
+  redis.call('SADD', P .. 'rooms', room)
+  tell(room, { 'join', room, seat, user })
+end
+redis.call('HSET', key('seats', gate), seat, cjson.encode({ room, user }))
+local _, last = open(room, now())
+redis.call('HSET', roomKey(room, 'meta'), 'count', ARGV[10], 'age', ARGV[11])
+remember(room)
+return { 'ok', last, ARGV[12] == 'list' and redis.call('HGETALL', members) or {} }
+`),
+  /** prefix, gate, seat, room, user. */
+  leave: script(`
+redis.call('HDEL', key('seats', ARGV[2]), ARGV[3])
+leave(ARGV[2], ARGV[3], ARGV[4], ARGV[5])
+return 1
+`),
+  /** prefix, room, seat ('' from outside), user ('' for none), data. Gives the id. */
+  say: script(
+    `
+local room, seat, user, data = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local at = now()
+local _, prev = open(room, at)
+local log = roomKey(room, 'log')
+local id = redis.call('XADD', log, '*', 'user', user, 'data', data, 'seat', seat)
+redis.call('HSET', roomKey(room, 'meta'), 'last', id)
+trim(room, at)
+redis.call('PEXPIRE', log, text(remember(room) + SPARE))
+tell(room, { 'say', room, id, prev, user, data, seat })
+return id
+`.replace('SPARE', String(SPARE_MS)),
+  ),
+  /** prefix, room, after, until. Gives floor, last, and the messages between. */
+  since: script(`
+local room = ARGV[2]
+local at = now()
+open(room, at)
+trim(room, at)
+local floor, last = open(room, at)
+remember(room)
+return { floor, last, redis.call('XRANGE', roomKey(room, 'log'), '(' .. ARGV[3], ARGV[4]) }
+`),
+  /** prefix, room, until, count. Gives the messages, newest first. */
+  last: script(`
+local room = ARGV[2]
+local at = now()
+open(room, at)
+trim(room, at)
+remember(room)
+return redis.call('XREVRANGE', roomKey(room, 'log'), ARGV[3], '-', 'COUNT', ARGV[4])
+`),
+  /** prefix, room. Gives seat, user, …. */
+  members: script(`return redis.call('HGETALL', roomKey(ARGV[2], 'members'))`),
+  /** prefix. Gives room, number of members, …. */
+  rooms: script(`
+local found = {}
+for _, room in ipairs(redis.call('SMEMBERS', P .. 'rooms')) do
+  table.insert(found, room)
+  table.insert(found, redis.call('HLEN', roomKey(room, 'members')))
+end
+return found
+`),
+  /**
+   * prefix, gate. Lives on, and lets go of members of gateways that do not. Gives whether it was known to live, and
+   * whether there is more to let go of.
+   */
+  beat: script(`
+local at = now()
+local known = redis.call('ZSCORE', P .. 'gates', ARGV[2]) and 1 or 0
+redis.call('ZADD', P .. 'gates', text(at + ${LEASE_MS}), ARGV[2])
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', P .. 'gates', '-inf', '(' .. text(at), 'LIMIT', 0, 1)) do
+  local seats = redis.call('HSCAN', key('seats', dead), 0, 'COUNT', ${REAP})[2]
+  for i = 1, #seats, 2 do
+    local place = cjson.decode(seats[i + 1])
+    redis.call('HDEL', key('seats', dead), seats[i])
+    leave(dead, seats[i], place[1], place[2])
+  end
+  if redis.call('EXISTS', key('seats', dead)) == 0 then redis.call('ZREM', P .. 'gates', dead) end
+  return { known, 1 }
+end
+return { known, 0 }
+`),
+  /** prefix, gate. Is gone. */
+  end: script(`redis.call('ZREM', P .. 'gates', ARGV[2])
+return redis.call('DEL', key('seats', ARGV[2]))`),
+  /** prefix, gate, question. Asks all other gateways; gives their names. */
+  ask: script(`
+local asked = {}
+for _, gate in ipairs(redis.call('ZRANGEBYSCORE', P .. 'gates', text(now()), '+inf')) do
+  if gate ~= ARGV[2] then
+    table.insert(asked, gate)
+    redis.call('PUBLISH', key('gate', gate), ARGV[3])
+  end
+end
+return asked
+`),
+  /** prefix, gate, answer. */
+  reply: script(`return redis.call('PUBLISH', key('gate', ARGV[2]), ARGV[3])`),
+} as const satisfies Record<string, Script>;
+
+export type ScriptName = keyof typeof SCRIPTS;

@@ -1,0 +1,90 @@
+// Which room a handshake is for and who comes, from the path and the query that the route's config names. Never from a
+// message: what a client may be called is settled before its 101.
+import { randomBytes } from 'node:crypto';
+import { type Place, parseTemplate, type Template } from '../config/template.ts';
+import { type Rejection, reject } from '../handshake/rejection.ts';
+import type { Opening } from './handler.ts';
+
+export interface NameRules {
+  readonly room: string;
+  readonly user?: string | undefined;
+  readonly names: { readonly charset: 'ascii' | 'unicode'; readonly length: number };
+}
+
+export interface Names {
+  readonly room: string;
+  readonly user: string;
+  /** The route knows no names of users; this one is made up. */
+  readonly guest: boolean;
+}
+
+/** What a name may be; the first character is a letter or digit, so that none looks like an option or a path. */
+const CHARSETS = {
+  ascii: /^[A-Za-z0-9][A-Za-z0-9._~@+-]*$/,
+  unicode: /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._~@+-]*$/u,
+} as const;
+
+/** Where the path has this parameter, it names the user without further words. */
+const USER = 'user';
+
+export class RoomNames {
+  readonly #rules: NameRules;
+  readonly #room: Template;
+  readonly #user: Template | null;
+
+  constructor(rules: NameRules) {
+    this.#rules = rules;
+    this.#room = parseTemplate(rules.room) ?? [rules.room];
+    this.#user = rules.user === undefined ? null : (parseTemplate(rules.user) ?? [rules.user]);
+  }
+
+  /** The names of a handshake; a rejection where one is missing or is no name. */
+  resolve(opening: Opening): Names | Rejection {
+    const room = this.#fill(this.#room, opening);
+    if (typeof room !== 'string') return room;
+    const template = this.#user ?? (USER in opening.params ? [{ from: 'path', name: USER } as const] : null);
+    if (template === null) return { room, user: guest(), guest: true };
+    const user = this.#fill(template, opening);
+    return typeof user === 'string' ? { room, user, guest: false } : user;
+  }
+
+  #fill(template: Template, opening: Opening): string | Rejection {
+    let text = '';
+    for (const part of template) {
+      const value = typeof part === 'string' ? part : this.#value(part, opening);
+      if (typeof value !== 'string') return value;
+      text += value;
+    }
+    return text;
+  }
+
+  #value({ from, name }: Place, { params, request }: Opening): string | Rejection {
+    const value = from === 'path' ? decode(params[name]) : single(new URLSearchParams(request.target.query), name);
+    if (value === null) return reject('name', `${name} is missing, or is no name`);
+    const { charset, length } = this.#rules.names;
+    // One name in two normal forms would be two users that look the same.
+    const normal = value.normalize('NFC');
+    if ([...normal].length > length) return reject('name', `${name} has more than ${length} characters`);
+    return CHARSETS[charset].test(normal) ? normal : reject('name', `${name} has characters that no name has here`);
+  }
+}
+
+/** Parameters of a path come as they were sent. */
+function decode(value: string | undefined): string | null {
+  if (value === undefined) return null;
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return null;
+  }
+}
+
+/** A parameter that stands twice could be read either way. */
+function single(query: URLSearchParams, name: string): string | null {
+  const values = query.getAll(name);
+  return values.length === 1 ? (values[0] as string) : null;
+}
+
+function guest(): string {
+  return `guest-${randomBytes(4).toString('hex')}`;
+}

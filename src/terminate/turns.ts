@@ -1,0 +1,53 @@
+// So many at a time, the others in line, first come first served.
+import { GatewayError } from '../errors.ts';
+
+/** Gives the turn back; more calls than one do nothing. */
+export type Turn = () => void;
+
+export class Turns {
+  readonly #most: number;
+  readonly #line = new Set<() => void>();
+  #taken = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** How many stand in line. */
+  get waiting(): number {
+    return this.#line.size;
+  }
+
+  /** Waits for a turn; rejects with `client_gone` once `gone` fires. Null: nobody can leave. */
+  take(gone: AbortSignal | null): Promise<Turn> {
+    return new Promise((resolve, reject) => {
+      const left = () => new GatewayError('client_gone', 'the client left');
+      if (gone?.aborted) return reject(left());
+      const onGone = (): void => {
+        this.#line.delete(onTurn);
+        reject(left());
+      };
+      const onTurn = (): void => {
+        gone?.removeEventListener('abort', onGone);
+        this.#taken++;
+        resolve(this.#turn());
+      };
+      if (this.#taken < this.#most) return onTurn();
+      gone?.addEventListener('abort', onGone, { once: true });
+      this.#line.add(onTurn);
+    });
+  }
+
+  #turn(): Turn {
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#taken--;
+      const [next] = this.#line;
+      if (next === undefined) return;
+      this.#line.delete(next);
+      next();
+    };
+  }
+}

@@ -1,0 +1,131 @@
+// Names among the servers of an upstream, turned into addresses by DNS and asked again when an answer has run out
+// (its TTL, RFC 1035 §3.2.1). An answer that fails changes nothing: the last good one goes on.
+import { isIP } from 'node:net';
+import type { UpstreamConfig } from '../config/schema.ts';
+import type { Emit } from '../events.ts';
+import { type Answer, type LookUp, openLookUp } from './look-up.ts';
+import type { ServerConfig } from './server.ts';
+
+export type DnsConfig = NonNullable<UpstreamConfig['dns']>;
+
+/** A server of the config, or one address of a name among them. */
+export interface Expanded {
+  readonly config: ServerConfig;
+  /** The name it was resolved from. */
+  readonly serverName?: string;
+}
+
+export interface DiscoveryOptions {
+  readonly upstream: string;
+  readonly config: DnsConfig;
+  readonly servers: readonly ServerConfig[];
+  readonly emit: Emit;
+  /** Default: node's own resolver. */
+  readonly lookUp?: LookUp;
+}
+
+interface Known {
+  addresses: readonly string[];
+  /** By performance.now(). */
+  until: number;
+  failing: boolean;
+}
+
+export class Discovery {
+  readonly #options: DiscoveryOptions;
+  readonly #lookUp: LookUp;
+  readonly #names: readonly string[];
+  readonly #known = new Map<string, Known>();
+  #timer: NodeJS.Timeout | undefined;
+  #onChange: (() => void) | null = null;
+  #stopped = false;
+
+  /** Begins with the addresses that an earlier config had found. */
+  constructor(options: DiscoveryOptions, previous: Discovery | null) {
+    this.#options = options;
+    this.#lookUp = options.lookUp ?? openLookUp(options.config);
+    this.#names = [...new Set(options.servers.filter(isNamed).map(({ host }) => host))];
+    for (const name of this.#names) {
+      const addresses = previous === null ? [] : (previous.#known.get(name)?.addresses ?? []);
+      this.#known.set(name, { addresses, until: 0, failing: false });
+    }
+  }
+
+  /** The servers as they are known now, in the order of the config. */
+  expand(): readonly Expanded[] {
+    return this.#options.servers.flatMap((config) => {
+      if (!isNamed(config)) return [{ config }];
+      const addresses = this.#known.get(config.host)?.addresses ?? [];
+      return addresses.map((address) => ({ config: at(config, address), serverName: config.host }));
+    });
+  }
+
+  /** Asks for all names once. Never rejects. */
+  async prepare(): Promise<void> {
+    await Promise.all(this.#names.map((name) => this.#ask(name)));
+  }
+
+  /** From now on names are asked for when their time has come. */
+  start(onChange: () => void): void {
+    this.#onChange = onChange;
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    const next = Math.min(...[...this.#known.values()].map(({ until }) => until));
+    const wait = Math.max(this.#options.config.min_ttl, next - performance.now());
+    this.#timer = setTimeout(() => void this.#refresh(), wait);
+  }
+
+  async #refresh(): Promise<void> {
+    const now = performance.now();
+    // A millisecond early is not early: timers may fire so.
+    const due = this.#names.filter((name) => (this.#known.get(name)?.until ?? 0) <= now + 1);
+    const changed = await Promise.all(due.map((name) => this.#ask(name)));
+    if (this.#stopped) return;
+    if (changed.includes(true)) this.#onChange?.();
+    this.#schedule();
+  }
+
+  /** Whether the addresses of the name are others now. */
+  async #ask(name: string): Promise<boolean> {
+    const known = this.#known.get(name);
+    if (known === undefined) return false;
+    const { min_ttl, max_ttl } = this.#options.config;
+    const answer = await this.#lookUp(name, known.addresses);
+    this.#report(name, known, answer);
+    const ttl = answer.addresses.length === 0 ? min_ttl : Math.min(max_ttl, Math.max(min_ttl, answer.ttlMs));
+    known.until = performance.now() + ttl;
+    if (answer.addresses.length === 0) return false;
+    const before = known.addresses.join();
+    known.addresses = [...answer.addresses].sort();
+    return known.addresses.join() !== before;
+  }
+
+  /** Says once that a name can't be resolved, and once that it can again. */
+  #report(name: string, known: Known, { fault }: Answer): void {
+    const failing = fault !== null;
+    if (failing === known.failing || this.#stopped) return;
+    known.failing = failing;
+    const { upstream, emit } = this.#options;
+    const message = failing ? 'a name of an upstream is not resolved' : 'a name of an upstream is resolved again';
+    const data = { upstream, name, ...(failing ? { why: fault, kept: known.addresses.length } : {}) };
+    emit({ type: 'notice', level: failing ? 'warn' : 'info', message, data });
+  }
+}
+
+function isNamed({ host, unix }: ServerConfig): boolean {
+  return unix === undefined && isIP(host) === 0;
+}
+
+/** The server of the config at one of its addresses; its port stands in the label where it stood in the config. */
+function at(config: ServerConfig, address: string): ServerConfig {
+  const shown = isIP(address) === 6 ? `[${address}]` : address;
+  return { ...config, host: address, url: config.url.replace(`//${config.host}`, () => `//${shown}`) };
+}

@@ -1,0 +1,61 @@
+// Closing tunnels at a pace: those of a server that is down or has left, so that its clients come back little by little
+// and not all at once. One timer, and none while there is nothing to close.
+import type { ServerState, Tunnel } from './server.ts';
+
+/** Service Restart (IANA's registry for RFC 6455 §11.7): come back, and be sent elsewhere. */
+export const RESTART = 1012;
+/** How long a tunnel may take to close in order. */
+export const CLOSE_MS = 5000;
+const TICK_MS = 100;
+
+interface Job {
+  readonly state: ServerState;
+  readonly reason: string;
+  readonly rate: number;
+}
+
+export class Evictor {
+  readonly #jobs = new Map<ServerState, Job>();
+  readonly #asked = new WeakSet<Tunnel>();
+  #timer: NodeJS.Timeout | undefined;
+  /** Tunnels that may be closed now; grows with time. */
+  #credit = 0;
+
+  /** Closes what the server carries, `rate` a second; `reason` is what the Close says. */
+  evict(state: ServerState, reason: string, rate: number): void {
+    if (state.tunnels.size === 0) return;
+    this.#jobs.set(state, { state, reason, rate });
+    if (this.#timer === undefined) {
+      this.#credit = 1;
+      this.#timer = setInterval(() => this.#tick(), TICK_MS);
+      this.#tick();
+    }
+  }
+
+  /** The server is back: what it still carries stays. */
+  spare(state: ServerState): void {
+    this.#jobs.delete(state);
+    if (this.#jobs.size === 0) this.stop();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#jobs.clear();
+  }
+
+  #tick(): void {
+    const [job] = this.#jobs.values();
+    if (job === undefined) return;
+    this.#credit += (job.rate * TICK_MS) / 1000;
+    for (const tunnel of job.state.tunnels) {
+      if (this.#credit < 1) return;
+      if (this.#asked.has(tunnel)) continue;
+      this.#asked.add(tunnel);
+      this.#credit--;
+      tunnel.close(RESTART, job.reason, CLOSE_MS);
+    }
+    // All of it was asked to go; what comes later is another job's.
+    this.spare(job.state);
+  }
+}

@@ -1,0 +1,63 @@
+// A server taken for one request or session: what came of it is told through the lease, and at the end it is given back.
+import type { Outcome } from './health/breaker.ts';
+import type { Server, Tunnel } from './server.ts';
+
+/** What an answer's status says of its server. */
+export function outcomeOf(status: number, retryAfter: boolean): Outcome {
+  if (status === 502 || status === 504) return 'failed';
+  if (status === 503) return retryAfter ? 'error' : 'failed';
+  return status >= 500 ? 'error' : 'ok';
+}
+
+/** An answer that means another server may do better (RFC 9110 §15.6): this one has not acted on the request. */
+export function mayDoBetter(status: number, retryAfter: boolean): boolean {
+  return outcomeOf(status, retryAfter) === 'failed';
+}
+
+/** Who makes of outcomes what they mean for a server. */
+export interface Judge {
+  record(server: Server, outcome: Outcome): void;
+  recordTrial(server: Server, outcome: Outcome): void;
+}
+
+export class Lease {
+  readonly server: Server;
+  readonly #judge: Judge;
+  /** Whether it is the one request that tries an ejected server. */
+  #trial: boolean;
+  #tunnel: Tunnel | null = null;
+  #told = false;
+  #held = true;
+
+  /** Counts one more on the server. */
+  constructor(server: Server, judge: Judge) {
+    this.server = server;
+    this.#judge = judge;
+    this.#trial = server.state.breaker.begin();
+    server.state.live++;
+  }
+
+  /** Tells how the request ended for the server; the first word counts. A client that left says nothing of it. */
+  tell(outcome: Outcome): void {
+    if (this.#told) return;
+    this.#told = true;
+    if (this.#trial) this.#judge.recordTrial(this.server, outcome);
+    else this.#judge.record(this.server, outcome);
+    this.#trial = false;
+  }
+
+  /** From now on this session is one that the server's going may end. */
+  carry(tunnel: Tunnel): void {
+    this.#tunnel = tunnel;
+    if (this.#held) this.server.state.tunnels.add(tunnel);
+  }
+
+  /** Counts it off; more calls than one do nothing. */
+  readonly release = (): void => {
+    if (!this.#held) return;
+    this.#held = false;
+    if (this.#trial) this.server.state.breaker.endTrial(null);
+    this.server.state.live--;
+    if (this.#tunnel !== null) this.server.state.tunnels.delete(this.#tunnel);
+  };
+}

@@ -1,0 +1,90 @@
+// Moving tunnels to a server that came or came back: others that carry more than their part close one after the other with
+// 1012, and as many new sessions go to it first. It ends when the server has its part, within the tolerance.
+import type { UpstreamConfig } from '../config/schema.ts';
+import { CLOSE_MS, RESTART } from './evictor.ts';
+import { isUp } from './health/health.ts';
+import type { Server, Tunnel } from './server.ts';
+
+export type RebalanceConfig = NonNullable<UpstreamConfig['rebalance']>;
+
+export class Rebalance {
+  readonly #config: RebalanceConfig;
+  readonly #servers: () => readonly Server[];
+  /** Their addresses. */
+  readonly #towards = new Set<string>();
+  readonly #asked = new WeakSet<Tunnel>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(config: RebalanceConfig, servers: () => readonly Server[]) {
+    this.#config = config;
+    this.#servers = servers;
+  }
+
+  /** The server is to get its part. */
+  toward(server: Server): void {
+    server.state.owed = 0;
+    this.#towards.add(server.url);
+    this.#timer ??= setInterval(() => this.#step(), 1000 / this.#config.rate);
+  }
+
+  /** The server that the next session goes to because another one was closed for it, if there is one. */
+  due(): Server | undefined {
+    if (this.#towards.size === 0) return undefined;
+    return this.#servers().find(({ url, state }) => state.owed > 0 && this.#towards.has(url));
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#towards.clear();
+    for (const { state } of this.#servers()) state.owed = 0;
+  }
+
+  /** One move at most. */
+  #step(): void {
+    for (const url of this.#towards) {
+      const server = this.#servers().find((each) => each.url === url);
+      const takes = server !== undefined && !server.backup && !server.full && isUp(server);
+      if (takes && this.#lacks(server)) {
+        this.#moveTo(server);
+        return;
+      }
+      // What is owed to it still comes, and may leave again.
+      if (!takes || server.state.owed === 0) this.#towards.delete(url);
+    }
+    if (this.#towards.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** The tunnels that a server would carry if all had their part. */
+  #partOf(server: Server): number {
+    const up = this.#servers().filter((each) => !each.backup && isUp(each));
+    const tunnels = up.reduce((sum, { state }) => sum + state.tunnels.size + state.owed, 0);
+    const weights = up.reduce((sum, { weight }) => sum + weight, 0);
+    return (tunnels * server.weight) / weights;
+  }
+
+  /** Whether it would still have less than its part with one more. */
+  #lacks(server: Server): boolean {
+    const { tunnels, owed } = server.state;
+    return tunnels.size + owed + 1 <= this.#partOf(server) * (1 - this.#config.tolerance);
+  }
+
+  /** Closes one tunnel of the server that carries most beyond its part. */
+  #moveTo({ url, state }: Server): void {
+    let donor: Server | null = null;
+    let most = 0;
+    for (const each of this.#servers()) {
+      const beyond = each.url === url ? 0 : each.state.tunnels.size - this.#partOf(each);
+      if (beyond > most) [donor, most] = [each, beyond];
+    }
+    for (const tunnel of donor?.state.tunnels ?? []) {
+      if (this.#asked.has(tunnel)) continue;
+      this.#asked.add(tunnel);
+      state.owed++;
+      tunnel.close(RESTART, 'rebalance', CLOSE_MS);
+      return;
+    }
+  }
+}

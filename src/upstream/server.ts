@@ -1,0 +1,112 @@
+// One server of an upstream: where it is, what part of the traffic it gets, and what is live on it. What is live outlasts
+// a reload; the rest is as one config has it.
+import type { ConnectionOptions } from 'node:tls';
+import type { UpstreamConfig } from '../config/schema.ts';
+import { Breaker } from './health/breaker.ts';
+
+export type ServerConfig = UpstreamConfig['servers'][number];
+
+/** How TLS is spoken to the servers of an upstream; one value as long as its files and settings stay the same. */
+export interface BackendTls {
+  /** Tells two of them apart: a digest of all that they are made of. */
+  readonly id: string;
+  readonly options: Pick<ConnectionOptions, 'secureContext' | 'rejectUnauthorized'>;
+  /** The name to ask for and to verify in place of the address's own. */
+  readonly serverName: string | null;
+}
+
+/** Where a connection goes. */
+export interface Endpoint {
+  /** As in the config: the `server` label of metrics and logs. */
+  readonly url: string;
+  readonly secure: boolean;
+  /** A name or an IP address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** The path of a unix socket, in place of host and port. */
+  readonly unix?: string;
+  readonly tls?: BackendTls | null;
+  /** The name that its certificate must be for, where it is not `host`. */
+  readonly serverName?: string;
+}
+
+/** A session that can be asked to go. */
+export interface Tunnel {
+  close(code: number, reason: string, deadlineMs: number): void;
+}
+
+/** What is live about an address. It is one value for all configs that have the address. */
+export class ServerState {
+  /** Sessions and requests it carries now. */
+  live = 0;
+  readonly tunnels = new Set<Tunnel>();
+  readonly breaker = new Breaker();
+  /** What the active check says; null before its first word. */
+  checked: boolean | null = null;
+  /** Since when it serves again, by performance.now(); null where it has served from the start. */
+  since: number | null = null;
+  /** New sessions that it is to get before any other server, because as many were moved for it. */
+  owed = 0;
+}
+
+/** What a server is besides its address. */
+export interface ServerOf {
+  readonly upstream: string;
+  readonly state: ServerState;
+  readonly tls: BackendTls | null;
+  /** Milliseconds over which one that comes or comes back gets its part little by little; 0: at once. */
+  readonly slowStart: number;
+  /** The name it was resolved from. */
+  readonly serverName?: string;
+}
+
+/** Even at its start it gets some, or it would never be tried. */
+const LEAST_SHARE = 0.1;
+
+export class Server implements Endpoint {
+  readonly upstream: string;
+  readonly url: string;
+  readonly secure: boolean;
+  readonly host: string;
+  readonly port: number;
+  readonly unix?: string;
+  readonly tls: BackendTls | null;
+  readonly serverName?: string;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly state: ServerState;
+  readonly #most: number;
+  readonly #slowStart: number;
+
+  constructor(config: ServerConfig, { upstream, state, tls, slowStart, serverName }: ServerOf) {
+    this.upstream = upstream;
+    this.url = config.url;
+    this.secure = config.secure;
+    this.host = config.host;
+    this.port = config.port;
+    if (config.unix !== undefined) this.unix = config.unix;
+    if (serverName !== undefined) this.serverName = serverName;
+    this.tls = tls;
+    this.weight = config.weight;
+    this.backup = config.backup;
+    this.state = state;
+    this.#most = config.max_connections ?? Number.POSITIVE_INFINITY;
+    this.#slowStart = slowStart;
+  }
+
+  get live(): number {
+    return this.state.live;
+  }
+
+  get share(): number {
+    const { since } = this.state;
+    if (since === null || this.#slowStart === 0) return this.weight;
+    const grown = (performance.now() - since) / this.#slowStart;
+    return grown >= 1 ? this.weight : this.weight * Math.max(LEAST_SHARE, grown);
+  }
+
+  /** Whether it carries as much as it may. */
+  get full(): boolean {
+    return this.state.live >= this.#most;
+  }
+}

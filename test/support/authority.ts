@@ -1,0 +1,56 @@
+// A certificate authority for tests, made by openssl: a root, and certificates that it signs.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface Issued {
+  /** Paths. */
+  readonly files: { readonly cert: string; readonly key: string };
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface Authority {
+  readonly dir: string;
+  /** The root's certificate. */
+  readonly file: string;
+  readonly pem: string;
+  /** A certificate for these DNS names or `IP:` addresses. */
+  issue(label: string, ...names: string[]): Issued;
+  remove(): void;
+}
+
+const openssl = (...args: string[]) => void execFileSync('openssl', args, { stdio: 'pipe' });
+const EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+
+export function makeAuthority(): Authority {
+  const dir = mkdtempSync(join(tmpdir(), 'upgate-ca-'));
+  const at = (name: string) => join(dir, name);
+  openssl('req', '-x509', ...EC, '-keyout', at('ca.key'), '-out', at('ca.crt'), '-days', '2', '-subj', '/CN=Test CA');
+  return {
+    dir,
+    file: at('ca.crt'),
+    pem: readFileSync(at('ca.crt'), 'utf8'),
+    issue(label, ...names) {
+      const files = { cert: at(`${label}.crt`), key: at(`${label}.key`) };
+      const san = names.map((name) => (name.startsWith('IP:') ? name : `DNS:${name}`)).join(',');
+      writeFileSync(at(`${label}.ext`), `subjectAltName=${san}\n`);
+      openssl('req', ...EC, '-keyout', files.key, '-out', at(`${label}.csr`), '-subj', `/CN=${label}`);
+      const signing = ['-CA', at('ca.crt'), '-CAkey', at('ca.key'), '-CAcreateserial', '-days', '2'];
+      openssl(
+        'x509',
+        '-req',
+        '-in',
+        at(`${label}.csr`),
+        ...signing,
+        '-out',
+        files.cert,
+        '-extfile',
+        at(`${label}.ext`),
+      );
+      return { files, cert: readFileSync(files.cert, 'utf8'), key: readFileSync(files.key, 'utf8') };
+    },
+    remove: () => rmSync(dir, { recursive: true, force: true }),
+  };
+}
