@@ -31,8 +31,7 @@ import { Connections } from './terminate/connections.ts';
 import { openBroker } from './terminate/open-broker.ts';
 import { Errands } from './terminate/webhook-backend.ts';
 import { openCaller } from './upstream/call.ts';
-import type { HttpEngine } from './upstream/http-engine.ts';
-import { openHttpProxy } from './upstream/http-proxy.ts';
+import { HttpEngines } from './upstream/http-engines.ts';
 
 export interface AppOptions {
   readonly file: string;
@@ -74,7 +73,7 @@ export class App {
   readonly #listeners: Listeners;
   readonly #admin: Admin;
   readonly #reloader: Reloader<Next>;
-  readonly #http: HttpEngine = openHttpProxy();
+  readonly #http = new HttpEngines();
   readonly #caller = openCaller();
   readonly #errands = new Errands();
   #snapshot: Snapshot | null = null;
@@ -171,6 +170,7 @@ export class App {
       version,
       node: process.version,
       relay: this.#carrier().engine.name,
+      http: this.#current().services.http.name,
       admin: `${admin.address}:${admin.port}`,
       ...(limit === null ? {} : { descriptors: limit }),
     });

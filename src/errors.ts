@@ -11,6 +11,8 @@ export type ErrorSource = 'downstream' | 'upstream' | 'internal';
 export const ERRORS = {
   /** The client left before it had its answer. 499 is nginx's number for it; it stands in the log and is never sent. */
   client_gone: { source: 'downstream', status: 499, detail: 'the client left' },
+  /** A body in chunks grew larger than the route takes. */
+  body_too_large: { source: 'downstream', status: 413, detail: 'the request body is too large' },
   /** The server refused or reset the connection, or ended it before a whole answer. */
   backend_refused: { source: 'upstream', status: 502, detail: 'the server could not be reached, or broke off' },
   /** The server's answer to a handshake is no valid 101 (RFC 6455 §4.1), or is no valid HTTP. */

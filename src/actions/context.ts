@@ -2,12 +2,14 @@
 import type { Socket } from 'node:net';
 import type { Emit, Subject } from '../events.ts';
 import type { Client } from '../http/forwarded.ts';
+import type { Facts } from '../http/template.ts';
+import type { Forward, Upgrade } from '../routing/decide.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor } from '../terminate/accept.ts';
 import type { Connections } from '../terminate/connections.ts';
 import type { Departure } from '../upstream/departure.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
-import type { Pool } from '../upstream/pool.ts';
+import type { Pool, Server } from '../upstream/pool.ts';
 
 /** What actions share, of one config. */
 export interface Services {
@@ -42,4 +44,15 @@ export interface ClientEnd {
   readonly gone: Departure;
   /** Gives the session's permit back; the session calls it where one opens, the caller where none does. */
   readonly permit: () => void;
+}
+
+/** What the header policy of a verdict's route goes by. */
+export function factsOf({ client }: RouteContext, { request, route, params }: Forward | Upgrade): Facts {
+  return { request, client, route: route.name, params };
+}
+
+/** The authority that a server knows itself by; one on a unix socket has none. */
+export function authorityOf({ url }: Pick<Server, 'url'>): string {
+  const authority = url.replace(/^[a-z]+:\/\//, '');
+  return authority === url ? 'localhost' : authority;
 }

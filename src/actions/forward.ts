@@ -5,13 +5,13 @@ import { asGatewayError, type GatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
 import { reject } from '../handshake/rejection.ts';
 import { lowerNames } from '../http/fields.ts';
-import { requestFields, responseFields } from '../http/policy.ts';
+import { requestFields, responsePolicy } from '../http/policy.ts';
 import type { Refusal } from '../http/problem.ts';
 import type { Forward } from '../routing/decide.ts';
 import { Attempts } from '../upstream/attempts.ts';
 import { type Exchange, ExchangeError, type HttpEngine } from '../upstream/http-engine.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
-import type { RouteContext } from './context.ts';
+import { authorityOf, factsOf, type RouteContext } from './context.ts';
 import { refusalOf, rejectRequest } from './reject.ts';
 
 /** HTTP/1.0 knows no interim answers, so that nobody would wait for one (RFC 9110 §10.1.1). */
@@ -38,11 +38,11 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
   const attempts = new Attempts(pool, ask, services.emit);
   let lease = attempts.next();
   if (lease === null) return answer(context, plain, reject('no_server'));
-  const message = buildMessage(context, verdict);
   for (;;) {
     const at = { upstream: pool.name, server: lease.server.url };
     const ownFields = pool.sticky?.fieldsFor(lease.server, ask) ?? [];
     const { http } = services;
+    const message = buildMessage(context, verdict, authorityOf(lease.server));
     const ended = await tryOn(http, { lease, attempts }, { ...message, req, res, ownFields });
     lease.release();
     if (ended === null) return completed(context, plain, { at, reason: null, detail: null });
@@ -55,20 +55,24 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
       continue;
     }
     const begun = res.headersSent;
-    if (!begun && error.source !== 'downstream') rejectRequest(res, refusalOf(error), subject.id);
+    if (!begun && error.code !== 'client_gone') rejectRequest(res, refusalOf(error), subject.id);
     const status = begun ? {} : { status: refusalOf(error).status };
     return completed(context, plain, { at, reason: error.code, detail: error.message, ...status });
   }
 }
 
-/** What every server that is tried gets. */
-type Message = Pick<Exchange, 'target' | 'fields' | 'responseFields' | 'timeouts'>;
+/** What a server gets. */
+type Message = Pick<Exchange, 'target' | 'fields' | 'responseFields' | 'maxBody' | 'timeouts'>;
 
-function buildMessage(context: RouteContext, { request, route }: Forward): Message {
+/** `own` is the server's authority, which the route's policy may go by. */
+function buildMessage(context: RouteContext, verdict: Forward, own: string): Message {
+  const { request, route, sent } = verdict;
+  const facts = factsOf(context, verdict);
   return {
-    target: request.target.raw,
-    fields: requestFields(request, context.client, request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING),
-    responseFields,
+    target: sent.target,
+    fields: requestFields(facts, request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING, route.policy, own),
+    responseFields: responsePolicy(route.policy, { facts, sent, own }),
+    maxBody: route.http.max_body ?? null,
     timeouts: route.http.timeouts,
   };
 }
@@ -130,9 +134,16 @@ export function completed(
   { req, res, writtenBefore }: Plain,
   { at, reason, detail, status }: Outcome,
 ): void {
+  const { id, route, client, method, host, path } = context.subject;
+  // Written out: a spread costs more than all the rest of an event.
   context.services.emit({
-    ...context.subject,
     type: 'request_completed',
+    id,
+    route,
+    client,
+    method,
+    host,
+    path,
     status: status ?? res.statusCode,
     reason,
     detail,

@@ -38,7 +38,7 @@ export class SpliceError extends GatewayError {
 export async function reach(
   context: RouteContext,
   upgrade: Upgrade,
-  asking: Asking,
+  asking: (server: Server) => Asking,
   dialler: Dialler | null,
 ): Promise<Reached | Rejection> {
   const config = upgrade.route.websocket.config as SpliceConfig;
@@ -57,7 +57,7 @@ export async function reach(
 }
 
 interface AskingOne {
-  readonly asking: Asking;
+  readonly asking: (server: Server) => Asking;
   readonly dialler: Dialler | null;
   readonly lease: Lease;
   readonly attempts: Attempts;
@@ -70,7 +70,7 @@ async function askOne(
 ): Promise<{ lease: Lease; answer: Answer } | { failure: SpliceError; next: Lease | null }> {
   const { server } = lease;
   try {
-    const answer = await request(server, dialler, asking);
+    const answer = await request(server, dialler, asking(server));
     const { upstream, url } = server;
     context.services.emit({ type: 'upstream_connected', upstream, server: url, durationMs: answer.connectMs });
     const { status, names } = answer.head;

@@ -41,6 +41,7 @@ export function rejectRequest(res: ServerResponse, refusal: Refusal, id: string 
   res.end(body);
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
+/** Whether a request has a body. */
+export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }

@@ -6,14 +6,15 @@ import { judgeAnswer } from '../handshake/accept.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
 import { without } from '../http/fields.ts';
-import { requestFields, responseFields } from '../http/policy.ts';
+import { requestFields, responsePolicy } from '../http/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Reachable } from '../terminate/connections.ts';
 import { passAnswer } from '../upstream/pass.ts';
-import type { ClientEnd, RouteContext } from './context.ts';
+import type { Server } from '../upstream/pool.ts';
+import { authorityOf, type ClientEnd, factsOf, type RouteContext } from './context.ts';
 import { type Reached, reach, refOf, SpliceError } from './reach.ts';
 import { endAfterReading } from './reject.ts';
 
@@ -76,14 +77,20 @@ function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: Splic
 
 async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
   const config = upgrade.route.websocket.config as SpliceConfig;
-  const asking = { handshake: buildHandshake(context, upgrade), timeouts: config.timeouts, gone: client.gone };
+  const { timeouts } = config;
+  // A server may want a Host of its own.
+  const asking = (server: Server) => ({
+    handshake: buildHandshake(context, upgrade, server),
+    timeouts,
+    gone: client.gone,
+  });
   const reached = await reach(context, upgrade, asking, ways.diallerFor(client.socket));
   if (isRejection(reached)) return reached;
   const { answer, lease } = reached;
   const { server } = lease;
   try {
     if (answer.head.status !== 101) {
-      await pass(context, client, reached);
+      await pass(context, upgrade, client, reached);
       return 'passed';
     }
     const judged = judgeAnswer(answer.head, upgrade.handshake.key, upgrade.handshake.offer);
@@ -100,10 +107,11 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
 }
 
 /** The handshake for the backend, one write: what the client said, less what is its own connection's, and our fields. */
-function buildHandshake(context: RouteContext, { request, handshake }: Upgrade): string {
-  const fields = requestFields(request, context.client, REWRITTEN);
+function buildHandshake(context: RouteContext, upgrade: Upgrade, server: Server): string {
+  const { route, handshake, sent } = upgrade;
+  const fields = requestFields(factsOf(context, upgrade), REWRITTEN, route.policy, authorityOf(server));
   if (handshake.offer.length > 0) fields.push('Sec-WebSocket-Protocol', handshake.offer.join(', '));
-  return `GET ${request.target.raw} HTTP/1.1\r\n${formatFields(fields)}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n`;
+  return `GET ${sent.target} HTTP/1.1\r\n${formatFields(fields)}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n`;
 }
 
 interface Agreed {
@@ -122,7 +130,8 @@ function open(
   const { services, subject, startedAt } = context;
   const { answer, lease, ownFields } = reached;
   const route = upgrade.route.name;
-  const head = Buffer.from(formatSwitching(answer.head, ownFields), 'latin1');
+  const policy = answerPolicy(context, upgrade, lease.server);
+  const head = Buffer.from(formatSwitching(answer.head, policy, ownFields), 'latin1');
   const session = new LiveSession(
     {
       type: 'session_opened',
@@ -157,6 +166,13 @@ function open(
   session.carriedBy(ways.carry(route, config, ends, (end) => session.end(end)));
 }
 
+type AnswerPolicy = (fields: readonly string[]) => string[];
+
+function answerPolicy(context: RouteContext, upgrade: Upgrade, server: Server): AnswerPolicy {
+  const { route, sent } = upgrade;
+  return responsePolicy(route.policy, { facts: factsOf(context, upgrade), sent, own: authorityOf(server) });
+}
+
 /** The session for those who ask by its id. */
 function reachable(session: LiveSession): Reachable {
   const { id, route, client, subprotocol } = session.opened;
@@ -175,19 +191,24 @@ function reachable(session: LiveSession): Reachable {
 const NOT_IN_101 = new Set(['content-length']);
 
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */
-function formatSwitching(head: AnswerHead, ownFields: readonly string[]): string {
-  const fields = without(responseFields(head.fields), NOT_IN_101);
+function formatSwitching(head: AnswerHead, policy: AnswerPolicy, ownFields: readonly string[]): string {
+  const fields = without(policy(head.fields), NOT_IN_101);
   return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...fields, ...ownFields]);
 }
 
 /** The backend said no, or something else that is no 101: its answer is the client's. */
-async function pass(context: RouteContext, client: ClientEnd, { answer, lease, ownFields }: Reached): Promise<void> {
+async function pass(
+  context: RouteContext,
+  upgrade: Upgrade,
+  client: ClientEnd,
+  { answer, lease, ownFields }: Reached,
+): Promise<void> {
   const { services, subject, startedAt } = context;
   const { server } = lease;
   const { head } = answer;
   const framing = answerFraming(head);
   if ('fault' in framing) throw new GatewayError('bad_accept', `${server.url}: ${framing.fault}`);
-  const fields = [...responseFields(head.fields), ...ownFields];
+  const fields = [...answerPolicy(context, upgrade, lease.server)(head.fields), ...ownFields];
   if (framing.kind === 'chunked') fields.push('Transfer-Encoding', 'chunked');
   // A 426 has to say what to upgrade to (RFC 9110 §15.5.22).
   if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');

@@ -110,10 +110,7 @@ interface Whole {
 
 function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found {
   const { websocket, http, match } = route;
-  const lost = (key: string) => whole.written.lost([...path, key]);
-  if (websocket === undefined && http === undefined && !lost('websocket') && !lost('http')) {
-    yield error(path, 'needs "websocket" or "http"', { hint: 'or both' });
-  }
+  yield* checkActions(route, path, whole.written);
   yield* checkFields(match.headers ?? {}, [...path, 'match', 'headers']);
   for (const [key, action] of Object.entries({ websocket, http })) {
     for (const { name, path: at } of upstreamsOf(action)) yield* checkUpstreamName(name, [...path, key, ...at], whole);
@@ -131,6 +128,27 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
     const message = 'same-host trusts whatever Host the client sends';
     const hint = 'give the route a match.host, or list its origins; origins: any where none matters';
     yield warning([...at, 'origins'], message, { hint });
+  }
+}
+
+/** What answers plain requests; at most one of them. */
+const PLAIN_ACTIONS = ['http', 'redirect', 'respond'] as const;
+
+function* checkActions(route: RouteConfig, path: ConfigPath, written: Written): Found {
+  const has = (key: keyof RouteConfig) => route[key] !== undefined || written.lost([...path, key]);
+  const plain = PLAIN_ACTIONS.filter(has);
+  if (plain.length === 0 && !has('websocket')) {
+    yield error(path, 'needs "websocket" or "http"', { hint: 'or both; or "redirect", or "respond"' });
+  }
+  const [first, second] = plain;
+  if (first !== undefined && second !== undefined) {
+    const hint = 'a plain request gets one answer; make it two routes';
+    yield error([...path, second], `"${second}" beside "${first}"`, { hint, at: 'key' });
+  }
+  const backend = has('http') || route.websocket?.mode === 'splice' || written.lost([...path, 'websocket']);
+  for (const key of ['rewrite', 'headers'] as const) {
+    if (route[key] === undefined || backend) continue;
+    yield error([...path, key], 'there is no backend here', { hint: 'it goes with http, or mode: splice', at: 'key' });
   }
 }
 

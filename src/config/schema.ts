@@ -3,6 +3,7 @@
 // needs two fields to judge is in check.ts.
 import * as z from 'zod';
 import { isAddressRange, isCertificateName } from './address.ts';
+import { headers, http, redirect, respond, rewrite } from './schema-http.ts';
 import { upstream } from './schema-upstream.ts';
 import { broker, count, duration, host, name, port, size, unixPath, wait } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
@@ -57,6 +58,10 @@ const match = z.strictObject({
     .min(1)
     .prefault('/*')
     .describe('Exact `/a`, prefix `/a/*`, or with `{name}` for one non-empty segment'),
+  scheme: z
+    .enum(['http', 'https'])
+    .optional()
+    .describe('How the client came, as far as trusted proxies vouch for it; unset: either way'),
   headers: z
     .record(z.string(), z.string())
     .optional()
@@ -74,6 +79,7 @@ const route = z.strictObject({
   http: z
     .strictObject({
       upstream: name().describe('Upstream of the REST servers'),
+      max_body: size().optional().describe('Largest request body; a larger one is answered with 413; unset: any size'),
       timeouts: z
         .strictObject({
           connect: wait().prefault('5s').describe('For the connection to a server'),
@@ -85,6 +91,10 @@ const route = z.strictObject({
     })
     .optional()
     .describe('Take plain requests'),
+  redirect: redirect.optional().describe('Answer plain requests with a redirect; query and what is unset stay'),
+  respond: respond.optional().describe('Answer plain requests with this'),
+  rewrite: rewrite.optional().describe('Change where requests go on the backend, of `http` and of `mode: splice`'),
+  headers: headers.optional().describe('Change fields on their way, of `http` and of `mode: splice`'),
 });
 
 /** What `Authorization: Bearer` can carry, and not guessed at once. */
@@ -130,6 +140,7 @@ export const schema = z.strictObject({
     })
     .prefault({})
     .describe('How SIGTERM ends the gateway'),
+  http: http.prefault({}).describe('How plain requests move'),
   relay: z
     .strictObject({
       engine: z
@@ -175,5 +186,8 @@ export type WebSocketConfig = NonNullable<RouteConfig['websocket']>;
 export type SpliceConfig = Extract<WebSocketConfig, { mode: 'splice' }>;
 export type TerminateConfig = Extract<WebSocketConfig, { mode: 'terminate' }>;
 export type HttpConfig = NonNullable<RouteConfig['http']>;
+export type HeadersConfig = NonNullable<RouteConfig['headers']>;
+export type RedirectConfig = NonNullable<RouteConfig['redirect']>;
+export type RespondConfig = NonNullable<RouteConfig['respond']>;
 export type AdminConfig = Config['admin'];
 export type DrainConfig = Config['drain'];

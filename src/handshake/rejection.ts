@@ -23,6 +23,8 @@ export const REJECTIONS = {
   name: { status: 400, detail: 'the name of the room or of the user is not allowed here' },
   /** The head is larger, or has more fields, than the listener takes. */
   head_too_large: { status: 431, detail: 'the request head is too large' },
+  /** The body is announced to be larger than the route takes. */
+  body_too_large: { status: 413, detail: 'the request body is too large' },
   /** The head did not arrive whole in time. */
   head_timeout: { status: 408, detail: 'the request head did not arrive in time' },
   /** This client has as many live sessions as the route allows it. */

@@ -1,7 +1,7 @@
 // Who asks, and what a backend is told of it: the client's address as far as trusted proxies vouch for it, and the
 // forwarding fields. Pure.
 import { BlockList, isIP } from 'node:net';
-import { listElements, valuesOf } from './fields.ts';
+import { isToken, listElements, valuesOf } from './fields.ts';
 import { plainAddress, type RequestHead } from './head.ts';
 
 /** The peers whose forwarding fields are believed. */
@@ -78,24 +78,69 @@ export function isForwardingField(name: string): boolean {
   return FORWARDING.has(plain) || plain.startsWith('x-forwarded-');
 }
 
+/** How a backend is told of the client. */
+export type Forwarding = 'x-forwarded' | 'forwarded' | 'both';
+
 /** The fields of this kind that the gateway writes itself; another one of a trusted proxy's goes on as it is. */
 const REWRITTEN = new Set(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-id']);
 
 /** Whether a forwarding field of this request may go on to a backend as it came. */
-export function mayPass(name: string, client: Client): boolean {
+export function mayPass(name: string, client: Client, forwarding: Forwarding = 'x-forwarded'): boolean {
+  if (name === 'forwarded' && forwarding !== 'x-forwarded') return false;
   return client.viaTrusted && !name.includes('_') && !REWRITTEN.has(name);
 }
 
-/** The forwarding fields for the backend, flat. X-Forwarded-Proto is `http` or `https`, for WebSockets too. */
-export function forwardingFields(head: RequestHead, client: Client, host: string): string[] {
+/** The forwarding fields for the backend, flat. The protocol is `http` or `https`, for WebSockets too. */
+export function forwardingFields(
+  head: RequestHead,
+  client: Client,
+  host: string,
+  forwarding: Forwarding = 'x-forwarded',
+): string[] {
   const given = (name: string): string[] => (client.viaTrusted ? valuesOf(head, name) : []);
   const chain = [...given('x-forwarded-for'), head.peer].filter((hop) => hop !== '');
-  const fields: string[] = [];
-  if (chain.length > 0) fields.push('X-Forwarded-For', chain.join(', '));
   // An empty value says nothing, and is as good as none.
-  fields.push('X-Forwarded-Proto', given('x-forwarded-proto')[0] || (head.secure ? 'https' : 'http'));
+  const proto = given('x-forwarded-proto')[0] || (head.secure ? 'https' : 'http');
   const forwardedHost = given('x-forwarded-host')[0] || host;
-  if (forwardedHost !== '') fields.push('X-Forwarded-Host', forwardedHost);
+  const fields: string[] = [];
+  if (forwarding !== 'forwarded') {
+    if (chain.length > 0) fields.push('X-Forwarded-For', chain.join(', '));
+    fields.push('X-Forwarded-Proto', proto);
+    if (forwardedHost !== '') fields.push('X-Forwarded-Host', forwardedHost);
+  }
+  if (forwarding !== 'x-forwarded') {
+    const before = given('forwarded');
+    // A proxy before us that knows only X-Forwarded-For is put into the words of RFC 7239 (§7.4).
+    const hops = before.length > 0 ? [] : chain.slice(0, -1).flatMap((hop) => hop.split(/[ \t]*,[ \t]*/));
+    const elements = [...before, ...hops.map((hop) => `for=${forwardedNode(hop)}`)];
+    elements.push(forwardedElement(head.peer, forwardedHost, proto));
+    fields.push('Forwarded', elements.join(', '));
+  }
   fields.push('X-Request-Id', client.id);
   return fields;
+}
+
+function forwardedElement(peer: string, host: string, proto: string): string {
+  const of = `for=${peer === '' ? 'unknown' : forwardedNode(peer)}`;
+  return `${of}${host === '' ? '' : `;host=${quoted(host)}`};proto=${quoted(proto)}`;
+}
+
+/** RFC 7239 §6: an IPv6 address stands in brackets, and so in quotes. */
+function forwardedNode(address: string): string {
+  return isIP(address) === 6 ? `"[${address}]"` : quoted(address);
+}
+
+function quoted(text: string): string {
+  return isToken(text) ? text : `"${text.replace(/[\\"]/g, '\\$&')}"`;
+}
+
+/**
+ * The head with its scheme as far as a trusted proxy vouches for it: TLS may have ended there, and routes and redirects
+ * go by what the client used.
+ */
+export function vouchedScheme(head: RequestHead, trusted: TrustedProxies): RequestHead {
+  if (!trusted.has(head.peer)) return head;
+  const [proto] = valuesOf(head, 'x-forwarded-proto');
+  const secure = proto === undefined || proto === '' ? head.secure : /^(?:https|wss)$/i.test(proto);
+  return secure === head.secure ? head : { ...head, secure };
 }

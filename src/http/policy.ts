@@ -1,7 +1,10 @@
-// Which fields cross the gateway, in both directions, for plain requests and handshakes alike (RFC 9110 §7.6.1). Pure.
-import { type FieldSection, type Fields, listElements, lowerNames, trimOws } from './fields.ts';
-import { type Client, forwardingFields, isForwardingField, mayPass } from './forwarded.ts';
+// Which fields cross the gateway, in both directions, for plain requests and handshakes alike (RFC 9110 §7.6.1), and what
+// a route adds to them. Pure.
+import { type FieldSection, type Fields, listElements, lowerNames, trimOws, without } from './fields.ts';
+import { type Forwarding, forwardingFields, isForwardingField, mayPass } from './forwarded.ts';
 import type { Request } from './head.ts';
+import { type Sent, showCookie, showLocation, type View } from './rewrite.ts';
+import type { Facts, Template } from './template.ts';
 
 /** Fields that belong to one connection, beside those that Connection names. */
 const HOP_BY_HOP = new Set([
@@ -18,6 +21,7 @@ const HOP_BY_HOP = new Set([
 
 /** The names, in lower case, that may not cross: those of one connection and those that Connection names. */
 function connectionFields(section: FieldSection): ReadonlySet<string> {
+  if (!section.names.includes('connection')) return HOP_BY_HOP;
   let dropped: Set<string> | null = null;
   for (const element of listElements(section, 'connection')) {
     const name = element.toLowerCase();
@@ -28,23 +32,71 @@ function connectionFields(section: FieldSection): ReadonlySet<string> {
   return dropped ?? HOP_BY_HOP;
 }
 
+/** What a route changes of the fields of one direction; names in lower case. */
+export interface FieldRules {
+  /** Those that do not pass, and those that are set. */
+  readonly dropped: ReadonlySet<string>;
+  /** Those that are set or appended. */
+  readonly added: readonly { readonly name: string; readonly value: Template }[];
+}
+
+/** A route's header policy. */
+export interface Policy {
+  readonly forwarding: Forwarding;
+  /** The name in Via; null: none. */
+  readonly via: string | null;
+  /** Host for the backend: the client's, the server's own, or one that is given. */
+  readonly host: 'keep' | 'upstream' | { readonly given: string };
+  readonly request: FieldRules | null;
+  readonly response: FieldRules | null;
+  /** Whether the backend sees other paths than the client. */
+  readonly movesPaths: boolean;
+}
+
+const PLAIN_POLICY: Policy = {
+  forwarding: 'x-forwarded',
+  via: null,
+  host: 'keep',
+  request: null,
+  response: null,
+  movesPaths: false,
+};
+
+/** The Host that a backend gets; `own` is the server's authority. */
+function hostFor(policy: Policy, request: Request, own: string): string {
+  if (policy.host === 'keep') return request.host;
+  return policy.host === 'upstream' ? own : policy.host.given;
+}
+
 /**
  * The fields of a request for the backend: Host first, then what may cross in its order, then ours. `skip` leaves out
- * further names, given in lower case.
+ * further names, given in lower case; `own` is the server's authority.
  */
-export function requestFields(request: Request, client: Client, skip: ReadonlySet<string>): string[] {
+export function requestFields(
+  facts: Facts,
+  skip: ReadonlySet<string>,
+  policy: Policy = PLAIN_POLICY,
+  own = '',
+): string[] {
+  const { request, client } = facts;
   const { head } = request;
   const dropped = connectionFields(head);
-  const fields: string[] = request.host === '' ? [] : ['Host', request.host];
+  const set = policy.request?.dropped;
+  const host = hostFor(policy, request, own);
+  const fields: string[] = host === '' ? [] : ['Host', host];
   for (let i = 0; i < head.names.length; i++) {
     const name = head.names[i] as string;
     // A backend that reads `_` as `-` (CGI, WSGI) would take an alias for the field itself.
     const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
     if (plain === 'host' || dropped.has(plain) || dropped.has(name) || skip.has(plain)) continue;
-    if (isForwardingField(name) && !mayPass(name, client)) continue;
+    if (set !== undefined && (set.has(plain) || set.has(name))) continue;
+    if (isForwardingField(name) && !mayPass(name, client, policy.forwarding)) continue;
     fields.push(head.fields[2 * i] as string, trimOws(head.fields[2 * i + 1] as string));
   }
-  for (const ours of forwardingFields(head, client, request.host)) fields.push(ours);
+  const ours = forwardingFields(head, client, request.host, policy.forwarding);
+  if (policy.via !== null) ours.push('Via', `${head.version} ${policy.via}`);
+  for (const field of set === undefined ? ours : without(ours, set)) fields.push(field);
+  add(fields, policy.request, facts);
   return fields;
 }
 
@@ -62,4 +114,53 @@ export function responseFields(fields: Fields): string[] {
     kept.push(fields[2 * i] as string, fields[2 * i + 1] as string);
   }
   return kept;
+}
+
+/** What an answer's policy needs to know of its request. */
+export interface Answering {
+  readonly facts: Facts;
+  readonly sent: Sent;
+  /** The server's authority. */
+  readonly own: string;
+}
+
+/** The same by a route's policy; the result is a function, since an exchange may have several heads of answers. */
+export function responsePolicy(policy: Policy, answering: Answering): (fields: Fields) => string[] {
+  const { response, via } = policy;
+  const moves = policy.movesPaths || policy.host !== 'keep';
+  if (response === null && via === null && !moves) return responseFields;
+  const view = moves ? viewOf(policy, answering) : null;
+  return (fields) => {
+    let kept = responseFields(fields);
+    if (view !== null) kept = show(kept, view);
+    if (response !== null) kept = without(kept, response.dropped);
+    if (via !== null) kept.push('Via', `1.1 ${via}`);
+    add(kept, response, answering.facts);
+    return kept;
+  };
+}
+
+function viewOf(policy: Policy, { facts, sent, own }: Answering): View {
+  const { request } = facts;
+  const scheme = request.head.secure ? 'https' : 'http';
+  const host = hostFor(policy, request, own);
+  return {
+    shown: sent.shown,
+    sent: sent.sent,
+    own: [...new Set([host.toLowerCase(), own.toLowerCase()])],
+    origin: policy.host === 'keep' || request.host === '' ? null : `${scheme}://${request.host}`,
+  };
+}
+
+function show(fields: readonly string[], view: View): string[] {
+  return fields.map((text, i) => {
+    if (i % 2 === 0) return text;
+    const name = (fields[i - 1] as string).toLowerCase();
+    if (name === 'location' || name === 'content-location') return showLocation(text, view);
+    return name === 'set-cookie' ? showCookie(text, view) : text;
+  });
+}
+
+function add(fields: string[], rules: FieldRules | null, facts: Facts): void {
+  for (const { name, value } of rules?.added ?? []) fields.push(name, value(facts));
 }

@@ -7,12 +7,18 @@
 //   4. readHandshake    method, key, version, lists (RFC 6455 §4.2.1), else 400, 405 or 426
 //   5. Origin           403
 //   6. subprotocol      400
+//   7. max_body         413, for plain requests
+//   8. rewrite          where the request goes on the backend, else 400
+// A route may also answer plain requests itself: a redirect, or a fixed response.
 // What needs more than the head (permits, credentials, a server) comes after, in server/gateway.ts and actions/.
 import { type Handshake, readHandshake, wantsWebSocket } from '../handshake/handshake.ts';
 import { originAllowed } from '../handshake/origin.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { cutOffer } from '../handshake/subprotocol.ts';
+import { valuesOf } from '../http/fields.ts';
 import { type Request, type RequestHead, readRequest } from '../http/head.ts';
+import { rewriteTarget, type Sent } from '../http/rewrite.ts';
+import type { OwnAnswer } from './own-answer.ts';
 import type { Params } from './pattern.ts';
 import type { Route, WebSocketRule } from './route.ts';
 import type { Fit, RouteTable } from './table.ts';
@@ -24,6 +30,8 @@ export interface Upgrade {
   readonly request: Request;
   readonly params: Params;
   readonly handshake: Handshake;
+  /** Where it goes on the backend. */
+  readonly sent: Sent;
 }
 
 /** A plain request for a REST upstream. */
@@ -32,14 +40,14 @@ export interface Forward {
   readonly route: Route & { readonly http: NonNullable<Route['http']> };
   readonly request: Request;
   readonly params: Params;
+  /** Where it goes on the backend. */
+  readonly sent: Sent;
 }
 
 /** An answer that the gateway gives by itself and that is no refusal. */
-export interface Respond {
+export interface Respond extends OwnAnswer {
   readonly kind: 'respond';
-  readonly route: null;
-  readonly status: number;
-  readonly fields: readonly string[];
+  readonly route: Route | null;
 }
 
 /** A refusal; `route` is the one whose rule refused, null where none had been found. */
@@ -101,7 +109,9 @@ function decideHandshake(table: RouteTable, request: Request, trace?: Trace): Ve
   if (refused) return refuse(route, refused);
   const offer = judgeOffer(rule, handshake.offer, trace);
   if (isRejection(offer)) return refuse(route, offer);
-  return { kind: rule.config.mode, route, request, params: found.params, handshake: { ...handshake, offer } };
+  const sent = rewrite(route, request, trace);
+  if (isRejection(sent)) return refuse(route, sent);
+  return { kind: rule.config.mode, route, request, params: found.params, handshake: { ...handshake, offer }, sent };
 }
 
 function judgeOrigin(rule: WebSocketRule, origin: string | null, request: Request, trace?: Trace): Rejection | null {
@@ -133,15 +143,46 @@ function decidePlain(table: RouteTable, request: Request, trace?: Trace): Verdic
   // The target names no resource but the gateway as a whole (RFC 9110 §9.3.7).
   if (request.target.path === '*') return decideAsterisk(method);
   const found = table.http.find(request, traceRoutes(trace));
-  if (found) return { kind: 'forward', route: found.route as Forward['route'], request, params: found.params };
+  if (found?.route.own) return answerOwn(found.route, found.route.own(request, found));
+  if (found) {
+    const route = found.route as Forward['route'];
+    if (tooLarge(route, request)) {
+      trace?.({ rule: 'body', passed: false, detail: `larger than max_body (${route.http.max_body} bytes)` });
+      return refuse(route, reject('body_too_large'));
+    }
+    const sent = rewrite(route, request, trace);
+    if (isRejection(sent)) return refuse(route, sent);
+    return { kind: 'forward', route, request, params: found.params, sent };
+  }
   const upgradable = table.websocket.find(request);
   if (trace) traceUnfit(trace, upgradable, 'WebSockets');
   return upgradable ? refuse(upgradable.route, reject('upgrade_required')) : refuse(null, reject('no_route'));
 }
 
+function answerOwn(route: Route, own: OwnAnswer | null): Verdict {
+  if (own === null) return refuse(route, reject('malformed', 'Host is missing'));
+  return { kind: 'respond', route, ...own };
+}
+
+/** What is announced; a body in chunks is counted as it comes. */
+function tooLarge({ http }: Forward['route'], { head }: Request): boolean {
+  if (http.max_body === undefined) return false;
+  const [length = '0'] = valuesOf(head, 'content-length');
+  return Number(length) > http.max_body;
+}
+
+/** Where the request goes on the backend; refused where its path can't be taken there. */
+function rewrite({ path }: Route, { target }: Request, trace?: Trace): Sent | Rejection {
+  if (path === null) return { target: target.raw, shown: '', sent: '' };
+  const sent = rewriteTarget(path, target);
+  const fault = 'fault' in sent ? sent.fault : null;
+  trace?.({ rule: 'path', passed: fault === null, detail: 'fault' in sent ? sent.fault : `sent as ${sent.target}` });
+  return 'fault' in sent ? reject('malformed', sent.fault) : sent;
+}
+
 function decideAsterisk(method: string): Verdict {
   if (method !== 'OPTIONS') return refuse(null, reject('malformed', 'only OPTIONS has the target *'));
-  return { kind: 'respond', route: null, status: 204, fields: ['Allow', METHODS] };
+  return { kind: 'respond', route: null, status: 204, fields: () => ['Allow', METHODS], body: null };
 }
 
 function refuse(route: Route | null, rejection: Rejection): Refuse {

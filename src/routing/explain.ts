@@ -1,6 +1,6 @@
 // `upgate explain`: what the gateway would do with a request, and why, as lines for a person. The judgement is decide()'s
 // own, told step by step; nothing is judged here. Pure.
-import { readClient, type TrustedProxies } from '../http/forwarded.ts';
+import { type Client, readClient, type TrustedProxies, vouchedScheme } from '../http/forwarded.ts';
 import type { RequestHead } from '../http/head.ts';
 import { decide, type Step, type Verdict } from './decide.ts';
 import type { Question } from './question.ts';
@@ -26,10 +26,10 @@ export function explain(
   trusted: TrustedProxies,
   upstreams: UpstreamServers,
 ): Explanation {
-  const { head } = question;
+  const head = vouchedScheme(question.head, trusted);
   const steps: Step[] = [];
   const verdict = decide(table, head, (step) => steps.push(step));
-  const { line, status, reason } = formatOutcome(verdict, upstreams);
+  const { line, status, reason } = formatOutcome(verdict, upstreams, readClient(head, trusted, ''));
   const lines = [formatRequest(head, trusted), ...steps.map(formatStep), line];
   return { lines, status, reason };
 }
@@ -48,17 +48,22 @@ function formatStep({ rule, passed, detail }: Step): string {
 export function formatOutcome(
   verdict: Verdict,
   upstreams: UpstreamServers,
+  client: Client,
 ): { line: string; status: number | null; reason: string | null } {
   if (verdict.kind === 'reject') {
     const { status, reason, detail } = verdict.rejection;
     return { line: `-> ${status} ${reason}: ${detail}`, status, reason };
   }
   if (verdict.kind === 'respond') {
-    return { line: `-> ${verdict.status}, answered by the gateway itself`, status: verdict.status, reason: null };
+    const { status } = verdict;
+    const [name, value] = verdict.fields(client);
+    const location = name === 'Location' ? ` to ${value}` : '';
+    return { line: `-> ${status}${location}, answered by the gateway itself`, status, reason: null };
   }
   if (verdict.kind === 'forward') {
     const upstream = formatUpstream(verdict.route.http.upstream, upstreams);
-    return { line: `-> forwarded to upstream ${upstream}`, status: null, reason: null };
+    const moved = verdict.sent.target === verdict.request.target.raw ? '' : ` as ${verdict.sent.target}`;
+    return { line: `-> forwarded to upstream ${upstream}${moved}`, status: null, reason: null };
   }
   const { config } = verdict.route.websocket;
   const line =

@@ -5,6 +5,9 @@ import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
 import { valuesOf } from '../http/fields.ts';
 import type { Request } from '../http/head.ts';
+import type { Policy } from '../http/policy.ts';
+import type { PathRule } from '../http/rewrite.ts';
+import type { OwnRule } from './own-answer.ts';
 import {
   coversHost,
   coversPath,
@@ -24,6 +27,8 @@ export interface Condition {
 export interface Match {
   readonly host: HostPattern | null;
   readonly path: PathPattern;
+  /** Null takes both. */
+  readonly scheme: 'http' | 'https' | null;
   /** Names in lower case. */
   readonly headers: readonly Condition[];
   readonly query: readonly Condition[];
@@ -43,6 +48,11 @@ export interface Route {
   readonly match: Match;
   readonly websocket: WebSocketRule | null;
   readonly http: HttpConfig | null;
+  /** A redirect or a fixed answer, which a plain request gets in place of a backend's. */
+  readonly own: OwnRule | null;
+  readonly policy: Policy;
+  /** Null where paths stay as they are. */
+  readonly path: PathRule | null;
 }
 
 /** The parameters where the request fits the route; a string says why it does not. */
@@ -50,6 +60,8 @@ export function fitRoute(match: Match, request: Request): Params | string {
   if (!matchHost(match.host, request.authority?.host ?? null)) return `host is not ${match.host?.text}`;
   const params = matchPath(match.path, request.target.path);
   if (params === null) return `path is not ${match.path.text}`;
+  if (match.scheme !== null && (match.scheme === 'https') !== request.head.secure)
+    return `scheme is not ${match.scheme}`;
   for (const condition of match.headers) {
     if (!holds(condition, valuesOf(request.head, condition.name)))
       return `field ${condition.name} is not ${condition.value ?? 'there'}`;
@@ -68,11 +80,17 @@ function holds(condition: Condition, values: readonly string[]): boolean {
   return condition.value === null ? values.length > 0 : values.includes(condition.value);
 }
 
+/** Whether the route answers plain requests, of its own or by a backend. */
+export function takesPlain({ http, own }: Route): boolean {
+  return http !== null || own !== null;
+}
+
 /** Whether every request that fits `narrow` also fits `wide`. */
 export function covers(wide: Match, narrow: Match): boolean {
   return (
     coversHost(wide.host, narrow.host) &&
     coversPath(wide.path, narrow.path) &&
+    (wide.scheme === null || wide.scheme === narrow.scheme) &&
     coversConditions(wide.headers, narrow.headers) &&
     coversConditions(wide.query, narrow.query)
   );

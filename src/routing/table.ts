@@ -3,8 +3,10 @@ import type { Problem } from '../config/problem.ts';
 import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema.ts';
 import { type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
 import type { Request } from '../http/head.ts';
+import { compileOwnRule } from './own-answer.ts';
 import { compileHost, compilePath, type Params, parentOf } from './pattern.ts';
-import { type Condition, covers, fitRoute, type Match, type Route, type WebSocketRule } from './route.ts';
+import { compilePathRule, compilePolicy } from './policy.ts';
+import { type Condition, covers, fitRoute, type Match, type Route, takesPlain, type WebSocketRule } from './route.ts';
 
 /** Handshakes and plain requests have candidates of their own. */
 export type Kind = 'websocket' | 'http';
@@ -89,24 +91,32 @@ function index(
 /** Compiles the routes; what can't be compiled is left out of the table and stands among the problems. */
 export function compileTable(config: Config): { table: RouteTable; problems: Problem[] } {
   const problems: Problem[] = [];
-  const routes: (Route | null)[] = config.routes.map((route, i) => compileRoute(route, i, problems));
+  const routes: (Route | null)[] = config.routes.map((route, i) => compileRoute(config, route, i, problems));
   for (const kind of ['websocket', 'http'] as const) findShadowed(routes, kind, problems);
   const whole = routes.filter((route) => route !== null);
   return {
     table: {
-      websocket: new Candidates(whole.filter((route) => route.websocket !== null)),
-      http: new Candidates(whole.filter((route) => route.http !== null)),
+      websocket: new Candidates(whole.filter(takesHandshakes)),
+      http: new Candidates(whole.filter(takesPlain)),
     },
     problems,
   };
 }
 
-function compileRoute(config: RouteConfig, i: number, problems: Problem[]): Route | null {
+const takesHandshakes = ({ websocket }: Route): boolean => websocket !== null;
+const TAKES = { websocket: takesHandshakes, http: takesPlain } as const;
+
+function compileRoute(config: Config, route: RouteConfig, i: number, problems: Problem[]): Route | null {
   const before = problems.length;
-  const match = compileMatch(config.match, i, problems);
-  const websocket = config.websocket === undefined ? null : compileWebSocket(config.websocket, i, problems);
-  if (match === null || problems.length > before) return null;
-  return { name: config.name, match, websocket, http: config.http ?? null };
+  const match = compileMatch(route.match, i, problems);
+  const websocket = route.websocket === undefined ? null : compileWebSocket(route.websocket, i, problems);
+  if (match === null) return null;
+  const place = { problems, path: ['routes', i] };
+  const policy = compilePolicy(config.http, route, match.path, place);
+  const path = compilePathRule(route, match.path, place);
+  const own = compileOwnRule(route, match.path, place);
+  if (problems.length > before) return null;
+  return { name: route.name, match, websocket, http: route.http ?? null, own, policy, path };
 }
 
 function compileMatch(config: MatchConfig, i: number, problems: Problem[]): Match | null {
@@ -120,6 +130,7 @@ function compileMatch(config: MatchConfig, i: number, problems: Problem[]): Matc
   return {
     host,
     path,
+    scheme: config.scheme ?? null,
     headers: conditions(config.headers).map((condition) => ({ ...condition, name: condition.name.toLowerCase() })),
     query: conditions(config.query),
   };
@@ -159,10 +170,10 @@ function compileOrigins(config: WebSocketConfig['origins'], i: number, problems:
 /** A route that an earlier one of the same kind takes everything from would never be reached. */
 function findShadowed(routes: readonly (Route | null)[], kind: Kind, problems: Problem[]): void {
   for (const [i, route] of routes.entries()) {
-    if (route === null || route[kind] === null) continue;
+    if (route === null || !TAKES[kind](route)) continue;
     const earlier = routes
       .slice(0, i)
-      .find((other) => other !== null && other[kind] !== null && covers(other.match, route.match));
+      .find((other) => other !== null && TAKES[kind](other) && covers(other.match, route.match));
     if (!earlier) continue;
     problems.push({
       severity: 'error',

@@ -10,7 +10,7 @@ import type { Connections } from '../terminate/connections.ts';
 import { buildHandler } from '../terminate/handlers.ts';
 import type { Errands } from '../terminate/webhook-backend.ts';
 import type { Caller } from '../upstream/call.ts';
-import type { HttpEngine } from '../upstream/http-engine.ts';
+import type { HttpEngines } from '../upstream/http-engines.ts';
 import { Pool } from '../upstream/pool.ts';
 import type { Prepared } from './prepare.ts';
 
@@ -26,7 +26,7 @@ export interface Snapshot {
 export interface Shared {
   readonly emit: Emit;
   readonly sessions: Registry;
-  readonly http: HttpEngine;
+  readonly http: Pick<HttpEngines, 'pick'>;
   readonly terminator: Terminator;
   /** Random; for sticky cookies of upstreams that name no secret. */
   readonly stickySecret: string;
@@ -55,7 +55,7 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
     services: {
       emit: shared.emit,
       sessions: shared.sessions,
-      http: shared.http,
+      http: shared.http.pick(config.http.engine),
       connections: shared.connections,
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),

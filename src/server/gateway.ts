@@ -4,16 +4,17 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
-import { answer, completed, forward, type Plain } from '../actions/forward.ts';
+import { answer, forward, type Plain } from '../actions/forward.ts';
 import { SpliceError } from '../actions/reach.ts';
 import { refusalOf, rejectUpgrade } from '../actions/reject.ts';
+import { respond } from '../actions/respond.ts';
 import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { type Reason, type Rejection, reject } from '../handshake/rejection.ts';
-import { readClient } from '../http/forwarded.ts';
+import { readClient, vouchedScheme } from '../http/forwarded.ts';
 import { MOST_FIELDS, plainAddress, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
 import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
@@ -106,8 +107,7 @@ export class Gateway implements Sampler {
       case 'forward':
         return forward(named(context, verdict), verdict, plain);
       case 'respond':
-        res.writeHead(verdict.status, [...verdict.fields]).end();
-        return completed(context, plain, { at: null, reason: null, detail: null });
+        return respond(named(context, verdict), verdict, plain);
       case 'reject':
         if (LAST.has(verdict.rejection.reason)) res.shouldKeepAlive = false;
         return answer(named(context, verdict), plain, verdict.rejection);
@@ -220,7 +220,8 @@ export class Gateway implements Sampler {
   /** Captures the snapshot, once, so that a reload can't mix two in one request. */
   #read(req: IncomingMessage): Asked {
     const snapshot = this.#options.snapshot();
-    const head = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
+    const received = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
+    const head = vouchedScheme(received, snapshot.trusted);
     const client = readClient(head, snapshot.trusted, freshId());
     const subject = {
       id: client.id,
@@ -252,7 +253,7 @@ function fieldOf(head: RequestHead, name: string): string | null {
   return i === -1 ? null : (head.fields[2 * i + 1] as string);
 }
 
-/** The context once a route is known. */
+/** The context once a route is known. Written out: this is done for every request, and a spread is slow. */
 function named(context: RouteContext, { route }: Verdict): RouteContext {
   if (route === null) return context;
   const { services, subject, client, origin, startedAt } = context;

@@ -95,7 +95,7 @@ export function encodeAttribute(value: string): string {
 
 /** The content of `connect`: all that the backend needs to decide, without what is of one connection only. */
 export function connectContent({ request, params, client, offer }: Opening): Content {
-  const fields = requestFields(request, client, NOT_TOLD);
+  const fields = requestFields({ request, params, client, route: '' }, NOT_TOLD);
   const body = {
     claims: {},
     query: grouped([...new URLSearchParams(request.target.query)]),

@@ -1,4 +1,5 @@
-// Whom an exchange waits for, and how long at most. One timer: an exchange waits for one thing at a time.
+// Whom an exchange waits for, and how long at most. One timer: an exchange waits for one thing at a time. Progress only
+// moves the deadline; the timer looks at it when it fires, since nearly no exchange ever gets there.
 import { GatewayError } from '../errors.ts';
 import type { Timeouts } from './http-engine.ts';
 
@@ -17,7 +18,11 @@ export class Clock {
   readonly #timeouts: Timeouts;
   readonly #expired: (error: GatewayError) => void;
   #wait: Wait | null = null;
+  #limit = 0;
+  #deadline = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires. */
+  #fires = 0;
 
   constructor(timeouts: Timeouts, expired: (error: GatewayError) => void) {
     this.#timeouts = timeouts;
@@ -26,21 +31,38 @@ export class Clock {
 
   /** From now on this is waited for; where it already was, there was progress. */
   waitFor(wait: Wait): void {
-    if (this.#wait === wait) return void this.touch();
-    this.stop();
     this.#wait = wait;
-    const { limit, code, message } = WAITS[wait];
-    const ms = this.#timeouts[limit];
-    this.#timer = setTimeout(() => this.#expired(new GatewayError(code, `${message} within ${ms} ms`)), ms);
+    this.#limit = this.#timeouts[WAITS[wait].limit];
+    this.touch();
   }
 
   /** There was progress. */
   touch(): void {
-    this.#timer?.refresh();
+    if (this.#wait === null) return;
+    this.#deadline = performance.now() + this.#limit;
+    if (this.#timer !== undefined && this.#fires <= this.#deadline) return;
+    clearTimeout(this.#timer);
+    this.#arm(this.#limit);
   }
 
   stop(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#wait = null;
+  }
+
+  #arm(ms: number): void {
+    this.#fires = performance.now() + ms;
+    this.#timer = setTimeout(() => this.#onTimer(), ms);
+  }
+
+  #onTimer(): void {
+    this.#timer = undefined;
+    if (this.#wait === null) return;
+    const left = this.#deadline - performance.now();
+    // node's timers know whole milliseconds, and may be one early.
+    if (left > 1) return void this.#arm(Math.ceil(left));
+    const { code, message } = WAITS[this.#wait];
+    this.#expired(new GatewayError(code, `${message} within ${this.#limit} ms`));
   }
 }

@@ -1,19 +1,10 @@
 // The heads of both sides with their framing decided: how each end finds the end of a body (RFC 9112 §6). Not the header
-// policy, which is http/policy.ts.
-import type { IncomingMessage } from 'node:http';
+// policy, which is http/policy.ts and has taken out what belongs to one connection.
 import { GatewayError } from '../errors.ts';
-import { without } from '../http/fields.ts';
 import type { Exchange } from './http-engine.ts';
+import type { ReceivedHead } from './link.ts';
 
-/** Framing and connection are each side's own matter. */
-const ENGINE_FIELDS = ['transfer-encoding', 'connection', 'keep-alive'];
-const OF_UNCHUNKED_REQUEST = new Set([...ENGINE_FIELDS, 'trailer']);
-const OF_CHUNKED_REQUEST = new Set([...ENGINE_FIELDS, 'content-length']);
-const OF_CHUNKED_ANSWER = new Set(ENGINE_FIELDS);
-const OF_UNCHUNKED_ANSWER = new Set([...ENGINE_FIELDS, 'trailer']);
-const OF_NO_CONTENT = new Set([...OF_UNCHUNKED_ANSWER, 'content-length']);
-
-/** Methods that give content no meaning: for them node invents no framing where there is none. */
+/** Methods that give content no meaning: for them no framing is invented where there is none. */
 const WITHOUT_CONTENT = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 
 /** What may stand in a reason phrase (RFC 9112 §4). */
@@ -23,23 +14,51 @@ export function isPhrase(text: string): boolean {
   return PHRASE.test(text);
 }
 
-/** Whether the client's request has a body, be it an empty one in chunks. */
-export function hasBody(req: IncomingMessage): boolean {
-  return req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
+/** How a message says where its body ends; null where it has no such field. */
+interface Framing {
+  readonly coding: string | null;
+  readonly length: string | null;
+}
+
+/** Reads the fields as they came; repeated ones are joined as a list. */
+function framingOf(fields: readonly string[]): Framing {
+  let coding: string | null = null;
+  let length: string | null = null;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    // Lower case only where the length fits: this is done for every field of every message.
+    if (name.length === 17 && name.toLowerCase() === 'transfer-encoding')
+      coding = join(coding, fields[i + 1] as string);
+    else if (name.length === 14 && name.toLowerCase() === 'content-length')
+      length = join(length, fields[i + 1] as string);
+  }
+  return { coding, length };
+}
+
+function join(list: string | null, value: string): string {
+  return list === null ? value : `${list}, ${value}`;
+}
+
+/** A request's head for the server, and whether a body follows. */
+export interface RequestHead {
+  readonly fields: readonly string[];
+  readonly hasBody: boolean;
+  readonly chunked: boolean;
 }
 
 /** The fields of the request for the server, framed as the client framed it. */
-export function requestHead({ req, fields }: Exchange): string[] {
-  const coding = req.headers['transfer-encoding'];
-  if (coding !== undefined) return [...without(fields, OF_CHUNKED_REQUEST), 'Transfer-Encoding', coding];
-  const head = without(fields, OF_UNCHUNKED_REQUEST);
-  if (has(head, 'content-length')) return head;
-  const length = req.headers['content-length'];
-  if (length !== undefined) head.push('Content-Length', length);
-  // Where the method expects content and none is announced, node would send an empty body in chunks; the length says the
-  // same in the way that RFC 9110 §8.6 asks for.
-  else if (!WITHOUT_CONTENT.has(req.method ?? '')) head.push('Content-Length', '0');
-  return head;
+export function requestHead({ req, fields }: Exchange): RequestHead {
+  const { coding, length } = framingOf(req.rawHeaders);
+  if (coding !== null) {
+    const head = [...without(fields, 'content-length'), 'Transfer-Encoding', coding];
+    return { fields: head, hasBody: true, chunked: true };
+  }
+  const head = without(fields, 'trailer');
+  const hasBody = length !== null && Number(length) > 0;
+  if (has(head, 'content-length')) return { fields: head, hasBody, chunked: false };
+  // Where the method expects content and none is announced, the length says so as RFC 9110 §8.6 asks for.
+  const own = length ?? (WITHOUT_CONTENT.has(req.method ?? '') ? null : '0');
+  return { fields: own === null ? head : [...head, 'Content-Length', own], hasBody, chunked: false };
 }
 
 /** An answer's head for the client. */
@@ -47,38 +66,61 @@ export interface AnswerHead {
   readonly status: number;
   readonly phrase: string;
   readonly fields: string[];
+  /** How many bytes its body has; null where the head does not say, or there is none. */
+  readonly length: number | null;
   /** Whether the client finds the end of the body by the end of the connection only. */
   readonly untilClose: boolean;
 }
 
 /** Builds it, or throws a GatewayError `bad_accept` where two readers could disagree about the answer. */
-export function answerHead({ req, responseFields, ownFields }: Exchange, answer: IncomingMessage): AnswerHead {
-  const { statusCode: status = 0, statusMessage: phrase = '' } = answer;
+export function answerHead({ req, responseFields, ownFields }: Exchange, answer: ReceivedHead): AnswerHead {
+  const { status, phrase } = answer;
   if (status < 200) throw new GatewayError('bad_accept', `the answer's status ${status} is none`);
   if (!isPhrase(phrase)) throw new GatewayError('bad_accept', "the answer's reason phrase is malformed");
-  const coding = answer.headers['transfer-encoding'];
-  if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || answer.httpVersion !== '1.1')) {
+  const { coding, length } = framingOf(answer.fields);
+  if (coding !== null && (coding.toLowerCase() !== 'chunked' || answer.version !== '1.1')) {
     throw new GatewayError('bad_accept', 'the answer has an unknown Transfer-Encoding');
   }
+  const fields = responseFields(answer.fields).concat(ownFields);
   // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 tell the length that a GET would have.
-  const fields = [...responseFields(answer.rawHeaders), ...ownFields];
-  if (status === 204) return { status, phrase, fields: without(fields, OF_NO_CONTENT), untilClose: false };
-  const framed = req.method === 'HEAD' || status === 304 || has(fields, 'content-length');
+  if (status === 204) {
+    return { status, phrase, fields: interim(fields), length: null, untilClose: false };
+  }
+  const empty = req.method === 'HEAD' || status === 304;
+  const framed = empty || length !== null;
   const chunked = !framed && req.httpVersion === '1.1';
   return {
     status,
     phrase,
-    fields: without(fields, chunked ? OF_CHUNKED_ANSWER : OF_UNCHUNKED_ANSWER),
+    fields: chunked ? without(fields, 'content-length') : without(fields, 'trailer'),
+    length: empty || length === null ? null : Number(length),
     untilClose: !framed && !chunked,
   };
 }
 
 /** The fields of an interim answer. */
 export function interimFields({ responseFields }: Exchange, fields: readonly string[]): string[] {
-  return without(responseFields(fields), OF_NO_CONTENT);
+  return interim(responseFields(fields));
+}
+
+function interim(fields: string[]): string[] {
+  return without(without(fields, 'trailer'), 'content-length');
 }
 
 function has(fields: readonly string[], name: string): boolean {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i]?.toLowerCase() === name) return true;
+  for (let i = 0; i < fields.length; i += 2) {
+    const field = fields[i] as string;
+    if (field.length === name.length && field.toLowerCase() === name) return true;
+  }
   return false;
+}
+
+/** The fields without those of one name; the same list where there is none. */
+function without<T extends readonly string[]>(fields: T, name: string): T | string[] {
+  if (!has(fields, name)) return fields;
+  const kept: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    if ((fields[i] as string).toLowerCase() !== name) kept.push(fields[i] as string, fields[i + 1] as string);
+  }
+  return kept;
 }

@@ -17,6 +17,8 @@ export interface Exchange {
   readonly fields: readonly string[];
   /** Applies the header policy to the fields of an answer, flat, before they reach the client. */
   readonly responseFields: (fields: readonly string[]) => string[];
+  /** Most bytes of the request's body; past them the exchange fails with `body_too_large`. Null: any number. */
+  readonly maxBody: number | null;
   /** The gateway's own fields of the final answer, flat. */
   readonly ownFields: readonly string[];
   /**
@@ -63,7 +65,8 @@ export class ExchangeError extends GatewayError {
 
 /**
  * One way of moving a plain request. `forward` settles when the exchange is over: it resolves once the whole answer is
- * written, and rejects with an ExchangeError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`, `limit`)
+ * written, and rejects with an ExchangeError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`,
+ * `body_too_large`, `limit`)
  * otherwise. Where it rejects and nothing of an answer was sent, `res` is untouched, so that the caller can answer;
  * where part of an answer was sent, and with `client_gone`, the client's connection has been destroyed.
  */

@@ -7,9 +7,9 @@ import { asGatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
 import { Agents } from './agents.ts';
 import { KEEPALIVE_MS, tlsOptions } from './dial.ts';
-import { requestHead } from './framing.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
 import { PatientAgent } from './patient-socket.ts';
+import { RequestLink } from './request-link.ts';
 import { type Outcome, Transfer } from './transfer.ts';
 
 /** Idle connections kept to one server, at most. */
@@ -25,17 +25,20 @@ const IDLE_MS = 4000;
  * fields into its own request and pipes the body; so it gets no fields, and the pipe is the transfer's.
  */
 class Stand extends IncomingMessage {
+  readonly #exchange: Exchange;
   readonly #transfer: Transfer;
 
-  constructor({ req }: Exchange, transfer: Transfer) {
-    super(req.socket);
-    this.method = req.method ?? '';
+  constructor(exchange: Exchange, transfer: Transfer) {
+    super(exchange.req.socket);
+    this.method = exchange.req.method ?? '';
+    this.#exchange = exchange;
     this.#transfer = transfer;
   }
 
   override pipe<T extends NodeJS.WritableStream>(destination: T): T {
     if (!(destination instanceof ClientRequest)) throw new TypeError('http-proxy pipes into no request');
-    this.#transfer.start(destination);
+    const connected = this.#exchange.server.secure ? 'secureConnect' : 'connect';
+    this.#transfer.start(new RequestLink(destination, this.#transfer, connected));
     return destination;
   }
 }
@@ -44,14 +47,13 @@ class Stand extends IncomingMessage {
  * http-proxy fills this object in and hands it to http.request. Its own path went through a URL parser, and its own
  * fields through an object, which loses order, casing and repetitions; a flat list keeps them, and is sent as it is.
  */
-function requestOptions(exchange: Exchange): object {
-  const head = requestHead(exchange);
+function requestOptions(exchange: Exchange, head: readonly string[]): object {
   return {
     get path(): string {
       return exchange.target;
     },
     set path(_: string) {},
-    get headers(): string[] {
+    get headers(): readonly string[] {
       return head;
     },
     set headers(_: unknown) {},
@@ -95,7 +97,7 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
             ...(unix === undefined ? {} : { socketPath: unix }),
           },
           agent: agents.for(exchange.server),
-          ssl: requestOptions(exchange),
+          ssl: requestOptions(exchange, transfer.head.fields),
           secure: tls?.options.rejectUnauthorized !== false,
           selfHandleResponse: true,
           // Both together keep it from parsing the target.

@@ -2,7 +2,7 @@
 // early answers and closes; the rest of the request then runs into a RST, and a plain net.Socket would throw away the
 // answer that has already arrived (RFC 9112 §9.6 tells of the same trap from the server's side).
 import { Agent, type ClientRequestArgs } from 'node:http';
-import { Socket, type SocketConstructorOpts, type TcpNetConnectOpts } from 'node:net';
+import { type IpcNetConnectOpts, Socket, type SocketConstructorOpts, type TcpNetConnectOpts } from 'node:net';
 import { systemCode } from '../errors.ts';
 
 type Written = (error?: Error | null) => void;
@@ -26,6 +26,11 @@ class PatientSocket extends Socket {
       else this.once('close', () => written(error));
     };
   }
+}
+
+/** Connects such a socket. */
+export function connectPatiently(to: TcpNetConnectOpts | IpcNetConnectOpts): Socket {
+  return new PatientSocket({}).connect(to);
 }
 
 /** An agent for plain connections whose sockets are patient. */

@@ -1,15 +1,16 @@
 // One attempt at one exchange: the client's message to the server, the server's to the client, each no faster than it is
-// taken, until both are over or one of the three is lost. How the request toward the server is made is the engine's.
-import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+// taken, until both are over or one of the three is lost. How the request reaches the server and its answer comes back is
+// the engine's, behind a Link.
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
+import { cut, endWith, writeInterim } from './client-side.ts';
 import { Clock } from './clock.ts';
 import { upstreamError } from './dial.ts';
 import { discardBody } from './discard.ts';
-import { answerHead, hasBody, interimFields, isPhrase } from './framing.ts';
+import { answerHead, interimFields, type RequestHead, requestHead } from './framing.ts';
 import { type Exchange, ExchangeError, type Progress } from './http-engine.ts';
-import { pump } from './pump.ts';
+import type { Link, ReceivedHead, Receiver } from './link.ts';
+import { type Pump, pump } from './pump.ts';
 
 /** `stale`: a kept connection turned out to be gone before it was used, and the request may be sent again. */
 export type Outcome = 'answered' | 'stale';
@@ -20,29 +21,38 @@ const LOST = new Set(['ECONNRESET', 'EPIPE']);
 
 const nothing = (): void => undefined;
 
-export class Transfer {
+export class Transfer implements Receiver {
   /** Settles once, as HttpEngine says, or with `stale`. */
   readonly outcome: Promise<Outcome>;
+  /** What to send to the server. */
+  readonly head: RequestHead;
   readonly #exchange: Exchange;
   readonly #clock: Clock;
   #resolve: (outcome: Outcome) => void = nothing;
   #reject: (error: ExchangeError) => void = nothing;
   #over = false;
-  #upstream: ClientRequest | null = null;
-  #socket: Socket | null = null;
-  #readBefore = 0;
-  #answer: IncomingMessage | null = null;
+  #link: Link | null = null;
+  #request: Pump | null = null;
+  #answering = false;
+  readonly #maxBody: number;
+  /** Bytes of the request's body. */
+  #taken = 0;
   #untilClose = false;
+  /** What of a body of known length has not come yet; null for any other. */
+  #left: number | null = null;
+  /** The last part of a body of known length: it goes out with the end. */
+  #last: Buffer | null = null;
+  #waitsForDrain = false;
   #continued = false;
   #progress: Progress = 'unsent';
   /** The answer is written but for its end, which waits for the client to stop sending. */
   #lingering = false;
   #flush: NodeJS.Immediate | undefined;
-  #stopRequest = nothing;
-  #stopAnswer = nothing;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
+    this.head = requestHead(exchange);
+    this.#maxBody = exchange.maxBody ?? Number.POSITIVE_INFINITY;
     this.#clock = new Clock(exchange.timeouts, (error) => this.#onExpired(error));
     this.outcome = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -56,6 +66,7 @@ export class Transfer {
       req.socket.setMaxListeners(0).on('close', this.#onClientClosed);
     }
     if (res.destroyed || req.socket.destroyed) this.#onClientClosed();
+    else this.#clock.waitFor('socket');
   }
 
   get over(): boolean {
@@ -63,19 +74,48 @@ export class Transfer {
   }
 
   /** Takes the request toward the server before anything of it was sent. */
-  start(upstream: ClientRequest): void {
-    this.#upstream = upstream;
-    // Node would silently drop fields past its limit; the size of the head is bounded anyway.
-    upstream.maxHeadersCount = 0;
-    upstream.once('socket', (socket) => this.#onSocket(upstream, socket));
-    upstream.on('information', (interim) => this.#onInterim(interim));
-    upstream.once('response', (answer) => this.#onAnswer(upstream, answer));
-    upstream.once('upgrade', (_answer, socket) => {
-      socket.destroy();
-      this.#refuseSwitch();
+  start(link: Link): void {
+    this.#link = link;
+  }
+
+  connecting(): void {
+    if (!this.#over) this.#clock.waitFor('connection');
+  }
+
+  /** Nothing of the body is taken from the client before the connection stands. */
+  connected(): void {
+    const link = this.#link;
+    if (this.#over || link === null) return;
+    this.#progress = this.head.hasBody ? 'begun' : 'head';
+    if (!this.head.hasBody) {
+      link.finish([]);
+      return void this.#clock.waitFor('head');
+    }
+    link.sendHead();
+    this.#clock.waitFor(this.#awaitsContinue() ? 'head' : 'request');
+    const { req } = this.#exchange;
+    this.#request = pump(req, {
+      write: (part) => {
+        this.#taken += part.length;
+        if (this.#taken > this.#maxBody) {
+          this.fail(new GatewayError('body_too_large', `the request body has more than ${this.#maxBody} bytes`));
+          return false;
+        }
+        const room = link.write(part);
+        this.#waitInRequest(room ? 'request' : 'head');
+        return room;
+      },
+      end: () => {
+        link.finish(req.rawTrailers.length > 0 && this.head.chunked ? passingTrailers(req.rawTrailers) : []);
+        this.#waitInRequest('head');
+      },
     });
-    this.#clock.waitFor('socket');
-    if (!hasBody(this.#exchange.req)) upstream.end();
+  }
+
+  drained(): void {
+    if (this.#over || this.#request === null) return;
+    this.#request.resume();
+    if (!this.#exchange.req.readableEnded) this.#waitInRequest('request');
   }
 
   /** The connection to the server broke, or what came over it is not HTTP. */
@@ -85,7 +125,11 @@ export class Transfer {
       this.#end();
       return void this.#resolve('stale');
     }
-    this.fail(serverError(cause, this.#exchange.server.url));
+    const { url } = this.#exchange.server;
+    const broken = serverError(cause, url);
+    // In the middle of an answer it matters little how it broke off, unless it stopped being HTTP.
+    if (!this.#answering || broken.code === 'bad_accept') return void this.fail(broken);
+    this.fail(new GatewayError('backend_refused', `${url} ended in the middle of its answer`, cause));
   }
 
   /** Ends the exchange with an error. */
@@ -93,7 +137,7 @@ export class Transfer {
     if (this.#over) return;
     const { req, res } = this.#exchange;
     this.#end();
-    this.#upstream?.destroy();
+    this.#link?.destroy();
     if (res.headersSent || error.code === 'client_gone') {
       cut(res, this.#untilClose);
     } else if (req.readableDidRead) {
@@ -107,10 +151,9 @@ export class Transfer {
     this.#over = true;
     this.#clock.stop();
     clearImmediate(this.#flush);
-    this.#stopRequest();
-    this.#stopAnswer();
+    this.#request?.stop();
     const { req, res } = this.#exchange;
-    res.off('finish', this.#onSent).off('close', this.#onClientClosed);
+    res.off('finish', this.#onSent).off('close', this.#onClientClosed).off('drain', this.#onDrain);
     req.socket.off('close', this.#onClientClosed);
   }
 
@@ -127,160 +170,128 @@ export class Transfer {
   #onExpired(error: GatewayError): void {
     const { res } = this.#exchange;
     // A response that waits for the one before it is not the client's delay.
-    if (error.code === 'client_gone' && this.#answer !== null && res.socket === null) this.#clock.touch();
+    if (error.code === 'client_gone' && this.#answering && res.socket === null) this.#clock.touch();
     else this.fail(error);
-  }
-
-  #refuseSwitch(): void {
-    this.fail(new GatewayError('bad_accept', 'the server switched protocols without being asked to'));
   }
 
   /** RFC 9112 §9.3.1: only where the server can't have begun to act on the request, or may act on it twice. */
   #isStale(cause: unknown): boolean {
-    const { req } = this.#exchange;
+    const link = this.#link;
     return (
-      this.#upstream?.reusedSocket === true &&
-      this.#socket?.bytesRead === this.#readBefore &&
-      IDEMPOTENT.has(req.method ?? '') &&
-      !hasBody(req) &&
+      link?.reused === true &&
+      !link.touched &&
+      IDEMPOTENT.has(this.#exchange.req.method ?? '') &&
+      !this.head.hasBody &&
       LOST.has(systemCode(cause) ?? '')
     );
   }
 
-  #onSocket(upstream: ClientRequest, socket: Socket): void {
-    this.#socket = socket;
-    this.#readBefore = socket.bytesRead;
-    if (!socket.connecting) return void this.#send(upstream);
-    this.#clock.waitFor('connection');
-    socket.once(this.#exchange.server.secure ? 'secureConnect' : 'connect', () => this.#send(upstream));
-  }
-
-  /** Nothing of the body is taken from the client before the connection stands. */
-  #send(upstream: ClientRequest): void {
-    if (this.#over) return;
-    const { req } = this.#exchange;
-    const bodiless = !hasBody(req);
-    this.#progress = bodiless ? 'head' : 'begun';
-    if (bodiless) return void this.#clock.waitFor('head');
-    upstream.flushHeaders();
-    this.#clock.waitFor(this.#awaitsContinue() ? 'head' : 'request');
-    this.#stopRequest = pump(req, upstream, {
-      progress: (full) => this.#waitInRequest(full ? 'head' : 'request'),
-      end: () => {
-        if (req.rawTrailers.length > 0) upstream.addTrailers(passingTrailers(req.rawTrailers));
-        upstream.end();
-        this.#waitInRequest('head');
-      },
-    });
-  }
-
   /** A server that answers while the request still comes is measured by its answer. */
   #waitInRequest(wait: 'head' | 'request'): void {
-    if (this.#answer === null) this.#clock.waitFor(wait);
-    else this.#clock.touch();
+    if (this.#answering) this.#clock.touch();
+    else this.#clock.waitFor(wait);
   }
 
   /** Whether the client may hold its body back until it is told to go on (RFC 9110 §10.1.1). */
   #awaitsContinue(): boolean {
     const { req } = this.#exchange;
-    return /^100-continue$/i.test(req.headers.expect ?? '') && !this.#continued && !req.readableDidRead;
+    if (!this.head.hasBody || this.#continued || req.readableDidRead) return false;
+    return /^100-continue$/i.test(req.headers.expect ?? '');
   }
 
-  #onInterim({ statusCode, statusMessage, rawHeaders }: InformationEvent): void {
+  interim(status: number, phrase: string, fields: readonly string[]): void {
     if (this.#over) return;
+    if (status === 101) {
+      return void this.fail(new GatewayError('bad_accept', 'the server switched protocols without being asked to'));
+    }
     this.#clock.touch();
     const { req, res } = this.#exchange;
     // RFC 9110 §15.2: never to an HTTP/1.0 client.
     if (req.httpVersion !== '1.1') return;
     this.#progress = 'begun';
-    if (statusCode !== 100) {
-      return void writeInterim(res, `${statusCode} ${statusMessage}`, interimFields(this.#exchange, rawHeaders));
-    }
+    if (status !== 100) return void writeInterim(res, `${status} ${phrase}`, interimFields(this.#exchange, fields));
     if (this.#continued) return;
     if (this.#awaitsContinue()) this.#clock.waitFor('request');
     this.#continued = true;
     res.writeContinue();
   }
 
-  #onAnswer(upstream: ClientRequest, answer: IncomingMessage): void {
+  answer(received: ReceivedHead): void {
     if (this.#over) return;
     const { req, res, server, declines } = this.#exchange;
-    const { statusCode = 0 } = answer;
-    if (this.#progress !== 'begun' && declines(statusCode, answer.rawHeaders)) {
-      return void this.fail(new GatewayError('backend_refused', `${server.url} answered ${statusCode}`));
+    if (this.#progress !== 'begun' && declines(received.status, received.fields)) {
+      return void this.fail(new GatewayError('backend_refused', `${server.url} answered ${received.status}`));
     }
     try {
-      const { status, phrase, fields, untilClose } = answerHead(this.#exchange, answer);
+      const { status, phrase, fields, length, untilClose } = answerHead(this.#exchange, received);
       // RFC 9112 §9.6: the rest of a request that nobody may want is not read for ever; the client is told to stop.
       if (!req.complete) fields.push('Connection', 'close');
       // Node would send chunks to an HTTP/1.0 client that names them in TE.
       if (untilClose) res.removeHeader('Transfer-Encoding');
       res.writeHead(status, phrase, fields);
       this.#untilClose = untilClose;
+      this.#left = length;
     } catch (thrown) {
       return void this.fail(asGatewayError(thrown));
     }
-    this.#answer = answer;
-    const cutShort = (cause?: unknown): void =>
-      this.fail(new GatewayError('backend_refused', `${server.url} ended in the middle of its answer`, cause));
-    answer.once('error', cutShort);
+    this.#answering = true;
     // The head goes out with what came along with it, and alone if nothing did.
     this.#flush = setImmediate(() => res.flushHeaders());
     this.#clock.waitFor('answer');
-    this.#stopAnswer = pump(answer, res, {
-      progress: (full) => this.#clock.waitFor(full ? 'client' : 'answer'),
-      end: () => (answer.complete ? this.#onAnswerEnd(upstream, answer) : cutShort()),
-    });
   }
 
-  #onAnswerEnd(upstream: ClientRequest, answer: IncomingMessage): void {
+  part(part: Buffer): boolean {
+    if (this.#over) return true;
+    if (this.#left !== null) {
+      this.#left -= part.length;
+      if (this.#left <= 0) {
+        this.#last = part;
+        return true;
+      }
+    }
+    const room = this.#exchange.res.write(part);
+    if (!room && !this.#waitsForDrain) {
+      this.#waitsForDrain = true;
+      this.#exchange.res.once('drain', this.#onDrain);
+    }
+    this.#clock.waitFor(room ? 'answer' : 'client');
+    return room;
+  }
+
+  #onDrain = (): void => {
+    this.#waitsForDrain = false;
+    this.#clock.waitFor('answer');
+    this.#link?.resume();
+  };
+
+  end(trailers: readonly string[]): void {
+    if (this.#over) return;
     const { req, res } = this.#exchange;
-    if (answer.rawTrailers.length > 0) res.addTrailers(passingTrailers(answer.rawTrailers));
-    // A connection whose request was not sent to its end can't serve another; node has let go of any other by now.
-    upstream.destroy();
-    this.#stopRequest();
+    if (trailers.length > 0) res.addTrailers(passingTrailers(trailers));
+    // A connection whose request was not sent to its end can't serve another; any other is the engine's again.
+    if (!req.complete || (this.head.hasBody && !req.readableEnded)) this.#link?.destroy();
+    this.#link = null;
+    this.#request?.stop();
+    this.#request = null;
     this.#clock.waitFor('client');
     if (req.complete || this.#awaitsContinue()) {
       if (req.readableDidRead) req.resume();
-      res.end();
-      return;
+      return void endWith(res, this.#last);
     }
     this.#lingering = true;
     this.#clock.stop();
     clearImmediate(this.#flush);
     res.flushHeaders();
+    if (this.#last !== null) res.write(this.#last);
     void discardBody(req).then(() => this.#over || res.end());
   }
 }
 
 function serverError(cause: unknown, url: string): GatewayError {
+  if (cause instanceof GatewayError) return cause;
   const code = systemCode(cause) ?? '';
   const message = cause instanceof Error ? cause.message : String(cause);
   if (code.startsWith('HPE_')) return new GatewayError('bad_accept', `${url} sent no valid HTTP: ${message}`, cause);
   if (code === 'ETIMEDOUT') return new GatewayError('backend_timeout', `no connection to ${url}: ${message}`, cause);
   return upstreamError(cause, `forwarding to ${url}`);
-}
-
-/** Node's own writeEarlyHints knows neither repeated fields nor fields without Link. */
-function writeInterim(res: ServerResponse, status: string, fields: readonly string[]): void {
-  const { socket } = res;
-  // Interim answers may be dropped: one that would overtake an earlier answer, or pile up before a client that doesn't
-  // read.
-  if (socket === null || !socket.writable || socket.writableNeedDrain || !isPhrase(status)) return;
-  let head = `HTTP/1.1 ${status}\r\n`;
-  for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;
-  socket.write(`${head}\r\n`, 'latin1');
-}
-
-/** Breaks the client's connection off so that it can't take what it got for a whole answer. */
-function cut(res: ServerResponse, untilClose: boolean): void {
-  const { socket } = res;
-  if (!untilClose || socket === null) return void res.destroy();
-  try {
-    // Where the end of the connection is the end of the body, a FIN would be a lie.
-    socket.resetAndDestroy();
-  } catch {
-    // TLS and unix sockets know no RST; a TLS client sees that no close_notify came.
-    socket.destroy();
-  }
 }

@@ -166,6 +166,27 @@ export function describeFailures(stages: Stages): void {
     await client.until('backend_timeout');
   });
 
+  it.each([
+    ['in chunks', 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n', '6\r\n world\r\n0\r\n\r\n'],
+    ['of known length', 'Content-Length: 11\r\n\r\nhello', ' world'],
+  ])('a body %s that grows too large is body_too_large, and the server is let go', async (_, begun, more) => {
+    const stage = await stages.set({ maxBody: 10 });
+    const { peer, client } = await stage.ask(`POST / HTTP/1.1\r\nHost: a\r\n${begun}`);
+    await peer.until('hello');
+    client.write(more);
+    await client.until('body_too_large');
+    expect(readMessage(client.received()).startLine).toMatch(/^HTTP\/1\.1 413 /);
+    await peer.closed();
+    expect(peer.received()).not.toContain('world');
+    expect((await stage.front.ending()).code).toBe('body_too_large');
+  });
+
+  it('a body of exactly the most there may be passes', async () => {
+    const { ask } = await stages.set({ maxBody: 10 });
+    const { peer } = await ask('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789');
+    await peer.until('0123456789');
+  });
+
   it('a client that stops in the middle of its request is let go, and so is the server', async () => {
     const stage = await stages.set({ timeouts: { idle: 100 } });
     const { peer, client } = await stage.ask('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe');

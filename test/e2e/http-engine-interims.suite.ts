@@ -70,6 +70,20 @@ export function describeInterims(stages: Stages): void {
     expect((await client.until('\r\n\r\n')).toString()).toBe('HTTP/1.1 103 Early Hints\r\nX-A: 1\r\n\r\n');
   });
 
+  it('a 100 that nobody expected does no harm, in pieces or whole (RFC 9110 §15.2)', async () => {
+    const { ask } = await stages.set();
+    const { peer, client } = await ask(GET);
+    peer.write('HTTP/1.1 10');
+    await new Promise((resolve) => setImmediate(resolve));
+    peer.write('0 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n');
+    await client.until('Link: </a>\r\n\r\n');
+    peer.write(`HTTP/1.1 100 Continue\r\n\r\n${OK}`);
+    expect((await client.until('\r\n\r\nok')).toString()).toContain('HTTP/1.1 200 OK\r\n');
+    // The connection to the server goes on.
+    client.write(GET);
+    await peer.until((text) => text.split('GET / ').length === 3);
+  });
+
   it('sends no interim answer to an HTTP/1.0 client', async () => {
     const { ask } = await stages.set();
     const { peer, client } = await ask('GET / HTTP/1.0\r\nHost: a\r\n\r\n');

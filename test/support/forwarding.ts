@@ -111,6 +111,7 @@ export interface FrontOptions {
   readonly timeouts?: Partial<Exchange['timeouts']>;
   /** The fields to send, where the client's own are not to go on. */
   readonly fields?: readonly string[];
+  readonly maxBody?: number;
   readonly ownFields?: readonly string[];
   /** Answers that are not wanted, by their status; default none. */
   readonly declines?: (status: number) => boolean;
@@ -150,6 +151,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
     declines = () => false,
     tls,
     unix,
+    maxBody = null,
   } = options;
   const endings: Ending[] = [];
   const news = new EventEmitter();
@@ -175,6 +177,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
         target: req.url ?? '',
         fields: fields ?? passing(req.rawHeaders),
         responseFields,
+        maxBody,
         ownFields,
         declines,
         timeouts: { connect: 5000, head: 10_000, idle: 10_000, ...timeouts },
@@ -183,7 +186,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
       const error = asGatewayError(thrown);
       const progress = error instanceof ExchangeError ? { progress: error.progress } : {};
       ending = { code: error.code, message: error.message, ...progress };
-      if (!res.headersSent && error.source !== 'downstream') {
+      if (!res.headersSent && error.code !== 'client_gone') {
         res.writeHead(statusOf(error), ['Content-Length', String(error.code.length)]).end(error.code);
       }
     }

@@ -12,6 +12,7 @@ const PEERS = {
   'python3-tornado': [PYTHON, '-c', 'import tornado'],
   python3: [PYTHON, '--version'],
   curl: ['curl', '--version'],
+  nginx: ['nginx', '-v'],
   chromium: ['/usr/bin/chromium', '--version'],
   prometheus: ['prometheus', '--version'],
   'redis-server': ['redis-server', '--version'],

@@ -113,7 +113,23 @@ describe('routes', () => {
 
   it('take handshakes, requests or both', () => {
     expect(problemsOf(`${VALID}  - name: more\n`)).toEqual([
-      '10:5: error: routes[1]: needs "websocket" or "http" (or both)',
+      '10:5: error: routes[1]: needs "websocket" or "http" (or both; or "redirect", or "respond")',
+    ]);
+  });
+
+  it('give a plain request one answer', () => {
+    const text = `${VALID}  - name: more\n    respond: {}\n    redirect: { path: /x }\n`;
+    expect(problemsOf(text)).toEqual([
+      '11:5: error: routes[1].respond: "respond" beside "redirect" (a plain request gets one answer; make it two routes)',
+    ]);
+  });
+
+  it('change fields and paths only where there is a backend', () => {
+    const text = `${VALID}  - name: more\n    respond: {}\n    rewrite: {}\n    headers: {}\n`;
+    const hint = '(it goes with http, or mode: splice)';
+    expect(problemsOf(text)).toEqual([
+      `12:5: error: routes[1].rewrite: there is no backend here ${hint}`,
+      `13:5: error: routes[1].headers: there is no backend here ${hint}`,
     ]);
   });
 

@@ -16,6 +16,7 @@ describe('each reason has its status', () => {
     ['room_full', 503],
     ['too_many_rooms', 429],
     ['head_too_large', 431],
+    ['body_too_large', 413],
     ['head_timeout', 408],
     ['client_limit', 429],
     ['limit', 503],
@@ -24,7 +25,7 @@ describe('each reason has its status', () => {
   ] as const)('%s: %d', (reason, status) => {
     expect(reject(reason)).toMatchObject({ reason, status, detail: REJECTIONS[reason].detail });
   });
-  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(17));
+  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(18));
 });
 
 describe('fields that go with it', () => {

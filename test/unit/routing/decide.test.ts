@@ -190,7 +190,8 @@ describe('targets that name no resource', () => {
       kind: 'respond',
       route: null,
       status: 204,
-      fields: ['Allow', 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS'],
+      fields: expect.any(Function),
+      body: null,
     });
   });
   it('GET * is 400', () => expect(plain({ target: '*' })).toEqual(refused(400, 'malformed', null)));

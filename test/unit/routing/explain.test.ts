@@ -110,15 +110,32 @@ describe('a request that is refused', () => {
   });
 });
 
+const nobody = { address: '203.0.113.9', viaTrusted: false, id: '' };
+
 describe('outcomes', () => {
+  it('a redirect says where to', () => {
+    const routes = tableOf({ name: 'tls', match: { scheme: 'http' }, redirect: { scheme: 'https' } });
+    const question = parseQuestion('http://h:8080/a?b', {});
+    if (typeof question === 'string') throw new Error(question);
+    const { lines, status } = explain(routes, question, trusted, {});
+    expect({ last: lines.at(-1), status }).toEqual({
+      last: '-> 308 to https://h/a?b, answered by the gateway itself',
+      status: 308,
+    });
+  });
+  it('a rewritten path is shown', () => {
+    const routes = tableOf({ name: 'api', match: { path: '/api/*' }, ...http, rewrite: { prefix: '/' } });
+    const { lines } = explain(routes, { head: plainHead({ target: '/api/x?y' }) }, trusted, {});
+    expect(lines.slice(-2)).toEqual(['  yes  path: sent as /x?y', '-> forwarded to upstream rest as /x?y']);
+  });
   it('the gateway may answer by itself', () => {
-    expect(formatOutcome(decide(table, plainHead({ method: 'OPTIONS', target: '*' })), upstreams)).toEqual({
+    expect(formatOutcome(decide(table, plainHead({ method: 'OPTIONS', target: '*' })), upstreams, nobody)).toEqual({
       line: '-> 204, answered by the gateway itself',
       status: 204,
       reason: null,
     });
   });
   it('an upstream of which nothing is known is only named', () => {
-    expect(formatOutcome(decide(table, plainHead()), {}).line).toBe('-> forwarded to upstream rest');
+    expect(formatOutcome(decide(table, plainHead()), {}, nobody).line).toBe('-> forwarded to upstream rest');
   });
 });

@@ -10,14 +10,14 @@ import { Connections } from '../../../src/terminate/connections.ts';
 import { MemoryBroker } from '../../../src/terminate/memory.ts';
 import { Errands } from '../../../src/terminate/webhook-backend.ts';
 import { openCaller } from '../../../src/upstream/call.ts';
-import { openHttpProxy } from '../../../src/upstream/http-proxy.ts';
+import { HttpEngines } from '../../../src/upstream/http-engines.ts';
 import { asking } from '../../support/asking.ts';
 
 const emit = () => {};
 const shared: Shared = {
   emit,
   sessions: new Registry(),
-  http: openHttpProxy(),
+  http: new HttpEngines(),
   terminator: new Terminator(emit, new Connections()),
   broker: new MemoryBroker(() => undefined),
   connections: new Connections(),
@@ -51,7 +51,7 @@ describe('a snapshot', () => {
     expect(services.pool('chat').servers.map(({ url }) => url)).toEqual(['ws://127.0.0.1:9001', 'ws://127.0.0.1:9002']);
     expect(services.acceptor('echo')).toHaveProperty('accept');
     expect(services.sessions).toBe(shared.sessions);
-    expect(services.http).toBe(shared.http);
+    expect(services.http.name).toBe('undici');
   });
 
   it('is asked for no name that its config does not have', () => {
@@ -112,5 +112,12 @@ describe('the next snapshot', () => {
     expect(first.services.pool('chat').pick(asking())).not.toBeNull();
     expect(first.services.acceptor('echo')).toHaveProperty('accept');
     expect(() => next.services.acceptor('echo')).toThrow('echo');
+  });
+
+  it('has the HTTP engine that its config names, the same one as long as it does', () => {
+    const first = snapshot();
+    expect(first.services.http.name).toBe('undici');
+    expect(snapshot({ http: { engine: 'http-proxy' } }, first).services.http.name).toBe('http-proxy');
+    expect(snapshot({ http: { engine: 'undici' } }, first).services.http).toBe(first.services.http);
   });
 });

@@ -1,0 +1,68 @@
+// The parts of gateway.yaml that are about plain HTTP beyond its upstream: how requests and answers are changed on their
+// way, and routes that the gateway answers itself.
+import * as z from 'zod';
+import { port } from './schema-values.ts';
+
+const fieldMap = () => z.record(z.string(), z.string());
+
+const fieldRules = () =>
+  z.strictObject({
+    set: fieldMap().optional().describe('Fields in place of those with the same name'),
+    append: fieldMap().optional().describe('Fields beside those with the same name'),
+    remove: z.array(z.string()).optional().describe('Names of fields that do not pass'),
+  });
+
+/** What of the header fields a route changes. */
+export const headers = z.strictObject({
+  request: fieldRules().optional().describe('Toward the backend; values may hold variables such as `{client_ip}`'),
+  response: fieldRules().optional().describe('Toward the client; the same variables'),
+});
+
+/** Where a route's requests go on the backend. */
+export const rewrite = z.strictObject({
+  prefix: z
+    .string()
+    .optional()
+    .describe('What the part before `/*` of `match.path` becomes; `/` takes it away; unset: the path stays'),
+  host: z
+    .string()
+    .min(1)
+    .prefault('keep')
+    .describe('Host for the backend: `keep` the client’s, `upstream` (the server’s own), or this one'),
+  encoded_slashes: z
+    .enum(['keep', 'decode', 'reject'])
+    .prefault('keep')
+    .describe('What becomes of `%2F` in a path; `reject` answers 400'),
+});
+
+export const redirect = z.strictObject({
+  status: z.literal([301, 302, 303, 307, 308]).prefault(308).describe('308 and 307 keep the method'),
+  scheme: z.enum(['http', 'https']).optional().describe('Unset: the one the client used'),
+  host: z.string().min(1).optional().describe('Unset: the one the client asked for'),
+  port: port().min(1).optional().describe('Unset: none where the scheme or host changes, else the client’s'),
+  path: z.string().min(1).optional().describe('The whole path; unset: the path stays'),
+  prefix: z.string().min(1).optional().describe('What the part before `/*` of `match.path` becomes'),
+});
+
+export const respond = z.strictObject({
+  status: z.int().min(200).max(599).prefault(200).describe('Status of the answer'),
+  body: z.string().optional().describe('Its body; unset: none'),
+  content_type: z.string().min(1).prefault('text/plain; charset=utf-8').describe('What the body is'),
+  headers: fieldMap().optional().describe('Further fields; values may hold variables'),
+});
+
+/** How plain requests move, whatever the route. */
+export const http = z.strictObject({
+  engine: z
+    .enum(['auto', 'http-proxy', 'undici'])
+    .prefault('auto')
+    .describe('What carries plain requests; `auto`: undici, and http-proxy where node runs without WebAssembly'),
+  forwarding: z
+    .enum(['x-forwarded', 'forwarded', 'both'])
+    .prefault('x-forwarded')
+    .describe('How a backend is told of the client: `X-Forwarded-*`, `Forwarded` (RFC 7239), or both; sessions too'),
+  via: z
+    .string()
+    .prefault('off')
+    .describe('The name in `Via` of requests and answers (RFC 9110); `off`: no such field; sessions too'),
+});

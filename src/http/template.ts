@@ -1,0 +1,65 @@
+// Values of header fields with variables in them, `{client_ip}` and the like: compiled at load, filled in for each request.
+// What a variable holds comes from a request that was judged already, so that no value can break out of its field. Pure.
+import type { Client } from './forwarded.ts';
+import type { Request } from './head.ts';
+
+/** What variables are filled from. */
+export interface Facts {
+  readonly request: Request;
+  readonly client: Client;
+  readonly route: string;
+  /** The parameters of the route's path. */
+  readonly params: Readonly<Record<string, string>>;
+}
+
+export type Template = (facts: Facts) => string;
+
+const VARIABLES = {
+  client_ip: ({ client }) => client.address,
+  request_id: ({ client }) => client.id,
+  host: ({ request }) => request.host,
+  path: ({ request }) => rawPath(request.target.raw),
+  query: ({ request }) => request.target.query,
+  scheme: ({ request }) => (request.head.secure ? 'https' : 'http'),
+  method: ({ request }) => request.head.method,
+  route: ({ route }) => route,
+} as const satisfies Record<string, Template>;
+
+const PART = /\{\{|\}\}|\{([^{}]*)\}|[{}]/g;
+/** What may stand in a value (RFC 9110 §5.5), in characters that are octets. */
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Compiles a value; a string says what is wrong with it. `params` are the names of the route's path parameters. */
+export function compileTemplate(text: string, params: readonly string[]): Template | string {
+  if (!VALUE.test(text)) return 'a field holds no control characters, and none beyond Latin-1';
+  const parts: (string | Template)[] = [];
+  let at = 0;
+  for (const found of text.matchAll(PART)) {
+    if (found.index > at) parts.push(text.slice(at, found.index));
+    at = found.index + found[0].length;
+    const part = compilePart(found[0], found[1], params);
+    if (part === null) return faultOf(found[0], params);
+    parts.push(part);
+  }
+  if (at < text.length) parts.push(text.slice(at));
+  const [only = ''] = parts;
+  if (parts.length < 2) return typeof only === 'string' ? () => only : only;
+  return (facts) => parts.map((part) => (typeof part === 'string' ? part : part(facts))).join('');
+}
+
+function compilePart(text: string, name: string | undefined, params: readonly string[]): string | Template | null {
+  if (text === '{{' || text === '}}') return text.slice(1);
+  if (name === undefined) return null;
+  if (params.includes(name)) return (facts) => facts.params[name] ?? '';
+  return Object.hasOwn(VARIABLES, name) ? VARIABLES[name as keyof typeof VARIABLES] : null;
+}
+
+function faultOf(text: string, params: readonly string[]): string {
+  if (text.length === 1) return `a "${text}" that stands for itself is written twice`;
+  return `${text} is no variable; there is ${[...Object.keys(VARIABLES), ...params].map((name) => `{${name}}`).join(', ')}`;
+}
+
+function rawPath(raw: string): string {
+  const query = raw.indexOf('?');
+  return query === -1 ? raw : raw.slice(0, query);
+}

@@ -1,0 +1,98 @@
+// What a route answers by itself: redirects and fixed responses, compiled, and the answer for one request. Pure.
+import type { RedirectConfig, RespondConfig, RouteConfig } from '../config/schema.ts';
+import type { Client } from '../http/forwarded.ts';
+import type { Request } from '../http/head.ts';
+import { prefixOf, withQuery } from '../http/rewrite.ts';
+import { parseAuthority } from '../http/target.ts';
+import type { Facts, Template } from '../http/template.ts';
+import type { Params, PathPattern } from './pattern.ts';
+import { compileFields, compilePrefix, compileTargetPath, type Place, paramsOf } from './policy.ts';
+
+/** An answer of the gateway's own. */
+export interface OwnAnswer {
+  readonly status: number;
+  /** Flat. */
+  readonly fields: (client: Client) => string[];
+  /** Null: none, and no length of one. */
+  readonly body: string | null;
+}
+
+interface OfRoute {
+  readonly route: { readonly name: string };
+  readonly params: Params;
+}
+
+/** A route's own answer to a request that fits it; null where it needs a Host and there is none. */
+export type OwnRule = (request: Request, fit: OfRoute) => OwnAnswer | null;
+
+const at = ({ problems, path }: Place, ...keys: string[]): Place => ({ problems, path: [...path, ...keys] });
+
+/** Compiles `redirect` or `respond` of a route; null where it has neither. */
+export function compileOwnRule(route: RouteConfig, pattern: PathPattern, place: Place): OwnRule | null {
+  if (route.redirect !== undefined) return compileRedirect(route, route.redirect, pattern, at(place, 'redirect'));
+  if (route.respond !== undefined) return compileRespond(route.respond, pattern, at(place, 'respond'));
+  return null;
+}
+
+function compileRedirect(route: RouteConfig, config: RedirectConfig, pattern: PathPattern, place: Place): OwnRule {
+  const { scheme, host, port, status } = config;
+  const { problems, path } = place;
+  const fault = (key: string, message: string, hint: string): void =>
+    void problems.push({ severity: 'error', path: [...path, key], message, hint });
+  if (host !== undefined && parseAuthority(host)?.port !== null)
+    fault('host', `${JSON.stringify(host)} is no host`, 'without a port; that is port');
+  const fixed = config.path === undefined ? null : compileTargetPath(config.path, at(place, 'path'));
+  const prefix = config.prefix === undefined ? null : compilePrefix(config.prefix, pattern, at(place, 'prefix'));
+  if (config.path !== undefined && config.prefix !== undefined)
+    fault('prefix', '"prefix" beside "path"', 'take one of them out');
+  const moves = [host, port, config.path, config.prefix].some((key) => key !== undefined);
+  if (scheme === undefined && !moves) {
+    problems.push({ severity: 'error', path, message: 'changes nothing', hint: 'such as scheme: https' });
+  } else if (!moves && (route.match.scheme === undefined || route.match.scheme === scheme)) {
+    const other = scheme === 'https' ? 'http' : 'https';
+    fault('scheme', 'would redirect to itself', `match only the others: match: { scheme: ${other} }`);
+  }
+  return (request) => {
+    const authority = authorityFor(config, request);
+    if (authority === null) return null;
+    const { target, head } = request;
+    const kept =
+      prefix === null ? null : prefix + target.path.slice(prefixOf(target.path, pattern.segments.length).length);
+    const path = fixed ?? kept;
+    const to = `${scheme ?? (head.secure ? 'https' : 'http')}://${authority}${path === null ? target.raw : withQuery(path, target)}`;
+    return { status, fields: () => ['Location', to], body: null };
+  };
+}
+
+/** Where the scheme or the host changes, the port that the client used means nothing any more. */
+function authorityFor({ scheme, host, port }: RedirectConfig, { authority, head }: Request): string | null {
+  const name = host ?? authority?.host;
+  if (name === undefined) return null;
+  const sameScheme = scheme === undefined || (scheme === 'https') === head.secure;
+  const kept = host === undefined && sameScheme ? (authority?.port ?? null) : null;
+  const to = port ?? kept;
+  return to === null ? name : `${name}:${to}`;
+}
+
+function compileRespond(config: RespondConfig, pattern: PathPattern, place: Place): OwnRule {
+  const { status, body, content_type } = config;
+  const bodiless = status === 204 || status === 205 || status === 304;
+  if (bodiless && body !== undefined) {
+    const message = `an answer with status ${status} has no body`;
+    place.problems.push({ severity: 'error', path: [...place.path, 'body'], message });
+  }
+  const own: Record<string, string> = body === undefined ? {} : { 'Content-Type': content_type };
+  const added = [
+    ...compileFields(own, [], at(place, 'content_type')),
+    ...compileFields(config.headers ?? {}, paramsOf(pattern), at(place, 'headers')),
+  ];
+  return (request, { route, params }) => ({
+    status,
+    fields: (client) => render(added, { request, client, route: route.name, params }),
+    body: bodiless ? null : (body ?? ''),
+  });
+}
+
+function render(added: readonly { name: string; value: Template }[], facts: Facts): string[] {
+  return added.flatMap(({ name, value }) => [name, value(facts)]);
+}

@@ -1,0 +1,123 @@
+// A route's header rules and rewriting, compiled: every name, value and variable is checked here, once. Pure.
+import type { ConfigPath, Problem } from '../config/problem.ts';
+import type { Config, HeadersConfig, RouteConfig } from '../config/schema.ts';
+import { isToken } from '../http/fields.ts';
+import type { FieldRules, Policy } from '../http/policy.ts';
+import type { PathRule } from '../http/rewrite.ts';
+import { normalisePath, parseAuthority } from '../http/target.ts';
+import { compileTemplate, type Template } from '../http/template.ts';
+import { matchPath, type PathPattern } from './pattern.ts';
+
+/** Names that are the gateway's own to write, and why. */
+const RESERVED: ReadonlyMap<string, string> = new Map([
+  ['host', 'rewrite.host sets it'],
+  ...['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'content-length'].map(
+    (name) => [name, 'it belongs to the connection or to the framing of a message'] as const,
+  ),
+  ['x-gateway-reason', "it tells the gateway's own answers apart"],
+]);
+
+/** Where problems are put. */
+export interface Place {
+  readonly problems: Problem[];
+  readonly path: ConfigPath;
+}
+
+function report({ problems, path }: Place, message: string, hint?: string): void {
+  problems.push({ severity: 'error', path, message, ...(hint === undefined ? {} : { hint }) });
+}
+
+const at = ({ problems, path }: Place, ...keys: (string | number)[]): Place => ({ problems, path: [...path, ...keys] });
+
+/** The names of a path's parameters. */
+export function paramsOf(pattern: PathPattern): string[] {
+  return pattern.segments.flatMap((segment) => ('parameter' in segment ? [segment.parameter] : []));
+}
+
+/** Compiles a route's header policy. */
+export function compilePolicy(global: Config['http'], route: RouteConfig, pattern: PathPattern, place: Place): Policy {
+  const { headers, rewrite } = route;
+  const params = paramsOf(pattern);
+  const host = rewrite?.host ?? 'keep';
+  if (host !== 'keep' && host !== 'upstream' && parseAuthority(host) === null)
+    report(at(place, 'rewrite', 'host'), `${JSON.stringify(host)} is no host`, 'keep, upstream, or host or host:port');
+  return {
+    forwarding: global.forwarding,
+    via: global.via === 'off' ? null : global.via,
+    host: host === 'keep' || host === 'upstream' ? host : { given: host },
+    request: compileRules(headers?.request, params, at(place, 'headers', 'request')),
+    response: compileRules(headers?.response, params, at(place, 'headers', 'response')),
+    movesPaths: rewrite?.prefix !== undefined,
+  };
+}
+
+function compileRules(rules: HeadersConfig['request'], params: readonly string[], place: Place): FieldRules | null {
+  if (rules === undefined) return null;
+  const { set = {}, append = {}, remove = [] } = rules;
+  for (const [i, name] of remove.entries()) checkName(name, at(place, 'remove', i));
+  const added = [
+    ...compileFields(set, params, at(place, 'set')),
+    ...compileFields(append, params, at(place, 'append')),
+  ];
+  return { dropped: new Set([...Object.keys(set), ...remove].map((name) => name.toLowerCase())), added };
+}
+
+/** Compiles fields with variables in their values. */
+export function compileFields(
+  fields: Readonly<Record<string, string>>,
+  params: readonly string[],
+  place: Place,
+): { name: string; value: Template }[] {
+  return Object.entries(fields).flatMap(([name, text]) => {
+    const here = at(place, name);
+    if (!checkName(name, here)) return [];
+    const value = compileTemplate(text, params);
+    if (typeof value !== 'string') return [{ name, value }];
+    report(here, value);
+    return [];
+  });
+}
+
+function checkName(name: string, place: Place): boolean {
+  const lower = name.toLowerCase();
+  if (!isToken(name)) report(place, `${JSON.stringify(name)} is no name of a field`, 'RFC 9110: letters, digits and -');
+  else if (lower.startsWith('sec-websocket-')) report(place, `${name} belongs to the handshake`);
+  else if (RESERVED.has(lower)) report(place, `${name} is not a route's to change`, RESERVED.get(lower));
+  else return true;
+  return false;
+}
+
+/** Compiles what a route does with paths; null: nothing. */
+export function compilePathRule(route: RouteConfig, pattern: PathPattern, place: Place): PathRule | null {
+  const { prefix, encoded_slashes: encodedSlashes = 'keep' } = route.rewrite ?? {};
+  if (prefix === undefined && encodedSlashes === 'keep') return null;
+  return {
+    segments: pattern.segments.length,
+    prefix: prefix === undefined ? null : compilePrefix(prefix, pattern, at(place, 'rewrite', 'prefix')),
+    encodedSlashes,
+    fits: (path) => matchPath(pattern, path) !== null,
+  };
+}
+
+/** A prefix without a slash at its end. */
+export function compilePrefix(text: string, pattern: PathPattern, place: Place): string | null {
+  if (!pattern.prefix) {
+    report(place, 'needs a match.path that ends with "/*"', `match.path is ${pattern.text}`);
+    return null;
+  }
+  const path = compileTargetPath(text, place);
+  return path === null ? null : path.replace(/\/$/, '');
+}
+
+/** A path to be sent as it is written. */
+export function compileTargetPath(text: string, place: Place): string | null {
+  const path = normalisePath(text);
+  const good = text.startsWith('/') && /^[\x21-\x7e]*$/.test(text) && !/[?#*{}"<>]/.test(text);
+  if (good && path === text) return text;
+  report(
+    place,
+    `${JSON.stringify(text)} is no path`,
+    'it starts with "/", has no query, and is escaped where it must be',
+  );
+  return null;
+}

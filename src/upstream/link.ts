@@ -1,0 +1,49 @@
+// What an HTTP engine gives a transfer: the request toward one server, to be written, and its answer, to be told.
+import type { GatewayError } from '../errors.ts';
+
+/** One request toward a server. The engine calls the transfer (Receiver) with what comes back. */
+export interface Link {
+  /** Whether its connection had served another request before. */
+  readonly reused: boolean;
+  /** Whether any byte came back since the request was begun. */
+  readonly touched: boolean;
+  /** Sends the head, where a body follows it. */
+  sendHead(): void;
+  /** Sends a part of the body; false: no more until the receiver's `drained`. */
+  write(part: Buffer): boolean;
+  /** Ends the request; trailers, as [name, value], only behind chunks. */
+  finish(trailers: readonly [string, string][]): void;
+  /** Goes on with an answer that a part of made wait. */
+  resume(): void;
+  /** Gives the connection up. Nothing is told any more. */
+  destroy(): void;
+}
+
+/** The head of an answer, as it came. */
+export interface ReceivedHead {
+  /** `1.0` or `1.1`. */
+  readonly version: string;
+  readonly status: number;
+  readonly phrase: string;
+  /** Flat. */
+  readonly fields: readonly string[];
+}
+
+/** Who is told what becomes of a request. */
+export interface Receiver {
+  /** The connection is being opened. */
+  connecting(): void;
+  /** The connection stands: the request may be sent. */
+  connected(): void;
+  /** The connection takes more of the body. */
+  drained(): void;
+  interim(status: number, phrase: string, fields: readonly string[]): void;
+  answer(head: ReceivedHead): void;
+  /** A part of the answer's body; false: no more until the link's `resume`. */
+  part(part: Buffer): boolean;
+  /** The answer is whole; `trailers` flat, as they came. */
+  end(trailers: readonly string[]): void;
+  /** The connection broke, or what came over it is not HTTP. */
+  lost(cause: unknown): void;
+  fail(error: GatewayError): void;
+}

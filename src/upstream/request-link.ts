@@ -1,0 +1,87 @@
+// A Link over node's ClientRequest, which is what http-proxy makes.
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Link, Receiver } from './link.ts';
+
+const ABORTED = Object.assign(new Error('the answer ended before its end'), { code: 'ECONNRESET' });
+
+export class RequestLink implements Link {
+  readonly #request: ClientRequest;
+  readonly #receiver: Receiver;
+  #socket: Socket | null = null;
+  #readBefore = 0;
+  #answer: IncomingMessage | null = null;
+
+  constructor(request: ClientRequest, receiver: Receiver, connected: 'connect' | 'secureConnect') {
+    this.#request = request;
+    this.#receiver = receiver;
+    // Node would silently drop fields past its limit; the size of the head is bounded anyway.
+    request.maxHeadersCount = 0;
+    request.once('socket', (socket) => {
+      this.#socket = socket;
+      this.#readBefore = socket.bytesRead;
+      if (!socket.connecting) return void receiver.connected();
+      receiver.connecting();
+      socket.once(connected, () => receiver.connected());
+    });
+    request.on('drain', () => receiver.drained());
+    request.on('information', ({ statusCode, statusMessage, rawHeaders }) =>
+      receiver.interim(statusCode, statusMessage, rawHeaders),
+    );
+    request.once('response', (answer) => this.#onAnswer(answer));
+    request.once('upgrade', (_answer, socket) => {
+      socket.destroy();
+      receiver.interim(101, '', []);
+    });
+  }
+
+  get reused(): boolean {
+    return this.#request.reusedSocket;
+  }
+
+  get touched(): boolean {
+    return this.#socket === null || this.#socket.bytesRead !== this.#readBefore;
+  }
+
+  sendHead(): void {
+    this.#request.flushHeaders();
+  }
+
+  write(part: Buffer): boolean {
+    return this.#request.write(part);
+  }
+
+  finish(trailers: readonly [string, string][]): void {
+    if (trailers.length > 0) this.#request.addTrailers([...trailers]);
+    this.#request.end();
+  }
+
+  resume(): void {
+    this.#answer?.resume();
+  }
+
+  destroy(): void {
+    this.#request.destroy();
+  }
+
+  #onAnswer(answer: IncomingMessage): void {
+    const receiver = this.#receiver;
+    this.#answer = answer;
+    answer.once('error', (cause) => receiver.lost(cause));
+    receiver.answer({
+      version: answer.httpVersion,
+      status: answer.statusCode ?? 0,
+      phrase: answer.statusMessage ?? '',
+      fields: answer.rawHeaders,
+    });
+    answer.on('data', (part: Buffer) => {
+      if (!receiver.part(part)) answer.pause();
+    });
+    answer.once('end', () => {
+      if (!answer.complete) return void receiver.lost(ABORTED);
+      receiver.end(answer.rawTrailers);
+      // Node has let go of a connection that can serve another request by now.
+      this.#request.destroy();
+    });
+  }
+}

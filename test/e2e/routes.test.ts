@@ -1,0 +1,186 @@
+// What a route changes on the way, and what it answers itself, through the whole built gateway: redirects, fixed answers,
+// paths, fields, Host, the largest body; for plain requests and for spliced sessions alike.
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, type Peer, readMessage, startBackend } from '../support/forwarding.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import {
+  acceptOf,
+  connectRaw,
+  exchange,
+  handshake,
+  type RawAnswer,
+  type RawConnection,
+  readAnswer,
+} from '../support/raw.ts';
+
+let backend: Backend;
+let gateway: Gateway;
+
+beforeAll(async () => {
+  backend = await startBackend();
+  const server = `127.0.0.1:${backend.port}`;
+  gateway = await startGateway({
+    listeners: [
+      { host: '127.0.0.1', port: 0 },
+      { host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] } },
+    ],
+    upstreams: { rest: { servers: [`http://${server}`] }, chat: { servers: [`ws://${server}`] } },
+    http: { forwarding: 'both', via: 'edge' },
+    routes: [
+      { name: 'tls', match: { host: 'secure.example', scheme: 'http' }, redirect: { scheme: 'https' } },
+      { name: 'gone', match: { path: '/old/*' }, respond: { status: 410, body: 'gone\n' } },
+      {
+        name: 'api',
+        match: { path: '/api/{version}/*' },
+        http: { upstream: 'rest', max_body: '1KiB' },
+        websocket: { mode: 'splice', upstream: 'chat', origins: 'any' },
+        rewrite: { prefix: '/', host: 'upstream', encoded_slashes: 'reject' },
+        headers: {
+          request: { set: { 'X-Client': '{client_ip} {version}' }, remove: ['Cookie'] },
+          response: { set: { 'X-Served-By': 'upgate {request_id}' }, remove: ['X-Powered-By'] },
+        },
+      },
+      { name: 'rest', http: { upstream: 'rest' } },
+    ],
+  });
+});
+
+afterAll(async () => {
+  expect(await gateway?.stop()).toBe(0);
+  backend?.close();
+});
+
+const open: RawConnection[] = [];
+const peers: Peer[] = [];
+afterEach(async () => {
+  for (const connection of open.splice(0)) connection.socket.destroy();
+  for (const peer of peers.splice(0)) {
+    peer.socket.end();
+    await peer.closed();
+  }
+});
+
+async function send(text: string): Promise<RawConnection> {
+  const client = await connectRaw(gateway.port);
+  open.push(client);
+  client.write(text);
+  return client;
+}
+
+/** Sends a request that reaches the backend. */
+async function reach(text: string): Promise<{ client: RawConnection; peer: Peer }> {
+  const client = await send(text);
+  const peer = await backend.next();
+  peers.push(peer);
+  await peer.until('\r\n\r\n');
+  return { client, peer };
+}
+
+const field = ({ fields }: RawAnswer, name: string) => fields.find(([key]) => key.toLowerCase() === name)?.[1];
+
+const get = (target: string, ...lines: readonly string[]) =>
+  [`GET ${target} HTTP/1.1`, 'Host: app.example:81', ...lines, '', ''].join('\r\n');
+
+describe('what the gateway answers itself', () => {
+  it('a redirect to TLS, with host, path and query; the connection goes on', async () => {
+    const request = 'GET /a%2Fb?c=%20 HTTP/1.1\r\nHost: secure.example:80\r\n';
+    const answer = readAnswer(await exchange(gateway.port, `${request}\r\n${request}Connection: close\r\n\r\n`));
+    expect(answer).toMatchObject({ status: 308 });
+    expect(field(answer, 'location')).toBe('https://secure.example/a%2Fb?c=%20');
+    expect(field(answer, 'content-length')).toBe('0');
+    await gateway.log({ event: 'request_completed', route: 'tls', status: 308 });
+  });
+
+  it('what is written in the config; a HEAD gets its head', async () => {
+    const close = 'Host: a\r\nConnection: close\r\n\r\n';
+    const answer = readAnswer(await exchange(gateway.port, `GET /old/x HTTP/1.1\r\n${close}`));
+    expect([answer.status, answer.body]).toEqual([410, 'gone\n']);
+    const head = readAnswer(await exchange(gateway.port, `HEAD /old/x HTTP/1.1\r\n${close}`));
+    expect([field(head, 'content-length'), head.body.length]).toEqual(['5', 0]);
+  });
+
+  it('an unread body ends the connection, and does not take the answer along', async () => {
+    const text = `POST /old/x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(100_000)}`;
+    const answer = readAnswer(await exchange(gateway.port, text));
+    expect([answer.status, field(answer, 'connection')]).toEqual([410, 'close']);
+  });
+
+  it.each([
+    ['an encoded slash that the route refuses', get('/api/v1/a%2fb', 'Connection: close'), 400, 'malformed'],
+    [
+      'a body that is announced too large, before it is sent',
+      'PUT /api/v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\nExpect: 100-continue\r\n\r\n',
+      413,
+      'body_too_large',
+    ],
+  ])('%s', async (_, text, status, reason) => {
+    const answer = readAnswer(await exchange(gateway.port, text));
+    expect([answer.status, field(answer, 'x-gateway-reason')]).toEqual([status, reason]);
+    await gateway.log({ event: 'request_completed', route: 'api', status, reason });
+  });
+
+  it('a body in chunks that becomes too large', async () => {
+    const { client, peer } = await reach(
+      'PUT /api/v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n',
+    );
+    client.write(`400\r\n${'x'.repeat(1024)}\r\n0\r\n\r\n`);
+    const { bytes } = await client.closed();
+    expect(readAnswer(bytes)).toMatchObject({ status: 413 });
+    await peer.closed();
+    await gateway.log({ event: 'request_completed', route: 'api', status: 413, reason: 'body_too_large' });
+  });
+});
+
+describe('what a route changes', () => {
+  it('of a plain request and its answer', async () => {
+    const lines = ['Cookie: a=b', 'X-Client: forged', 'TE: trailers, gzip', 'Range: bytes=0-1', 'Via: 1.1 cdn'];
+    const { client, peer } = await reach(get('/api/v1/x/?y=/api/', ...lines));
+    const request = readMessage(peer.received());
+    const id = request.lines.find((line) => line.startsWith('X-Request-Id: '))?.slice(14);
+    expect(request.startLine).toBe('GET /x/?y=/api/ HTTP/1.1');
+    expect(request.lines).toEqual([
+      `Host: 127.0.0.1:${backend.port}`,
+      'Range: bytes=0-1',
+      'Via: 1.1 cdn',
+      'X-Forwarded-For: 127.0.0.1',
+      'X-Forwarded-Proto: http',
+      'X-Forwarded-Host: app.example:81',
+      'Forwarded: for=127.0.0.1;host="app.example:81";proto=http',
+      `X-Request-Id: ${id}`,
+      'Via: 1.1 edge',
+      'X-Client: 127.0.0.1 v1',
+    ]);
+    peer.write('HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n');
+    peer.write('X-Powered-By: x\r\nLocation: /y?z\r\nSet-Cookie: a=b; Path=/; Domain=127.0.0.1\r\n\r\nok');
+    const answer = readMessage(await client.until('\r\n\r\nok'));
+    expect(answer).toMatchObject({ startLine: 'HTTP/1.1 206 Partial Content', body: 'ok' });
+    expect(answer.lines).toEqual([
+      'Content-Range: bytes 0-1/9',
+      'Content-Length: 2',
+      'Location: /api/v1/y?z',
+      'Set-Cookie: a=b; Path=/api/v1/',
+      'Via: 1.1 edge',
+      `X-Served-By: upgate ${id}`,
+    ]);
+  });
+
+  it('of a session that is spliced, and of its 101', async () => {
+    const text = handshake({ Cookie: 'a=b' }, 'GET /api/v2/ws?x HTTP/1.1');
+    const { client, peer } = await reach(text);
+    const request = readMessage(peer.received());
+    expect(request.startLine).toBe('GET /ws?x HTTP/1.1');
+    expect(request.lines).toEqual(
+      expect.arrayContaining([`Host: 127.0.0.1:${backend.port}`, 'Via: 1.1 edge', 'X-Client: 127.0.0.1 v2']),
+    );
+    expect(request.lines.join()).not.toContain('Cookie');
+    const key = /^Sec-WebSocket-Key: (.*)$/im.exec(peer.received())?.[1] ?? '';
+    peer.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Powered-By: x\r\n');
+    peer.write(`Sec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`);
+    const answer = readMessage(await client.until('\r\n\r\n'));
+    expect(answer.startLine).toBe('HTTP/1.1 101 Switching Protocols');
+    expect(answer.lines).toEqual(
+      expect.arrayContaining(['Via: 1.1 edge', expect.stringMatching(/^X-Served-By: upgate .+/)]),
+    );
+    expect(answer.lines.join()).not.toContain('X-Powered-By');
+  });
+});

@@ -1,0 +1,40 @@
+// Values of fields with variables in them.
+import { describe, expect, it } from 'vitest';
+import { compileTemplate } from '../../../src/http/template.ts';
+import { plainHead, requestOf } from '../../support/heads.ts';
+
+const facts = {
+  request: requestOf(plainHead({ target: '/rooms/a%20b?x=1&y', secure: true, method: 'PUT' })),
+  client: { address: '203.0.113.9', viaTrusted: false, id: 'abc' },
+  route: 'rooms',
+  params: { room: 'a%20b' },
+};
+
+function render(text: string): string {
+  const template = compileTemplate(text, ['room']);
+  if (typeof template === 'string') throw new Error(template);
+  return template(facts);
+}
+
+describe('a template', () => {
+  it.each([
+    ['', ''],
+    ['plain', 'plain'],
+    ['{client_ip}', '203.0.113.9'],
+    ['{request_id}/{route}', 'abc/rooms'],
+    ['{scheme}://{host}{path}?{query}', 'https://app.example.com/rooms/a%20b?x=1&y'],
+    ['{method} {room}.', 'PUT a%20b.'],
+    ['{{{room}}} {{}}', '{a%20b} {}'],
+    ['caf\xe9', 'caf\xe9'],
+  ])('%s', (text, value) => expect(render(text)).toBe(value));
+
+  it.each([
+    ['a\r\nSet-Cookie: b', 'control characters'],
+    ['a\0', 'control characters'],
+    ['\u20ac', 'Latin-1'],
+    ['{nothing}', '{nothing} is no variable; there is {client_ip}'],
+    ['{constructor}', 'is no variable'],
+    ['{', 'written twice'],
+    ['a}', 'written twice'],
+  ])('%j is refused', (text, message) => expect(compileTemplate(text, [])).toContain(message));
+});
