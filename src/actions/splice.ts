@@ -17,6 +17,7 @@ import type { Server } from '../upstream/pool.ts';
 import { authorityOf, type ClientEnd, factsOf, type RouteContext } from './context.ts';
 import { type Reached, reach, refOf, SpliceError } from './reach.ts';
 import { endAfterReading } from './reject.ts';
+import { tunnelOptions } from './tunnel-options.ts';
 
 /** What of a handshake is written anew for the backend. */
 const REWRITTEN = new Set(['content-length', 'sec-websocket-protocol']);
@@ -54,25 +55,6 @@ export function createSplice(relay: RelayEngine): Splice {
     },
   };
   return (context, upgrade, client) => splice(ways, context, upgrade, client);
-}
-
-function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: SpliceConfig): TunnelOptions {
-  const { max_message: maxMessage = null, messages_per_second = null, bytes_per_second = null, on_limit } = limits;
-  const none = { messagesPerSecond: null, bytesPerSecond: null, onLimit: on_limit };
-  const toClient = maxMessage === null ? null : { maxMessage, ...none };
-  const rates = messages_per_second !== null || bytes_per_second !== null;
-  // A rate is a client's: a backend that fans out to many is not slowed down by it.
-  const fromClient = rates
-    ? { maxMessage, messagesPerSecond: messages_per_second, bytesPerSecond: bytes_per_second, onLimit: on_limit }
-    : toClient;
-  return {
-    route,
-    idleMs: timeouts.idle,
-    maxLifetimeMs: timeouts.max_lifetime ?? null,
-    inspect: inspect === 'on',
-    ping: ping === undefined ? null : { everyMs: ping.every, timeoutMs: ping.timeout },
-    limits: { fromClient, toClient },
-  };
 }
 
 async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {

@@ -205,8 +205,8 @@ export class Line implements Link, Dispatcher.DispatchHandler {
     // Where the connection's end came before the body's, undici says that the body is malformed.
     const ended = this.#answered && (this.#socket?.readableEnded === true || code === LENGTH_MISMATCH);
     if (malformed && !ended) return Object.assign(new Error(error.message), { code: 'HPE_MALFORMED' });
-    if (malformed || code === CLOSED) return Object.assign(new Error(error.message), { code: 'ECONNRESET' });
-    return error;
+    if (!malformed && code !== CLOSED) return error;
+    return Object.assign(new Error(`the server ended the connection (${error.message})`), { code: 'ECONNRESET' });
   }
 
   #connect(open: Open, callback: (...args: [null, Socket] | [Error, null]) => void): void {
