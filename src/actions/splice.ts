@@ -110,6 +110,8 @@ function open(
   reached: Reached,
 ): void {
   const { services, subject, startedAt } = context;
+  // Of the services a live session holds this one only: the others are of one config.
+  const { connections } = services;
   const { answer, lease, ownFields } = reached;
   const route = upgrade.route.name;
   const policy = answerPolicy(context, upgrade, lease.server);
@@ -132,11 +134,11 @@ function open(
     {
       registry: services.sessions,
       emit: services.emit,
-      releases: [client.permit, lease.release, () => services.connections.remove(subject.id, known)],
+      releases: [client.permit, lease.release, () => connections.remove(session.id, known)],
     },
   );
-  const known = reachable(session);
-  services.connections.add(subject.id, known);
+  const known = new Spliced(session);
+  connections.add(session.id, known);
   lease.carry(session);
   const ends = {
     client: client.socket,
@@ -155,18 +157,30 @@ function answerPolicy(context: RouteContext, upgrade: Upgrade, server: Server): 
   return responsePolicy(route.policy, { facts: factsOf(context, upgrade), sent, own: authorityOf(server) });
 }
 
-/** The session for those who ask by its id. */
-function reachable(session: LiveSession): Reachable {
-  const { id, route, client, subprotocol } = session.opened;
-  const openedAt = Date.now();
-  return {
-    describe: () => ({
-      ...{ id, route, mode: 'splice', client, subprotocol, openedAt },
+/** The session for those who ask by its id: one object and no closures, since there is one for each idle tunnel. */
+class Spliced implements Reachable {
+  readonly #session: LiveSession;
+  readonly #openedAt = Date.now();
+
+  constructor(session: LiveSession) {
+    this.#session = session;
+  }
+
+  describe(): ReturnType<Reachable['describe']> {
+    const { id, route, client, subprotocol } = this.#session.opened;
+    return {
+      ...{ id, route, mode: 'splice', client, subprotocol, openedAt: this.#openedAt },
       ...{ user: null, room: null, activeAt: null },
-    }),
-    send: () => false,
-    close: (code, reason) => session.close(code, reason, CLOSE_MS),
-  };
+    };
+  }
+
+  send(): boolean {
+    return false;
+  }
+
+  close(code: number, reason: string): void {
+    this.#session.close(code, reason, CLOSE_MS);
+  }
 }
 
 /** A 101 has no body, and says nothing of its length (RFC 9110 §8.6). */
