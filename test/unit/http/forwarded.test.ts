@@ -163,4 +163,14 @@ describe('what the backend is told', () => {
   it('of a unix socket without Host: no address and no host', () => {
     expect(told({ peer: '' }, '')).toEqual(['X-Forwarded-Proto', 'http', 'X-Request-Id', 'fresh']);
   });
+  it('in the words of RFC 7239: an address of IPv6 in quotes, an unknown peer, no host', () => {
+    const forwarded = (change: Change, host: string) => {
+      const head = plainHead(change);
+      return forwardingFields(head, readClient(head, trusted, 'fresh'), host, 'forwarded');
+    };
+    expect(forwarded({ peer: '2001:db8::1' }, 'a.example:80')).toEqual([
+      ...['Forwarded', 'for="[2001:db8::1]";host="a.example:80";proto=http', 'X-Request-Id', 'fresh'],
+    ]);
+    expect(forwarded({ peer: '' }, '')).toEqual(['Forwarded', 'for=unknown;proto=http', 'X-Request-Id', 'fresh']);
+  });
 });

@@ -109,3 +109,18 @@ describe('Set-Cookie', () => {
     expect(showCookie('a=b; Domain=rest', { ...view, origin: null })).toBe('a=b; Domain=rest');
   });
 });
+
+describe('at the edges', () => {
+  it('decoded slashes may not lead above the root', () => {
+    expect(sentTo(rule('/*', null, 'decode'), '/a%2F..%2F..%2Fb')).toContain('above the root');
+  });
+  it('a path that is all prefix becomes the root, and one that ends within it is all there is', () => {
+    expect(sentTo(rule('/api', ''), '/api?x')).toBe('/?x');
+    expect(sentTo(rule('/a/{b}', '/c'), '/a/b')).toBe('/c');
+  });
+  it('a Location that is the prefix alone is the root', () => {
+    const view: View = { shown: '', sent: '/v2', own: ['backend'], origin: null };
+    expect(showLocation('/v2', view)).toBe('/');
+    expect(showLocation('//backend', view)).toBe('//backend/');
+  });
+});

@@ -38,3 +38,9 @@ describe('a template', () => {
     ['a}', 'written twice'],
   ])('%j is refused', (text, message) => expect(compileTemplate(text, [])).toContain(message));
 });
+
+it('a request over plain HTTP without a query, and a parameter that has no value', () => {
+  const plain = { ...facts, request: requestOf(plainHead({ target: '/a' })), params: {} };
+  const template = compileTemplate('{scheme} {path} {query}{room}.', ['room']);
+  expect(typeof template === 'string' ? template : template(plain)).toBe('http /a .');
+});

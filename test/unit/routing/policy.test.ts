@@ -66,6 +66,7 @@ describe('at load', () => {
     [{}, {}, 'routes.0.redirect: changes nothing'],
     [{ scheme: 'https' }, {}, 'routes.0.redirect.scheme: would redirect to itself'],
     [{ scheme: 'https' }, { scheme: 'https' }, 'routes.0.redirect.scheme: would redirect to itself'],
+    [{ scheme: 'http' }, {}, 'routes.0.redirect.scheme: would redirect to itself'],
     [{ host: 'a:1' }, {}, 'routes.0.redirect.host: "a:1" is no host'],
     [{ path: 'x' }, {}, 'routes.0.redirect.path: "x" is no path'],
     [{ path: '/x', prefix: '/y' }, {}, 'routes.0.redirect.prefix: "prefix" beside "path"'],
