@@ -114,7 +114,8 @@ async function tryOn(
     const { server } = lease;
     // Written out: a spread costs a plain request more than its decision does.
     await http.forward({ req, res, server, target, fields, responseFields, ownFields, declines, maxBody, timeouts });
-    lease.tell(outcomeOf(res.statusCode, res.hasHeader('retry-after')));
+    // Behind an interim answer that went out, the final one was not asked about.
+    lease.tell(outcomeOf(res.statusCode, false));
     return null;
   } catch (thrown) {
     const error = asGatewayError(thrown);
