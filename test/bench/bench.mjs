@@ -216,9 +216,15 @@ try {
   const results = [];
   for (const rival of installedRivals().filter(({ name }) => only === undefined || only.includes(name))) {
     process.stderr.write(`${rival.name} ${rival.version} ...\n`);
-    const plain = await run(rival, backendPort);
-    const tls = rival.tls ? await run(rival, backendPort, pair) : {};
-    results.push({ ...rival, row: { ...plain, ...tls } });
+    try {
+      const plain = await run(rival, backendPort);
+      const tls = rival.tls ? await run(rival, backendPort, pair) : {};
+      results.push({ ...rival, row: { ...plain, ...tls } });
+    } catch (error) {
+      // One gateway that can't be measured is no reason not to measure the others.
+      process.stderr.write(`${rival.name}: ${error.message}\n`);
+      process.exitCode = 1;
+    }
   }
   const table = format(results);
   process.stdout.write(table);

@@ -11,8 +11,8 @@ import { frame } from './frames.mjs';
 const [mode, port, secure, connections, size, seconds] = process.argv
   .slice(2)
   .map((word, i) => (i === 0 ? word : Number(word)));
-const handshake = `GET /${size} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`;
-const request = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+const handshake = `GET /${size} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`;
+const request = 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
 const [outgoing, incoming] = [frame(size, true), frame(size, false).length];
 const times = [];
 let done = 0;
