@@ -76,6 +76,7 @@ export class App {
   readonly #http = new HttpEngines();
   readonly #caller = openCaller();
   readonly #errands = new Errands();
+  readonly #descriptors = readDescriptorLimit();
   #snapshot: Snapshot | null = null;
   /** Once the config has said which engine. */
   #relay: Carrier | null = null;
@@ -92,7 +93,6 @@ export class App {
     };
     const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
     const terminator = new Terminator(emit, this.#connections);
-    const limit = readDescriptorLimit();
     this.#shared = {
       emit,
       sessions: this.#sessions,
@@ -107,7 +107,7 @@ export class App {
       snapshot: () => this.#current(),
       admission: new Admission(),
       splice: (...args) => this.#carrier().splice(...args),
-      crowded: compileCrowded(limit),
+      crowded: compileCrowded(this.#descriptors),
     });
     this.#listeners = new Listeners(this.#gateway, emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
@@ -165,14 +165,13 @@ export class App {
       onChange: () => void this.#reloader.request('file'),
       emit: this.#shared.emit,
     });
-    const limit = readDescriptorLimit();
     this.#notice('started', {
       version,
       node: process.version,
       relay: this.#carrier().engine.name,
       http: this.#current().services.http.name,
       admin: `${admin.address}:${admin.port}`,
-      ...(limit === null ? {} : { descriptors: limit }),
+      ...(this.#descriptors === null ? {} : { descriptors: this.#descriptors }),
     });
     if (demo) for (const line of demoHints(config, this.#bound(admin))) say(line);
   }
