@@ -28,6 +28,19 @@ export function describeConnections(stages: Stages): void {
     return { ...stage, peer, first: client };
   }
 
+  /** A stage whose engine keeps two connections, the second used last. */
+  async function warmTwo() {
+    const stage = await stages.set();
+    const one = await stage.ask(request('/1'));
+    const two = await stage.ask(request('/2'));
+    for (const { peer, client } of [one, two]) {
+      peer.write(OK);
+      await client.until('ok');
+      await stage.front.ending();
+    }
+    return { stage, one, two };
+  }
+
   it('uses a connection again, for other clients too', async () => {
     const stage = await warm();
     const other = await stage.client();
@@ -93,14 +106,7 @@ export function describeConnections(stages: Stages): void {
   });
 
   it('opens another connection while one is busy, and takes the last one used first', async () => {
-    const stage = await stages.set();
-    const one = await stage.ask(request('/1'));
-    const two = await stage.ask(request('/2'));
-    for (const { peer, client } of [one, two]) {
-      peer.write(OK);
-      await client.until('ok');
-      await stage.front.ending();
-    }
+    const { stage, one, two } = await warmTwo();
     one.client.write(request('/3'));
     await two.peer.until('GET /3 ');
     expect(stage.backend.connections()).toBe(2);
@@ -190,14 +196,7 @@ export function describeConnections(stages: Stages): void {
   });
 
   it('a request is sent again over a fresh connection, and not over another kept one', async () => {
-    const stage = await stages.set();
-    const one = await stage.ask(request('/1'));
-    const two = await stage.ask(request('/2'));
-    for (const { peer, client } of [one, two]) {
-      peer.write(OK);
-      await client.until('ok');
-      await stage.front.ending();
-    }
+    const { stage, one, two } = await warmTwo();
     one.client.write(request('/3'));
     await two.peer.until('GET /3 ');
     two.peer.socket.resetAndDestroy();
