@@ -31,6 +31,17 @@ const listener = z.strictObject({
         .min(1)
         .optional()
         .describe('Names for a certificate made at start, in place of `certificates`; for trying out'),
+      client_auth: z
+        .strictObject({
+          ca: z.string().min(1).describe('Path of the authorities whose client certificates are taken, PEM'),
+          crl: z.string().min(1).optional().describe('Path of their lists of revoked certificates, PEM'),
+          mode: z
+            .enum(['required', 'optional'])
+            .prefault('required')
+            .describe('A client without a valid certificate: no TLS at all, or one that routes can refuse'),
+        })
+        .optional()
+        .describe('Ask clients for certificates; unset: none are asked for'),
     })
     .optional()
     .describe('Speak TLS on this listener'),

@@ -11,6 +11,7 @@ import {
 } from 'node:tls';
 import type { ConfigPath, Problem } from '../config/problem.ts';
 import type { ListenerConfig } from '../config/schema.ts';
+import { type ClientAuthMode, type Common, loadClientAuth } from './client-auth.ts';
 import { fail, parseChain, parseKey, readPem, TlsConfigError } from './pem.ts';
 import { type KeyPair, makeSelfSigned } from './self-signed.ts';
 
@@ -29,6 +30,8 @@ export interface TlsMaterial {
   readonly certificates: readonly CertificateInfo[];
   /** What the default context is made of, for a client that names no server. */
   readonly defaults: SecureContextOptions;
+  /** Whether clients are asked for certificates, and those without a valid one let in; null: none are asked. */
+  readonly clientAuth: ClientAuthMode | null;
   /** What an operator should know and still works, such as an expired certificate; paths count from the `tls` block. */
   readonly warnings: readonly Problem[];
 }
@@ -43,10 +46,6 @@ export interface TlsSources {
   readonly now: Date;
 }
 
-/** RFC 5246 §7.4.1.2 leaves older versions to the server; RFC 8996 takes them away. */
-const MIN_VERSION = 'TLSv1.2';
-/** The same for every context, so that a session of one can be resumed whichever of them SNI picks. */
-const SESSION_ID_CONTEXT = 'upgate';
 /** A self-signed pair with less left than this is made anew at the next reload. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
 
@@ -60,30 +59,37 @@ interface Loaded {
 /** Reads and checks every certificate. Rejects with a TlsConfigError that holds all that is wrong. */
 export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<TlsMaterial> {
   const problems: Problem[] = [];
-  const collect = (error: unknown): void => {
+  const collect = (error: unknown): undefined => {
     if (!(error instanceof TlsConfigError)) throw error;
     problems.push(...error.problems);
   };
   const loaded: Loaded[] = [];
+  const common = await loadClientAuth(config.client_auth, sources.baseDir).catch(collect);
+  const { now } = sources;
   for (const [index, { cert, key }] of (config.certificates ?? []).entries()) {
     const files = { cert: resolve(sources.baseDir, cert), key: resolve(sources.baseDir, key) };
-    await loadPair(files, ['certificates', index], sources.now).then((pair) => loaded.push(pair), collect);
+    const at = { path: ['certificates', index], now, common };
+    await loadPair(files, at).then((pair) => loaded.push(pair), collect);
   }
   if (config.self_signed !== undefined) {
     try {
-      loaded.push(loadSelfSigned(config.self_signed, sources));
+      loaded.push(loadSelfSigned(config.self_signed, sources, common));
     } catch (error) {
       collect(error);
     }
   }
   if (problems.length > 0) throw new TlsConfigError(problems);
-  return materialOf(loaded);
+  return materialOf(loaded, config.client_auth?.mode ?? null);
 }
 
 /** Options for `https.createServer`: each handshake reads the material that is current then. */
 export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
+  const { defaults, clientAuth } = current();
   return {
-    ...current().defaults,
+    ...defaults,
+    requestCert: clientAuth !== null,
+    // With `optional` whoever shows an invalid certificate has shown none: server/peer-certificate.ts.
+    rejectUnauthorized: clientAuth === 'required',
     // Only HTTP/1.1 is spoken here; a client that offers none of it is refused by alert 120 (RFC 7301 §3.2).
     ALPNProtocols: ['http/1.1'],
     SNICallback: (servername, callback) => callback(null, current().contextFor(servername)),
@@ -95,7 +101,7 @@ export function swapTls(server: Server, next: TlsMaterial): void {
   server.setSecureContext(next.defaults);
 }
 
-function materialOf(loaded: readonly Loaded[]): TlsMaterial {
+function materialOf(loaded: readonly Loaded[], clientAuth: ClientAuthMode | null): TlsMaterial {
   const first = loaded[0];
   if (first === undefined) throw fail([], 'no certificate', 'name `certificates` or `self_signed`');
   const contexts = new Map<string, SecureContext>();
@@ -110,6 +116,7 @@ function materialOf(loaded: readonly Loaded[]): TlsMaterial {
     },
     certificates: loaded.map(({ info }) => info),
     defaults: first.options,
+    clientAuth,
     warnings: loaded.flatMap(({ warnings }) => warnings),
   };
 }
@@ -120,7 +127,16 @@ function wildcardOver(name: string): string {
   return dot < 0 ? '' : `*${name.slice(dot)}`;
 }
 
-async function loadPair(files: KeyPair, path: ConfigPath, now: Date): Promise<Loaded> {
+/** Where a pair stands in the config, and what its context is made with beside it. */
+interface PairAt {
+  readonly path: ConfigPath;
+  readonly now: Date;
+  /** Undefined where it is at fault, which is reported: nothing is served then. */
+  readonly common: Common | undefined;
+}
+
+async function loadPair(files: KeyPair, at: PairAt): Promise<Loaded> {
+  const { path } = at;
   const [cert, key] = await Promise.allSettled([
     readPem(files.cert, [...path, 'cert']),
     readPem(files.key, [...path, 'key']),
@@ -130,16 +146,16 @@ async function loadPair(files: KeyPair, path: ConfigPath, now: Date): Promise<Lo
   const privateKey = parseKey(key.value, files.key, [...path, 'key']);
   const leaf = chain[0];
   if (!leaf?.checkPrivateKey(privateKey)) throw mismatch(chain, privateKey, { files, path });
-  return loadedOf({ cert: cert.value, key: key.value }, leaf, { path: [...path, 'cert'], now });
+  return loadedOf({ cert: cert.value, key: key.value }, leaf, { ...at, path: [...path, 'cert'] });
 }
 
-function loadSelfSigned(names: readonly string[], { selfSigned, now }: TlsSources): Loaded {
+function loadSelfSigned(names: readonly string[], { selfSigned, now }: TlsSources, common: Common | undefined): Loaded {
   const id = names.join(' ');
   const kept = selfSigned.get(id);
   const keptUntil = kept === undefined ? 0 : Date.parse(new X509Certificate(kept.cert).validTo);
   const pair = kept !== undefined && keptUntil - now.getTime() > RENEW_BEFORE_MS ? kept : makeOrFail(names, now);
   selfSigned.set(id, pair);
-  return loadedOf(pair, new X509Certificate(pair.cert), { path: ['self_signed'], now });
+  return loadedOf(pair, new X509Certificate(pair.cert), { path: ['self_signed'], now, common });
 }
 
 function makeOrFail(names: readonly string[], now: Date): KeyPair {
@@ -151,7 +167,7 @@ function makeOrFail(names: readonly string[], now: Date): KeyPair {
   }
 }
 
-function loadedOf(pair: KeyPair, leaf: X509Certificate, at: { path: ConfigPath; now: Date }): Loaded {
+function loadedOf(pair: KeyPair, leaf: X509Certificate, at: PairAt): Loaded {
   const names = namesOf(leaf);
   const warnings: Problem[] = [];
   const warn = (message: string, hint: string): void => {
@@ -163,12 +179,7 @@ function loadedOf(pair: KeyPair, leaf: X509Certificate, at: { path: ConfigPath; 
     warn(`the certificate is not valid before ${leaf.validFrom}`, "is this machine's clock right?");
   }
   if (names.length === 0) warn('the certificate holds no name', 'clients read names from its subjectAltName only');
-  const options = {
-    cert: pair.cert,
-    key: pair.key,
-    minVersion: MIN_VERSION,
-    sessionIdContext: SESSION_ID_CONTEXT,
-  } as const;
+  const options = { cert: pair.cert, key: pair.key, ...at.common };
   const info = { names, notAfterMs: Date.parse(leaf.validTo) };
   return { info, context: contextOf(options, at.path), options, warnings };
 }

@@ -11,6 +11,7 @@ import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { type Reason, reject } from '../handshake/rejection.ts';
 import { plainAddress } from '../http/head.ts';
+import type { ClientAuthMode } from '../runtime/client-auth.ts';
 import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls.ts';
 import { KEEPALIVE_MS } from '../upstream/dial.ts';
 import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
@@ -51,6 +52,11 @@ export class Listener {
   /** Whether it speaks TLS; a listener can't change that while it is bound. */
   get secure(): boolean {
     return this.#tls !== null;
+  }
+
+  /** Whether clients are asked for certificates, which can't change either. */
+  get clientAuth(): ClientAuthMode | null {
+    return this.#tls?.clientAuth ?? null;
   }
 
   /** What it is bound to, once it is. */

@@ -52,9 +52,10 @@ export class Listeners implements Sampler {
     for (const one of wanted) {
       const at = left.findIndex(({ address }) => address === addressOf(one.config));
       const [known] = at === -1 ? [] : left.splice(at, 1);
-      if (known && known.secure !== (one.tls !== null)) {
+      const fixed = known === undefined ? null : fixedIn(known, one.tls);
+      if (fixed !== null) {
         this.discard({ places });
-        return `${known.address}: a listener begins or stops to speak TLS only at a restart`;
+        return fixed;
       }
       const listener = known ?? new Listener(one.config, one.tls, this.#gateway, this.#emit);
       try {
@@ -120,4 +121,13 @@ export class Listeners implements Sampler {
         : { address: bound ?? '' };
     this.#emit({ type: 'notice', level: 'info', message: 'listening', data: { ...data, tls: listener.secure } });
   }
+}
+
+/** What a listener would have to change and can't while it is bound. */
+function fixedIn(known: Listener, tls: TlsMaterial | null): string | null {
+  if (known.secure !== (tls !== null))
+    return `${known.address}: a listener begins or stops to speak TLS only at a restart`;
+  if (known.clientAuth !== (tls?.clientAuth ?? null))
+    return `${known.address}: whether clients need a certificate changes only at a restart`;
+  return null;
 }

@@ -1,0 +1,66 @@
+// Hashes of passwords, as they stand in a users file: scrypt in PHC form and bcrypt. A check runs in the thread pool and
+// compares in constant time. Not for who may try how often: that is basic.ts.
+import { type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
+import { promisify } from 'node:util';
+
+/** A hash that can be checked against. */
+export interface PasswordHash {
+  /** The hash as it was written: it tells two apart, and is no secret that a password can be read from. */
+  readonly text: string;
+  /** Whether the password is the one that was hashed. */
+  matches(password: string): Promise<boolean>;
+}
+
+/** The package `bcrypt`, which is loaded once a hash needs it. */
+export interface Bcrypt {
+  compare(password: string, hash: string): Promise<boolean>;
+}
+
+const derive = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
+
+/** `$scrypt$ln=15,r=8,p=1$salt$hash`, in base64 without padding, as the PHC string format has it. */
+const SCRYPT = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
+/** Of a hash above this a single check would cost more than a gateway can spare. */
+const MOST_BYTES = 64 * 1024 * 1024;
+const MOST_PARALLEL = 8;
+
+/** `$2y$` is what htpasswd writes for what others call `$2b$`. A cost above 14 takes seconds. */
+const BCRYPT = /^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$/;
+/** bcrypt looks at no more; a longer password would match by its first 72 bytes alone. */
+const MOST_OF_BCRYPT = 72;
+
+/** Whether a text looks like a hash of bcrypt, for which the package has to be there. */
+export function isBcrypt(text: string): boolean {
+  return BCRYPT.test(text);
+}
+
+/** Reads a hash; a string says what is wrong with it. `bcrypt` is null where the package is not installed. */
+export function parseHash(text: string, bcrypt: Bcrypt | null): PasswordHash | string {
+  const found = SCRYPT.exec(text);
+  if (found) return scryptHash(text, found);
+  if (!isBcrypt(text)) return 'is no hash of scrypt ($scrypt$ln=…) or bcrypt ($2b$, cost 4 to 14)';
+  if (bcrypt === null) return 'is a hash of bcrypt, and the package "bcrypt" is not installed';
+  // The package knows `$2a$` and `$2b$`; `$2y$` is the same algorithm.
+  const known = text.replace(/^\$2y/, '$2b');
+  return {
+    text,
+    async matches(password) {
+      const tooLong = Buffer.byteLength(password) > MOST_OF_BCRYPT;
+      const same = await bcrypt.compare(tooLong ? '' : password, known);
+      return same && !tooLong;
+    },
+  };
+}
+
+function scryptHash(text: string, found: RegExpExecArray): PasswordHash | string {
+  const [logN = 0, r = 0, p = 0] = found.slice(1, 4).map(Number);
+  const [salt, hash] = found.slice(4).map((part) => Buffer.from(part, 'base64')) as [Buffer, Buffer];
+  const bytes = 128 * 2 ** logN * r;
+  if (logN < 10 || r < 1 || p < 1) return 'is a hash of scrypt that is too weak: ln is at least 10, r and p at least 1';
+  if (bytes > MOST_BYTES || p > MOST_PARALLEL) return `is a hash of scrypt that takes more than ${MOST_BYTES} bytes`;
+  const options = { N: 2 ** logN, r, p, maxmem: bytes + 1024 * 1024 };
+  return {
+    text,
+    matches: async (password) => timingSafeEqual(await derive(password, salt, hash.length, options), hash),
+  };
+}
