@@ -3,6 +3,7 @@
 import type { ForwardAuthConfig } from '../config/schema-auth.ts';
 import { GatewayError } from '../errors.ts';
 import { type Fields, lowerNames, valuesOf, without } from '../http/fields.ts';
+import { reject } from '../handshake/rejection.ts';
 import { requestFields, responseFields } from '../http/policy.ts';
 import type { Reply } from '../upstream/call.ts';
 import { type Inquirer, inquire } from '../upstream/inquiry.ts';
@@ -27,6 +28,7 @@ const NOT_ASKED = new Set([
 const NOT_PASSED = new Set(['content-length', 'trailer']);
 /** Bytes of the largest answer: what is shown to a client who was refused. */
 const MOST_BODY = 64 * 1024;
+const NO_BODY = Buffer.alloc(0);
 /** Servers asked at most. */
 const ATTEMPTS = 2;
 /** Statuses that are the client's to see: it is to log in, it may not, it is sent elsewhere to log in. */
@@ -36,43 +38,43 @@ export function createForward({ config, ...inquirer }: ForwardOptions): Authenti
   const taken = config.headers.map((name) => name.toLowerCase());
   return {
     async authenticate(asking) {
-      const { reply, server } = await ask(inquirer, config, asking);
+      const answered = await ask(inquirer, config, asking);
+      // Which server failed, and how, stands in the log; the client is told only that nobody could be asked.
+      if (answered === null) return reject('auth_unavailable');
+      const { reply, server } = answered;
       const { status } = reply;
       if (status >= 200 && status < 300) return admitted(config, taken, reply);
       if (PASSED.has(status)) return passed(reply);
-      throw new GatewayError('auth_unavailable', `${server.url} answered ${status} to the question who this is`);
+      throw new GatewayError('bad_accept', `${server.url} answered ${status} to the question who this is`);
     },
   } satisfies Authenticator;
 }
 
-/** The answer of the first server that gives one. */
+/** The answer of the first server that gives one; null where none does. */
 async function ask(
   inquirer: Inquirer,
   config: ForwardAuthConfig,
   asking: Asking,
-): Promise<{ readonly reply: Reply; readonly server: Server }> {
+): Promise<{ readonly reply: Reply; readonly server: Server } | null> {
   const { pool } = inquirer;
   const tried = new Set<Server>();
-  let failure: GatewayError | null = null;
   while (tried.size < ATTEMPTS && !asking.gone.left) {
     const server: Server | null = pool.pick(null, tried);
-    if (server === null) break;
+    if (server === null) return null;
     tried.add(server);
     const { reply, error } = await inquire(inquirer, server, {
       id: asking.id,
       method: 'GET',
       target: config.path,
       fields: questionFields(asking),
-      body: Buffer.alloc(0),
+      body: NO_BODY,
       timeoutMs: config.timeout,
       mostBytes: MOST_BODY,
       failsWith: (status) => status >= 500,
     });
     if (error === null) return { reply, server };
-    failure = error;
   }
-  const why = failure?.message ?? 'the upstream has no server';
-  throw new GatewayError('auth_unavailable', `nobody could say who this is: ${why}`, failure);
+  return null;
 }
 
 /** What the client said, and which request it is about. */
