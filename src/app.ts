@@ -149,6 +149,7 @@ export class App {
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
     this.#broker = await openBroker(config.broker, {
       reach: this.#connections.get,
+      revoke: (revocation, forMs) => this.#sessions.revocations.revoke(revocation, forMs),
       emit: this.#shared.emit,
     }).catch(fail);
     const built = await this.#prepareNext(prepared);

@@ -17,6 +17,10 @@ export const REJECTIONS = {
   origin: { status: 403, detail: 'this Origin may not connect here' },
   /** No credentials, or none that the route takes. */
   auth: { status: 401, detail: 'valid credentials are needed here' },
+  /** The listener's authorities have signed no certificate of this client's, or not one that the route takes. */
+  certificate: { status: 403, detail: 'this client certificate may not connect here' },
+  /** The client's access was taken back through the admin API. */
+  revoked: { status: 403, detail: 'access was revoked' },
   /** Nobody could tell what the credentials are worth. */
   auth_unavailable: { status: 503, detail: 'credentials can not be checked at the moment' },
   /** No route fits. */

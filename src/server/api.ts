@@ -8,6 +8,7 @@ import type { MessageType } from '../terminate/handler.ts';
 import { type Answer, json, nothing, problem } from './answer.ts';
 import { showsToken } from './bearer.ts';
 import { readBody } from './body.ts';
+import { revoke } from './revoke.ts';
 
 export interface ApiOptions {
   /** What callers must show; undefined: there is no API. */
@@ -47,6 +48,7 @@ export const OPERATIONS: readonly Operation[] = [
   { method: 'GET', path: '/rooms', run: listRooms },
   { method: 'GET', path: '/rooms/{room}/members', run: listMembers },
   { method: 'POST', path: '/rooms/{room}/messages', run: publish },
+  { method: 'POST', path: '/revocations', run: takeBack },
 ];
 
 /** Answers requests of the API; null where the path is none of its own. */
@@ -190,6 +192,12 @@ async function publish({ target, req, broker }: Call): Promise<Answer> {
   return json(200, { id, at: isoTime(at) });
 }
 
+async function takeBack({ req, broker }: Call): Promise<Answer> {
+  if (mediaOf(req) !== 'application/json') return mediaType('application/json');
+  const body = await readBody(req, MOST_BODY);
+  return body === null ? tooLarge() : revoke(broker, body.toString());
+}
+
 function roomFault(room: string): Answer | null {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   const fine = room.length <= MOST_ROOM && !/[\x00-\x1f\x7f]/.test(room);
@@ -205,17 +213,23 @@ interface Message {
 
 /** The request's body as a message. */
 async function readMessage(req: IncomingMessage): Promise<Message | Answer> {
-  const media = req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+  const media = mediaOf(req);
   const known = media === 'text/plain' || media === 'application/json' || media === 'application/octet-stream';
   if (!known) return mediaType('text/plain, application/json or application/octet-stream');
   const data = await readBody(req, MOST_BODY);
-  if (data === null) return problem(413, 'too_large', `a message has at most ${MOST_BODY} bytes`);
+  if (data === null) return tooLarge();
   if (media === 'application/octet-stream') return { type: 'binary', data, json: false };
   if (!isUtf8(data)) return problem(400, 'malformed', 'the body is not UTF-8');
   if (media === 'application/json' && !isJson(data.toString()))
     return problem(400, 'malformed', 'the body is not JSON');
   return { type: 'text', data, json: media === 'application/json' };
 }
+
+function mediaOf(req: IncomingMessage): string | undefined {
+  return req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+}
+
+const tooLarge = (): Answer => problem(413, 'too_large', `a body has at most ${MOST_BODY} bytes`);
 
 function mediaType(wanted: string): Answer {
   return problem(415, 'media_type', `Content-Type has to be ${wanted}`);

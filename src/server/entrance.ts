@@ -3,7 +3,7 @@
 import type { RouteContext } from '../actions/context.ts';
 import type { Finding, ForeignAnswer, Principal } from '../auth/authenticator.ts';
 import { GatewayError } from '../errors.ts';
-import { isRejection, type Rejection } from '../handshake/rejection.ts';
+import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import type { Forward, Respond, Upgrade } from '../routing/decide.ts';
 import type { Admission, Permit } from '../sessions/admission.ts';
 import type { Departure } from '../upstream/departure.ts';
@@ -35,7 +35,7 @@ export class Entrance {
     try {
       const found = await identify(context, verdict, gone);
       if (found !== null && !isPrincipal(found)) return found;
-      const refused = this.#admission.admit(visit, permit, found);
+      const refused = judgeAccess(context, name, found) ?? this.#admission.admit(visit, permit, found);
       if (refused !== null) return refused;
       entered = true;
       return { context: found === null ? context : withPrincipal(context, found), permit };
@@ -46,14 +46,15 @@ export class Entrance {
 
   /** The same for a plain request, which holds no permit. Nothing is waited for where a route asks for no credentials. */
   plain(context: RouteContext, verdict: Forward | Respond, gone: () => Departure): Entry<null> | Promise<Entry<null>> {
-    if (!asksWho(context, verdict)) return { context, permit: null };
+    if (!asksWho(context, verdict)) return judgeAccess(context, nameOf(verdict), null) ?? { context, permit: null };
     return this.#plain(context, verdict, gone());
   }
 
   async #plain(context: RouteContext, verdict: Forward | Respond, gone: Departure): Promise<Entry<null>> {
     const found = await identify(context, verdict, gone);
     if (found === null) return { context, permit: null };
-    return isPrincipal(found) ? { context: withPrincipal(context, found), permit: null } : found;
+    if (!isPrincipal(found)) return found;
+    return judgeAccess(context, nameOf(verdict), found) ?? { context: withPrincipal(context, found), permit: null };
   }
 }
 
@@ -72,6 +73,19 @@ async function identify(context: RouteContext, verdict: Through, gone: Departure
   const found = await authenticator.authenticate({ id: subject.id, request: verdict.request, client, gone });
   if (gone.left) throw new GatewayError('client_gone', 'the client left');
   return found;
+}
+
+/** Whether the client's access was taken back. */
+function judgeAccess({ services, subject }: RouteContext, route: string, found: Principal | null): Rejection | null {
+  const { revocations } = services.sessions;
+  if (revocations.none) return null;
+  const visitor = { id: subject.id, route, client: subject.client, user: found?.subject ?? null };
+  return revocations.refuses(visitor) ? reject('revoked') : null;
+}
+
+/** An answer to `OPTIONS *` belongs to no route. */
+function nameOf({ route }: Through): string {
+  return route?.name ?? '';
 }
 
 function isPrincipal(found: Finding): found is Principal {

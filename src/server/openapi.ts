@@ -28,7 +28,7 @@ const WAYS_IN = {
 };
 const GONE = refusal('`gone`: there is no such connection, or not any more');
 const MALFORMED = refusal('`malformed`: `detail` says what');
-const TOO_LARGE = refusal('`too_large`: the message has more than 1 MiB');
+const TOO_LARGE = refusal('`too_large`: the body has more than 1 MiB');
 const MEDIA_TYPE = refusal('`media_type`: another Content-Type than those taken');
 const DONE = { description: 'Done' };
 
@@ -69,6 +69,20 @@ const PROBLEM = object({
   reason: { ...text, description: 'One of the codes named beside the status' },
   detail: text,
 });
+
+const REVOCATION = {
+  type: 'object',
+  minProperties: 1,
+  additionalProperties: false,
+  description: 'Whom it is about: everything that is given has to fit',
+  properties: {
+    subject: { ...text, description: 'The subject of the credentials' },
+    address: { ...text, description: 'Address of the client, or a CIDR range' },
+    route: text,
+    id: { ...text, description: 'Id of the connection' },
+    for: { ...text, default: '30s', description: 'How long whom it is about is refused, such as 10m' },
+  },
+} as const;
 
 const ROUTE = object({
   name: text,
@@ -141,6 +155,17 @@ const PATHS = {
       },
     }),
   },
+  '/revocations': {
+    post: operation('revoke', 'Take access back: close sessions with 4403, and refuse whom it is about for a while', {
+      requestBody: { required: true, content: { 'application/json': { schema: ref('Revocation') } } },
+      responses: {
+        200: answer('Done, on every gateway', object({ closed: { type: 'integer', description: 'Sessions closed' } })),
+        400: MALFORMED,
+        413: TOO_LARGE,
+        415: MEDIA_TYPE,
+      },
+    }),
+  },
   '/explain': {
     get: {
       operationId: 'explain',
@@ -201,7 +226,7 @@ export function buildOpenApi(version: string): object {
     paths: PATHS,
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: '`admin.token` of the config' } },
-      schemas: { Connection: CONNECTION, Problem: PROBLEM, Route: ROUTE },
+      schemas: { Connection: CONNECTION, Problem: PROBLEM, Revocation: REVOCATION, Route: ROUTE },
     },
   };
 }

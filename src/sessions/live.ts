@@ -52,6 +52,7 @@ export class LiveSession implements Session {
 
   carriedBy(carrier: Carrier): void {
     this.#carrier = carrier;
+    this.#home.registry.revocations.judge(this);
   }
 
   close(code: number, reason: string, deadlineMs: number): void {

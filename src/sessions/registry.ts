@@ -1,5 +1,6 @@
 // What is live: every upgraded connection from its 101 to its end. Drain and metrics read it.
 import type { Mode, Sample, Sampler } from '../events.ts';
+import { Revocations } from './revocations.ts';
 
 /** An upgraded connection while it lives. */
 export interface Session {
@@ -17,6 +18,7 @@ export interface Session {
 }
 
 export class Registry implements Sampler {
+  readonly revocations = new Revocations(() => this.sessions());
   readonly #live = new Set<Session>();
   /** Live counts by mode and route; a route that was live once stays, at 0, so that its series does not vanish. */
   readonly #counts = new Map<string, { mode: Mode; route: string; live: number }>();

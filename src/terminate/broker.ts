@@ -2,6 +2,8 @@
 // holds it. One file per implementation: memory.ts (this process alone), redis.ts (all that share a Redis). What clients
 // see of it is the handlers' business.
 import type { Mode, Sampler } from '../events.ts';
+import type { Revocation, Revocations } from '../sessions/revocations.ts';
+import type { Reach } from './connections.ts';
 import type { PreparedMessage } from './frame.ts';
 import type { MessageType } from './handler.ts';
 
@@ -179,6 +181,14 @@ export interface Broker extends Sampler {
   describe(connection: string): Promise<ConnectionDescription | null>;
   /** Closes a connection of any gateway with a Close (RFC 6455 §7.4); false: there is none of that id. */
   disconnect(connection: string, code: number, reason: string): Promise<boolean>;
+  /** Takes access back on every gateway: the number of sessions closed. */
+  revoke(revocation: Revocation, forMs: number): Promise<number>;
+}
+
+/** What a broker does in this process, on behalf of whichever gateway was asked. */
+export interface Local {
+  readonly reach: Reach;
+  readonly revoke: Revocations['revoke'];
 }
 
 /** What a room keeps where no route says anything else. */

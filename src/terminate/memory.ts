@@ -1,9 +1,11 @@
 // The broker of a single gateway: rooms, their history and their members in this process's memory. A restart forgets them.
 import type { Sample } from '../events.ts';
+import type { Revocation } from '../sessions/revocations.ts';
 import {
   type Broker,
   DEFAULT_RETENTION,
   type Joined,
+  type Local,
   type Member,
   type Post,
   type RoomRules,
@@ -11,7 +13,6 @@ import {
   type Span,
   type Stamp,
 } from './broker.ts';
-import type { Reach } from './connections.ts';
 import type { MessageType } from './handler.ts';
 import { LocalRoom } from './local-room.ts';
 import { RoomLog } from './room-log.ts';
@@ -31,7 +32,7 @@ interface Room {
 
 export class MemoryBroker implements Broker {
   readonly name = 'memory';
-  readonly #reach: Reach;
+  readonly #local: Local;
   readonly #rooms = new Map<string, Room>();
   /** Rooms without members, longest empty first, and the bytes of each. */
   readonly #empty = new Map<string, number>();
@@ -43,9 +44,8 @@ export class MemoryBroker implements Broker {
   #members = 0;
   #sweep: NodeJS.Timeout | undefined;
 
-  /** `reach` finds the connections of this process. */
-  constructor(reach: Reach) {
-    this.#reach = reach;
+  constructor(local: Local) {
+    this.#local = local;
   }
 
   start(): void {
@@ -102,19 +102,23 @@ export class MemoryBroker implements Broker {
   }
 
   async sendTo(id: string, type: MessageType, data: Buffer): Promise<boolean> {
-    const connection = this.#reach(id);
+    const connection = this.#local.reach(id);
     connection?.send(type, data);
     return connection !== undefined;
   }
 
   async describe(id: string) {
-    return this.#reach(id)?.describe() ?? null;
+    return this.#local.reach(id)?.describe() ?? null;
   }
 
   async disconnect(id: string, code: number, reason: string): Promise<boolean> {
-    const connection = this.#reach(id);
+    const connection = this.#local.reach(id);
     connection?.close(code, reason);
     return connection !== undefined;
+  }
+
+  async revoke(revocation: Revocation, forMs: number): Promise<number> {
+    return this.#local.revoke(revocation, forMs);
   }
 
   *sample(): Iterable<Sample> {

@@ -1,19 +1,16 @@
 // From the config's `broker` to the broker: the one place that knows them all.
 import type { Emit } from '../events.ts';
-import type { Broker } from './broker.ts';
-import type { Reach } from './connections.ts';
+import type { Broker, Local } from './broker.ts';
 import { MemoryBroker } from './memory.ts';
 import { RedisBroker } from './redis.ts';
 import { loadRedis } from './redis-link.ts';
 
-export interface BrokerSurroundings {
-  /** Finds the connections of this process. */
-  readonly reach: Reach;
+export interface BrokerSurroundings extends Local {
   readonly emit: Emit;
 }
 
 /** Makes the broker; it begins to work with start(). Rejects where a package that it needs is not installed. */
-export async function openBroker(config: string, { reach, emit }: BrokerSurroundings): Promise<Broker> {
-  if (config === 'memory') return new MemoryBroker(reach);
-  return new RedisBroker({ library: await loadRedis(), url: config, reach, emit });
+export async function openBroker(config: string, { emit, ...local }: BrokerSurroundings): Promise<Broker> {
+  if (config === 'memory') return new MemoryBroker(local);
+  return new RedisBroker({ library: await loadRedis(), url: config, local, emit });
 }

@@ -1,10 +1,10 @@
-// Reaching a connection that another gateway holds: all living gateways are asked, and the one that has it answers. Nothing
-// is written down for it, so that opening and closing connections costs Redis nothing.
+// Reaching what other gateways hold: all living ones are asked, and the one that has a connection answers, or all of them
+// do their part. Nothing is written down for it, so that opening and closing connections costs Redis nothing.
 import { randomUUID } from 'node:crypto';
-import { BrokerError, type ConnectionDescription } from './broker.ts';
-import type { Reach } from './connections.ts';
+import type { Revocation } from '../sessions/revocations.ts';
+import { BrokerError, type ConnectionDescription, type Local } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
-import { formatQuestion, formatReply, type Question } from './redis-wire.ts';
+import { type Act, type Errand, formatQuestion, formatReply, type Question } from './redis-wire.ts';
 
 /** How long the others may take to answer. */
 const PATIENCE_MS = 2000;
@@ -16,45 +16,66 @@ interface Asked {
   /** Gateways that have not answered; null until it is known who was asked. */
   left: Set<string> | null;
   readonly answered: Set<string>;
-  readonly settle: (found: Found) => void;
+  /** Takes an answer; true: no other one is waited for. */
+  readonly take: (answer: unknown) => boolean;
+  /** Enough have answered. */
+  readonly settle: () => void;
 }
 
 export class RedisAsks {
   readonly #gate: string;
   readonly #link: RedisLink;
-  readonly #reach: Reach;
+  readonly #local: Local;
   readonly #asked = new Map<string, Asked>();
 
   /** `gate` is this gateway's own name. */
-  constructor(gate: string, link: RedisLink, reach: Reach) {
+  constructor(gate: string, link: RedisLink, local: Local) {
     this.#gate = gate;
     this.#link = link;
-    this.#reach = reach;
+    this.#local = local;
   }
 
   /** Does it here where the connection is here, else wherever it is. Rejects where someone who may have it does not answer. */
-  async act(connection: string, act: Question['act']): Promise<Found> {
-    const question: Question = { id: randomUUID(), from: this.#gate, connection, act };
-    return this.#find(question) ?? this.#ask(question);
+  async act(connection: string, act: Act): Promise<Found> {
+    const errand = { ...act, connection };
+    let found = this.#run(errand) as Found;
+    if (found !== null) return found;
+    await this.#ask(errand, (answer) => {
+      found = answer as Found;
+      return found !== null;
+    });
+    return found;
+  }
+
+  /** Does it here and everywhere; rejects where someone does not answer. */
+  async revoke(revocation: Revocation, forMs: number): Promise<number> {
+    const errand: Errand = { kind: 'revoke', revocation, forMs };
+    let closed = this.#local.revoke(revocation, forMs);
+    await this.#ask(errand, (answer) => {
+      closed += Number(answer);
+      return false;
+    });
+    return closed;
   }
 
   /** Another gateway asks. */
   answer(question: Question): void {
-    const reply = formatReply(question, this.#gate, this.#find(question));
+    const reply = formatReply(question, this.#gate, this.#run(question.errand));
     // Who asked gives up by itself where the answer is lost.
     this.#link.run('reply', question.from, reply).catch(() => {});
   }
 
   /** Another gateway has answered. */
-  answered(id: string, from: string, found: unknown): void {
+  answered(id: string, from: string, answer: unknown): void {
     const asked = this.#asked.get(id);
     if (!asked) return;
     asked.answered.add(from);
     asked.left?.delete(from);
-    if (found !== null || asked.left?.size === 0) asked.settle(found as Found);
+    if (asked.take(answer) || asked.left?.size === 0) asked.settle();
   }
 
-  #ask(question: Question): Promise<Found> {
+  #ask(errand: Errand, take: Asked['take']): Promise<void> {
+    const question: Question = { id: randomUUID(), from: this.#gate, errand };
     return new Promise((resolve, reject) => {
       const end = (act: () => void): void => {
         clearTimeout(timer);
@@ -64,24 +85,25 @@ export class RedisAsks {
       const timer = setTimeout(() => {
         end(() => reject(new BrokerError('unavailable', 'a gateway does not answer')));
       }, PATIENCE_MS);
-      const asked: Asked = { left: null, answered: new Set(), settle: (found) => end(() => resolve(found)) };
+      const asked: Asked = { left: null, answered: new Set(), take, settle: () => end(resolve) };
       this.#asked.set(question.id, asked);
       this.#link.run('ask', this.#gate, formatQuestion(question)).then(
         (gates) => {
           asked.left = new Set((gates as string[]).filter((gate) => !asked.answered.has(gate)));
-          if (asked.left.size === 0) asked.settle(null);
+          if (asked.left.size === 0) asked.settle();
         },
         (error: unknown) => end(() => reject(error)),
       );
     });
   }
 
-  #find({ connection, act }: Question): Found {
-    const found = this.#reach(connection);
+  #run(errand: Errand): Found | number {
+    if (errand.kind === 'revoke') return this.#local.revoke(errand.revocation, errand.forMs);
+    const found = this.#local.reach(errand.connection);
     if (!found) return null;
-    if (act.kind === 'describe') return found.describe();
-    if (act.kind === 'send') found.send(act.type, Buffer.from(act.data, 'base64'));
-    else found.close(act.code, act.reason);
+    if (errand.kind === 'describe') return found.describe();
+    if (errand.kind === 'send') found.send(errand.type, Buffer.from(errand.data, 'base64'));
+    else found.close(errand.code, errand.reason);
     return true;
   }
 }

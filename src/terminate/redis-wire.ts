@@ -1,18 +1,26 @@
 // What goes between gateways and Redis as text: what scripts give, and what comes over a gateway's channel. Every value is
 // written by a gateway or by one of our scripts.
+import type { Revocation } from '../sessions/revocations.ts';
 import type { Member } from './broker.ts';
 import type { Behind, Heard, Logged } from './redis-room.ts';
 
-/** What a gateway asks the others about a connection. */
+/** What may be done with a connection. */
+export type Act =
+  | { readonly kind: 'describe' }
+  | { readonly kind: 'send'; readonly type: 'text' | 'binary'; readonly data: string }
+  | { readonly kind: 'close'; readonly code: number; readonly reason: string };
+
+/** What a gateway wants of the others: something done with a connection, or access taken back. */
+export type Errand =
+  | (Act & { readonly connection: string })
+  | { readonly kind: 'revoke'; readonly revocation: Revocation; readonly forMs: number };
+
+/** What a gateway asks the others. */
 export interface Question {
   readonly id: string;
   /** The gateway that asks. */
   readonly from: string;
-  readonly connection: string;
-  readonly act:
-    | { readonly kind: 'describe' }
-    | { readonly kind: 'send'; readonly type: 'text' | 'binary'; readonly data: string }
-    | { readonly kind: 'close'; readonly code: number; readonly reason: string };
+  readonly errand: Errand;
 }
 
 export type Event =

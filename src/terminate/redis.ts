@@ -3,12 +3,14 @@
 // says that it lives, and after Redis was away takes up where it was.
 import { randomBytes } from 'node:crypto';
 import type { Emit, Sample } from '../events.ts';
+import type { Revocation } from '../sessions/revocations.ts';
 import {
   type Broker,
   BrokerError,
   type ConnectionDescription,
   type Excerpt,
   type Joined,
+  type Local,
   type Member,
   type Post,
   type RoomRules,
@@ -17,7 +19,6 @@ import {
   type Span,
   type Stamp,
 } from './broker.ts';
-import type { Reach } from './connections.ts';
 import type { MessageType } from './handler.ts';
 import { RedisAsks } from './redis-asks.ts';
 import { type loadRedis, RedisLink } from './redis-link.ts';
@@ -31,7 +32,7 @@ const BEAT_MS = LEASE_MS / 4;
 export interface RedisOptions {
   readonly library: Awaited<ReturnType<typeof loadRedis>>;
   readonly url: string;
-  readonly reach: Reach;
+  readonly local: Local;
   readonly emit: Emit;
 }
 
@@ -56,7 +57,7 @@ export class RedisBroker implements Broker {
   #beat: NodeJS.Timeout | undefined;
   readonly #counts = { published: 0, failed: 0, delivered: 0 };
 
-  constructor({ library, url, reach, emit }: RedisOptions) {
+  constructor({ library, url, local, emit }: RedisOptions) {
     this.#emit = emit;
     const prefix = prefixOf(url);
     this.#link = new RedisLink(library, {
@@ -68,7 +69,7 @@ export class RedisBroker implements Broker {
       onMessage: (text) => this.#hear(text),
     });
     this.#store = new RedisStore(this.#gate, this.#link);
-    this.#asks = new RedisAsks(this.#gate, this.#link, reach);
+    this.#asks = new RedisAsks(this.#gate, this.#link, local);
   }
 
   start(): void {
@@ -150,6 +151,10 @@ export class RedisBroker implements Broker {
 
   async disconnect(connection: string, code: number, reason: string): Promise<boolean> {
     return (await this.#asks.act(connection, { kind: 'close', code, reason })) !== null;
+  }
+
+  revoke(revocation: Revocation, forMs: number): Promise<number> {
+    return this.#asks.revoke(revocation, forMs);
   }
 
   *sample(): Iterable<Sample> {

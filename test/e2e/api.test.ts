@@ -205,6 +205,42 @@ describe('a room', () => {
   });
 });
 
+describe('access that is taken back', () => {
+  const take = (revocation: object) =>
+    api('POST', '/revocations', { body: JSON.stringify(revocation), type: JSON_TYPE });
+
+  it('closes what it is about with 4403, and nothing else', async () => {
+    const [ann, bob] = [await connect('/rooms/revoked/ann'), await connect('/rooms/revoked/bob')];
+    expect(JSON.parse((await take({ id: ann.id })).body)).toEqual({ closed: 1 });
+    expect(await ann.closed).toMatchObject({ code: 4403, reason: 'revoked' });
+    expect((await api('GET', `/connections/${bob.id}`)).status).toBe(200);
+    await bob.close();
+  });
+
+  it('is by address and route at once, also of a spliced session', async () => {
+    const spliced = await connect('/splice');
+    expect(JSON.parse((await take({ address: '127.0.0.0/8', route: 'nowhere' })).body)).toEqual({ closed: 0 });
+    const route = (JSON.parse((await api('GET', `/connections/${spliced.id}`)).body) as { route: string }).route;
+    const { body } = await take({ address: '127.0.0.1', route, for: '1ms' });
+    expect((JSON.parse(body) as { closed: number }).closed).toBeGreaterThan(0);
+    expect(await spliced.closed).toMatchObject({ code: 4403, reason: 'revoked' });
+  });
+
+  it.each([
+    ['nothing', '{}', 'one of subject, address, route, id is needed'],
+    ['only a time', '{"for":"1m"}', 'one of subject, address, route, id is needed'],
+    ['no JSON', 'x', 'the body is no JSON object'],
+    ['a list', '[]', 'the body is no JSON object'],
+    ['an odd key', '{"user":"x"}', '"user" is none of subject, address, route, id, for'],
+    ['a number', '{"subject":1}', 'subject is a text of 1 to 1024 characters'],
+    ['no address', '{"address":"here"}', 'address is an IP address or a CIDR range'],
+    ['no duration', '{"subject":"x","for":"soon"}', 'for is a duration, such as 10m'],
+  ])('is refused where it names %s', async (_, body, detail) => {
+    const answer = await api('POST', '/revocations', { body, type: JSON_TYPE });
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([400, expect.objectContaining({ detail })]);
+  });
+});
+
 describe('who may ask', () => {
   it.each([
     ['none', null],
@@ -313,6 +349,8 @@ it('counts and logs what it was asked', async () => {
   await client.close();
 });
 
+const JSON_TYPE = 'application/json';
+
 describe('the document', () => {
   interface Described {
     readonly operationId?: string;
@@ -354,7 +392,15 @@ describe('the document', () => {
     const fails = async () => {
       throw new BrokerError(fault, 'the broker is away');
     };
-    const broker = { describe: fails, sendTo: fails, disconnect: fails, rooms: fails, members: fails, publish: fails };
+    const broker = {
+      describe: fails,
+      sendTo: fails,
+      disconnect: fails,
+      rooms: fails,
+      members: fails,
+      publish: fails,
+      revoke: fails,
+    };
     const admin = createAdmin({
       render: async () => ({ contentType: '', body: '' }),
       ready: () => true,
@@ -377,7 +423,9 @@ describe('the document', () => {
     const filled = (path: string, id = live.id) => path.replace('{id}', id).replace('{room}', 'document');
     for (const { method, path } of OPERATIONS) {
       const name = `${method} ${path}`;
-      const valid: Asking = method === 'POST' ? { body: 'x', type: 'text/plain' } : {};
+      const posted =
+        path === '/revocations' ? { body: '{"subject":"x"}', type: JSON_TYPE } : { body: 'x', type: 'text/plain' };
+      const valid: Asking = method === 'POST' ? posted : {};
       keep(name, await api(method, filled(path), { ...valid, token: null }));
       keep(name, await ask(closed.adminPort, method, filled(path), valid));
       keep(name, await api('PUT', filled(path), valid));
@@ -388,9 +436,10 @@ describe('the document', () => {
       if (path === '/connections/{id}' && method === 'POST')
         keep(name, await api(method, filled(path, spliced.id), valid));
       if (method === 'POST') {
-        keep(name, await api(method, filled(path), { body: Buffer.alloc(1024 * 1024 + 1), type: 'text/plain' }));
+        keep(name, await api(method, filled(path), { ...posted, body: Buffer.alloc(1024 * 1024 + 1) }));
         keep(name, await api(method, filled(path), { body: 'x', type: 'text/html' }));
       }
+      if (path === '/revocations') keep(name, await api(method, path, { ...posted, body: '{}' }));
       if (method !== 'DELETE') keep(name, await api(method, filled(path), valid));
     }
     keep('DELETE /connections/{id}', await api('DELETE', filled('/connections/{id}')));

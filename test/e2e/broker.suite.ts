@@ -8,6 +8,8 @@ import { jsonView } from '../../src/terminate/rooms-json.ts';
 export interface Stand {
   readonly broker: Broker;
   readonly connections: Connections;
+  /** What it was told to revoke. */
+  readonly revoked: readonly unknown[];
 }
 
 const RULES: RoomRules = { retention: { count: 5, age: 60_000 }, limits: {} };
@@ -205,6 +207,16 @@ export function describeBroker(name: string, open: () => Promise<{ stands: Stand
         expect(await broker.describe(room)).toBeNull();
         expect(await broker.sendTo(room, 'text', Buffer.from('x'))).toBe(false);
         expect(await broker.disconnect(room, 1000, '')).toBe(false);
+      }
+    });
+
+    it('takes access back on every gateway, and says how many sessions that closed', async () => {
+      for (const { broker } of stands) {
+        const before = stands.map(({ revoked }) => revoked.length);
+        const closed = await broker.revoke({ subject: room, route: 'chat' }, 60_000);
+        // Each stand says as many as it has been asked for.
+        expect(closed).toBe(before.reduce((sum, count) => sum + count + 1, 0));
+        for (const { revoked } of stands) expect(revoked.at(-1)).toEqual([{ subject: room, route: 'chat' }, 60_000]);
       }
     });
 

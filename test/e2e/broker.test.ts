@@ -15,10 +15,12 @@ async function openStand(config: string): Promise<Stand> {
   const emit = (event: GatewayEvent) => {
     if (event.type === 'notice' && event.message === 'the broker is there') isThere();
   };
-  const broker = await openBroker(config, { reach: connections.get, emit });
+  const revoked: unknown[] = [];
+  const revoke = (...args: unknown[]) => revoked.push(args);
+  const broker = await openBroker(config, { reach: connections.get, revoke, emit });
   broker.start();
   if (config !== 'memory') await there;
-  return { broker, connections };
+  return { broker, connections, revoked };
 }
 
 describeBroker('memory', async () => {

@@ -18,7 +18,11 @@ function hashOf(password: string, go: Promise<void> = Promise.resolve()): Passwo
 
 function asking(...authorization: string[]): Asking {
   const fields = authorization.flatMap((value) => ['Authorization', value]);
-  return { id: '1', request: { head: { fields, names: lowerNames(fields) } }, gone: new Departure() } as unknown as Asking;
+  return {
+    id: '1',
+    request: { head: { fields, names: lowerNames(fields) } },
+    gone: new Departure(),
+  } as unknown as Asking;
 }
 
 const basic = (text: string | Buffer): string => `Basic ${Buffer.from(text).toString('base64')}`;

@@ -19,7 +19,7 @@ const shared: Shared = {
   sessions: new Registry(),
   http: new HttpEngines(),
   terminator: new Terminator(emit, new Connections()),
-  broker: new MemoryBroker(() => undefined),
+  broker: new MemoryBroker({ reach: () => undefined, revoke: () => 0 }),
   connections: new Connections(),
   caller: openCaller(),
   errands: new Errands(),

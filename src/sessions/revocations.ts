@@ -1,0 +1,92 @@
+// Taking access back: live sessions of a subject, an address, a route or an id are closed with 4403, and nobody whom it is
+// about is let in again for a while. It lives in this process's memory: a restart forgets it, and so a token has to end by
+// itself some time.
+import { compileTrustedProxies } from '../http/forwarded.ts';
+import type { Session } from './registry.ts';
+
+/** Whom it is about: everything that is given has to fit. */
+export interface Revocation {
+  /** The subject of the credentials. */
+  readonly subject?: string | undefined;
+  /** Of the client: an address or a CIDR range. */
+  readonly address?: string | undefined;
+  readonly route?: string | undefined;
+  /** Of the session, which is the X-Request-Id of its handshake. */
+  readonly id?: string | undefined;
+}
+
+/** Somebody who is let in, or wants to be. */
+export type Visitor = Pick<Session, 'id' | 'route' | 'client' | 'user'>;
+
+/** The close code for it. */
+const CODE = 4403;
+/** How long a client may take to answer the Close. */
+const CLOSE_MS = 5000;
+/** Revocations in force at a time; each is looked at for each handshake. With one more the one that ends first is let go. */
+const MOST = 10_000;
+
+interface InForce {
+  readonly fits: (visitor: Visitor) => boolean;
+  readonly until: number;
+}
+
+export class Revocations {
+  readonly #live: () => readonly Session[];
+  readonly #now: () => number;
+  #inForce: InForce[] = [];
+
+  /** Of the sessions that `live` gives; `now` is in milliseconds of a clock that never goes back. */
+  constructor(live: () => readonly Session[], now: () => number = () => performance.now()) {
+    this.#live = live;
+    this.#now = now;
+  }
+
+  /**
+   * Closes the live sessions that it is about, and refuses whoever it is about for `forMs`; a handshake that is under way
+   * meanwhile ends with it. The number of sessions closed.
+   */
+  revoke(revocation: Revocation, forMs: number): number {
+    this.#forgetOld();
+    const fits = compile(revocation);
+    this.#inForce.push({ fits, until: this.#now() + forMs });
+    if (this.#inForce.length > MOST) this.#inForce = this.#inForce.sort((a, b) => b.until - a.until).slice(0, MOST);
+    const revoked = this.#live().filter(fits);
+    for (const session of revoked) close(session);
+    return revoked.length;
+  }
+
+  /** Closes a session that has just opened where access was taken back while its handshake was under way. */
+  judge(session: Session): void {
+    if (this.refuses(session)) close(session);
+  }
+
+  /** Whether nothing is revoked, which is nearly always. */
+  get none(): boolean {
+    return this.#inForce.length === 0;
+  }
+
+  /** Whether somebody's access was taken back. */
+  refuses(visitor: Visitor): boolean {
+    if (this.none) return false;
+    this.#forgetOld();
+    return this.#inForce.some(({ fits }) => fits(visitor));
+  }
+
+  #forgetOld(): void {
+    const now = this.#now();
+    this.#inForce = this.#inForce.filter(({ until }) => until > now);
+  }
+}
+
+function close(session: Session): void {
+  session.close(CODE, 'revoked', CLOSE_MS);
+}
+
+function compile({ subject, address, route, id }: Revocation): (visitor: Visitor) => boolean {
+  const addresses = address === undefined ? null : compileTrustedProxies([address]);
+  return (visitor) =>
+    (subject === undefined || visitor.user === subject) &&
+    (route === undefined || visitor.route === route) &&
+    (id === undefined || visitor.id === id) &&
+    (addresses === null || addresses.has(visitor.client));
+}
