@@ -18,6 +18,8 @@ export interface Authority {
   readonly pem: string;
   /** A certificate for these DNS names or `IP:` addresses. */
   issue(label: string, ...names: string[]): Issued;
+  /** The path of a list of revoked certificates that holds these. */
+  revoke(...revoked: readonly Issued[]): string;
   remove(): void;
 }
 
@@ -50,6 +52,15 @@ export function makeAuthority(): Authority {
         at(`${label}.ext`),
       );
       return { files, cert: readFileSync(files.cert, 'utf8'), key: readFileSync(files.key, 'utf8') };
+    },
+    revoke(...revoked) {
+      const [index, config, crl] = [at('index.txt'), at('ca.cnf'), at('ca.crl')];
+      writeFileSync(index, '');
+      writeFileSync(config, `[ca]\ndefault_ca=own\n[own]\ndatabase=${index}\ndefault_md=sha256\ndefault_crl_days=2\n`);
+      const ca = ['-config', config, '-keyfile', at('ca.key'), '-cert', at('ca.crt')];
+      for (const { files } of revoked) openssl('ca', ...ca, '-revoke', files.cert);
+      openssl('ca', ...ca, '-gencrl', '-out', crl);
+      return crl;
     },
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };
