@@ -4,6 +4,7 @@ import type { RouteContext } from '../actions/context.ts';
 import type { Finding, ForeignAnswer, Principal } from '../auth/authenticator.ts';
 import { GatewayError } from '../errors.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
+import { isPreflight } from '../http/head.ts';
 import type { Forward, Respond, Upgrade } from '../routing/decide.ts';
 import type { Admission, Permit } from '../sessions/admission.ts';
 import type { Departure } from '../upstream/departure.ts';
@@ -61,8 +62,9 @@ export class Entrance {
 /** A verdict that lets a request through; an answer to `OPTIONS *` belongs to no route. */
 type Through = Upgrade | Forward | Respond;
 
-function asksWho({ services }: RouteContext, { route }: Through): boolean {
-  return route !== null && services.authenticator(route.name) !== null;
+function asksWho({ services }: RouteContext, { route, request }: Through): boolean {
+  if (route === null || route.auth === null) return false;
+  return services.authenticator(route.name) !== null && !(route.auth.preflight === 'pass' && isPreflight(request.head));
 }
 
 /** Who the client is; null where the route does not ask. */
@@ -70,9 +72,22 @@ async function identify(context: RouteContext, verdict: Through, gone: Departure
   const { services, subject, client } = context;
   const authenticator = verdict.route === null ? null : services.authenticator(verdict.route.name);
   if (authenticator === null) return null;
-  const found = await authenticator.authenticate({ id: subject.id, request: verdict.request, client, gone });
-  if (gone.left) throw new GatewayError('client_gone', 'the client left');
-  return found;
+  const { request, token } = verdict;
+  const found = authenticator.authenticate({ id: subject.id, request, token, client, gone });
+  return whileThere(found, gone);
+}
+
+/** What is found out, or a GatewayError as soon as the client has left. */
+async function whileThere<T>(found: T | Promise<T>, gone: Departure): Promise<T> {
+  const left = (): GatewayError => new GatewayError('client_gone', 'the client left');
+  if (gone.left) throw left();
+  if (!(found instanceof Promise)) return found;
+  const leaving = new Promise<never>((_, leave) => gone.watch(() => leave(left())));
+  try {
+    return await Promise.race([found, leaving]);
+  } finally {
+    gone.watch(null);
+  }
 }
 
 /** Whether the client's access was taken back. */

@@ -1,8 +1,8 @@
 // What `explain` says: whole texts, and that it says what decide() does.
 import { describe, expect, it } from 'vitest';
 import { compileTrustedProxies } from '../../../src/http/forwarded.ts';
-import { decide } from '../../../src/routing/decide.ts';
-import { explain, formatOutcome } from '../../../src/routing/explain.ts';
+import { decide, type Forward } from '../../../src/routing/decide.ts';
+import { explain, formatEntrance, formatOutcome, type Judged } from '../../../src/routing/explain.ts';
 import { parseQuestion, type QuestionOptions } from '../../../src/routing/question.ts';
 import { configOf, http, plainHead, splice, tableOf, terminate } from '../../support/heads.ts';
 
@@ -25,6 +25,62 @@ function ask(url: string, options: QuestionOptions = {}) {
   return explain(table, question, trusted, upstreams);
 }
 
+describe('a route that asks for credentials', () => {
+  const from = ['header', { cookie: 'session' }, { query: 'access_token' }, { subprotocol: 'bearer.' }];
+  const auth = { jwt: { from, algorithms: ['RS256'], jwks: 'https://login.example.com/jwks' } };
+  const limits = { connections: 9, connections_per_ip: 3 };
+  const guarded = tableOf({ name: 'chat', auth, ...splice({ origins: 'any', limits }), ...http });
+  const askFor = (url: string, judged: Judged | null = null, options: QuestionOptions = {}) => {
+    const question = parseQuestion(url, options);
+    if (typeof question === 'string') throw new Error(question);
+    return explain(guarded, question, trusted, upstreams, judged);
+  };
+  const WHERE = '(jwt from header, cookie session, query access_token, subprotocol bearer.…)';
+
+  it('shows the steps of the way in, and never the token', () => {
+    const protocol = 'chat, bearer.S3CRET';
+    const { lines, credentials } = askFor('ws://a/ws?access_token=S3CRET&x=1', null, { protocol });
+    expect(lines).toEqual([
+      'GET /ws?x=1, Host a, no TLS, from 127.0.0.1',
+      '  yes  kind: a WebSocket handshake',
+      '  yes  route chat: fits',
+      '  yes  handshake: version 13',
+      '  yes  origin: none (missing_origin: allow)',
+      '  yes  subprotocol: chat (subprotocols: any)',
+      '  ?    permit: connections_per_ip 3',
+      `  ?    auth: not looked at: --token shows one ${WHERE}`,
+      '  ?    permit: connections 9',
+      '-> 101 if the backend agrees: splice to upstream chat (ws://127.0.0.1:9001)',
+    ]);
+    expect(credentials).toEqual({ route: 'chat', token: 'S3CRET' });
+  });
+  it('says what came of them', () => {
+    const good = askFor('ws://a/ws', { refused: null, detail: 'ada, for ever' });
+    expect(good).toMatchObject({ status: 101, reason: null });
+    expect(good.lines).toContain(`  yes  auth: ada, for ever ${WHERE}`);
+    const bad = askFor('http://a/', { refused: { status: 401, reason: 'auth' }, detail: 'the token has expired' });
+    expect(bad).toMatchObject({ status: 401, reason: 'auth' });
+    expect(bad.lines.slice(-2)).toEqual([
+      `  no   auth: the token has expired ${WHERE}`,
+      '-> 401 auth: the token has expired',
+    ]);
+  });
+  it('asks for none where the request does not get that far', () => {
+    const { lines, credentials } = askFor('ws://a/ws?access_token=S3CRET', null, { version: '7' });
+    expect(credentials).toBeNull();
+    expect(lines.join()).not.toContain('S3CRET');
+  });
+  it('of another kind than tokens says which', () => {
+    const { route, ...verdict } = decide(guarded, plainHead()) as Forward;
+    expect(
+      formatEntrance({ ...verdict, route: { ...route, auth: { kind: 'jwt', token: null, preflight: 'check' } } }, null),
+    ).toEqual(['  ?    auth: not looked at: --token shows one (jwt)']);
+  });
+  it('shows a target that no one can read as it is', () => {
+    expect(askFor('ws://a/%zz').lines[0]).toContain('/%zz');
+  });
+});
+
 describe('a request that is let in', () => {
   it('to be spliced', () => {
     const options = { origin: 'https://a.example.com', protocol: 'chat.v1, other', from: '203.0.113.9' };
@@ -40,6 +96,7 @@ describe('a request that is let in', () => {
       ],
       status: 101,
       reason: null,
+      credentials: null,
     });
   });
   it('to be terminated', () => {
@@ -56,6 +113,7 @@ describe('a request that is let in', () => {
       ],
       status: 101,
       reason: null,
+      credentials: null,
     });
   });
   it('to be forwarded', () => {
@@ -68,6 +126,7 @@ describe('a request that is let in', () => {
       ],
       status: null,
       reason: null,
+      credentials: null,
     });
   });
 });
