@@ -1,23 +1,44 @@
 // The authenticators of one config, by route. Key sets that were fetched for the config before are taken over, as pools are.
 import type { Config } from '../config/schema.ts';
-import type { JwtConfig } from '../config/schema-auth.ts';
+import type { AuthConfig, JwtConfig } from '../config/schema-auth.ts';
 import type { Emit } from '../events.ts';
+import type { Caller } from '../upstream/call.ts';
+import type { Pool } from '../upstream/pool.ts';
 import type { Authenticator } from './authenticator.ts';
+import { createBasic } from './basic.ts';
+import { createCertificate } from './certificate.ts';
+import { createForward } from './forward.ts';
 import { createJwt } from './jwt.ts';
 import type { FindKey } from './key-set.ts';
 import { readKeyText } from './key-text.ts';
 import { RemoteKeys } from './remote-keys.ts';
+import { usersOf } from './users.ts';
+
+/** By what those who have to ask somebody else reach them. */
+export interface Ways {
+  readonly emit: Emit;
+  readonly caller: Caller;
+  /** The pool of an upstream that the config names. */
+  readonly pool: (upstream: string) => Pool;
+}
 
 export class Authenticators {
   readonly #byRoute = new Map<string, Authenticator>();
   /** By what they are fetched with: routes that say the same share one. */
   readonly #sets = new Map<string, RemoteKeys>();
 
-  constructor(config: Pick<Config, 'routes'>, emit: Emit, previous: Authenticators | null) {
+  constructor(config: Pick<Config, 'routes'>, ways: Ways, previous: Authenticators | null) {
     for (const { name, auth } of config.routes) {
-      if (auth?.jwt !== undefined)
-        this.#byRoute.set(name, createJwt(auth.jwt, this.#keysFor(auth.jwt, emit, previous)));
+      const authenticator = auth === undefined ? null : this.#create(auth, ways, previous);
+      if (authenticator !== null) this.#byRoute.set(name, authenticator);
     }
+  }
+
+  #create({ jwt, basic, forward, certificate }: AuthConfig, ways: Ways, previous: Authenticators | null) {
+    if (jwt !== undefined) return createJwt(jwt, this.#keysFor(jwt, ways.emit, previous));
+    if (basic !== undefined) return createBasic({ realm: basic.realm, users: usersOf(basic.users ?? {}) });
+    if (forward !== undefined) return createForward({ config: forward, ...ways });
+    return certificate === undefined ? null : createCertificate(certificate);
   }
 
   get(route: string): Authenticator | null {

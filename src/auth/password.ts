@@ -11,11 +11,6 @@ export interface PasswordHash {
   matches(password: string): Promise<boolean>;
 }
 
-/** The package `bcrypt`, which is loaded once a hash needs it. */
-export interface Bcrypt {
-  compare(password: string, hash: string): Promise<boolean>;
-}
-
 const derive = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
 
 /** `$scrypt$ln=15,r=8,p=1$salt$hash`, in base64 without padding, as the PHC string format has it. */
@@ -29,24 +24,33 @@ const BCRYPT = /^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$/;
 /** bcrypt looks at no more; a longer password would match by its first 72 bytes alone. */
 const MOST_OF_BCRYPT = 72;
 
-/** Whether a text looks like a hash of bcrypt, for which the package has to be there. */
+/** Whether a text is a hash of bcrypt, for which the package has to be installed. */
 export function isBcrypt(text: string): boolean {
   return BCRYPT.test(text);
 }
 
-/** Reads a hash; a string says what is wrong with it. `bcrypt` is null where the package is not installed. */
-export function parseHash(text: string, bcrypt: Bcrypt | null): PasswordHash | string {
+/** The package `bcrypt`: loaded once a hash needs it. Null where it is not installed. */
+export async function loadBcrypt(): Promise<typeof import('bcrypt') | null> {
+  try {
+    return (await import('bcrypt')).default;
+  } catch {
+    return null;
+  }
+}
+
+/** Reads a hash; a string says what is wrong with it. */
+export function parseHash(text: string): PasswordHash | string {
   const found = SCRYPT.exec(text);
   if (found) return scryptHash(text, found);
   if (!isBcrypt(text)) return 'is no hash of scrypt ($scrypt$ln=…) or bcrypt ($2b$, cost 4 to 14)';
-  if (bcrypt === null) return 'is a hash of bcrypt, and the package "bcrypt" is not installed';
   // The package knows `$2a$` and `$2b$`; `$2y$` is the same algorithm.
   const known = text.replace(/^\$2y/, '$2b');
   return {
     text,
     async matches(password) {
       const tooLong = Buffer.byteLength(password) > MOST_OF_BCRYPT;
-      const same = await bcrypt.compare(tooLong ? '' : password, known);
+      const bcrypt = await loadBcrypt();
+      const same = bcrypt !== null && (await bcrypt.compare(tooLong ? '' : password, known));
       return same && !tooLong;
     },
   };

@@ -2,7 +2,7 @@
 import { error, type Found, warning } from './findings.ts';
 import type { ConfigPath } from './problem.ts';
 import type { Written } from './prune.ts';
-import type { AuthConfig, JwtConfig } from './schema-auth.ts';
+import { AUTH_KINDS, type AuthConfig, type BasicConfig, type JwtConfig } from './schema-auth.ts';
 
 /** Where keys come from; exactly one of them. */
 const SOURCES = ['jwks', 'key', 'key_file'] as const;
@@ -10,8 +10,18 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 export function* checkAuth(auth: AuthConfig, path: ConfigPath, written: Written): Found {
   if (written.lostWithin(path)) return;
-  if (auth.jwt === undefined) yield error(path, 'needs a kind of credentials', { hint: 'jwt' });
-  else yield* checkJwt(auth.jwt, [...path, 'jwt']);
+  const [kind, other] = AUTH_KINDS.filter((key) => auth[key] !== undefined);
+  if (kind === undefined) yield error(path, 'needs a kind of credentials', { hint: `one of ${AUTH_KINDS.join(', ')}` });
+  if (other !== undefined)
+    yield error([...path, other], `"${other}" beside "${kind}"`, { hint: 'take one of them out', at: 'key' });
+  if (auth.jwt !== undefined) yield* checkJwt(auth.jwt, [...path, 'jwt']);
+  if (auth.basic !== undefined) yield* checkBasic(auth.basic, [...path, 'basic']);
+}
+
+function* checkBasic({ users, users_file }: BasicConfig, path: ConfigPath): Found {
+  if (users === undefined && users_file === undefined) yield error(path, 'needs "users" or "users_file"');
+  if (users !== undefined && users_file !== undefined)
+    yield error([...path, 'users_file'], '"users_file" beside "users"', { hint: 'take one of them out', at: 'key' });
 }
 
 function* checkJwt(jwt: JwtConfig, path: ConfigPath): Found {

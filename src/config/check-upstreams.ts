@@ -4,9 +4,10 @@ import { error, type Found, findDuplicates, nameOf, warning } from './findings.t
 import type { ConfigPath } from './problem.ts';
 import type { Written } from './prune.ts';
 import type { Config, RouteConfig, UpstreamConfig, WebSocketConfig } from './schema.ts';
+import type { ForwardAuthConfig } from './schema-auth.ts';
 
 export function* checkUpstreams({ upstreams, routes }: Config, written: Written): Found {
-  const named = routes.flatMap(({ websocket, http }) => [...upstreamsOf(websocket), ...upstreamsOf(http)]);
+  const named = routes.flatMap(({ websocket, http, auth }) => [websocket, http, auth?.forward].flatMap(upstreamsOf));
   const used = new Set(named.map(({ name }) => name));
   // A route that is broken may be the one that uses it.
   const allKnown = !written.lostWithin(['routes']);
@@ -39,8 +40,10 @@ function* checkCookies(upstreams: Config['upstreams'], written: Written): Found 
   }
 }
 
-/** The upstreams that an action names, each with where it does. */
-export function upstreamsOf(action: WebSocketConfig | RouteConfig['http']): { name: string; path: ConfigPath }[] {
+/** The upstreams that an action or a kind of credentials names, each with where it does. */
+export function upstreamsOf(
+  action: WebSocketConfig | RouteConfig['http'] | ForwardAuthConfig | undefined,
+): { name: string; path: ConfigPath }[] {
   if (action === undefined) return [];
   if ('upstream' in action) return [{ name: action.upstream, path: ['upstream'] }];
   if (!('mode' in action) || action.mode !== 'terminate' || action.webhook === undefined) return [];

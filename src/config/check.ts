@@ -114,6 +114,8 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
   yield* checkActions(route, path, whole.written);
   yield* checkFields(match.headers ?? {}, [...path, 'match', 'headers']);
   if (route.auth !== undefined) yield* checkAuth(route.auth, [...path, 'auth'], whole.written);
+  for (const { name, path: at } of upstreamsOf(route.auth?.forward))
+    yield* checkUpstreamName(name, [...path, 'auth', 'forward', ...at], whole);
   for (const [key, action] of Object.entries({ websocket, http })) {
     for (const { name, path: at } of upstreamsOf(action)) yield* checkUpstreamName(name, [...path, key, ...at], whole);
   }

@@ -1,6 +1,6 @@
 // The `auth` block of a route: by which credentials it tells who a client is.
 import * as z from 'zod';
-import { duration, token, wait } from './schema-values.ts';
+import { duration, name, token, wait } from './schema-values.ts';
 
 /** Signature algorithms that are taken (RFC 7518 §3.1, RFC 8037, RFC 9864); `none` is not among them and can't be. */
 const ALGORITHMS = [
@@ -58,8 +58,56 @@ const jwt = z.strictObject({
   clock_skew: duration().prefault('1s').describe("How far the issuer's clock may be off; `exp` is later by as much"),
 });
 
+const basic = z.strictObject({
+  realm: z
+    .string()
+    .regex(/^[\x20-\x7e]+$/, 'must be visible ASCII')
+    .prefault('upgate')
+    .describe('What a browser shows when it asks for name and password'),
+  users: z
+    .record(z.string(), z.string())
+    .optional()
+    .describe('Hashes of passwords by name: scrypt (PHC form) or bcrypt'),
+  users_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Path of a file with a line `name:hash` for each, as htpasswd writes it, in place of `users`'),
+});
+
+const FIELD = 'must be the name of a header field';
+
+const forward = z.strictObject({
+  upstream: name().describe('Upstream of the servers that are asked'),
+  path: z
+    .string()
+    .regex(/^\/[!-~]*$/, 'must be a path that begins with "/", without spaces')
+    .describe('What they are asked for, by GET'),
+  timeout: wait().prefault('5s').describe('For the answer to arrive whole'),
+  headers: z
+    .array(token(FIELD))
+    .prefault([])
+    .describe(
+      "Fields of the answer that go to the backend, in place of the client's own; claims of the same names too",
+    ),
+  user: token(FIELD).optional().describe('Field of the answer that names the client, for log, API and revocation'),
+});
+
+const certificate = z.strictObject({
+  subjects: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe('Subjects that are let in, as RFC 4514 writes them (`CN=alice,O=Example`); unset: all'),
+});
+
 export const auth = z.strictObject({
   jwt: jwt.optional().describe('JSON Web Tokens'),
+  basic: basic.optional().describe('Name and password'),
+  forward: forward.optional().describe('Another server says who it is'),
+  certificate: certificate
+    .optional()
+    .describe('A certificate of the client; `tls.client_auth` of the listener says whose'),
   preflight: z
     .enum(['check', 'pass'])
     .prefault('check')
@@ -68,3 +116,9 @@ export const auth = z.strictObject({
 
 export type AuthConfig = z.output<typeof auth>;
 export type JwtConfig = NonNullable<AuthConfig['jwt']>;
+export type BasicConfig = NonNullable<AuthConfig['basic']>;
+export type ForwardAuthConfig = NonNullable<AuthConfig['forward']>;
+export type CertificateAuthConfig = NonNullable<AuthConfig['certificate']>;
+
+/** The kinds of credentials; a route asks for one of them. */
+export const AUTH_KINDS = ['jwt', 'basic', 'forward', 'certificate'] as const;

@@ -96,7 +96,7 @@ export function requestFields(
   const ours = forwardingFields(head, client, request.host, policy.forwarding);
   if (policy.via !== null) ours.push('Via', `${head.version} ${policy.via}`);
   for (const field of set === undefined ? ours : without(ours, set)) fields.push(field);
-  fields.push(...facts.granted);
+  grant(fields, facts.granted);
   add(fields, policy.request, facts);
   return fields;
 }
@@ -166,6 +166,14 @@ function show(fields: readonly string[], view: View): string[] {
 function replaced(rules: FieldRules | null, granted: Fields): ReadonlySet<string> | undefined {
   if (granted.length === 0) return rules?.dropped;
   return new Set([...(rules?.dropped ?? []), ...lowerNames(granted)]);
+}
+
+/** Those without a value are only said so that the client's own do not pass. */
+function grant(fields: string[], granted: Fields): void {
+  for (let i = 0; i < granted.length; i += 2) {
+    const value = granted[i + 1] as string;
+    if (value !== '') fields.push(granted[i] as string, value);
+  }
 }
 
 function add(fields: string[], rules: FieldRules | null, facts: Facts): void {

@@ -1,5 +1,7 @@
 // A compiled route: what decide() judges by, and what the actions find their settings in. Pure values.
+
 import type { HttpConfig, WebSocketConfig } from '../config/schema.ts';
+import type { AUTH_KINDS } from '../config/schema-auth.ts';
 import type { Version } from '../handshake/handshake.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
@@ -47,7 +49,7 @@ export interface WebSocketRule {
 /** By what a route tells who a client is. */
 export interface AuthRule {
   /** As the config names it. */
-  readonly kind: 'jwt';
+  readonly kind: (typeof AUTH_KINDS)[number];
   /** Where its token may stand; null where it is no token that is asked for. */
   readonly token: TokenRule | null;
   /** Whether a CORS preflight passes without. */

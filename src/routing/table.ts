@@ -1,7 +1,7 @@
 // The route rules of a config, compiled: patterns checked, shadowed routes found, and candidates looked up by host. Pure.
 import type { Problem } from '../config/problem.ts';
 import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema.ts';
-import type { AuthConfig } from '../config/schema-auth.ts';
+import { AUTH_KINDS, type AuthConfig } from '../config/schema-auth.ts';
 import { type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
 import type { Request } from '../http/head.ts';
 import type { TokenPlace } from '../http/token.ts';
@@ -141,9 +141,11 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
 
 /** The check of the config holds that there is a kind. */
 function compileAuth(config: AuthConfig | undefined): AuthRule | null {
-  if (config?.jwt === undefined) return null;
-  const { from, keep_token: keep } = config.jwt;
-  return { kind: 'jwt', token: { from: from.map(placeOf), keep }, preflight: config.preflight };
+  const kind = AUTH_KINDS.find((key) => config?.[key] !== undefined);
+  if (config === undefined || kind === undefined) return null;
+  const { jwt, preflight } = config;
+  const token = jwt === undefined ? null : { from: jwt.from.map(placeOf), keep: jwt.keep_token };
+  return { kind, token, preflight };
 }
 
 function placeOf(place: NonNullable<AuthConfig['jwt']>['from'][number]): TokenPlace {

@@ -3,6 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { readKeyText } from '../auth/key-text.ts';
+import { isBcrypt, loadBcrypt } from '../auth/password.ts';
+import { faultOfUser, readUsers } from '../auth/users.ts';
 import type { ConfigPath, Problem } from '../config/problem.ts';
 import { type AdminConfig, type Config, type RouteConfig, TOKEN } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
@@ -20,7 +22,8 @@ export async function readSecrets(config: Config, baseDir: string): Promise<With
   const routes: RouteConfig[] = [];
   for (const [index, route] of config.routes.entries()) {
     const path = ['routes', index];
-    routes.push(await readJwtKey(await readWebhookKey(route, path, reader), path, reader));
+    const withKeys = await readJwtKey(await readWebhookKey(route, path, reader), path, reader);
+    routes.push(await readBasicUsers(withKeys, path, reader));
   }
   return { config: { ...config, admin, routes }, problems: reader.problems };
 }
@@ -53,6 +56,32 @@ async function readJwtKey(route: RouteConfig, path: ConfigPath, reader: SecretRe
   const keys = readKeyText(key, algorithms);
   if (typeof keys === 'string') reader.report(at, keys);
   return { ...route, auth: { ...auth, jwt: { ...auth.jwt, key } } };
+}
+
+/** Users and their hashes, all of which can be checked against. */
+async function readBasicUsers(route: RouteConfig, path: ConfigPath, reader: SecretReader): Promise<RouteConfig> {
+  const { auth } = route;
+  if (auth?.basic === undefined) return route;
+  const { users_file } = auth.basic;
+  const at = [...path, 'auth', 'basic'];
+  const users = users_file === undefined ? (auth.basic.users ?? {}) : await readUsersFile(users_file, at, reader);
+  if (users_file === undefined) {
+    for (const [name, hash] of Object.entries(users)) {
+      const fault = faultOfUser(name, hash);
+      if (fault !== null) reader.report([...at, 'users', name], fault);
+    }
+  }
+  if (Object.values(users).some(isBcrypt) && (await loadBcrypt()) === null)
+    reader.report(at, 'there are hashes of bcrypt, and the package "bcrypt" is not installed');
+  return { ...route, auth: { ...auth, basic: { ...auth.basic, users } } };
+}
+
+async function readUsersFile(file: string, path: ConfigPath, reader: SecretReader): Promise<Record<string, string>> {
+  const at = [...path, 'users_file'];
+  const text = await reader.read(file, at);
+  const { hashes, faults } = readUsers(text ?? '');
+  for (const { line, message } of faults) reader.report(at, `line ${line} of the file: ${message}`);
+  return hashes;
 }
 
 class SecretReader {

@@ -49,7 +49,8 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
     Object.keys(config.upstreams).map((name) => [name, poolFor(name, prepared, shared, previous?.pools.get(name))]),
   );
   const acceptors = buildAcceptors(config, shared, pools);
-  const authenticators = new Authenticators(config, shared.emit, previous?.authenticators ?? null);
+  const ways = { emit: shared.emit, caller: shared.caller, pool: (upstream: string) => get(pools, upstream) };
+  const authenticators = new Authenticators(config, ways, previous?.authenticators ?? null);
   return {
     config,
     table,

@@ -1,0 +1,19 @@
+// `auth.certificate`: a client has to show a certificate that the listener's authorities have signed (RFC 8446 §4.4.2).
+// Whether it is one was judged when TLS began; here it is only asked for, and its subject looked up.
+import type { CertificateAuthConfig } from '../config/schema-auth.ts';
+import { reject } from '../handshake/rejection.ts';
+import type { Authenticator } from './authenticator.ts';
+
+export function createCertificate({ subjects }: CertificateAuthConfig): Authenticator {
+  const allowed = subjects === undefined ? null : new Set(subjects);
+  return {
+    authenticate({ client: { certificate } }) {
+      // There is no challenge for TLS: 403, and not 401, which would have to carry one (RFC 9110 §15.5.2).
+      if (certificate === null) return reject('certificate', 'a client certificate is required');
+      const { subject, fingerprint, notAfterMs } = certificate;
+      if (allowed !== null && !allowed.has(subject))
+        return reject('certificate', 'this certificate may not connect here');
+      return { subject, claims: { sub: subject, fingerprint }, expiresAt: notAfterMs, fields: [] };
+    },
+  } satisfies Authenticator;
+}

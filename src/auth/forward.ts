@@ -1,0 +1,105 @@
+// `auth.forward`: another server is asked about each request, as nginx's auth_request and others' forward auth do it. Its
+// 2xx lets in and may set fields, its 401, 403 and redirects reach the client; anything else, or no answer, keeps out.
+import type { ForwardAuthConfig } from '../config/schema-auth.ts';
+import { GatewayError } from '../errors.ts';
+import { reject } from '../handshake/rejection.ts';
+import { type Fields, lowerNames, valuesOf, without } from '../http/fields.ts';
+import { requestFields, responseFields } from '../http/policy.ts';
+import type { Reply } from '../upstream/call.ts';
+import { type Inquirer, inquire } from '../upstream/inquiry.ts';
+import type { Pool, Server } from '../upstream/pool.ts';
+import type { Asking, Authenticator, Finding } from './authenticator.ts';
+
+export interface ForwardOptions extends Omit<Inquirer, 'pool'> {
+  readonly config: ForwardAuthConfig;
+  readonly pool: (upstream: string) => Pool;
+}
+
+/** What of the request is its body's or its handshake's, and what is said anew. */
+const NOT_ASKED = new Set([
+  'content-length',
+  'expect',
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-extensions',
+  'x-forwarded-method',
+  'x-forwarded-uri',
+]);
+/** Framing and what belongs to no answer of the gateway's. */
+const NOT_PASSED = new Set(['content-length', 'trailer']);
+/** Bytes of the largest answer: what is shown to a client who was refused. */
+const MOST_BODY = 64 * 1024;
+const NO_BODY = Buffer.alloc(0);
+/** Servers asked at most. */
+const ATTEMPTS = 2;
+/** Statuses that are the client's to see: it is to log in, it may not, it is sent elsewhere to log in. */
+const PASSED: ReadonlySet<number> = new Set([301, 302, 303, 307, 308, 401, 403]);
+
+export function createForward({ config, pool, ...rest }: ForwardOptions): Authenticator {
+  const taken = config.headers.map((name) => name.toLowerCase());
+  return {
+    async authenticate(asking) {
+      const answered = await ask({ ...rest, pool: pool(config.upstream) }, config, asking);
+      // Which server failed, and how, stands in the log; the client is told only that nobody could be asked.
+      if (answered === null) return reject('auth_unavailable');
+      const { reply, server } = answered;
+      const { status } = reply;
+      if (status >= 200 && status < 300) return admitted(config, taken, reply);
+      if (PASSED.has(status)) return passed(reply);
+      throw new GatewayError('bad_accept', `${server.url} answered ${status} to the question who this is`);
+    },
+  } satisfies Authenticator;
+}
+
+/** The answer of the first server that gives one; null where none does. */
+async function ask(
+  inquirer: Inquirer,
+  config: ForwardAuthConfig,
+  asking: Asking,
+): Promise<{ readonly reply: Reply; readonly server: Server } | null> {
+  const { pool } = inquirer;
+  const tried = new Set<Server>();
+  while (tried.size < ATTEMPTS && !asking.gone.left) {
+    const server: Server | null = pool.pick(null, tried);
+    if (server === null) return null;
+    tried.add(server);
+    const { reply, error } = await inquire(inquirer, server, {
+      id: asking.id,
+      method: 'GET',
+      target: config.path,
+      fields: questionFields(asking),
+      body: NO_BODY,
+      timeoutMs: config.timeout,
+      mostBytes: MOST_BODY,
+      failsWith: (status) => status >= 500,
+    });
+    if (error === null) return { reply, server };
+  }
+  return null;
+}
+
+/** What the client said, and which request it is about. */
+function questionFields({ request, client }: Asking): string[] {
+  const facts = { request, client, route: '', params: {}, claims: null, granted: [] };
+  const fields = requestFields(facts, NOT_ASKED);
+  fields.push('X-Forwarded-Method', request.head.method, 'X-Forwarded-Uri', request.target.raw);
+  return fields;
+}
+
+/** Each field that may be set is said, empty where the answer has none: then the client's own of that name must not pass. */
+function admitted(config: ForwardAuthConfig, taken: readonly string[], { fields }: Reply): Finding {
+  const section = { fields, names: lowerNames(fields) };
+  const claims: Record<string, string> = {};
+  const set = taken.flatMap((name, i) => {
+    const value = valuesOf(section, name).join(', ');
+    if (value !== '') claims[name] = value;
+    return [config.headers[i] as string, value];
+  });
+  const subject = config.user === undefined ? '' : valuesOf(section, config.user.toLowerCase()).join(', ');
+  return { subject: subject === '' ? null : subject, claims, expiresAt: null, fields: set };
+}
+
+function passed({ status, phrase, fields, body }: Reply): Finding {
+  const answer: Fields = without(responseFields(fields), NOT_PASSED);
+  return { status, phrase, answer, body };
+}
