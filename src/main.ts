@@ -17,7 +17,7 @@ const USAGE = `Usage: upgate <command> [options]
   run -c FILE [--demo]     serve; --demo also starts the backends that FILE names on loopback
   check -c FILE            say everything that is wrong with FILE; exit 1 where there is an error
   explain URL [-c FILE]    say what a request would get, and why
-      --origin O  --version V  --protocol P[,P]  --from IP
+      --origin O  --version V  --protocol P[,P]  --from IP|unix
   schema                   print the JSON Schema of the config, for editors
   healthcheck [-c FILE]    ask a running gateway's /healthz; exit 1 where it does not answer
 

@@ -1,32 +1,15 @@
 // Who asks, and what a backend is told of it: the client's address as far as trusted proxies vouch for it, and the
 // forwarding fields. Pure.
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import { type AddressSet, compileAddresses, plainAddress } from './addresses.ts';
 import { isToken, listElements, valuesOf } from './fields.ts';
-import { plainAddress, type RequestHead } from './head.ts';
+import type { RequestHead } from './head.ts';
 
 /** The peers whose forwarding fields are believed. */
-export interface TrustedProxies {
-  has(address: string): boolean;
-}
+export type TrustedProxies = AddressSet;
 
-/** Compiles addresses and CIDR ranges, already checked by the config. */
-export function compileTrustedProxies(entries: readonly string[]): TrustedProxies {
-  // Most gateways trust nobody, and asking a list costs every request an address object.
-  if (entries.length === 0) return { has: () => false };
-  const list = new BlockList();
-  for (const entry of entries) {
-    const [address = '', bits] = entry.split('/');
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-    if (bits === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(bits), family);
-  }
-  return {
-    has(address) {
-      const family = isIP(address);
-      return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
-    },
-  };
-}
+/** Compiles `trusted_proxies`. */
+export const compileTrustedProxies: (entries: readonly string[]) => TrustedProxies = compileAddresses;
 
 /** Where a request comes from. */
 export interface Client {

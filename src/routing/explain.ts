@@ -28,16 +28,16 @@ export function explain(
 ): Explanation {
   const head = vouchedScheme(question.head, trusted);
   const steps: Step[] = [];
-  const verdict = decide(table, head, (step) => steps.push(step));
-  const { line, status, reason } = formatOutcome(verdict, upstreams, readClient(head, trusted, ''));
-  const lines = [formatRequest(head, trusted), ...steps.map(formatStep), line];
+  const client = readClient(head, trusted, '');
+  const verdict = decide(table, head, client.address, (step) => steps.push(step));
+  const { line, status, reason } = formatOutcome(verdict, upstreams, client);
+  const lines = [formatRequest(head, client), ...steps.map(formatStep), line];
   return { lines, status, reason };
 }
 
-function formatRequest(head: RequestHead, trusted: TrustedProxies): string {
-  const client = readClient(head, trusted, '');
+function formatRequest(head: RequestHead, client: Client): string {
   const via = client.viaTrusted ? ', a trusted proxy' : '';
-  return `${head.method} ${head.target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer}${via}`;
+  return `${head.method} ${head.target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer || 'a unix socket'}${via}`;
 }
 
 function formatStep({ rule, passed, detail }: Step): string {

@@ -2,11 +2,22 @@
 import type { Problem } from '../config/problem.ts';
 import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema.ts';
 import { type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
+import { compileAddresses } from '../http/addresses.ts';
 import type { Request } from '../http/head.ts';
 import { compileOwnRule } from './own-answer.ts';
 import { compileHost, compilePath, type Params, parentOf } from './pattern.ts';
 import { compilePathRule, compilePolicy } from './policy.ts';
-import { type Condition, covers, fitRoute, type Match, type Route, takesPlain, type WebSocketRule } from './route.ts';
+import {
+  type AddressRule,
+  type Condition,
+  covers,
+  fitRoute,
+  type Listed,
+  type Match,
+  type Route,
+  takesPlain,
+  type WebSocketRule,
+} from './route.ts';
 
 /** Handshakes and plain requests have candidates of their own. */
 export type Kind = 'websocket' | 'http';
@@ -116,7 +127,25 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
   const path = compilePathRule(route, match.path, place);
   const own = compileOwnRule(route, match.path, place);
   if (problems.length > before) return null;
-  return { name: route.name, match, websocket, http: route.http ?? null, own, policy, path };
+  return {
+    name: route.name,
+    match,
+    addresses: compileAddressRule(route),
+    websocket,
+    http: route.http ?? null,
+    own,
+    policy,
+    path,
+  };
+}
+
+function compileAddressRule({ deny, allow }: RouteConfig): AddressRule | null {
+  if (deny === undefined && allow === undefined) return null;
+  return { deny: compileListed(deny), allow: compileListed(allow) };
+}
+
+function compileListed(entries: readonly string[] | undefined): Listed | null {
+  return entries === undefined ? null : { set: compileAddresses(entries), entries };
 }
 
 function compileMatch(config: MatchConfig, i: number, problems: Problem[]): Match | null {

@@ -5,6 +5,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
 import { answer, forward, type Plain } from '../actions/forward.ts';
+import { peerOf } from '../actions/peer.ts';
 import { SpliceError } from '../actions/reach.ts';
 import { refusalOf, rejectUpgrade } from '../actions/reject.ts';
 import { respond } from '../actions/respond.ts';
@@ -15,7 +16,7 @@ import type { Mode, Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { type Reason, type Rejection, reject } from '../handshake/rejection.ts';
 import { readClient, vouchedScheme } from '../http/forwarded.ts';
-import { MOST_FIELDS, plainAddress, type RequestHead, readHead } from '../http/head.ts';
+import { MOST_FIELDS, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
 import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
@@ -76,7 +77,7 @@ export class Gateway implements Sampler {
   readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
     if (this.#turns.take(req, res, () => this.#serve(req, res))) return;
     const { emit } = this.#options.snapshot().services;
-    const client = plainAddress(req.socket.remoteAddress ?? '');
+    const client = peerOf(req.socket).address;
     const { reason, status } = reject('limit');
     emit({ type: 'head_refused', client, status, reason, detail: 'too many requests wait on one connection' });
   };
@@ -99,10 +100,11 @@ export class Gateway implements Sampler {
     });
   }
 
-  async #plain({ snapshot, context, head }: Asked, plain: Plain): Promise<void> {
+  async #plain(asked: Asked, plain: Plain): Promise<void> {
+    const { context } = asked;
     const { req, res } = plain;
     if (this.#draining) res.shouldKeepAlive = false;
-    const verdict = this.#judge(snapshot, head, req.socket);
+    const verdict = this.#judge(asked, req.socket);
     switch (verdict.kind) {
       case 'forward':
         return forward(named(context, verdict), verdict, plain);
@@ -144,11 +146,12 @@ export class Gateway implements Sampler {
   }
 
   /** Of a connection that can be answered on. */
-  async #upgrade({ snapshot, context, head }: Asked, released: Released): Promise<void> {
+  async #upgrade(asked: Asked, released: Released): Promise<void> {
+    const { context, head } = asked;
     const { server, socket, rest } = released;
     if (!wantsWebSocket(head) && head.method !== 'CONNECT')
       return putBack(server, socket, headWithoutUpgrade(head), rest);
-    const verdict = this.#judge(snapshot, head, socket);
+    const verdict = this.#judge(asked, socket);
     const known = named(context, verdict);
     if (verdict.kind === 'reject') return this.#refuse(known, socket, verdict.rejection, modeOf(verdict));
     if (verdict.kind !== 'splice' && verdict.kind !== 'terminate') return void socket.destroy();
@@ -183,11 +186,11 @@ export class Gateway implements Sampler {
   }
 
   /** The verdict, after what stands before any route: too many fields, too few descriptors. */
-  #judge(snapshot: Snapshot, head: RequestHead, socket: Socket): Verdict {
+  #judge({ snapshot, head, context }: Asked, socket: Socket): Verdict {
     if (head.names.length > MOST_FIELDS)
       return refuse(reject('head_too_large', `a head has at most ${MOST_FIELDS} fields`));
     if (this.#options.crowded(socket)) return refuse(reject('limit'));
-    return decide(snapshot.table, head);
+    return decide(snapshot.table, head, context.client.address);
   }
 
   #refuse(context: RouteContext, socket: Socket, rejection: Rejection, mode: Mode | null): void {
@@ -220,7 +223,7 @@ export class Gateway implements Sampler {
   /** Captures the snapshot, once, so that a reload can't mix two in one request. */
   #read(req: IncomingMessage): Asked {
     const snapshot = this.#options.snapshot();
-    const received = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
+    const received = readHead(req, 'encrypted' in req.socket, peerOf(req.socket).address);
     const head = vouchedScheme(received, snapshot.trusted);
     const client = readClient(head, snapshot.trusted, freshId());
     const subject = {

@@ -18,8 +18,10 @@ const table = tableOf(
   { name: 'open', match: { path: '/open/{room}' }, ...terminate({ origins: 'any' }), ...http },
   { name: 'api', match: { path: '/api/*' }, ...http },
 );
-const handshake = (change: Change = {}) => decide(table, handshakeHead(change));
-const plain = (change: Change = {}) => decide(table, plainHead(change));
+/** Whose address no rule but those of `address` looks at. */
+const CLIENT = '192.0.2.1';
+const handshake = (change: Change = {}) => decide(table, handshakeHead(change), CLIENT);
+const plain = (change: Change = {}) => decide(table, plainHead(change), CLIENT);
 const refused = (status: number, reason: string, route: string | null) => ({
   kind: 'reject',
   route: route === null ? null : expect.objectContaining({ name: route }),
@@ -207,8 +209,8 @@ describe('targets that name no resource', () => {
 describe('the trace', () => {
   const traced = (head: ReturnType<typeof plainHead>) => {
     const steps: Step[] = [];
-    const verdict = decide(table, head, (step) => steps.push(step));
-    expect(verdict).toEqual(decide(table, head));
+    const verdict = decide(table, head, CLIENT, (step) => steps.push(step));
+    expect(verdict).toEqual(decide(table, head, CLIENT));
     return steps.map(({ rule, passed, detail }) => `${passed ? '+' : '-'} ${rule}: ${detail}`);
   };
   it('of a handshake that is let in names every rule', () => {

@@ -129,13 +129,13 @@ describe('outcomes', () => {
     expect(lines.slice(-2)).toEqual(['  yes  path: sent as /x?y', '-> forwarded to upstream rest as /x?y']);
   });
   it('the gateway may answer by itself', () => {
-    expect(formatOutcome(decide(table, plainHead({ method: 'OPTIONS', target: '*' })), upstreams, nobody)).toEqual({
+    expect(formatOutcome(decide(table, plainHead({ method: 'OPTIONS', target: '*' }), ''), upstreams, nobody)).toEqual({
       line: '-> 204, answered by the gateway itself',
       status: 204,
       reason: null,
     });
   });
   it('an upstream of which nothing is known is only named', () => {
-    expect(formatOutcome(decide(table, plainHead()), {}, nobody).line).toBe('-> forwarded to upstream rest');
+    expect(formatOutcome(decide(table, plainHead(), ''), {}, nobody).line).toBe('-> forwarded to upstream rest');
   });
 });
