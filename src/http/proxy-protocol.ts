@@ -1,6 +1,6 @@
 // The PROXY protocol, versions 1 and 2 (haproxy.org/download/3.0/doc/proxy-protocol.txt): what a proxy says of a connection
 // before the connection's own first byte, read and written. Pure: who is believed, and for how long to wait, is
-// server/entrance.ts.
+// server/arrival.ts.
 import { isIPv4, isIPv6 } from 'node:net';
 import { canonicalAddress } from './addresses.ts';
 import type { Fault } from './target.ts';

@@ -13,8 +13,8 @@ import type { Emit } from '../events.ts';
 import { type Reason, reject } from '../handshake/rejection.ts';
 import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls.ts';
 import { KEEPALIVE_MS } from '../upstream/dial.ts';
+import { Arrivals } from './arrival.ts';
 import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
-import { Entrance } from './entrance.ts';
 import type { Gateway } from './gateway.ts';
 
 /** How often node looks for connections that are over their time. */
@@ -34,7 +34,7 @@ export class Listener {
   readonly #gateway: Gateway;
   readonly #emit: Emit;
   readonly #server: http.Server | https.Server;
-  readonly #entrance: Entrance;
+  readonly #arrivals: Arrivals;
   #config: ListenerConfig;
   #tls: TlsMaterial | null;
   #noticedAt = Number.NEGATIVE_INFINITY;
@@ -47,7 +47,7 @@ export class Listener {
     this.#emit = emit;
     this.#server = this.#create();
     this.#attach();
-    this.#entrance = new Entrance(this.#server, {
+    this.#arrivals = new Arrivals(this.#server, {
       address: this.address,
       over: config.unix === undefined ? 'tcp' : 'unix',
       emit,
@@ -97,7 +97,7 @@ export class Listener {
 
   /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
   cut(): void {
-    this.#entrance.cut();
+    this.#arrivals.cut();
     this.#server.closeAllConnections();
   }
 
@@ -125,7 +125,7 @@ export class Listener {
   #configure(): void {
     const server = this.#server;
     const { timeouts, max_head, proxy_protocol } = this.#config;
-    this.#entrance.configure(proxy_protocol);
+    this.#arrivals.configure(proxy_protocol);
     server.headersTimeout = timeouts.head;
     server.keepAliveTimeout = timeouts.keep_alive;
     // A body may take as long as it flows; the engine watches it.

@@ -10,7 +10,7 @@ import { type Preamble, readPreamble } from '../http/proxy-protocol.ts';
 
 const NOTHING = Buffer.alloc(0);
 
-export interface EntranceOptions {
+export interface ArrivalsOptions {
   /** The listener's name in events. */
   readonly address: string;
   readonly over: 'tcp' | 'unix';
@@ -23,8 +23,8 @@ interface Rule {
   readonly timeoutMs: number;
 }
 
-export class Entrance {
-  readonly #options: EntranceOptions;
+export class Arrivals {
+  readonly #options: ArrivalsOptions;
   readonly #server: Server;
   /** What the server does with a connection. */
   readonly #take: readonly ((socket: Socket) => void)[];
@@ -33,7 +33,7 @@ export class Entrance {
   #rule: Rule | null = null;
 
   /** Takes the place of what listens for the server's connections by now. */
-  constructor(server: Server, options: EntranceOptions) {
+  constructor(server: Server, options: ArrivalsOptions) {
     this.#server = server;
     this.#options = options;
     this.#take = server.listeners('connection') as ((socket: Socket) => void)[];
