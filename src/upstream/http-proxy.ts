@@ -64,9 +64,42 @@ function requestOptions(exchange: Exchange, head: readonly string[]): object {
   };
 }
 
+const openProxy = () => httpProxy.createProxyServer();
+type Proxy = ReturnType<typeof openProxy>;
+
+/** Has http-proxy make the request, over a connection of the agent's. */
+function send(proxy: Proxy, exchange: Exchange, transfer: Transfer, agent: Agent): Promise<Outcome> {
+  const { secure, host, port, unix, tls } = exchange.server;
+  try {
+    proxy.web(
+      new Stand(exchange, transfer),
+      exchange.res,
+      {
+        target: {
+          protocol: secure ? 'https:' : 'http:',
+          host,
+          port,
+          ...(unix === undefined ? {} : { socketPath: unix }),
+        },
+        agent,
+        ssl: requestOptions(exchange, transfer.head.fields),
+        secure: tls?.options.rejectUnauthorized !== false,
+        selfHandleResponse: true,
+        // Both together keep it from parsing the target.
+        toProxy: true,
+        ignorePath: true,
+      },
+      (error) => transfer.lost(error),
+    );
+  } catch (thrown) {
+    transfer.fail(asGatewayError(thrown));
+  }
+  return transfer.outcome;
+}
+
 /** Makes an engine with connections of its own. */
 export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = {}): HttpEngine {
-  const proxy = httpProxy.createProxyServer();
+  const proxy = openProxy();
   const trusted = ca === undefined ? {} : { ca };
   const keeping = {
     ...trusted,
@@ -86,41 +119,12 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
     const transfer = new Transfer(exchange);
     if (transfer.over) return transfer.outcome;
     const { server, preamble } = exchange;
-    if (preamble === null) return send(exchange, transfer, agents.for(server));
+    if (preamble === null) return send(proxy, exchange, transfer, agents.for(server));
     const agent = new PrefacedAgent(server, preamble);
-    const outcome = send(exchange, transfer, agent);
+    const outcome = send(proxy, exchange, transfer, agent);
     // Its socket comes when it is connected, and until then nobody would look at the time.
     transfer.connecting();
     return outcome.finally(() => agent.drop());
-  }
-
-  function send(exchange: Exchange, transfer: Transfer, agent: Agent): Promise<Outcome> {
-    const { secure, host, port, unix, tls } = exchange.server;
-    try {
-      proxy.web(
-        new Stand(exchange, transfer),
-        exchange.res,
-        {
-          target: {
-            protocol: secure ? 'https:' : 'http:',
-            host,
-            port,
-            ...(unix === undefined ? {} : { socketPath: unix }),
-          },
-          agent,
-          ssl: requestOptions(exchange, transfer.head.fields),
-          secure: tls?.options.rejectUnauthorized !== false,
-          selfHandleResponse: true,
-          // Both together keep it from parsing the target.
-          toProxy: true,
-          ignorePath: true,
-        },
-        (error) => transfer.lost(error),
-      );
-    } catch (thrown) {
-      transfer.fail(asGatewayError(thrown));
-    }
-    return transfer.outcome;
   }
 
   return {

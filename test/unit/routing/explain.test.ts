@@ -25,6 +25,11 @@ function ask(url: string, options: QuestionOptions = {}) {
   return explain(table, question, trusted, upstreams);
 }
 
+it('says that somebody comes over a unix socket', () =>
+  expect(ask('http://localhost/', { from: 'unix' }).lines[0]).toBe(
+    'GET /, Host localhost, no TLS, from a unix socket',
+  ));
+
 describe('a request that is let in', () => {
   it('to be spliced', () => {
     const options = { origin: 'https://a.example.com', protocol: 'chat.v1, other', from: '203.0.113.9' };
