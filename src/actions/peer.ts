@@ -13,7 +13,7 @@ export interface Peer extends Place {
 
 const PEER = Symbol('peer');
 
-/** `_parent` is what node's TLS runs over; there is no public way to ask (checked on node 20 to 26). */
+/** `_parent` is what node's TLS runs over; there is no public way to ask (checked on node 20). */
 type Known = Socket & { [PEER]?: Peer; readonly _parent?: Known | null };
 
 /** Fits no list of addresses, and belongs to no connection that was accepted as it should be. */

@@ -28,11 +28,19 @@ export type Connected = (error: Error | null, socket: net.Socket | null) => void
 function start(server: Endpoint, preamble: Buffer | null, connected: Connected): net.Socket {
   const { host, port, unix, secure } = server;
   if (secure && preamble !== null) return openPrefaced(server, preamble, connected);
-  const socket = secure
-    ? tls.connect({ host, port, ALPNProtocols: ['http/1.1'], ...tlsOptions(server) })
-    : net.connect({ ...(unix === undefined ? { host, port } : { path: unix }), allowHalfOpen: true });
+  if (secure) {
+    const socket = tls.connect({ host, port, ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
+    return report(tune(socket), 'secureConnect', connected);
+  }
+  const socket = net.connect({
+    ...(unix === undefined ? { host, port } : { path: unix }),
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_MS,
+    allowHalfOpen: true,
+  });
   if (preamble !== null) socket.write(preamble);
-  return report(tune(socket), secure ? 'secureConnect' : 'connect', connected);
+  return report(socket, 'connect', connected);
 }
 
 /**
@@ -101,7 +109,7 @@ export function dial(
         reject(outcome);
       } else {
         // Whoever reads the socket learns of an error by its `close` at the latest; none may go unheard.
-        resolve(outcome.on('error', ignore));
+        resolve(outcome === started ? outcome : outcome.on('error', ignore));
       }
     };
     const started = start(server, preamble, (error, socket) =>

@@ -1,6 +1,6 @@
 // PROXY preambles at the built gateway's two sides: read before TLS, on plain listeners and on unix sockets, from listed
 // peers only, at every split; and sent to servers before everything else, by every way there is of reaching them.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -215,6 +215,21 @@ describe('in', () => {
   it('of a peer that is not listed, none is read', async () => {
     expect(forwardedFor(await all(gateway.ports[2]!, REQUEST))).toBe('127.0.0.1');
     expect(readAnswer(await all(gateway.ports[2]!, V1, REQUEST)).status).toBe(400);
+  });
+
+  it('a reload holds for the connections to come', async () => {
+    const open = await connectRaw(gateway.ports[2]!);
+    open.write(REQUEST.toString().replace('Connection: close', 'Connection: keep-alive'));
+    await open.until('}');
+    const [one, two, , four] = config.listeners;
+    const third = { host: '127.0.0.1', port: 0, proxy_protocol: { from: ['127.0.0.0/8'] } };
+    writeFileSync(gateway.file, JSON.stringify({ admin: { port: 0 }, ...config, listeners: [one, two, third, four] }));
+    gateway.signal('SIGHUP');
+    await gateway.log({ event: 'config_reloaded', result: 'success' });
+    open.write(REQUEST);
+    expect((await open.closed()).bytes.toString().match(/HTTP\/1\.1 200/g)).toHaveLength(2);
+    expect(await all(gateway.ports[2]!, REQUEST)).toHaveLength(0);
+    expect(forwardedFor(await all(gateway.ports[2]!, V1, REQUEST))).toBe(CLIENT);
   });
 });
 
