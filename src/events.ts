@@ -120,6 +120,17 @@ export interface HeadRefused {
   readonly detail: string;
 }
 
+/** A connection was closed because the PROXY preamble that its peer owes is none, or did not arrive in time. */
+export interface PreambleRefused {
+  readonly type: 'preamble_refused';
+  /** The listener's address. */
+  readonly listener: string;
+  /** The peer, which is the proxy. */
+  readonly client: string;
+  readonly reason: 'malformed' | 'late';
+  readonly detail: string;
+}
+
 export interface UpstreamConnected extends ServerRef {
   readonly type: 'upstream_connected';
   readonly durationMs: number;
@@ -230,6 +241,7 @@ export type GatewayEvent =
   | SessionClosed
   | RequestCompleted
   | HeadRefused
+  | PreambleRefused
   | UpstreamConnected
   | UpstreamFailed
   | UpstreamRetry

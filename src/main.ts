@@ -5,10 +5,10 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { parseArgs } from 'node:util';
 import { App, StartError } from './app.ts';
-import { Authenticators } from './auth/authenticators.ts';
+import { Authenticators, type Ways } from './auth/authenticators.ts';
 import { editorSchema } from './config/json-schema.ts';
 import { formatProblem } from './config/problem.ts';
-import { compileTrustedProxies } from './http/forwarded.ts';
+import { compileTrustedProxies, readClient } from './http/forwarded.ts';
 import { decide } from './routing/decide.ts';
 import { type Explanation, explain, type Judged } from './routing/explain.ts';
 import { parseQuestion, type Question } from './routing/question.ts';
@@ -20,7 +20,7 @@ const USAGE = `Usage: upgate <command> [options]
   run -c FILE [--demo]     serve; --demo also starts the backends that FILE names on loopback
   check -c FILE            say everything that is wrong with FILE; exit 1 where there is an error
   explain URL [-c FILE]    say what a request would get, and why
-      --origin O  --version V  --protocol P[,P]  --from IP  --token T
+      --origin O  --version V  --protocol P[,P]  --from IP|unix  --token T
   schema                   print the JSON Schema of the config, for editors
   healthcheck [-c FILE]    ask a running gateway's /healthz; exit 1 where it does not answer
 
@@ -131,6 +131,17 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
   return reason === null ? 0 : 1;
 }
 
+/** Tokens alone are looked at, and nobody has to be asked about them but the issuer of their keys. */
+const NO_WAYS: Ways = {
+  emit: () => {},
+  caller: { call: unasked, close: () => {} },
+  pool: unasked,
+};
+
+function unasked(): never {
+  throw new Error('explain asks no backend');
+}
+
 /** Whether a token is good, its keys fetched where they have to be; null where there is none to look at. */
 async function judgeToken(
   { config, table }: Prepared,
@@ -138,10 +149,11 @@ async function judgeToken(
   { question, given }: { question: Question; given: string | undefined },
 ): Promise<Judged | null> {
   const shown = given ?? token;
-  const verdict = decide(table, question.head);
-  const authenticator = new Authenticators(config, () => {}, null).get(route);
+  const client = readClient(question.head, compileTrustedProxies(config.trusted_proxies), '');
+  const verdict = decide(table, question.head, client.address);
+  const authenticator = new Authenticators(config, NO_WAYS, null).get(route);
   if (shown === null || authenticator === null || verdict.kind === 'reject') return null;
-  const client = { address: question.head.peer, viaTrusted: false, id: '' };
+  if (verdict.route?.auth?.kind !== 'jwt') return null;
   const { request } = verdict;
   const found = await authenticator.authenticate({ id: '', request, token: shown, client, gone: new Departure() });
   if ('reason' in found) {

@@ -12,6 +12,7 @@ import { Attempts } from '../upstream/attempts.ts';
 import { type Exchange, ExchangeError, type HttpEngine } from '../upstream/http-engine.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import { authorityOf, factsOf, type RouteContext } from './context.ts';
+import { preambleFor } from './peer.ts';
 import { refusalOf, rejectRequest } from './reject.ts';
 
 /** HTTP/1.0 knows no interim answers, so that nobody would wait for one (RFC 9110 §10.1.1). */
@@ -42,7 +43,12 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
     const at = { upstream: pool.name, server: lease.server.url };
     const ownFields = pool.sticky?.fieldsFor(lease.server, ask) ?? [];
     const { http } = services;
-    const message = buildMessage(context, verdict, { plain, own: authorityOf(lease.server), ownFields });
+    const message = buildMessage(context, verdict, {
+      plain,
+      own: authorityOf(lease.server),
+      ownFields,
+      preamble: preambleFor(lease.server, address, plain.req.socket),
+    });
     const ended = await tryOn(http, { lease, attempts }, message);
     lease.release();
     if (ended === null) return completed(context, plain, { at, reason: null, detail: null });
@@ -69,9 +75,10 @@ interface OfServer {
   /** The server's authority, which the route's policy may go by. */
   readonly own: string;
   readonly ownFields: readonly string[];
+  readonly preamble: Buffer | null;
 }
 
-function buildMessage(context: RouteContext, verdict: Forward, { plain, own, ownFields }: OfServer): Message {
+function buildMessage(context: RouteContext, verdict: Forward, { plain, own, ownFields, preamble }: OfServer): Message {
   const { request, route, sent } = verdict;
   const facts = factsOf(context, verdict);
   return {
@@ -81,6 +88,7 @@ function buildMessage(context: RouteContext, verdict: Forward, { plain, own, own
     fields: requestFields(facts, request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING, route.policy, own),
     responseFields: responsePolicy(route.policy, { facts, sent, own }),
     ownFields,
+    preamble,
     maxBody: route.http.max_body ?? null,
     timeouts: route.http.timeouts,
   };
@@ -101,7 +109,7 @@ async function tryOn(
   { lease, attempts }: { lease: Lease; attempts: Attempts },
   message: Message,
 ): Promise<Ended | null> {
-  const { req, res, target, fields, responseFields, ownFields, maxBody, timeouts } = message;
+  const { req, res, preamble, target, fields, responseFields, ownFields, maxBody, timeouts } = message;
   const repeatable = IDEMPOTENT.has(req.method ?? '');
   let next: Lease | null = null;
   const declines = (status: number, answered: readonly string[]): boolean => {
@@ -113,7 +121,19 @@ async function tryOn(
   try {
     const { server } = lease;
     // Written out: a spread costs a plain request more than its decision does.
-    await http.forward({ req, res, server, target, fields, responseFields, ownFields, declines, maxBody, timeouts });
+    await http.forward({
+      req,
+      res,
+      server,
+      preamble,
+      target,
+      fields,
+      responseFields,
+      ownFields,
+      declines,
+      maxBody,
+      timeouts,
+    });
     // Behind an interim answer that went out, the final one was not asked about.
     lease.tell(outcomeOf(res.statusCode, false));
     return null;

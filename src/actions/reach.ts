@@ -8,9 +8,9 @@ import type { Upgrade } from '../routing/decide.ts';
 import { Attempts } from '../upstream/attempts.ts';
 import type { Dialler } from '../upstream/dialler.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
-import { type Asking, canDialNatively, requestNatively } from '../upstream/native-upgrade.ts';
+import { canDialNatively, requestNatively } from '../upstream/native-upgrade.ts';
 import type { Server } from '../upstream/pool.ts';
-import { type Answer, requestUpgrade } from '../upstream/upgrade.ts';
+import { type Answer, type Asking, requestUpgrade } from '../upstream/upgrade.ts';
 import type { RouteContext } from './context.ts';
 
 /** The backend's answer, and the server that gave it. */
@@ -94,7 +94,7 @@ async function askOne(
 
 function request(server: Server, dialler: Dialler | null, asking: Asking): Promise<Answer> {
   if (dialler !== null && canDialNatively(server)) return requestNatively(dialler, server, asking);
-  return requestUpgrade(server, asking.handshake, asking.timeouts, asking.gone);
+  return requestUpgrade(server, asking);
 }
 
 function report(context: RouteContext, server: Server, error: GatewayError): SpliceError {

@@ -15,6 +15,7 @@ import type { Reachable } from '../terminate/connections.ts';
 import { passAnswer } from '../upstream/pass.ts';
 import type { Server } from '../upstream/pool.ts';
 import { authorityOf, type ClientEnd, factsOf, type RouteContext } from './context.ts';
+import { preambleFor } from './peer.ts';
 import { type Reached, reach, refOf, SpliceError } from './reach.ts';
 import { endAfterReading } from './reject.ts';
 import { tunnelOptions } from './tunnel-options.ts';
@@ -62,6 +63,7 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
   const { timeouts } = config;
   // A server may want a Host of its own.
   const asking = (server: Server) => ({
+    preamble: preambleFor(server, context.client.address, client.socket),
     handshake: buildHandshake(context, upgrade, server),
     timeouts,
     gone: client.gone,

@@ -9,8 +9,10 @@ export function createCertificate({ subjects }: CertificateAuthConfig): Authenti
   return {
     authenticate({ client: { certificate } }) {
       // There is no challenge for TLS: 403, and not 401, which would have to carry one (RFC 9110 §15.5.2).
-      if (certificate === null) return reject('certificate', 'a client certificate is required');
+      if (certificate === undefined) return reject('certificate', 'a client certificate is required');
       const { subject, fingerprint, notAfterMs } = certificate;
+      // TLS was set up while it was valid; the connection may have been kept for longer.
+      if (notAfterMs <= Date.now()) return reject('certificate', 'the client certificate has expired');
       if (allowed !== null && !allowed.has(subject))
         return reject('certificate', 'this certificate may not connect here');
       return { subject, claims: { sub: subject, fingerprint }, expiresAt: notAfterMs, fields: [] };

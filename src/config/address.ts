@@ -1,6 +1,6 @@
 // What an address of the config may look like: a host to bind or to reach, and a range of trusted clients. Facts of text
 // only; nothing is resolved.
-import { isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { BlockList, isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
 
 /** Letters, digits, `-` and `_`: RFC 952 and 1123, and the underscore that container networks give to services. */
 const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
@@ -24,14 +24,50 @@ export function isCertificateName(text: string): boolean {
   return isHost(text) || (text.startsWith('*.') && isHostName(text.slice(2)));
 }
 
-/** An IP address, or a range of them in CIDR form (`10.0.0.0/8`, `fd00::/8`). */
-export function isAddressRange(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/');
+/** Addresses that begin with the same bits. */
+export interface AddressRange {
+  readonly address: string;
+  readonly family: 'ipv4' | 'ipv6';
+  readonly bits: number;
+}
+
+/** How a list of addresses names the peers on a unix socket, which have none. */
+export const UNIX_PEERS = 'unix';
+
+const MAPPED = /^::ffff:([\d.]+)$/;
+/** What stands before the IPv4 address in a mapped one (RFC 4291 §2.5.5.2). */
+const MAPPED_BITS = 96;
+
+/**
+ * An IP address, or a range of them in CIDR form (`10.0.0.0/8`, `fd00::/8`); null where it is neither. IPv4 in the form of
+ * IPv6 (`::ffff:10.0.0.0/104`) is IPv4.
+ */
+export function parseRange(text: string): AddressRange | null {
+  const [written = '', length, ...rest] = text.split('/');
   // A zone (`fe80::1%eth0`) is a fact of this machine and never part of a peer's range.
-  const family = address.includes('%') ? 0 : isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  if (bits === undefined) return true;
-  return /^(?:0|[1-9]\d{0,2})$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
+  const version = written.includes('%') ? 0 : isIP(written);
+  if (version === 0 || rest.length > 0) return null;
+  if (length !== undefined && !/^(?:0|[1-9]\d{0,2})$/.test(length)) return null;
+  const most = version === 4 ? 32 : 128;
+  const bits = length === undefined ? most : Number(length);
+  if (bits > most) return null;
+  const address = normaliseHost(written);
+  const mapped = MAPPED.exec(address)?.[1];
+  if (mapped !== undefined && bits >= MAPPED_BITS) return { address: mapped, family: 'ipv4', bits: bits - MAPPED_BITS };
+  return { address, family: version === 4 ? 'ipv4' : 'ipv6', bits };
+}
+
+/** What may stand in a list of addresses: an address, a range, or `unix`. */
+export function isAddressEntry(text: string): boolean {
+  return text === UNIX_PEERS || parseRange(text) !== null;
+}
+
+/** Whether every address of `narrow` is one of `wide`. */
+export function rangeCovers(wide: AddressRange, narrow: AddressRange): boolean {
+  if (wide.family !== narrow.family || wide.bits > narrow.bits) return false;
+  const list = new BlockList();
+  list.addSubnet(wide.address, wide.bits, wide.family);
+  return list.check(narrow.address, wide.family);
 }
 
 /** An IP address, or one with a port (IPv6 in brackets then), as node's resolvers take it. */

@@ -1,6 +1,7 @@
 // What needs two fields to judge: names that lead nowhere, alternatives that are both or neither there, options nothing
 // uses. Patterns of hosts, paths and origins, and routes that can never be reached, are routing's to judge. Pure.
 import { hostsMeet, normaliseHost } from './address.ts';
+import { checkAddresses } from './check-addresses.ts';
 import { checkAuth } from './check-auth.ts';
 import { checkRooms } from './check-rooms.ts';
 import { checkUpstreams, upstreamsOf } from './check-upstreams.ts';
@@ -22,6 +23,7 @@ const HANDLERS_WITH_OPTIONS = ['push', 'rooms', 'webhook'] as const satisfies re
 export function check(config: Config, written: Written): Problem[] {
   return [
     ...checkListeners(config, written),
+    ...checkAddresses(config),
     ...checkUpstreams(config, written),
     ...checkRouteNames(config.routes, written),
     ...config.routes.flatMap((route, index) => [...checkRoute(route, ['routes', index], { config, written })]),

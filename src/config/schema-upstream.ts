@@ -164,4 +164,10 @@ export const upstream = z.strictObject({
   rebalance,
   dns,
   tls,
+  proxy_protocol: z
+    .enum(['v1', 'v2'])
+    .optional()
+    .describe(
+      'Tell servers of the client by a PROXY preamble before anything else; each plain request gets a connection',
+    ),
 });

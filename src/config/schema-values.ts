@@ -1,6 +1,6 @@
 // The kinds of values that gateway.yaml is made of: durations, sizes, names, addresses. What stands where is schema.ts.
 import * as z from 'zod';
-import { isHost, isResolver } from './address.ts';
+import { isAddressEntry, isHost, isResolver } from './address.ts';
 import { isServerUrlFault, LONGEST_UNIX_PATH, parseServerUrl } from './server-url.ts';
 import { DURATION_PATTERN, PERCENT_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
 
@@ -76,6 +76,10 @@ export const server = () =>
       })
       .transform(({ url, weight, backup, max_connections }) => ({ ...url, weight, backup, max_connections })),
   ]);
+
+/** A list of addresses: each an IP address, a range of them, or `unix` for the peers on unix sockets. */
+export const addressEntries = () =>
+  z.array(z.string().refine(isAddressEntry, 'must be an IP address or a CIDR range, such as 10.0.0.0/8, or "unix"'));
 
 export const resolverAddress = () =>
   z

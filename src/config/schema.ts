@@ -2,11 +2,11 @@
 // JSON Schema and the table in docs/configuration.md are all derived from here and from the schema-*.ts beside it. What
 // needs two fields to judge is in check.ts.
 import * as z from 'zod';
-import { isAddressRange, isCertificateName } from './address.ts';
+import { isCertificateName } from './address.ts';
 import { auth } from './schema-auth.ts';
 import { headers, http, redirect, respond, rewrite } from './schema-http.ts';
 import { upstream } from './schema-upstream.ts';
-import { broker, count, duration, host, name, port, size, unixPath, wait } from './schema-values.ts';
+import { addressEntries, broker, count, duration, host, name, port, size, unixPath, wait } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
 
 const certificate = z.strictObject({
@@ -46,6 +46,15 @@ const listener = z.strictObject({
     })
     .optional()
     .describe('Speak TLS on this listener'),
+  proxy_protocol: z
+    .strictObject({
+      from: addressEntries()
+        .min(1)
+        .describe('Who must send a preamble: addresses, CIDR ranges, `unix`. A connection of anyone else has none'),
+      timeout: wait().prefault('5s').describe('For the preamble to arrive whole'),
+    })
+    .optional()
+    .describe("Read the client's address from a PROXY preamble, version 1 or 2, before anything else; unset: never"),
   max_head: size().prefault('32KiB').describe('Largest request head; a larger one is answered with 431'),
   timeouts: z
     .strictObject({
@@ -87,6 +96,11 @@ const match = z.strictObject({
 const route = z.strictObject({
   name: name().describe('Names the route in metrics, logs and `explain`'),
   match: match.prefault({}).describe('Which requests this route takes'),
+  deny: addressEntries()
+    .min(1)
+    .optional()
+    .describe('Clients that are refused: addresses, CIDR ranges, `unix` for clients on unix sockets'),
+  allow: addressEntries().min(1).optional().describe('The only clients that are let in, less those of `deny`'),
   websocket: z.discriminatedUnion('mode', [splice, terminate]).optional().describe('Take handshakes'),
   http: z
     .strictObject({
@@ -132,10 +146,9 @@ export const schema = z.strictObject({
     })
     .prefault({})
     .describe('Where `/metrics`, `/healthz` and `/readyz`, the API and the page to try it in are served'),
-  trusted_proxies: z
-    .array(z.string().refine(isAddressRange, 'must be an IP address or a CIDR range, such as 10.0.0.0/8'))
+  trusted_proxies: addressEntries()
     .prefault([])
-    .describe('Addresses and CIDR ranges whose forwarding fields are believed'),
+    .describe('Addresses and CIDR ranges whose forwarding fields are believed; `unix`: peers on unix sockets'),
   upstreams: z.record(name(), upstream).prefault({}).describe('Groups of backend servers, by name'),
   routes: z.array(route).min(1).describe('Rules, tried in order; the first that fits takes the request'),
   broker: broker()

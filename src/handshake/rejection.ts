@@ -13,6 +13,8 @@ export const REJECTIONS = {
   version: { status: 426, detail: 'this WebSocket version is not spoken here' },
   /** A plain request where only handshakes are taken. */
   upgrade_required: { status: 426, detail: 'this resource speaks only WebSocket' },
+  /** The client's address is in the route's `deny`, or is not in its `allow`. */
+  address: { status: 403, detail: 'this address may not connect here' },
   /** Origin is not let in by the route, or missing where it must be there. */
   origin: { status: 403, detail: 'this Origin may not connect here' },
   /** No credentials, or none that the route takes. */

@@ -1,31 +1,24 @@
 // Who asks, and what a backend is told of it: the client's address as far as trusted proxies vouch for it, and the
 // forwarding fields. Pure.
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import { type AddressSet, compileAddresses, plainAddress } from './addresses.ts';
 import { isToken, listElements, valuesOf } from './fields.ts';
-import { plainAddress, type RequestHead } from './head.ts';
+import type { RequestHead } from './head.ts';
 
 /** The peers whose forwarding fields are believed. */
-export interface TrustedProxies {
-  has(address: string): boolean;
-}
+export type TrustedProxies = AddressSet;
 
-/** Compiles addresses and CIDR ranges, already checked by the config. */
-export function compileTrustedProxies(entries: readonly string[]): TrustedProxies {
-  // Most gateways trust nobody, and asking a list costs every request an address object.
-  if (entries.length === 0) return { has: () => false };
-  const list = new BlockList();
-  for (const entry of entries) {
-    const [address = '', bits] = entry.split('/');
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-    if (bits === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(bits), family);
-  }
-  return {
-    has(address) {
-      const family = isIP(address);
-      return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
-    },
-  };
+/** Compiles `trusted_proxies`. */
+export const compileTrustedProxies: (entries: readonly string[]) => TrustedProxies = compileAddresses;
+
+/** A client's certificate, signed by an authority that its listener trusts. */
+export interface ClientCertificate {
+  /** The distinguished name, as RFC 4514 writes it: `CN=alice,O=Example`. */
+  readonly subject: string;
+  /** SHA-256 of the certificate, in hex. */
+  readonly fingerprint: string;
+  /** When it ends, in milliseconds since 1970. */
+  readonly notAfterMs: number;
 }
 
 /** Where a request comes from. */
@@ -36,6 +29,8 @@ export interface Client {
   readonly viaTrusted: boolean;
   /** The request's id: a trusted proxy's, if it is fit for a log, or the fresh one. */
   readonly id: string;
+  /** Of the TLS connection itself: one behind a proxy has none. */
+  readonly certificate?: ClientCertificate;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;

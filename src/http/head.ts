@@ -1,5 +1,6 @@
 // A request head as one immutable value, and the judgement every request must pass before a route is looked for: version,
 // Host, framing, target (RFC 9112). Pure: what node's parser already refused never gets here.
+import { plainAddress } from './addresses.ts';
 import { type FieldSection, listElements, lowerNames, valuesOf } from './fields.ts';
 import { type Authority, type Fault, parseAuthority, parseTarget, type Target } from './target.ts';
 
@@ -14,7 +15,10 @@ export interface RequestHead extends FieldSection {
   readonly version: string;
   /** Whether it came over TLS. */
   readonly secure: boolean;
-  /** Address of the TCP peer, an IPv4-mapped one written as IPv4; empty on a unix socket. */
+  /**
+   * Address of the peer, an IPv4-mapped one written as IPv4; empty on a unix socket. A PROXY preamble that is believed
+   * has said it already.
+   */
   readonly peer: string;
 }
 
@@ -37,13 +41,6 @@ export function readHead(message: MessageLike, secure: boolean, peer: string): R
     secure,
     peer: plainAddress(peer),
   };
-}
-
-const MAPPED = /^::ffff:([\d.]+)$/i;
-
-/** `::ffff:192.0.2.1` is written `192.0.2.1` everywhere. */
-export function plainAddress(address: string): string {
-  return MAPPED.exec(address)?.[1] ?? address;
 }
 
 /** Whether a browser asks beforehand for a request of a page of another origin (Fetch §3.2.2); it shows no credentials then. */

@@ -32,6 +32,8 @@ export interface Known {
 
 const VARIABLES = {
   client_ip: ({ client }) => client.address,
+  client_cert_subject: ({ client }) => formatClaim(client.certificate?.subject),
+  client_cert_fingerprint: ({ client }) => formatClaim(client.certificate?.fingerprint),
   request_id: ({ client }) => client.id,
   host: ({ request }) => request.host,
   path: ({ request }) => rawPath(request.target.raw),

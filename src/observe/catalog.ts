@@ -186,6 +186,12 @@ export const METRICS = {
     sampled: true,
     initial: [{ labels: [], value: 0 }],
   },
+  proxy_protocol_refusals_total: {
+    type: 'counter',
+    help: 'Connections closed for a PROXY preamble that is none (malformed) or did not arrive in time (late).',
+    labels: ['listener', 'reason'],
+    on: { preamble_refused: (event) => one(event.listener, event.reason) },
+  },
   upstream_connections: {
     type: 'gauge',
     help: 'Sessions and requests a server carries.',

@@ -153,6 +153,12 @@ const WRITERS: Writers = {
     reason: event.reason,
     detail: clean(event.detail),
   })),
+  preamble_refused: warn((event) => ({
+    listener: event.listener,
+    client: event.client,
+    reason: event.reason,
+    detail: event.detail,
+  })),
   upstream_connected: debug((event) => ({ ...server(event), duration_ms: round(event.durationMs) })),
   upstream_failed: warn((event) => ({
     id: event.id,

@@ -4,12 +4,13 @@
 //   1. readRequest      HTTP version, Host, framing and target hold (RFC 9112), else 400
 //   2. wantsWebSocket   `Upgrade: websocket` and `Connection: upgrade` make it a handshake; everything else is plain HTTP
 //   3. find             the first route of that kind that fits, else 404 (426 where only a websocket route fits)
-//   4. takeToken        where the route asks for a token, it is taken out: nothing below sees it
-//   5. readHandshake    method, key, version, lists (RFC 6455 §4.2.1), else 400, 405 or 426
-//   6. Origin           403
-//   7. subprotocol      400
-//   8. max_body         413, for plain requests
-//   9. rewrite          where the request goes on the backend, else 400
+//   4. address          the route takes this client, else 403
+//   5. takeToken        where the route asks for a token, it is taken out: nothing below sees it
+//   6. readHandshake    method, key, version, lists (RFC 6455 §4.2.1), else 400, 405 or 426
+//   7. Origin           403
+//   8. subprotocol      400
+//   9. max_body         413, for plain requests
+//  10. rewrite          where the request goes on the backend, else 400
 // A route may also answer plain requests itself: a redirect, or a fixed response.
 // What needs more than the head (permits, credentials, a server) comes after, in server/entrance.ts and actions/.
 import { type Handshake, readHandshake, wantsWebSocket } from '../handshake/handshake.ts';
@@ -70,7 +71,7 @@ export type Verdict = Upgrade | Forward | Respond | Refuse;
 
 /** What `explain` prints: each thing that was looked at, in order. For the operator: it says what would be let in. */
 export interface Step {
-  /** `request`, `kind`, `route NAME`, `handshake`, `origin`, `subprotocol`. */
+  /** `request`, `kind`, `route NAME`, `address`, `handshake`, `origin`, `subprotocol`, `body`, `path`. */
   readonly rule: string;
   readonly passed: boolean;
   readonly detail: string;
@@ -79,8 +80,11 @@ export type Trace = (step: Step) => void;
 
 const METHODS = 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS';
 
-/** Decides one request. The trace, where there is one, is told of every step; without one nothing is built for it. */
-export function decide(table: RouteTable, head: RequestHead, trace?: Trace): Verdict {
+/**
+ * Decides one request of the client with this address, which is empty on a unix socket: the peer's, or what trusted proxies
+ * say. The trace, where there is one, is told of every step; without one nothing is built for it.
+ */
+export function decide(table: RouteTable, head: RequestHead, client: string, trace?: Trace): Verdict {
   // Its target is an authority and no path (RFC 9110 §9.3.6): there is nothing to route.
   if (head.method === 'CONNECT') {
     trace?.({ rule: 'request', passed: false, detail: 'CONNECT is for a forward proxy' });
@@ -93,10 +97,10 @@ export function decide(table: RouteTable, head: RequestHead, trace?: Trace): Ver
   }
   const websocket = wantsWebSocket(head);
   trace?.({ rule: 'kind', passed: true, detail: websocket ? 'a WebSocket handshake' : 'plain HTTP' });
-  return websocket ? decideHandshake(table, request, trace) : decidePlain(table, request, trace);
+  return websocket ? decideHandshake(table, request, client, trace) : decidePlain(table, request, client, trace);
 }
 
-function decideHandshake(table: RouteTable, received: Request, trace?: Trace): Verdict {
+function decideHandshake(table: RouteTable, received: Request, client: string, trace?: Trace): Verdict {
   const found = table.websocket.find(received, traceRoutes(trace));
   if (!found) {
     if (trace) traceUnfit(trace, table.http.find(received), 'plain HTTP');
@@ -104,6 +108,7 @@ function decideHandshake(table: RouteTable, received: Request, trace?: Trace): V
   }
   const route = found.route as Upgrade['route'];
   const rule = route.websocket;
+  if (!takesClient(route, client, trace)) return refuse(route, reject('address'));
   const { request, token } = take(route, received);
   const handshake = readHandshake(request.head, rule.versions);
   if (isRejection(handshake)) {
@@ -154,10 +159,11 @@ function judgeOffer(rule: WebSocketRule, offer: readonly string[], trace?: Trace
   return left;
 }
 
-function decidePlain(table: RouteTable, received: Request, trace?: Trace): Verdict {
+function decidePlain(table: RouteTable, received: Request, client: string, trace?: Trace): Verdict {
   // The target names no resource but the gateway as a whole (RFC 9110 §9.3.7).
   if (received.target.path === '*') return decideAsterisk(received);
   const found = table.http.find(received, traceRoutes(trace));
+  if (found && !takesClient(found.route, client, trace)) return refuse(found.route, reject('address'));
   if (found) {
     const route = found.route as Forward['route'];
     const { request, token } = take(route, received);
@@ -172,7 +178,23 @@ function decidePlain(table: RouteTable, received: Request, trace?: Trace): Verdi
   }
   const upgradable = table.websocket.find(received);
   if (trace) traceUnfit(trace, upgradable, 'WebSockets');
-  return upgradable ? refuse(upgradable.route, reject('upgrade_required')) : refuse(null, reject('no_route'));
+  if (!upgradable) return refuse(null, reject('no_route'));
+  // Whom the route does not take is not told what it speaks.
+  const { route } = upgradable;
+  return refuse(route, reject(takesClient(route, client, trace) ? 'upgrade_required' : 'address'));
+}
+
+/** Who is in `deny` is refused; with `allow`, so is everyone who is not in it. */
+function takesClient({ addresses }: Route, client: string, trace?: Trace): boolean {
+  if (addresses === null) return true;
+  const { deny, allow } = addresses;
+  const denied = deny?.set.has(client) === true;
+  const passed = !denied && allow?.set.has(client) !== false;
+  if (trace) {
+    const [key, listed] = denied || allow === null ? ['deny', deny] : ['allow', allow];
+    trace({ rule: 'address', passed, detail: `${client || 'a unix socket'} (${key}: ${listed?.entries.join(', ')})` });
+  }
+  return passed;
 }
 
 function answerOwn(route: Route, { request, token }: Taken, own: OwnAnswer | null): Verdict {

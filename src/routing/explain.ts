@@ -40,9 +40,10 @@ export function explain(
 ): Explanation {
   const head = vouchedScheme(question.head, trusted);
   const steps: Step[] = [];
-  const verdict = decide(table, head, (step) => steps.push(step));
-  const { line, status, reason } = formatOutcome(verdict, upstreams, readClient(head, trusted, ''));
-  const lines = [formatRequest(head, targetShown(head, verdict), trusted), ...steps.map(formatStep)];
+  const client = readClient(head, trusted, '');
+  const verdict = decide(table, head, client.address, (step) => steps.push(step));
+  const { line, status, reason } = formatOutcome(verdict, upstreams, client);
+  const lines = [formatRequest(head, targetShown(head, verdict), client), ...steps.map(formatStep)];
   const credentials =
     verdict.kind === 'reject' || !verdict.route?.auth ? null : { route: verdict.route.name, token: verdict.token };
   lines.push(...formatEntrance(verdict, judged));
@@ -70,7 +71,7 @@ export function formatEntrance(verdict: Verdict, judged: Judged | null): string[
   if (limits?.connections_per_ip !== undefined)
     lines.push(`  ?    permit: connections_per_ip ${limits?.connections_per_ip}`);
   if (auth !== null) {
-    const outcome = judged?.detail ?? 'not looked at: --token shows one';
+    const outcome = judged?.detail ?? (auth.kind === 'jwt' ? 'not looked at: --token shows one' : 'not looked at');
     const mark = judged === null ? '?  ' : judged.refused === null ? 'yes' : 'no ';
     lines.push(`  ${mark}  auth: ${outcome} (${formatAuth(auth)})`);
   }
@@ -87,10 +88,9 @@ function formatPlace(place: TokenPlace): string {
   return place.kind === 'subprotocol' ? `subprotocol ${place.prefix}…` : `${place.kind} ${place.name}`;
 }
 
-function formatRequest(head: RequestHead, target: string, trusted: TrustedProxies): string {
-  const client = readClient(head, trusted, '');
+function formatRequest(head: RequestHead, target: string, client: Client): string {
   const via = client.viaTrusted ? ', a trusted proxy' : '';
-  return `${head.method} ${target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer}${via}`;
+  return `${head.method} ${target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer || 'a unix socket'}${via}`;
 }
 
 function formatStep({ rule, passed, detail }: Step): string {

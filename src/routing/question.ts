@@ -1,7 +1,9 @@
 // What `upgate explain` is asked, made into the head that a client would send for it. Pure; the answer is explain.ts.
 import { isIP } from 'node:net';
+import { UNIX_PEERS } from '../config/address.ts';
+import { plainAddress } from '../http/addresses.ts';
 import { lowerNames } from '../http/fields.ts';
-import { plainAddress, type RequestHead } from '../http/head.ts';
+import type { RequestHead } from '../http/head.ts';
 import { parseAuthority } from '../http/target.ts';
 
 /** The options of the command, as they were typed. */
@@ -11,7 +13,7 @@ export interface QuestionOptions {
   readonly version?: string | undefined;
   /** Sec-WebSocket-Protocol: one subprotocol or a list with commas. */
   readonly protocol?: string | undefined;
-  /** Address of the TCP peer; `127.0.0.1` where it is not given. */
+  /** Address of the peer, or `unix`; `127.0.0.1` where it is not given. */
   readonly from?: string | undefined;
 }
 
@@ -47,6 +49,7 @@ export function parseQuestion(url: string, options: QuestionOptions): Question |
   const fault = optionFault(options, scheme.websocket);
   if (fault !== null) return fault;
 
+  const { from = '127.0.0.1' } = options;
   const port = host.port === null || host.port === scheme.port ? '' : `:${host.port}`;
   const fields = [
     'Host',
@@ -60,7 +63,7 @@ export function parseQuestion(url: string, options: QuestionOptions): Question |
     fields,
     names: lowerNames(fields),
     secure: scheme.secure,
-    peer: plainAddress(options.from ?? '127.0.0.1'),
+    peer: from === UNIX_PEERS ? '' : plainAddress(from),
   };
   return { head };
 }
@@ -68,7 +71,8 @@ export function parseQuestion(url: string, options: QuestionOptions): Question |
 function optionFault({ origin, version, protocol, from }: QuestionOptions, websocket: boolean): string | null {
   if (!websocket && version !== undefined) return '--version is of WebSockets only; ask with ws:// or wss://';
   if (!websocket && protocol !== undefined) return '--protocol is of WebSockets only; ask with ws:// or wss://';
-  if (from !== undefined && isIP(from) === 0) return `--from ${show(from)} is no IP address`;
+  if (from !== undefined && from !== UNIX_PEERS && isIP(from) === 0)
+    return `--from ${show(from)} is no IP address, and not "unix"`;
   for (const [option, value] of Object.entries({ origin, version, protocol })) {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
     if (value !== undefined && /[\x00-\x08\x0a-\x1f\x7f]/.test(value))

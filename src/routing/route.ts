@@ -5,6 +5,7 @@ import type { AUTH_KINDS } from '../config/schema-auth.ts';
 import type { Version } from '../handshake/handshake.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
+import type { AddressSet } from '../http/addresses.ts';
 import { valuesOf } from '../http/fields.ts';
 import type { Request } from '../http/head.ts';
 import type { Policy } from '../http/policy.ts';
@@ -56,11 +57,25 @@ export interface AuthRule {
   readonly preflight: 'check' | 'pass';
 }
 
+/** Some clients, and how the config names them. */
+export interface Listed {
+  readonly set: AddressSet;
+  readonly entries: readonly string[];
+}
+
+/** Whom a route takes, by the client's address. */
+export interface AddressRule {
+  readonly deny: Listed | null;
+  readonly allow: Listed | null;
+}
+
 export interface Route {
   readonly name: string;
   readonly match: Match;
   /** Null: it takes anyone. */
   readonly auth: AuthRule | null;
+  /** Null takes everyone. */
+  readonly addresses: AddressRule | null;
   readonly websocket: WebSocketRule | null;
   readonly http: HttpConfig | null;
   /** A redirect or a fixed answer, which a plain request gets in place of a backend's. */

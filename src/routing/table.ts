@@ -3,16 +3,19 @@ import type { Problem } from '../config/problem.ts';
 import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema.ts';
 import { AUTH_KINDS, type AuthConfig } from '../config/schema-auth.ts';
 import { type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
+import { compileAddresses } from '../http/addresses.ts';
 import type { Request } from '../http/head.ts';
 import type { TokenPlace } from '../http/token.ts';
 import { compileOwnRule } from './own-answer.ts';
 import { compileHost, compilePath, type Params, parentOf } from './pattern.ts';
 import { compilePathRule, compilePolicy } from './policy.ts';
 import {
+  type AddressRule,
   type AuthRule,
   type Condition,
   covers,
   fitRoute,
+  type Listed,
   type Match,
   type Route,
   takesPlain,
@@ -131,6 +134,7 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
     name: route.name,
     match,
     auth: compileAuth(route.auth),
+    addresses: compileAddressRule(route),
     websocket,
     http: route.http ?? null,
     own,
@@ -153,6 +157,15 @@ function placeOf(place: NonNullable<AuthConfig['jwt']>['from'][number]): TokenPl
   if ('cookie' in place) return { kind: 'cookie', name: place.cookie };
   if ('query' in place) return { kind: 'query', name: place.query };
   return { kind: 'subprotocol', prefix: place.subprotocol };
+}
+
+function compileAddressRule({ deny, allow }: RouteConfig): AddressRule | null {
+  if (deny === undefined && allow === undefined) return null;
+  return { deny: compileListed(deny), allow: compileListed(allow) };
+}
+
+function compileListed(entries: readonly string[] | undefined): Listed | null {
+  return entries === undefined ? null : { set: compileAddresses(entries), entries };
 }
 
 function compileMatch(config: MatchConfig, i: number, problems: Problem[]): Match | null {

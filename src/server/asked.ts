@@ -3,11 +3,13 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { RouteContext } from '../actions/context.ts';
+import { peerOf } from '../actions/peer.ts';
 import { readClient, vouchedScheme } from '../http/forwarded.ts';
 import { type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
 import type { Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
+import { readCertificate } from './peer-certificate.ts';
 
 export interface Asked {
   readonly snapshot: Snapshot;
@@ -17,9 +19,11 @@ export interface Asked {
 
 /** Reads a request against one snapshot, so that a reload can't mix two in it. */
 export function readAsked(req: IncomingMessage, snapshot: Snapshot): Asked {
-  const received = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
+  const received = readHead(req, 'encrypted' in req.socket, peerOf(req.socket).address);
   const head = vouchedScheme(received, snapshot.trusted);
-  const client = readClient(head, snapshot.trusted, freshId());
+  const certificate = readCertificate(req.socket);
+  const known = readClient(head, snapshot.trusted, freshId());
+  const client = certificate === null ? known : { ...known, certificate };
   const subject = {
     id: client.id,
     route: null,

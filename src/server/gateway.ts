@@ -4,6 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
 import { answer, completed, forward, type Plain } from '../actions/forward.ts';
+import { peerOf } from '../actions/peer.ts';
 import { SpliceError } from '../actions/reach.ts';
 import { passRequest, passUpgrade, refusalOf, rejectUpgrade } from '../actions/reject.ts';
 import { respond } from '../actions/respond.ts';
@@ -14,7 +15,7 @@ import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { isRejection, type Reason, type Rejection, reject } from '../handshake/rejection.ts';
-import { MOST_FIELDS, plainAddress, type RequestHead } from '../http/head.ts';
+import { MOST_FIELDS } from '../http/head.ts';
 import { decide, type Forward, type Respond, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Permit } from '../sessions/admission.ts';
@@ -69,7 +70,7 @@ export class Gateway implements Sampler {
   readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
     if (this.#turns.take(req, res, () => this.#serve(req, res))) return;
     const { emit } = this.#options.snapshot().services;
-    const client = plainAddress(req.socket.remoteAddress ?? '');
+    const client = peerOf(req.socket).address;
     const { reason, status } = reject('limit');
     emit({ type: 'head_refused', client, status, reason, detail: 'too many requests wait on one connection' });
   };
@@ -92,10 +93,11 @@ export class Gateway implements Sampler {
     });
   }
 
-  async #plain({ snapshot, context, head }: Asked, plain: Plain): Promise<void> {
+  async #plain(asked: Asked, plain: Plain): Promise<void> {
+    const { context } = asked;
     const { req, res } = plain;
     if (this.#draining) res.shouldKeepAlive = false;
-    const verdict = this.#judge(snapshot, head, req.socket);
+    const verdict = this.#judge(asked, req.socket);
     switch (verdict.kind) {
       case 'forward':
       case 'respond':
@@ -149,11 +151,12 @@ export class Gateway implements Sampler {
   }
 
   /** Of a connection that can be answered on. */
-  async #upgrade({ snapshot, context, head }: Asked, released: Released): Promise<void> {
+  async #upgrade(asked: Asked, released: Released): Promise<void> {
+    const { context, head } = asked;
     const { server, socket, rest } = released;
     if (!wantsWebSocket(head) && head.method !== 'CONNECT')
       return putBack(server, socket, headWithoutUpgrade(head), rest);
-    const verdict = this.#judge(snapshot, head, socket);
+    const verdict = this.#judge(asked, socket);
     const known = named(context, verdict);
     if (verdict.kind === 'reject') return this.#refuse(known, socket, verdict.rejection, modeOf(verdict));
     if (verdict.kind !== 'splice' && verdict.kind !== 'terminate') return void socket.destroy();
@@ -192,11 +195,11 @@ export class Gateway implements Sampler {
   }
 
   /** The verdict, after what stands before any route: too many fields, too few descriptors. */
-  #judge(snapshot: Snapshot, head: RequestHead, socket: Socket): Verdict {
+  #judge({ snapshot, head, context }: Asked, socket: Socket): Verdict {
     if (head.names.length > MOST_FIELDS)
       return refuse(reject('head_too_large', `a head has at most ${MOST_FIELDS} fields`));
     if (this.#options.crowded(socket)) return refuse(reject('limit'));
-    return decide(snapshot.table, head);
+    return decide(snapshot.table, head, context.client.address);
   }
 
   #refuse(context: RouteContext, socket: Socket, rejection: Rejection, mode: Mode | null): void {

@@ -5,15 +5,16 @@ import { unlink } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
+import { peerOf } from '../actions/peer.ts';
 import { endAfterReading, rejectUpgrade } from '../actions/reject.ts';
 import type { ListenerConfig } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { type Reason, reject } from '../handshake/rejection.ts';
-import { plainAddress } from '../http/head.ts';
 import type { ClientAuthMode } from '../runtime/client-auth.ts';
 import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls.ts';
 import { KEEPALIVE_MS } from '../upstream/dial.ts';
+import { Arrivals } from './arrival.ts';
 import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
 import type { Gateway } from './gateway.ts';
 
@@ -34,6 +35,7 @@ export class Listener {
   readonly #gateway: Gateway;
   readonly #emit: Emit;
   readonly #server: http.Server | https.Server;
+  readonly #arrivals: Arrivals;
   #config: ListenerConfig;
   #tls: TlsMaterial | null;
   #noticedAt = Number.NEGATIVE_INFINITY;
@@ -45,8 +47,13 @@ export class Listener {
     this.#gateway = gateway;
     this.#emit = emit;
     this.#server = this.#create();
-    this.#configure();
     this.#attach();
+    this.#arrivals = new Arrivals(this.#server, {
+      address: this.address,
+      over: config.unix === undefined ? 'tcp' : 'unix',
+      emit,
+    });
+    this.#configure();
   }
 
   /** Whether it speaks TLS; a listener can't change that while it is bound. */
@@ -96,6 +103,7 @@ export class Listener {
 
   /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
   cut(): void {
+    this.#arrivals.cut();
     this.#server.closeAllConnections();
   }
 
@@ -122,7 +130,8 @@ export class Listener {
   /** Everything that may change at a reload. */
   #configure(): void {
     const server = this.#server;
-    const { timeouts, max_head } = this.#config;
+    const { timeouts, max_head, proxy_protocol } = this.#config;
+    this.#arrivals.configure(proxy_protocol);
     server.headersTimeout = timeouts.head;
     server.keepAliveTimeout = timeouts.keep_alive;
     // A body may take as long as it flows; the engine watches it.
@@ -181,7 +190,7 @@ export class Listener {
     if (earlier && !(await afterEarlierAnswers(socket))) return;
     const rejection = reject(reason);
     rejectUpgrade(socket, rejection, null);
-    const client = plainAddress(socket.remoteAddress ?? '');
+    const client = peerOf(socket).address;
     this.#emit({
       type: 'head_refused',
       client,

@@ -1,5 +1,5 @@
 // `POST /revocations` of the admin API: whom it is about, and for how long, read from its body.
-import { isAddressRange } from '../config/address.ts';
+import { parseRange } from '../config/address.ts';
 import { parseDuration } from '../config/units.ts';
 import type { Revocation } from '../sessions/revocations.ts';
 import type { Broker } from '../terminate/broker.ts';
@@ -35,7 +35,7 @@ function readRevocation(text: string): Wanted | string {
   if (odd) return `${odd[0]} is a text of 1 to ${LONGEST} characters`;
   const revocation = criteria as Revocation;
   const { address } = revocation;
-  if (address !== undefined && !isAddressRange(address)) return 'address is an IP address or a CIDR range';
+  if (address !== undefined && parseRange(address) === null) return 'address is an IP address or a CIDR range';
   const forMs = lasting === null ? DEFAULT_FOR_MS : parseDuration(String(lasting));
   if (forMs === undefined) return 'for is a duration, such as 10m';
   return { revocation, forMs };

@@ -5,7 +5,8 @@ import https from 'node:https';
 import { GatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
 import { Agents } from './agents.ts';
-import { KEEPALIVE_MS, tlsOptions, upstreamError } from './dial.ts';
+import { KEEPALIVE_MS, ownPreamble, tlsOptions, upstreamError } from './dial.ts';
+import { PrefacedAgent } from './prefaced-agent.ts';
 import type { Endpoint } from './server.ts';
 
 export interface Call {
@@ -54,6 +55,8 @@ export function openCaller(): Caller {
   const agents = new Agents(new http.Agent(options), options);
   return {
     async call(call) {
+      const preamble = ownPreamble(call.server);
+      if (preamble !== null) return callOnce(call, new PrefacedAgent(call.server, preamble));
       const agent = agents.for(call.server);
       try {
         return await exchange(call, agent);
@@ -67,6 +70,14 @@ export function openCaller(): Caller {
       agents.close();
     },
   };
+}
+
+async function callOnce(call: Call, agent: PrefacedAgent): Promise<Reply> {
+  try {
+    return await exchange(call, agent);
+  } finally {
+    agent.drop();
+  }
 }
 
 /** The server had closed a kept connection before the request reached it. */
@@ -111,7 +122,13 @@ function optionsOf({ server, method, target, fields, body }: Call, agent: http.A
     ...(unix === undefined ? {} : { socketPath: unix }),
     method,
     path: target,
-    headers: [...fields, 'Content-Length', `${body.length}`, 'Connection', agent === false ? 'close' : 'keep-alive'],
+    headers: [
+      ...fields,
+      'Content-Length',
+      `${body.length}`,
+      'Connection',
+      agent === false || agent instanceof PrefacedAgent ? 'close' : 'keep-alive',
+    ],
     agent,
     maxHeaderSize: LARGEST_ANSWER_HEAD,
     ...(server.secure ? tlsOptions(server) : {}),

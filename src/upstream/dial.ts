@@ -1,8 +1,11 @@
-// Connecting to one server, by TCP or TLS. The socket comes back paused, with nothing read.
+// Connecting to one server, by TCP or TLS, with a PROXY preamble before everything else where the server wants one. The
+// socket comes back paused, with nothing read.
 import net from 'node:net';
 import tls from 'node:tls';
 import { GatewayError, systemCode } from '../errors.ts';
+import { formatPreamble } from '../http/proxy-protocol.ts';
 import type { Departure } from './departure.ts';
+import { connectPatiently } from './patient-socket.ts';
 import type { Endpoint } from './server.ts';
 
 /** Both sides of the gateway probe a silent peer after this long (DESIGN: TCP_NODELAY, keepalive 60 s). */
@@ -19,20 +22,60 @@ export function upstreamError(error: unknown, doing: string): GatewayError {
   return new GatewayError(own ? 'limit' : 'backend_refused', `${doing}: ${message}`, error);
 }
 
-function start(server: Endpoint): net.Socket {
-  const { host, port, unix } = server;
-  if (!server.secure)
-    return net.connect({
-      ...(unix === undefined ? { host, port } : { path: unix }),
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_MS,
-      allowHalfOpen: true,
-    });
-  const socket = tls.connect({ host, port, ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
-  socket.setNoDelay(true);
-  socket.setKeepAlive(true, KEEPALIVE_MS);
-  return socket;
+/** Called once, when a connection stands, or when there is none. */
+export type Connected = (error: Error | null, socket: net.Socket | null) => void;
+
+function start(server: Endpoint, preamble: Buffer | null, connected: Connected): net.Socket {
+  const { host, port, unix, secure } = server;
+  if (secure && preamble !== null) return openPrefaced(server, preamble, connected);
+  if (secure) {
+    const socket = tls.connect({ host, port, ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
+    return report(tune(socket), 'secureConnect', connected);
+  }
+  const socket = net.connect({
+    ...(unix === undefined ? { host, port } : { path: unix }),
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_MS,
+    allowHalfOpen: true,
+  });
+  if (preamble !== null) socket.write(preamble);
+  return report(socket, 'connect', connected);
+}
+
+/**
+ * Starts a connection that begins with a PROXY preamble; TLS is spoken behind it. What it gives ends the connection when
+ * it is destroyed, at any time; what is to be written to and read from comes with `connected`.
+ */
+export function openPrefaced(server: Endpoint, preamble: Buffer, connected: Connected): net.Socket {
+  const { host, port, unix, secure } = server;
+  const below = tune(connectPatiently(unix === undefined ? { host, port } : { path: unix }));
+  return report(below, 'connect', (error) => {
+    if (error !== null) return connected(error, null);
+    below.write(preamble);
+    if (!secure) return connected(null, below);
+    // Only now: while it connects, node may change the descriptor below (RFC 8305), and TLS would stay with the first.
+    const socket = tls.connect({ socket: below, ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
+    below.on('error', ignore);
+    report(socket, 'secureConnect', connected);
+  });
+}
+
+/** The preamble of a connection of the gateway's own, such as a check: it is no client's. */
+export function ownPreamble({ proxyProtocol }: Endpoint): Buffer | null {
+  return proxyProtocol === undefined ? null : formatPreamble(proxyProtocol, null);
+}
+
+function tune<S extends net.Socket>(socket: S): S {
+  return socket.setNoDelay(true).setKeepAlive(true, KEEPALIVE_MS);
+}
+
+function report<S extends net.Socket>(socket: S, event: 'connect' | 'secureConnect', connected: Connected): S {
+  const fail = (error: Error): void => connected(error, null);
+  return socket.once('error', fail).once(event, () => {
+    socket.off('error', fail);
+    connected(null, socket);
+  });
 }
 
 /** What TLS to a server is spoken with: its name is asked for (SNI) and verified, an address is verified only. */
@@ -44,33 +87,41 @@ export function tlsOptions({ host, serverName, tls: backend }: Endpoint): tls.Co
 
 /**
  * Connects within `timeoutMs`, which covers TLS too. Ends early when `gone` fires. Rejects with a GatewayError:
- * `backend_refused`, `backend_timeout`, `limit`, `client_gone`. The socket has an `error` listener.
+ * `backend_refused`, `backend_timeout`, `limit`, `client_gone`. The socket has an `error` listener. `preamble` goes out
+ * before anything else.
  */
-export function dial(server: Endpoint, timeoutMs: number, gone: Departure): Promise<net.Socket> {
+export function dial(
+  server: Endpoint,
+  timeoutMs: number,
+  gone: Departure,
+  preamble: Buffer | null = null,
+): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     if (gone.left) return reject(new GatewayError('client_gone', 'the client left'));
-    const socket = start(server);
-    // Whoever reads the socket learns of an error by its `close` at the latest; none may go unheard.
-    socket.on('error', () => undefined);
-    const settle = (error: GatewayError | null): void => {
+    let settled = false;
+    const settle = (outcome: GatewayError | net.Socket): void => {
+      if (settled) return;
+      settled = true;
       clearTimeout(timer);
       gone.watch(null);
-      socket.removeListener('error', onError);
-      if (error === null) {
-        resolve(socket);
+      if (outcome instanceof GatewayError) {
+        started.destroy();
+        reject(outcome);
       } else {
-        socket.destroy();
-        reject(error);
+        // Whoever reads the socket learns of an error by its `close` at the latest; none may go unheard.
+        resolve(outcome === started ? outcome : outcome.on('error', ignore));
       }
     };
-    const onError = (error: Error): void => settle(upstreamError(error, `connecting to ${server.url}`));
-    const onGone = (): void => settle(new GatewayError('client_gone', 'the client left'));
+    const started = start(server, preamble, (error, socket) =>
+      settle(socket ?? upstreamError(error, `connecting to ${server.url}`)),
+    );
+    started.on('error', ignore);
     const timer = setTimeout(
       () => settle(new GatewayError('backend_timeout', `no connection to ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    gone.watch(onGone);
-    socket.once('error', onError);
-    socket.once(server.secure ? 'secureConnect' : 'connect', () => settle(null));
+    gone.watch(() => settle(new GatewayError('client_gone', 'the client left')));
   });
 }
+
+function ignore(): void {}

@@ -47,7 +47,8 @@ export interface RequestHead {
 }
 
 /** The fields of the request for the server, framed as the client framed it. */
-export function requestHead({ req, fields }: Exchange): RequestHead {
+export function requestHead({ req, fields: given, preamble }: Exchange): RequestHead {
+  const fields = preamble === null ? given : [...given, 'Connection', 'close'];
   const { coding, length } = framingOf(req.rawHeaders);
   if (coding !== null) {
     const head = [...without(fields, 'content-length'), 'Transfer-Encoding', coding];

@@ -8,6 +8,11 @@ export interface Exchange {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly server: Endpoint;
+  /**
+   * What the connection to the server begins with, before TLS: it names one client, so that the connection carries this
+   * exchange and no other. Null: nothing, and any connection to the server will do.
+   */
+  readonly preamble: Buffer | null;
   /** The target to send, origin-form or `*`. */
   readonly target: string;
   /**

@@ -1,7 +1,7 @@
 // The HttpEngine by http-proxy (http-proxy-3 under that name): it makes the request toward the server, over TLS where the
 // server speaks it, tells what breaks, and drops the request when the client is gone. What it leaves open is done by
 // transfer.ts. Of its own ideas about fields, paths and framing nothing is used.
-import { ClientRequest, IncomingMessage } from 'node:http';
+import { type Agent, ClientRequest, IncomingMessage } from 'node:http';
 import httpProxy from 'http-proxy';
 import { asGatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
@@ -9,6 +9,7 @@ import { Agents } from './agents.ts';
 import { KEEPALIVE_MS, tlsOptions } from './dial.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
 import { PatientAgent } from './patient-socket.ts';
+import { PrefacedAgent } from './prefaced-agent.ts';
 import { RequestLink } from './request-link.ts';
 import { type Outcome, Transfer } from './transfer.ts';
 
@@ -63,9 +64,42 @@ function requestOptions(exchange: Exchange, head: readonly string[]): object {
   };
 }
 
+const openProxy = () => httpProxy.createProxyServer();
+type Proxy = ReturnType<typeof openProxy>;
+
+/** Has http-proxy make the request, over a connection of the agent's. */
+function send(proxy: Proxy, exchange: Exchange, transfer: Transfer, agent: Agent): Promise<Outcome> {
+  const { secure, host, port, unix, tls } = exchange.server;
+  try {
+    proxy.web(
+      new Stand(exchange, transfer),
+      exchange.res,
+      {
+        target: {
+          protocol: secure ? 'https:' : 'http:',
+          host,
+          port,
+          ...(unix === undefined ? {} : { socketPath: unix }),
+        },
+        agent,
+        ssl: requestOptions(exchange, transfer.head.fields),
+        secure: tls?.options.rejectUnauthorized !== false,
+        selfHandleResponse: true,
+        // Both together keep it from parsing the target.
+        toProxy: true,
+        ignorePath: true,
+      },
+      (error) => transfer.lost(error),
+    );
+  } catch (thrown) {
+    transfer.fail(asGatewayError(thrown));
+  }
+  return transfer.outcome;
+}
+
 /** Makes an engine with connections of its own. */
 export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = {}): HttpEngine {
-  const proxy = httpProxy.createProxyServer();
+  const proxy = openProxy();
   const trusted = ca === undefined ? {} : { ca };
   const keeping = {
     ...trusted,
@@ -84,32 +118,13 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
   function attempt(exchange: Exchange, agents: Agents): Promise<Outcome> {
     const transfer = new Transfer(exchange);
     if (transfer.over) return transfer.outcome;
-    const { secure, host, port, unix, tls } = exchange.server;
-    try {
-      proxy.web(
-        new Stand(exchange, transfer),
-        exchange.res,
-        {
-          target: {
-            protocol: secure ? 'https:' : 'http:',
-            host,
-            port,
-            ...(unix === undefined ? {} : { socketPath: unix }),
-          },
-          agent: agents.for(exchange.server),
-          ssl: requestOptions(exchange, transfer.head.fields),
-          secure: tls?.options.rejectUnauthorized !== false,
-          selfHandleResponse: true,
-          // Both together keep it from parsing the target.
-          toProxy: true,
-          ignorePath: true,
-        },
-        (error) => transfer.lost(error),
-      );
-    } catch (thrown) {
-      transfer.fail(asGatewayError(thrown));
-    }
-    return transfer.outcome;
+    const { server, preamble } = exchange;
+    if (preamble === null) return send(proxy, exchange, transfer, agents.for(server));
+    const agent = new PrefacedAgent(server, preamble);
+    const outcome = send(proxy, exchange, transfer, agent);
+    // Its socket comes when it is connected, and until then nobody would look at the time.
+    transfer.connecting();
+    return outcome.finally(() => agent.drop());
   }
 
   return {

@@ -2,21 +2,13 @@
 // is read by the same reader.
 import { isIP } from 'node:net';
 import { GatewayError } from '../errors.ts';
-import type { Departure } from './departure.ts';
 import { upstreamError } from './dial.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling } from './dialler.ts';
 import type { Parked } from './parked.ts';
 import type { Endpoint } from './server.ts';
-import { type Answer, AnswerReader, type UpgradeTimeouts } from './upgrade.ts';
+import { type Answer, AnswerReader, type Asking } from './upgrade.ts';
 
 const NOTHING = Buffer.alloc(0);
-
-/** What is asked of a server, and until when. */
-export interface Asking {
-  readonly handshake: string;
-  readonly timeouts: UpgradeTimeouts;
-  readonly gone: Departure;
-}
 
 /** Whether a dialler can reach this server: by an address and without TLS. Names are resolved by node, with all it does. */
 export function canDialNatively({ secure, host, unix }: Endpoint): boolean {
@@ -48,13 +40,13 @@ class Exchange implements DialCaller {
   constructor(order: Order) {
     this.#order = order;
     const { dialler, server, asking } = order;
-    const { handshake, timeouts, gone } = asking;
+    const { preamble, handshake, timeouts, gone } = asking;
     if (gone.left) throw new GatewayError('client_gone', 'the client left');
     this.#dialling = dialler.dial(
       {
         address: server.host,
         port: server.port,
-        bytes: handshake,
+        bytes: preamble === null ? handshake : preamble.toString('latin1') + handshake,
         connectMs: timeouts.connect,
         answerMs: timeouts.handshake,
         most: this.#reader.room,

@@ -175,7 +175,8 @@ export class Pool {
   /** Makes these the servers. */
   #know(all: readonly Expanded[], stateOf: (url: string) => ServerState): void {
     const { name, config, tls } = this.#options;
-    const of = { upstream: name, tls, slowStart: config.slow_start };
+    const { slow_start: slowStart, proxy_protocol: proxyProtocol } = config;
+    const of = { upstream: name, tls, slowStart, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
     this.#servers = all.map(
       ({ config: server, serverName }) =>
         new Server(server, { ...of, state: stateOf(server.url), ...(serverName === undefined ? {} : { serverName }) }),

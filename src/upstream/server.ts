@@ -2,6 +2,7 @@
 // a reload; the rest is as one config has it.
 import type { ConnectionOptions } from 'node:tls';
 import type { UpstreamConfig } from '../config/schema.ts';
+import type { ProxyVersion } from '../http/proxy-protocol.ts';
 import { Breaker } from './health/breaker.ts';
 
 export type ServerConfig = UpstreamConfig['servers'][number];
@@ -28,6 +29,8 @@ export interface Endpoint {
   readonly tls?: BackendTls | null;
   /** The name that its certificate must be for, where it is not `host`. */
   readonly serverName?: string;
+  /** The version of the PROXY preamble that each connection begins with; unset: none. */
+  readonly proxyProtocol?: ProxyVersion;
 }
 
 /** A session that can be asked to go. */
@@ -58,6 +61,7 @@ export interface ServerOf {
   readonly slowStart: number;
   /** The name it was resolved from. */
   readonly serverName?: string;
+  readonly proxyProtocol?: ProxyVersion;
 }
 
 /** Even at its start it gets some, or it would never be tried. */
@@ -72,13 +76,14 @@ export class Server implements Endpoint {
   readonly unix?: string;
   readonly tls: BackendTls | null;
   readonly serverName?: string;
+  readonly proxyProtocol?: ProxyVersion;
   readonly weight: number;
   readonly backup: boolean;
   readonly state: ServerState;
   readonly #most: number;
   readonly #slowStart: number;
 
-  constructor(config: ServerConfig, { upstream, state, tls, slowStart, serverName }: ServerOf) {
+  constructor(config: ServerConfig, { upstream, state, tls, slowStart, serverName, proxyProtocol }: ServerOf) {
     this.upstream = upstream;
     this.url = config.url;
     this.secure = config.secure;
@@ -86,6 +91,7 @@ export class Server implements Endpoint {
     this.port = config.port;
     if (config.unix !== undefined) this.unix = config.unix;
     if (serverName !== undefined) this.serverName = serverName;
+    if (proxyProtocol !== undefined) this.proxyProtocol = proxyProtocol;
     this.tls = tls;
     this.weight = config.weight;
     this.backup = config.backup;

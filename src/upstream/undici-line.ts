@@ -8,6 +8,7 @@ import { systemCode } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
 import { formatFields } from '../http/problem.ts';
 import { AnswerStart, shownName } from './answer-start.ts';
+import type { Connected } from './dial.ts';
 import type { Exchange } from './http-engine.ts';
 import type { Link } from './link.ts';
 import type { Transfer } from './transfer.ts';
@@ -20,8 +21,8 @@ const IDLE_MS = 4000;
 /** How much sooner than the server says. */
 const BEFORE_SERVER_MS = 1000;
 
-/** Starts a connection; `connected` is called once, when it stands. */
-export type Open = (connected: (error: Error | null, socket: Socket | null) => void) => Socket;
+/** Starts a connection; what it gives ends it when destroyed, and what is connected may be another socket above it. */
+export type Open = (connected: Connected) => Socket;
 
 /** What became of a line; told later than the transfer is. */
 export interface LineOwner {
@@ -214,6 +215,7 @@ export class Line implements Link, Dispatcher.DispatchHandler {
     this.#transfer?.connecting();
     this.#socket = open((error, socket) => {
       if (socket === null) return callback(error ?? new Error('no connection'), null);
+      this.#socket = socket;
       this.#watch(socket);
       callback(null, socket);
     });

@@ -2,7 +2,7 @@
 // a line carries a request is undici-line.ts, what an exchange is transfer.ts.
 import { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
-import { KEEPALIVE_MS, tlsOptions } from './dial.ts';
+import { KEEPALIVE_MS, openPrefaced, tlsOptions } from './dial.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
 import { connectPatiently } from './patient-socket.ts';
 import type { Endpoint } from './server.ts';
@@ -11,6 +11,9 @@ import { Line, type LineOwner, type Open } from './undici-line.ts';
 
 /** Idle connections kept to one server, at most. */
 const MOST_IDLE = 256;
+
+/** Of a line that nobody else may use. */
+const ONCE: LineOwner = { free: (line) => line.drop(), gone: () => undefined };
 
 interface Waiting {
   readonly exchange: Exchange;
@@ -138,7 +141,14 @@ export function openUndici({ connectionsPerServer, ca }: HttpEngineOptions = {})
 
   function attempt(exchange: Exchange, how: 'carry' | 'carryFresh'): Promise<Outcome> {
     const transfer = new Transfer(exchange);
-    if (!transfer.over) linesTo(exchange.server)[how]({ exchange, transfer });
+    if (transfer.over) return transfer.outcome;
+    const { server, preamble } = exchange;
+    if (preamble === null) linesTo(server)[how]({ exchange, transfer });
+    else
+      new Line(originOf(server), (connected) => openPrefaced(server, preamble, connected), ONCE).carry(
+        exchange,
+        transfer,
+      );
     return transfer.outcome;
   }
 

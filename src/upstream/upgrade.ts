@@ -25,6 +25,15 @@ export interface UpgradeTimeouts {
   readonly handshake: number;
 }
 
+/** What is asked of a server, and until when. */
+export interface Asking {
+  /** What the connection begins with, before TLS; null: nothing. */
+  readonly preamble: Buffer | null;
+  readonly handshake: string;
+  readonly timeouts: UpgradeTimeouts;
+  readonly gone: Departure;
+}
+
 /**
  * Sends a handshake to a server and reads the head of its final answer; interim answers (1xx other than 101) are
  * skipped. Rejects with a GatewayError: `backend_refused`, `backend_timeout`, `bad_accept` for what is no HTTP,
@@ -32,12 +41,10 @@ export interface UpgradeTimeouts {
  */
 export async function requestUpgrade(
   server: Endpoint,
-  handshake: string,
-  timeouts: UpgradeTimeouts,
-  gone: Departure,
+  { preamble, handshake, timeouts, gone }: Asking,
 ): Promise<Answer & { readonly socket: Socket }> {
   const started = performance.now();
-  const socket = await dial(server, timeouts.connect, gone);
+  const socket = await dial(server, timeouts.connect, gone, preamble);
   const connectMs = performance.now() - started;
   socket.write(handshake, 'latin1');
   const { head, rest } = await readAnswer(socket, server, timeouts.handshake, gone);

@@ -57,6 +57,7 @@ beforeAll(async () => {
         websocket: { ...echo, origins: [ORIGIN], missing_origin: 'reject' },
       },
       { name: 'both', match: { path: '/both' }, websocket: { ...echo, versions: [8, 13] } },
+      { name: 'kept', match: { path: '/kept' }, allow: ['192.0.2.0/24'], websocket: echo, http: { upstream: 'rest' } },
       { name: 'sub', match: { path: '/sub' }, websocket: { ...echo, subprotocols: ['chat.v2', 'chat.v1'] } },
       { name: 'one', match: { path: '/one' }, websocket: { ...echo, limits: { connections_per_ip: 1 } } },
       { name: 'full', match: { path: '/full' }, websocket: { ...echo, limits: { connections: 1 } } },
@@ -225,6 +226,14 @@ describe('version', () => {
       connection: 'Upgrade, close',
     });
   });
+});
+
+describe('address', () => {
+  const refusal = { status: '403 Forbidden', reason: 'address', detail: 'this address may not connect here' };
+  it('a handshake of a client that is not in allow: 403', async () =>
+    expectBytes(await ask(handshake({}, 'GET /kept HTTP/1.1')), refusal));
+  it('a plain request: 403', async () =>
+    expectBytes(await ask('GET /kept HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n'), refusal));
 });
 
 describe('origin', () => {

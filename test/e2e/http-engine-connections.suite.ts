@@ -244,6 +244,58 @@ export function describeConnections(stages: Stages): void {
     expect(stage.backend.connections()).toBe(4);
   });
 
+  const PREAMBLE = Buffer.from('PROXY TCP4 192.0.2.7 198.51.100.1 51234 443\r\n');
+
+  it('gives each request a connection of its own where it begins with a preamble, and ends it', async () => {
+    const stage = await stages.set({ preamble: PREAMBLE });
+    for (let i = 1; i <= 3; i++) {
+      const { client, peer } = await stage.ask(request(`/${i}`));
+      expect(await peer.until('\r\n\r\n')).toMatch(
+        new RegExp(`^${PREAMBLE}GET /${i} HTTP/1\\.1\r\n(?:[^]*\r\n)?Connection: close\r\n`),
+      );
+      peer.write(OK);
+      await client.until('ok');
+      expect(await stage.front.ending()).toMatchObject({ code: 'answered' });
+      // The server would keep it.
+      await peer.closed();
+    }
+    expect(stage.backend.connections()).toBe(3);
+  });
+
+  it('sends a body behind a preamble, and takes an answer that ends with its connection', async () => {
+    const stage = await stages.set({ preamble: PREAMBLE });
+    const client = await stage.client();
+    client.write(`POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n`);
+    const peer = await stage.backend.next();
+    await peer.until('one');
+    client.write('3\r\ntwo\r\n0\r\n\r\n');
+    await peer.until('two\r\n0\r\n\r\n');
+    peer.write('HTTP/1.1 200 OK\r\n\r\nuntil the end');
+    peer.socket.end();
+    await client.until('until the end');
+    expect(await stage.front.ending()).toMatchObject({ code: 'answered' });
+  });
+
+  it('ends a connection with a preamble when the client leaves', async () => {
+    const stage = await stages.set({ preamble: PREAMBLE });
+    const { client, peer } = await stage.ask(request('/a'));
+    client.reset();
+    await peer.closed();
+    expect(await stage.front.ending()).toMatchObject({ code: 'client_gone' });
+  });
+
+  it('says that a server is not there, or does not speak TLS behind a preamble, with nothing sent', async () => {
+    const refused = await stages.set({ preamble: PREAMBLE, port: 1 });
+    (await refused.client()).write(request('/a'));
+    expect(await refused.front.ending()).toMatchObject({ code: 'backend_refused', progress: 'unsent' });
+    const stage = await stages.set({ preamble: PREAMBLE, secure: true, host: 'localhost', timeouts: { connect: 300 } });
+    (await stage.client()).write(request('/a'));
+    expect(await stage.front.ending()).toMatchObject({ code: 'backend_timeout', progress: 'unsent' });
+    const peer = await stage.backend.next();
+    await peer.closed();
+    expect(peer.received().startsWith(`${PREAMBLE}\x16\x03`)).toBe(true);
+  });
+
   it('leaves nothing behind after 10000 requests on one connection', { timeout: 120_000 }, async () => {
     const warning = vi.fn();
     process.on('warning', warning);

@@ -78,7 +78,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
   }
 
   function request(to = server, timeouts = TIMEOUTS, gone = new Departure()) {
-    const outcome = requestNatively(dialler, to, { handshake: HANDSHAKE, timeouts, gone });
+    const outcome = requestNatively(dialler, to, { preamble: null, handshake: HANDSHAKE, timeouts, gone });
     outcome.catch(() => undefined);
     return outcome;
   }
@@ -179,7 +179,12 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
 
   it('an answer before the whole handshake has been read', async () => {
     const large = `GET /${'a'.repeat(8 << 20)} HTTP/1.1\r\n\r\n`;
-    const outcome = requestNatively(dialler, server, { handshake: large, timeouts: TIMEOUTS, gone: new Departure() });
+    const outcome = requestNatively(dialler, server, {
+      preamble: null,
+      handshake: large,
+      timeouts: TIMEOUTS,
+      gone: new Departure(),
+    });
     const at = await peer();
     at.socket.pause();
     at.send(Buffer.from('HTTP/1.1 431 Too Large\r\n\r\n'));

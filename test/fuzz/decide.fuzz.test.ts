@@ -58,9 +58,9 @@ it('accepts, or refuses by a documented reason; never throws, and the trace chan
   const seen = new Map<string, number>();
   always(fc.tuple(tables, fc.array(anyHead, { minLength: 5, maxLength: 5 })), ([table, heads]) => {
     for (const head of heads) {
-      const verdict = decide(table, head);
+      const verdict = decide(table, head, head.peer);
       judge(verdict, wantsWebSocket(head));
-      const traced = decide(table, head, ({ rule, detail }) => expect([rule, detail]).not.toContain(''));
+      const traced = decide(table, head, head.peer, ({ rule, detail }) => expect([rule, detail]).not.toContain(''));
       expect(traced).toEqual(verdict);
       const outcome = verdict.kind === 'reject' ? verdict.rejection.reason : verdict.kind;
       seen.set(outcome, (seen.get(outcome) ?? 0) + 1);

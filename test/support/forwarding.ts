@@ -116,6 +116,8 @@ export interface FrontOptions {
   /** Answers that are not wanted, by their status; default none. */
   readonly declines?: (status: number) => boolean;
   readonly tls?: BackendTls;
+  /** What each connection to the backend begins with; default nothing. */
+  readonly preamble?: Buffer;
   /** The path of the backend's unix socket, in place of its port. */
   readonly unix?: string;
 }
@@ -152,6 +154,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
     tls,
     unix,
     maxBody = null,
+    preamble = null,
   } = options;
   const endings: Ending[] = [];
   const news = new EventEmitter();
@@ -174,6 +177,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
         req,
         res,
         server: target,
+        preamble,
         target: req.url ?? '',
         fields: fields ?? passing(req.rawHeaders),
         responseFields,

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { judgeAnswer } from '../../handshake/accept.ts';
 import { formatFields } from '../../http/problem.ts';
 import { Departure } from '../departure.ts';
-import { dial } from '../dial.ts';
+import { dial, ownPreamble } from '../dial.ts';
 import type { Endpoint } from '../server.ts';
 import { requestUpgrade } from '../upgrade.ts';
 import type { CheckConfig } from './checker.ts';
@@ -34,12 +34,14 @@ type Probe = (server: Endpoint, config: CheckConfig, gone: AbortSignal) => Promi
 const PROBES: Record<CheckConfig['type'], Probe> = { tcp: probeTcp, http: probeHttp, websocket: probeWebSocket };
 
 async function probeTcp(server: Endpoint, { timeout }: CheckConfig, gone: AbortSignal): Promise<null> {
-  (await dial(server, timeout, Departure.of(gone))).destroy();
+  const socket = await dial(server, timeout, Departure.of(gone), ownPreamble(server));
+  // What is on its way out yet may go out: a server would call half a preamble an error.
+  socket.destroySoon();
   return null;
 }
 
 async function probeHttp(server: Endpoint, config: CheckConfig, gone: AbortSignal): Promise<string | null> {
-  const socket = await dial(server, config.timeout, Departure.of(gone));
+  const socket = await dial(server, config.timeout, Departure.of(gone), ownPreamble(server));
   const cut = (): void => void socket.destroy();
   gone.addEventListener('abort', cut);
   try {
@@ -85,12 +87,12 @@ async function probeWebSocket(server: Endpoint, config: CheckConfig, gone: Abort
     ...['Sec-WebSocket-Key', key, 'Sec-WebSocket-Version', '13'],
   ]);
   const timeouts = { connect: config.timeout, handshake: config.timeout };
-  const { socket, head } = await requestUpgrade(
-    server,
-    `GET ${config.path} HTTP/1.1\r\n${fields}\r\n`,
+  const { socket, head } = await requestUpgrade(server, {
+    preamble: ownPreamble(server),
+    handshake: `GET ${config.path} HTTP/1.1\r\n${fields}\r\n`,
     timeouts,
-    Departure.of(gone),
-  );
+    gone: Departure.of(gone),
+  });
   if (head.status !== 101) {
     socket.destroy();
     return `it answered the handshake with ${head.status}`;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   hostsMeet,
-  isAddressRange,
+  isAddressEntry,
   isCertificateName,
   isHost,
   isHostName,
@@ -32,10 +32,10 @@ describe('isCertificateName', () => {
   );
 });
 
-describe('isAddressRange', () => {
-  it.each(['10.0.0.0/8', '10.1.2.3', '0.0.0.0/0', '10.0.0.1/32', 'fd00::/8', '::1', '::/0', '::1/128'])(
+describe('isAddressEntry', () => {
+  it.each(['10.0.0.0/8', '10.1.2.3', '0.0.0.0/0', '10.0.0.1/32', 'fd00::/8', '::1', '::/0', '::1/128', 'unix'])(
     'is %s',
-    (text) => expect(isAddressRange(text)).toBe(true),
+    (text) => expect(isAddressEntry(text)).toBe(true),
   );
   it.each([
     '',
@@ -49,7 +49,7 @@ describe('isAddressRange', () => {
     'localhost',
     'fe80::1%eth0',
     ' 10.0.0.1',
-  ])('is not %j', (text) => expect(isAddressRange(text)).toBe(false));
+  ])('is not %j', (text) => expect(isAddressEntry(text)).toBe(false));
 });
 
 it('spells equal hosts alike', () => {

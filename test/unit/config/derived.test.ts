@@ -97,6 +97,7 @@ describe('examples', () => {
   it('there is one for each idea', () => {
     expect(names.sort()).toEqual([
       'drain.yaml',
+      'proxy-protocol.yaml',
       'rooms.yaml',
       'splice.yaml',
       'terminate.yaml',

@@ -271,7 +271,7 @@ describe('values', () => {
     ['trusted_proxies: 10.0.0.0/8', '5:18: error: trusted_proxies: must be a list, got "10.0.0.0/8" (put it in [ ])'],
     [
       'trusted_proxies: [10.0.0.0/8, example.com]',
-      '5:31: error: trusted_proxies[1]: must be an IP address or a CIDR range, such as 10.0.0.0/8, got "example.com"',
+      '5:31: error: trusted_proxies[1]: must be an IP address or a CIDR range, such as 10.0.0.0/8, or "unix", got "example.com"',
     ],
     [
       'trusted_proxies: *.com',

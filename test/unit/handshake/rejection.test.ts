@@ -9,6 +9,7 @@ describe('each reason has its status', () => {
     ['key', 400],
     ['version', 426],
     ['upgrade_required', 426],
+    ['address', 403],
     ['origin', 403],
     ['no_route', 404],
     ['subprotocol', 400],
@@ -27,7 +28,7 @@ describe('each reason has its status', () => {
   ] as const)('%s: %d', (reason, status) => {
     expect(reject(reason)).toMatchObject({ reason, status, detail: REJECTIONS[reason].detail });
   });
-  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(20));
+  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(23));
 });
 
 describe('fields that go with it', () => {

@@ -1,6 +1,7 @@
 // What every request must be, plain or handshake, before a route is looked for.
 import { describe, expect, it } from 'vitest';
-import { plainAddress, readHead, readRequest } from '../../../src/http/head.ts';
+import { plainAddress } from '../../../src/http/addresses.ts';
+import { readHead, readRequest } from '../../../src/http/head.ts';
 import { type Change, plainHead } from '../../support/heads.ts';
 
 const read = (change: Change) => readRequest(plainHead(change));

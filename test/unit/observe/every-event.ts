@@ -66,6 +66,13 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     bytesToClient: 512,
   },
   head_refused: { type: 'head_refused', client: '192.0.2.7', status: 431, reason: 'malformed', detail: 'too large' },
+  preamble_refused: {
+    type: 'preamble_refused',
+    listener: '[::]:443',
+    client: '10.0.0.1',
+    reason: 'late',
+    detail: 'no whole preamble within 5000 ms',
+  },
   upstream_connected: { type: 'upstream_connected', ...at, durationMs: 2 },
   upstream_failed: {
     type: 'upstream_failed',

@@ -90,6 +90,13 @@ describe('each event has its line', () => {
       duration_ms: 30,
       bytes_out: 512,
     },
+    preamble_refused: {
+      level: 'warn',
+      listener: '[::]:443',
+      client: '10.0.0.1',
+      reason: 'late',
+      detail: 'no whole preamble within 5000 ms',
+    },
     head_refused: { level: 'info', client: '192.0.2.7', status: 431, reason: 'malformed', detail: 'too large' },
     upstream_connected: { level: 'debug', ...at, duration_ms: 2 },
     upstream_failed: {
@@ -192,6 +199,7 @@ describe('what is written', () => {
   it('access: false leaves out requests, sessions and refusals, and keeps warnings and notices', () => {
     expect(written({ level: 'info', access: false })).toEqual([
       'handshake_failed',
+      'preamble_refused',
       'upstream_failed',
       'server_changed',
       'webhook_delivered',
@@ -205,6 +213,7 @@ describe('what is written', () => {
   it('the level leaves out what is below it', () => {
     expect(written({ level: 'warn', access: true })).toEqual([
       'handshake_failed',
+      'preamble_refused',
       'upstream_failed',
       'server_changed',
       'webhook_delivered',

@@ -94,6 +94,11 @@ describe('each event feeds its metrics, and no other', () => {
         'http_request_duration_seconds_sum{route="chat"}': 0.03,
       },
     ],
+    [
+      'preamble_refused',
+      EVENTS.preamble_refused,
+      { 'proxy_protocol_refusals_total{listener="[::]:443",reason="late"}': 1 },
+    ],
     ['head_refused', EVENTS.head_refused, { 'http_requests_total{route="none",method="OTHER",code="431"}': 1 }],
     [
       'upstream_connected',

@@ -18,8 +18,10 @@ const table = tableOf(
   { name: 'open', match: { path: '/open/{room}' }, ...terminate({ origins: 'any' }), ...http },
   { name: 'api', match: { path: '/api/*' }, ...http },
 );
-const handshake = (change: Change = {}) => decide(table, handshakeHead(change));
-const plain = (change: Change = {}) => decide(table, plainHead(change));
+/** Whose address no rule but those of `address` looks at. */
+const CLIENT = '192.0.2.1';
+const handshake = (change: Change = {}) => decide(table, handshakeHead(change), CLIENT);
+const plain = (change: Change = {}) => decide(table, plainHead(change), CLIENT);
 const refused = (status: number, reason: string, route: string | null) => ({
   kind: 'reject',
   route: route === null ? null : expect.objectContaining({ name: route }),
@@ -206,11 +208,78 @@ describe('targets that name no resource', () => {
   });
 });
 
+describe('the client address', () => {
+  const lists = { deny: ['10.9.0.0/16', 'unix'], allow: ['10.0.0.0/8', '2001:db8::/32'] };
+  const route = { ...terminate({ origins: 'any' }), ...http };
+  const guarded = tableOf(
+    { name: 'both', match: { path: '/both' }, ...lists, ...route },
+    { name: 'deny', match: { path: '/deny' }, deny: lists.deny, ...route },
+    { name: 'allow', match: { path: '/allow' }, allow: lists.allow, ...route },
+    { name: 'own', match: { path: '/own' }, allow: lists.allow, respond: { body: 'x' } },
+    { name: 'ws', match: { path: '/ws' }, allow: lists.allow, ...terminate() },
+    { name: 'all', match: { path: '/*' }, ...http },
+  );
+  const refusal = (route: string) => refused(403, 'address', route);
+
+  it.each([
+    ['/both', '10.1.0.1', true],
+    ['/both', '::ffff:10.1.0.1', true],
+    ['/both', '10.9.0.1', false],
+    ['/both', '192.0.2.1', false],
+    ['/both', '2001:db8::1', true],
+    ['/both', '', false],
+    ['/deny', '10.9.0.1', false],
+    ['/deny', '10.1.0.1', true],
+    ['/deny', '192.0.2.1', true],
+    ['/deny', '', false],
+    ['/allow', '10.9.0.1', true],
+    ['/allow', '192.0.2.1', false],
+    ['/allow', '', false],
+    ['/allow', 'unknown', false],
+  ])('at %s from %j: %s', (target, client, passes) => {
+    const name = target.slice(1);
+    for (const [head, kind] of [
+      [plainHead({ target }), 'forward'] as const,
+      [handshakeHead({ target }), 'terminate'] as const,
+    ])
+      expect(decide(guarded, head, client)).toEqual(passes ? letIn(kind, name) : refusal(name));
+  });
+  it('comes before what else is wrong with a handshake', () => {
+    const head = handshakeHead({ target: '/both', method: 'POST', fields: { 'Sec-WebSocket-Key': 'x' } });
+    expect(decide(guarded, head, '192.0.2.1')).toEqual(refusal('both'));
+    expect(decide(guarded, head, '10.1.0.1')).toEqual(refused(405, 'method', 'both'));
+  });
+  it("comes before the gateway's own answers", () => {
+    expect(decide(guarded, plainHead({ target: '/own' }), '192.0.2.1')).toEqual(refusal('own'));
+    expect(decide(guarded, plainHead({ target: '/own' }), '10.1.0.1')).toEqual(letIn('respond', 'own'));
+  });
+  it('no other route steps in', () =>
+    expect(decide(guarded, plainHead({ target: '/both' }), '192.0.2.1')).toEqual(refusal('both')));
+  it('comes before 426, where only a WebSocket would fit', () => {
+    const only = tableOf({ name: 'ws', match: { path: '/ws' }, allow: lists.allow, ...terminate() });
+    expect(decide(only, plainHead({ target: '/ws' }), '192.0.2.1')).toEqual(refusal('ws'));
+    expect(decide(only, plainHead({ target: '/ws' }), '10.1.0.1')).toEqual(refused(426, 'upgrade_required', 'ws'));
+  });
+  it.each([
+    ['/both', '10.9.0.1', '- address: 10.9.0.1 (deny: 10.9.0.0/16, unix)'],
+    ['/both', '10.1.0.1', '+ address: 10.1.0.1 (allow: 10.0.0.0/8, 2001:db8::/32)'],
+    ['/both', '192.0.2.1', '- address: 192.0.2.1 (allow: 10.0.0.0/8, 2001:db8::/32)'],
+    ['/deny', '192.0.2.1', '+ address: 192.0.2.1 (deny: 10.9.0.0/16, unix)'],
+    ['/deny', '', '- address: a unix socket (deny: 10.9.0.0/16, unix)'],
+  ])('is a step of the trace: %s from %j', (target, client, line) => {
+    const steps: string[] = [];
+    decide(guarded, plainHead({ target }), client, ({ rule, passed, detail }) =>
+      steps.push(`${passed ? '+' : '-'} ${rule}: ${detail}`),
+    );
+    expect(steps).toContain(line);
+  });
+});
+
 describe('the trace', () => {
   const traced = (head: ReturnType<typeof plainHead>) => {
     const steps: Step[] = [];
-    const verdict = decide(table, head, (step) => steps.push(step));
-    expect(verdict).toEqual(decide(table, head));
+    const verdict = decide(table, head, CLIENT, (step) => steps.push(step));
+    expect(verdict).toEqual(decide(table, head, CLIENT));
     return steps.map(({ rule, passed, detail }) => `${passed ? '+' : '-'} ${rule}: ${detail}`);
   };
   it('of a handshake that is let in names every rule', () => {

@@ -71,15 +71,19 @@ describe('a route that asks for credentials', () => {
     expect(lines.join()).not.toContain('S3CRET');
   });
   it('of another kind than tokens says which', () => {
-    const { route, ...verdict } = decide(guarded, plainHead()) as Forward;
+    const { route, ...verdict } = decide(guarded, plainHead(), '') as Forward;
     expect(
-      formatEntrance({ ...verdict, route: { ...route, auth: { kind: 'jwt', token: null, preflight: 'check' } } }, null),
-    ).toEqual(['  ?    auth: not looked at: --token shows one (jwt)']);
+      formatEntrance({ ...verdict, route: { ...route, auth: { kind: 'basic', token: null, preflight: 'check' } } }, null),
+    ).toEqual(['  ?    auth: not looked at (basic)']);
   });
   it('shows a target that no one can read as it is', () => {
     expect(askFor('ws://a/%zz').lines[0]).toContain('/%zz');
   });
 });
+it('says that somebody comes over a unix socket', () =>
+  expect(ask('http://localhost/', { from: 'unix' }).lines[0]).toBe(
+    'GET /, Host localhost, no TLS, from a unix socket',
+  ));
 
 describe('a request that is let in', () => {
   it('to be spliced', () => {
@@ -188,13 +192,13 @@ describe('outcomes', () => {
     expect(lines.slice(-2)).toEqual(['  yes  path: sent as /x?y', '-> forwarded to upstream rest as /x?y']);
   });
   it('the gateway may answer by itself', () => {
-    expect(formatOutcome(decide(table, plainHead({ method: 'OPTIONS', target: '*' })), upstreams, nobody)).toEqual({
+    expect(formatOutcome(decide(table, plainHead({ method: 'OPTIONS', target: '*' }), ''), upstreams, nobody)).toEqual({
       line: '-> 204, answered by the gateway itself',
       status: 204,
       reason: null,
     });
   });
   it('an upstream of which nothing is known is only named', () => {
-    expect(formatOutcome(decide(table, plainHead()), {}, nobody).line).toBe('-> forwarded to upstream rest');
+    expect(formatOutcome(decide(table, plainHead(), ''), {}, nobody).line).toBe('-> forwarded to upstream rest');
   });
 });

@@ -8,7 +8,7 @@ import { type Change, plainHead, tableOf } from '../../support/heads.ts';
 const http = { http: { upstream: 'rest' } };
 
 function ask(route: object, change: Change = {}): Verdict {
-  return decide(tableOf({ name: 'r', ...route }), plainHead(change));
+  return decide(tableOf({ name: 'r', ...route }), plainHead(change), '');
 }
 
 function location(route: object, change: Change = {}): string | undefined {
@@ -65,10 +65,10 @@ describe('a body', () => {
   it('that is announced larger than the route takes is 413, and the trace says so', () => {
     const steps: Step[] = [];
     const head = plainHead({ method: 'POST', fields: { 'Content-Length': '5' } });
-    const verdict = decide(tableOf({ name: 'r', ...limited }), head, (step) => steps.push(step));
+    const verdict = decide(tableOf({ name: 'r', ...limited }), head, '', (step) => steps.push(step));
     expect(verdict).toMatchObject({ kind: 'reject', rejection: { status: 413, reason: 'body_too_large' } });
     expect(steps.at(-1)).toMatchObject({ rule: 'body', passed: false });
-    expect(decide(tableOf({ name: 'r', ...limited }), head).kind).toBe('reject');
+    expect(decide(tableOf({ name: 'r', ...limited }), head, '').kind).toBe('reject');
   });
   it.each([{ 'Content-Length': '4' }, {}, { 'Transfer-Encoding': 'chunked' }])('%j passes', (fields) =>
     expect(ask(limited, { method: 'POST', fields }).kind).toBe('forward'),
@@ -80,7 +80,7 @@ describe('a path that is rewritten', () => {
   it('is refused where it may hold no encoded slash, with and without a trace', () => {
     expect(ask(rejecting, { target: '/a%2fb' })).toMatchObject({ kind: 'reject', rejection: { reason: 'malformed' } });
     const steps: Step[] = [];
-    decide(tableOf({ name: 'r', ...rejecting }), plainHead({ target: '/a%2fb' }), (step) => steps.push(step));
+    decide(tableOf({ name: 'r', ...rejecting }), plainHead({ target: '/a%2fb' }), '', (step) => steps.push(step));
     expect(steps.at(-1)).toMatchObject({ rule: 'path', passed: false });
   });
   it('is refused for a handshake too', () => {
@@ -95,7 +95,7 @@ describe('a path that is rewritten', () => {
       'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
       'Sec-WebSocket-Version': '13',
     };
-    expect(decide(tableOf(route), plainHead({ target: '/a%2fb', fields }))).toMatchObject({ kind: 'reject' });
+    expect(decide(tableOf(route), plainHead({ target: '/a%2fb', fields }), '')).toMatchObject({ kind: 'reject' });
   });
 });
 

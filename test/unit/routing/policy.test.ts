@@ -23,7 +23,7 @@ function forwarded(route: object, change: Change = {}, global: object = {}) {
   );
   expect(problems).toEqual([]);
   const head = vouchedScheme(plainHead({ target: '/', ...change }), trusted);
-  const verdict = decide(table, head) as Forward;
+  const verdict = decide(table, head, head.peer) as Forward;
   expect(verdict.kind).toBe('forward');
   const facts = { ...verdict, client: readClient(head, trusted, 'fresh'), route: 'api', claims: null, granted: [] };
   const { policy } = verdict.route;
@@ -181,7 +181,7 @@ describe('an answer of the gateway’s own', () => {
   const client = { address: '203.0.113.9', viaTrusted: false, id: 'fresh' };
   function own(route: object, change: Change = {}) {
     const table = tableOf({ name: 'own', ...route });
-    const verdict = decide(table, vouchedScheme(plainHead({ target: '/', ...change }), trusted));
+    const verdict = decide(table, vouchedScheme(plainHead({ target: '/', ...change }), trusted), '');
     if (verdict.kind !== 'respond') return verdict.kind === 'reject' ? verdict.rejection.reason : verdict.kind;
     return { status: verdict.status, fields: verdict.fields(client, null), body: verdict.body };
   }

@@ -50,6 +50,7 @@ describe('a question', () => {
     ['192.0.2.7', '192.0.2.7'],
     ['2001:db8::1', '2001:db8::1'],
     ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['unix', ''],
   ])('may come from %s', (from, peer) => expect(headOf('ws://h', { from }).peer).toBe(peer));
   it.each([
     ['ws://h', '/'],
@@ -96,6 +97,7 @@ describe('what is no question', () => {
     ['https://h', { protocol: 'a' }, '--protocol'],
     ['ws://h', { from: 'localhost' }, '--from "localhost" is no IP address'],
     ['ws://h', { from: '' }, '--from'],
+    ['ws://h', { from: 'UNIX' }, 'and not "unix"'],
     ['ws://h', { from: '10.0.0.0/8' }, '--from'],
     ['ws://h', { origin: 'a\r\nX: y' }, '--origin'],
     ['ws://h', { version: '13\n' }, '--version'],

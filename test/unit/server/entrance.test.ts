@@ -6,6 +6,7 @@ import { isRejection, reject } from '../../../src/handshake/rejection.ts';
 import { decide, type Forward, type Upgrade } from '../../../src/routing/decide.ts';
 import { Entrance, isEntered } from '../../../src/server/entrance.ts';
 import { Admission } from '../../../src/sessions/admission.ts';
+import { Registry } from '../../../src/sessions/registry.ts';
 import { Departure } from '../../../src/upstream/departure.ts';
 import { handshakeHead, http, plainHead, splice, tableOf } from '../../support/heads.ts';
 
@@ -21,13 +22,13 @@ function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | n
   const gone = new Departure();
   const contextOf = (address: string) =>
     ({
-      services: { authenticator: () => authenticator },
+      services: { authenticator: () => authenticator, sessions: new Registry() },
       subject: { id: 'id-1', client: address, user: null },
       client: { address, viaTrusted: false, id: 'id-1' },
       principal: null,
     }) as unknown as RouteContext;
-  const upgrade = decide(table, handshakeHead()) as Upgrade;
-  const request = decide(table, plainHead()) as Forward;
+  const upgrade = decide(table, handshakeHead(), '192.0.2.1') as Upgrade;
+  const request = decide(table, plainHead(), '192.0.2.1') as Forward;
   return {
     gone,
     handshake: (address = '192.0.2.1') => entrance.handshake(contextOf(address), upgrade, gone),

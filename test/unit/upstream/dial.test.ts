@@ -51,6 +51,17 @@ describe('by TCP', () => {
     expect(String((await once(socket, 'data'))[0])).toBe('early');
   });
 
+  it('sends a preamble before anything else', async () => {
+    const { listening, port } = await listen();
+    const arrived = once(listening, 'connection');
+    const socket = await dial(server(port, { host: 'localhost' }), 2000, never, Buffer.from('first,'));
+    open.push({ close: () => socket.destroy() });
+    socket.end('then');
+    const chunks: Buffer[] = [];
+    for await (const chunk of (await arrived)[0] as Socket) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).toString()).toBe('first,then');
+  });
+
   it('finds a host by its name', async () => {
     const { port } = await listen();
     const socket = await dial(server(port, { host: 'localhost' }), 2000, never);

@@ -1,0 +1,65 @@
+// Who is at the other end of a client's connection: said once, when the connection is accepted, and asked here by everyone
+// after. The system can't be asked later: of a connection that was reset meanwhile it knows no address any more.
+import { isIP, type Socket } from 'node:net';
+import { plainAddress } from '../http/addresses.ts';
+import { formatPreamble, type Place, type Proxied } from '../http/proxy-protocol.ts';
+import type { Endpoint } from '../upstream/server.ts';
+
+/** The peer of a connection, or the one that a believed PROXY preamble names in its place. */
+export interface Peer extends Place {
+  /** What it connected to, where a preamble says it; null: this end of the connection. */
+  readonly destination: Place | null;
+}
+
+const PEER = Symbol('peer');
+
+/** `_parent` is what node's TLS runs over; there is no public way to ask (checked on node 20). */
+type Known = Socket & { [PEER]?: Peer; readonly _parent?: Known | null };
+
+/** Fits no list of addresses, and belongs to no connection that was accepted as it should be. */
+const NOBODY: Peer = { address: 'unknown', port: 0, destination: null };
+
+/** Reads the peer from the system, where it is not gone already. On a unix socket it has no address. */
+export function readPeer(socket: Socket, over: 'tcp' | 'unix'): Peer | 'gone' {
+  if (over === 'unix') return { address: '', port: 0, destination: null };
+  const { remoteAddress, remotePort = 0 } = socket;
+  if (remoteAddress === undefined) return 'gone';
+  return { address: plainAddress(remoteAddress), port: remotePort, destination: null };
+}
+
+/** Says who is at the other end. */
+export function setPeer(socket: Socket, peer: Peer): void {
+  (socket as Known)[PEER] = peer;
+}
+
+/** Whether it has been said. */
+export function hasPeer(socket: Socket): boolean {
+  return (socket as Known)[PEER] !== undefined;
+}
+
+/** Who is at the other end; of TLS, of the connection below it. */
+export function peerOf(socket: Socket): Peer {
+  const known = socket as Known;
+  return known[PEER] ?? known._parent?.[PEER] ?? NOBODY;
+}
+
+/**
+ * What a server of an upstream with `proxy_protocol` is told before anything else: the client as far as trusted proxies
+ * vouch for it, and what it connected to. Null where the server wants no preamble.
+ */
+export function preambleFor({ proxyProtocol }: Endpoint, client: string, socket: Socket): Buffer | null {
+  if (proxyProtocol === undefined) return null;
+  return formatPreamble(proxyProtocol, isIP(client) === 0 ? null : proxiedFor(client, socket));
+}
+
+function proxiedFor(client: string, socket: Socket): Proxied {
+  const peer = peerOf(socket);
+  // A chain of trusted proxies names no port.
+  const source = { address: client, port: client === peer.address ? peer.port : 0 };
+  return { source, destination: peer.destination ?? localEnd(socket) };
+}
+
+/** This end; of a unix socket, and of a connection that is gone, no address is known. */
+function localEnd({ localAddress, localPort = 0 }: Socket): Place {
+  return { address: plainAddress(localAddress ?? '0.0.0.0'), port: localPort };
+}
