@@ -437,7 +437,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
       await new Promise((done) => client.once('connect', done));
       const dialler = relay.diallerFor(client);
       const to = { upstream: 'u', url: 'ws://u', secure: false, host: '127.0.0.1', port, live: 0 };
-      const ask = () => requestNatively(dialler, to, { handshake: 'GET', timeouts: { connect: 900, handshake: 900 }, gone: new Departure() })
+      const ask = () => requestNatively(dialler, to, { preamble: null, handshake: 'GET', timeouts: { connect: 900, handshake: 900 }, gone: new Departure() })
         .then((answer) => (answer.socket.destroy(), answer.head.status), (error) => error.code + ' ' + error.cause?.code);
       const held = [];
       try { for (;;) held.push(openSync('/dev/null')); } catch {}
