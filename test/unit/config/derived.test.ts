@@ -96,6 +96,7 @@ describe('examples', () => {
 
   it('there is one for each idea', () => {
     expect(names.sort()).toEqual([
+      'auth.yaml',
       'drain.yaml',
       'rooms.yaml',
       'splice.yaml',
@@ -119,6 +120,6 @@ describe('examples', () => {
     expect(config?.upstreams['rest']?.servers[0]?.port).toBe(5);
     const byDefault = parseConfig(text, { file: 'f', env: {} }).config;
     expect(byDefault?.listeners.map(({ port }) => port)).toEqual([80, 443]);
-    expect(byDefault?.routes.map(({ name }) => name)).toEqual(['chat', 'echo', 'push', 'api']);
+    expect(byDefault?.routes.map(({ name }) => name)).toEqual(['chat', 'echo', 'push', 'rooms', 'api']);
   });
 });
