@@ -121,8 +121,8 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
   for (const problem of problems) say(formatProblem(problem));
   if (prepared === null) return 1;
   const { trusted_proxies, upstreams } = prepared.config;
-  const ask = (judged: Judged | null) =>
-    explain(prepared.table, question, compileTrustedProxies(trusted_proxies), upstreams, judged);
+  const trusted = compileTrustedProxies(trusted_proxies);
+  const ask = (judged: Judged | null) => explain(prepared.table, question, { trusted, upstreams, judged });
   const { credentials } = ask(null);
   const judged =
     credentials === null ? null : await judgeToken(prepared, credentials, { question, given: values.token });

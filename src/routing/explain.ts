@@ -30,13 +30,18 @@ export interface Judged {
   readonly detail: string;
 }
 
+/** What an explanation goes by beside the routes. */
+export interface Known {
+  readonly trusted: TrustedProxies;
+  readonly upstreams: UpstreamServers;
+  readonly judged?: Judged | null;
+}
+
 /** Explains what becomes of a request. What only live state can say (limits, health) is left open. No token is printed. */
 export function explain(
   table: RouteTable,
   question: Question,
-  trusted: TrustedProxies,
-  upstreams: UpstreamServers,
-  judged: Judged | null = null,
+  { trusted, upstreams, judged = null }: Known,
 ): Explanation {
   const head = vouchedScheme(question.head, trusted);
   const steps: Step[] = [];

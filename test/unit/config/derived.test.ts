@@ -96,6 +96,7 @@ describe('examples', () => {
 
   it('there is one for each idea', () => {
     expect(names.sort()).toEqual([
+      'auth.yaml',
       'drain.yaml',
       'proxy-protocol.yaml',
       'rooms.yaml',

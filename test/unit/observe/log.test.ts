@@ -203,6 +203,7 @@ describe('what is written', () => {
       'upstream_failed',
       'server_changed',
       'webhook_delivered',
+      'keys_fetched',
       'config_reloaded',
       'certificate_loaded',
       'drain',
@@ -217,6 +218,7 @@ describe('what is written', () => {
       'upstream_failed',
       'server_changed',
       'webhook_delivered',
+      'keys_fetched',
       'config_reloaded',
       'notice',
     ]);

@@ -22,7 +22,7 @@ const trusted = compileTrustedProxies(['10.0.0.0/8']);
 function ask(url: string, options: QuestionOptions = {}) {
   const question = parseQuestion(url, options);
   if (typeof question === 'string') throw new Error(question);
-  return explain(table, question, trusted, upstreams);
+  return explain(table, question, { trusted, upstreams });
 }
 
 describe('a route that asks for credentials', () => {
@@ -33,7 +33,7 @@ describe('a route that asks for credentials', () => {
   const askFor = (url: string, judged: Judged | null = null, options: QuestionOptions = {}) => {
     const question = parseQuestion(url, options);
     if (typeof question === 'string') throw new Error(question);
-    return explain(guarded, question, trusted, upstreams, judged);
+    return explain(guarded, question, { trusted, upstreams, judged });
   };
   const WHERE = '(jwt from header, cookie session, query access_token, subprotocol bearer.…)';
 
@@ -165,7 +165,7 @@ describe('a request that is refused', () => {
   it('names the websocket route that a plain request cannot have', () => {
     const question = parseQuestion('http://h/local/echo', {});
     if (typeof question === 'string') throw new Error(question);
-    const { lines } = explain(tableOf({ name: 'echo', ...terminate() }), question, trusted, {});
+    const { lines } = explain(tableOf({ name: 'echo', ...terminate() }), question, { trusted, upstreams: {} });
     expect(lines.slice(2)).toEqual([
       '  no   route echo: fits, but takes only WebSockets',
       '-> 426 upgrade_required: this resource speaks only WebSocket',
@@ -180,7 +180,7 @@ describe('outcomes', () => {
     const routes = tableOf({ name: 'tls', match: { scheme: 'http' }, redirect: { scheme: 'https' } });
     const question = parseQuestion('http://h:8080/a?b', {});
     if (typeof question === 'string') throw new Error(question);
-    const { lines, status } = explain(routes, question, trusted, {});
+    const { lines, status } = explain(routes, question, { trusted, upstreams: {} });
     expect({ last: lines.at(-1), status }).toEqual({
       last: '-> 308 to https://h/a?b, answered by the gateway itself',
       status: 308,
@@ -188,7 +188,7 @@ describe('outcomes', () => {
   });
   it('a rewritten path is shown', () => {
     const routes = tableOf({ name: 'api', match: { path: '/api/*' }, ...http, rewrite: { prefix: '/' } });
-    const { lines } = explain(routes, { head: plainHead({ target: '/api/x?y' }) }, trusted, {});
+    const { lines } = explain(routes, { head: plainHead({ target: '/api/x?y' }) }, { trusted, upstreams: {} });
     expect(lines.slice(-2)).toEqual(['  yes  path: sent as /x?y', '-> forwarded to upstream rest as /x?y']);
   });
   it('the gateway may answer by itself', () => {
