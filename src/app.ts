@@ -15,6 +15,7 @@ import { describeBindError } from './runtime/bind-error.ts';
 import { startDrain } from './runtime/drain.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
+import { waitingForRestart } from './runtime/restart.ts';
 import { buildSnapshot, preparePools, type Shared, type Snapshot, startPools } from './runtime/snapshot.ts';
 import { type ConfigWatch, watchConfig } from './runtime/watch.ts';
 import { type Admin, createAdmin } from './server/admin.ts';
@@ -266,20 +267,7 @@ export class App {
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#log.configure(prepared.config.log);
-    this.#warnOfRestart(before, prepared.config);
-  }
-
-  /** What is made at the start lives as long as the process. */
-  #warnOfRestart(before: Config | undefined, now: Config): void {
-    if (before === undefined) return;
-    const changed = {
-      'the address of "admin"': before.admin.host !== now.admin.host || before.admin.port !== now.admin.port,
-      '"broker"': before.broker !== now.broker,
-      '"relay"': JSON.stringify(before.relay) !== JSON.stringify(now.relay),
-    };
-    for (const [what, differs] of Object.entries(changed)) {
-      if (differs) this.#warn(`a change of ${what} takes effect at a restart`);
-    }
+    if (before !== undefined) for (const text of waitingForRestart(before, prepared.config)) this.#warn(text);
   }
 
   #warn(message: string): void {

@@ -341,7 +341,7 @@ describe('a token', () => {
     { name: 'own', match: { path: '/own' }, auth: { jwt }, ...own },
   );
   const verdictOf = (head: Parameters<typeof decide>[1]) => {
-    const verdict = decide(guarded, head);
+    const verdict = decide(guarded, head, '192.0.2.1');
     if (verdict.kind === 'reject') throw new Error(verdict.rejection.detail);
     return verdict;
   };
@@ -358,7 +358,7 @@ describe('a token', () => {
   });
   it('counts for no subprotocol', () => {
     const head = handshakeHead({ target: '/ws', fields: { 'Sec-WebSocket-Protocol': 'bearer.x' } });
-    expect(decide(guarded, head)).toEqual(refused(400, 'subprotocol', 'chat'));
+    expect(decide(guarded, head, '192.0.2.1')).toEqual(refused(400, 'subprotocol', 'chat'));
   });
   it('is judged later, and so are two', () => {
     expect(verdictOf(plainHead({ target: '/ws' }))).toMatchObject({ kind: 'forward', token: null });

@@ -73,7 +73,10 @@ describe('a route that asks for credentials', () => {
   it('of another kind than tokens says which', () => {
     const { route, ...verdict } = decide(guarded, plainHead(), '') as Forward;
     expect(
-      formatEntrance({ ...verdict, route: { ...route, auth: { kind: 'basic', token: null, preflight: 'check' } } }, null),
+      formatEntrance(
+        { ...verdict, route: { ...route, auth: { kind: 'basic', token: null, preflight: 'check' } } },
+        null,
+      ),
     ).toEqual(['  ?    auth: not looked at (basic)']);
   });
   it('shows a target that no one can read as it is', () => {

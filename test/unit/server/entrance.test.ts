@@ -7,6 +7,7 @@ import { decide, type Forward, type Upgrade } from '../../../src/routing/decide.
 import { Entrance, isEntered } from '../../../src/server/entrance.ts';
 import { Admission } from '../../../src/sessions/admission.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
+import type { Revocation } from '../../../src/sessions/revocations.ts';
 import { Departure } from '../../../src/upstream/departure.ts';
 import { handshakeHead, http, plainHead, splice, tableOf } from '../../support/heads.ts';
 
@@ -16,13 +17,15 @@ const NO = { status: 403, phrase: 'No', answer: ['X-Why', 'because'], body: Buff
 /** A route where one session of a client, and one of the route, may live, and someone waits at its door. */
 function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | null) {
   const limits = { connections: 1, connections_per_ip: 1 };
-  const table = tableOf({ name: 'app', ...splice({ limits }), ...http });
+  const auth = authenticate === null ? {} : { auth: { basic: { users: {} } } };
+  const table = tableOf({ name: 'app', ...auth, ...splice({ limits }), ...http });
   const authenticator: Authenticator | null = authenticate === null ? null : { authenticate };
   const entrance = new Entrance(new Admission());
   const gone = new Departure();
+  const sessions = new Registry();
   const contextOf = (address: string) =>
     ({
-      services: { authenticator: () => authenticator, sessions: new Registry() },
+      services: { authenticator: () => authenticator, sessions },
       subject: { id: 'id-1', client: address, user: null },
       client: { address, viaTrusted: false, id: 'id-1' },
       principal: null,
@@ -31,6 +34,7 @@ function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | n
   const request = decide(table, plainHead(), '192.0.2.1') as Forward;
   return {
     gone,
+    revoke: (revocation: Revocation) => sessions.revocations.revoke(revocation, 60_000),
     handshake: (address = '192.0.2.1') => entrance.handshake(contextOf(address), upgrade, gone),
     plain: (departure = () => gone) => entrance.plain(contextOf('192.0.2.1'), request, departure),
   };
@@ -64,6 +68,7 @@ describe('a handshake', () => {
     expect(authenticate).toHaveBeenCalledWith({
       id: 'id-1',
       request: expect.objectContaining({ host: 'app.example.com' }),
+      token: null,
       client: expect.objectContaining({ address: '192.0.2.1' }),
       gone,
     });
@@ -135,5 +140,27 @@ describe('a plain request', () => {
     const { plain, gone } = door(() => ADA);
     gone.tell();
     await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
+  });
+});
+
+describe('somebody whose access was taken back', () => {
+  it.each([
+    ['by subject', { subject: 'ada' }],
+    ['by address', { address: '192.0.2.0/24' }],
+    ['by route', { route: 'app' }],
+  ])('%s is refused, and holds nothing', async (_, revocation) => {
+    const { handshake, plain, revoke } = door(() => ADA);
+    revoke(revocation);
+    for (let i = 0; i < 2; i++) expect(await handshake()).toMatchObject({ reason: 'revoked', status: 403 });
+    expect(await plain()).toMatchObject({ reason: 'revoked' });
+  });
+
+  it('is refused also where nobody asks who it is', async () => {
+    const { handshake, plain, revoke } = door(null);
+    revoke({ subject: 'ada' });
+    expect(isEntered(await plain())).toBe(true);
+    revoke({ address: '192.0.2.1' });
+    expect(await plain()).toMatchObject({ reason: 'revoked' });
+    expect(await handshake()).toMatchObject({ reason: 'revoked' });
   });
 });
