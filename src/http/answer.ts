@@ -22,11 +22,13 @@ const FORBIDDEN = /[\x00-\x08\x0a-\x1f\x7f]/;
 
 /** Parses a head, given as latin1 without the empty line at its end. */
 export function parseAnswerHead(text: string): AnswerHead | Fault {
-  const [first = '', ...lines] = text.split('\r\n');
+  const lines = text.split('\r\n');
+  const first = lines[0] as string;
   const status = STATUS_LINE.exec(first);
   if (!status || FORBIDDEN.test(first)) return { fault: 'the status line is malformed' };
   const fields: string[] = [];
-  for (const line of lines) {
+  for (let i = 1; i < lines.length; i++) {
+    const line = lines[i] as string;
     const colon = line.indexOf(':');
     const name = line.slice(0, Math.max(colon, 0));
     if (!isToken(name) || FORBIDDEN.test(line)) return { fault: 'a field of the answer is malformed' };

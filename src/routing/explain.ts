@@ -29,13 +29,17 @@ export function explain(
   const head = vouchedScheme(question.head, trusted);
   const steps: Step[] = [];
   const verdict = decide(table, head, (step) => steps.push(step));
-  const { line, status, reason } = formatOutcome(verdict, upstreams, readClient(head, trusted, ''));
+  const { line, status, reason } = formatOutcome(
+    verdict,
+    upstreams,
+    readClient(head, trusted, () => ''),
+  );
   const lines = [formatRequest(head, trusted), ...steps.map(formatStep), line];
   return { lines, status, reason };
 }
 
 function formatRequest(head: RequestHead, trusted: TrustedProxies): string {
-  const client = readClient(head, trusted, '');
+  const client = readClient(head, trusted, () => '');
   const via = client.viaTrusted ? ', a trusted proxy' : '';
   return `${head.method} ${head.target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer}${via}`;
 }

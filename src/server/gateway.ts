@@ -222,7 +222,7 @@ export class Gateway implements Sampler {
     const snapshot = this.#options.snapshot();
     const received = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
     const head = vouchedScheme(received, snapshot.trusted);
-    const client = readClient(head, snapshot.trusted, freshId());
+    const client = readClient(head, snapshot.trusted, freshId);
     const subject = {
       id: client.id,
       route: null,

@@ -106,7 +106,7 @@ describe('fields by a route’s policy', () => {
     const verdict = ask({ ...http, ...route }, change);
     if (verdict.kind !== 'forward') throw new Error(verdict.kind);
     const { request, route: compiled, sent, params } = verdict;
-    const facts = { request, client: readClient(request.head, trusted, 'id'), route: 'r', params };
+    const facts = { request, client: readClient(request.head, trusted, () => 'id'), route: 'r', params };
     return {
       request: requestFields(facts, new Set(), compiled.policy, 'backend:9002'),
       answer: responsePolicy(compiled.policy, { facts, sent, own: 'backend:9002' }),

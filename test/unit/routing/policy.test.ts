@@ -25,7 +25,7 @@ function forwarded(route: object, change: Change = {}, global: object = {}) {
   const head = vouchedScheme(plainHead({ target: '/', ...change }), trusted);
   const verdict = decide(table, head) as Forward;
   expect(verdict.kind).toBe('forward');
-  const facts = { ...verdict, client: readClient(head, trusted, 'fresh'), route: 'api' };
+  const facts = { ...verdict, client: readClient(head, trusted, () => 'fresh'), route: 'api' };
   const { policy } = verdict.route;
   return {
     request: pairs(requestFields(facts, new Set(), policy, 'rest:9002')),
