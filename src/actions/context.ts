@@ -9,7 +9,7 @@ import type { Acceptor } from '../terminate/accept.ts';
 import type { Connections } from '../terminate/connections.ts';
 import type { Departure } from '../upstream/departure.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
-import type { Pool, Server } from '../upstream/pool.ts';
+import type { Pool } from '../upstream/pool.ts';
 
 /** What actions share, of one config. */
 export interface Services {
@@ -49,10 +49,4 @@ export interface ClientEnd {
 /** What the header policy of a verdict's route goes by. */
 export function factsOf({ client }: RouteContext, { request, route, params }: Forward | Upgrade): Facts {
   return { request, client, route: route.name, params };
-}
-
-/** The authority that a server knows itself by; one on a unix socket has none. */
-export function authorityOf({ url }: Pick<Server, 'url'>): string {
-  const authority = url.replace(/^[a-z]+:\/\//, '');
-  return authority === url ? 'localhost' : authority;
 }

@@ -11,7 +11,7 @@ import type { Forward } from '../routing/decide.ts';
 import { Attempts } from '../upstream/attempts.ts';
 import { type Exchange, ExchangeError, type HttpEngine } from '../upstream/http-engine.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
-import { authorityOf, factsOf, type RouteContext } from './context.ts';
+import { factsOf, type RouteContext } from './context.ts';
 import { refusalOf, rejectRequest } from './reject.ts';
 
 /** HTTP/1.0 knows no interim answers, so that nobody would wait for one (RFC 9110 §10.1.1). */
@@ -42,7 +42,7 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
     const at = { upstream: pool.name, server: lease.server.url };
     const ownFields = pool.sticky?.fieldsFor(lease.server, ask) ?? [];
     const { http } = services;
-    const message = buildMessage(context, verdict, { plain, own: authorityOf(lease.server), ownFields });
+    const message = buildMessage(context, verdict, { plain, own: lease.server.authority, ownFields });
     const ended = await tryOn(http, { lease, attempts }, message);
     lease.release();
     if (ended === null) return completed(context, plain, { at, reason: null, detail: null });
