@@ -18,6 +18,9 @@ interface Keeping {
   _connections: number;
 }
 
+/** A connection that its server knows of. */
+type Kept = Socket & { server: Server; _server: Server };
+
 /**
  * Whether an accepted connection has the options of the socket it was accepted on, as Linux does it: set there, once, they
  * cost a connection none of the five system calls that node makes for them.
@@ -66,8 +69,10 @@ function shorten(server: Server, handle: ListeningHandle): void {
       readableHighWaterMark: highWaterMark,
       writableHighWaterMark: highWaterMark,
     };
-    const socket: Socket = new net.Socket(options);
+    const socket = new net.Socket(options) as Kept;
     keeping._connections++;
-    server.emit('connection', Object.assign(socket, { server, _server: server }));
+    socket.server = server;
+    socket._server = server;
+    server.emit('connection', socket);
   };
 }
