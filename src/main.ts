@@ -149,7 +149,7 @@ async function judgeToken(
   { question, given }: { question: Question; given: string | undefined },
 ): Promise<Judged | null> {
   const shown = given ?? token;
-  const client = readClient(question.head, compileTrustedProxies(config.trusted_proxies), '');
+  const client = readClient(question.head, compileTrustedProxies(config.trusted_proxies), () => '');
   const verdict = decide(table, question.head, client.address);
   const authenticator = new Authenticators(config, NO_WAYS, null).get(route);
   if (shown === null || authenticator === null || verdict.kind === 'reject') return null;

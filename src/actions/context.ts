@@ -12,7 +12,7 @@ import type { Acceptor } from '../terminate/accept.ts';
 import type { Connections } from '../terminate/connections.ts';
 import type { Departure } from '../upstream/departure.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
-import type { Pool, Server } from '../upstream/pool.ts';
+import type { Pool } from '../upstream/pool.ts';
 
 /** What actions share, of one config. */
 export interface Services {
@@ -60,10 +60,4 @@ export function factsOf({ client, principal }: RouteContext, { request, route, p
   const claims = principal === null ? null : principal.claims;
   const granted = principal === null ? NOTHING : principal.fields;
   return { request, client, route: route.name, params, claims, granted };
-}
-
-/** The authority that a server knows itself by; one on a unix socket has none. */
-export function authorityOf({ url }: Pick<Server, 'url'>): string {
-  const authority = url.replace(/^[a-z]+:\/\//, '');
-  return authority === url ? 'localhost' : authority;
 }

@@ -11,7 +11,7 @@ import type { Forward } from '../routing/decide.ts';
 import { Attempts } from '../upstream/attempts.ts';
 import { type Exchange, ExchangeError, type HttpEngine } from '../upstream/http-engine.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
-import { authorityOf, factsOf, type RouteContext } from './context.ts';
+import { factsOf, type RouteContext } from './context.ts';
 import { preambleFor } from './peer.ts';
 import { refusalOf, rejectRequest } from './reject.ts';
 
@@ -45,7 +45,7 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
     const { http } = services;
     const message = buildMessage(context, verdict, {
       plain,
-      own: authorityOf(lease.server),
+      own: lease.server.authority,
       ownFields,
       preamble: preambleFor(lease.server, address, plain.req.socket),
     });

@@ -49,47 +49,50 @@ export async function reach(
   let lease = attempts.next();
   if (lease === null) return reject('no_server');
   for (;;) {
-    const asked = await askOne(context, { lease, attempts, asking, dialler });
-    if ('answer' in asked) return { ...asked, ownFields: pool.sticky?.fieldsFor(lease.server, ask) ?? [] };
-    if (asked.next === null) throw asked.failure;
-    lease = asked.next;
+    const { server } = lease;
+    let next: Lease | null = null;
+    try {
+      const answer = await request(server, dialler, asking(server));
+      next = better(context, { lease, answer, attempts });
+      if (next === null) return { lease, answer, ownFields: pool.sticky?.fieldsFor(server, ask) ?? NO_FIELDS };
+      answer.socket.destroy();
+      throw new GatewayError('backend_refused', `${server.url} answered ${answer.head.status}`);
+    } catch (thrown) {
+      const failure = lose(context, lease, thrown);
+      if (failure.source === 'upstream') next ??= attempts.next();
+      if (next === null) throw failure;
+      lease = next;
+    }
   }
 }
 
-interface AskingOne {
-  readonly asking: (server: Server) => Asking;
-  readonly dialler: Dialler | null;
+const NO_FIELDS: readonly string[] = [];
+
+interface Answered {
   readonly lease: Lease;
+  readonly answer: Answer;
   readonly attempts: Attempts;
 }
 
-/** Asks one server; where it fails, the one to be asked next, if another may be. */
-async function askOne(
-  context: RouteContext,
-  { asking, dialler, lease, attempts }: AskingOne,
-): Promise<{ lease: Lease; answer: Answer } | { failure: SpliceError; next: Lease | null }> {
-  const { server } = lease;
-  try {
-    const answer = await request(server, dialler, asking(server));
-    const { upstream, url } = server;
-    context.services.emit({ type: 'upstream_connected', upstream, server: url, durationMs: answer.connectMs });
-    const { status, names } = answer.head;
-    const retryAfter = names.includes('retry-after');
-    // What a 101 is worth is not judged yet.
-    if (status !== 101) lease.tell(outcomeOf(status, retryAfter));
-    const next = mayDoBetter(status, retryAfter) ? attempts.next() : null;
-    if (next === null) return { lease, answer };
-    answer.socket.destroy();
-    lease.release();
-    const error = new GatewayError('backend_refused', `${server.url} answered ${status}`);
-    return { failure: report(context, server, error), next };
-  } catch (error) {
-    const known = error instanceof GatewayError && error.source === 'upstream';
-    if (known) lease.tell('failed');
-    lease.release();
-    if (!(error instanceof GatewayError)) throw error;
-    return { failure: report(context, server, error), next: known ? attempts.next() : null };
-  }
+/** Takes in what an answer says of its server: the one to be asked next, where another one may do better. */
+function better({ services }: RouteContext, { lease, answer, attempts }: Answered): Lease | null {
+  const { upstream, url } = lease.server;
+  services.emit({ type: 'upstream_connected', upstream, server: url, durationMs: answer.connectMs });
+  const { status, names } = answer.head;
+  // What a 101 is worth is not judged yet.
+  if (status === 101) return null;
+  const retryAfter = names.includes('retry-after');
+  lease.tell(outcomeOf(status, retryAfter));
+  return mayDoBetter(status, retryAfter) ? attempts.next() : null;
+}
+
+/** Gives a server back that has failed; what did so on our own side goes on as it is. */
+function lose(context: RouteContext, lease: Lease, thrown: unknown): SpliceError {
+  const error = thrown instanceof GatewayError ? thrown : null;
+  if (error?.source === 'upstream') lease.tell('failed');
+  lease.release();
+  if (error === null) throw thrown;
+  return report(context, lease.server, error);
 }
 
 function request(server: Server, dialler: Dialler | null, asking: Asking): Promise<Answer> {

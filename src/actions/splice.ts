@@ -14,7 +14,7 @@ import { LiveSession } from '../sessions/live.ts';
 import type { Reachable } from '../terminate/connections.ts';
 import { passAnswer } from '../upstream/pass.ts';
 import type { Server } from '../upstream/pool.ts';
-import { authorityOf, type ClientEnd, factsOf, type RouteContext } from './context.ts';
+import { type ClientEnd, factsOf, type RouteContext } from './context.ts';
 import { preambleFor } from './peer.ts';
 import { type Reached, reach, refOf, SpliceError } from './reach.ts';
 import { endAfterReading } from './reject.ts';
@@ -93,7 +93,7 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
 /** The handshake for the backend, one write: what the client said, less what is its own connection's, and our fields. */
 function buildHandshake(context: RouteContext, upgrade: Upgrade, server: Server): string {
   const { route, handshake, sent } = upgrade;
-  const fields = requestFields(factsOf(context, upgrade), REWRITTEN, route.policy, authorityOf(server));
+  const fields = requestFields(factsOf(context, upgrade), REWRITTEN, route.policy, server.authority);
   if (handshake.offer.length > 0) fields.push('Sec-WebSocket-Protocol', handshake.offer.join(', '));
   return `GET ${sent.target} HTTP/1.1\r\n${formatFields(fields)}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n`;
 }
@@ -165,7 +165,7 @@ type AnswerPolicy = (fields: readonly string[]) => string[];
 
 function answerPolicy(context: RouteContext, upgrade: Upgrade, server: Server): AnswerPolicy {
   const { route, sent } = upgrade;
-  return responsePolicy(route.policy, { facts: factsOf(context, upgrade), sent, own: authorityOf(server) });
+  return responsePolicy(route.policy, { facts: factsOf(context, upgrade), sent, own: server.authority });
 }
 
 /** The session for those who ask by its id: one object and no closures, since there is one for each idle tunnel. */
@@ -199,7 +199,8 @@ const NOT_IN_101 = new Set(['content-length']);
 
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */
 function formatSwitching(head: AnswerHead, policy: AnswerPolicy, ownFields: readonly string[]): string {
-  const fields = without(policy(head.fields), NOT_IN_101);
+  const passed = policy(head.fields);
+  const fields = head.names.includes('content-length') ? without(passed, NOT_IN_101) : passed;
   return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...fields, ...ownFields]);
 }
 

@@ -58,11 +58,11 @@ async function ask(
   asking: Asking,
 ): Promise<{ readonly reply: Reply; readonly server: Server } | null> {
   const { pool } = inquirer;
-  const tried = new Set<Server>();
-  while (tried.size < ATTEMPTS && !asking.gone.left) {
+  const tried: Server[] = [];
+  while (tried.length < ATTEMPTS && !asking.gone.left) {
     const server: Server | null = pool.pick(null, tried);
     if (server === null) return null;
-    tried.add(server);
+    tried.push(server);
     const { reply, error } = await inquire(inquirer, server, {
       id: asking.id,
       method: 'GET',

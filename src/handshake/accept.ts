@@ -27,7 +27,7 @@ export function judgeAnswer(
     return { fault: 'Sec-WebSocket-Accept does not fit the key' };
   const chosen = valuesOf(answer, 'sec-websocket-protocol');
   if (chosen.length > 1) return { fault: 'the 101 chooses more than one subprotocol' };
-  const [subprotocol = null] = chosen;
+  const subprotocol = chosen[0] ?? null;
   if (subprotocol !== null && !offer.includes(subprotocol))
     return { fault: 'the 101 chooses a subprotocol that was not offered' };
   return { subprotocol };

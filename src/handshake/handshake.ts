@@ -33,8 +33,9 @@ export function readHandshake(head: RequestHead, versions: readonly Version[]): 
   if (head.method !== 'GET') return reject('method');
   if (head.version !== '1.1') return reject('malformed', 'a handshake is HTTP/1.1');
   if (hasBody(head)) return reject('malformed', 'a handshake has no body');
-  const [key, ...furtherKeys] = valuesOf(head, 'sec-websocket-key');
-  if (key === undefined || furtherKeys.length > 0 || !KEY.test(key)) return reject('key');
+  const keys = valuesOf(head, 'sec-websocket-key');
+  const key = keys[0];
+  if (key === undefined || keys.length > 1 || !KEY.test(key)) return reject('key');
   const version = readVersion(head, versions);
   if (typeof version !== 'number') return version;
   // Version 8 (draft 10 of the protocol) names the field Sec-WebSocket-Origin.
@@ -49,14 +50,14 @@ export function readHandshake(head: RequestHead, versions: readonly Version[]): 
 
 function hasBody(head: RequestHead): boolean {
   return (
-    valuesOf(head, 'transfer-encoding').length > 0 ||
-    valuesOf(head, 'content-length').some((length) => /[^0]/.test(length))
+    head.names.includes('transfer-encoding') || valuesOf(head, 'content-length').some((length) => /[^0]/.test(length))
   );
 }
 
 function readVersion(head: RequestHead, spoken: readonly Version[]): Version | Rejection {
-  const [text, ...further] = valuesOf(head, 'sec-websocket-version');
-  if (text === undefined || further.length > 0 || !VERSION.test(text)) {
+  const texts = valuesOf(head, 'sec-websocket-version');
+  const text = texts[0];
+  if (text === undefined || texts.length > 1 || !VERSION.test(text)) {
     return reject('malformed', 'Sec-WebSocket-Version must be there once, as a number');
   }
   return spoken.find((version) => version === Number(text)) ?? rejectVersion(spoken);

@@ -1,6 +1,6 @@
 // A backend's answer as bytes: reading its head strictly, and finding where its body ends (RFC 9112 §2-§7). Pure. Used
 // where the gateway itself speaks to a backend, which is for handshakes; plain HTTP goes through an HttpEngine.
-import { type FieldSection, isToken, lowerNames, trimOws, valuesOf } from './fields.ts';
+import { type FieldSection, lowerNames, trimOws, valuesOf } from './fields.ts';
 import type { Fault } from './target.ts';
 
 /** Most bytes of an answer's head, interim answers included. */
@@ -19,18 +19,21 @@ const STATUS_LINE = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: (.*))?$/;
 // or another control character means that two readers could see different lines.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const FORBIDDEN = /[\x00-\x08\x0a-\x1f\x7f]/;
+/** A token (RFC 9110 §5.6.2) right before the colon, and a line without any of those behind it. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: as above
+const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00-\x08\x0a-\x1f\x7f]*)$/;
 
 /** Parses a head, given as latin1 without the empty line at its end. */
 export function parseAnswerHead(text: string): AnswerHead | Fault {
-  const [first = '', ...lines] = text.split('\r\n');
+  const lines = text.split('\r\n');
+  const first = lines[0] as string;
   const status = STATUS_LINE.exec(first);
   if (!status || FORBIDDEN.test(first)) return { fault: 'the status line is malformed' };
   const fields: string[] = [];
-  for (const line of lines) {
-    const colon = line.indexOf(':');
-    const name = line.slice(0, Math.max(colon, 0));
-    if (!isToken(name) || FORBIDDEN.test(line)) return { fault: 'a field of the answer is malformed' };
-    fields.push(name, trimOws(line.slice(colon + 1)));
+  for (let i = 1; i < lines.length; i++) {
+    const field = FIELD.exec(lines[i] as string);
+    if (field === null) return { fault: 'a field of the answer is malformed' };
+    fields.push(field[1] as string, trimOws(field[2] as string));
   }
   return {
     version: status[1] as string,

@@ -70,6 +70,7 @@ export function listHas(section: FieldSection, name: string, token: string): boo
   // Asked six times for each handshake: nothing is built for a value that is one element.
   for (let i = section.names.indexOf(name); i !== -1; i = section.names.indexOf(name, i + 1)) {
     const value = section.fields[2 * i + 1] as string;
+    if (value === token) return true;
     const found = value.includes(',')
       ? value.split(',').some((part) => trimOws(part).toLowerCase() === token)
       : trimOws(value).toLowerCase() === token;

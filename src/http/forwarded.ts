@@ -27,7 +27,7 @@ export interface Client {
   readonly address: string;
   /** Whether the TCP peer is a trusted proxy. */
   readonly viaTrusted: boolean;
-  /** The request's id: a trusted proxy's, if it is fit for a log, or the fresh one. */
+  /** The request's id: a trusted proxy's, if it is fit for a log, or a fresh one. */
   readonly id: string;
   /** Of the TLS connection itself: one behind a proxy has none. */
   readonly certificate?: ClientCertificate;
@@ -36,13 +36,13 @@ export interface Client {
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** Reads the client from the peer and, where that is trusted, from X-Forwarded-For, right to left. */
-export function readClient(head: RequestHead, trusted: TrustedProxies, freshId: string): Client {
-  if (!trusted.has(head.peer)) return { address: head.peer, viaTrusted: false, id: freshId };
+export function readClient(head: RequestHead, trusted: TrustedProxies, freshId: () => string): Client {
+  if (!trusted.has(head.peer)) return { address: head.peer, viaTrusted: false, id: freshId() };
   const [id] = valuesOf(head, 'x-request-id');
   return {
     address: clientAddress(head, trusted),
     viaTrusted: true,
-    id: id !== undefined && REQUEST_ID.test(id) ? id : freshId,
+    id: id !== undefined && REQUEST_ID.test(id) ? id : freshId(),
   };
 }
 
@@ -85,6 +85,8 @@ export function mayPass(name: string, client: Client, forwarding: Forwarding = '
   return client.viaTrusted && !name.includes('_') && !REWRITTEN.has(name);
 }
 
+const NONE: readonly string[] = [];
+
 /** The forwarding fields for the backend, flat. The protocol is `http` or `https`, for WebSockets too. */
 export function forwardingFields(
   head: RequestHead,
@@ -92,9 +94,10 @@ export function forwardingFields(
   host: string,
   forwarding: Forwarding = 'x-forwarded',
 ): string[] {
-  const given = (name: string): string[] => (client.viaTrusted ? valuesOf(head, name) : []);
-  const chain = [...given('x-forwarded-for'), head.peer].filter((hop) => hop !== '');
+  const given = (name: string): readonly string[] => (client.viaTrusted ? valuesOf(head, name) : NONE);
   // An empty value says nothing, and is as good as none.
+  const chain = given('x-forwarded-for').filter((hop) => hop !== '');
+  if (head.peer !== '') chain.push(head.peer);
   const proto = given('x-forwarded-proto')[0] || (head.secure ? 'https' : 'http');
   const forwardedHost = given('x-forwarded-host')[0] || host;
   const fields: string[] = [];

@@ -68,15 +68,22 @@ export function readRequest(head: RequestHead): Request | Fault {
   if (hosts.length === 0 && head.version === '1.1') return { fault: 'Host is missing' };
   const target = parseTarget(head.target);
   if ('fault' in target) return target;
-  const named = target.authority === null ? hosts : [...hosts, target.authority];
-  const authorities = named.map(parseAuthority);
-  if (authorities.includes(null)) return { fault: 'Host is not valid' };
-  // The target's authority comes last and replaces Host, which must be valid all the same.
-  return { head, target, authority: authorities.at(-1) ?? null, host: named.at(-1) ?? '' };
+  let host = hosts[0] ?? '';
+  let authority = hosts[0] === undefined ? null : parseAuthority(hosts[0]);
+  if (hosts[0] !== undefined && authority === null) return { fault: 'Host is not valid' };
+  if (target.authority !== null) {
+    // It replaces Host, which must be valid all the same.
+    host = target.authority;
+    authority = parseAuthority(host);
+    if (authority === null) return { fault: 'Host is not valid' };
+  }
+  return { head, target, authority, host };
 }
 
 /** Message framing on which two readers could disagree (RFC 9112 §6.1, §6.3). */
 function framingFault(head: RequestHead): string | null {
+  // Nearly every handshake has neither.
+  if (!head.names.includes('content-length') && !head.names.includes('transfer-encoding')) return null;
   const lengths = valuesOf(head, 'content-length');
   const codings = valuesOf(head, 'transfer-encoding');
   if (lengths.length > 1) return 'there is more than one Content-Length';

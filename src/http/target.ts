@@ -26,7 +26,7 @@ const FORBIDDEN = /[\x00-\x20\x7f#]/;
 export function parseTarget(text: string): Target | Fault {
   if (text === '*') return { raw: '*', path: '*', query: '', authority: null };
   if (FORBIDDEN.test(text)) return { fault: 'the target holds a character that is not allowed' };
-  const absolute = ABSOLUTE.exec(text);
+  const absolute = text.startsWith('/') ? null : ABSOLUTE.exec(text);
   const authority = absolute ? (absolute[1] as string) : null;
   const raw = absolute ? withRoot(absolute[2] as string) : text;
   if (!raw.startsWith('/')) return { fault: 'the target is neither a path nor an absolute URL' };
@@ -38,7 +38,7 @@ export function parseTarget(text: string): Target | Fault {
 
 /** The path for a log: no query, and of an absolute-form target no authority, in which credentials could stand. */
 export function loggedPath(target: string): string {
-  const path = target.replace(/^[^/?#]*:\/\/[^/?#]*/, '');
+  const path = target.startsWith('/') ? target : target.replace(/^[^/?#]*:\/\/[^/?#]*/, '');
   const end = path.search(/[?#]/);
   return end === -1 ? path : path.slice(0, end);
 }

@@ -1,9 +1,10 @@
-// Events and live numbers become what Prometheus scrapes. Counters and gauges are plain numbers here, handed to
+// Events and live numbers become what Prometheus scrapes. What is counted are plain numbers (series.ts), handed to
 // prom-client when it collects; which metrics there are stands in catalog.ts.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, type Metric as PromMetric, Registry } from 'prom-client';
 import type { Emit, GatewayEvent, Sampler } from '../events.ts';
 import { METRICS, type Metric, type Point } from './catalog.ts';
 import { prefersOpenMetrics, viewAsOpenMetrics } from './exposition.ts';
+import { Histogram, Series } from './series.ts';
 
 export interface MetricsOptions {
   readonly version: string;
@@ -23,54 +24,6 @@ export interface Metrics {
 }
 
 const PREFIX = 'gateway_';
-
-/** The series of one counter or gauge: plain numbers by their label values. */
-class Series {
-  readonly #names: readonly string[];
-  readonly #initial: readonly Point[];
-  readonly #values = new Map<string, { readonly labels: Record<string, string>; value: number }>();
-
-  constructor(names: readonly string[], initial: readonly Point[] = []) {
-    this.#names = names;
-    this.#initial = initial;
-    this.clear();
-  }
-
-  add(labels: readonly string[], value: number): void {
-    this.#at(labels).value += value;
-  }
-
-  addNamed(labels: Readonly<Record<string, string>>, value: number): void {
-    this.add(
-      this.#names.map((name) => labels[name] ?? 'none'),
-      value,
-    );
-  }
-
-  set(labels: readonly string[], value: number): void {
-    this.#at(labels).value = value;
-  }
-
-  /** Writes every series anew; `write` is prom-client's own inc or set, of a metric that was just reset. */
-  collect(write: (labels: Record<string, string>, value: number) => void): void {
-    for (const { labels, value } of this.#values.values()) write(labels, value);
-  }
-
-  /** Back to what it was at first. */
-  clear(): void {
-    this.#values.clear();
-    for (const { labels, value } of this.#initial) this.set(labels, value);
-  }
-
-  #at(labels: readonly string[]) {
-    const key = labels.join('\u0000');
-    const known = this.#values.get(key);
-    if (known) return known;
-    const fresh = { labels: Object.fromEntries(this.#names.map((name, i) => [name, labels[i] ?? 'none'])), value: 0 };
-    this.#values.set(key, fresh);
-    return fresh;
-  }
-}
 
 type Take = (point: Point) => void;
 type Listener = (event: GatewayEvent) => void;
@@ -105,18 +58,21 @@ export function createMetrics({ version, samplers }: MetricsOptions): Metrics {
   };
 }
 
+/** prom-client's own histogram costs microseconds a value; to a registry a metric is whatever can be read. */
 function observing(registry: Registry, name: string, { help, labels, buckets }: Metric): Take {
-  const histogram = new Histogram({
-    name: PREFIX + name,
-    help,
-    labelNames: [...labels],
-    buckets: [...(buckets ?? [])],
-    registers: [registry],
-  });
+  const histogram = new Histogram(labels, buckets ?? []);
+  const full = PREFIX + name;
+  const readable = {
+    name: full,
+    async get() {
+      const values = [...histogram.read()].map(({ part, ...sample }) => ({ ...sample, metricName: `${full}_${part}` }));
+      return { name: full, help, type: 'histogram', aggregator: 'sum', values };
+    },
+  };
+  registry.registerMetric(readable as unknown as PromMetric);
   return (point) => {
-    // prom-client throws at what is no number, and an observer must not.
-    if (!Number.isFinite(point.value)) return;
-    histogram.observe(Object.fromEntries(labels.map((label, i) => [label, point.labels[i] ?? 'none'])), point.value);
+    // One value that is no number would make the sum none for ever.
+    if (Number.isFinite(point.value)) histogram.observe(point.labels, point.value);
   };
 }
 
@@ -129,7 +85,7 @@ function counting(registry: Registry, name: string, metric: Metric, sampled: Map
       ...options,
       collect() {
         this.reset();
-        series.collect((labels, value) => this.inc(labels, value));
+        for (const { labels, value } of series.read()) this.inc(labels, value);
       },
     });
     return (point) => series.add(point.labels, point.value);
@@ -138,7 +94,7 @@ function counting(registry: Registry, name: string, metric: Metric, sampled: Map
     ...options,
     collect() {
       this.reset();
-      series.collect((labels, value) => this.set(labels, value));
+      for (const { labels, value } of series.read()) this.set(labels, value);
     },
   });
   return (point) => series.set(point.labels, point.value);

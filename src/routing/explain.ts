@@ -45,7 +45,7 @@ export function explain(
 ): Explanation {
   const head = vouchedScheme(question.head, trusted);
   const steps: Step[] = [];
-  const client = readClient(head, trusted, '');
+  const client = readClient(head, trusted, () => '');
   const verdict = decide(table, head, client.address, (step) => steps.push(step));
   const { line, status, reason } = formatOutcome(verdict, upstreams, client);
   const lines = [formatRequest(head, targetShown(head, verdict), client), ...steps.map(formatStep)];

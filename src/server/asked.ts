@@ -22,7 +22,7 @@ export function readAsked(req: IncomingMessage, snapshot: Snapshot): Asked {
   const received = readHead(req, 'encrypted' in req.socket, peerOf(req.socket).address);
   const head = vouchedScheme(received, snapshot.trusted);
   const certificate = readCertificate(req.socket);
-  const known = readClient(head, snapshot.trusted, freshId());
+  const known = readClient(head, snapshot.trusted, freshId);
   const client = certificate === null ? known : { ...known, certificate };
   const subject = {
     id: client.id,

@@ -14,6 +14,7 @@ import { type Reason, reject } from '../handshake/rejection.ts';
 import type { ClientAuthMode } from '../runtime/client-auth.ts';
 import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls.ts';
 import { KEEPALIVE_MS } from '../upstream/dial.ts';
+import { connectionOptions, tune } from './accept.ts';
 import { Arrivals } from './arrival.ts';
 import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
 import type { Gateway } from './gateway.ts';
@@ -113,9 +114,7 @@ export class Listener {
       requireHostHeader: false,
       insecureHTTPParser: false,
       connectionsCheckingInterval: CHECK_MS,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_MS,
+      ...connectionOptions(KEEPALIVE_MS),
       maxHeaderSize: this.#config.max_head,
     };
     if (this.#tls === null) return http.createServer(options);
@@ -169,6 +168,7 @@ export class Listener {
       server.once('error', onError);
       server.listen({ ...options, backlog: 4096 }, () => {
         server.removeListener('error', onError);
+        tune(server, KEEPALIVE_MS);
         resolve();
       });
     });

@@ -122,7 +122,7 @@ export class WebhookBackend {
 
   async #attempt(event: CloudEvent, gone: AbortSignal | null): Promise<Answered> {
     const { config, pool } = this.#options;
-    const tried = new Set<Server>();
+    const tried: Server[] = [];
     for (let attempt = 0; ; attempt++) {
       const turn = await this.#turns.take(gone);
       // Another server while there is one that was not asked, else the next in turn.
@@ -131,7 +131,7 @@ export class WebhookBackend {
         turn();
         throw new GatewayError('backend_refused', 'the upstream has no server');
       }
-      tried.add(server);
+      tried.push(server);
       const outcome = await this.#once(event, server);
       turn();
       if (!('error' in outcome)) return outcome;

@@ -10,7 +10,7 @@ export class Attempts {
   readonly #pool: Pool;
   readonly #ask: Ask;
   readonly #emit: Emit;
-  readonly #tried = new Set<Server>();
+  readonly #tried: Server[] = [];
 
   /** `emit` is told of each retry. */
   constructor(pool: Pool, ask: Ask, emit: Emit) {
@@ -21,12 +21,12 @@ export class Attempts {
 
   /** The first server, or the next one after a failure; null where there is none, or no more may be tried. */
   next(): Lease | null {
-    const first = this.#tried.size === 0;
+    const first = this.#tried.length === 0;
     if (first) this.#pool.budget.count();
-    else if (!this.#pool.budget.allows(this.#tried.size)) return null;
+    else if (!this.#pool.budget.allows(this.#tried.length)) return null;
     const server = this.#pool.pick(this.#ask, this.#tried);
     if (server === null || !(first || this.#spend())) return null;
-    this.#tried.add(server);
+    this.#tried.push(server);
     return this.#pool.take(server);
   }
 

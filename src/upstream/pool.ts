@@ -24,7 +24,7 @@ export interface PoolOptions {
   readonly secret: string;
 }
 
-const NONE: ReadonlySet<Server> = new Set();
+const NONE: readonly Server[] = [];
 
 export class Pool {
   readonly name: string;
@@ -124,12 +124,11 @@ export class Pool {
    * The server for a request (null: one of the gateway's own), leaving out those already tried; null where none can take
    * it. Who holds the pool of an earlier config, such as a session that began under it, is served by the current one.
    */
-  pick(ask: Ask | null, tried: ReadonlySet<Server> = NONE): Server | null {
+  pick(ask: Ask | null, tried: readonly Server[] = NONE): Server | null {
     if (this.#successor !== null) return this.#successor.pick(ask, tried);
     const now = performance.now();
-    const takes = (server: Server): boolean =>
-      server.state.checked !== false && !server.full && !tried.has(server) && server.state.breaker.open(now);
-    const held = ask === null ? null : (this.sticky?.serverOf(ask) ?? null);
+    const takes = (server: Server): boolean => free(server, tried) && server.state.breaker.open(now);
+    const held = ask === null || this.sticky === null ? null : this.sticky.serverOf(ask);
     if (held !== null && takes(held)) return held;
     const due = ask?.kind === 'handshake' ? this.#rebalance?.due() : undefined;
     if (due && takes(due)) {
@@ -137,16 +136,16 @@ export class Pool {
       return due;
     }
     // Rather an ejected server than none.
-    const spared = (server: Server): boolean =>
-      server.state.checked !== false && !server.full && !tried.has(server) && server.state.breaker.out;
-    return this.#pickOf(takes, ask) ?? this.#pickOf(spared, ask);
+    return this.#pickOf(takes, ask) ?? this.#pickOf((server) => free(server, tried) && server.state.breaker.out, ask);
   }
 
   #pickOf(takes: (server: Server) => boolean, ask: Ask | null): Server | null {
     const { balancer, keyOf } = this.#balance;
     for (const tier of this.#tiers) {
       const open = tier.every(takes) ? tier : tier.filter(takes);
-      if (open.length > 0) return balancer.pick(open, () => (ask === null ? null : keyOf(ask)));
+      if (open.length > 1) return balancer.pick(open, () => (ask === null ? null : keyOf(ask)));
+      // Of one there is nothing to choose, by any rule.
+      if (open[0] !== undefined) return open[0];
     }
     return null;
   }
@@ -216,4 +215,9 @@ export class Pool {
   #forget(): void {
     for (const [url, { live }] of this.#states) if (live === 0 && !this.serverAt(url)) this.#states.delete(url);
   }
+}
+
+/** Whether it may have one more, as far as its check, its limit and this request go. */
+function free(server: Server, tried: readonly Server[]): boolean {
+  return server.state.checked !== false && !server.full && !tried.includes(server);
 }

@@ -70,6 +70,8 @@ const LEAST_SHARE = 0.1;
 export class Server implements Endpoint {
   readonly upstream: string;
   readonly url: string;
+  /** What it knows itself by, in Host; one on a unix socket has no authority of its own. */
+  readonly authority: string;
   readonly secure: boolean;
   readonly host: string;
   readonly port: number;
@@ -86,6 +88,8 @@ export class Server implements Endpoint {
   constructor(config: ServerConfig, { upstream, state, tls, slowStart, serverName, proxyProtocol }: ServerOf) {
     this.upstream = upstream;
     this.url = config.url;
+    const authority = config.url.replace(/^[a-z]+:\/\//, '');
+    this.authority = authority === config.url ? 'localhost' : authority;
     this.secure = config.secure;
     this.host = config.host;
     this.port = config.port;

@@ -96,7 +96,7 @@ describe('a listener that requires a certificate', () => {
     client.socket.send('hello');
     expect(await client.next()).toBe('hello');
     await client.close();
-    expect(await gateway.log({ msg: 'session closed', route: 'staff' })).toMatchObject({ user: 'CN=alice' });
+    expect(await gateway.log({ event: 'session_closed', route: 'staff' })).toMatchObject({ user: 'CN=alice' });
   });
 });
 

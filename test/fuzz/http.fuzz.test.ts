@@ -98,7 +98,7 @@ describe('heads', () => {
   const trusted = compileTrustedProxies(['10.0.0.0/8', '::1']);
   it('tell of a client whose address is one, and whose id fits a log', () => {
     always(anyHead, (head) => {
-      const client = readClient(head, trusted, 'fresh');
+      const client = readClient(head, trusted, () => 'fresh');
       expect(client.address === head.peer || isIP(client.address) > 0).toBe(true);
       expect(client.address).not.toMatch(/^::ffff:[\d.]+$/i);
       expect(client.id).toMatch(/^[\w.-]{1,128}$/);
@@ -109,7 +109,7 @@ describe('heads', () => {
     always(anyHead, (head) => {
       const request = readRequest(head);
       if ('fault' in request) return;
-      const client = readClient(head, trusted, 'fresh');
+      const client = readClient(head, trusted, () => 'fresh');
       const names = lowerNames(
         requestFields({ request, client, route: 'r', params: {}, claims: null, granted: [] }, new Set()),
       );

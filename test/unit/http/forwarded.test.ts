@@ -10,7 +10,7 @@ import {
 import { type Change, plainHead } from '../../support/heads.ts';
 
 const trusted = compileTrustedProxies(['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '2001:db8::1']);
-const client = (change: Change) => readClient(plainHead({ peer: '10.0.0.1', ...change }), trusted, 'fresh');
+const client = (change: Change) => readClient(plainHead({ peer: '10.0.0.1', ...change }), trusted, () => 'fresh');
 const addressOf = (...lines: string[]) => client({ fields: { 'X-Forwarded-For': lines } }).address;
 
 describe('trusted proxies', () => {
@@ -128,7 +128,11 @@ describe('forwarding fields by name', () => {
 describe('what the backend is told', () => {
   const told = (change: Change, host = 'app.example.com') => {
     const head = plainHead(change);
-    return forwardingFields(head, readClient(head, trusted, 'fresh'), host);
+    return forwardingFields(
+      head,
+      readClient(head, trusted, () => 'fresh'),
+      host,
+    );
   };
   const said = {
     'X-Forwarded-For': ['1.1.1.1, 2.2.2.2', '3.3.3.3'],
@@ -166,7 +170,12 @@ describe('what the backend is told', () => {
   it('in the words of RFC 7239: an address of IPv6 in quotes, an unknown peer, no host', () => {
     const forwarded = (change: Change, host: string) => {
       const head = plainHead(change);
-      return forwardingFields(head, readClient(head, trusted, 'fresh'), host, 'forwarded');
+      return forwardingFields(
+        head,
+        readClient(head, trusted, () => 'fresh'),
+        host,
+        'forwarded',
+      );
     };
     expect(forwarded({ peer: '2001:db8::1' }, 'a.example:80')).toEqual([
       ...['Forwarded', 'for="[2001:db8::1]";host="a.example:80";proto=http', 'X-Request-Id', 'fresh'],

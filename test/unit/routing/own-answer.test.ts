@@ -108,7 +108,7 @@ describe('fields by a route’s policy', () => {
     const { request, route: compiled, sent, params } = verdict;
     const facts = {
       request,
-      client: readClient(request.head, trusted, 'id'),
+      client: readClient(request.head, trusted, () => 'id'),
       route: 'r',
       params,
       claims: null,

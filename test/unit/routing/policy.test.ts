@@ -25,7 +25,13 @@ function forwarded(route: object, change: Change = {}, global: object = {}) {
   const head = vouchedScheme(plainHead({ target: '/', ...change }), trusted);
   const verdict = decide(table, head, head.peer) as Forward;
   expect(verdict.kind).toBe('forward');
-  const facts = { ...verdict, client: readClient(head, trusted, 'fresh'), route: 'api', claims: null, granted: [] };
+  const facts = {
+    ...verdict,
+    client: readClient(head, trusted, () => 'fresh'),
+    route: 'api',
+    claims: null,
+    granted: [],
+  };
   const { policy } = verdict.route;
   return {
     request: pairs(requestFields(facts, new Set(), policy, 'rest:9002')),

@@ -22,11 +22,11 @@ describe('a pool', () => {
 
   it('leaves out those already tried, to the last one', () => {
     const { pool } = makePool({});
-    const tried = new Set<Server>();
+    const tried: Server[] = [];
     for (let left = 3; left > 0; left--) {
       const server = pool.pick(asking(), tried);
-      expect(tried.has(server!)).toBe(false);
-      tried.add(server!);
+      expect(tried).not.toContain(server);
+      tried.push(server!);
     }
     expect(pool.pick(asking(), tried)).toBeNull();
   });
@@ -44,7 +44,7 @@ describe('a pool', () => {
     const ask = asking({ fields: ['X-User', 'alice'] });
     const first = pool.pick(ask)!;
     expect(Array.from({ length: 5 }, () => pool.pick(ask))).toEqual(Array.from({ length: 5 }, () => first));
-    expect(pool.pick(ask, new Set([first]))).not.toBe(first);
+    expect(pool.pick(ask, [first])).not.toBe(first);
   });
 
   it('uses a backup only while none of the others can take more', () => {
