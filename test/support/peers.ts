@@ -13,6 +13,7 @@ const PEERS = {
   python3: [PYTHON, '--version'],
   curl: ['curl', '--version'],
   nginx: ['nginx', '-v'],
+  haproxy: ['haproxy', '-v'],
   chromium: ['/usr/bin/chromium', '--version'],
   prometheus: ['prometheus', '--version'],
   'redis-server': ['redis-server', '--version'],

@@ -109,7 +109,12 @@ const UNREADABLE: readonly (readonly [name: string, origin: string])[] = [
   ['a DEL', 'https://app.test\x7f'],
 ];
 /** A rule by host alone does not look at the scheme: TLS may have ended before us, and apps have schemes of their own. */
-const SAME_HOST_FINE = new Set(['http://app.test', 'wss://app.test', 'javascript://app.test', 'chrome-extension://app.test']);
+const SAME_HOST_FINE = new Set([
+  'http://app.test',
+  'wss://app.test',
+  'javascript://app.test',
+  'chrome-extension://app.test',
+]);
 
 describe.each(['exact', 'wildcard', 'same-host', 'draft', 'required'] as const)('%s', (rule) => {
   const tricks = rule === 'same-host' ? TRICKS.filter(([, origin]) => !SAME_HOST_FINE.has(origin)) : TRICKS;
