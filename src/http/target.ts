@@ -63,8 +63,8 @@ export function normalisePath(path: string): string | Fault {
     if (typeof decoded !== 'string') return decoded;
     plain = decoded;
   }
-  if (!plain.includes('..')) return plain.includes('/.') ? resolveDots(plain) : plain;
-  return HIDDEN_DOTS.test(plain) ? UNSURE : resolveDots(plain);
+  if (plain.includes('..') && HIDDEN_DOTS.test(plain)) return UNSURE;
+  return plain.includes('/.') ? resolveDots(plain) : plain;
 }
 
 const UNSURE: Fault = { fault: 'the path holds a ".." that not everyone would read alike' };

@@ -85,7 +85,7 @@ async function flush(port: number): Promise<string | null> {
 }
 
 /** The statuses of the answers in the text, read one behind the other. */
-export function statusesOf(text: string, head = false): (number | 'garbage')[] {
+function statusesOf(text: string, head = false): (number | 'garbage')[] {
   const statuses: (number | 'garbage')[] = [];
   let rest = text;
   while (rest !== '') {

@@ -44,7 +44,7 @@ type Read =
   | null;
 
 /** The first message in the text; null while it is not whole. */
-export function readStrictly(text: string, ignoresBody: (target: string) => boolean): Read {
+function readStrictly(text: string, ignoresBody: (target: string) => boolean): Read {
   const end = text.indexOf('\r\n\r\n');
   const head = end < 0 ? text : text.slice(0, end);
   const bare = /(?:^|[^\r])\n|\r(?!\n|$)|\0/.exec(head);
@@ -73,7 +73,8 @@ function readBody(fields: readonly (readonly [string, string])[], text: string):
   const [lengths, codings] = [values('content-length'), values('transfer-encoding')];
   if (lengths.length > 1) return { wrong: 'two Content-Length' };
   if (lengths.length > 0 && codings.length > 0) return { wrong: 'Content-Length and Transfer-Encoding' };
-  if (codings.length > 0) return codings.join() === 'chunked' ? readChunks(text) : { wrong: `coding ${codings}` };
+  if (codings.length > 0)
+    return codings.join().toLowerCase() === 'chunked' ? readChunks(text) : { wrong: `coding ${codings}` };
   const [length = '0'] = lengths;
   if (!/^\d+$/.test(length)) return { wrong: `Content-Length ${length}` };
   return text.length < Number(length) ? null : { body: text.slice(0, Number(length)), length: Number(length) };
@@ -170,7 +171,7 @@ export async function startCanary(scripts: Readonly<Record<string, Script>> = {}
 }
 
 /** The answer that says which request it belongs to. */
-export function answerTo({ line, body }: Message): string {
+function answerTo({ line, body }: Message): string {
   const text = line.startsWith('HEAD ') ? '' : `answer to ${line}${body === '' ? '' : ' with a body'}`;
   return `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`;
 }

@@ -14,7 +14,7 @@ export const refused = (status = 400): Outcome => ({ answers: [status], reached:
 export const through = (...reached: readonly string[]): Outcome => ({ answers: reached.map(() => 200), reached });
 
 /** A POST to the forwarded route with these field lines. */
-export const post = (fields: string, body: string): string =>
+const post = (fields: string, body: string): string =>
   `POST /public/a HTTP/1.1\r\n${HOST}\r\n${fields}\r\n\r\n${body}${LAST}`;
 const HIDDEN = `0\r\n\r\n${SMUGGLED}`;
 const chunked = (name: string, field: string, want = refused()): Case => ({

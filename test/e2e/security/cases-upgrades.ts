@@ -48,6 +48,7 @@ export const UPGRADE_SCRIPTS: Readonly<Record<string, Script>> = {
     answer: () =>
       switching(['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=']),
   },
+  '/refused/interim-answers-without-end': { answer: () => 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(50_000) },
   '/refused/101-then-200': {
     answer: () => `${switching([])}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhidden`,
   },
@@ -73,6 +74,7 @@ export const BEHIND_UPGRADES: readonly Case[] = [
   backendSays('101-to-h2c', 502),
   backendSays('101-with-another-accept', 502),
   backendSays('101-then-200', 502),
+  backendSays('interim-answers-without-end', 502),
   {
     name: 'a request behind an upgrade to no route',
     bytes: behind('/nowhere'),

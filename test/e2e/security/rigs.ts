@@ -32,6 +32,8 @@ export async function startUpgate(scripts: Scripts, engine: Engine, more: Partia
     listeners: [{ host: '127.0.0.1', port: 0, timeouts: { head: '1s', keep_alive: '1s' } }],
     upstreams: { canary: { servers: [`http://127.0.0.1:${canary.port}`] } },
     http: { engine },
+    // Either relay is tried too.
+    relay: { engine: engine === 'undici' ? 'auto' : 'js' },
     log: { access: false },
     ...more,
     routes: [
