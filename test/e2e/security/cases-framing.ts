@@ -187,6 +187,11 @@ export const UNREAD: readonly Case[] = [
     want: through('DELETE /public/a "hello"', LAST_ONLY),
   },
   {
+    name: 'chunks in an OPTIONS',
+    bytes: `OPTIONS /public/a HTTP/1.1\r\n${HOST}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n${LAST}`,
+    want: through('OPTIONS /public/a "hello"', LAST_ONLY),
+  },
+  {
     name: 'Expect: 100-continue with the body at once',
     bytes: post(`Expect: 100-continue\r\nContent-Length: ${SMUGGLED.length}`, SMUGGLED),
     want: through(`POST /public/a ${JSON.stringify(SMUGGLED)}`),
