@@ -182,7 +182,11 @@ function rewrite({ path }: Route, { target }: Request, trace?: Trace): Sent | Re
 
 function decideAsterisk(method: string): Verdict {
   if (method !== 'OPTIONS') return refuse(null, reject('malformed', 'only OPTIONS has the target *'));
-  return { kind: 'respond', route: null, status: 204, fields: () => ['Allow', METHODS], body: null };
+  return { kind: 'respond', route: null, status: 204, fields: allowed, body: null };
+}
+
+function allowed(): string[] {
+  return ['Allow', METHODS];
 }
 
 function refuse(route: Route | null, rejection: Rejection): Refuse {
