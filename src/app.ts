@@ -128,6 +128,7 @@ export class App {
         listening: () => this.#listeners.bound(),
         version: options.version,
       }),
+      token: () => this.#current().config.admin.token,
       hosts: () => this.#current().config.admin.hosts.map((host) => host.toLowerCase()),
     });
     this.#reloader = new Reloader({

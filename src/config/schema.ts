@@ -141,7 +141,9 @@ export const schema = z.strictObject({
         .string()
         .regex(TOKEN, 'must be 16 or more visible ASCII characters, without spaces')
         .optional()
-        .describe('Bearer token of the API; mostly from the environment. Without a token there is no API'),
+        .describe(
+          'Bearer token of the API, and of the page where `host` is not loopback; mostly from the environment. Without one there is no API',
+        ),
       token_file: z.string().min(1).optional().describe('Path of a file that holds the token, in place of `token`'),
     })
     .prefault({})

@@ -26,9 +26,9 @@ export function rewriteTarget(rule: PathRule, target: Target): Sent | Fault {
   if (rule.encodedSlashes !== 'keep' && path.includes('%2F')) {
     if (rule.encodedSlashes === 'reject') return { fault: 'the path holds an encoded slash' };
     const decoded = normalisePath(path.replaceAll('%2F', '/'));
-    if (typeof decoded !== 'string') return decoded;
-    // Behind the slash there may have been dots that lead elsewhere.
-    if (!rule.fits(decoded)) return { fault: 'the path, its encoded slashes decoded, leads elsewhere' };
+    // There are segments now that there were not when the route was found.
+    if (typeof decoded !== 'string' || !rule.fits(decoded))
+      return { fault: 'the path, its encoded slashes decoded, leads elsewhere' };
     path = decoded;
   }
   const shown = prefixOf(path, rule.segments);

@@ -51,8 +51,8 @@ function withRoot(rest: string): string {
 /**
  * The path as routes compare it (RFC 3986 §6.2.2): escaped unreserved characters are decoded, other escapes are written
  * in upper case, octets beyond ASCII are escaped, dot segments are resolved. `%2F` stays, `//` is not merged, `;` is
- * ordinary. A fault: an escape that is none, `%00`, a backslash (which some read as a slash), or dot segments that climb
- * above the root. A query may hold a backslash: browsers send one as it is.
+ * ordinary. A fault: an escape that is none, `%00`, a backslash (which some read as a slash), dot segments that climb
+ * above the root, or `..` where readers disagree about segments. A query may hold a backslash: browsers send one as it is.
  */
 export function normalisePath(path: string): string | Fault {
   if (path.includes('\\')) return { fault: 'the path holds a backslash' };
@@ -63,8 +63,15 @@ export function normalisePath(path: string): string | Fault {
     if (typeof decoded !== 'string') return decoded;
     plain = decoded;
   }
+  if (plain.includes('..') && HIDDEN_DOTS.test(plain)) return UNSURE;
   return plain.includes('/.') ? resolveDots(plain) : plain;
 }
+
+const UNSURE: Fault = { fault: 'the path holds a ".." that not everyone would read alike' };
+/** A `..` that is a segment only to a backend that decodes `%2F` or `%5C`, or drops parameters behind `;`. */
+const HIDDEN_DOTS = /(?:\/|%2F|%5C)\.\.(?:%2F|%5C|;)|(?:%2F|%5C)\.\.(?:\/|$)/;
+/** A segment that is several, or none, to such a backend, or to one that merges `//`: what `..` removes is unsure. */
+const UNSURE_SEGMENT = /^$|^\.?;|%2F|%5C/;
 
 function decodeUnreserved(path: string): string | Fault {
   if (/%(?![0-9A-Fa-f]{2})/.test(path)) return { fault: 'the path holds a "%" that starts no escape' };
@@ -84,7 +91,9 @@ function resolveDots(path: string): string | Fault {
   for (const [i, segment] of segments.entries()) {
     const last = i === segments.length - 1;
     if (segment === '.' || segment === '..') {
-      if (segment === '..' && kept.pop() === undefined) return { fault: 'the path climbs above the root' };
+      const removed = segment === '..' ? kept.pop() : segment;
+      if (removed === undefined) return { fault: 'the path climbs above the root' };
+      if (UNSURE_SEGMENT.test(removed)) return UNSURE;
       if (last) kept.push('');
     } else {
       kept.push(segment);

@@ -226,9 +226,13 @@ function decideAsterisk(request: Request): Verdict {
     request,
     token: null,
     status: 204,
-    fields: () => ['Allow', METHODS],
+    fields: allowed,
     body: null,
   };
+}
+
+function allowed(): string[] {
+  return ['Allow', METHODS];
 }
 
 function refuse(route: Route | null, rejection: Rejection): Refuse {

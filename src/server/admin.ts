@@ -3,8 +3,11 @@
 // gateway never get here.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
+import { plainAddress } from '../http/addresses.ts';
+import { lowerNames, valuesOf } from '../http/fields.ts';
 import { parseAuthority } from '../http/target.ts';
 import { type Answer, problem, text } from './answer.ts';
+import { showsPassword, showsToken } from './bearer.ts';
 
 export interface AdminOptions {
   /** The exposition in the form that the Accept field asks for. */
@@ -17,6 +20,8 @@ export interface AdminOptions {
   readonly api: (req: IncomingMessage) => Promise<Answer | null>;
   /** Further pages, by path; they get the query. */
   readonly pages: ReadonlyMap<string, (query: string) => Answer>;
+  /** What everything but the probes asks for where the listener can be reached from elsewhere; undefined: nobody gets it. */
+  readonly token: () => string | undefined;
   /** Host names under which API and pages may be asked, in lower case, beside IP addresses and `localhost`. */
   readonly hosts: () => readonly string[];
 }
@@ -43,7 +48,9 @@ export function createAdmin(options: AdminOptions): Admin {
     ['/healthz', () => text(200, 'ok')],
     ['/readyz', () => readiness(options.ready(), options.degraded())],
   ]);
-  const answer = (req: IncomingMessage) => answerRequest(options, probes, req);
+  // Until it is bound, and known to be on loopback, anyone might reach it.
+  let exposed = true;
+  const answer = (req: IncomingMessage) => answerRequest(options, probes, { req, exposed });
   const server = createServer(
     {
       maxHeaderSize: 16 * 1024,
@@ -61,8 +68,23 @@ export function createAdmin(options: AdminOptions): Admin {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     else socket.destroy();
   });
-  return { listen: (host, port) => listen(server, host, port), close: () => close(server) };
+  return {
+    listen: async (host, port) => {
+      const bound = await listen(server, host, port);
+      exposed = !isLoopback(bound.address);
+      return bound;
+    },
+    close: () => close(server),
+  };
 }
+
+/** Nothing of it is for a page of another origin, and an answer that is no page loads nothing. */
+const GUARDS = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+};
 
 async function serve(
   answer: (req: IncomingMessage) => Promise<Answer>,
@@ -73,8 +95,7 @@ async function serve(
   const bytes = Buffer.from(body);
   res.writeHead(status, {
     ...(contentType === null ? {} : { 'Content-Type': contentType, 'Content-Length': bytes.length }),
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
+    ...GUARDS,
     // A body nobody reads must not hold the connection.
     ...(req.complete || METHODS.includes(req.method ?? '') ? {} : { Connection: 'close' }),
     ...fields,
@@ -82,19 +103,27 @@ async function serve(
   res.end(req.method === 'HEAD' ? undefined : bytes);
 }
 
+interface Asked {
+  readonly req: IncomingMessage;
+  /** Whether others than this machine reach the listener. */
+  readonly exposed: boolean;
+}
+
 async function answerRequest(
   options: AdminOptions,
   probes: ReadonlyMap<string, Page>,
-  req: IncomingMessage,
+  { req, exposed }: Asked,
 ): Promise<Answer> {
   const [path = '', ...query] = (req.url ?? '').split('?');
   try {
     const probe = probes.get(path);
     if (probe) return await get(req, () => probe(req, ''));
-    if (!mayAsk(req.headers.host ?? '', options.hosts()))
+    if (!mayAsk(req, options.hosts()))
       return problem(403, 'host', 'ask by an IP address, localhost, or a name in admin.hosts of the config');
     const answer = await options.api(req);
     if (answer !== null) return answer;
+    const refused = exposed ? refuse(options.token(), req) : null;
+    if (refused !== null) return refused;
     const page = options.pages.get(path);
     return page ? await get(req, () => page(query.join('?'))) : text(404, 'not found');
   } catch (error) {
@@ -107,12 +136,31 @@ function get(req: IncomingMessage, page: () => Answer | Promise<Answer>): Answer
   return { ...text(405, 'method not allowed'), fields: { Allow: METHODS.join(', ') } };
 }
 
+/** What a page asks for; the API has asked by itself. A browser can show the token as a password, for pages only read. */
+function refuse(token: string | undefined, { headers: { authorization } }: IncomingMessage): Answer | null {
+  if (token === undefined)
+    return problem(
+      403,
+      'api_off',
+      'on this address all but /metrics, /healthz and /readyz needs admin.token in the config',
+    );
+  if (showsToken(authorization, token) || showsPassword(authorization, token)) return null;
+  return problem(401, 'unauthorized', 'the token is missing or wrong', {
+    'WWW-Authenticate': 'Basic realm="upgate admin", charset="UTF-8", Bearer',
+  });
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || plainAddress(address).startsWith('127.');
+}
+
 /**
  * A page on the web can make its own name lead to this address ("DNS rebinding") and would then be of one origin with
  * this listener; its name in Host gives it away. An IP address can be asked by nobody else's page.
  */
-function mayAsk(host: string, hosts: readonly string[]): boolean {
-  const authority = parseAuthority(host);
+function mayAsk({ rawHeaders }: IncomingMessage, hosts: readonly string[]): boolean {
+  const [host = '', ...further] = valuesOf({ fields: rawHeaders, names: lowerNames(rawHeaders) }, 'host');
+  const authority = further.length === 0 ? parseAuthority(host) : null;
   if (authority === null) return false;
   const name = authority.host;
   return name.startsWith('[') || isIP(name) !== 0 || name === 'localhost' || hosts.includes(name);

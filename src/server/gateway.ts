@@ -68,6 +68,9 @@ export class Gateway implements Sampler {
 
   /** A plain request, as node's server gives it. */
   readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
+    // The answer before it said that the connection ends, and there is no request behind that (RFC 9112 §9.6): node may
+    // have read one all the same, where it came along with the one before.
+    if (!req.socket.writable) return;
     if (this.#turns.take(req, res, () => this.#serve(req, res))) return;
     const { emit } = this.#options.snapshot().services;
     const client = peerOf(req.socket).address;

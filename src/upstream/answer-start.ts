@@ -5,6 +5,8 @@
 /** `HTTP/1.1 200` */
 const SHORTEST = 12;
 const LONGEST = 64 * 1024;
+const LINE_END = '\r\n';
+const HEAD_END = '\r\n\r\n';
 const CONTINUE = /^HTTP\/1\.[01] 100(?: [^\r\n]*)?(?:\r\n[^\r\n]+)*$/;
 
 export class AnswerStart {
@@ -41,8 +43,9 @@ export class AnswerStart {
     while (at < bytes.length) {
       const isInterim = bytes[at + 9] === 0x31;
       const whole = isInterim || isNotModified(bytes, at);
-      const end = endOf(bytes, at, whole ? '\r\n\r\n' : '\r\n');
-      if (end === -1) return this.#hold(bytes, at);
+      const mark = whole ? HEAD_END : LINE_END;
+      const end = endOf(bytes, at, mark);
+      if (end === -1) return this.#hold(bytes, at, mark);
       if (!isInterim) {
         this.#begin(bytes, at);
         if (whole) hideLength(bytes.subarray(at, end));
@@ -54,7 +57,7 @@ export class AnswerStart {
         continue;
       }
       // What came before it is told before it.
-      if (at > 0) return this.#hold(bytes, at);
+      if (at > 0) return this.#hold(bytes, at, HEAD_END);
       this.#onContinue();
       bytes = bytes.subarray(next);
     }
@@ -63,13 +66,16 @@ export class AnswerStart {
 
   #begin(bytes: Buffer, at: number): void {
     this.#waiting = false;
-    this.version = bytes[at + 7] === 0x30 ? '1.0' : '1.1';
-    this.phrase = bytes.toString('latin1', at + SHORTEST + 1, endOf(bytes, at, '\r\n'));
+    // undici takes `HTTP/2.0` too.
+    const one = bytes[at + 5] === 0x31;
+    this.version = bytes[at + 7] === 0x30 ? (one ? '1.0' : '2.0') : '1.1';
+    this.phrase = bytes.toString('latin1', at + SHORTEST + 1, endOf(bytes, at, LINE_END));
   }
 
-  /** Keeps what is not a whole status line, or interim head, yet; what gets too long is the parser's to judge. */
-  #hold(bytes: Buffer, at: number): Buffer | null {
-    if (bytes.length - at > LONGEST) {
+  /** Keeps what is not a whole status line, or interim head, yet; what can't become one is the parser's to judge. */
+  #hold(bytes: Buffer, at: number, mark: string): Buffer | null {
+    const bareLf = mark === LINE_END && bytes.includes(0x0a, at);
+    if (bareLf || bytes.length - at > LONGEST) {
       this.#waiting = false;
       return bytes;
     }

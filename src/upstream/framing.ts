@@ -77,6 +77,8 @@ export interface AnswerHead {
 export function answerHead({ req, responseFields, ownFields }: Exchange, answer: ReceivedHead): AnswerHead {
   const { status, phrase } = answer;
   if (status < 200) throw new GatewayError('bad_accept', `the answer's status ${status} is none`);
+  if (answer.version !== '1.1' && answer.version !== '1.0')
+    throw new GatewayError('bad_accept', 'the answer is not of HTTP/1.0 or 1.1');
   if (!isPhrase(phrase)) throw new GatewayError('bad_accept', "the answer's reason phrase is malformed");
   const { coding, length } = framingOf(answer.fields);
   if (coding !== null && (coding.toLowerCase() !== 'chunked' || answer.version !== '1.1')) {
@@ -97,6 +99,15 @@ export function answerHead({ req, responseFields, ownFields }: Exchange, answer:
     length: empty || length === null ? null : Number(length),
     untilClose: !framed && !chunked,
   };
+}
+
+/** What keeps a client waiting longer than any work takes: one each ten seconds for hours. */
+const MOST_INTERIMS = 1000;
+
+/** What is wrong with the interim answer of this status that is the `count`th of its exchange, or null. */
+export function interimFault(status: number, count: number): string | null {
+  if (status === 101) return 'the server switched protocols without being asked to';
+  return count > MOST_INTERIMS ? 'the server sent interim answers without end' : null;
 }
 
 /** The fields of an interim answer. */

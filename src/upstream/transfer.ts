@@ -7,7 +7,7 @@ import { cut, endWith, writeInterim } from './client-side.ts';
 import { Clock } from './clock.ts';
 import { upstreamError } from './dial.ts';
 import { discardBody } from './discard.ts';
-import { answerHead, interimFields, type RequestHead, requestHead } from './framing.ts';
+import { answerHead, interimFault, interimFields, type RequestHead, requestHead } from './framing.ts';
 import { type Exchange, ExchangeError, type Progress } from './http-engine.ts';
 import type { Link, ReceivedHead, Receiver } from './link.ts';
 import { type Pump, pump } from './pump.ts';
@@ -44,6 +44,7 @@ export class Transfer implements Receiver {
   #last: Buffer | null = null;
   #waitsForDrain = false;
   #continued = false;
+  #interims = 0;
   #progress: Progress = 'unsent';
   /** The answer is written but for its end, which waits for the client to stop sending. */
   #lingering = false;
@@ -201,9 +202,8 @@ export class Transfer implements Receiver {
 
   interim(status: number, phrase: string, fields: readonly string[]): void {
     if (this.#over) return;
-    if (status === 101) {
-      return void this.fail(new GatewayError('bad_accept', 'the server switched protocols without being asked to'));
-    }
+    const fault = interimFault(status, ++this.#interims);
+    if (fault !== null) return void this.fail(new GatewayError('bad_accept', fault));
     this.#clock.touch();
     const { req, res } = this.#exchange;
     // RFC 9110 §15.2: never to an HTTP/1.0 client.

@@ -17,6 +17,7 @@ const NOTHING: AdminOptions = {
   degraded: () => null,
   api: async () => null,
   pages: new Map(),
+  token: () => undefined,
   hosts: () => [],
 };
 

@@ -407,6 +407,7 @@ describe('the document', () => {
       degraded: () => null,
       api: createApi({ token: () => TOKEN, broker: () => broker as unknown as Broker, emit: () => {} }),
       pages: new Map(),
+      token: () => undefined,
       hosts: () => [],
     });
     const { port } = await admin.listen('127.0.0.1', 0);

@@ -57,6 +57,15 @@ describe('AnswerStart', () => {
     );
   });
 
+  it('leaves a line that a bare LF ends to the parser, at once', () => {
+    for (const text of ['HTTP/1.1 200 OK\nContent-Length: 0\n\n', 'HTTP\n'])
+      expect(feed([text])).toMatchObject({ passed: text, waiting: false, version: '' });
+  });
+
+  it('knows HTTP/2.0 for what it is', () => {
+    expect(feed(['HTTP/2.0 200 OK\r\n\r\n'])).toMatchObject({ version: '2.0' });
+  });
+
   it('leaves a 100 that is none to the parser', () => {
     const text = 'HTTP/1.1 100 Continue\nX: 1\n\n\r\n\r\nHTTP/1.1 200 OK\r\n\r\n';
     expect(feed([text])).toMatchObject({ passed: text, continues: 0 });

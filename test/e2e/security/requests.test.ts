@@ -1,0 +1,23 @@
+// Request smuggling, case by case through the built gateway: the exact answers, and the exact requests at the backend,
+// with each HTTP engine. The next client must get its own answer each time.
+import { isDeepStrictEqual } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { attack } from './attack.ts';
+import { GROUPS, SCRIPTS } from './cases.ts';
+import { ENGINES, type Rig, startUpgate } from './rigs.ts';
+
+describe.each(ENGINES)('with the %s engine', (engine) => {
+  let rig: Rig;
+  beforeAll(async () => {
+    rig = await startUpgate(SCRIPTS, engine);
+  });
+  afterAll(() => rig.stop());
+
+  // `%s` and not `$name`, which vitest would shorten.
+  describe.each(GROUPS.map(({ title, cases }) => [title, cases] as const))('%s', (_, cases) => {
+    it.each(cases.map((one) => [one.name, one] as const))('%s', async (_, one) => {
+      const outcome = await attack(rig, one);
+      expect((one.or ?? []).find((other) => isDeepStrictEqual(outcome, other)) ?? one.want).toEqual(outcome);
+    });
+  });
+});
