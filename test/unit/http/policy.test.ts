@@ -163,10 +163,8 @@ describe('fields that come with credentials', () => {
   const sentWith = (request: FieldRules | null) => {
     const facts = { client, route: 'r', params: {}, claims: {}, granted: ['X-User', 'ada'] };
     const head = plainHead({ fields: { 'x-user': 'root', X_User: 'root', 'X-Old': '1' } });
-    const policy = {
-      ...{ forwarding: 'x-forwarded', via: null, host: 'keep', response: null, movesPaths: false },
-      request,
-    } as const;
+    const plain = { forwarding: 'x-forwarded', via: null, host: 'keep', response: null, movesPaths: false } as const;
+    const policy = { ...plain, request };
     return requestFields({ ...facts, request: requestOf(head) }, none, policy).filter((_, i, all) => {
       const name = (all[i - (i % 2)] as string).toLowerCase();
       return name.endsWith('user') || name === 'x-old';
