@@ -173,4 +173,11 @@ describe('fields that come with credentials', () => {
   it('replace the client’s own of their names', () => expect(sentWith(null)).toEqual(['X-Old', '1', 'X-User', 'ada']));
   it('beside what the route changes', () =>
     expect(sentWith({ dropped: new Set(['x-old']), added: [] })).toEqual(['X-User', 'ada']));
+  it('and a field whose value there is not is left out', () => {
+    const added = [
+      { name: 'X-Its-User', value: () => null },
+      { name: 'X-Our-User', value: () => 'us' },
+    ];
+    expect(sentWith({ dropped: new Set(), added })).toEqual(['X-Old', '1', 'X-User', 'ada', 'X-Our-User', 'us']);
+  });
 });
