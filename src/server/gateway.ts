@@ -21,6 +21,7 @@ import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Admission } from '../sessions/admission.ts';
 import { Departure } from '../upstream/departure.ts';
+import { Arrivals } from './arrivals.ts';
 import { afterEarlierAnswers, answerable, pendingAnswer, Turns } from './earlier.ts';
 import { headWithoutUpgrade, putBack } from './put-back.ts';
 
@@ -49,6 +50,8 @@ interface Released {
 
 export class Gateway implements Sampler {
   readonly #options: GatewayOptions;
+  /** Told by every listener of what it accepts. */
+  readonly arrivals = new Arrivals();
   readonly #turns = new Turns();
   #draining = false;
   #requests = 0;
@@ -74,7 +77,8 @@ export class Gateway implements Sampler {
 
   /** A plain request, as node's server gives it. */
   readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
-    if (this.#turns.take(req, res, () => this.#serve(req, res))) return;
+    const serve = (): void => this.#serve(req, res);
+    if (this.#turns.take(req, res, () => this.arrivals.hold(serve))) return;
     const { emit } = this.#options.snapshot().services;
     const client = plainAddress(req.socket.remoteAddress ?? '');
     const { reason, status } = reject('limit');
