@@ -17,7 +17,7 @@ const USAGE = `Usage: upgate <command> [options]
   run -c FILE [--demo]     serve; --demo also starts the backends that FILE names on loopback
   check -c FILE            say everything that is wrong with FILE; exit 1 where there is an error
   explain URL [-c FILE]    say what a request would get, and why
-      --origin O  --version V  --protocol P[,P]  --from IP
+      --origin O  --version V  --protocol P[,P]  --from IP  --header 'NAME: VALUE'
   schema                   print the JSON Schema of the config, for editors
   healthcheck [-c FILE]    ask a running gateway's /healthz; exit 1 where it does not answer
 
@@ -35,6 +35,7 @@ const OPTIONS = {
   version: { type: 'string' },
   protocol: { type: 'string' },
   from: { type: 'string' },
+  header: { type: 'string', multiple: true },
 } as const;
 
 const COMMANDS: ReadonlySet<string> = new Set(['run', 'check', 'explain', 'schema', 'healthcheck']);
@@ -116,8 +117,9 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
   const { prepared, problems } = await prepare(values.config, process.env, new Map());
   for (const problem of problems) say(formatProblem(problem));
   if (prepared === null) return 1;
-  const { trusted_proxies, upstreams } = prepared.config;
-  const { lines, reason } = explain(prepared.table, question, compileTrustedProxies(trusted_proxies), upstreams);
+  const { trusted_proxies, http: plain, upstreams } = prepared.config;
+  const trusted = compileTrustedProxies(trusted_proxies, plain.believe);
+  const { lines, reason } = explain(prepared.table, question, trusted, upstreams);
   for (const line of lines) print(line);
   return reason === null ? 0 : 1;
 }

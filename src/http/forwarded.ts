@@ -1,18 +1,26 @@
 // Who asks, and what a backend is told of it: the client's address as far as trusted proxies vouch for it, and the
 // forwarding fields. Pure.
 import { BlockList, isIP } from 'node:net';
-import { isToken, listElements, valuesOf } from './fields.ts';
-import { plainAddress, type RequestHead } from './head.ts';
+import { isToken, valuesOf } from './fields.ts';
+import type { RequestHead } from './head.ts';
+import { forwardedHops, type Hop, xForwardedHops } from './hops.ts';
 
-/** The peers whose forwarding fields are believed. */
+/**
+ * Which fields of a trusted proxy are believed: those it writes, since it may hand on what a client wrote into the others.
+ * `auto` takes X-Forwarded-*, and Forwarded for what they do not say where there is no X-Forwarded-For.
+ */
+export type Believed = 'auto' | 'x-forwarded' | 'forwarded';
+
+/** The peers whose forwarding fields are believed, and which fields. */
 export interface TrustedProxies {
+  readonly believed: Believed;
   has(address: string): boolean;
 }
 
 /** Compiles addresses and CIDR ranges, already checked by the config. */
-export function compileTrustedProxies(entries: readonly string[]): TrustedProxies {
+export function compileTrustedProxies(entries: readonly string[], believed: Believed = 'auto'): TrustedProxies {
   // Most gateways trust nobody, and asking a list costs every request an address object.
-  if (entries.length === 0) return { has: () => false };
+  if (entries.length === 0) return { believed, has: () => false };
   const list = new BlockList();
   for (const entry of entries) {
     const [address = '', bits] = entry.split('/');
@@ -21,11 +29,22 @@ export function compileTrustedProxies(entries: readonly string[]): TrustedProxie
     else list.addSubnet(address, Number(bits), family);
   }
   return {
+    believed,
     has(address) {
       const family = isIP(address);
       return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
     },
   };
+}
+
+/** What trusted proxies say of a request. */
+interface Told {
+  readonly believed: Believed;
+  /** Null where it is not said. */
+  readonly proto: string | null;
+  readonly host: string | null;
+  /** Everybody before the peer, as X-Forwarded-For names them. */
+  readonly chain: readonly string[];
 }
 
 /** Where a request comes from. */
@@ -36,38 +55,46 @@ export interface Client {
   readonly viaTrusted: boolean;
   /** The request's id: a trusted proxy's, if it is fit for a log, or the fresh one. */
   readonly id: string;
+  /** What else a trusted peer says, for the backend. */
+  readonly told?: Told;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
-/** Reads the client from the peer and, where that is trusted, from X-Forwarded-For, right to left. */
+/** Reads the client from the peer and, where that is trusted, from what it says, right to left. */
 export function readClient(head: RequestHead, trusted: TrustedProxies, freshId: string): Client {
   if (!trusted.has(head.peer)) return { address: head.peer, viaTrusted: false, id: freshId };
   const [id] = valuesOf(head, 'x-request-id');
+  const { address, ...told } = readTold(head, trusted);
+  return { address, viaTrusted: true, id: id !== undefined && REQUEST_ID.test(id) ? id : freshId, told };
+}
+
+/** Of a trusted peer. */
+function readTold(head: RequestHead, trusted: TrustedProxies): Told & Pick<Client, 'address'> {
+  const { believed } = trusted;
+  const given = (name: string): string[] => (believed === 'forwarded' ? [] : valuesOf(head, name));
+  const lines = given('x-forwarded-for').filter((line) => line !== '');
+  const forwarded = believed === 'x-forwarded' || lines.length > 0 ? [] : forwardedHops(head);
+  const said = believe(forwarded, head.peer, trusted);
   return {
-    address: clientAddress(head, trusted),
-    viaTrusted: true,
-    id: id !== undefined && REQUEST_ID.test(id) ? id : freshId,
+    believed,
+    address: lines.length > 0 ? believe(xForwardedHops(head), head.peer, trusted).address : said.address,
+    // An empty value says nothing, and is as good as none.
+    proto: given('x-forwarded-proto')[0] || said.proto,
+    host: given('x-forwarded-host')[0] || said.host,
+    chain: lines.length > 0 ? lines : forwarded.map(({ address }) => address ?? 'unknown').reverse(),
   };
 }
 
-function clientAddress(head: RequestHead, trusted: TrustedProxies): string {
-  let address = head.peer;
-  for (const element of listElements(head, 'x-forwarded-for').reverse()) {
-    const hop = parseHop(element);
+/** How far the hops can be believed: the last that a trusted one speaks of is the client. */
+function believe(hops: readonly Hop[], peer: string, trusted: TrustedProxies): Hop & { readonly address: string } {
+  let known = { address: peer, proto: null as string | null, host: null as string | null };
+  for (const { address, proto, host } of hops) {
+    known = { address: address ?? known.address, proto: proto ?? known.proto, host: host ?? known.host };
     // Whatever stands left of something unreadable could have been written by anyone.
-    if (hop === null) return address;
-    address = hop;
-    if (!trusted.has(hop)) return address;
+    if (address === null || !trusted.has(address)) break;
   }
-  return address;
-}
-
-/** An element of X-Forwarded-For: an address, an address with a port, or a bracketed IPv6 address with or without one. */
-function parseHop(element: string): string | null {
-  const found = /^\[([^\]]+)\](?::\d+)?$/.exec(element) ?? /^([\d.]+)(?::\d+)?$/.exec(element);
-  const address = plainAddress(found ? (found[1] as string) : element);
-  return isIP(address) === 0 ? null : address;
+  return known;
 }
 
 const FORWARDING = new Set(['forwarded', 'x-real-ip', 'x-request-id']);
@@ -86,8 +113,10 @@ const REWRITTEN = new Set(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-
 
 /** Whether a forwarding field of this request may go on to a backend as it came. */
 export function mayPass(name: string, client: Client, forwarding: Forwarding = 'x-forwarded'): boolean {
-  if (name === 'forwarded' && forwarding !== 'x-forwarded') return false;
-  return client.viaTrusted && !name.includes('_') && !REWRITTEN.has(name);
+  if (!client.viaTrusted || name.includes('_') || REWRITTEN.has(name)) return false;
+  const believed = client.told?.believed;
+  if (name === 'forwarded') return forwarding === 'x-forwarded' && believed !== 'x-forwarded';
+  return believed !== 'forwarded';
 }
 
 /** The forwarding fields for the backend, flat. The protocol is `http` or `https`, for WebSockets too. */
@@ -97,11 +126,10 @@ export function forwardingFields(
   host: string,
   forwarding: Forwarding = 'x-forwarded',
 ): string[] {
-  const given = (name: string): string[] => (client.viaTrusted ? valuesOf(head, name) : []);
-  const chain = [...given('x-forwarded-for'), head.peer].filter((hop) => hop !== '');
-  // An empty value says nothing, and is as good as none.
-  const proto = given('x-forwarded-proto')[0] || (head.secure ? 'https' : 'http');
-  const forwardedHost = given('x-forwarded-host')[0] || host;
+  const { told } = client;
+  const chain = [...(told?.chain ?? []), ...(head.peer === '' ? [] : [head.peer])];
+  const proto = told?.proto ?? (head.secure ? 'https' : 'http');
+  const forwardedHost = told?.host ?? host;
   const fields: string[] = [];
   if (forwarding !== 'forwarded') {
     if (chain.length > 0) fields.push('X-Forwarded-For', chain.join(', '));
@@ -109,7 +137,7 @@ export function forwardingFields(
     if (forwardedHost !== '') fields.push('X-Forwarded-Host', forwardedHost);
   }
   if (forwarding !== 'x-forwarded') {
-    const before = given('forwarded');
+    const before = told === undefined || told.believed === 'x-forwarded' ? [] : valuesOf(head, 'forwarded');
     // A proxy before us that knows only X-Forwarded-For is put into the words of RFC 7239 (§7.4).
     const hops = before.length > 0 ? [] : chain.slice(0, -1).flatMap((hop) => hop.split(/[ \t]*,[ \t]*/));
     const elements = [...before, ...hops.map((hop) => `for=${forwardedNode(hop)}`)];
@@ -140,7 +168,7 @@ function quoted(text: string): string {
  */
 export function vouchedScheme(head: RequestHead, trusted: TrustedProxies): RequestHead {
   if (!trusted.has(head.peer)) return head;
-  const [proto] = valuesOf(head, 'x-forwarded-proto');
-  const secure = proto === undefined || proto === '' ? head.secure : /^(?:https|wss)$/i.test(proto);
+  const { proto } = readTold(head, trusted);
+  const secure = proto === null ? head.secure : /^(?:https|wss)$/i.test(proto);
   return secure === head.secure ? head : { ...head, secure };
 }

@@ -29,14 +29,15 @@ export function explain(
   const head = vouchedScheme(question.head, trusted);
   const steps: Step[] = [];
   const verdict = decide(table, head, (step) => steps.push(step));
-  const { line, status, reason } = formatOutcome(verdict, upstreams, readClient(head, trusted, ''));
-  const lines = [formatRequest(head, trusted), ...steps.map(formatStep), line];
+  const client = readClient(head, trusted, '');
+  const { line, status, reason } = formatOutcome(verdict, upstreams, client);
+  const lines = [formatRequest(head, client), ...steps.map(formatStep), line];
   return { lines, status, reason };
 }
 
-function formatRequest(head: RequestHead, trusted: TrustedProxies): string {
-  const client = readClient(head, trusted, '');
-  const via = client.viaTrusted ? ', a trusted proxy' : '';
+function formatRequest(head: RequestHead, client: Client): string {
+  const speaksFor = client.address === head.peer ? '' : ` that speaks for ${client.address}`;
+  const via = client.viaTrusted ? `, a trusted proxy${speaksFor}` : '';
   return `${head.method} ${head.target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer}${via}`;
 }
 
