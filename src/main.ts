@@ -20,7 +20,7 @@ const USAGE = `Usage: upgate <command> [options]
   run -c FILE [--demo]     serve; --demo also starts the backends that FILE names on loopback
   check -c FILE            say everything that is wrong with FILE; exit 1 where there is an error
   explain URL [-c FILE]    say what a request would get, and why
-      --origin O  --version V  --protocol P[,P]  --from IP|unix  --token T
+      --origin O  --version V  --protocol P[,P]  --from IP|unix  --token T  --header 'NAME: VALUE'
   schema                   print the JSON Schema of the config, for editors
   healthcheck [-c FILE]    ask a running gateway's /healthz; exit 1 where it does not answer
 
@@ -39,6 +39,7 @@ const OPTIONS = {
   protocol: { type: 'string' },
   from: { type: 'string' },
   token: { type: 'string' },
+  header: { type: 'string', multiple: true },
 } as const;
 
 const COMMANDS: ReadonlySet<string> = new Set(['run', 'check', 'explain', 'schema', 'healthcheck']);
@@ -120,8 +121,8 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
   const { prepared, problems } = await prepare(values.config, process.env, new Map());
   for (const problem of problems) say(formatProblem(problem));
   if (prepared === null) return 1;
-  const { trusted_proxies, upstreams } = prepared.config;
-  const trusted = compileTrustedProxies(trusted_proxies);
+  const { trusted_proxies, http: plain, upstreams } = prepared.config;
+  const trusted = compileTrustedProxies(trusted_proxies, plain.believe);
   const ask = (judged: Judged | null) => explain(prepared.table, question, { trusted, upstreams, judged });
   const { credentials } = ask(null);
   const judged =
@@ -149,7 +150,11 @@ async function judgeToken(
   { question, given }: { question: Question; given: string | undefined },
 ): Promise<Judged | null> {
   const shown = given ?? token;
-  const client = readClient(question.head, compileTrustedProxies(config.trusted_proxies), () => '');
+  const client = readClient(
+    question.head,
+    compileTrustedProxies(config.trusted_proxies, config.http.believe),
+    () => '',
+  );
   const verdict = decide(table, question.head, client.address);
   const authenticator = new Authenticators(config, NO_WAYS, null).get(route);
   if (shown === null || authenticator === null || verdict.kind === 'reject') return null;

@@ -61,6 +61,12 @@ export const http = z.strictObject({
     .enum(['x-forwarded', 'forwarded', 'both'])
     .prefault('x-forwarded')
     .describe('How a backend is told of the client: `X-Forwarded-*`, `Forwarded` (RFC 7239), or both; sessions too'),
+  believe: z
+    .enum(['auto', 'x-forwarded', 'forwarded'])
+    .prefault('auto')
+    .describe(
+      'Which fields of a trusted proxy are believed: those it writes; `auto`: `X-Forwarded-*`, and `Forwarded` for what they do not say where there is no `X-Forwarded-For`',
+    ),
   via: z
     .string()
     .prefault('off')

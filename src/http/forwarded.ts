@@ -1,15 +1,26 @@
 // Who asks, and what a backend is told of it: the client's address as far as trusted proxies vouch for it, and the
 // forwarding fields. Pure.
 import { isIP } from 'node:net';
-import { type AddressSet, compileAddresses, plainAddress } from './addresses.ts';
-import { isToken, listElements, valuesOf } from './fields.ts';
+import { type AddressSet, compileAddresses } from './addresses.ts';
+import { isToken, valuesOf } from './fields.ts';
 import type { RequestHead } from './head.ts';
+import { forwardedHops, type Hop, xForwardedHops } from './hops.ts';
 
-/** The peers whose forwarding fields are believed. */
-export type TrustedProxies = AddressSet;
+/**
+ * Which fields of a trusted proxy are believed: those it writes, since it may hand on what a client wrote into the others.
+ * `auto` takes X-Forwarded-*, and Forwarded for what they do not say where there is no X-Forwarded-For.
+ */
+export type Believed = 'auto' | 'x-forwarded' | 'forwarded';
 
-/** Compiles `trusted_proxies`. */
-export const compileTrustedProxies: (entries: readonly string[]) => TrustedProxies = compileAddresses;
+/** The peers whose forwarding fields are believed, and which fields. */
+export interface TrustedProxies extends AddressSet {
+  readonly believed: Believed;
+}
+
+/** Compiles `trusted_proxies`, already checked by the config. */
+export function compileTrustedProxies(entries: readonly string[], believed: Believed = 'auto'): TrustedProxies {
+  return { believed, ...compileAddresses(entries) };
+}
 
 /** A client's certificate, signed by an authority that its listener trusts. */
 export interface ClientCertificate {
@@ -19,6 +30,16 @@ export interface ClientCertificate {
   readonly fingerprint: string;
   /** When it ends, in milliseconds since 1970. */
   readonly notAfterMs: number;
+}
+
+/** What trusted proxies say of a request. */
+interface Told {
+  readonly believed: Believed;
+  /** Null where it is not said. */
+  readonly proto: string | null;
+  readonly host: string | null;
+  /** Everybody before the peer, as X-Forwarded-For names them. */
+  readonly chain: readonly string[];
 }
 
 /** Where a request comes from. */
@@ -31,38 +52,46 @@ export interface Client {
   readonly id: string;
   /** Of the TLS connection itself: one behind a proxy has none. */
   readonly certificate?: ClientCertificate;
+  /** What else a trusted peer says, for the backend. */
+  readonly told?: Told;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
-/** Reads the client from the peer and, where that is trusted, from X-Forwarded-For, right to left. */
+/** Reads the client from the peer and, where that is trusted, from what it says, right to left. */
 export function readClient(head: RequestHead, trusted: TrustedProxies, freshId: () => string): Client {
   if (!trusted.has(head.peer)) return { address: head.peer, viaTrusted: false, id: freshId() };
   const [id] = valuesOf(head, 'x-request-id');
+  const { address, ...told } = readTold(head, trusted);
+  return { address, viaTrusted: true, id: id !== undefined && REQUEST_ID.test(id) ? id : freshId(), told };
+}
+
+/** Of a trusted peer. */
+function readTold(head: RequestHead, trusted: TrustedProxies): Told & Pick<Client, 'address'> {
+  const { believed } = trusted;
+  const given = (name: string): string[] => (believed === 'forwarded' ? [] : valuesOf(head, name));
+  const lines = given('x-forwarded-for').filter((line) => line !== '');
+  const forwarded = believed === 'x-forwarded' || lines.length > 0 ? [] : forwardedHops(head);
+  const said = believe(forwarded, head.peer, trusted);
   return {
-    address: clientAddress(head, trusted),
-    viaTrusted: true,
-    id: id !== undefined && REQUEST_ID.test(id) ? id : freshId(),
+    believed,
+    address: lines.length > 0 ? believe(xForwardedHops(head), head.peer, trusted).address : said.address,
+    // An empty value says nothing, and is as good as none.
+    proto: given('x-forwarded-proto')[0] || said.proto,
+    host: given('x-forwarded-host')[0] || said.host,
+    chain: lines.length > 0 ? lines : forwarded.map(({ address }) => address ?? 'unknown').reverse(),
   };
 }
 
-function clientAddress(head: RequestHead, trusted: TrustedProxies): string {
-  let address = head.peer;
-  for (const element of listElements(head, 'x-forwarded-for').reverse()) {
-    const hop = parseHop(element);
+/** How far the hops can be believed: the last that a trusted one speaks of is the client. */
+function believe(hops: readonly Hop[], peer: string, trusted: TrustedProxies): Hop & { readonly address: string } {
+  let known = { address: peer, proto: null as string | null, host: null as string | null };
+  for (const { address, proto, host } of hops) {
+    known = { address: address ?? known.address, proto: proto ?? known.proto, host: host ?? known.host };
     // Whatever stands left of something unreadable could have been written by anyone.
-    if (hop === null) return address;
-    address = hop;
-    if (!trusted.has(hop)) return address;
+    if (address === null || !trusted.has(address)) break;
   }
-  return address;
-}
-
-/** An element of X-Forwarded-For: an address, an address with a port, or a bracketed IPv6 address with or without one. */
-function parseHop(element: string): string | null {
-  const found = /^\[([^\]]+)\](?::\d+)?$/.exec(element) ?? /^([\d.]+)(?::\d+)?$/.exec(element);
-  const address = plainAddress(found ? (found[1] as string) : element);
-  return isIP(address) === 0 ? null : address;
+  return known;
 }
 
 const FORWARDING = new Set(['forwarded', 'x-real-ip', 'x-request-id']);
@@ -81,11 +110,11 @@ const REWRITTEN = new Set(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-
 
 /** Whether a forwarding field of this request may go on to a backend as it came. */
 export function mayPass(name: string, client: Client, forwarding: Forwarding = 'x-forwarded'): boolean {
-  if (name === 'forwarded' && forwarding !== 'x-forwarded') return false;
-  return client.viaTrusted && !name.includes('_') && !REWRITTEN.has(name);
+  if (!client.viaTrusted || name.includes('_') || REWRITTEN.has(name)) return false;
+  const believed = client.told?.believed;
+  if (name === 'forwarded') return forwarding === 'x-forwarded' && believed !== 'x-forwarded';
+  return believed !== 'forwarded';
 }
-
-const NONE: readonly string[] = [];
 
 /** The forwarding fields for the backend, flat. The protocol is `http` or `https`, for WebSockets too. */
 export function forwardingFields(
@@ -94,12 +123,10 @@ export function forwardingFields(
   host: string,
   forwarding: Forwarding = 'x-forwarded',
 ): string[] {
-  const given = (name: string): readonly string[] => (client.viaTrusted ? valuesOf(head, name) : NONE);
-  // An empty value says nothing, and is as good as none.
-  const chain = given('x-forwarded-for').filter((hop) => hop !== '');
-  if (head.peer !== '') chain.push(head.peer);
-  const proto = given('x-forwarded-proto')[0] || (head.secure ? 'https' : 'http');
-  const forwardedHost = given('x-forwarded-host')[0] || host;
+  const { told } = client;
+  const chain = [...(told?.chain ?? []), ...(head.peer === '' ? [] : [head.peer])];
+  const proto = told?.proto ?? (head.secure ? 'https' : 'http');
+  const forwardedHost = told?.host ?? host;
   const fields: string[] = [];
   if (forwarding !== 'forwarded') {
     if (chain.length > 0) fields.push('X-Forwarded-For', chain.join(', '));
@@ -107,7 +134,7 @@ export function forwardingFields(
     if (forwardedHost !== '') fields.push('X-Forwarded-Host', forwardedHost);
   }
   if (forwarding !== 'x-forwarded') {
-    const before = given('forwarded');
+    const before = told === undefined || told.believed === 'x-forwarded' ? [] : valuesOf(head, 'forwarded');
     // A proxy before us that knows only X-Forwarded-For is put into the words of RFC 7239 (§7.4).
     const hops = before.length > 0 ? [] : chain.slice(0, -1).flatMap((hop) => hop.split(/[ \t]*,[ \t]*/));
     const elements = [...before, ...hops.map((hop) => `for=${forwardedNode(hop)}`)];
@@ -138,7 +165,7 @@ function quoted(text: string): string {
  */
 export function vouchedScheme(head: RequestHead, trusted: TrustedProxies): RequestHead {
   if (!trusted.has(head.peer)) return head;
-  const [proto] = valuesOf(head, 'x-forwarded-proto');
-  const secure = proto === undefined || proto === '' ? head.secure : /^(?:https|wss)$/i.test(proto);
+  const { proto } = readTold(head, trusted);
+  const secure = proto === null ? head.secure : /^(?:https|wss)$/i.test(proto);
   return secure === head.secure ? head : { ...head, secure };
 }

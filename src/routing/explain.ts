@@ -94,7 +94,8 @@ function formatPlace(place: TokenPlace): string {
 }
 
 function formatRequest(head: RequestHead, target: string, client: Client): string {
-  const via = client.viaTrusted ? ', a trusted proxy' : '';
+  const speaksFor = client.address === head.peer ? '' : ` that speaks for ${client.address}`;
+  const via = client.viaTrusted ? `, a trusted proxy${speaksFor}` : '';
   return `${head.method} ${target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer || 'a unix socket'}${via}`;
 }
 

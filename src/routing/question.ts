@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { UNIX_PEERS } from '../config/address.ts';
 import { plainAddress } from '../http/addresses.ts';
-import { lowerNames } from '../http/fields.ts';
+import { isToken, lowerNames, trimOws } from '../http/fields.ts';
 import type { RequestHead } from '../http/head.ts';
 import { parseAuthority } from '../http/target.ts';
 
@@ -15,6 +15,8 @@ export interface QuestionOptions {
   readonly protocol?: string | undefined;
   /** Address of the peer, or `unix`; `127.0.0.1` where it is not given. */
   readonly from?: string | undefined;
+  /** Further fields as `Name: value`, behind the others. */
+  readonly header?: readonly string[] | undefined;
 }
 
 /** A question, ready to be answered. */
@@ -55,6 +57,7 @@ export function parseQuestion(url: string, options: QuestionOptions): Question |
     'Host',
     `${host.host}${port}`,
     ...(scheme.websocket ? handshakeFields(options) : plainFields(options)),
+    ...(options.header ?? []).flatMap(parseField),
   ];
   const head: RequestHead = {
     method: 'GET',
@@ -68,12 +71,17 @@ export function parseQuestion(url: string, options: QuestionOptions): Question |
   return { head };
 }
 
-function optionFault({ origin, version, protocol, from }: QuestionOptions, websocket: boolean): string | null {
+function optionFault(
+  { origin, version, protocol, from, header = [] }: QuestionOptions,
+  websocket: boolean,
+): string | null {
   if (!websocket && version !== undefined) return '--version is of WebSockets only; ask with ws:// or wss://';
   if (!websocket && protocol !== undefined) return '--protocol is of WebSockets only; ask with ws:// or wss://';
   if (from !== undefined && from !== UNIX_PEERS && isIP(from) === 0)
     return `--from ${show(from)} is no IP address, and not "unix"`;
-  for (const [option, value] of Object.entries({ origin, version, protocol })) {
+  for (const line of header) if (!isToken(parseField(line)[0])) return `--header ${show(line)} is no "Name: value"`;
+  const texts = Object.entries({ origin, version, protocol });
+  for (const [option, value] of [...texts, ...header.map((line) => ['header', line] as const)]) {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
     if (value !== undefined && /[\x00-\x08\x0a-\x1f\x7f]/.test(value))
       return `--${option} ${show(value)} holds a control character, which no field can`;
@@ -92,6 +100,12 @@ function handshakeFields({ origin, version = '13', protocol }: QuestionOptions):
 
 function plainFields({ origin }: QuestionOptions): string[] {
   return origin === undefined ? [] : ['Origin', toOctets(origin)];
+}
+
+/** The name and the value of a line; without a colon there is no name. */
+function parseField(line: string): [name: string, value: string] {
+  const colon = line.indexOf(':');
+  return [line.slice(0, Math.max(colon, 0)), toOctets(trimOws(line.slice(colon + 1)))];
 }
 
 /** A head has octets, one a character. */

@@ -54,7 +54,7 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
   return {
     config,
     table,
-    trusted: compileTrustedProxies(config.trusted_proxies),
+    trusted: compileTrustedProxies(config.trusted_proxies, config.http.believe),
     pools,
     authenticators,
     services: {

@@ -1,7 +1,6 @@
 // The page to try the gateway in, the API's document, and the two questions that the page asks: which routes there are, and what would become of a
 // handshake, since a browser hides the answer to one that was refused. The page itself is page/, served as it stands.
 import { readFileSync } from 'node:fs';
-import { compileTrustedProxies } from '../http/forwarded.ts';
 import { explain } from '../routing/explain.ts';
 import { parseQuestion } from '../routing/question.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
@@ -60,13 +59,12 @@ function asset(file: string, contentType: string): Page {
   return () => ({ status: 200, contentType, body, fields: FIELDS });
 }
 
-function explainUrl({ config, table }: Snapshot, query: URLSearchParams): Answer {
+function explainUrl({ config, table, trusted }: Snapshot, query: URLSearchParams): Answer {
   const url = query.get('url');
   if (url === null) return problem(400, 'malformed', 'url is missing');
   const given = ['origin', 'version', 'protocol', 'from'].map((name) => [name, query.get(name) ?? undefined]);
-  const question = parseQuestion(url, Object.fromEntries(given));
+  const question = parseQuestion(url, { ...Object.fromEntries(given), header: query.getAll('header') });
   if (typeof question === 'string') return problem(400, 'malformed', question);
-  const trusted = compileTrustedProxies(config.trusted_proxies);
   // Whoever asks gets no token back.
   const { lines, status, reason } = explain(table, question, { trusted, upstreams: config.upstreams });
   return json(200, { lines, status, reason });

@@ -20,6 +20,7 @@ import { decide, type Forward, type Respond, type Upgrade, type Verdict } from '
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Permit } from '../sessions/admission.ts';
 import { Departure } from '../upstream/departure.ts';
+import { AcceptFirst } from './accept-first.ts';
 import { type Asked, named, readAsked } from './asked.ts';
 import { afterEarlierAnswers, answerable, pendingAnswer, Turns } from './earlier.ts';
 import { type Entrance, isEntered } from './entrance.ts';
@@ -43,6 +44,8 @@ interface Released {
 
 export class Gateway implements Sampler {
   readonly #options: GatewayOptions;
+  /** Told by every listener of what it accepts. */
+  readonly acceptFirst = new AcceptFirst();
   readonly #turns = new Turns();
   #draining = false;
   #requests = 0;
@@ -71,7 +74,8 @@ export class Gateway implements Sampler {
     // The answer before it said that the connection ends, and there is no request behind that (RFC 9112 §9.6): node may
     // have read one all the same, where it came along with the one before.
     if (!req.socket.writable) return;
-    if (this.#turns.take(req, res, () => this.#serve(req, res))) return;
+    const serve = (): void => this.#serve(req, res);
+    if (this.#turns.take(req, res, () => this.acceptFirst.hold(serve))) return;
     const { emit } = this.#options.snapshot().services;
     const client = peerOf(req.socket).address;
     const { reason, status } = reject('limit');

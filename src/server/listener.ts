@@ -143,7 +143,8 @@ export class Listener {
 
   #attach(): void {
     const server = this.#server;
-    const { onRequest } = this.#gateway;
+    const { onRequest, acceptFirst } = this.#gateway;
+    server.on('connection', acceptFirst.onConnection);
     server.on('request', onRequest);
     // The backend answers `Expect: 100-continue` and any other expectation, not node.
     server.on('checkContinue', onRequest);

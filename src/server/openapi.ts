@@ -175,7 +175,8 @@ const PATHS = {
         query('origin', text, 'Origin of the page that asks'),
         query('protocol', text, 'Subprotocols, with commas'),
         query('version', text, 'Sec-WebSocket-Version'),
-        query('from', text, 'Address of the client'),
+        query('from', text, 'Address of the peer'),
+        query('header', { type: 'array', items: text }, 'Further fields, each as `Name: value`'),
       ],
       responses: {
         200: answer(

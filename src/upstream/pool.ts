@@ -65,7 +65,8 @@ export class Pool {
       },
       onUp: (server) => this.#came(server),
     });
-    this.#rebalance = config.rebalance === undefined ? null : new Rebalance(config.rebalance, servers);
+    const moving = previous === null ? null : previous.#rebalance;
+    this.#rebalance = config.rebalance === undefined ? null : new Rebalance(config.rebalance, servers, moving);
     this.#discovery =
       config.dns === undefined
         ? null
@@ -108,6 +109,8 @@ export class Pool {
     if (previous !== null) {
       previous.#successor = this;
       for (const server of this.#servers) if (!previous.serverAt(server.url)) this.#came(server);
+      if (this.#rebalance !== null) this.#rebalance.resume();
+      else if (previous.#rebalance !== null) previous.#rebalance.abandon();
     }
     this.#discovery?.start(() => this.#rediscover());
   }
@@ -117,7 +120,9 @@ export class Pool {
     this.#health.stop();
     this.#discovery?.stop();
     this.#rebalance?.stop();
-    if (end === 'for good') this.#evictor.stop();
+    if (end === 'replaced') return;
+    this.#rebalance?.abandon();
+    this.#evictor.stop();
   }
 
   /**

@@ -7,42 +7,61 @@ import type { Server, Tunnel } from './server.ts';
 
 export type RebalanceConfig = NonNullable<UpstreamConfig['rebalance']>;
 
+/** What outlasts a reload. */
+interface Moves {
+  /** The addresses of servers that are to get more. */
+  readonly towards: Set<string>;
+  /** Tunnels that were asked to go. */
+  readonly asked: WeakSet<Tunnel>;
+}
+
 export class Rebalance {
   readonly #config: RebalanceConfig;
   readonly #servers: () => readonly Server[];
-  /** Their addresses. */
-  readonly #towards = new Set<string>();
-  readonly #asked = new WeakSet<Tunnel>();
+  readonly #moves: Moves;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(config: RebalanceConfig, servers: () => readonly Server[]) {
+  /** Takes over what an earlier config has begun; it goes on with `resume`. */
+  constructor(config: RebalanceConfig, servers: () => readonly Server[], previous: Rebalance | null = null) {
     this.#config = config;
     this.#servers = servers;
+    this.#moves = previous === null ? { towards: new Set(), asked: new WeakSet() } : previous.#moves;
+  }
+
+  /** Goes on with what is under way, at this config's pace. */
+  resume(): void {
+    if (this.#moves.towards.size > 0) this.#timer ??= setInterval(() => this.#step(), 1000 / this.#config.rate);
   }
 
   /** The server is to get its part. */
   toward(server: Server): void {
     server.state.owed = 0;
-    this.#towards.add(server.url);
-    this.#timer ??= setInterval(() => this.#step(), 1000 / this.#config.rate);
+    this.#moves.towards.add(server.url);
+    this.resume();
   }
 
   /** The server that the next session goes to because another one was closed for it, if there is one. */
   due(): Server | undefined {
-    if (this.#towards.size === 0) return undefined;
-    return this.#servers().find(({ url, state }) => state.owed > 0 && this.#towards.has(url));
+    if (this.#moves.towards.size === 0) return undefined;
+    return this.#servers().find(({ url, state }) => state.owed > 0 && this.#moves.towards.has(url));
   }
 
+  /** Pauses; another one may take over. */
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#towards.clear();
+  }
+
+  /** Nothing is to be moved any more, nor owed to any server. */
+  abandon(): void {
+    this.stop();
+    this.#moves.towards.clear();
     for (const { state } of this.#servers()) state.owed = 0;
   }
 
   /** One move at most. */
   #step(): void {
-    for (const url of this.#towards) {
+    for (const url of this.#moves.towards) {
       const server = this.#servers().find((each) => each.url === url);
       const takes = server !== undefined && !server.backup && !server.full && isUp(server);
       if (takes && this.#lacks(server)) {
@@ -50,9 +69,9 @@ export class Rebalance {
         return;
       }
       // What is owed to it still comes, and may leave again.
-      if (!takes || server.state.owed === 0) this.#towards.delete(url);
+      if (!takes || server.state.owed === 0) this.#moves.towards.delete(url);
     }
-    if (this.#towards.size > 0) return;
+    if (this.#moves.towards.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
@@ -80,8 +99,8 @@ export class Rebalance {
       if (beyond > most) [donor, most] = [each, beyond];
     }
     for (const tunnel of donor?.state.tunnels ?? []) {
-      if (this.#asked.has(tunnel)) continue;
-      this.#asked.add(tunnel);
+      if (this.#moves.asked.has(tunnel)) continue;
+      this.#moves.asked.add(tunnel);
       state.owed++;
       tunnel.close(RESTART, 'rebalance', CLOSE_MS);
       return;

@@ -184,6 +184,31 @@ describe('the request that the backend gets', () => {
     expect(await completed('/scripted/trusted')).toMatchObject({ id: 'given-1', client: '203.0.113.7' });
   });
 
+  const forwarded = 'Forwarded: for=6.6.6.6;proto=http, for="[2001:db8::9]:_p";proto=https;host=front.example';
+  it('has what Forwarded of a trusted proxy says where there is no X-Forwarded-For', async () => {
+    const { client, peer } = await script(request('GET /scripted/for HTTP/1.1', forwarded), '127.0.0.9');
+    const { lines } = readMessage(peer.received());
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        forwarded,
+        'X-Forwarded-For: 6.6.6.6, 2001:db8::9, 127.0.0.9',
+        'X-Forwarded-Proto: https',
+        'X-Forwarded-Host: front.example',
+      ]),
+    );
+    peer.write('HTTP/1.1 204 No Content\r\n\r\n');
+    await client.until('204');
+    expect(await completed('/scripted/for')).toMatchObject({ client: '2001:db8::9' });
+  });
+
+  it('has nothing of what Forwarded of anyone else says', async () => {
+    const { client, peer } = await script(request('GET /scripted/for-nobody HTTP/1.1', forwarded));
+    expect(peer.received()).not.toContain('2001:db8');
+    peer.write('HTTP/1.1 204 No Content\r\n\r\n');
+    await client.until('204');
+    expect(await completed('/scripted/for-nobody')).toMatchObject({ client: '127.0.0.1' });
+  });
+
   it('has an absolute target in origin-form, its authority as Host', async () => {
     const { client, peer } = await script(request('GET http://other.example:81/scripted/absolute?a HTTP/1.1'));
     expect(peer.received()).toMatch(/^GET \/scripted\/absolute\?a HTTP\/1\.1\r\nHost: other\.example:81\r\n/);

@@ -79,6 +79,9 @@ async function runUnderKills(method: string): Promise<Run> {
     await servers[victim]!.stop('SIGKILL');
     servers[victim] = await startPython('http_server.py', '--port', String(port));
     all.push(servers[victim]!);
+    // Were the other one killed before the gateway knows, there would be no server at all.
+    const server = { upstream: 'rest', server: `http://127.0.0.1:${port}` };
+    await expect.poll(() => gateway.metric('upstream_up', server), { timeout: 20_000 }).toBe(1);
   }
   const tally = await done;
   await Promise.all(servers.map((server) => server.stop('SIGTERM')));

@@ -1,61 +1,23 @@
 // Plain HTTP through the built gateway to real REST servers: nginx, and Python's http.server, which speaks HTTP/1.0.
-import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run, startChild } from '../../support/child.ts';
 import { type Gateway, startGateway } from '../../support/gateway.ts';
+import { type Nginx, startNginx } from '../../support/nginx.ts';
 import { hasPeers } from '../../support/peers.ts';
-import { connectRaw, exchange, readAnswer } from '../../support/raw.ts';
-import { closedPort } from '../../support/scripted.ts';
+import { exchange, readAnswer } from '../../support/raw.ts';
 
 const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest('hex');
 const BIG = randomBytes(3_000_000);
 
-/** nginx in the foreground on a free port; it says nothing when it is ready, so it is asked. */
-async function startNginx(
-  directory: string,
-  conf: (port: number) => string,
-): Promise<{ port: number; stop(): Promise<void> }> {
-  const port = await closedPort();
-  const file = join(directory, 'nginx.conf');
-  const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-  for (const name of temp) mkdirSync(join(directory, name));
-  const paths = temp.map((name) => `${name}_temp_path ${join(directory, name)};`).join(' ');
-  writeFileSync(
-    file,
-    `daemon off; master_process off; pid ${directory}/pid; error_log ${directory}/error.log; events {}
-     http { access_log off; ${paths} ${conf(port)} }`,
-  );
-  const child = spawn('nginx', ['-c', file, '-p', directory], { stdio: 'ignore' });
-  for (let tries = 0; ; tries++) {
-    try {
-      (await connectRaw(port)).socket.destroy();
-      break;
-    } catch (error) {
-      if (tries > 200 || child.exitCode !== null) throw error;
-      await wait(25);
-    }
-  }
-  return {
-    port,
-    stop: async () => {
-      if (child.exitCode !== null) return;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
-  };
-}
-
 describe.each(['undici', 'http-proxy'] as const)('by %s', (engine) => {
   describe.skipIf(!hasPeers('nginx', 'python3', 'curl'))('REST servers', () => {
     const directory = mkdtempSync(join(tmpdir(), 'upgate-rest-'));
-    let nginx: { port: number; stop(): Promise<void> };
+    let nginx: Nginx;
     let python: Awaited<ReturnType<typeof startChild>>;
     let gateway: Gateway;
 

@@ -52,7 +52,7 @@ describe('a valid config', () => {
       ],
       broker: 'memory',
       drain: { delay: 0, grace: 30_000, spread: 10_000 },
-      http: { engine: 'auto', forwarding: 'x-forwarded', via: 'off' },
+      http: { engine: 'auto', forwarding: 'x-forwarded', believe: 'auto', via: 'off' },
       relay: { engine: 'auto', threads: 'auto' },
       log: { level: 'info', access: true },
     });

@@ -1,11 +1,14 @@
 // Who asks, and what a backend is told of it. Every case is a request through a trusted or an untrusted peer.
 import { describe, expect, it } from 'vitest';
 import {
+  type Believed,
   compileTrustedProxies,
+  type Forwarding,
   forwardingFields,
   isForwardingField,
   mayPass,
   readClient,
+  vouchedScheme,
 } from '../../../src/http/forwarded.ts';
 import { type Change, plainHead } from '../../support/heads.ts';
 
@@ -181,5 +184,99 @@ describe('what the backend is told', () => {
       ...['Forwarded', 'for="[2001:db8::1]";host="a.example:80";proto=http', 'X-Request-Id', 'fresh'],
     ]);
     expect(forwarded({ peer: '' }, '')).toEqual(['Forwarded', 'for=unknown;proto=http', 'X-Request-Id', 'fresh']);
+  });
+});
+
+describe('Forwarded of a trusted peer', () => {
+  const from = (believed: Believed, ...forwarded: string[]) => {
+    const proxies = compileTrustedProxies(['10.0.0.0/8'], believed);
+    const known = (change: Change) => {
+      const head = vouchedScheme(plainHead({ peer: '10.0.0.1', ...change }), proxies);
+      const who = readClient(head, proxies, () => 'fresh');
+      const told = (out?: Forwarding) => forwardingFields(head, who, 'app.example.com', out).join(' | ');
+      return { head, who, told };
+    };
+    return {
+      known,
+      said: (more: NonNullable<Change['fields']> = {}) => known({ fields: { Forwarded: forwarded, ...more } }),
+    };
+  };
+  const addressOf = (...lines: string[]) => from('auto', ...lines).said().who.address;
+
+  it.each([
+    ['one hop', ['for=198.51.100.1'], '198.51.100.1'],
+    ['IPv6 with a port', ['for="[2001:db8::9]:4711"'], '2001:db8::9'],
+    ['the client wrote a chain of its own', ['for=1.1.1.1, for=198.51.100.1'], '198.51.100.1'],
+    ['the client claims to be a trusted proxy', ['for=10.9.9.9, for=198.51.100.1'], '198.51.100.1'],
+    ['trusted proxies between', ['for=198.51.100.1, for=10.0.0.3', 'for="10.0.0.2:1"'], '198.51.100.1'],
+    ['trusted ones only', ['for=10.0.0.4'], '10.0.0.4'],
+    ['hidden: nobody before the proxy is known', ['for=1.1.1.1, for=_hidden'], '10.0.0.1'],
+    ['unknown behind a trusted proxy', ['for=1.1.1.1, for=unknown, for=10.0.0.3'], '10.0.0.3'],
+    ['malformed', ['for=1.1.1.1, for="'], '10.0.0.1'],
+    ['a quote that the client left open', ['for=", for=198.51.100.1'], '198.51.100.1'],
+    ['empty', [''], '10.0.0.1'],
+  ])('%s', (_, lines, address) => expect(addressOf(...lines)).toBe(address));
+
+  it("is nobody else's: of an untrusted peer nothing is read", () => {
+    const { who, head } = from('auto').known({ peer: '11.0.0.1', fields: { Forwarded: 'for=1.1.1.1;proto=https' } });
+    expect([who.address, who.viaTrusted, head.secure]).toEqual(['11.0.0.1', false, false]);
+  });
+  it('proto and host are those of the hop of the client, or of the nearest behind it that says them', () => {
+    const lines = [
+      'for=1.1.1.1;proto=gopher;host=evil',
+      'for=2.2.2.2;proto=https;host=front.example, for=10.0.0.2;proto=http',
+    ];
+    const { head, told, who } = from('auto', ...lines).said();
+    expect([who.address, head.secure]).toEqual(['2.2.2.2', true]);
+    expect(told()).toBe(
+      'X-Forwarded-For | 1.1.1.1, 2.2.2.2, 10.0.0.2, 10.0.0.1 | X-Forwarded-Proto | https | X-Forwarded-Host | front.example | X-Request-Id | fresh',
+    );
+    const half = from('auto', 'for=2.2.2.2, for=10.0.0.2;proto=https').said();
+    expect([half.who.address, half.head.secure]).toEqual(['2.2.2.2', true]);
+    expect(from('auto', 'proto=https').said().head.secure).toBe(true);
+  });
+  it('hidden hops are unknown in X-Forwarded-For; in Forwarded they stand as they came', () => {
+    const { told } = from('auto', 'for=_h, for="[2001:db8::1]"').said();
+    expect(told()).toContain('X-Forwarded-For | unknown, 2001:db8::1, 10.0.0.1 |');
+    expect(told('forwarded')).toContain('Forwarded | for=_h, for="[2001:db8::1]", for=10.0.0.1;host=app.example.com;');
+  });
+
+  const both = { 'X-Forwarded-For': '3.3.3.3', 'X-Forwarded-Proto': 'http', 'X-Forwarded-Host': 'x.example' };
+  const line = 'for=2.2.2.2;proto=https;host=f.example';
+  it('beside X-Forwarded-For is not read by default', () => {
+    const { who, head, told } = from('auto', line).said(both);
+    expect([who.address, head.secure]).toEqual(['3.3.3.3', false]);
+    expect(told()).toContain(
+      'X-Forwarded-For | 3.3.3.3, 10.0.0.1 | X-Forwarded-Proto | http | X-Forwarded-Host | x.example',
+    );
+    const alone = from('auto', line).said({ 'X-Forwarded-For': '3.3.3.3' });
+    expect([alone.who.address, alone.head.secure]).toEqual(['3.3.3.3', false]);
+    expect(mayPass('forwarded', who)).toBe(true);
+    expect(mayPass('x-real-ip', who)).toBe(true);
+  });
+  it('tells by default what other fields do not', () => {
+    const { who, head } = from('auto', line).said({ 'X-Forwarded-For': '', 'X-Forwarded-Proto': 'http' });
+    expect([who.address, head.secure]).toEqual(['2.2.2.2', false]);
+  });
+  it('alone is believed with believe: forwarded', () => {
+    const { who, head, told } = from('forwarded', line).said(both);
+    expect([who.address, head.secure]).toEqual(['2.2.2.2', true]);
+    expect(told()).toContain(
+      'X-Forwarded-For | 2.2.2.2, 10.0.0.1 | X-Forwarded-Proto | https | X-Forwarded-Host | f.example',
+    );
+    expect(told('forwarded')).toContain(`Forwarded | ${line}, for=10.0.0.1;`);
+    expect(mayPass('forwarded', who)).toBe(true);
+    expect(mayPass('forwarded', who, 'both')).toBe(false);
+    expect(mayPass('x-real-ip', who)).toBe(false);
+    expect(mayPass('x-forwarded-port', who)).toBe(false);
+    expect(from('forwarded').known({ fields: both }).who.address).toBe('10.0.0.1');
+  });
+  it('is not believed with believe: x-forwarded', () => {
+    const { who, head, told } = from('x-forwarded', line).said();
+    expect([who.address, head.secure]).toEqual(['10.0.0.1', false]);
+    expect(told('forwarded')).toContain('Forwarded | for=10.0.0.1;host=app.example.com;proto=http');
+    expect(mayPass('forwarded', who)).toBe(false);
+    expect(mayPass('x-real-ip', who)).toBe(true);
+    expect(from('x-forwarded', line).said(both).who.address).toBe('3.3.3.3');
   });
 });

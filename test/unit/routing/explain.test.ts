@@ -138,6 +138,20 @@ describe('a request that is let in', () => {
   });
 });
 
+describe('whom a trusted proxy speaks for', () => {
+  const header = ['Forwarded: for="[2001:db8::9]:4711";proto=https'];
+  it('is shown with the scheme that the proxy says', () => {
+    expect(ask('http://app.example.com/x', { from: '10.1.2.3', header }).lines[0]).toBe(
+      'GET /x, Host app.example.com, TLS, from 10.1.2.3, a trusted proxy that speaks for 2001:db8::9',
+    );
+  });
+  it('is nobody where the proxy is not trusted', () => {
+    expect(ask('http://app.example.com/x', { from: '11.1.2.3', header }).lines[0]).toBe(
+      'GET /x, Host app.example.com, no TLS, from 11.1.2.3',
+    );
+  });
+});
+
 describe('a request that is refused', () => {
   const chat = 'wss://app.example.com/ws/1';
   it.each([

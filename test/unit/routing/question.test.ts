@@ -52,6 +52,11 @@ describe('a question', () => {
     ['::ffff:192.0.2.7', '192.0.2.7'],
     ['unix', ''],
   ])('may come from %s', (from, peer) => expect(headOf('ws://h', { from }).peer).toBe(peer));
+  it('may have further fields, behind the others', () => {
+    const { fields, names } = headOf('http://h', { origin: 'https://a', header: ['X-A: 1 ', 'x-b:\té:', 'X-A:'] });
+    expect(fields.slice(2)).toEqual(['Origin', 'https://a', 'X-A', '1', 'x-b', '\u00c3\u00a9:', 'X-A', '']);
+    expect(names.slice(1)).toEqual(['origin', 'x-a', 'x-b', 'x-a']);
+  });
   it.each([
     ['ws://h', '/'],
     ['ws://h?x', '/?x'],
@@ -95,6 +100,10 @@ describe('what is no question', () => {
   it.each([
     ['http://h', { version: '13' }, '--version'],
     ['https://h', { protocol: 'a' }, '--protocol'],
+    ['ws://h', { header: ['X-A'] }, '--header "X-A" is no "Name: value"'],
+    ['ws://h', { header: ['ok: 1', ': x'] }, '--header ": x" is no "Name: value"'],
+    ['ws://h', { header: ['X A: 1'] }, '--header "X A: 1" is no "Name: value"'],
+    ['ws://h', { header: ['X-A: a\r\nX-B: b'] }, 'holds a control character'],
     ['ws://h', { from: 'localhost' }, '--from "localhost" is no IP address'],
     ['ws://h', { from: '' }, '--from'],
     ['ws://h', { from: 'UNIX' }, 'and not "unix"'],

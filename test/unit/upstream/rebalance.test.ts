@@ -82,3 +82,58 @@ it('plain requests do not take the place of the sessions that were moved', () =>
   pool.stop('for good');
   vi.clearAllTimers();
 });
+
+describe('a reload in the middle of it', () => {
+  /** Thirty tunnels on two servers, a third one that has joined, and half a second of moving to it. */
+  function moving() {
+    const closes: string[] = [];
+    const config = { rebalance: { rate: 10 } };
+    const first = makePool({ ...two, ...config }).pool;
+    first.start();
+    let pool = first;
+    for (let i = 0; i < 30; i++) connect(() => pool, closes);
+    const reload = (next: Parameters<typeof makePool>[0]): Pool => {
+      const old = pool;
+      pool = makePool(next, old).pool;
+      old.stop('replaced');
+      pool.start(old);
+      return pool;
+    };
+    reload(config);
+    vi.advanceTimersByTime(500);
+    expect([closes.length, pool.servers[2]!.state.owed]).toEqual([5, 5]);
+    return { closes, reload, config };
+  }
+
+  it('goes on where it was, at the new pace', () => {
+    const { closes, reload } = moving();
+    const pool = reload({ rebalance: { rate: 1 } });
+    expect(pool.servers[2]!.state.owed).toBe(5);
+    vi.advanceTimersByTime(2000);
+    expect(closes.length).toBe(7);
+    vi.advanceTimersByTime(60_000);
+    expect(liveOn(pool).reduce((sum, live) => sum + live)).toBe(30);
+    expect(liveOn(pool)[2]).toBeGreaterThanOrEqual(9);
+    expect(closes.length).toBeLessThanOrEqual(10);
+    pool.stop('for good');
+    vi.clearAllTimers();
+  });
+
+  it('ends where the new config has none', () => {
+    const { closes, reload } = moving();
+    const pool = reload({});
+    expect(pool.servers[2]!.state.owed).toBe(0);
+    vi.advanceTimersByTime(60_000);
+    expect(closes.length).toBe(5);
+    pool.stop('for good');
+  });
+
+  it('ends with the gateway', () => {
+    const { closes, reload, config } = moving();
+    const pool = reload(config);
+    pool.stop('for good');
+    expect(pool.servers[2]!.state.owed).toBe(0);
+    vi.advanceTimersByTime(60_000);
+    expect(closes.length).toBe(5);
+  });
+});
