@@ -28,7 +28,7 @@ const GROWN_SHARE = 1 / 8;
 export class Tidy {
   readonly #memory: Memory;
   readonly #gauges: Gauges;
-  /** What was resident when it was last tidy. */
+  /** The least that was resident since the last collection began. */
   #least = 0;
   /** A collection has begun and malloc is to follow. */
   #collecting = false;
@@ -39,8 +39,12 @@ export class Tidy {
     this.#gauges = gauges;
   }
 
-  /** Looks from now on, and keeps no process alive by it. */
+  /**
+   * Gives back what starting took, while nothing is served yet; then looks from time to time, and keeps no process alive
+   * by it.
+   */
   start(): void {
+    this.#collect();
     this.#timer = setInterval(() => this.tick(), TICK_MS).unref();
   }
 
@@ -55,12 +59,16 @@ export class Tidy {
       // What the collection has freed of node's own stands free in malloc only now.
       this.#memory.trim();
       this.#collecting = false;
-      this.#least = this.#gauges.resident();
-      return;
     }
     const resident = this.#gauges.resident();
     this.#least = Math.min(this.#least, resident);
     if (resident - this.#least < Math.max(GROWN_BYTES, this.#least * GROWN_SHARE)) return;
+    this.#collect();
+  }
+
+  #collect(): void {
+    // Never less than what is in use; what comes before the trim counts as growth.
+    this.#least = this.#gauges.resident();
     this.#memory.shrinkHeap();
     this.#collecting = true;
   }

@@ -15,8 +15,9 @@ function setUp() {
     trim: () => done.push('trim') > 0,
   };
   const tidy = new Tidy(memory, { busy: () => now.busy, resident: () => now.resident });
-  // What a start takes is given back too.
-  tidy.tick();
+  // What starting took is given back too.
+  tidy.start();
+  tidy.stop();
   tidy.tick();
   expect(done.splice(0)).toEqual(['shrink', 'trim']);
   return { tidy, now, done };
@@ -53,6 +54,18 @@ test('what is left afterwards is in use, and is not collected again', () => {
   now.resident += 40 * MIB;
   for (let i = 0; i < 5; i++) tidy.tick();
   expect(done).toEqual(['shrink', 'trim']);
+});
+
+test('a storm between a collection and its end has one of its own', () => {
+  const { tidy, now, done } = setUp();
+  now.resident += 40 * MIB;
+  tidy.tick();
+  now.resident += 40 * MIB;
+  tidy.tick();
+  expect(done).toEqual(['shrink', 'trim', 'shrink']);
+  tidy.tick();
+  tidy.tick();
+  expect(done).toEqual(['shrink', 'trim', 'shrink', 'trim']);
 });
 
 test('growth has to be 8 MiB and an eighth of what there was', () => {
