@@ -38,6 +38,10 @@ export interface Addon {
   cancel(engine: Engine, id: number): void;
   /** What open(), dial() and collect() asked for begins. */
   wake(engine: Engine): void;
+  /** Begins a collection that gives memory back, and goes on while the loop is idle; false where this V8 has none. */
+  shrinkHeap(): boolean;
+  /** Gives back what malloc holds free; false where this libc cannot. */
+  trim(): boolean;
 }
 
 /** Where npm's postinstall puts the compiled addon; the same from src and from dist. */

@@ -5,6 +5,7 @@ import type { Dialler } from '../upstream/dialler.ts';
 import { JsRelay } from './js.ts';
 import { NativeRelay } from './native.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
+import { Tidy } from './tidy.ts';
 
 /** Plain sockets go to the native engine, all others to the js engine. */
 export class MixedRelay implements RelayEngine {
@@ -56,7 +57,9 @@ export interface OpenedRelay {
 export function openRelay(engine: 'auto' | 'native' | 'js', threads: number | 'auto'): OpenedRelay {
   if (engine === 'js') return { relay: new JsRelay(), fallback: null };
   try {
-    return { relay: new MixedRelay(new NativeRelay(threads)), fallback: null };
+    const native = new NativeRelay(threads);
+    new Tidy(native.memory).start();
+    return { relay: new MixedRelay(native), fallback: null };
   } catch (error) {
     const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
     return { relay: new JsRelay(), fallback: `the native relay does not load: ${why}` };

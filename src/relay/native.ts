@@ -92,6 +92,11 @@ export class NativeRelay implements RelayEngine {
     this.#dialler = new NativeDialler(this.#addon, this.#engine, this.#waker, inbox);
   }
 
+  /** What gives memory of this process back to the system. */
+  get memory(): Pick<Addon, 'shrinkHeap' | 'trim'> {
+    return this.#addon;
+  }
+
   /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
   canTake(client: Socket, backend: Socket | Parked): boolean {
     return isPlain(client) && (backend instanceof Parked || isPlain(backend));

@@ -150,6 +150,8 @@ async function run(rival, backend, pair) {
     await reachable(port, child);
     const pids = family(child.pid);
     if (pair) return await measure(pids, port, true);
+    // What starting took may be given back first.
+    await new Promise((resolve) => setTimeout(resolve, 2500));
     // First in a cold process, whose heap grows by what the handshakes leave behind, and again once it has grown.
     const cold = await measureIdle(pids, port, 'cold');
     const row = await measure(pids, port, false);

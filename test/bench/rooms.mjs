@@ -115,23 +115,32 @@ async function measureRoom(server) {
   };
 }
 
+/** Long enough for a server to be calm, and to have given back what it would. */
+const CALM_MS = 2500;
+
 /**
- * What 4000 more connections take where 4000 are open already: the first ones also make the heap of the process grow by what
- * handshakes leave behind, which is no matter of connections.
+ * What the first 4000 connections of a process take, and what 4000 more take then: the first ones also make its heap grow
+ * by what handshakes leave behind.
  */
 async function measureIdle(server) {
-  const open = async () => {
+  const read = async () => {
+    await new Promise((resolve) => setTimeout(resolve, CALM_MS));
+    return resident(server.pid);
+  };
+  const loads = [];
+  const sizes = [await read()];
+  for (let n = 0; n < 2; n++) {
     const load = node('room-load.mjs', 'idle', server.port, 4000);
     await load.line((line) => line === 'started' || undefined);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
-    return load;
+    loads.push(load);
+    sizes.push(await read());
+  }
+  for (const load of loads) await load.stop();
+  const [first, second] = [1, 2].map((n) => (sizes[n] - sizes[n - 1]) / 4000);
+  return {
+    'memory per idle terminated connection, the first 4000 of a process, KiB': first,
+    'memory per idle terminated connection, 4000 more, KiB': second,
   };
-  const first = await open();
-  const before = resident(server.pid);
-  const second = await open();
-  const each = (resident(server.pid) - before) / 4000;
-  for (const load of [first, second]) await load.stop();
-  return { 'memory per idle terminated connection, KiB': each };
 }
 
 async function freePort() {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sanitizers over the native relay's C, without Node and for a bounded time: the frame cursor under libFuzzer with ASan and
-# UBSan, then random tunnels (relay-stress.c) under ASan with its leak checker, under TSan, and under valgrind.
+# UBSan, then random tunnels (relay-stress.c) and random dials (dial-stress.c) under ASan with its leak checker, under TSan, and under valgrind.
 #   test/fuzz/native.sh [seconds]        what is not installed is left out, with a line that says so
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -32,14 +32,17 @@ else
   echo 'left out: libFuzzer needs clang'
 fi
 
-stress() { # name, tunnels, compiler flags
-  name=$1 tunnels=$2
+stress() { # name, how many tunnels or dials, compiler flags
+  name=$1 count=$2
   shift 2
-  set -- "$@" -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100 "$here/relay-stress.c"
+  set -- "$@" -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100
   for part in loop tunnel ending side wheel cursor dial; do set -- "$@" "$root/src/relay/$part.c"; done
-  "${CC:-cc}" -std=c11 -g -O1 -pthread -Wall -Wextra -o "$work/stress-$name" "$@"
-  for seed in 1 2 3; do
-    echo "$name, seed $seed: $($runner "$work/stress-$name" "$tunnels" "$seed")"
+  for what in relay dial; do
+    "${CC:-cc}" -std=c11 -g -O1 -pthread -Wall -Wextra -o "$work/$what-$name" "$@" "$here/$what-stress.c"
+    for seed in 1 2 3; do
+      said=$($runner "$work/$what-$name" "$count" "$seed")
+      echo "$name, seed $seed: $said"
+    done
   done
 }
 runner=

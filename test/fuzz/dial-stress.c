@@ -1,0 +1,223 @@
+// The native dial without Node, for ThreadSanitizer, valgrind and the leak checker: dials over loopback TCP to servers
+// that answer in pieces, with more than an answer, late, never, or with a reset, and to a port where nobody listens, while
+// others are cancelled, read on, or become tunnels. Checks that every dial and every tunnel is told of exactly once, and
+// that a dial brings what its server sent, from the first byte on. Tunnels' own bytes are relay-stress.c's.
+//   dial-stress [dials [seed]]
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../src/relay/loop.h"
+
+#define LIVE 32
+#define SERVED 64
+#define ASK "GET /ws HTTP/1.1\r\n\r\n"
+#define ANSWER "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n\x82\x02hi"
+#define FIRST 22  // how long the interim answer is
+#define MOST 4096
+
+static uint64_t state;
+static uint32_t roll(uint32_t n) {
+  state = state * 6364136223846793005ull + 1442695040888963407ull;
+  return (uint32_t)(state >> 33) % n;
+}
+
+enum { FREE, DIALLING, CARRIED };
+
+struct one {
+  uint64_t id;
+  int what;
+  int client;   // of a tunnel: the end that is ours
+  size_t from;  // of a dial: how much of the answer has been taken already
+};
+
+struct served {
+  int fd;
+  size_t sent;
+};
+
+static struct engine engine;
+static struct policy policy;
+static struct one ones[LIVE];
+static struct served served[SERVED];
+static int listener;
+static struct sockaddr_in at, nowhere;
+static uint32_t next_use = 1;
+static uint64_t started, ended, answered;
+static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
+static int told_flag;
+
+static void told(void *to) {
+  (void)to;
+  pthread_mutex_lock(&told_lock);
+  told_flag = 1;
+  pthread_mutex_unlock(&told_lock);
+}
+
+static void die(const char *what) {
+  fprintf(stderr, "dial-stress: %s (%s)\n", what, strerror(errno));
+  abort();
+}
+
+static int listen_at(struct sockaddr_in *where) {
+  socklen_t size = sizeof *where;
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  where->sin_family = AF_INET;
+  where->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(fd, (void *)where, sizeof *where) || listen(fd, 64) || getsockname(fd, (void *)where, &size)) die("listen");
+  return fd;
+}
+
+// -- The gateway's part ---------------------------------------------------------------------------------------------
+
+// A dial to an address, or, with `held`, one that reads on from a connection that has brought those bytes.
+static void dial(struct one *one, int fd, const uint8_t *held, uint32_t length) {
+  uint32_t slot = (uint32_t)(one - ones), asked = held ? length : (uint32_t)strlen(ASK);
+  struct command *c = calloc(1, sizeof *c + sizeof(struct order) + asked + 1);
+  struct order *o = (struct order *)c->early;
+  c->kind = DO_DIAL;
+  c->id = one->id = ID(slot % engine.count, slot, next_use++);
+  o->fd = fd;
+  memcpy(&o->address, roll(12) ? &at : &nowhere, sizeof at);
+  o->address_length = sizeof at;
+  o->connect_ms = 1 + roll(100);
+  o->answer_ms = 1 + roll(60);
+  o->most = roll(6) ? MOST : 8;
+  o->length = asked;
+  memcpy(c->early + sizeof *o, held ? held : (const uint8_t *)ASK, asked);
+  one->what = DIALLING;
+  if (!held) one->from = 0;
+  if (roll(2)) {
+    engine_send(&engine, c);
+  } else {
+    engine_post(&engine, c);
+    if (roll(3)) engine_wake(&engine);
+  }
+  started++;
+}
+
+static void open_tunnel(struct one *one, const struct dialled *d) {
+  uint32_t slot = (uint32_t)(one - ones);
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) die("socketpair");
+  struct command *c = calloc(1, sizeof *c + d->length);
+  c->kind = DO_OPEN;
+  c->id = one->id = ID(slot % engine.count, slot, next_use++);
+  c->fd[CLIENT] = pair[0];
+  c->fd[BACKEND] = d->fd;
+  c->policy = &policy;
+  c->head_length = c->to_client = d->length;
+  memcpy(c->early, d->bytes, d->length);
+  one->client = pair[1];
+  one->what = CARRIED;
+  engine_send(&engine, c);
+}
+
+static void order_end(const struct one *one, enum command_kind kind) {
+  struct command *c = calloc(1, sizeof *c + 1);
+  c->kind = kind;
+  c->id = roll(10) ? one->id : one->id - ID(0, 0, 1);  // now and then the one that was there before
+  engine_send(&engine, c);
+}
+
+static void hear_dial(const struct dialled *d) {
+  struct one *one = &ones[ID_SLOT(d->id)];
+  if (ID_SLOT(d->id) >= LIVE || one->what != DIALLING || one->id != d->id) die("a dial was told twice, or is none");
+  one->what = FREE;
+  ended++;
+  if ((d->fd < 0) != (d->error != 0)) die("an error and a descriptor, or neither");
+  if (d->fd < 0) return;
+  answered++;
+  if (one->from + d->length > sizeof ANSWER - 1) die("more came than was sent");
+  if (memcmp(d->bytes, ANSWER + one->from, d->length)) die("bytes changed on their way");
+  uint32_t what = roll(4);
+  if (one->from + d->length == FIRST) {
+    one->from = FIRST;
+    dial(one, d->fd, d->bytes, 0);
+  } else if (what == 0) dial(one, d->fd, d->bytes, d->length);
+  else if (what < 3) open_tunnel(one, d);
+  else close(d->fd);
+}
+
+static void hear(void) {
+  pthread_mutex_lock(&told_lock);
+  int any = told_flag;
+  told_flag = 0;
+  pthread_mutex_unlock(&told_lock);
+  if (!any) return;
+  for (struct dialled *d = engine_dialled(&engine), *next; d; d = next) {
+    next = d->next;
+    hear_dial(d);
+    free(d);
+  }
+  for (struct report *r = engine_reports(&engine), *next; r; r = next) {
+    next = r->next;
+    struct one *one = &ones[ID_SLOT(r->id)];
+    if (ID_SLOT(r->id) >= LIVE || one->what != CARRIED || one->id != r->id) die("a tunnel was told twice, or is none");
+    close(one->client);
+    one->what = FREE;
+    free(r);
+  }
+}
+
+// -- The servers' part ----------------------------------------------------------------------------------------------
+
+static void serve(void) {
+  struct served *s = &served[roll(SERVED)];
+  if (s->fd < 0) {
+    s->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    s->sent = 0;
+    return;
+  }
+  uint32_t what = roll(40);
+  size_t left = sizeof ANSWER - 1 - s->sent;
+  if (what < 24 && left) {
+    size_t n = roll(2) ? left : 1 + roll((uint32_t)left);
+    if (!s->sent && roll(2)) n = FIRST;
+    ssize_t put = send(s->fd, ANSWER + s->sent, n, MSG_NOSIGNAL);
+    if (put > 0) s->sent += (size_t)put;
+  } else if (what > 36) {
+    struct linger linger = {1, 0};
+    if (what == 37) setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    close(s->fd);
+    s->fd = -1;
+  }
+}
+
+int main(int argc, char **argv) {
+  uint64_t dials = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
+  state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+  listener = listen_at(&at);
+  close(listen_at(&nowhere));
+  for (int i = 0; i < SERVED; i++) served[i].fd = -1;
+  if (engine_start(&engine, 2, told, NULL)) die("engine_start");
+  policy = (struct policy){.inspect = 1, .idle_ms = 40, .tally = aligned_alloc(64, engine.count * sizeof *policy.tally)};
+  memset(policy.tally, 0, engine.count * sizeof *policy.tally);
+  for (uint64_t step = 0; ended < dials; step++) {
+    struct one *one = &ones[roll(LIVE)];
+    if (step % 16 == 0) hear();
+    if (step % 64 == 0) engine_wake(&engine);
+    serve();
+    if (one->what == FREE) dial(one, -1, NULL, 0);
+    else if (!roll(400)) order_end(one, one->what == DIALLING ? DO_CANCEL : DO_CUT);
+  }
+  if (answered < ended / 8) die("hardly any dial was answered");
+  printf("%llu dials, each told of once, %llu of them answered\n", (unsigned long long)ended, (unsigned long long)answered);
+  // Some are still live when the engine stops.
+  engine_stop(&engine);
+  for (int i = 0; i < LIVE; i++) {
+    if (ones[i].what == CARRIED) close(ones[i].client);
+  }
+  for (int i = 0; i < SERVED; i++) {
+    if (served[i].fd >= 0) close(served[i].fd);
+  }
+  close(listener);
+  free(policy.tally);
+  return 0;
+}

@@ -1,0 +1,106 @@
+import { existsSync } from 'node:fs';
+import { PerformanceObserver } from 'node:perf_hooks';
+import { expect, test } from 'vitest';
+import { ADDON, loadAddon } from '../../../src/relay/addon.ts';
+import { Tidy } from '../../../src/relay/tidy.ts';
+
+const MIB = 1024 * 1024;
+
+/** A process of 80 MiB that was tidy and is calm. */
+function setUp() {
+  const done: string[] = [];
+  const now = { busy: 0, resident: 80 * MIB };
+  const memory = {
+    shrinkHeap: () => done.push('shrink') > 0,
+    trim: () => done.push('trim') > 0,
+  };
+  const tidy = new Tidy(memory, { busy: () => now.busy, resident: () => now.resident });
+  // What starting took is given back too.
+  tidy.start();
+  tidy.stop();
+  tidy.tick();
+  expect(done.splice(0)).toEqual(['shrink', 'trim']);
+  return { tidy, now, done };
+}
+
+test('growth is given back once the gateway is calm, first V8’s and then malloc’s', () => {
+  const { tidy, now, done } = setUp();
+  now.resident += 40 * MIB;
+  tidy.tick();
+  expect(done).toEqual(['shrink']);
+  tidy.tick();
+  expect(done).toEqual(['shrink', 'trim']);
+});
+
+test('nothing is done while the gateway is busy', () => {
+  const { tidy, now, done } = setUp();
+  now.resident += 40 * MIB;
+  now.busy = 0.5;
+  tidy.tick();
+  expect(done).toEqual([]);
+  now.busy = 0.01;
+  tidy.tick();
+  expect(done).toEqual(['shrink']);
+  now.busy = 0.5;
+  tidy.tick();
+  expect(done).toEqual(['shrink']);
+  now.busy = 0.01;
+  tidy.tick();
+  expect(done).toEqual(['shrink', 'trim']);
+});
+
+test('what is left afterwards is in use, and is not collected again', () => {
+  const { tidy, now, done } = setUp();
+  now.resident += 40 * MIB;
+  for (let i = 0; i < 5; i++) tidy.tick();
+  expect(done).toEqual(['shrink', 'trim']);
+});
+
+test('a storm between a collection and its end has one of its own', () => {
+  const { tidy, now, done } = setUp();
+  now.resident += 40 * MIB;
+  tidy.tick();
+  now.resident += 40 * MIB;
+  tidy.tick();
+  expect(done).toEqual(['shrink', 'trim', 'shrink']);
+  tidy.tick();
+  tidy.tick();
+  expect(done).toEqual(['shrink', 'trim', 'shrink', 'trim']);
+});
+
+test('growth has to be 8 MiB and an eighth of what there was', () => {
+  const { tidy, now, done } = setUp();
+  now.resident += 9.9 * MIB;
+  tidy.tick();
+  expect(done).toEqual([]);
+  now.resident += 0.2 * MIB;
+  tidy.tick();
+  expect(done).toEqual(['shrink']);
+});
+
+test('growth counts from the least there was', () => {
+  const { tidy, now, done } = setUp();
+  now.resident -= 30 * MIB;
+  tidy.tick();
+  now.resident += 20 * MIB;
+  tidy.tick();
+  expect(done).toEqual(['shrink']);
+});
+
+test.skipIf(!existsSync(ADDON))('the addon collects in steps and shrinks the heap of this V8', async () => {
+  const { shrinkHeap } = loadAddon(ADDON);
+  let kept: object[] | null = Array.from({ length: 500_000 }, (_, i) => ({ i }));
+  expect(kept).toHaveLength(500_000);
+  const before = process.memoryUsage().heapTotal;
+  kept = null;
+  const collected = new Promise<void>((resolve) => {
+    const observer = new PerformanceObserver(() => {
+      if (process.memoryUsage().heapTotal > before - 8 * MIB) return;
+      observer.disconnect();
+      resolve();
+    });
+    observer.observe({ entryTypes: ['gc'] });
+  });
+  expect(shrinkHeap()).toBe(true);
+  await collected;
+});
