@@ -63,6 +63,7 @@ describe('a handshake', () => {
     expect(authenticate).toHaveBeenCalledWith({
       id: 'id-1',
       request: expect.objectContaining({ host: 'app.example.com' }),
+      token: null,
       client: expect.objectContaining({ address: '192.0.2.1' }),
       gone,
     });
@@ -102,6 +103,13 @@ describe('a handshake', () => {
       return ADA;
     });
     for (let i = 0; i < 3; i++) await expect(handshake()).rejects.toMatchObject({ code: 'client_gone' });
+  });
+
+  it('is not waited for once the client has left', async () => {
+    const { handshake, gone } = door(() => new Promise<Finding>(() => {}));
+    const entry = handshake();
+    gone.tell();
+    await expect(entry).rejects.toMatchObject({ code: 'client_gone' });
   });
 
   it('of another client is refused where the route is full, and holds nothing then', async () => {
