@@ -27,10 +27,9 @@ export function parseAnswerHead(text: string): AnswerHead | Fault {
   if (!status || FORBIDDEN.test(first)) return { fault: 'the status line is malformed' };
   const fields: string[] = [];
   for (const line of lines) {
+    if (!isField(line)) return { fault: 'a field of the answer is malformed' };
     const colon = line.indexOf(':');
-    const name = line.slice(0, Math.max(colon, 0));
-    if (!isToken(name) || FORBIDDEN.test(line)) return { fault: 'a field of the answer is malformed' };
-    fields.push(name, trimOws(line.slice(colon + 1)));
+    fields.push(line.slice(0, colon), trimOws(line.slice(colon + 1)));
   }
   return {
     version: status[1] as string,
@@ -39,6 +38,11 @@ export function parseAnswerHead(text: string): AnswerHead | Fault {
     fields,
     names: lowerNames(fields),
   };
+}
+
+/** Whether a line is a field of a head or of trailers: a token, a colon, and nothing forbidden (RFC 9112 §5). */
+function isField(line: string): boolean {
+  return isToken(line.slice(0, Math.max(line.indexOf(':'), 0))) && !FORBIDDEN.test(line);
 }
 
 /** How the end of a body is found (RFC 9112 §6.3). */
@@ -58,8 +62,9 @@ export function answerFraming(head: AnswerHead): Framing | Fault {
       return { fault: 'the answer has an unknown Transfer-Encoding' };
     if (head.version === '1.0') return { fault: 'an HTTP/1.0 answer has no Transfer-Encoding' };
   }
-  if (lengths.some((length) => !/^\d{1,15}$/.test(length) || length !== lengths[0]))
-    return { fault: 'Content-Length is malformed' };
+  // Handed on twice, even the same number is refused by strict clients (RFC 9110 §8.6).
+  if (lengths.length > 1) return { fault: 'the answer has more than one Content-Length' };
+  if (lengths[0] !== undefined && !/^\d{1,15}$/.test(lengths[0])) return { fault: 'Content-Length is malformed' };
   if (head.status === 204 || head.status === 304) return { kind: 'none' };
   if (codings.length > 0) return { kind: 'chunked' };
   return lengths[0] === undefined ? { kind: 'close' } : { kind: 'length', length: Number(lengths[0]) };
@@ -144,7 +149,7 @@ class ChunkCursor implements BodyCursor {
       return line === '';
     }
     this.done = line === '';
-    return this.done || ++this.#trailers <= MOST_TRAILERS;
+    return this.done || (isField(line) && ++this.#trailers <= MOST_TRAILERS);
   }
 
   #startChunk(line: string): boolean {

@@ -7,8 +7,8 @@ import { buildClose, buildFrame, type FrameParts, MASK, OPCODE } from '../../sup
 export type Step =
   /** Sends bytes; in pieces of `chop` bytes, each a segment of its own. */
   | { readonly send: Buffer; readonly chop?: number }
-  /** Sends messages, compressed where that was agreed on, each after the echo of the one before. */
-  | { readonly rounds: readonly Message[]; readonly fragment?: number }
+  /** Sends messages, compressed where that was agreed on, each after the echo of the one before; see echoes(). */
+  | { readonly rounds: number; readonly message: (i: number) => Message; readonly fragment?: number }
   /** Waits until this many messages and pongs have come, or for the end. */
   | { readonly heard: number }
   /** Sees whether the other end stays quiet: nothing can be asked of it in the midst of a frame. */
@@ -49,6 +49,9 @@ export function heardOf(type: 'text' | 'binary' | 'ping' | 'pong', payload: Uint
 
 /** Stands among what was heard where a quiet while is over and the connection is not. */
 export const STILL_OPEN = 'still open';
+
+/** Stands among what was heard for so many messages that came back as they were sent. */
+export const echoes = (count: number): string => `${count} echoes`;
 
 /** A client's frame: masked. */
 export const frame = (opcode: number, payload: string | Uint8Array = '', parts: Omit<FrameParts, 'opcode'> = {}) =>

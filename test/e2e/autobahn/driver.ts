@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Frame, OPCODE, parseFrames, readClose } from '../../support/frames.ts';
 import { ACCEPT, handshake } from '../../support/raw.ts';
-import { type Case, close, frame, heardOf, STILL_OPEN, type Step } from './case.ts';
+import { type Case, close, echoes, frame, heardOf, type Message, STILL_OPEN, type Step } from './case.ts';
 import { Codec, readAgreed } from './codec.ts';
 
 export type Judged = 'OK' | 'NON-STRICT' | 'INFORMATIONAL' | 'FAILED';
@@ -150,16 +150,26 @@ class Client {
     if (this.#end === null && this.close === null) this.heard.push(STILL_OPEN);
   }
 
-  async #rounds({ rounds, fragment }: Extract<Step, { rounds: unknown }>): Promise<void> {
-    for (const [i, { type, payload }] of rounds.entries()) {
-      const packed = this.#codec?.compress(payload) ?? payload;
-      const size = fragment ?? Math.max(packed.length, 1);
-      for (let at = 0; at < packed.length || at === 0; at += size) {
-        const opcode = at > 0 ? OPCODE.continuation : OPCODE[type];
-        const rsv = this.#codec !== null && at === 0 ? 4 : 0;
-        this.send(frame(opcode, packed.subarray(at, at + size), { rsv, fin: at + size >= packed.length }));
-      }
-      await this.until(() => this.heard.length > i);
+  async #rounds({ rounds, message, fragment }: Extract<Step, { rounds: number }>): Promise<void> {
+    for (let i = 0; i < rounds; i++) {
+      const { type, payload } = message(i);
+      this.#sendMessage(type, payload, fragment);
+      await this.until(() => this.heard.length > 0);
+      const answer = this.heard.pop();
+      if (answer === heardOf(type, payload)) continue;
+      this.#fault(`message ${i} came back as ${answer}`);
+      return;
+    }
+    this.heard.push(echoes(rounds));
+  }
+
+  #sendMessage(type: Message['type'], payload: Buffer, fragment: number | undefined): void {
+    const packed = this.#codec?.compress(payload) ?? payload;
+    const size = fragment ?? Math.max(packed.length, 1);
+    for (let at = 0; at < packed.length || at === 0; at += size) {
+      const opcode = at > 0 ? OPCODE.continuation : OPCODE[type];
+      const rsv = this.#codec !== null && at === 0 ? 4 : 0;
+      this.send(frame(opcode, packed.subarray(at, at + size), { rsv, fin: at + size >= packed.length }));
     }
   }
 

@@ -3,7 +3,7 @@
 // the same paths within seconds.
 import { createHash } from 'node:crypto';
 import { OPCODE } from '../../support/frames.ts';
-import { binary, type Case, FULL, fragments, heardOf, legal, type Message, text } from './case.ts';
+import { binary, type Case, echoes, FULL, fragments, heardOf, legal, type Message, text } from './case.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -58,10 +58,7 @@ function casesOf(type: Message['type']): Case[] {
       return {
         id: `${group(7)}.${i + 1}`,
         what: `${rounds} times ${type} of ${of} bytes`,
-        ...legal(
-          [{ rounds: Array.from({ length: rounds }, () => ({ type, payload })) }],
-          ...Array.from({ length: rounds }, () => heardOf(type, payload)),
-        ),
+        ...legal([{ rounds, message: () => ({ type, payload }) }], echoes(rounds)),
       };
     }),
   ];
