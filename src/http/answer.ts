@@ -109,6 +109,9 @@ const LONGEST_LINE = 4096;
 const MOST_TRAILERS = 100;
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;.*)?$/;
 
+/** What no trailer may be (RFC 9110 §6.5.1): whoever merged it into the head would look for another end. */
+const FRAMING_FIELD = /^(?:content-length|transfer-encoding):/i;
+
 /** Follows chunks (RFC 9112 §7.1): size line, data, CRLF, …, a chunk of size 0, trailer lines, an empty line. */
 class ChunkCursor implements BodyCursor {
   done = false;
@@ -149,7 +152,7 @@ class ChunkCursor implements BodyCursor {
       return line === '';
     }
     this.done = line === '';
-    return this.done || (isField(line) && ++this.#trailers <= MOST_TRAILERS);
+    return this.done || (isField(line) && !FRAMING_FIELD.test(line) && ++this.#trailers <= MOST_TRAILERS);
   }
 
   #startChunk(line: string): boolean {

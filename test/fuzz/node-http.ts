@@ -80,12 +80,13 @@ export async function readNodeAnswer(bytes: Buffer): Promise<NodeAnswer | null> 
   });
   request.on('error', () => {});
   request.on('response', (message) => {
-    answer = message;
+    answer ??= message;
     message.on('error', () => {}).on('data', (part: Buffer) => parts.push(part));
   });
   request.on('upgrade', (message) => {
-    answer = message;
-    upgraded = true;
+    // Behind an answer there may stand what looks like another.
+    upgraded = answer === null;
+    answer ??= message;
   });
   await turn();
   line.push(bytes);

@@ -6,5 +6,6 @@ import { cursor } from './targets/cursor.ts';
 import { fields } from './targets/fields.ts';
 import { head } from './targets/head.ts';
 import { origin } from './targets/origin.ts';
+import { wire } from './targets/wire.ts';
 
-export const TARGETS: readonly Target[] = [config, head, fields, origin, answer, cursor];
+export const TARGETS: readonly Target[] = [config, head, fields, origin, answer, cursor, wire];

@@ -18,7 +18,7 @@ interface Read {
 }
 
 /** A head by the letter of RFC 9112 §2.2, §3, §5; throws where it is none. */
-function readStrictly(text: string): Read {
+export function readStrictly(text: string): Read {
   promise(text.endsWith('\r\n\r\n'), 'a rebuilt head does not end');
   const [start = '', ...lines] = text.slice(0, -4).split('\r\n');
   const words = start.split(' ');

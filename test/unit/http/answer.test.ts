@@ -142,6 +142,8 @@ describe('following a body', () => {
     ['data that a bare LF ends', '3\r\nabc\n'],
     ['trailers without an end', `0\r\n${'a: b\r\n'.repeat(101)}`],
     ['a trailer with a bare LF', '0\r\na: b\n\r\n'],
+    ['a Content-Length among its trailers', '0\r\nContent-Length: 1\r\n\r\n'],
+    ['a Transfer-Encoding among its trailers', '0\r\ntransfer-encoding: chunked\r\n\r\n'],
     ['a trailer without a colon', '0\r\na\r\n\r\n'],
     ['a trailer whose name is no token', '0\r\na b: c\r\n\r\n'],
   ])('of chunks with %s is refused', (_, text) =>
