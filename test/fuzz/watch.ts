@@ -10,7 +10,7 @@ export interface Watch {
 }
 
 const LONGEST = 1 << 20;
-const HUNG_MS = 20_000;
+const HUNG_MS = 60_000;
 
 /** Its words: [0] counts inputs, [1] is the length of the one being tried, 0 for none. */
 const LOOK = `

@@ -27,7 +27,7 @@ const right = (of: Case): Verdict => ({
 
 const named = (cases: readonly Case[]) => cases.map((of) => [of.id, of.what, of] as const);
 
-const TIMEOUT_MS = FULL ? 600_000 : 30_000;
+const TIMEOUT_MS = FULL ? 600_000 : 60_000;
 
 describe.each(GROUPS)('%s', { timeout: TIMEOUT_MS }, (_group, cases) => {
   it.each(named(cases))('%s %s', async (_id, _what, of) => {

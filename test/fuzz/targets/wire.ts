@@ -11,7 +11,7 @@ import { promise, type Target } from '../target.ts';
 import { readStrictly } from './head.ts';
 
 /** How long a connection may take to its end once the client has sent all and its FIN. */
-const END_MS = 5000;
+const END_MS = 20_000;
 
 interface Backend {
   readonly port: number;
