@@ -6,9 +6,9 @@ import { type Profiler, Session } from 'node:inspector';
 export type Place = number;
 
 export interface Coverage {
-  /** What has run since the last call; `of` limits it to these places. */
-  take(of?: ReadonlySet<Place>): Place[];
-  /** As take(), but only what no call has given before. */
+  /** Which of these places have run since the last call. */
+  take(of: ReadonlySet<Place>): Place[];
+  /** What has run since the last call and never was given before. */
   takeNew(): Place[];
   /** How many characters have run. */
   size(): number;
@@ -25,25 +25,33 @@ export function openCoverage(): Coverage {
   const scripts = new Map<string, number>();
   const seen = new Set<Place>();
 
-  function* ran(): Iterable<Place> {
+  /** For each script that ran, which of its characters did. */
+  function ran(): Map<number, Uint8Array> {
+    const offsets = new Map<number, Uint8Array>();
     for (const { url, functions } of counts(session)) {
       if (!/\/src\/[^?]*\.ts/.test(url)) continue;
       const script = scripts.get(url) ?? scripts.size;
       scripts.set(url, script);
-      const offsets = offsetsOf(functions);
-      for (const [offset, did] of offsets.entries()) if (did === 1) yield script * PLACES + offset;
+      offsets.set(script, offsetsOf(functions));
     }
+    return offsets;
   }
   return {
     size: () => seen.size,
     close: () => session.disconnect(),
-    take: (of) => [...ran()].filter((place) => of === undefined || of.has(place)),
+    take(of) {
+      const offsets = ran();
+      return [...of].filter((place) => offsets.get(Math.floor(place / PLACES))?.[place % PLACES] === 1);
+    },
     takeNew() {
       const fresh: Place[] = [];
-      for (const place of ran()) {
-        if (seen.has(place)) continue;
-        seen.add(place);
-        fresh.push(place);
+      for (const [script, offsets] of ran()) {
+        for (let offset = offsets.indexOf(1); offset !== -1; offset = offsets.indexOf(1, offset + 1)) {
+          const place = script * PLACES + offset;
+          if (seen.has(place)) continue;
+          seen.add(place);
+          fresh.push(place);
+        }
       }
       return fresh;
     },
