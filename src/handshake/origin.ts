@@ -27,8 +27,19 @@ export function parseOrigin(text: string): OriginTuple | null {
 function toTuple(found: RegExpExecArray | null): OriginTuple | null {
   if (!found) return null;
   const scheme = (found[1] as string).toLowerCase();
+  const host = (found[2] as string).toLowerCase();
   const port = found[3] === undefined ? (DEFAULT_PORTS.get(scheme) ?? null) : Number(found[3]);
-  return port !== null && port > 65535 ? null : { scheme, host: (found[2] as string).toLowerCase(), port };
+  if (port !== null && port > 65535) return null;
+  return LIKE_ADDRESS.test(host) && !isSerialised(scheme, host) ? null : { scheme, host, port };
+}
+
+/** What ends in a number is an IPv4 address to the URL standard, however it is written. */
+const LIKE_ADDRESS = /^\[|(?:^|\.)(?:\d+|0x[\da-f]*)\.?$/;
+
+/** Whether this is the one way in which an origin writes the host: `127.1`, to a browser, is `127.0.0.1`. */
+function isSerialised(scheme: string, host: string): boolean {
+  const url = `${scheme}://${host}`;
+  return URL.canParse(url) && new URL(url).hostname === host;
 }
 
 /** One entry of a route's `origins`. */

@@ -44,6 +44,11 @@ export function parseAnswerHead(text: string): AnswerHead | Fault {
   };
 }
 
+/** Whether a line is a field of a head or of trailers: a token, a colon, and nothing forbidden (RFC 9112 §5). */
+function isField(line: string): boolean {
+  return FIELD.test(line);
+}
+
 /** How the end of a body is found (RFC 9112 §6.3). */
 export type Framing =
   | { readonly kind: 'none' }
@@ -61,8 +66,9 @@ export function answerFraming(head: AnswerHead): Framing | Fault {
       return { fault: 'the answer has an unknown Transfer-Encoding' };
     if (head.version === '1.0') return { fault: 'an HTTP/1.0 answer has no Transfer-Encoding' };
   }
-  if (lengths.some((length) => !/^\d{1,15}$/.test(length) || length !== lengths[0]))
-    return { fault: 'Content-Length is malformed' };
+  // Handed on twice, even the same number is refused by strict clients (RFC 9110 §8.6).
+  if (lengths.length > 1) return { fault: 'the answer has more than one Content-Length' };
+  if (lengths[0] !== undefined && !/^\d{1,15}$/.test(lengths[0])) return { fault: 'Content-Length is malformed' };
   if (head.status === 204 || head.status === 304) return { kind: 'none' };
   if (codings.length > 0) return { kind: 'chunked' };
   return lengths[0] === undefined ? { kind: 'close' } : { kind: 'length', length: Number(lengths[0]) };
@@ -107,6 +113,9 @@ const LONGEST_LINE = 4096;
 const MOST_TRAILERS = 100;
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;.*)?$/;
 
+/** What no trailer may be (RFC 9110 §6.5.1): whoever merged it into the head would look for another end. */
+const FRAMING_FIELD = /^(?:content-length|transfer-encoding):/i;
+
 /** Follows chunks (RFC 9112 §7.1): size line, data, CRLF, …, a chunk of size 0, trailer lines, an empty line. */
 class ChunkCursor implements BodyCursor {
   done = false;
@@ -147,7 +156,7 @@ class ChunkCursor implements BodyCursor {
       return line === '';
     }
     this.done = line === '';
-    return this.done || ++this.#trailers <= MOST_TRAILERS;
+    return this.done || (isField(line) && !FRAMING_FIELD.test(line) && ++this.#trailers <= MOST_TRAILERS);
   }
 
   #startChunk(line: string): boolean {

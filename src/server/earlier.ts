@@ -45,10 +45,13 @@ export function pendingAnswer(socket: Socket): ServerResponse | null {
   return (socket as Busy)._httpMessage ?? null;
 }
 
-/** Resolves once every earlier answer is written: true where the connection can still be answered on. */
+/**
+ * Resolves once every earlier answer is written: true where the connection can still be answered on. A request whose body
+ * has not come whole is no earlier one: where this is asked nothing reads on, and its answer may never come.
+ */
 export async function afterEarlierAnswers(socket: Socket): Promise<boolean> {
   const deadline = performance.now() + PATIENCE_MS;
-  for (let answer = pendingAnswer(socket); answer !== null; answer = pendingAnswer(socket)) {
+  for (let answer = pendingAnswer(socket); answer?.req.complete; answer = pendingAnswer(socket)) {
     if (socket.destroyed || !(await closed(answer, socket, deadline - performance.now()))) {
       socket.destroy();
       return false;

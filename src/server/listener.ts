@@ -189,6 +189,10 @@ export class Listener {
     // Its own body may be what is malformed, and then its answer will not come.
     const earlier = pending?.req.complete;
     if (earlier && !(await afterEarlierAnswers(socket))) return;
+    if (pendingAnswer(socket)?.headersSent) {
+      socket.destroy();
+      return;
+    }
     const rejection = reject(reason);
     rejectUpgrade(socket, rejection, null);
     const client = peerOf(socket).address;

@@ -2,9 +2,8 @@
 // Whatever the text: a config, or problems at places that are in the file; never an exception, and never a secret shown.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Parsed, parseConfig } from '../../src/config/parse.ts';
-import { formatProblem } from '../../src/config/problem.ts';
 import { parseServerUrl } from '../../src/config/server-url.ts';
+import { checkParsed, parse } from './targets/config.ts';
 
 const VALID = `listeners:
   - port: \${PORT:-80}
@@ -26,28 +25,7 @@ routes:
 drain: { delay: 1s, grace: 30s }
 `;
 
-const SECRET = 's3cret!value';
-const parse = (text: string) => parseConfig(text, { file: 'f', env: { PORT: '81', SECRET, EMPTY: '' } });
-
-function holds(text: string, { config, partial, problems, place }: Parsed): void {
-  const lines = text.split('\n');
-  const errors = problems.filter(({ severity }) => severity === 'error');
-  expect(config === null).toBe(errors.length > 0);
-  if (config !== null) expect(partial).toEqual(config);
-  for (const problem of problems) {
-    expect(problem.line).toBeGreaterThanOrEqual(1);
-    expect(problem.line).toBeLessThanOrEqual(lines.length);
-    expect(problem.column).toBeGreaterThanOrEqual(1);
-    expect(problem.column).toBeLessThanOrEqual((lines[problem.line - 1]?.length ?? 0) + 1);
-    const shown = formatProblem(problem);
-    expect(shown).toMatch(/^f:\d+:\d+: (error|warning): ./);
-    expect(shown).not.toMatch(/\p{Cc}/u);
-    expect(shown).not.toContain(SECRET);
-    expect(shown).not.toMatch(/undefined|\[object|Invalid input/);
-  }
-  const far = place({ severity: 'error', path: ['routes', 7, 'x', 0], message: 'm' });
-  expect(far.line).toBeLessThanOrEqual(lines.length);
-}
+const holds = (text: string) => void checkParsed(text, parse(text));
 
 const RUNS = { numRuns: Number(process.env['FUZZ_RUNS'] ?? 200) };
 /** By the slowest case on a busy machine. */
@@ -122,7 +100,7 @@ describe('parseConfig', { timeout: TIMEOUT_MS }, () => {
         .map((parts) => parts.join('')),
     );
     fc.assert(
-      fc.property(text, (input) => holds(input, parse(input))),
+      fc.property(text, (input) => holds(input)),
       RUNS,
     );
   });
@@ -146,7 +124,7 @@ describe('parseConfig', { timeout: TIMEOUT_MS }, () => {
     fc.assert(
       fc.property(root, (input) => {
         const text = JSON.stringify(input);
-        holds(text, parse(text));
+        holds(text);
       }),
       RUNS,
     );
@@ -157,7 +135,7 @@ describe('parseConfig', { timeout: TIMEOUT_MS }, () => {
     fc.assert(
       fc.property(position, fc.nat(12), word, (at, length, inserted) => {
         const text = VALID.slice(0, at) + inserted + VALID.slice(at + length);
-        holds(text, parse(text));
+        holds(text);
       }),
       RUNS,
     );
@@ -169,7 +147,7 @@ describe('parseConfig', { timeout: TIMEOUT_MS }, () => {
     fc.assert(
       fc.property(fc.array(line, { maxLength: 40 }), (order) => {
         const text = order.map((index) => lines[index]).join('\n');
-        holds(text, parse(text));
+        holds(text);
       }),
       RUNS,
     );

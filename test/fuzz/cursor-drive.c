@@ -55,6 +55,8 @@ int main(void) {
     else printf("null,");
     print_code(c);
     printf("}}\n");
+    // Whoever writes one record and waits for its line must get it.
+    fflush(stdout);
     free(cuts);
     free(bytes);
   }

@@ -23,7 +23,7 @@ describe('auth', () => {
   ])('%s', (text) => expect(problemsOf(text)).toEqual([]));
 
   it.each([
-    ['{}', 'auth: needs a kind of credentials (jwt)'],
+    ['{}', 'auth: needs a kind of credentials (one of jwt, basic, forward, certificate)'],
     ['{ jwt: { algorithms: [RS256] } }', 'jwt: needs "jwks", "key" or "key_file"'],
     [`{ jwt: { ${JWKS}, key: a } }`, '"key" beside "jwks"'],
     ['{ jwt: { key: a, key_file: b, algorithms: [RS256] } }', '"key_file" beside "key"'],

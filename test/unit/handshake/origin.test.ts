@@ -19,7 +19,19 @@ describe('an origin as a tuple (RFC 6454)', () => {
     ['https://[::1]:8443', { scheme: 'https', host: '[::1]', port: 8443 }],
     ['chrome-extension://abc', { scheme: 'chrome-extension', host: 'abc', port: null }],
     ['app://abc:5', { scheme: 'app', host: 'abc', port: 5 }],
+    ['http://127.0.0.1', { scheme: 'http', host: '127.0.0.1', port: 80 }],
+    ['http://a.1b', { scheme: 'http', host: 'a.1b', port: 80 }],
   ])('%s', (text, tuple) => expect(parseOrigin(text)).toEqual(tuple));
+  // Browsers write an address in one way only, and read these as another host, or as none.
+  it.each([
+    'http://127.1',
+    'http://0x7f.0.0.1',
+    'http://127.0.0.1.',
+    'http://1.2.3.256',
+    'http://[0:0::1]',
+    'http://[1]',
+    'http://a.1',
+  ])('%s is none', (text) => expect(parseOrigin(text)).toBeNull());
 });
 
 describe('a list of exact origins', () => {

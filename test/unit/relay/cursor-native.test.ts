@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { FRAME, FrameCursor, HEADER, LOST, MORE } from '../../../src/relay/cursor.ts';
+import { follow, type Told } from '../../support/cursor.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), 'cursor-'));
@@ -22,10 +22,6 @@ function compile(): boolean {
   return true;
 }
 
-interface Told {
-  events: Record<string, unknown>[];
-  end: Record<string, unknown>;
-}
 interface Case {
   stream: Buffer;
   cuts: readonly number[];
@@ -45,32 +41,6 @@ function drive(cases: readonly Case[]): Told[] {
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as Told);
-}
-
-/** What the TypeScript cursor tells of a case. */
-function follow({ stream, cuts }: Case): Told {
-  const cursor = new FrameCursor();
-  const events: Told['events'] = [];
-  let start = 0;
-  for (const cut of [...cuts, stream.length]) {
-    const chunk = Buffer.from(stream.subarray(start, cut));
-    for (let at = 0; cursor.lost === null; ) {
-      at = cursor.step(chunk, at);
-      if (cursor.event === MORE) break;
-      events.push(eventOf(cursor, start + at));
-      if (at === chunk.length && cursor.event === FRAME) break;
-    }
-    start = cut;
-  }
-  const { held, atFrame, atMessage, lost, closeCode } = cursor;
-  return { events, end: { held, atFrame, atMessage, lost, closeCode } };
-}
-
-function eventOf(cursor: FrameCursor, at: number): Record<string, unknown> {
-  const { opcode, fin, masked, length, starts, messageLength, inMessage, closeCode, lost } = cursor;
-  if (cursor.event === HEADER) return { at, event: 'header', opcode, fin, masked, length, starts, messageLength };
-  if (cursor.event === LOST) return { at, event: 'lost', because: lost };
-  return { at, event: 'frame', endsMessage: opcode < 8 && fin && !inMessage, closeCode };
 }
 
 describe.skipIf(!compiled)('the C cursor', () => {
@@ -109,7 +79,7 @@ describe.skipIf(!compiled)('the C cursor', () => {
       }));
     fc.assert(
       fc.property(fc.array(one, { minLength: 60, maxLength: 100 }), (cases) => {
-        expect(drive(cases)).toEqual(cases.map(follow));
+        expect(drive(cases)).toEqual(cases.map(({ stream, cuts }) => follow(stream, cuts)));
       }),
       { numRuns: 30 },
     );

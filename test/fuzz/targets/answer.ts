@@ -1,0 +1,114 @@
+// Answers of a backend to a handshake. The first octet of the input says how the bytes behind it are cut. However they are:
+// the same head and the same rest, or a fault; and what is taken is taken by node's client too, as the same.
+import { answerFraming, followBody } from '../../../src/http/answer.ts';
+import { AnswerReader } from '../../../src/upstream/upgrade.ts';
+import { readNodeAnswer } from '../node-http.ts';
+import { promise, type Target } from '../target.ts';
+
+/** What a reader says of the bytes in pieces of this size, and what stands behind the head. */
+function read(bytes: Buffer, size: number) {
+  const reader = new AnswerReader();
+  for (let at = 0; at < bytes.length; at += size) {
+    const said = reader.take(bytes.subarray(at, at + size));
+    if (said === null) continue;
+    if ('fault' in said) return said;
+    return { head: said.head, rest: Buffer.concat([said.rest, bytes.subarray(at + size)]) };
+  }
+  return null;
+}
+
+const shown = (of: ReturnType<typeof read>) =>
+  JSON.stringify(of === null || 'fault' in of ? of : { ...of, rest: of.rest.toString('latin1') });
+
+/** Where the body ends: how many bytes are its, -1 where it goes on, and null where it can't be followed. */
+function follow(framing: Parameters<typeof followBody>[0], rest: Buffer, size: number): number | null {
+  const cursor = followBody(framing);
+  let taken = 0;
+  for (let at = 0; at < rest.length && !cursor.done; at += size) {
+    const of = cursor.take(rest.subarray(at, at + size));
+    if (typeof of !== 'number') return null;
+    taken += of;
+  }
+  return cursor.done ? taken : -1;
+}
+
+async function checkWithNode(bytes: Buffer, said: NonNullable<ReturnType<typeof read>>): Promise<string> {
+  if ('fault' in said) return said.fault;
+  const { head, rest } = said;
+  const theirs = await readNodeAnswer(bytes);
+  const framing = answerFraming(head);
+  // node judges the framing with the head: what it refuses for that is refused here, too, but a step later.
+  if (theirs === null) {
+    promise('fault' in framing || head.status === 101, `node's client refuses an answer that is taken: ${shown(said)}`);
+    return 'fault' in framing ? framing.fault : 'a 101 that node refuses';
+  }
+  promise(theirs.status === head.status && theirs.version === head.version, "node's client reads another status");
+  promise(
+    theirs.phrase === head.phrase,
+    `node's client reads another phrase: ${JSON.stringify([theirs.phrase, head.phrase])}`,
+  );
+  promise(
+    JSON.stringify(theirs.rawHeaders) === JSON.stringify(head.fields),
+    `node's client reads other fields: ${JSON.stringify([theirs.rawHeaders, head.fields])}`,
+  );
+  if ('fault' in framing) return framing.fault;
+  if (head.status === 101) return 'a 101';
+  const end = follow(framing, rest, rest.length || 1);
+  promise(end === follow(framing, rest, 1), 'a body ends elsewhere when it comes in octets');
+  if (framing.kind === 'length' && end !== null && end >= 0)
+    promise(theirs.body?.equals(rest.subarray(0, end)) === true, "node's client reads another body");
+  if (framing.kind === 'chunked' && end !== null) {
+    // Of extensions and blanks behind a size node takes fewer than RFC 9112 §7.1.1 allows; the end is where it is.
+    const plain = !/[;\t ]/.test(rest.toString('latin1'));
+    const same = theirs.body !== null ? end >= 0 : end < 0 || !plain;
+    promise(same, `a chunked body ends for one reader only: ${end}`);
+  }
+  return `${framing.kind}, ${end === null ? 'malformed' : end >= 0 ? 'whole' : 'open'}`;
+}
+
+export const answer: Target = {
+  name: 'answer',
+  words: [
+    'HTTP/1.1 101 Switching Protocols\r\n',
+    'HTTP/1.1 200 OK\r\n',
+    'HTTP/1.0 204 x\r\n',
+    'HTTP/1.1 304 \r\n',
+    'HTTP/1.1 100 Continue\r\n\r\n',
+    'HTTP/1.1 103 x\r\n',
+    'HTTP/1.1 ',
+    'HTTP/2 200',
+    '\r\n',
+    '\r\n\r\n',
+    '\n',
+    '\r',
+    ':',
+    ': ',
+    ' ',
+    '\t',
+    '\0',
+    '\x80',
+    'Content-Length: 5\r\n',
+    'Content-Length: 0\r\n',
+    'Transfer-Encoding: chunked\r\n',
+    'Connection: Upgrade\r\n',
+    'Upgrade: websocket\r\n',
+    '5\r\nabcde\r\n',
+    '0\r\n',
+    '0\r\n\r\n',
+    'a;x=y\r\n',
+    'X: y\r\n',
+    'Set-Cookie: a=b\r\n',
+  ],
+  longest: 8192,
+  open: () => ({
+    close() {},
+    async check(input) {
+      const bytes = input.subarray(1);
+      const whole = read(bytes, bytes.length || 1);
+      for (const size of [1, 1 + (input[0] ?? 0)])
+        promise(shown(read(bytes, size)) === shown(whole), 'an answer is read in another way when it comes in pieces');
+      if (whole === null) return 'more is wanted';
+      return checkWithNode(bytes, whole);
+    },
+  }),
+};
