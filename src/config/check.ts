@@ -1,6 +1,7 @@
 // What needs two fields to judge: names that lead nowhere, alternatives that are both or neither there, options nothing
 // uses. Patterns of hosts, paths and origins, and routes that can never be reached, are routing's to judge. Pure.
 import { hostsMeet, normaliseHost } from './address.ts';
+import { checkLimits } from './check-limits.ts';
 import { checkRooms } from './check-rooms.ts';
 import { checkUpstreams, upstreamsOf } from './check-upstreams.ts';
 import { error, type Found, findDuplicates, nameOf, warning } from './findings.ts';
@@ -26,6 +27,7 @@ export function check(config: Config, written: Written): Problem[] {
     ...config.routes.flatMap((route, index) => [...checkRoute(route, ['routes', index], { config, written })]),
     ...checkSecret(config.admin, 'token', ['admin']),
     ...checkDrain(config, written),
+    ...checkLimits(config, written),
   ];
 }
 

@@ -127,8 +127,10 @@ export class Pool {
   pick(ask: Ask | null, tried: ReadonlySet<Server> = NONE): Server | null {
     if (this.#successor !== null) return this.#successor.pick(ask, tried);
     const now = performance.now();
-    const takes = (server: Server): boolean =>
-      server.state.checked !== false && !server.full && !tried.has(server) && server.state.breaker.open(now);
+    const kind = ask?.kind ?? null;
+    const free = (server: Server): boolean =>
+      server.state.checked !== false && !tried.has(server) && server.takes(kind, now);
+    const takes = (server: Server): boolean => free(server) && server.state.breaker.open(now);
     const held = ask === null ? null : (this.sticky?.serverOf(ask) ?? null);
     if (held !== null && takes(held)) return held;
     const due = ask?.kind === 'handshake' ? this.#rebalance?.due() : undefined;
@@ -137,8 +139,7 @@ export class Pool {
       return due;
     }
     // Rather an ejected server than none.
-    const spared = (server: Server): boolean =>
-      server.state.checked !== false && !server.full && !tried.has(server) && server.state.breaker.out;
+    const spared = (server: Server): boolean => free(server) && server.state.breaker.out;
     return this.#pickOf(takes, ask) ?? this.#pickOf(spared, ask);
   }
 
@@ -151,8 +152,9 @@ export class Pool {
     return null;
   }
 
-  /** Takes a server that was picked. */
-  take(server: Server): Lease {
+  /** Takes a server that was picked, for a request or for one of the gateway's own. */
+  take(server: Server, ask: Ask | null = null): Lease {
+    if (ask !== null) server.spend(ask.kind, performance.now());
     return new Lease(server, this.#health);
   }
 
