@@ -21,6 +21,7 @@ import { type Admin, createAdmin } from './server/admin.ts';
 import { createApi } from './server/api.ts';
 import { createConsole } from './server/console.ts';
 import { compileCrowded, readDescriptorLimit } from './server/descriptors.ts';
+import { Entrance } from './server/entrance.ts';
 import { Gateway } from './server/gateway.ts';
 import { Listeners, type NextListeners } from './server/listeners.ts';
 import { Admission } from './sessions/admission.ts';
@@ -105,7 +106,7 @@ export class App {
     };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
-      admission: new Admission(),
+      entrance: new Entrance(new Admission()),
       splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(this.#descriptors),
     });

@@ -20,6 +20,8 @@ export interface Subject {
   readonly host: string;
   /** The path without its query. */
   readonly path: string;
+  /** The subject of the client's credentials; null where there are none, or none were asked for yet. */
+  readonly user: string | null;
 }
 
 /** The server that served a request or session; null where none was reached. */

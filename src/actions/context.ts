@@ -1,9 +1,11 @@
 // What an action gets to work with: the request's own facts, and the few services it may use. Not the snapshot.
 import type { Socket } from 'node:net';
+import type { Authenticator, Principal } from '../auth/authenticator.ts';
 import type { Emit, Subject } from '../events.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Facts } from '../http/template.ts';
 import type { Forward, Upgrade } from '../routing/decide.ts';
+import type { Permit } from '../sessions/admission.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor } from '../terminate/accept.ts';
 import type { Connections } from '../terminate/connections.ts';
@@ -22,6 +24,8 @@ export interface Services {
   pool(upstream: string): Pool;
   /** What terminates a route's handshakes. */
   acceptor(route: string): Acceptor;
+  /** What tells who a route's clients are; null where it does not ask. */
+  authenticator(route: string): Authenticator | null;
 }
 
 /** One request and who asks. */
@@ -29,6 +33,8 @@ export interface RouteContext {
   readonly services: Services;
   readonly subject: Subject;
   readonly client: Client;
+  /** Who the client is; null where the route does not ask, and before it has. */
+  readonly principal: Principal | null;
   /** Origin as the client wrote it, for the log; null where there is none. */
   readonly origin: string | null;
   /** performance.now() of the head's arrival. */
@@ -42,8 +48,8 @@ export interface ClientEnd {
   readonly rest: Buffer;
   /** Tells when the client has left. */
   readonly gone: Departure;
-  /** Gives the session's permit back; the session calls it where one opens, the caller where none does. */
-  readonly permit: () => void;
+  /** The session's; it gives it back where one opens, the caller where none does. */
+  readonly permit: Permit;
 }
 
 /** What the header policy of a verdict's route goes by. */

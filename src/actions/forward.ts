@@ -146,7 +146,7 @@ export function completed(
   { req, res, writtenBefore }: Plain,
   { at, reason, detail, status }: Outcome,
 ): void {
-  const { id, route, client, method, host, path } = context.subject;
+  const { id, route, client, method, host, path, user } = context.subject;
   // Written out: a spread costs more than all the rest of an event.
   context.services.emit({
     type: 'request_completed',
@@ -156,6 +156,7 @@ export function completed(
     method,
     host,
     path,
+    user,
     status: status ?? res.statusCode,
     reason,
     detail,

@@ -1,8 +1,9 @@
-// Refusing: the gateway's own answer, whole, on an upgraded socket or through node's response.
+// Refusing: the gateway's own answer, or another server's, whole, on an upgraded socket or through node's response.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { ForeignAnswer } from '../auth/authenticator.ts';
 import { ERRORS, type GatewayError, statusOf } from '../errors.ts';
-import { buildRefusal, formatRefusal, type Refusal } from '../http/problem.ts';
+import { buildRefusal, formatHead, formatRefusal, type Refusal } from '../http/problem.ts';
 
 /** How long a client that was refused may go on sending before its connection is cut. */
 const LINGER_MS = 2000;
@@ -38,6 +39,20 @@ export function rejectRequest(res: ServerResponse, refusal: Refusal, id: string 
   // Nobody will read the body, and it may have no end.
   if (hasBody(res.req)) res.shouldKeepAlive = false;
   res.writeHead(refusal.status, fields);
+  res.end(body);
+}
+
+/** Another server's no goes to the client as what it is, whole, on a socket that node's HTTP server has let go of. */
+export function passUpgrade(socket: Socket, { status, phrase, answer, body }: ForeignAnswer): void {
+  const fields = [...answer, 'Content-Length', `${body.length}`, 'Connection', 'close'];
+  socket.write(Buffer.concat([Buffer.from(formatHead(status, fields, phrase), 'latin1'), body]));
+  endAfterReading(socket);
+}
+
+/** The same for a plain request. */
+export function passRequest(res: ServerResponse, { status, phrase, answer, body }: ForeignAnswer): void {
+  if (hasBody(res.req)) res.shouldKeepAlive = false;
+  res.writeHead(status, phrase, [...answer, 'Content-Length', `${body.length}`]);
   res.end(body);
 }
 

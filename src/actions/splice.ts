@@ -112,6 +112,7 @@ function open(
   const { services, subject, startedAt } = context;
   // Of the services a live session holds this one only: the others are of one config.
   const { connections } = services;
+  const { permit } = client;
   const { answer, lease, ownFields } = reached;
   const route = upgrade.route.name;
   const policy = answerPolicy(context, upgrade, lease.server);
@@ -125,6 +126,7 @@ function open(
       method: subject.method,
       host: subject.host,
       path: subject.path,
+      user: subject.user,
       mode: 'splice',
       at: refOf(lease.server),
       origin: upgrade.handshake.origin,
@@ -134,7 +136,13 @@ function open(
     {
       registry: services.sessions,
       emit: services.emit,
-      releases: [client.permit, lease.release, () => connections.remove(session.id, known)],
+      releases: [
+        lease.release,
+        () => {
+          permit.release();
+          connections.remove(session.id, known);
+        },
+      ],
     },
   );
   const known = new Spliced(session);
@@ -167,10 +175,10 @@ class Spliced implements Reachable {
   }
 
   describe(): ReturnType<Reachable['describe']> {
-    const { id, route, client, subprotocol } = this.#session.opened;
+    const { id, route, client, user, subprotocol } = this.#session.opened;
     return {
       ...{ id, route, mode: 'splice', client, subprotocol, openedAt: this.#openedAt },
-      ...{ user: null, room: null, activeAt: null },
+      ...{ user, room: null, activeAt: null },
     };
   }
 

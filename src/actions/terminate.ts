@@ -4,12 +4,11 @@ import { GatewayError } from '../errors.ts';
 import { readExtensions } from '../handshake/extensions.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { chooseSubprotocol } from '../handshake/subprotocol.ts';
-import { formatHead } from '../http/problem.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Admitted, Opening, Refused } from '../terminate/handler.ts';
 import type { ClientEnd, RouteContext } from './context.ts';
-import { endAfterReading } from './reject.ts';
+import { passUpgrade } from './reject.ts';
 
 /**
  * Opens the session, or passes a backend's refusal, or says why the gateway refuses. Rejects with a GatewayError for what
@@ -83,13 +82,14 @@ function open(
       method: subject.method,
       host: subject.host,
       path: subject.path,
+      user: subject.user,
       mode: 'terminate',
       at: null,
       origin: handshake.origin,
       subprotocol: protocol,
       durationMs: performance.now() - startedAt,
     },
-    { registry: services.sessions, emit: services.emit, releases: [permit] },
+    { registry: services.sessions, emit: services.emit, releases: [() => permit.release()] },
   );
   session.carriedBy(accepted);
   return true;
@@ -97,10 +97,8 @@ function open(
 
 /** A backend's own no goes to the client as what it is, whole. */
 function pass(context: RouteContext, { socket }: ClientEnd, refused: Refused): 'passed' {
-  const { status, phrase, answer, body, at } = refused;
-  const fields = [...answer, 'Content-Length', `${body.length}`, 'Connection', 'close'];
-  socket.write(Buffer.concat([Buffer.from(formatHead(status, fields, phrase), 'latin1'), body]));
-  endAfterReading(socket);
+  const { status, at } = refused;
+  passUpgrade(socket, refused);
   const { services, subject, startedAt } = context;
   services.emit({
     ...subject,

@@ -15,6 +15,10 @@ export const REJECTIONS = {
   upgrade_required: { status: 426, detail: 'this resource speaks only WebSocket' },
   /** Origin is not let in by the route, or missing where it must be there. */
   origin: { status: 403, detail: 'this Origin may not connect here' },
+  /** No credentials, or none that the route takes. */
+  auth: { status: 401, detail: 'valid credentials are needed here' },
+  /** Nobody could tell what the credentials are worth. */
+  auth_unavailable: { status: 503, detail: 'credentials can not be checked at the moment' },
   /** No route fits. */
   no_route: { status: 404, detail: 'no route takes this request' },
   /** None of the offered subprotocols is in the route's list. */

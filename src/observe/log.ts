@@ -216,8 +216,9 @@ function writerOf(event: GatewayEvent): Writer<GatewayEvent> {
   return WRITERS[event.type] as Writer<GatewayEvent>;
 }
 
-function subject({ id, route, client, method, host, path }: Subject): Fields {
-  return { id, route, client, method: clean(method), host: clean(host), path: clean(path) };
+function subject({ id, route, client, method, host, path, user }: Subject): Fields {
+  const known = { id, route, client, method: clean(method), host: clean(host), path: clean(path) };
+  return user === null ? known : { ...known, user: clean(user) };
 }
 
 function server(at: ServerRef | null): Fields {

@@ -10,7 +10,7 @@
 //   7. max_body         413, for plain requests
 //   8. rewrite          where the request goes on the backend, else 400
 // A route may also answer plain requests itself: a redirect, or a fixed response.
-// What needs more than the head (permits, credentials, a server) comes after, in server/gateway.ts and actions/.
+// What needs more than the head (permits, credentials, a server) comes after, in server/entrance.ts and actions/.
 import { type Handshake, readHandshake, wantsWebSocket } from '../handshake/handshake.ts';
 import { originAllowed } from '../handshake/origin.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
@@ -48,6 +48,7 @@ export interface Forward {
 export interface Respond extends OwnAnswer {
   readonly kind: 'respond';
   readonly route: Route | null;
+  readonly request: Request;
 }
 
 /** A refusal; `route` is the one whose rule refused, null where none had been found. */
@@ -139,11 +140,10 @@ function judgeOffer(rule: WebSocketRule, offer: readonly string[], trace?: Trace
 }
 
 function decidePlain(table: RouteTable, request: Request, trace?: Trace): Verdict {
-  const { method } = request.head;
   // The target names no resource but the gateway as a whole (RFC 9110 §9.3.7).
-  if (request.target.path === '*') return decideAsterisk(method);
+  if (request.target.path === '*') return decideAsterisk(request);
   const found = table.http.find(request, traceRoutes(trace));
-  if (found?.route.own) return answerOwn(found.route, found.route.own(request, found));
+  if (found?.route.own) return answerOwn(found.route, request, found.route.own(request, found));
   if (found) {
     const route = found.route as Forward['route'];
     if (tooLarge(route, request)) {
@@ -159,9 +159,9 @@ function decidePlain(table: RouteTable, request: Request, trace?: Trace): Verdic
   return upgradable ? refuse(upgradable.route, reject('upgrade_required')) : refuse(null, reject('no_route'));
 }
 
-function answerOwn(route: Route, own: OwnAnswer | null): Verdict {
+function answerOwn(route: Route, request: Request, own: OwnAnswer | null): Verdict {
   if (own === null) return refuse(route, reject('malformed', 'Host is missing'));
-  return { kind: 'respond', route, ...own };
+  return { kind: 'respond', route, request, ...own };
 }
 
 /** What is announced; a body in chunks is counted as it comes. */
@@ -180,9 +180,9 @@ function rewrite({ path }: Route, { target }: Request, trace?: Trace): Sent | Re
   return 'fault' in sent ? reject('malformed', sent.fault) : sent;
 }
 
-function decideAsterisk(method: string): Verdict {
-  if (method !== 'OPTIONS') return refuse(null, reject('malformed', 'only OPTIONS has the target *'));
-  return { kind: 'respond', route: null, status: 204, fields: () => ['Allow', METHODS], body: null };
+function decideAsterisk(request: Request): Verdict {
+  if (request.head.method !== 'OPTIONS') return refuse(null, reject('malformed', 'only OPTIONS has the target *'));
+  return { kind: 'respond', route: null, request, status: 204, fields: () => ['Allow', METHODS], body: null };
 }
 
 function refuse(route: Route | null, rejection: Rejection): Refuse {

@@ -59,6 +59,7 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
       connections: shared.connections,
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),
+      authenticator: () => null,
     },
   };
 }

@@ -1,43 +1,36 @@
 // Every request's way through the gateway: its head is read and decided (routing/decide.ts), then the action of its
 // verdict runs. What broke on the way ends here, as an answer and an event. Binding and timeouts are listener.ts.
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
-import { answer, forward, type Plain } from '../actions/forward.ts';
+import { answer, completed, forward, type Plain } from '../actions/forward.ts';
 import { SpliceError } from '../actions/reach.ts';
-import { refusalOf, rejectUpgrade } from '../actions/reject.ts';
+import { passRequest, passUpgrade, refusalOf, rejectUpgrade } from '../actions/reject.ts';
 import { respond } from '../actions/respond.ts';
 import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
+import type { ForeignAnswer } from '../auth/authenticator.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
-import { type Reason, type Rejection, reject } from '../handshake/rejection.ts';
-import { readClient, vouchedScheme } from '../http/forwarded.ts';
-import { MOST_FIELDS, plainAddress, type RequestHead, readHead } from '../http/head.ts';
-import { loggedPath } from '../http/target.ts';
-import { decide, type Upgrade, type Verdict } from '../routing/decide.ts';
+import { isRejection, type Reason, type Rejection, reject } from '../handshake/rejection.ts';
+import { MOST_FIELDS, plainAddress, type RequestHead } from '../http/head.ts';
+import { decide, type Forward, type Respond, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
-import type { Admission } from '../sessions/admission.ts';
+import type { Permit } from '../sessions/admission.ts';
 import { Departure } from '../upstream/departure.ts';
+import { type Asked, named, readAsked } from './asked.ts';
 import { afterEarlierAnswers, answerable, pendingAnswer, Turns } from './earlier.ts';
+import { type Entrance, isEntered } from './entrance.ts';
 import { headWithoutUpgrade, putBack } from './put-back.ts';
 
 export interface GatewayOptions {
   /** The snapshot that is current now. */
   readonly snapshot: () => Snapshot;
-  readonly admission: Admission;
+  readonly entrance: Entrance;
   readonly splice: Splice;
   /** Whether a connection holds one of the last descriptors. */
   readonly crowded: (socket: Socket) => boolean;
-}
-
-/** A request as it came, and the config it is judged by. */
-interface Asked {
-  readonly snapshot: Snapshot;
-  readonly head: RequestHead;
-  readonly context: RouteContext;
 }
 
 /** The connection of a request that node's parser has let go of. */
@@ -84,7 +77,7 @@ export class Gateway implements Sampler {
   #serve(req: IncomingMessage, res: ServerResponse): void {
     this.#requests++;
     res.once('close', () => this.#requests--);
-    const asked = this.#read(req);
+    const asked = readAsked(req, this.#options.snapshot());
     const { context } = asked;
     const plain = { req, res, writtenBefore: req.socket.bytesWritten };
     this.#plain(asked, plain).catch((thrown: unknown) => {
@@ -105,9 +98,8 @@ export class Gateway implements Sampler {
     const verdict = this.#judge(snapshot, head, req.socket);
     switch (verdict.kind) {
       case 'forward':
-        return forward(named(context, verdict), verdict, plain);
       case 'respond':
-        return respond(named(context, verdict), verdict, plain);
+        return this.#admit(named(context, verdict), verdict, plain);
       case 'reject':
         if (LAST.has(verdict.rejection.reason)) res.shouldKeepAlive = false;
         return answer(named(context, verdict), plain, verdict.rejection);
@@ -122,12 +114,25 @@ export class Gateway implements Sampler {
     }
   }
 
+  /** Runs the action of a plain request that is let in. */
+  async #admit(context: RouteContext, verdict: Forward | Respond, plain: Plain): Promise<void> {
+    const asked = this.#options.entrance.plain(context, verdict, () => departureOf(plain.res));
+    const entry = asked instanceof Promise ? await asked : asked;
+    if (isEntered(entry)) {
+      if (verdict.kind === 'forward') return forward(entry.context, verdict, plain);
+      return respond(entry.context, verdict, plain);
+    }
+    if (isRejection(entry)) return answer(context, plain, entry);
+    passRequest(plain.res, entry);
+    completed(context, plain, { at: null, reason: 'auth', detail: passedDetail(entry) });
+  }
+
   /** A request with an Upgrade, as node's server gives it: its parser has let go of the connection. */
   onUpgrade(server: Server, req: IncomingMessage, socket: Socket, rest: Buffer): void {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     socket.on('error', ignore);
     this.#handshakes++;
-    void this.#take(this.#read(req), { server, socket, rest });
+    void this.#take(readAsked(req, this.#options.snapshot()), { server, socket, rest });
   }
 
   /** Never rejects. */
@@ -153,24 +158,28 @@ export class Gateway implements Sampler {
     if (verdict.kind === 'reject') return this.#refuse(known, socket, verdict.rejection, modeOf(verdict));
     if (verdict.kind !== 'splice' && verdict.kind !== 'terminate') return void socket.destroy();
     if (this.#draining) return this.#refuse(known, socket, reject('draining'), verdict.kind);
-    const { name, websocket } = verdict.route;
-    const permit = this.#options.admission.acquire(name, known.subject.client, websocket.config.limits);
-    if (typeof permit === 'string') return this.#refuse(known, socket, reject(permit), verdict.kind);
-    await this.#open(known, verdict, released, permit);
+    await this.#open(known, verdict, released);
   }
 
-  /** Runs the action; the permit stays with the session where one opens, and comes back here where none does. */
-  async #open(context: RouteContext, verdict: Upgrade, { socket, rest }: Released, permit: () => void): Promise<void> {
+  /** Runs the action of a handshake that is let in; its permit stays with the session where one opens, else it comes back here. */
+  async #open(context: RouteContext, verdict: Upgrade, { socket, rest }: Released): Promise<void> {
     const gone = new Departure();
     const onClose = (): void => gone.tell();
     socket.on('close', onClose);
-    let opened = false;
+    let permit: Permit | null = null;
     try {
+      const entry = await this.#options.entrance.handshake(context, verdict, gone);
+      if (!isEntered(entry)) {
+        if (isRejection(entry)) return this.#refuse(context, socket, entry, verdict.kind);
+        passUpgrade(socket, entry);
+        return this.#rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, verdict.kind);
+      }
+      permit = entry.permit;
       const client = { socket, rest, gone, permit };
       const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
-      const outcome = await action(context, verdict, client);
-      opened = outcome === 'opened';
-      if (typeof outcome !== 'string') this.#refuse(context, socket, outcome, verdict.kind);
+      const outcome = await action(entry.context, verdict, client);
+      if (outcome === 'opened') permit = null;
+      if (typeof outcome !== 'string') this.#refuse(entry.context, socket, outcome, verdict.kind);
     } catch (thrown) {
       const error = asGatewayError(thrown);
       // Whoever waits for this client must learn it also where its socket broke at the very last.
@@ -178,7 +187,7 @@ export class Gateway implements Sampler {
       this.#failed(context, socket, verdict.kind, error);
     } finally {
       socket.removeListener('close', onClose);
-      if (!opened) permit();
+      permit?.release();
     }
   }
 
@@ -192,7 +201,10 @@ export class Gateway implements Sampler {
 
   #refuse(context: RouteContext, socket: Socket, rejection: Rejection, mode: Mode | null): void {
     rejectUpgrade(socket, rejection, context.subject.id);
-    const { reason, status, detail } = rejection;
+    this.#rejected(context, rejection, mode);
+  }
+
+  #rejected(context: RouteContext, { reason, status, detail }: Omit<Rejection, 'fields'>, mode: Mode | null): void {
     context.services.emit({
       ...context.subject,
       type: 'handshake_rejected',
@@ -216,30 +228,6 @@ export class Gateway implements Sampler {
       at: error instanceof SpliceError ? error.at : null,
     });
   }
-
-  /** Captures the snapshot, once, so that a reload can't mix two in one request. */
-  #read(req: IncomingMessage): Asked {
-    const snapshot = this.#options.snapshot();
-    const received = readHead(req, 'encrypted' in req.socket, req.socket.remoteAddress ?? '');
-    const head = vouchedScheme(received, snapshot.trusted);
-    const client = readClient(head, snapshot.trusted, freshId());
-    const subject = {
-      id: client.id,
-      route: null,
-      client: client.address,
-      method: head.method,
-      host: fieldOf(head, 'host') ?? '',
-      path: loggedPath(head.target),
-    };
-    const context = {
-      services: snapshot.services,
-      subject,
-      client,
-      origin: fieldOf(head, 'origin'),
-      startedAt: performance.now(),
-    };
-    return { snapshot, head, context };
-  }
 }
 
 /**
@@ -248,18 +236,16 @@ export class Gateway implements Sampler {
  */
 const LAST: ReadonlySet<Reason> = new Set(['malformed', 'head_too_large', 'limit']);
 
-function fieldOf(head: RequestHead, name: string): string | null {
-  const i = head.names.indexOf(name);
-  return i === -1 ? null : (head.fields[2 * i + 1] as string);
+/** Tells of a plain request's client. */
+function departureOf(res: ServerResponse): Departure {
+  const gone = new Departure();
+  if (res.destroyed) gone.tell();
+  else res.once('close', () => gone.tell());
+  return gone;
 }
 
-/** The context once a route is known. Written out: this is done for every request, and a spread is slow. */
-function named(context: RouteContext, { route }: Verdict): RouteContext {
-  if (route === null) return context;
-  const { services, subject, client, origin, startedAt } = context;
-  const { id, client: address, method, host, path } = subject;
-  const named = { id, route: route.name, client: address, method, host, path };
-  return { services, subject: named, client, origin, startedAt };
+function passedDetail({ status }: ForeignAnswer): string {
+  return `the server that judges credentials answered ${status}`;
 }
 
 function modeOf({ route }: Verdict): Mode | null {
@@ -277,10 +263,3 @@ function detailOf(error: GatewayError): string {
 }
 
 function ignore(): void {}
-
-/** An id in one piece: node puts a UUID together of twenty, which would all be kept as long as the id is. */
-function freshId(): string {
-  const id = randomUUID();
-  Number(id);
-  return id;
-}

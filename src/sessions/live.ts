@@ -42,6 +42,14 @@ export class LiveSession implements Session {
     return this.opened.mode;
   }
 
+  get client(): string {
+    return this.opened.client;
+  }
+
+  get user(): string | null {
+    return this.opened.user;
+  }
+
   carriedBy(carrier: Carrier): void {
     this.#carrier = carrier;
   }
@@ -69,6 +77,7 @@ export class LiveSession implements Session {
       method: opened.method,
       host: opened.host,
       path: opened.path,
+      user: opened.user,
       mode: opened.mode,
       at: opened.at,
       fromClient: end.fromClient,
@@ -85,6 +94,6 @@ export class LiveSession implements Session {
 
 /** The same in an object of a common shape: one that was put together by spreading has a shape of its own, which costs memory. */
 function copy(opened: SessionOpened): SessionOpened {
-  const { type, id, route, client, method, host, path, mode, at, origin, subprotocol, durationMs } = opened;
-  return { type, id, route, client, method, host, path, mode, at, origin, subprotocol, durationMs };
+  const { type, id, route, client, method, host, path, user, mode, at, origin, subprotocol, durationMs } = opened;
+  return { type, id, route, client, method, host, path, user, mode, at, origin, subprotocol, durationMs };
 }

@@ -6,6 +6,10 @@ export interface Session {
   readonly id: string;
   readonly route: string;
   readonly mode: Mode;
+  /** The client's address. */
+  readonly client: string;
+  /** The subject of its credentials; null where there are none. */
+  readonly user: string | null;
   /** Ends it in order, within `deadlineMs`; then it is cut. */
   close(code: number, reason: string, deadlineMs: number): void;
   /** Ends it at once. */

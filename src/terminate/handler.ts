@@ -1,4 +1,5 @@
 // The seam of a terminating route: a handshake in question, then messages in and messages out. A handler knows no sockets.
+import type { ForeignAnswer } from '../auth/authenticator.ts';
 import type { ServerRef, SessionEnd } from '../events.ts';
 import type { Rejection } from '../handshake/rejection.ts';
 import type { Client } from '../http/forwarded.ts';
@@ -75,12 +76,7 @@ export interface Admitted extends Opener {
 }
 
 /** A backend that was asked said no: its own answer, for the client. */
-export interface Refused {
-  readonly status: number;
-  readonly phrase: string;
-  /** As they may reach the client, flat, without framing. */
-  readonly answer: readonly string[];
-  readonly body: Buffer;
+export interface Refused extends ForeignAnswer {
   readonly at: ServerRef;
 }
 

@@ -18,6 +18,8 @@ describe('each reason has its status', () => {
     ['head_too_large', 431],
     ['body_too_large', 413],
     ['head_timeout', 408],
+    ['auth', 401],
+    ['auth_unavailable', 503],
     ['client_limit', 429],
     ['limit', 503],
     ['draining', 503],
@@ -25,7 +27,7 @@ describe('each reason has its status', () => {
   ] as const)('%s: %d', (reason, status) => {
     expect(reject(reason)).toMatchObject({ reason, status, detail: REJECTIONS[reason].detail });
   });
-  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(18));
+  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(20));
 });
 
 describe('fields that go with it', () => {
@@ -37,8 +39,9 @@ describe('fields that go with it', () => {
     expect(rejectVersion(versions).fields).toEqual(['Upgrade', 'websocket', 'Sec-WebSocket-Version', '13, 8']);
     expect(versions).toEqual([8, 13]);
   });
-  it.each(['limit', 'draining', 'no_server', 'client_limit'] as const)('%s says when to come again', (reason) =>
-    expect(reject(reason).fields).toEqual(['Retry-After', expect.stringMatching(/^[1-9]\d*$/)]),
+  it.each(['limit', 'draining', 'no_server', 'client_limit', 'auth_unavailable'] as const)(
+    '%s says when to come again',
+    (reason) => expect(reject(reason).fields).toEqual(['Retry-After', expect.stringMatching(/^[1-9]\d*$/)]),
   );
   it.each(['malformed', 'key', 'origin', 'no_route', 'subprotocol', 'head_too_large', 'head_timeout'] as const)(
     '%s has none',

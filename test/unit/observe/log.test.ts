@@ -30,6 +30,7 @@ const subject = {
   method: 'GET',
   host: 'app.example.com',
   path: '/ws/room',
+  user: 'ada',
 };
 const at = { upstream: 'chat', server: 'ws://127.0.0.1:9001' };
 

@@ -189,6 +189,7 @@ describe('targets that name no resource', () => {
     expect(plain({ method: 'OPTIONS', target: '*' })).toEqual({
       kind: 'respond',
       route: null,
+      request: expect.objectContaining({ host: 'app.example.com' }),
       status: 204,
       fields: expect.any(Function),
       body: null,

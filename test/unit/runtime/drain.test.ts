@@ -25,6 +25,8 @@ function gateway() {
       id,
       route: 'chat',
       mode: 'splice',
+      client: '192.0.2.1',
+      user: null,
       close(code, reason, deadlineMs) {
         write(`close ${id} ${code} ${reason} ${Math.round(deadlineMs)}`);
         if (closingMs !== 'never') setTimeout(end, closingMs);
@@ -242,7 +244,8 @@ describe('startDrain', () => {
   test('gives up on a session that not even a cut ends, a second after the grace', async () => {
     const registry = new Registry();
     const cut = vi.fn();
-    registry.add({ id: 'x', route: 'chat', mode: 'terminate', close: vi.fn(), cut });
+    const known = { id: 'x', route: 'chat', client: '192.0.2.1', user: null };
+    registry.add({ ...known, mode: 'terminate', close: vi.fn(), cut });
     let done = false;
     const nothing = () => {};
     void startDrain({

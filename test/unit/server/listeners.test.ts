@@ -10,6 +10,7 @@ import { schema } from '../../../src/config/schema.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { makeSelfSigned } from '../../../src/runtime/self-signed.ts';
 import { buildTls, type TlsMaterial } from '../../../src/runtime/tls.ts';
+import { Entrance } from '../../../src/server/entrance.ts';
 import { Gateway } from '../../../src/server/gateway.ts';
 import { addressOf } from '../../../src/server/listener.ts';
 import { Listeners, type Wanted } from '../../../src/server/listeners.ts';
@@ -29,7 +30,12 @@ beforeEach(() => {
 afterEach(() => listeners.close());
 
 function make(): Listeners {
-  const gateway = new Gateway({ snapshot: unused, admission: new Admission(), splice: unused, crowded: unused });
+  const gateway = new Gateway({
+    snapshot: unused,
+    entrance: new Entrance(new Admission()),
+    splice: unused,
+    crowded: unused,
+  });
   return new Listeners(gateway, (event) => void events.push(event));
 }
 

@@ -13,6 +13,7 @@ const opened = (change: Partial<SessionOpened> = {}): SessionOpened => ({
   method: 'GET',
   host: 'a.example',
   path: '/ws',
+  user: 'ada',
   mode: 'splice',
   at: { upstream: 'chat', server: 'ws://127.0.0.1:9001' },
   origin: 'https://a.example',
@@ -46,7 +47,7 @@ describe('a session', () => {
   it('is entered and told open, then given back and told closed', () => {
     const { registry, events, released, home: at } = home();
     const session = new LiveSession(opened(), at);
-    expect(session).toMatchObject({ id: 'id-1', route: 'chat', mode: 'splice' });
+    expect(session).toMatchObject({ id: 'id-1', route: 'chat', mode: 'splice', client: '192.0.2.1', user: 'ada' });
     expect(registry.sessions()).toEqual([session]);
     expect(events).toEqual([opened()]);
     expect(released).toEqual([]);
@@ -72,7 +73,7 @@ describe('a session', () => {
 
 describe('the registry', () => {
   const enter = (registry: Registry, route: string, mode: Mode) =>
-    registry.add({ id: route, route, mode, close: () => {}, cut: () => {} });
+    registry.add({ id: route, route, mode, client: '192.0.2.1', user: null, close: () => {}, cut: () => {} });
 
   it('counts by route and mode, and keeps a series that has fallen to nothing', () => {
     const registry = new Registry();

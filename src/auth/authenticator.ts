@@ -1,0 +1,48 @@
+// Who a client is: the seam between a request that shows credentials and those who can tell what they are worth. One file
+// for each kind of credentials; where they stand among the steps of a request's way in is server/entrance.ts.
+import type { Rejection } from '../handshake/rejection.ts';
+import type { Fields } from '../http/fields.ts';
+import type { Client } from '../http/forwarded.ts';
+import type { Request } from '../http/head.ts';
+import type { Departure } from '../upstream/departure.ts';
+
+/** What credentials say of their bearer, by name: the claims of a token, or what another kind has of the sort. */
+export type Claims = Readonly<Record<string, unknown>>;
+
+/** Who a client was found to be. */
+export interface Principal {
+  /** The name it goes by in log and API, and by which its sessions are revoked; null where the credentials name nobody. */
+  readonly subject: string | null;
+  readonly claims: Claims;
+  /** Milliseconds since 1970 at which the credentials end, and a live session with them; null: never. */
+  readonly expiresAt: number | null;
+  /** Fields for the backend, flat, in place of the client's own of these names. */
+  readonly fields: Fields;
+}
+
+/** Another server's answer that goes to the client as it is: that server was asked, and said no. */
+export interface ForeignAnswer {
+  readonly status: number;
+  readonly phrase: string;
+  /** As they may reach the client, flat, without framing. */
+  readonly answer: Fields;
+  readonly body: Buffer;
+}
+
+/** A request whose client is to be told. */
+export interface Asking {
+  /** X-Request-Id of the request. */
+  readonly id: string;
+  readonly request: Request;
+  readonly client: Client;
+  /** Tells when the client has left; nothing that is found out then is of use. */
+  readonly gone: Departure;
+}
+
+export type Finding = Principal | Rejection | ForeignAnswer;
+
+/** One kind of credentials with its options; it serves all requests of a route. */
+export interface Authenticator {
+  /** May reject with a GatewayError; whoever could not find out says `auth_unavailable`, and never lets in. */
+  authenticate(asking: Asking): Finding | Promise<Finding>;
+}

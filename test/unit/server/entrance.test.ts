@@ -1,0 +1,138 @@
+// The way in: each step in its order, and whatever the client held given back on every way out but the one that leads in.
+import { describe, expect, it, vi } from 'vitest';
+import type { RouteContext } from '../../../src/actions/context.ts';
+import type { Asking, Authenticator, Finding } from '../../../src/auth/authenticator.ts';
+import { isRejection, reject } from '../../../src/handshake/rejection.ts';
+import { decide, type Forward, type Upgrade } from '../../../src/routing/decide.ts';
+import { Entrance, isEntered } from '../../../src/server/entrance.ts';
+import { Admission } from '../../../src/sessions/admission.ts';
+import { Departure } from '../../../src/upstream/departure.ts';
+import { handshakeHead, http, plainHead, splice, tableOf } from '../../support/heads.ts';
+
+const ADA = { subject: 'ada', claims: { sub: 'ada' }, expiresAt: null, fields: [] };
+const NO = { status: 403, phrase: 'No', answer: ['X-Why', 'because'], body: Buffer.from('no') };
+
+/** A route where one session of a client, and one of the route, may live, and someone waits at its door. */
+function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | null) {
+  const limits = { connections: 1, connections_per_ip: 1 };
+  const table = tableOf({ name: 'app', ...splice({ limits }), ...http });
+  const authenticator: Authenticator | null = authenticate === null ? null : { authenticate };
+  const entrance = new Entrance(new Admission());
+  const gone = new Departure();
+  const contextOf = (address: string) =>
+    ({
+      services: { authenticator: () => authenticator },
+      subject: { id: 'id-1', client: address, user: null },
+      client: { address, viaTrusted: false, id: 'id-1' },
+      principal: null,
+    }) as unknown as RouteContext;
+  const upgrade = decide(table, handshakeHead()) as Upgrade;
+  const request = decide(table, plainHead()) as Forward;
+  return {
+    gone,
+    handshake: (address = '192.0.2.1') => entrance.handshake(contextOf(address), upgrade, gone),
+    plain: (departure = () => gone) => entrance.plain(contextOf('192.0.2.1'), request, departure),
+  };
+}
+
+async function permitOf(entry: ReturnType<ReturnType<typeof door>['handshake']>) {
+  const entered = await entry;
+  if (!isEntered(entered)) throw new Error(JSON.stringify(entered));
+  return entered.permit;
+}
+
+describe('a handshake', () => {
+  it('gets its permit where the route asks for no credentials', async () => {
+    const { handshake } = door(null);
+    const permit = await permitOf(handshake());
+    expect(await handshake()).toMatchObject({ reason: 'client_limit' });
+    permit.release();
+    await permitOf(handshake());
+  });
+
+  it('enters as who it was found to be', async () => {
+    const { handshake } = door(async () => ADA);
+    const entry = await handshake();
+    expect(entry).toMatchObject({ context: { principal: ADA, subject: { id: 'id-1', user: 'ada' } } });
+  });
+
+  it('is asked about with what it came with', async () => {
+    const authenticate = vi.fn(() => ADA);
+    const { handshake, gone } = door(authenticate);
+    await handshake();
+    expect(authenticate).toHaveBeenCalledWith({
+      id: 'id-1',
+      request: expect.objectContaining({ host: 'app.example.com' }),
+      client: expect.objectContaining({ address: '192.0.2.1' }),
+      gone,
+    });
+  });
+
+  it('is not asked who it is where its address has no room left', async () => {
+    const authenticate = vi.fn(() => ADA);
+    const { handshake } = door(authenticate);
+    await handshake();
+    expect(await handshake()).toMatchObject({ reason: 'client_limit' });
+    expect(authenticate).toHaveBeenCalledTimes(1);
+  });
+
+  it.each<[string, () => Finding | Promise<Finding>, object]>([
+    ['refused', () => reject('auth'), { reason: 'auth' }],
+    ['refused after a while', async () => reject('auth'), { reason: 'auth' }],
+    ['refused by another server', async () => NO, { status: 403 }],
+  ])('%s holds nothing', async (_, answer, expected) => {
+    let finding: () => Finding | Promise<Finding> = answer;
+    const { handshake } = door(() => finding());
+    expect(await handshake()).toMatchObject(expected);
+    finding = () => ADA;
+    await permitOf(handshake());
+  });
+
+  it('holds nothing where the judgement breaks', async () => {
+    const authenticate = vi.fn<Authenticator['authenticate']>(() => ADA);
+    const { handshake } = door(authenticate);
+    authenticate.mockRejectedValueOnce(new Error('broken'));
+    await expect(handshake()).rejects.toThrow('broken');
+    await permitOf(handshake());
+  });
+
+  it('holds nothing where the client left meanwhile, whatever was found', async () => {
+    const { handshake, gone } = door(async () => {
+      gone.tell();
+      return ADA;
+    });
+    for (let i = 0; i < 3; i++) await expect(handshake()).rejects.toMatchObject({ code: 'client_gone' });
+  });
+
+  it('of another client is refused where the route is full, and holds nothing then', async () => {
+    const { handshake } = door(async () => ADA);
+    const permit = await permitOf(handshake());
+    for (let i = 0; i < 2; i++) expect(await handshake('192.0.2.2')).toMatchObject({ reason: 'limit' });
+    permit.release();
+    await permitOf(handshake('192.0.2.2'));
+  });
+});
+
+describe('a plain request', () => {
+  it('goes on at once where the route asks for no credentials', () => {
+    const departure = vi.fn();
+    expect(door(null).plain(departure)).toMatchObject({ permit: null });
+    expect(departure).not.toHaveBeenCalled();
+  });
+
+  it('enters as who it was found to be', async () => {
+    expect(await door(() => ADA).plain()).toMatchObject({ context: { principal: ADA, subject: { user: 'ada' } } });
+  });
+
+  it('is refused, by us or by another server', async () => {
+    const refused = await door(() => reject('auth')).plain();
+    expect(!isEntered(refused) && isRejection(refused) && refused.reason).toBe('auth');
+    expect(await door(async () => NO).plain()).toBe(NO);
+  });
+
+  it('of a client that left is not served', async () => {
+    const { plain, gone } = door(() => ADA);
+    gone.tell();
+    await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
+  });
+});
