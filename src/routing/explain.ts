@@ -30,7 +30,7 @@ export function explain(
   const steps: Step[] = [];
   const verdict = decide(table, head, (step) => steps.push(step));
   const { line, status, reason } = formatOutcome(verdict, upstreams, readClient(head, trusted, ''));
-  const lines = [formatRequest(head, trusted), ...steps.map(formatStep), line];
+  const lines = [formatRequest(head, trusted), ...steps.map(formatStep), ...formatLimits(verdict), line];
   return { lines, status, reason };
 }
 
@@ -42,6 +42,17 @@ function formatRequest(head: RequestHead, trusted: TrustedProxies): string {
 
 function formatStep({ rule, passed, detail }: Step): string {
   return `  ${passed ? 'yes' : 'no '}  ${rule}: ${detail}`;
+}
+
+/** What is asked behind the decision; only live state says how it goes. */
+function formatLimits(verdict: Verdict): string[] {
+  if (verdict.kind === 'reject' || verdict.kind === 'respond') return [];
+  const { handshakes, requests } = verdict.route.limits;
+  const { before, after } = verdict.kind === 'forward' ? requests : handshakes;
+  return [
+    ...(before === '' ? [] : [`  if   within limits: ${before}`]),
+    ...(after === '' ? [] : [`  if   there is room: ${after}`]),
+  ];
 }
 
 /** A verdict as the line that ends an explanation. */

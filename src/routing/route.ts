@@ -7,6 +7,7 @@ import { valuesOf } from '../http/fields.ts';
 import type { Request } from '../http/head.ts';
 import type { Policy } from '../http/policy.ts';
 import type { PathRule } from '../http/rewrite.ts';
+import type { LimitsInForce } from './limits-in-force.ts';
 import type { OwnRule } from './own-answer.ts';
 import {
   coversHost,
@@ -53,6 +54,8 @@ export interface Route {
   readonly policy: Policy;
   /** Null where paths stay as they are. */
   readonly path: PathRule | null;
+  /** In words, for `explain`. */
+  readonly limits: LimitsInForce;
 }
 
 /** The parameters where the request fits the route; a string says why it does not. */

@@ -3,6 +3,7 @@ import type { Problem } from '../config/problem.ts';
 import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema.ts';
 import { type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
 import type { Request } from '../http/head.ts';
+import { limitsInForce } from './limits-in-force.ts';
 import { compileOwnRule } from './own-answer.ts';
 import { compileHost, compilePath, type Params, parentOf } from './pattern.ts';
 import { compilePathRule, compilePolicy } from './policy.ts';
@@ -116,7 +117,9 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
   const path = compilePathRule(route, match.path, place);
   const own = compileOwnRule(route, match.path, place);
   if (problems.length > before) return null;
-  return { name: route.name, match, websocket, http: route.http ?? null, own, policy, path };
+  const { max_body } = config.limits;
+  const http = route.http === undefined ? null : { ...route.http, max_body: route.http.max_body ?? max_body };
+  return { name: route.name, match, websocket, http, own, policy, path, limits: limitsInForce(config, route) };
 }
 
 function compileMatch(config: MatchConfig, i: number, problems: Problem[]): Match | null {

@@ -1,11 +1,12 @@
-// The way in after a verdict that lets a request through: permits of the client, credentials, permits of the route, in the
-// order of cheap before dear. What was judged before is routing/decide.ts; what comes after is an action.
+// The way in after a verdict that lets a request through: rates and what the address may hold, credentials, what the claim
+// and the route may hold, in the order of cheap before dear. What was judged before is routing/decide.ts; what comes after is an action.
 import type { RouteContext } from '../actions/context.ts';
 import type { Finding, ForeignAnswer, Principal } from '../auth/authenticator.ts';
 import { GatewayError } from '../errors.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import type { Forward, Respond, Upgrade } from '../routing/decide.ts';
-import type { Admission, Permit } from '../sessions/admission.ts';
+import type { Admission, Visit } from '../sessions/admission.ts';
+import type { Permit } from '../sessions/permit.ts';
 import type { Departure } from '../upstream/departure.ts';
 
 /** A request that is let in, with what its action goes by. */
@@ -27,16 +28,20 @@ export class Entrance {
 
   /** Lets a handshake in, or says why not. Throws a GatewayError for what broke, `client_gone` among it; nothing is held then. */
   async handshake(context: RouteContext, verdict: Upgrade, gone: Departure): Promise<Entry<Permit>> {
-    const { name, websocket } = verdict.route;
-    const visit = { route: name, client: context.subject.client, limits: websocket.config.limits };
-    const permit = this.#admission.arrive(visit);
+    const { name } = verdict.route;
+    const visit = { route: name, client: context.subject.client, limits: context.services.limits.handshakes(name) };
+    const arrived = this.#admission.arrive(visit);
+    const permit = arrived instanceof Promise ? await arrived : arrived;
     if (isRejection(permit)) return permit;
     let entered = false;
     try {
+      stillThere(gone);
       const found = await identify(context, verdict, gone);
       if (found !== null && !isPrincipal(found)) return found;
-      const refused = this.#admission.admit(visit, permit, found);
+      const admitted = this.#admission.admit(visit, permit, found);
+      const refused = admitted instanceof Promise ? await admitted : admitted;
       if (refused !== null) return refused;
+      stillThere(gone);
       entered = true;
       return { context: found === null ? context : withPrincipal(context, found), permit };
     } finally {
@@ -44,21 +49,37 @@ export class Entrance {
     }
   }
 
-  /** The same for a plain request, which holds no permit. Nothing is waited for where a route asks for no credentials. */
+  /** The same for a plain request, which holds no permit. Nothing is waited for where a route asks for nothing. */
   plain(context: RouteContext, verdict: Forward | Respond, gone: () => Departure): Entry<null> | Promise<Entry<null>> {
-    if (!asksWho(context, verdict)) return { context, permit: null };
-    return this.#plain(context, verdict, gone());
+    const limits = verdict.kind === 'forward' ? context.services.limits.requests(verdict.route.name) : null;
+    const visit = limits === null ? null : { route: verdict.route?.name ?? '', client: context.subject.client, limits };
+    if (visit === null && !asksWho(context, verdict)) return { context, permit: null };
+    return this.#plain({ context, verdict, visit, gone: gone() });
   }
 
-  async #plain(context: RouteContext, verdict: Forward | Respond, gone: Departure): Promise<Entry<null>> {
+  async #plain({ context, verdict, visit, gone }: PlainVisit): Promise<Entry<null>> {
+    const early = visit === null ? null : await this.#admission.request(visit);
+    if (early !== null) return early;
+    stillThere(gone);
     const found = await identify(context, verdict, gone);
-    if (found === null) return { context, permit: null };
-    return isPrincipal(found) ? { context: withPrincipal(context, found), permit: null } : found;
+    if (found !== null && !isPrincipal(found)) return found;
+    const late = visit === null ? null : await this.#admission.requestOf(visit, found);
+    if (late !== null) return late;
+    stillThere(gone);
+    return { context: found === null ? context : withPrincipal(context, found), permit: null };
   }
 }
 
 /** A verdict that lets a request through; an answer to `OPTIONS *` belongs to no route. */
 type Through = Upgrade | Forward | Respond;
+
+/** A plain request that has to wait; `visit` is null where no limit is about it. */
+interface PlainVisit {
+  readonly context: RouteContext;
+  readonly verdict: Forward | Respond;
+  readonly visit: Visit | null;
+  readonly gone: Departure;
+}
 
 function asksWho({ services }: RouteContext, { route }: Through): boolean {
   return route !== null && services.authenticator(route.name) !== null;
@@ -70,8 +91,12 @@ async function identify(context: RouteContext, verdict: Through, gone: Departure
   const authenticator = verdict.route === null ? null : services.authenticator(verdict.route.name);
   if (authenticator === null) return null;
   const found = await authenticator.authenticate({ id: subject.id, request: verdict.request, client, gone });
-  if (gone.left) throw new GatewayError('client_gone', 'the client left');
+  stillThere(gone);
   return found;
+}
+
+function stillThere(gone: Departure): void {
+  if (gone.left) throw new GatewayError('client_gone', 'the client left');
 }
 
 function isPrincipal(found: Finding): found is Principal {

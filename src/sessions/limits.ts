@@ -42,7 +42,8 @@ export class Limits implements Sampler {
     };
     for (const route of config.routes) {
       if (route.websocket) this.#handshakes.set(route.name, ofHandshakes(config, route.websocket, route.name, limiter));
-      if (route.http) this.#requests.set(route.name, ofRequests(config, route.http, route.name, limiter));
+      const requests = route.http === undefined ? NONE : ofRequests(config, route.http, route.name, limiter);
+      if (requests.rates.length + requests.claimRates.length > 0) this.#requests.set(route.name, requests);
     }
     this.#limiters = limiters;
   }
@@ -52,8 +53,9 @@ export class Limits implements Sampler {
     return this.#handshakes.get(route) ?? NONE;
   }
 
-  requests(route: string): RouteLimits {
-    return this.#requests.get(route) ?? NONE;
+  /** Null where no limit is about them. */
+  requests(route: string): RouteLimits | null {
+    return this.#requests.get(route) ?? null;
   }
 
   limiterOf(id: string): Limiter | undefined {

@@ -2,6 +2,7 @@
 // rate-limiter-flexible. Both packages are loaded only where a config shares its limits. While Redis is away or slow,
 // every gateway limits by what it knows.
 import type { RateLimiterRedis } from 'rate-limiter-flexible';
+import type { Config } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit, Sample, Sampler } from '../events.ts';
 import type { Limiter } from './limiter.ts';
@@ -42,6 +43,15 @@ export interface RedisRatesOptions {
   readonly emit: Emit;
 }
 
+/** What the config says of where rates are counted. */
+type Where = Pick<Config, 'broker'> & { readonly limits: Pick<Config['limits'], 'shared'> };
+
+/** The URL of the Redis that rates are shared through; null where they are not. */
+export function sharedUrl({ broker, limits: { shared } }: Where): string | null {
+  if (shared === 'memory') return null;
+  return shared === 'redis' ? broker : shared;
+}
+
 /** A connection while it lives, and the library's limiters that speak through it. */
 interface Link {
   readonly client: Client;
@@ -54,8 +64,13 @@ interface Libraries {
   readonly limits: typeof import('rate-limiter-flexible');
 }
 
-/** Loads what it takes. Rejects with words for the operator where a package is not there. */
-export async function openRedisRates(options: RedisRatesOptions): Promise<RedisRates> {
+/** Null where nothing is shared. It begins with start(). Rejects with words for the operator where a package is not there. */
+export async function openSharedRates(where: Where, emit: Emit): Promise<RedisRates | null> {
+  const url = sharedUrl(where);
+  return url === null ? null : load({ url, emit });
+}
+
+async function load(options: RedisRatesOptions): Promise<RedisRates> {
   try {
     const [redis, limits] = await Promise.all([import('redis'), import('rate-limiter-flexible')]);
     return new RedisRates({ redis, limits }, options);

@@ -5,23 +5,25 @@ import type { Asking, Authenticator, Finding } from '../../../src/auth/authentic
 import { isRejection, reject } from '../../../src/handshake/rejection.ts';
 import { decide, type Forward, type Upgrade } from '../../../src/routing/decide.ts';
 import { Entrance, isEntered } from '../../../src/server/entrance.ts';
-import { Admission } from '../../../src/sessions/admission.ts';
+import { Limits } from '../../../src/sessions/limits.ts';
+import { Throttle } from '../../../src/sessions/throttle.ts';
 import { Departure } from '../../../src/upstream/departure.ts';
-import { handshakeHead, http, plainHead, splice, tableOf } from '../../support/heads.ts';
+import { configOf, handshakeHead, http, plainHead, splice, tableOf } from '../../support/heads.ts';
 
 const ADA = { subject: 'ada', claims: { sub: 'ada' }, expiresAt: null, fields: [] };
 const NO = { status: 403, phrase: 'No', answer: ['X-Why', 'because'], body: Buffer.from('no') };
 
 /** A route where one session of a client, and one of the route, may live, and someone waits at its door. */
 function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | null) {
-  const limits = { connections: 1, connections_per_ip: 1 };
-  const table = tableOf({ name: 'app', ...splice({ limits }), ...http });
+  const route = { name: 'app', ...splice({ limits: { connections: 1, connections_per_ip: 1 } }), ...http };
+  const table = tableOf(route);
+  const limits = new Limits(configOf([route]), null);
   const authenticator: Authenticator | null = authenticate === null ? null : { authenticate };
-  const entrance = new Entrance(new Admission());
+  const entrance = new Entrance(new Throttle().admission);
   const gone = new Departure();
   const contextOf = (address: string) =>
     ({
-      services: { authenticator: () => authenticator },
+      services: { limits, authenticator: () => authenticator },
       subject: { id: 'id-1', client: address, user: null },
       client: { address, viaTrusted: false, id: 'id-1' },
       principal: null,
