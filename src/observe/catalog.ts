@@ -189,7 +189,7 @@ export const METRICS = {
   shared_limits_up: {
     type: 'gauge',
     help: 'Whether rates are shared with other gateways: 0 while their Redis is away and each limits by itself.',
-    labels: [],
+    labels: ['store'],
     sampled: true,
   },
   ramp_active: {

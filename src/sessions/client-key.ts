@@ -32,15 +32,16 @@ function groupsOf(address: string): number[] {
   const [plain = ''] = address.split('%');
   const { address: short } = new SocketAddress({ address: plain, family: 'ipv6' });
   // Some have their last 32 bits written as IPv4.
-  const text = short.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) => `${join(a, b)}:${join(c, d)}`);
+  const text = short.replace(/[\d.]+\.[\d.]+$/, inGroups);
   const [head = '', tail] = text.split('::').map((half) => half.split(':').filter((group) => group !== ''));
   const left = [...head].map((group) => Number.parseInt(group, 16));
   const right = [...(tail ?? [])].map((group) => Number.parseInt(group, 16));
   return [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
 }
 
-function join(high: string, low: string): string {
-  return (Number(high) * 256 + Number(low)).toString(16);
+function inGroups(ipv4: string): string {
+  const [a = 0, b = 0, c = 0, d = 0] = ipv4.split('.').map(Number);
+  return `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
 }
 
 const MAPPED = [0, 0, 0, 0, 0, 0xffff];

@@ -105,7 +105,7 @@ export class RedisRates implements SharedRates, Sampler {
   }
 
   *sample(): Iterable<Sample> {
-    yield { metric: 'shared_limits_up', labels: {}, value: this.up ? 1 : 0 };
+    yield { metric: 'shared_limits_up', labels: { store: 'redis' }, value: this.up ? 1 : 0 };
   }
 
   start(): void {
