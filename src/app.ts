@@ -116,24 +116,15 @@ export class App {
     this.#listeners = new Listeners(this.#gateway, emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
+    const own = [this.#sessions, terminator, this.#gateway, this.#listeners, this.#errands, this.#throttle];
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [
-        terminator,
-        this.#sessions,
-        relay,
-        this.#gateway,
-        this.#listeners,
-        this.#errands,
-        pools,
-        broker,
-        this.#throttle,
-      ],
+      samplers: [...own, relay, pools, broker],
     });
     this.#admin = createAdmin({
       render: this.#metrics.render,
       ready: () => this.#ready,
-      degraded: () => listed([this.#broker?.degraded(), this.#throttle.degraded()]),
+      degraded: () => [this.#broker?.degraded(), this.#throttle.degraded()].filter(Boolean).join('; ') || null,
       api: createApi({ token: () => this.#current().config.admin.token, broker: () => this.#rooms(), emit }),
       pages: createConsole({
         snapshot: () => this.#current(),
@@ -298,10 +289,6 @@ export class App {
     const listeners = this.#listeners.bound();
     return { listeners, admin: { host: admin.address, port: admin.port }, configFile: this.#options.file };
   }
-}
-
-function listed(troubles: readonly (string | null | undefined)[]): string | null {
-  return troubles.filter(Boolean).join('; ') || null;
 }
 
 function fail(reason: unknown): never {

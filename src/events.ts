@@ -148,6 +148,17 @@ export interface ServerChanged extends ServerRef {
   readonly detail: string;
 }
 
+/** An issuer's key set was fetched, or could not be; those that were fetched before go on being used then. */
+export interface KeysFetched {
+  readonly type: 'keys_fetched';
+  /** Without userinfo and query. */
+  readonly url: string;
+  readonly result: 'ok' | 'failed';
+  /** The last fetch ended otherwise, or this is the first one and it failed. */
+  readonly changed: boolean;
+  readonly detail: string | null;
+}
+
 /** A ping of the gateway's own: `sent`, answered in time (`pong`), or not (`timeout`). */
 export interface PingResult {
   readonly type: 'ping';
@@ -223,6 +234,7 @@ export type GatewayEvent =
   | UpstreamFailed
   | UpstreamRetry
   | ServerChanged
+  | KeysFetched
   | PingResult
   | WebhookDelivered
   | ApiCalled

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Authenticator, Principal } from '../auth/authenticator.ts';
 import type { Emit, Subject } from '../events.ts';
+import type { Fields } from '../http/fields.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Facts } from '../http/template.ts';
 import type { Forward, Upgrade } from '../routing/decide.ts';
@@ -55,9 +56,13 @@ export interface ClientEnd {
   readonly permit: Permit;
 }
 
+const NOTHING: Fields = [];
+
 /** What the header policy of a verdict's route goes by. */
-export function factsOf({ client }: RouteContext, { request, route, params }: Forward | Upgrade): Facts {
-  return { request, client, route: route.name, params };
+export function factsOf({ client, principal }: RouteContext, { request, route, params }: Forward | Upgrade): Facts {
+  const claims = principal === null ? null : principal.claims;
+  const granted = principal === null ? NOTHING : principal.fields;
+  return { request, client, route: route.name, params, claims, granted };
 }
 
 /** The authority that a server knows itself by; one on a unix socket has none. */

@@ -7,7 +7,7 @@ import { hasBody } from './reject.ts';
 /** Answers, and reports it. */
 export function respond(context: RouteContext, verdict: Respond, plain: Plain): void {
   const { res } = plain;
-  const fields = verdict.fields(context.client);
+  const fields = verdict.fields(context.client, context.principal?.claims ?? null);
   const body = verdict.body === null ? null : Buffer.from(verdict.body);
   if (body !== null) fields.push('Content-Length', String(body.length));
   else if (verdict.status !== 204 && verdict.status !== 304) fields.push('Content-Length', '0');

@@ -136,6 +136,7 @@ function open(
     {
       registry: services.sessions,
       emit: services.emit,
+      expiresAt: context.principal?.expiresAt ?? null,
       releases: [
         lease.release,
         () => {

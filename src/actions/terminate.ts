@@ -27,6 +27,7 @@ export async function terminate(
     request,
     params,
     client: context.client,
+    principal: context.principal,
     offer,
     protocol: chooseSubprotocol(offer, route.websocket.subprotocols),
     gone: client.gone.signal(),
@@ -63,6 +64,7 @@ function open(
   const wanted = {
     id: subject.id,
     client: subject.client,
+    user: subject.user,
     socket,
     rest,
     key: handshake.key,
@@ -89,7 +91,12 @@ function open(
       subprotocol: protocol,
       durationMs: performance.now() - startedAt,
     },
-    { registry: services.sessions, emit: services.emit, releases: [() => permit.release()] },
+    {
+      registry: services.sessions,
+      emit: services.emit,
+      releases: [() => permit.release()],
+      expiresAt: context.principal?.expiresAt ?? null,
+    },
   );
   session.carriedBy(accepted);
   return true;

@@ -1,18 +1,18 @@
 // Who a client is: the seam between a request that shows credentials and those who can tell what they are worth. One file
 // for each kind of credentials; where they stand among the steps of a request's way in is server/entrance.ts.
 import type { Rejection } from '../handshake/rejection.ts';
+import type { Claims } from '../http/claims.ts';
 import type { Fields } from '../http/fields.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Request } from '../http/head.ts';
+import type { ShownToken } from '../http/token.ts';
 import type { Departure } from '../upstream/departure.ts';
-
-/** What credentials say of their bearer, by name: the claims of a token, or what another kind has of the sort. */
-export type Claims = Readonly<Record<string, unknown>>;
 
 /** Who a client was found to be. */
 export interface Principal {
   /** The name it goes by in log and API, and by which its sessions are revoked; null where the credentials name nobody. */
   readonly subject: string | null;
+  /** The claims of a token, or what another kind of credentials says of the sort. */
   readonly claims: Claims;
   /** Milliseconds since 1970 at which the credentials end, and a live session with them; null: never. */
   readonly expiresAt: number | null;
@@ -33,7 +33,10 @@ export interface ForeignAnswer {
 export interface Asking {
   /** X-Request-Id of the request. */
   readonly id: string;
+  /** Without its token. */
   readonly request: Request;
+  /** The token, of routes that look for one. */
+  readonly token: ShownToken;
   readonly client: Client;
   /** Tells when the client has left; nothing that is found out then is of use. */
   readonly gone: Departure;

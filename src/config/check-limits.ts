@@ -8,6 +8,8 @@ import type { Config } from './schema.ts';
 /** The limits of one kind of request on a route, and where they stand. */
 interface Scope {
   readonly limits: Readonly<Record<string, unknown>>;
+  /** Whether the route tells who its clients are. */
+  readonly asksWho: boolean;
   readonly path: ConfigPath;
 }
 
@@ -18,18 +20,22 @@ export function* checkLimits(config: Config, written: Written): Found {
   const scopes = config.routes.flatMap((route, i): Scope[] =>
     (['websocket', 'http'] as const).flatMap((kind) => {
       const limits = route[kind]?.limits;
-      return limits === undefined ? [] : [{ limits, path: ['routes', i, kind, 'limits'] }];
+      const asksWho = route.auth !== undefined || written.lost(['routes', i, 'auth']);
+      return limits === undefined ? [] : [{ limits, asksWho, path: ['routes', i, kind, 'limits'] }];
     }),
   );
   for (const scope of scopes) yield* checkClaim(scope, written);
   yield* checkShared(config, scopes, written);
 }
 
-function* checkClaim({ limits, path }: Scope, written: Written): Found {
+function* checkClaim({ limits, asksWho, path }: Scope, written: Written): Found {
   const [first] = Object.keys(limits).filter((key) => key.endsWith('_per_claim'));
   const claim = limits['claim'];
   if (claim === undefined && first !== undefined && !written.lost([...path, 'claim'])) {
     yield error([...path, first], 'needs "claim"', { hint: 'such as claim: sub', at: 'key' });
+  }
+  if (claim !== undefined && !asksWho) {
+    yield error([...path, 'claim'], 'the route has no "auth"', { hint: 'claims come from credentials', at: 'key' });
   }
   if (claim !== undefined && first === undefined && !written.lostWithin(path)) {
     yield error([...path, 'claim'], 'no limit goes by it', { hint: 'add one `_per_claim`, or take it out', at: 'key' });

@@ -3,7 +3,7 @@
 import type { ConfigPath, Problem } from './problem.ts';
 import type { Written } from './prune.ts';
 import type { RouteConfig, TerminateConfig } from './schema.ts';
-import { parseTemplate } from './template.ts';
+import { type Place, parseTemplate } from './template.ts';
 
 /** The fields of a route by which room and user are found; a place is filled from path or query. */
 const NAMES = ['room', 'user'] as const;
@@ -11,7 +11,7 @@ const ROOM_OF_PATH = '{room}';
 
 /** `path` is the route's own. */
 export function* checkRooms(
-  { match }: RouteConfig,
+  { match, auth }: RouteConfig,
   websocket: TerminateConfig,
   path: ConfigPath,
   written: Written,
@@ -33,13 +33,23 @@ export function* checkRooms(
       const place = rooms === undefined ? at : [...at, 'rooms', key];
       yield error(place, `{${name}} is no part of match.path`, hintFor(templates[key], name, parameters));
     }
+    const [claim] = placesOf(templates[key]).filter(({ from }) => from === 'claim');
+    if (claim !== undefined && auth === undefined && !written.lostWithin([...path, 'auth'])) {
+      const hint = 'give the route an auth';
+      yield error([...at, 'rooms', key], `{claim.${claim.name}} is of credentials, and the route asks for none`, hint);
+    }
   }
 }
 
 /** Parameters that a template asks the path for, and that the path does not have. */
 function missingPlaces(template: string, parameters: readonly string[]): string[] {
-  const places = (parseTemplate(template) ?? []).filter((part) => typeof part !== 'string');
-  return places.filter(({ from, name }) => from === 'path' && !parameters.includes(name)).map(({ name }) => name);
+  return placesOf(template)
+    .filter(({ from, name }) => from === 'path' && !parameters.includes(name))
+    .map(({ name }) => name);
+}
+
+function placesOf(template: string): Place[] {
+  return (parseTemplate(template) ?? []).filter((part) => typeof part !== 'string');
 }
 
 function hintFor(template: string, name: string, parameters: readonly string[]): string {

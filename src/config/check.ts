@@ -1,6 +1,7 @@
 // What needs two fields to judge: names that lead nowhere, alternatives that are both or neither there, options nothing
 // uses. Patterns of hosts, paths and origins, and routes that can never be reached, are routing's to judge. Pure.
 import { hostsMeet, normaliseHost } from './address.ts';
+import { checkAuth } from './check-auth.ts';
 import { checkLimits } from './check-limits.ts';
 import { checkRooms } from './check-rooms.ts';
 import { checkUpstreams, upstreamsOf } from './check-upstreams.ts';
@@ -114,6 +115,7 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
   const { websocket, http, match } = route;
   yield* checkActions(route, path, whole.written);
   yield* checkFields(match.headers ?? {}, [...path, 'match', 'headers']);
+  if (route.auth !== undefined) yield* checkAuth(route.auth, [...path, 'auth'], whole.written);
   for (const [key, action] of Object.entries({ websocket, http })) {
     for (const { name, path: at } of upstreamsOf(action)) yield* checkUpstreamName(name, [...path, key, ...at], whole);
   }

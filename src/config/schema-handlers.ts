@@ -14,7 +14,7 @@ const template = () =>
     .string()
     .refine(
       (text) => parseTemplate(text) !== null,
-      'must be a text with places such as {room}, of the path, or {query.room}',
+      'must be a text with places such as {room}, of the path, {query.room} or {claim.sub}',
     );
 
 /** Options of the handler `rooms`; the handler asks here for what stands when the config has no `rooms`. */
@@ -25,7 +25,7 @@ export const roomsOptions = z.strictObject({
     .describe('`text`: plain messages, `user: message` to the others; `json`: the protocol of docs/rooms.md'),
   room: template()
     .prefault('{room}')
-    .describe('Name of the room: a text, with `{name}` of the path or `{query.name}` in it'),
+    .describe('Name of the room: a text, with `{name}` of the path, `{query.name}` or `{claim.name}` in it'),
   user: template()
     .optional()
     .describe('Name of the user, likewise; unset: `{user}` where the path has it, else a guest without a name'),

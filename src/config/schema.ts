@@ -3,6 +3,7 @@
 // needs two fields to judge is in check.ts.
 import * as z from 'zod';
 import { isAddressRange, isCertificateName } from './address.ts';
+import { auth } from './schema-auth.ts';
 import { headers, http, redirect, respond, rewrite } from './schema-http.ts';
 import { limits, requestLimits } from './schema-limits.ts';
 import { upstream } from './schema-upstream.ts';
@@ -95,6 +96,7 @@ const route = z.strictObject({
     })
     .optional()
     .describe('Take plain requests'),
+  auth: auth.optional().describe('Ask who the client is, whatever the route does with its requests'),
   redirect: redirect.optional().describe('Answer plain requests with a redirect; query and what is unset stay'),
   respond: respond.optional().describe('Answer plain requests with this'),
   rewrite: rewrite.optional().describe('Change where requests go on the backend, of `http` and of `mode: splice`'),

@@ -46,6 +46,11 @@ export function plainAddress(address: string): string {
   return MAPPED.exec(address)?.[1] ?? address;
 }
 
+/** Whether a browser asks beforehand for a request of a page of another origin (Fetch §3.2.2); it shows no credentials then. */
+export function isPreflight({ method, names }: RequestHead): boolean {
+  return method === 'OPTIONS' && names.includes('origin') && names.includes('access-control-request-method');
+}
+
 /** A head that may be routed: its target taken apart and its authority known. */
 export interface Request {
   readonly head: RequestHead;

@@ -81,7 +81,7 @@ export function requestFields(
   const { request, client } = facts;
   const { head } = request;
   const dropped = connectionFields(head);
-  const set = policy.request?.dropped;
+  const set = replaced(policy.request, facts.granted);
   const host = hostFor(policy, request, own);
   const fields: string[] = host === '' ? [] : ['Host', host];
   for (let i = 0; i < head.names.length; i++) {
@@ -96,6 +96,7 @@ export function requestFields(
   const ours = forwardingFields(head, client, request.host, policy.forwarding);
   if (policy.via !== null) ours.push('Via', `${head.version} ${policy.via}`);
   for (const field of set === undefined ? ours : without(ours, set)) fields.push(field);
+  fields.push(...facts.granted);
   add(fields, policy.request, facts);
   return fields;
 }
@@ -161,6 +162,15 @@ function show(fields: readonly string[], view: View): string[] {
   });
 }
 
+/** The names of fields that the client's own do not pass under. */
+function replaced(rules: FieldRules | null, granted: Fields): ReadonlySet<string> | undefined {
+  if (granted.length === 0) return rules?.dropped;
+  return new Set([...(rules?.dropped ?? []), ...lowerNames(granted)]);
+}
+
 function add(fields: string[], rules: FieldRules | null, facts: Facts): void {
-  for (const { name, value } of rules?.added ?? []) fields.push(name, value(facts));
+  for (const { name, value } of rules?.added ?? []) {
+    const text = value(facts);
+    if (text !== null) fields.push(name, text);
+  }
 }

@@ -92,6 +92,12 @@ export const METRICS = {
     labels: ['route', 'code', 'initiator'],
     on: { session_closed: (event) => one(event.route, closeCodeLabel(event.code), event.initiator) },
   },
+  auth_jwks_refreshes_total: {
+    type: 'counter',
+    help: "Fetches of issuers' key sets by result; after a failed one the keys of before go on being used.",
+    labels: ['result'],
+    on: { keys_fetched: (event) => one(event.result) },
+  },
   websocket_pings_total: {
     type: 'counter',
     help: 'Pings of the gateway: sent, answered in time (pong), or not (timeout).',

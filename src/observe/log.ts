@@ -188,6 +188,15 @@ const WRITERS: Writers = {
     client: event.client,
     duration_ms: round(event.durationMs),
   })),
+  keys_fetched: {
+    // One line for a failure that goes on, and one for its end.
+    level: ({ changed, result }) => {
+      if (!changed) return 'debug';
+      return result === 'ok' ? 'info' : 'warn';
+    },
+    access: false,
+    fields: ({ url, result, detail }) => ({ url, result, detail: clean(detail) }),
+  },
   ping: debug((event) => ({ route: event.route, result: event.result })),
   config_reloaded: {
     level: ({ result }) => (result === 'success' ? 'info' : 'error'),

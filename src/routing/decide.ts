@@ -4,11 +4,12 @@
 //   1. readRequest      HTTP version, Host, framing and target hold (RFC 9112), else 400
 //   2. wantsWebSocket   `Upgrade: websocket` and `Connection: upgrade` make it a handshake; everything else is plain HTTP
 //   3. find             the first route of that kind that fits, else 404 (426 where only a websocket route fits)
-//   4. readHandshake    method, key, version, lists (RFC 6455 §4.2.1), else 400, 405 or 426
-//   5. Origin           403
-//   6. subprotocol      400
-//   7. max_body         413, for plain requests
-//   8. rewrite          where the request goes on the backend, else 400
+//   4. takeToken        where the route asks for a token, it is taken out: nothing below sees it
+//   5. readHandshake    method, key, version, lists (RFC 6455 §4.2.1), else 400, 405 or 426
+//   6. Origin           403
+//   7. subprotocol      400
+//   8. max_body         413, for plain requests
+//   9. rewrite          where the request goes on the backend, else 400
 // A route may also answer plain requests itself: a redirect, or a fixed response.
 // What needs more than the head (permits, credentials, a server) comes after, in server/entrance.ts and actions/.
 import { type Handshake, readHandshake, wantsWebSocket } from '../handshake/handshake.ts';
@@ -18,6 +19,7 @@ import { cutOffer } from '../handshake/subprotocol.ts';
 import { valuesOf } from '../http/fields.ts';
 import { type Request, type RequestHead, readRequest } from '../http/head.ts';
 import { rewriteTarget, type Sent } from '../http/rewrite.ts';
+import { type ShownToken, type Taken, takeToken } from '../http/token.ts';
 import type { OwnAnswer } from './own-answer.ts';
 import type { Params } from './pattern.ts';
 import type { Route, WebSocketRule } from './route.ts';
@@ -27,7 +29,9 @@ import type { Fit, RouteTable } from './table.ts';
 export interface Upgrade {
   readonly kind: 'splice' | 'terminate';
   readonly route: Route & { readonly websocket: WebSocketRule };
+  /** Without its token. */
   readonly request: Request;
+  readonly token: ShownToken;
   readonly params: Params;
   readonly handshake: Handshake;
   /** Where it goes on the backend. */
@@ -38,7 +42,9 @@ export interface Upgrade {
 export interface Forward {
   readonly kind: 'forward';
   readonly route: Route & { readonly http: NonNullable<Route['http']> };
+  /** Without its token. */
   readonly request: Request;
+  readonly token: ShownToken;
   readonly params: Params;
   /** Where it goes on the backend. */
   readonly sent: Sent;
@@ -48,7 +54,9 @@ export interface Forward {
 export interface Respond extends OwnAnswer {
   readonly kind: 'respond';
   readonly route: Route | null;
+  /** Without its token. */
   readonly request: Request;
+  readonly token: ShownToken;
 }
 
 /** A refusal; `route` is the one whose rule refused, null where none had been found. */
@@ -88,14 +96,15 @@ export function decide(table: RouteTable, head: RequestHead, trace?: Trace): Ver
   return websocket ? decideHandshake(table, request, trace) : decidePlain(table, request, trace);
 }
 
-function decideHandshake(table: RouteTable, request: Request, trace?: Trace): Verdict {
-  const found = table.websocket.find(request, traceRoutes(trace));
+function decideHandshake(table: RouteTable, received: Request, trace?: Trace): Verdict {
+  const found = table.websocket.find(received, traceRoutes(trace));
   if (!found) {
-    if (trace) traceUnfit(trace, table.http.find(request), 'plain HTTP');
+    if (trace) traceUnfit(trace, table.http.find(received), 'plain HTTP');
     return refuse(null, reject('no_route', 'no route takes a WebSocket here'));
   }
   const route = found.route as Upgrade['route'];
   const rule = route.websocket;
+  const { request, token } = take(route, received);
   const handshake = readHandshake(request.head, rule.versions);
   if (isRejection(handshake)) {
     trace?.({
@@ -112,7 +121,13 @@ function decideHandshake(table: RouteTable, request: Request, trace?: Trace): Ve
   if (isRejection(offer)) return refuse(route, offer);
   const sent = rewrite(route, request, trace);
   if (isRejection(sent)) return refuse(route, sent);
-  return { kind: rule.config.mode, route, request, params: found.params, handshake: { ...handshake, offer }, sent };
+  const { params } = found;
+  return { kind: rule.config.mode, route, request, token, params, handshake: { ...handshake, offer }, sent };
+}
+
+/** A request, and apart from it the token that its route looks for. */
+function take({ auth }: Route, request: Request): Taken {
+  return auth === null || auth.token === null ? { request, token: null } : takeToken(auth.token, request);
 }
 
 function judgeOrigin(rule: WebSocketRule, origin: string | null, request: Request, trace?: Trace): Rejection | null {
@@ -139,29 +154,30 @@ function judgeOffer(rule: WebSocketRule, offer: readonly string[], trace?: Trace
   return left;
 }
 
-function decidePlain(table: RouteTable, request: Request, trace?: Trace): Verdict {
+function decidePlain(table: RouteTable, received: Request, trace?: Trace): Verdict {
   // The target names no resource but the gateway as a whole (RFC 9110 §9.3.7).
-  if (request.target.path === '*') return decideAsterisk(request);
-  const found = table.http.find(request, traceRoutes(trace));
-  if (found?.route.own) return answerOwn(found.route, request, found.route.own(request, found));
+  if (received.target.path === '*') return decideAsterisk(received);
+  const found = table.http.find(received, traceRoutes(trace));
   if (found) {
     const route = found.route as Forward['route'];
+    const { request, token } = take(route, received);
+    if (route.own !== null) return answerOwn(route, { request, token }, route.own(request, found));
     if (tooLarge(route, request)) {
       trace?.({ rule: 'body', passed: false, detail: `larger than max_body (${route.http.max_body} bytes)` });
       return refuse(route, reject('body_too_large'));
     }
     const sent = rewrite(route, request, trace);
     if (isRejection(sent)) return refuse(route, sent);
-    return { kind: 'forward', route, request, params: found.params, sent };
+    return { kind: 'forward', route, request, token, params: found.params, sent };
   }
-  const upgradable = table.websocket.find(request);
+  const upgradable = table.websocket.find(received);
   if (trace) traceUnfit(trace, upgradable, 'WebSockets');
   return upgradable ? refuse(upgradable.route, reject('upgrade_required')) : refuse(null, reject('no_route'));
 }
 
-function answerOwn(route: Route, request: Request, own: OwnAnswer | null): Verdict {
+function answerOwn(route: Route, { request, token }: Taken, own: OwnAnswer | null): Verdict {
   if (own === null) return refuse(route, reject('malformed', 'Host is missing'));
-  return { kind: 'respond', route, request, ...own };
+  return { kind: 'respond', route, request, token, ...own };
 }
 
 /** What is announced; a body in chunks is counted as it comes. */
@@ -182,7 +198,15 @@ function rewrite({ path }: Route, { target }: Request, trace?: Trace): Sent | Re
 
 function decideAsterisk(request: Request): Verdict {
   if (request.head.method !== 'OPTIONS') return refuse(null, reject('malformed', 'only OPTIONS has the target *'));
-  return { kind: 'respond', route: null, request, status: 204, fields: () => ['Allow', METHODS], body: null };
+  return {
+    kind: 'respond',
+    route: null,
+    request,
+    token: null,
+    status: 204,
+    fields: () => ['Allow', METHODS],
+    body: null,
+  };
 }
 
 function refuse(route: Route | null, rejection: Rejection): Refuse {

@@ -67,7 +67,7 @@ export function formatOutcome(
   }
   if (verdict.kind === 'respond') {
     const { status } = verdict;
-    const [name, value] = verdict.fields(client);
+    const [name, value] = verdict.fields(client, null);
     const location = name === 'Location' ? ` to ${value}` : '';
     return { line: `-> ${status}${location}, answered by the gateway itself`, status, reason: null };
   }

@@ -1,18 +1,19 @@
 // What a route answers by itself: redirects and fixed responses, compiled, and the answer for one request. Pure.
 import type { RedirectConfig, RespondConfig, RouteConfig } from '../config/schema.ts';
+import type { Claims } from '../http/claims.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Request } from '../http/head.ts';
 import { prefixOf, withQuery } from '../http/rewrite.ts';
 import { parseAuthority } from '../http/target.ts';
-import type { Facts, Template } from '../http/template.ts';
+import type { Facts, Known, Template } from '../http/template.ts';
 import type { Params, PathPattern } from './pattern.ts';
-import { compileFields, compilePrefix, compileTargetPath, type Place, paramsOf } from './policy.ts';
+import { compileFields, compilePrefix, compileTargetPath, knownOf, type Place } from './policy.ts';
 
 /** An answer of the gateway's own. */
 export interface OwnAnswer {
   readonly status: number;
   /** Flat. */
-  readonly fields: (client: Client) => string[];
+  readonly fields: (client: Client, claims: Claims | null) => string[];
   /** Null: none, and no length of one. */
   readonly body: string | null;
 }
@@ -30,7 +31,7 @@ const at = ({ problems, path }: Place, ...keys: string[]): Place => ({ problems,
 /** Compiles `redirect` or `respond` of a route; null where it has neither. */
 export function compileOwnRule(route: RouteConfig, pattern: PathPattern, place: Place): OwnRule | null {
   if (route.redirect !== undefined) return compileRedirect(route, route.redirect, pattern, at(place, 'redirect'));
-  if (route.respond !== undefined) return compileRespond(route.respond, pattern, at(place, 'respond'));
+  if (route.respond !== undefined) return compileRespond(route.respond, knownOf(route, pattern), at(place, 'respond'));
   return null;
 }
 
@@ -74,7 +75,7 @@ function authorityFor({ scheme, host, port }: RedirectConfig, { authority, head 
   return to === null ? name : `${name}:${to}`;
 }
 
-function compileRespond(config: RespondConfig, pattern: PathPattern, place: Place): OwnRule {
+function compileRespond(config: RespondConfig, known: Known, place: Place): OwnRule {
   const { status, body, content_type } = config;
   const bodiless = status === 204 || status === 205 || status === 304;
   if (bodiless && body !== undefined) {
@@ -83,16 +84,19 @@ function compileRespond(config: RespondConfig, pattern: PathPattern, place: Plac
   }
   const own: Record<string, string> = body === undefined ? {} : { 'Content-Type': content_type };
   const added = [
-    ...compileFields(own, [], at(place, 'content_type')),
-    ...compileFields(config.headers ?? {}, paramsOf(pattern), at(place, 'headers')),
+    ...compileFields(own, { params: [], claims: false }, at(place, 'content_type')),
+    ...compileFields(config.headers ?? {}, known, at(place, 'headers')),
   ];
   return (request, { route, params }) => ({
     status,
-    fields: (client) => render(added, { request, client, route: route.name, params }),
+    fields: (client, claims) => render(added, { request, client, route: route.name, params, claims, granted: [] }),
     body: bodiless ? null : (body ?? ''),
   });
 }
 
 function render(added: readonly { name: string; value: Template }[], facts: Facts): string[] {
-  return added.flatMap(({ name, value }) => [name, value(facts)]);
+  return added.flatMap(({ name, value }) => {
+    const text = value(facts);
+    return text === null ? [] : [name, text];
+  });
 }

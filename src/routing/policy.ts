@@ -5,7 +5,7 @@ import { isToken } from '../http/fields.ts';
 import type { FieldRules, Policy } from '../http/policy.ts';
 import type { PathRule } from '../http/rewrite.ts';
 import { normalisePath, parseAuthority } from '../http/target.ts';
-import { compileTemplate, type Template } from '../http/template.ts';
+import { compileTemplate, type Known, type Template } from '../http/template.ts';
 import { matchPath, type PathPattern } from './pattern.ts';
 
 /** Names that are the gateway's own to write, and why. */
@@ -29,15 +29,16 @@ function report({ problems, path }: Place, message: string, hint?: string): void
 
 const at = ({ problems, path }: Place, ...keys: (string | number)[]): Place => ({ problems, path: [...path, ...keys] });
 
-/** The names of a path's parameters. */
-export function paramsOf(pattern: PathPattern): string[] {
-  return pattern.segments.flatMap((segment) => ('parameter' in segment ? [segment.parameter] : []));
+/** What the values of a route's fields may name. */
+export function knownOf(route: RouteConfig, pattern: PathPattern): Known {
+  const params = pattern.segments.flatMap((segment) => ('parameter' in segment ? [segment.parameter] : []));
+  return { params, claims: route.auth !== undefined };
 }
 
 /** Compiles a route's header policy. */
 export function compilePolicy(global: Config['http'], route: RouteConfig, pattern: PathPattern, place: Place): Policy {
   const { headers, rewrite } = route;
-  const params = paramsOf(pattern);
+  const known = knownOf(route, pattern);
   const host = rewrite?.host ?? 'keep';
   if (host !== 'keep' && host !== 'upstream' && parseAuthority(host) === null)
     report(at(place, 'rewrite', 'host'), `${JSON.stringify(host)} is no host`, 'keep, upstream, or host or host:port');
@@ -45,33 +46,30 @@ export function compilePolicy(global: Config['http'], route: RouteConfig, patter
     forwarding: global.forwarding,
     via: global.via === 'off' ? null : global.via,
     host: host === 'keep' || host === 'upstream' ? host : { given: host },
-    request: compileRules(headers?.request, params, at(place, 'headers', 'request')),
-    response: compileRules(headers?.response, params, at(place, 'headers', 'response')),
+    request: compileRules(headers?.request, known, at(place, 'headers', 'request')),
+    response: compileRules(headers?.response, known, at(place, 'headers', 'response')),
     movesPaths: rewrite?.prefix !== undefined,
   };
 }
 
-function compileRules(rules: HeadersConfig['request'], params: readonly string[], place: Place): FieldRules | null {
+function compileRules(rules: HeadersConfig['request'], known: Known, place: Place): FieldRules | null {
   if (rules === undefined) return null;
   const { set = {}, append = {}, remove = [] } = rules;
   for (const [i, name] of remove.entries()) checkName(name, at(place, 'remove', i));
-  const added = [
-    ...compileFields(set, params, at(place, 'set')),
-    ...compileFields(append, params, at(place, 'append')),
-  ];
+  const added = [...compileFields(set, known, at(place, 'set')), ...compileFields(append, known, at(place, 'append'))];
   return { dropped: new Set([...Object.keys(set), ...remove].map((name) => name.toLowerCase())), added };
 }
 
 /** Compiles fields with variables in their values. */
 export function compileFields(
   fields: Readonly<Record<string, string>>,
-  params: readonly string[],
+  known: Known,
   place: Place,
 ): { name: string; value: Template }[] {
   return Object.entries(fields).flatMap(([name, text]) => {
     const here = at(place, name);
     if (!checkName(name, here)) return [];
-    const value = compileTemplate(text, params);
+    const value = compileTemplate(text, known);
     if (typeof value !== 'string') return [{ name, value }];
     report(here, value);
     return [];

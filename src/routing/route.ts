@@ -7,6 +7,7 @@ import { valuesOf } from '../http/fields.ts';
 import type { Request } from '../http/head.ts';
 import type { Policy } from '../http/policy.ts';
 import type { PathRule } from '../http/rewrite.ts';
+import type { TokenRule } from '../http/token.ts';
 import type { LimitsInForce } from './limits-in-force.ts';
 import type { OwnRule } from './own-answer.ts';
 import {
@@ -44,9 +45,21 @@ export interface WebSocketRule {
   readonly config: WebSocketConfig;
 }
 
+/** By what a route tells who a client is. */
+export interface AuthRule {
+  /** As the config names it. */
+  readonly kind: 'jwt';
+  /** Where its token may stand; null where it is no token that is asked for. */
+  readonly token: TokenRule | null;
+  /** Whether a CORS preflight passes without. */
+  readonly preflight: 'check' | 'pass';
+}
+
 export interface Route {
   readonly name: string;
   readonly match: Match;
+  /** Null: it takes anyone. */
+  readonly auth: AuthRule | null;
   readonly websocket: WebSocketRule | null;
   readonly http: HttpConfig | null;
   /** A redirect or a fixed answer, which a plain request gets in place of a backend's. */

@@ -1,13 +1,24 @@
 // The route rules of a config, compiled: patterns checked, shadowed routes found, and candidates looked up by host. Pure.
 import type { Problem } from '../config/problem.ts';
 import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema.ts';
+import type { AuthConfig } from '../config/schema-auth.ts';
 import { type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
 import type { Request } from '../http/head.ts';
+import type { TokenPlace } from '../http/token.ts';
 import { limitsInForce } from './limits-in-force.ts';
 import { compileOwnRule } from './own-answer.ts';
 import { compileHost, compilePath, type Params, parentOf } from './pattern.ts';
 import { compilePathRule, compilePolicy } from './policy.ts';
-import { type Condition, covers, fitRoute, type Match, type Route, takesPlain, type WebSocketRule } from './route.ts';
+import {
+  type AuthRule,
+  type Condition,
+  covers,
+  fitRoute,
+  type Match,
+  type Route,
+  takesPlain,
+  type WebSocketRule,
+} from './route.ts';
 
 /** Handshakes and plain requests have candidates of their own. */
 export type Kind = 'websocket' | 'http';
@@ -119,7 +130,31 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
   if (problems.length > before) return null;
   const { max_body } = config.limits;
   const http = route.http === undefined ? null : { ...route.http, max_body: route.http.max_body ?? max_body };
-  return { name: route.name, match, websocket, http, own, policy, path, limits: limitsInForce(config, route) };
+  return {
+    name: route.name,
+    match,
+    auth: compileAuth(route.auth),
+    websocket,
+    http,
+    own,
+    policy,
+    path,
+    limits: limitsInForce(config, route),
+  };
+}
+
+/** The check of the config holds that there is a kind. */
+function compileAuth(config: AuthConfig | undefined): AuthRule | null {
+  if (config?.jwt === undefined) return null;
+  const { from, keep_token: keep } = config.jwt;
+  return { kind: 'jwt', token: { from: from.map(placeOf), keep }, preflight: config.preflight };
+}
+
+function placeOf(place: NonNullable<AuthConfig['jwt']>['from'][number]): TokenPlace {
+  if (place === 'header') return { kind: 'header' };
+  if ('cookie' in place) return { kind: 'cookie', name: place.cookie };
+  if ('query' in place) return { kind: 'query', name: place.query };
+  return { kind: 'subprotocol', prefix: place.subprotocol };
 }
 
 function compileMatch(config: MatchConfig, i: number, problems: Problem[]): Match | null {

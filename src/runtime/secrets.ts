@@ -2,6 +2,7 @@
 // A reload reads them anew.
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { readKeyText } from '../auth/key-text.ts';
 import type { ConfigPath, Problem } from '../config/problem.ts';
 import { type AdminConfig, type Config, type RouteConfig, TOKEN } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
@@ -17,7 +18,10 @@ export async function readSecrets(config: Config, baseDir: string): Promise<With
   const reader = new SecretReader(baseDir);
   const admin = await readToken(config.admin, reader);
   const routes: RouteConfig[] = [];
-  for (const [index, route] of config.routes.entries()) routes.push(await readKey(route, ['routes', index], reader));
+  for (const [index, route] of config.routes.entries()) {
+    const path = ['routes', index];
+    routes.push(await readJwtKey(await readWebhookKey(route, path, reader), path, reader));
+  }
   return { config: { ...config, admin, routes }, problems: reader.problems };
 }
 
@@ -30,12 +34,25 @@ async function readToken(admin: AdminConfig, reader: SecretReader): Promise<Admi
   return token === null ? admin : { ...admin, token };
 }
 
-async function readKey(route: RouteConfig, path: ConfigPath, reader: SecretReader): Promise<RouteConfig> {
+async function readWebhookKey(route: RouteConfig, path: ConfigPath, reader: SecretReader): Promise<RouteConfig> {
   const { websocket } = route;
   if (websocket?.mode !== 'terminate' || websocket.webhook?.key_file === undefined) return route;
   const { webhook } = websocket;
   const key = await reader.read(websocket.webhook.key_file, [...path, 'websocket', 'webhook', 'key_file']);
   return key === null ? route : { ...route, websocket: { ...websocket, webhook: { ...webhook, key } } };
+}
+
+/** The key that tokens are verified with, which must be one that goes with the route's algorithms. */
+async function readJwtKey(route: RouteConfig, path: ConfigPath, reader: SecretReader): Promise<RouteConfig> {
+  const { auth } = route;
+  if (auth?.jwt === undefined) return route;
+  const { key_file, algorithms } = auth.jwt;
+  const at = [...path, 'auth', 'jwt', key_file === undefined ? 'key' : 'key_file'];
+  const key = key_file === undefined ? (auth.jwt.key ?? null) : await reader.read(key_file, at);
+  if (key === null) return route;
+  const keys = readKeyText(key, algorithms);
+  if (typeof keys === 'string') reader.report(at, keys);
+  return { ...route, auth: { ...auth, jwt: { ...auth.jwt, key } } };
 }
 
 class SecretReader {

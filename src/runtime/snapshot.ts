@@ -1,6 +1,7 @@
 // One config made ready to serve: compiled routes, pools, engines, acceptors. A snapshot never changes; a reload builds
 // the next one and swaps one reference. Live sessions hold nothing of it.
 import type { Services } from '../actions/context.ts';
+import { Authenticators } from '../auth/authenticators.ts';
 import type { Emit } from '../events.ts';
 import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts';
 import { Limits } from '../sessions/limits.ts';
@@ -21,6 +22,7 @@ export interface Snapshot {
   readonly trusted: TrustedProxies;
   readonly services: Services;
   readonly pools: ReadonlyMap<string, Pool>;
+  readonly authenticators: Authenticators;
 }
 
 /** What lives as long as the process and is used by every snapshot. */
@@ -48,11 +50,13 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
     Object.keys(config.upstreams).map((name) => [name, poolFor(name, prepared, shared, previous?.pools.get(name))]),
   );
   const acceptors = buildAcceptors(config, shared, pools);
+  const authenticators = new Authenticators(config, shared.emit, previous?.authenticators ?? null);
   return {
     config,
     table,
     trusted: compileTrustedProxies(config.trusted_proxies),
     pools,
+    authenticators,
     services: {
       emit: shared.emit,
       sessions: shared.sessions,
@@ -61,7 +65,7 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),
       limits: new Limits(config, previous?.services.limits ?? null),
-      authenticator: () => null,
+      authenticator: (route) => authenticators.get(route),
     },
   };
 }
@@ -73,8 +77,9 @@ export async function preparePools(next: Snapshot, previous: Snapshot | null): P
   return next;
 }
 
-/** Starts the pools that `next` has and `previous` has not, and stops those that it has no more. */
+/** Starts the pools that `next` has and `previous` has not, stops those that it has no more, and fetches key sets. */
 export function startPools(next: Snapshot, previous: Snapshot | null): void {
+  next.authenticators.start();
   for (const [name, old] of previous?.pools ?? []) {
     const pool = next.pools.get(name);
     if (pool !== old) old.stop(pool === undefined ? 'for good' : 'replaced');

@@ -4,6 +4,7 @@ import type { RouteContext } from '../actions/context.ts';
 import type { Finding, ForeignAnswer, Principal } from '../auth/authenticator.ts';
 import { GatewayError } from '../errors.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
+import { isPreflight } from '../http/head.ts';
 import type { Forward, Respond, Upgrade } from '../routing/decide.ts';
 import type { Admission, Visit } from '../sessions/admission.ts';
 import type { Permit } from '../sessions/permit.ts';
@@ -61,7 +62,7 @@ export class Entrance {
     const early = visit === null ? null : await this.#admission.request(visit);
     if (early !== null) return early;
     stillThere(gone);
-    const found = await identify(context, verdict, gone);
+    const found = asksWho(context, verdict) ? await identify(context, verdict, gone) : null;
     if (found !== null && !isPrincipal(found)) return found;
     const late = visit === null ? null : await this.#admission.requestOf(visit, found);
     if (late !== null) return late;
@@ -81,8 +82,9 @@ interface PlainVisit {
   readonly gone: Departure;
 }
 
-function asksWho({ services }: RouteContext, { route }: Through): boolean {
-  return route !== null && services.authenticator(route.name) !== null;
+function asksWho({ services }: RouteContext, { route, request }: Through): boolean {
+  if (route === null || route.auth === null) return false;
+  return services.authenticator(route.name) !== null && !(route.auth.preflight === 'pass' && isPreflight(request.head));
 }
 
 /** Who the client is; null where the route does not ask. */
@@ -90,13 +92,29 @@ async function identify(context: RouteContext, verdict: Through, gone: Departure
   const { services, subject, client } = context;
   const authenticator = verdict.route === null ? null : services.authenticator(verdict.route.name);
   if (authenticator === null) return null;
-  const found = await authenticator.authenticate({ id: subject.id, request: verdict.request, client, gone });
+  const { request, token } = verdict;
+  const found = authenticator.authenticate({ id: subject.id, request, token, client, gone });
+  return whileThere(found, gone);
+}
+
+/** What is found out, or a GatewayError as soon as the client has left. */
+async function whileThere<T>(found: T | Promise<T>, gone: Departure): Promise<T> {
   stillThere(gone);
-  return found;
+  if (!(found instanceof Promise)) return found;
+  const leaving = new Promise<never>((_, leave) => gone.watch(() => leave(goneError())));
+  try {
+    return await Promise.race([found, leaving]);
+  } finally {
+    gone.watch(null);
+  }
 }
 
 function stillThere(gone: Departure): void {
-  if (gone.left) throw new GatewayError('client_gone', 'the client left');
+  if (gone.left) throw goneError();
+}
+
+function goneError(): GatewayError {
+  return new GatewayError('client_gone', 'the client left');
 }
 
 function isPrincipal(found: Finding): found is Principal {

@@ -3,6 +3,7 @@
 // until the session ends; what it takes of a rate is gone. The limits themselves are limits.ts.
 import type { Principal } from '../auth/authenticator.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
+import { claimOf, textOf } from '../http/claims.ts';
 import { addressKey, claimKey } from './client-key.ts';
 import type { RouteLimits } from './limits.ts';
 import { Counter, type Counters, Permit } from './permit.ts';
@@ -108,10 +109,8 @@ function claimAsksOf({ limits }: Visit, principal: Principal | null): Ask[] {
 
 /** Who has not got the claim is one client with all others that have not. */
 function keyOf(claim: string, principal: Principal | null): string {
-  const value = principal?.claims[claim];
-  return value === undefined || value === null
-    ? ''
-    : claimKey(typeof value === 'string' ? value : JSON.stringify(value));
+  const value = principal === null ? null : claimOf(principal.claims, claim);
+  return value === undefined || value === null ? '' : claimKey(textOf(value) ?? JSON.stringify(value));
 }
 
 function rejectRate({ ask, waitMs }: Wait): Rejection {

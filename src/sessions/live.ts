@@ -14,6 +14,8 @@ export interface SessionHome {
   readonly registry: Registry;
   readonly emit: Emit;
   readonly releases: readonly (() => void)[];
+  /** See Session. */
+  readonly expiresAt: number | null;
 }
 
 export class LiveSession implements Session {
@@ -40,6 +42,10 @@ export class LiveSession implements Session {
 
   get mode(): SessionOpened['mode'] {
     return this.opened.mode;
+  }
+
+  get expiresAt(): number | null {
+    return this.#home.expiresAt;
   }
 
   get client(): string {

@@ -1,5 +1,7 @@
-// What is live: every upgraded connection from its 101 to its end. Drain and metrics read it.
+// What is live: every upgraded connection from its 101 to its end. Drain and metrics read it. A session ends with its
+// client's credentials.
 import type { Mode, Sample, Sampler } from '../events.ts';
+import { Expiry } from './expiry.ts';
 
 /** An upgraded connection while it lives. */
 export interface Session {
@@ -10,6 +12,8 @@ export interface Session {
   readonly client: string;
   /** The subject of its credentials; null where there are none. */
   readonly user: string | null;
+  /** When its credentials end, and it with them: milliseconds since 1970; null: never. */
+  readonly expiresAt: number | null;
   /** Ends it in order, within `deadlineMs`; then it is cut. */
   close(code: number, reason: string, deadlineMs: number): void;
   /** Ends it at once. */
@@ -18,6 +22,7 @@ export interface Session {
 
 export class Registry implements Sampler {
   readonly #live = new Set<Session>();
+  readonly #expiry = new Expiry();
   /** Live counts by mode and route; a route that was live once stays, at 0, so that its series does not vanish. */
   readonly #counts = new Map<string, { mode: Mode; route: string; live: number }>();
 
@@ -37,6 +42,7 @@ export class Registry implements Sampler {
     this.#counts.set(key, count);
     this.#live.add(session);
     count.live++;
+    this.#expiry.watch(session);
     return () => this.remove(session);
   }
 
@@ -44,6 +50,7 @@ export class Registry implements Sampler {
   remove(session: Session): void {
     const count = this.#counts.get(keyOf(session));
     if (this.#live.delete(session) && count !== undefined) count.live--;
+    this.#expiry.forget(session);
   }
 
   *sample(): Iterable<Sample> {

@@ -2,6 +2,7 @@
 // in routing/, and then by the route's handler where it asks to be asked.
 import type { TerminateConfig } from '../config/schema.ts';
 import type { Emit, Sample, Sampler, SessionEnd } from '../events.ts';
+import { Wheel } from '../sessions/wheel.ts';
 import { Compression } from './compression.ts';
 import type { Connections } from './connections.ts';
 import type { Admission, Handler, Opener, Opening } from './handler.ts';
@@ -9,7 +10,6 @@ import { Meter } from './meter.ts';
 import { Corks } from './outbox.ts';
 import type { Timing } from './pulse.ts';
 import { type SessionContext, TerminatedSession } from './session.ts';
-import { Wheel } from './wheel.ts';
 import { createWireOpener, type Upgrade } from './wire.ts';
 
 export type { Upgrade } from './wire.ts';
@@ -72,7 +72,7 @@ export class Terminator implements Sampler {
     return {
       admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
       accept(upgrade, opener, onEnd) {
-        const { id, socket, client, protocol: subprotocol } = upgrade;
+        const { id, socket, client, user, protocol: subprotocol } = upgrade;
         // Until ws listens, nobody else may be listening.
         if (socket.listenerCount('error') === 0) socket.on('error', ignore);
         const wire = openWire(upgrade);
@@ -80,7 +80,7 @@ export class Terminator implements Sampler {
         // ws has put the rest back into the socket; both it and what the socket read meanwhile are the session's.
         const before = { read: socket.bytesRead - socket.readableLength, written: socket.bytesWritten };
         const session = new TerminatedSession(
-          { id, wire, socket, client, subprotocol, before },
+          { id, wire, socket, client, user, subprotocol, before },
           timingOf(config),
           context,
         );

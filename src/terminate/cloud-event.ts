@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createHmac, randomUUID } from 'node:crypto';
 import type { SessionEnd } from '../events.ts';
+import { type Claims, textOf } from '../http/claims.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
 import { requestFields } from '../http/policy.ts';
 import type { Reply } from '../upstream/call.ts';
@@ -94,10 +95,11 @@ export function encodeAttribute(value: string): string {
 }
 
 /** The content of `connect`: all that the backend needs to decide, without what is of one connection only. */
-export function connectContent({ request, params, client, offer }: Opening): Content {
-  const fields = requestFields({ request, params, client, route: '' }, NOT_TOLD);
+export function connectContent({ request, params, client, principal, offer }: Opening): Content {
+  const { claims = null, fields: granted = [] } = principal ?? {};
+  const fields = requestFields({ request, params, client, route: '', claims, granted }, NOT_TOLD);
   const body = {
-    claims: {},
+    claims: listClaims(claims ?? {}),
     query: grouped([...new URLSearchParams(request.target.query)]),
     headers: grouped(lowerNames(fields).map((name, i) => [name, fields[2 * i + 1] as string])),
     subprotocols: offer,
@@ -106,6 +108,12 @@ export function connectContent({ request, params, client, offer }: Opening): Con
     params: Object.fromEntries(Object.entries(params)),
   };
   return { type: JSON_TYPE, body: Buffer.from(JSON.stringify(body)) };
+}
+
+/** Claims as lists of texts; those that hold more than that are left out. */
+function listClaims(claims: Claims): Record<string, string[]> {
+  const lists = Object.entries(claims).map(([name, value]) => [name, [value].flat().map(textOf)] as const);
+  return Object.fromEntries(lists.filter((list): list is [string, string[]] => !list[1].includes(null)));
 }
 
 /** What the gateway has dealt with already. */

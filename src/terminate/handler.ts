@@ -1,5 +1,5 @@
 // The seam of a terminating route: a handshake in question, then messages in and messages out. A handler knows no sockets.
-import type { ForeignAnswer } from '../auth/authenticator.ts';
+import type { ForeignAnswer, Principal } from '../auth/authenticator.ts';
 import type { ServerRef, SessionEnd } from '../events.ts';
 import type { Rejection } from '../handshake/rejection.ts';
 import type { Client } from '../http/forwarded.ts';
@@ -59,6 +59,8 @@ export interface Opening {
   /** What `{name}` stands for in the route's path. */
   readonly params: Params;
   readonly client: Client;
+  /** Who it is; null where the route does not ask. */
+  readonly principal: Principal | null;
   /** Subprotocols that may be chosen from, in the client's order. */
   readonly offer: readonly string[];
   /** The one that is taken where the handler chooses none. */

@@ -1,8 +1,9 @@
-// Which room a handshake is for and who comes, from the path and the query that the route's config names. Never from a
+// Which room a handshake is for and who comes, from the path, the query and the claims that the route's config names. Never from a
 // message: what a client may be called is settled before its 101.
 import { randomBytes } from 'node:crypto';
 import { type Place, parseTemplate, type Template } from '../config/template.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
+import { claimOf, textOf } from '../http/claims.ts';
 import type { Opening } from './handler.ts';
 
 export interface NameRules {
@@ -58,8 +59,9 @@ export class RoomNames {
     return text;
   }
 
-  #value({ from, name }: Place, { params, request }: Opening): string | Rejection {
-    const value = from === 'path' ? decode(params[name]) : single(new URLSearchParams(request.target.query), name);
+  #value(place: Place, opening: Opening): string | Rejection {
+    const { name } = place;
+    const value = valueAt(place, opening);
     if (value === null) return reject('name', `${name} is missing, or is no name`);
     const { charset, length } = this.#rules.names;
     // One name in two normal forms would be two users that look the same.
@@ -67,6 +69,12 @@ export class RoomNames {
     if ([...normal].length > length) return reject('name', `${name} has more than ${length} characters`);
     return CHARSETS[charset].test(normal) ? normal : reject('name', `${name} has characters that no name has here`);
   }
+}
+
+function valueAt({ from, name }: Place, { params, request, principal }: Opening): string | null {
+  if (from === 'path') return decode(params[name]);
+  if (from === 'claim') return textOf(claimOf(principal?.claims ?? {}, name));
+  return single(new URLSearchParams(request.target.query), name);
 }
 
 /** Parameters of a path come as they were sent. */

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { systemCode } from '../errors.ts';
 import type { Emit, PingResult, SessionEnd } from '../events.ts';
+import type { Timed, Wheel } from '../sessions/wheel.ts';
 import type { ConnectionDescription } from './broker.ts';
 import type { Connections, Reachable } from './connections.ts';
 import { CLOSE_WAIT_MS, type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
@@ -13,7 +14,6 @@ import { Outbox, type OutboxOwner, type OutboxRules } from './outbox.ts';
 import { Pongs } from './pongs.ts';
 import { Pulse, type Timing } from './pulse.ts';
 import { type MessageRates, openRates, type RateLimits } from './rate.ts';
-import type { Timed, Wheel } from './wheel.ts';
 import type { OpenConnection, Wire, WireListener } from './wire.ts';
 
 /** What the sessions of one route share. */
@@ -43,7 +43,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   readonly #outbox: Outbox;
   readonly #rates: MessageRates | null;
   readonly #about: Pick<ConnectionDescription, 'client' | 'subprotocol' | 'openedAt'>;
-  #user: string | null = null;
+  #user: string | null;
   #room: string | null = null;
   #onEnd: (end: SessionEnd) => void = () => {};
   /** When a message last came or went, as Unix time in milliseconds. */
@@ -53,8 +53,9 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   #pongs: Pongs | undefined;
 
   constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
-    const { wire, socket, client, subprotocol } = open;
+    const { wire, socket, client, user, subprotocol } = open;
     this.id = open.id;
+    this.#user = user;
     this.#wire = wire;
     this.#socket = socket;
     this.#before = open.before;
@@ -70,7 +71,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   start(opener: Opener, onEnd: (end: SessionEnd) => void): void {
     const { wheel, meter, connections } = this.#context;
     this.#onEnd = onEnd;
-    this.#user = opener.user ?? null;
+    this.#user = opener.user ?? this.#user;
     this.#room = opener.room ?? null;
     meter.add(this);
     connections.add(this.id, this);

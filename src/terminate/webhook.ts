@@ -38,7 +38,7 @@ export function createWebhook({ route, config, backend }: WebhookOptions): Gatek
         hub: config.hub ?? route,
         host: opening.request.host,
         signature: sign(keys, opening.id),
-        user: null,
+        user: opening.principal?.subject ?? null,
         subprotocol: null,
         state: null,
       };
@@ -67,7 +67,7 @@ async function ask(opening: Opening, source: EventSource, setting: Setting): Pro
   const read = readConnectAnswer(reply, opening.offer);
   if ('fault' in read) throw new GatewayError('bad_accept', `${at.server}: ${read.fault}`);
   const { user, state, subprotocol = opening.protocol } = read;
-  return admitted({ ...source, user, state, subprotocol }, setting);
+  return admitted({ ...source, user: user ?? source.user, state, subprotocol }, setting);
 }
 
 /** Framing is the gateway's, and what is said to it is not for the client. */

@@ -13,6 +13,8 @@ export interface Upgrade {
   readonly id: string;
   /** The client's address. */
   readonly client: string;
+  /** The subject of its credentials; null where there are none. */
+  readonly user: string | null;
   readonly socket: Socket;
   /** What the client sent behind its handshake. */
   readonly rest: Buffer;
@@ -90,6 +92,7 @@ export interface OpenConnection {
   readonly socket: Socket;
   /** The client's address. */
   readonly client: string;
+  readonly user: string | null;
   readonly subprotocol: string | null;
   /** What the socket had read and written when the session began: the handshake, and requests before it. */
   readonly before: { readonly read: number; readonly written: number };

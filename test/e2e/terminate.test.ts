@@ -57,7 +57,7 @@ const LEAST = {
   timeouts: { idle: 1000 },
   send_queue: { size: 4 * 1024 * 1024, overflow: 'close' },
 } as const;
-const UPGRADE = { id: 'x', client: '127.0.0.1', version: 13, protocol: null, extensions: [] } as const;
+const UPGRADE = { id: 'x', client: '127.0.0.1', user: null, version: 13, protocol: null, extensions: [] } as const;
 
 async function stand(options: Options = {}): Promise<Stand> {
   const parsed = schema.parse({
@@ -82,6 +82,7 @@ async function stand(options: Options = {}): Promise<Stand> {
       {
         id: `id-${sessions.length}`,
         client: '127.0.0.1',
+        user: null,
         extensions: [],
         socket: socket as Socket,
         rest,

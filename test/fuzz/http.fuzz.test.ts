@@ -110,7 +110,9 @@ describe('heads', () => {
       const request = readRequest(head);
       if ('fault' in request) return;
       const client = readClient(head, trusted, 'fresh');
-      const names = lowerNames(requestFields({ request, client, route: 'r', params: {} }, new Set()));
+      const names = lowerNames(
+        requestFields({ request, client, route: 'r', params: {}, claims: null, granted: [] }, new Set()),
+      );
       for (const name of ['connection', 'upgrade', 'transfer-encoding', 'te', 'http2-settings']) {
         expect(names).not.toContain(name);
       }

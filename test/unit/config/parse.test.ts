@@ -50,6 +50,7 @@ describe('a valid config', () => {
           },
         },
       ],
+      limits: { shared: 'memory' },
       broker: 'memory',
       drain: { delay: 0, grace: 30_000, spread: 10_000 },
       http: { engine: 'auto', forwarding: 'x-forwarded', via: 'off' },

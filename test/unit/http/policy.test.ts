@@ -11,7 +11,7 @@ const none: ReadonlySet<string> = new Set();
 function crossing(change: Change, skip: ReadonlySet<string> = none, base = plainHead): string[][] {
   const request = requestOf(base(change));
   const client = readClient(request.head, trusted, 'fresh');
-  const fields = requestFields({ request, client, route: 'r', params: {} }, skip);
+  const fields = requestFields({ request, client, route: 'r', params: {}, claims: null, granted: [] }, skip);
   return fields.flatMap((name, i) => (i % 2 === 0 ? [[name, fields[i + 1] as string]] : []));
 }
 const OURS = [

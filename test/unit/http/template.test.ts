@@ -8,10 +8,13 @@ const facts = {
   client: { address: '203.0.113.9', viaTrusted: false, id: 'abc' },
   route: 'rooms',
   params: { room: 'a%20b' },
+  claims: null,
+  granted: [],
 };
+const known = { params: ['room'], claims: false };
 
-function render(text: string): string {
-  const template = compileTemplate(text, ['room']);
+function render(text: string): string | null {
+  const template = compileTemplate(text, known);
   if (typeof template === 'string') throw new Error(template);
   return template(facts);
 }
@@ -36,11 +39,13 @@ describe('a template', () => {
     ['{constructor}', 'is no variable'],
     ['{', 'written twice'],
     ['a}', 'written twice'],
-  ])('%j is refused', (text, message) => expect(compileTemplate(text, [])).toContain(message));
+  ])('%j is refused', (text, message) =>
+    expect(compileTemplate(text, { params: [], claims: false })).toContain(message),
+  );
 });
 
 it('a request over plain HTTP without a query, and a parameter that has no value', () => {
   const plain = { ...facts, request: requestOf(plainHead({ target: '/a' })), params: {} };
-  const template = compileTemplate('{scheme} {path} {query}{room}.', ['room']);
+  const template = compileTemplate('{scheme} {path} {query}{room}.', known);
   expect(typeof template === 'string' ? template : template(plain)).toBe('http /a .');
 });

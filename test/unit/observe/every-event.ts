@@ -100,6 +100,13 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     client: '127.0.0.1',
     durationMs: 2,
   },
+  keys_fetched: {
+    type: 'keys_fetched',
+    url: 'https://login.example.com/jwks',
+    result: 'failed',
+    changed: true,
+    detail: 'answered 500',
+  },
   ping: { type: 'ping', route: 'chat', result: 'pong' },
   config_reloaded: { type: 'config_reloaded', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
   certificate_loaded: {

@@ -125,6 +125,12 @@ describe('each event has its line', () => {
       client: '127.0.0.1',
       duration_ms: 2,
     },
+    keys_fetched: {
+      level: 'warn',
+      url: 'https://login.example.com/jwks',
+      result: 'failed',
+      detail: 'answered 500',
+    },
     ping: { level: 'debug', route: 'chat', result: 'pong' },
     config_reloaded: { level: 'error', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
     certificate_loaded: {

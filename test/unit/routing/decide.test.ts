@@ -190,6 +190,7 @@ describe('targets that name no resource', () => {
       kind: 'respond',
       route: null,
       request: expect.objectContaining({ host: 'app.example.com' }),
+      token: null,
       status: 204,
       fields: expect.any(Function),
       body: null,

@@ -14,7 +14,7 @@ function ask(route: object, change: Change = {}): Verdict {
 function location(route: object, change: Change = {}): string | undefined {
   const verdict = ask({ redirect: route }, change);
   if (verdict.kind !== 'respond') throw new Error(verdict.kind);
-  const fields = verdict.fields({ address: '203.0.113.9', viaTrusted: false, id: 'id' });
+  const fields = verdict.fields({ address: '203.0.113.9', viaTrusted: false, id: 'id' }, null);
   return fields[fields.indexOf('Location') + 1];
 }
 
@@ -44,7 +44,7 @@ describe('a fixed answer', () => {
   const respond = (config: object) => {
     const verdict = ask({ respond: config });
     if (verdict.kind !== 'respond') throw new Error(verdict.kind);
-    return { status: verdict.status, body: verdict.body, fields: verdict.fields(client) };
+    return { status: verdict.status, body: verdict.body, fields: verdict.fields(client, null) };
   };
 
   it('has its body, its type and its fields', () => {
@@ -106,7 +106,14 @@ describe('fields by a route’s policy', () => {
     const verdict = ask({ ...http, ...route }, change);
     if (verdict.kind !== 'forward') throw new Error(verdict.kind);
     const { request, route: compiled, sent, params } = verdict;
-    const facts = { request, client: readClient(request.head, trusted, 'id'), route: 'r', params };
+    const facts = {
+      request,
+      client: readClient(request.head, trusted, 'id'),
+      route: 'r',
+      params,
+      claims: null,
+      granted: [],
+    };
     return {
       request: requestFields(facts, new Set(), compiled.policy, 'backend:9002'),
       answer: responsePolicy(compiled.policy, { facts, sent, own: 'backend:9002' }),

@@ -25,7 +25,7 @@ function forwarded(route: object, change: Change = {}, global: object = {}) {
   const head = vouchedScheme(plainHead({ target: '/', ...change }), trusted);
   const verdict = decide(table, head) as Forward;
   expect(verdict.kind).toBe('forward');
-  const facts = { ...verdict, client: readClient(head, trusted, 'fresh'), route: 'api' };
+  const facts = { ...verdict, client: readClient(head, trusted, 'fresh'), route: 'api', claims: null, granted: [] };
   const { policy } = verdict.route;
   return {
     request: pairs(requestFields(facts, new Set(), policy, 'rest:9002')),
@@ -183,7 +183,7 @@ describe('an answer of the gateway’s own', () => {
     const table = tableOf({ name: 'own', ...route });
     const verdict = decide(table, vouchedScheme(plainHead({ target: '/', ...change }), trusted));
     if (verdict.kind !== 'respond') return verdict.kind === 'reject' ? verdict.rejection.reason : verdict.kind;
-    return { status: verdict.status, fields: verdict.fields(client), body: verdict.body };
+    return { status: verdict.status, fields: verdict.fields(client, null), body: verdict.body };
   }
   const location = (route: object, change: Change) => {
     const answer = own(route, change);

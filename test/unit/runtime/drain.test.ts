@@ -27,6 +27,7 @@ function gateway() {
       mode: 'splice',
       client: '192.0.2.1',
       user: null,
+      expiresAt: null,
       close(code, reason, deadlineMs) {
         write(`close ${id} ${code} ${reason} ${Math.round(deadlineMs)}`);
         if (closingMs !== 'never') setTimeout(end, closingMs);
@@ -244,7 +245,7 @@ describe('startDrain', () => {
   test('gives up on a session that not even a cut ends, a second after the grace', async () => {
     const registry = new Registry();
     const cut = vi.fn();
-    const known = { id: 'x', route: 'chat', client: '192.0.2.1', user: null };
+    const known = { id: 'x', route: 'chat', client: '192.0.2.1', user: null, expiresAt: null };
     registry.add({ ...known, mode: 'terminate', close: vi.fn(), cut });
     let done = false;
     const nothing = () => {};

@@ -37,7 +37,12 @@ function home() {
   const events: GatewayEvent[] = [];
   const released: string[] = [];
   const releases = [() => void released.push('permit'), () => void released.push('pool')];
-  return { registry, events, released, home: { registry, emit: (e: GatewayEvent) => void events.push(e), releases } };
+  return {
+    registry,
+    events,
+    released,
+    home: { registry, emit: (e: GatewayEvent) => void events.push(e), releases, expiresAt: null },
+  };
 }
 
 const counts = (registry: Registry) =>
@@ -73,7 +78,16 @@ describe('a session', () => {
 
 describe('the registry', () => {
   const enter = (registry: Registry, route: string, mode: Mode) =>
-    registry.add({ id: route, route, mode, client: '192.0.2.1', user: null, close: () => {}, cut: () => {} });
+    registry.add({
+      id: route,
+      route,
+      mode,
+      client: '192.0.2.1',
+      user: null,
+      expiresAt: null,
+      close: () => {},
+      cut: () => {},
+    });
 
   it('counts by route and mode, and keeps a series that has fallen to nothing', () => {
     const registry = new Registry();

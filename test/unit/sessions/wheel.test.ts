@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { type Timed, Wheel } from '../../../src/terminate/wheel.ts';
+import { type Timed, Wheel } from '../../../src/sessions/wheel.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });

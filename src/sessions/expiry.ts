@@ -1,0 +1,56 @@
+// Sessions whose credentials end: each is closed then, with 4401. One timer for all of them, and none while there are none.
+import { Wheel } from './wheel.ts';
+
+/** What ends with its credentials. */
+export interface Expiring {
+  /** Milliseconds since 1970; null: never. */
+  readonly expiresAt: number | null;
+  close(code: number, reason: string, deadlineMs: number): void;
+}
+
+const EXPIRED = { code: 4401, reason: 'credential expired' } as const;
+/** How long the closing handshake may take. */
+const CLOSE_MS = 5000;
+/** A look at least this often: the clock that expiry is measured by may be set, the timer's does not follow it. */
+const LONGEST_MS = 60_000;
+
+export class Expiry {
+  readonly #wheel = new Wheel();
+  readonly #alarms = new Map<Expiring, Alarm>();
+
+  /** From now on the session ends when its credentials do. */
+  watch(session: Expiring): void {
+    if (session.expiresAt === null) return;
+    const alarm = new Alarm(session, session.expiresAt, this.#wheel);
+    this.#alarms.set(session, alarm);
+    alarm.set();
+  }
+
+  forget(session: Expiring): void {
+    const alarm = this.#alarms.get(session);
+    if (alarm === undefined) return;
+    this.#alarms.delete(session);
+    this.#wheel.remove(alarm);
+  }
+}
+
+class Alarm {
+  readonly #session: Expiring;
+  readonly #at: number;
+  readonly #wheel: Wheel;
+
+  constructor(session: Expiring, at: number, wheel: Wheel) {
+    this.#session = session;
+    this.#at = at;
+    this.#wheel = wheel;
+  }
+
+  set(): void {
+    this.#wheel.schedule(this, this.#wheel.now() + Math.min(this.#at - Date.now(), LONGEST_MS));
+  }
+
+  look(): void {
+    if (Date.now() < this.#at) this.set();
+    else this.#session.close(EXPIRED.code, EXPIRED.reason, CLOSE_MS);
+  }
+}
