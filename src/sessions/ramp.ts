@@ -45,14 +45,16 @@ export class Ramp implements Sampler {
     this.#promised = 0;
   }
 
-  /** Takes an event: many sessions that end at once, other than by their clients' own Close, begin a ramp. */
-  observe(event: GatewayEvent): void {
-    if (this.#config === null || event.type !== 'session_closed') return;
-    if (event.initiator === 'client' && !event.cut) return;
+  /** Takes an event: many sessions that end at once, other than by their clients' own Close, begin a ramp; then true. */
+  observe(event: GatewayEvent): boolean {
+    if (this.#config === null || event.type !== 'session_closed') return false;
+    if (event.initiator === 'client' && !event.cut) return false;
     const now = this.#now();
     this.#closes.add(false, now);
     const { closes = this.#config.rate } = this.#config;
-    if (this.#closes.sums(now).all >= closes && !this.#young(now)) this.start();
+    if (this.#closes.sums(now).all < closes || this.#young(now)) return false;
+    this.start();
+    return true;
   }
 
   /** Whether a handshake may come in now. */

@@ -12,7 +12,7 @@ type Redis = typeof import('redis');
 type Client = ReturnType<Redis['createClient']>;
 
 /** What a handshake waits for Redis at most. */
-const ANSWER_MS = 100;
+const ANSWER_MS = 150;
 const CONNECT_MS = 3000;
 /** Between two questions whether Redis is there, while nobody asks it anything else. */
 const BEAT_MS = 1000;
@@ -207,15 +207,20 @@ export class RedisRates implements SharedRates, Sampler {
   /** The answer, unless Redis is silent for too long: then the connection is given up, so that nobody else waits. */
   async #answered<T>(link: Link, answer: Promise<T>, mostMs = ANSWER_MS): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
+    let over = false;
     const silence = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+      const giveUp = (): void => {
+        if (over) return;
         this.#lost(link, 'Redis does not answer');
         reject(new Error('Redis does not answer'));
-      }, mostMs);
+      };
+      // Where it was this process that was busy for so long, the answer has come by now and is read before an immediate.
+      timer = setTimeout(() => setImmediate(giveUp), mostMs);
     });
     try {
       return await Promise.race([answer, silence]);
     } finally {
+      over = true;
       clearTimeout(timer);
       answer.catch(ignore);
     }

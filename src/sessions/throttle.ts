@@ -12,6 +12,7 @@ export class Throttle implements Sampler {
   readonly #ramp = new Ramp();
   #shared: RedisRates | null = null;
   #limits: Limits | null = null;
+  #emit: Emit | null = null;
 
   constructor() {
     this.admission = new Admission({ ramp: this.#ramp, shared: () => this.#shared });
@@ -19,6 +20,7 @@ export class Throttle implements Sampler {
 
   /** Makes what the first config asks for; it begins to work with start(). Rejects where a package that it needs is not there. */
   async open(config: Config, emit: Emit): Promise<void> {
+    this.#emit = emit;
     this.#shared = await openSharedRates(config, emit);
   }
 
@@ -35,7 +37,9 @@ export class Throttle implements Sampler {
   }
 
   observe(event: GatewayEvent): void {
-    this.#ramp.observe(event);
+    if (!this.#ramp.observe(event)) return;
+    const message = 'many sessions were lost at once; handshakes are let in little by little';
+    this.#emit?.({ type: 'notice', level: 'warn', message });
   }
 
   /** What does not work as it should, in a few words; null where all is well. */
