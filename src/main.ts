@@ -5,19 +5,22 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { parseArgs } from 'node:util';
 import { App, StartError } from './app.ts';
+import { Authenticators } from './auth/authenticators.ts';
 import { editorSchema } from './config/json-schema.ts';
 import { formatProblem } from './config/problem.ts';
 import { compileTrustedProxies } from './http/forwarded.ts';
-import { explain } from './routing/explain.ts';
-import { parseQuestion } from './routing/question.ts';
-import { prepare } from './runtime/prepare.ts';
+import { decide } from './routing/decide.ts';
+import { type Explanation, explain, type Judged } from './routing/explain.ts';
+import { parseQuestion, type Question } from './routing/question.ts';
+import { type Prepared, prepare } from './runtime/prepare.ts';
+import { Departure } from './upstream/departure.ts';
 
 const USAGE = `Usage: upgate <command> [options]
 
   run -c FILE [--demo]     serve; --demo also starts the backends that FILE names on loopback
   check -c FILE            say everything that is wrong with FILE; exit 1 where there is an error
   explain URL [-c FILE]    say what a request would get, and why
-      --origin O  --version V  --protocol P[,P]  --from IP
+      --origin O  --version V  --protocol P[,P]  --from IP  --token T
   schema                   print the JSON Schema of the config, for editors
   healthcheck [-c FILE]    ask a running gateway's /healthz; exit 1 where it does not answer
 
@@ -35,6 +38,7 @@ const OPTIONS = {
   version: { type: 'string' },
   protocol: { type: 'string' },
   from: { type: 'string' },
+  token: { type: 'string' },
 } as const;
 
 const COMMANDS: ReadonlySet<string> = new Set(['run', 'check', 'explain', 'schema', 'healthcheck']);
@@ -117,9 +121,36 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
   for (const problem of problems) say(formatProblem(problem));
   if (prepared === null) return 1;
   const { trusted_proxies, upstreams } = prepared.config;
-  const { lines, reason } = explain(prepared.table, question, compileTrustedProxies(trusted_proxies), upstreams);
+  const trusted = compileTrustedProxies(trusted_proxies);
+  const ask = (judged: Judged | null) => explain(prepared.table, question, { trusted, upstreams, judged });
+  const { credentials } = ask(null);
+  const judged =
+    credentials === null ? null : await judgeToken(prepared, credentials, { question, given: values.token });
+  const { lines, reason } = ask(judged);
   for (const line of lines) print(line);
   return reason === null ? 0 : 1;
+}
+
+/** Whether a token is good, its keys fetched where they have to be; null where there is none to look at. */
+async function judgeToken(
+  { config, table }: Prepared,
+  { route, token }: NonNullable<Explanation['credentials']>,
+  { question, given }: { question: Question; given: string | undefined },
+): Promise<Judged | null> {
+  const shown = given ?? token;
+  const verdict = decide(table, question.head);
+  const authenticator = new Authenticators(config, () => {}, null).get(route);
+  if (shown === null || authenticator === null || verdict.kind === 'reject') return null;
+  const client = { address: question.head.peer, viaTrusted: false, id: '' };
+  const { request } = verdict;
+  const found = await authenticator.authenticate({ id: '', request, token: shown, client, gone: new Departure() });
+  if ('reason' in found) {
+    const { status, reason, detail } = found;
+    return { refused: { status, reason }, detail };
+  }
+  if ('body' in found) return { refused: { status: found.status, reason: 'auth' }, detail: found.phrase };
+  const until = found.expiresAt === null ? 'for ever' : `until ${new Date(found.expiresAt).toISOString()}`;
+  return { refused: null, detail: `${found.subject ?? 'nobody by name'}, ${until}` };
 }
 
 async function healthcheck({ config }: Values): Promise<number> {

@@ -1,6 +1,6 @@
 // The lines that `npm start` prints: what to try, on the addresses that are bound. Text only.
-import type { Config } from '../config/schema.ts';
-import { httpPaths, webSocketPaths } from './paths.ts';
+import type { Config, RouteConfig } from '../config/schema.ts';
+import { httpPaths, samplePath, webSocketPaths } from './paths.ts';
 
 export interface BoundListener {
   /** The address as it is bound, such as `::`, without brackets. */
@@ -34,6 +34,8 @@ export function demoHints(config: Config, bound: Bound): string[] {
   if (page !== undefined) hints.push(...httpHints(page, plain, secure));
   if (chat !== undefined) hints.push(...webSocketHints(chat, plain, secure));
   const admin = authority(bound.admin, 80);
+  const room = config.routes.find(({ websocket }) => websocket?.mode === 'terminate' && websocket.handler === 'rooms');
+  if (room !== undefined) hints.push(...roomHints(room, any));
   hints.push([`curl http://${admin}/metrics`, 'what Prometheus scrapes']);
   if (chat !== undefined) {
     hints.push([
@@ -47,7 +49,8 @@ export function demoHints(config: Config, bound: Bound): string[] {
     ...hints.flatMap(([command, what]) => [`  # ${what}`, `  ${command}`]),
   ];
   if (page !== undefined) lines.push('', `Or open ${url('http', any, page)} in a browser.`);
-  if (chat !== undefined) lines.push(`In its console: ${consoleLine(url('ws', any, chat))}`);
+  lines.push(`A console for WebSockets, which says why one is refused: http://${admin}/`);
+  if (chat !== undefined) lines.push(`In a browser's own console: ${consoleLine(url('ws', any, chat))}`);
   return lines;
 }
 
@@ -64,6 +67,17 @@ function webSocketHints(path: string, plain: BoundListener | undefined, secure: 
     hints.push([`npx wscat -c ${url('ws', plain, path)}`, 'a WebSocket; run it twice, and each sees the other']);
   if (secure) hints.push([`npx wscat -n -c ${url('ws', secure, path)}`, 'the same over TLS; -n takes any certificate']);
   return hints;
+}
+
+/** Two people of one room; the pattern's places are filled with names. */
+function roomHints({ match }: RouteConfig, listener: BoundListener): Hint[] {
+  const as = (user: string): string => samplePath(match.path, { room: 'tea', user });
+  const [alice, bob] = [as('alice'), as('bob')];
+  if (alice === bob) return [];
+  return [
+    [`npx wscat -c ${url('ws', listener, alice)}`, 'a chat room of the gateway itself'],
+    [`npx wscat -c ${url('ws', listener, bob)}`, 'and somebody else in it'],
+  ];
 }
 
 function consoleLine(address: string): string {

@@ -23,8 +23,13 @@ function openRoutes(config: Config): RouteConfig[] {
 
 /** The path of a route with something in the place of each pattern; `tails` are put below a prefix. */
 function samplePaths({ match }: RouteConfig, tails: readonly string[]): string[] {
-  const path = match.path.replace(/\{([^}]*)\}/g, (_, name: string) => SAMPLES[name] ?? 'demo');
+  const path = samplePath(match.path, SAMPLES);
   return path.endsWith('/*') ? tails.map((tail) => path.slice(0, -1) + tail) : [path];
+}
+
+/** A pattern with names in the place of its `{name}`s; those that `names` does not have are `demo`. */
+export function samplePath(pattern: string, names: Readonly<Record<string, string>>): string {
+  return pattern.replace(/\{([^}]*)\}/g, (_, name: string) => names[name] ?? 'demo');
 }
 
 function unique(paths: readonly string[]): string[] {

@@ -1,9 +1,12 @@
 // `upgate explain`: what the gateway would do with a request, and why, as lines for a person. The judgement is decide()'s
 // own, told step by step; nothing is judged here. Pure.
 import { type Client, readClient, type TrustedProxies, vouchedScheme } from '../http/forwarded.ts';
-import type { RequestHead } from '../http/head.ts';
-import { decide, type Step, type Verdict } from './decide.ts';
+import { type RequestHead, readRequest } from '../http/head.ts';
+import { type ShownToken, type TokenPlace, takeToken } from '../http/token.ts';
+import { decide, type Refuse, type Step, type Verdict } from './decide.ts';
+import type { InForce } from './limits-in-force.ts';
 import type { Question } from './question.ts';
+import type { AuthRule } from './route.ts';
 import type { RouteTable } from './table.ts';
 
 /** What is known of an upstream; the config's own entries will do. */
@@ -17,42 +20,92 @@ export interface Explanation {
   readonly status: number | null;
   /** The reason code of a refusal; null where the request is let in. */
   readonly reason: string | null;
+  /** What is asked for on the way in; null where nothing is, or the request does not get that far. */
+  readonly credentials: { readonly route: string; readonly token: ShownToken } | null;
 }
 
-/** Explains what becomes of a request. What only live state can say (limits, health, credentials) is left open. */
+/** What came of the credentials, where somebody has looked at them. */
+export interface Judged {
+  /** Null: they are good. */
+  readonly refused: { readonly status: number; readonly reason: string } | null;
+  readonly detail: string;
+}
+
+/** What an explanation goes by beside the routes. */
+export interface Known {
+  readonly trusted: TrustedProxies;
+  readonly upstreams: UpstreamServers;
+  readonly judged?: Judged | null;
+}
+
+/** Explains what becomes of a request. What only live state can say (limits, health) is left open. No token is printed. */
 export function explain(
   table: RouteTable,
   question: Question,
-  trusted: TrustedProxies,
-  upstreams: UpstreamServers,
+  { trusted, upstreams, judged = null }: Known,
 ): Explanation {
   const head = vouchedScheme(question.head, trusted);
   const steps: Step[] = [];
   const verdict = decide(table, head, (step) => steps.push(step));
   const { line, status, reason } = formatOutcome(verdict, upstreams, readClient(head, trusted, ''));
-  const lines = [formatRequest(head, trusted), ...steps.map(formatStep), ...formatLimits(verdict), line];
-  return { lines, status, reason };
+  const lines = [formatRequest(head, targetShown(head, verdict), trusted), ...steps.map(formatStep)];
+  const credentials =
+    verdict.kind === 'reject' || !verdict.route?.auth ? null : { route: verdict.route.name, token: verdict.token };
+  lines.push(...formatEntrance(verdict, judged));
+  if (credentials !== null && judged?.refused) {
+    const refusal = `-> ${judged.refused.status} ${judged.refused.reason}: ${judged.detail}`;
+    return { lines: [...lines, refusal], ...judged.refused, credentials };
+  }
+  return { lines: [...lines, line], status, reason, credentials };
 }
 
-function formatRequest(head: RequestHead, trusted: TrustedProxies): string {
+/** The target without its token. */
+function targetShown(head: RequestHead, { route }: Verdict): string {
+  const rule = route?.auth?.token ?? null;
+  const request = readRequest(head);
+  return rule === null || 'fault' in request ? head.target : takeToken(rule, request).request.target.raw;
+}
+
+/** The steps of the way in (server/entrance.ts), in its order. */
+export function formatEntrance(verdict: Verdict, judged: Judged | null): string[] {
+  if (verdict.kind === 'reject') return [];
+  const { before, after } = limitsOf(verdict);
+  const auth = verdict.route?.auth ?? null;
+  const lines: string[] = [];
+  if (before !== '') lines.push(`  ?    limits: ${before}`);
+  if (auth !== null) {
+    const outcome = judged?.detail ?? 'not looked at: --token shows one';
+    const mark = judged === null ? '?  ' : judged.refused === null ? 'yes' : 'no ';
+    lines.push(`  ${mark}  auth: ${outcome} (${formatAuth(auth)})`);
+  }
+  if (after !== '') lines.push(`  ?    limits: ${after}`);
+  return lines;
+}
+
+/** Of what the gateway answers by itself nothing is counted. */
+function limitsOf(verdict: Exclude<Verdict, Refuse>): InForce {
+  if (verdict.kind === 'respond') return { before: '', after: '' };
+  const { handshakes, requests } = verdict.route.limits;
+  return verdict.kind === 'forward' ? requests : handshakes;
+}
+
+function formatAuth({ kind, token }: AuthRule): string {
+  return token === null ? kind : `${kind} from ${token.from.map(formatPlace).join(', ')}`;
+}
+
+function formatPlace(place: TokenPlace): string {
+  if (place.kind === 'header') return 'header';
+  return place.kind === 'subprotocol' ? `subprotocol ${place.prefix}…` : `${place.kind} ${place.name}`;
+}
+
+function formatRequest(head: RequestHead, target: string, trusted: TrustedProxies): string {
   const client = readClient(head, trusted, '');
   const via = client.viaTrusted ? ', a trusted proxy' : '';
-  return `${head.method} ${head.target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer}${via}`;
+  return `${head.method} ${target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer}${via}`;
 }
 
 function formatStep({ rule, passed, detail }: Step): string {
   return `  ${passed ? 'yes' : 'no '}  ${rule}: ${detail}`;
-}
-
-/** What is asked behind the decision; only live state says how it goes. */
-function formatLimits(verdict: Verdict): string[] {
-  if (verdict.kind === 'reject' || verdict.kind === 'respond') return [];
-  const { handshakes, requests } = verdict.route.limits;
-  const { before, after } = verdict.kind === 'forward' ? requests : handshakes;
-  return [
-    ...(before === '' ? [] : [`  if   within limits: ${before}`]),
-    ...(after === '' ? [] : [`  if   there is room: ${after}`]),
-  ];
 }
 
 /** A verdict as the line that ends an explanation. */

@@ -66,8 +66,10 @@ function explainUrl({ config, table }: Snapshot, query: URLSearchParams): Answer
   const given = ['origin', 'version', 'protocol', 'from'].map((name) => [name, query.get(name) ?? undefined]);
   const question = parseQuestion(url, Object.fromEntries(given));
   if (typeof question === 'string') return problem(400, 'malformed', question);
-  const told = explain(table, question, compileTrustedProxies(config.trusted_proxies), config.upstreams);
-  return json(200, told);
+  const trusted = compileTrustedProxies(config.trusted_proxies);
+  // Whoever asks gets no token back.
+  const { lines, status, reason } = explain(table, question, { trusted, upstreams: config.upstreams });
+  return json(200, { lines, status, reason });
 }
 
 function listRoutes({ snapshot, listening }: ConsoleOptions): Answer {

@@ -6,10 +6,10 @@ import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Emit, Sample, Sampler, ServerRef } from '../events.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
 import type { Caller, Reply } from '../upstream/call.ts';
-import { outcomeOf } from '../upstream/lease.ts';
+import { inquire } from '../upstream/inquiry.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
+import { Turns } from '../upstream/turns.ts';
 import type { CloudEvent } from './cloud-event.ts';
-import { Turns } from './turns.ts';
 
 /** An answer other than those that ask for another attempt. */
 export interface Answered {
@@ -145,35 +145,19 @@ export class WebhookBackend {
     event: CloudEvent,
     server: Server,
   ): Promise<Answered | { readonly error: GatewayError; readonly retryAfterMs: number }> {
-    const { config, mostBytes, pool, caller, emit } = this.#options;
-    const at = { upstream: server.upstream, server: server.url };
-    const lease = pool.take(server);
-    try {
-      const reply = await caller.call({
-        server,
-        method: 'POST',
-        target: config.path,
-        fields: ['Host', hostOf(server), ...event.fields],
-        body: event.body,
-        timeoutMs: config.timeout,
-        mostBytes,
-      });
-      lease.tell(outcomeOf(reply.status, lowerNames(reply.fields).includes('retry-after')));
-      const later = NOT_NOW.has(reply.status) || (event.name !== 'connect' && NOT_NOW_EITHER.has(reply.status));
-      if (!later) return { reply, at };
-      const error = new GatewayError('backend_refused', `${server.url} answered ${reply.status}`);
-      emit({ type: 'upstream_failed', ...at, id: event.connection, reason: error.code, detail: error.message });
-      return { error, retryAfterMs: retryAfter(reply) };
-    } catch (thrown) {
-      const error = asGatewayError(thrown);
-      if (error.source === 'upstream') {
-        lease.tell('failed');
-        emit({ type: 'upstream_failed', ...at, id: event.connection, reason: error.code, detail: error.message });
-      }
-      return { error, retryAfterMs: 0 };
-    } finally {
-      lease.release();
-    }
+    const { config, mostBytes } = this.#options;
+    const { reply, error } = await inquire(this.#options, server, {
+      id: event.connection,
+      method: 'POST',
+      target: config.path,
+      fields: ['Host', hostOf(server), ...event.fields],
+      body: event.body,
+      timeoutMs: config.timeout,
+      mostBytes,
+      failsWith: (status) => NOT_NOW.has(status) || (event.name !== 'connect' && NOT_NOW_EITHER.has(status)),
+    });
+    if (error === null) return { reply, at: { upstream: server.upstream, server: server.url } };
+    return { error, retryAfterMs: reply === null ? 0 : retryAfter(reply) };
   }
 }
 

@@ -26,7 +26,7 @@ let gateway: LineChild;
 beforeAll(async () => {
   env = await ports();
   gateway = await startChild(process.execPath, [MAIN, 'run', '-c', SHIPPED, '--demo'], { env, lines: 'stderr' });
-  await gateway.line((line) => (line.startsWith('In its console:') ? line : undefined), 'the hints');
+  await gateway.line((line) => (line.startsWith("In a browser's own console:") ? line : undefined), 'the hints');
 });
 afterAll(async () => {
   expect(await gateway.stop()).toBe(0);
@@ -117,6 +117,15 @@ describe('the shipped config with --demo', () => {
     one.socket.send('alone now');
     expect(await one.next()).toBe('alone now');
     await one.close();
+  });
+
+  it('has a room of the gateway itself, in which the two commands it prints meet', async () => {
+    const urls = gateway.lines.flatMap((line) => /npx wscat -c (ws:\S+\/rooms\/\S+)/.exec(line)?.[1] ?? []);
+    expect(urls.map((url) => new URL(url).pathname)).toEqual(['/rooms/tea/alice', '/rooms/tea/bob']);
+    const [alice, bob] = await Promise.all(urls.map((url) => openClient(url.replace('localhost', '127.0.0.1'))));
+    alice?.socket.send('tea?');
+    expect(await bob?.next()).toBe('alice: tea?');
+    await Promise.all([alice?.close(), bob?.close()]);
   });
 
   it('lives on when a client breaks the protocol', async () => {

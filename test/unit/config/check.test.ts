@@ -273,17 +273,17 @@ describe('rooms', () => {
     [
       '{ room: "{a" }',
       '/rooms',
-      'error: routes[1].websocket.rooms.room: must be a text with places such as {room}, of the path, or {query.room}, got "{a"',
+      'error: routes[1].websocket.rooms.room: must be a text with places such as {room}, of the path, {query.room} or {claim.sub}, got "{a"',
     ],
     [
       '{ room: "" }',
       '/rooms',
-      'error: routes[1].websocket.rooms.room: must be a text with places such as {room}, of the path, or {query.room}, got ""',
+      'error: routes[1].websocket.rooms.room: must be a text with places such as {room}, of the path, {query.room} or {claim.sub}, got ""',
     ],
     [
       '{ room: "{query.}" }',
       '/rooms',
-      'error: routes[1].websocket.rooms.room: must be a text with places such as {room}, of the path, or {query.room}, got "{query.}"',
+      'error: routes[1].websocket.rooms.room: must be a text with places such as {room}, of the path, {query.room} or {claim.sub}, got "{query.}"',
     ],
   ])('%s on %s is not', (options, path, problem) => expect(rooms(options, path)).toEqual([problem]));
 

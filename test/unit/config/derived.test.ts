@@ -96,7 +96,9 @@ describe('examples', () => {
 
   it('there is one for each idea', () => {
     expect(names.sort()).toEqual([
+      'auth.yaml',
       'drain.yaml',
+      'limits.yaml',
       'rooms.yaml',
       'splice.yaml',
       'terminate.yaml',
@@ -119,6 +121,6 @@ describe('examples', () => {
     expect(config?.upstreams['rest']?.servers[0]?.port).toBe(5);
     const byDefault = parseConfig(text, { file: 'f', env: {} }).config;
     expect(byDefault?.listeners.map(({ port }) => port)).toEqual([80, 443]);
-    expect(byDefault?.routes.map(({ name }) => name)).toEqual(['chat', 'echo', 'push', 'api']);
+    expect(byDefault?.routes.map(({ name }) => name)).toEqual(['chat', 'echo', 'push', 'rooms', 'api']);
   });
 });

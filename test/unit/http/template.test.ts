@@ -49,3 +49,25 @@ it('a request over plain HTTP without a query, and a parameter that has no value
   const template = compileTemplate('{scheme} {path} {query}{room}.', known);
   expect(typeof template === 'string' ? template : template(plain)).toBe('http /a .');
 });
+
+describe('claims', () => {
+  const withClaims = (text: string, claims: Record<string, unknown>) => {
+    const template = compileTemplate(text, { params: [], claims: true });
+    return typeof template === 'string' ? template : template({ ...facts, claims });
+  };
+  it('fill a value', () => {
+    const claims = { sub: 'ada', roles: ['a', 'b'], deep: { er: 7 } };
+    expect(withClaims('{claim.sub}', claims)).toBe('ada');
+    expect(withClaims('{route}:{claim.sub};{claim.roles};{claim.deep.er}', claims)).toBe('rooms:ada;a,b;7');
+  });
+  it('that are missing, or can’t be written, leave no value', () => {
+    expect(withClaims('user {claim.sub}', {})).toBeNull();
+    expect(withClaims('{claim.sub}', { sub: 'a\r\nX: 1' })).toBeNull();
+  });
+  it('of a request that was let in without credentials are missing', () => {
+    const template = compileTemplate('{claim.sub}', { params: [], claims: true });
+    expect(typeof template === 'string' ? template : template(facts)).toBeNull();
+  });
+  it('are refused where a route asks for no credentials', () =>
+    expect(compileTemplate('{claim.sub}', known)).toContain('the route asks for none'));
+});

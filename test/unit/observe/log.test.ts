@@ -195,6 +195,7 @@ describe('what is written', () => {
       'upstream_failed',
       'server_changed',
       'webhook_delivered',
+      'keys_fetched',
       'config_reloaded',
       'certificate_loaded',
       'drain',
@@ -208,6 +209,7 @@ describe('what is written', () => {
       'upstream_failed',
       'server_changed',
       'webhook_delivered',
+      'keys_fetched',
       'config_reloaded',
       'notice',
     ]);

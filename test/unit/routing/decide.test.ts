@@ -253,3 +253,54 @@ describe('the trace', () => {
     expect(traced(handshakeHead({ target: '/nowhere' })).at(-1)).toBe('- route open: path is not /open/{room}');
   });
 });
+
+describe('a token', () => {
+  const jwt = {
+    from: ['header', { query: 'access_token' }, { subprotocol: 'bearer.' }],
+    algorithms: ['RS256'],
+    key: 'k',
+  };
+  const own = { respond: { headers: { 'X-User': '{claim.sub}', 'X-Query': '{query}' } } };
+  const guarded = tableOf(
+    {
+      name: 'chat',
+      match: { path: '/ws' },
+      auth: { jwt },
+      ...splice({ origins: 'any', subprotocols: ['a'] }),
+      ...http,
+    },
+    { name: 'own', match: { path: '/own' }, auth: { jwt }, ...own },
+  );
+  const verdictOf = (head: Parameters<typeof decide>[1]) => {
+    const verdict = decide(guarded, head);
+    if (verdict.kind === 'reject') throw new Error(verdict.rejection.detail);
+    return verdict;
+  };
+  it('is taken out before anything is judged', () => {
+    const fields = { 'Sec-WebSocket-Protocol': 'bearer.x, a' };
+    const verdict = verdictOf(handshakeHead({ target: '/ws?access_token=x&b', fields }));
+    expect(verdict).toMatchObject({
+      kind: 'splice',
+      token: 'x',
+      handshake: { offer: ['a'] },
+      sent: { target: '/ws?b' },
+    });
+    expect(JSON.stringify(verdict.request)).not.toContain('bearer');
+  });
+  it('counts for no subprotocol', () => {
+    const head = handshakeHead({ target: '/ws', fields: { 'Sec-WebSocket-Protocol': 'bearer.x' } });
+    expect(decide(guarded, head)).toEqual(refused(400, 'subprotocol', 'chat'));
+  });
+  it('is judged later, and so are two', () => {
+    expect(verdictOf(plainHead({ target: '/ws' }))).toMatchObject({ kind: 'forward', token: null });
+    const two = plainHead({ target: '/ws?access_token=x', fields: { Authorization: 'Bearer y' } });
+    expect(verdictOf(two)).toMatchObject({ kind: 'forward', token: { fault: expect.any(String) } });
+  });
+  it('is in no answer of our own', () => {
+    const verdict = verdictOf(plainHead({ target: '/own?access_token=x&b' }));
+    if (verdict.kind !== 'respond') throw new Error(verdict.kind);
+    const client = { address: '203.0.113.9', viaTrusted: false, id: 'id' };
+    expect(verdict.fields(client, { sub: 'ada' })).toEqual(['X-User', 'ada', 'X-Query', 'b']);
+    expect(verdict.fields(client, null)).toEqual(['X-Query', 'b']);
+  });
+});

@@ -1,8 +1,8 @@
 // What `explain` says: whole texts, and that it says what decide() does.
 import { describe, expect, it } from 'vitest';
 import { compileTrustedProxies } from '../../../src/http/forwarded.ts';
-import { decide } from '../../../src/routing/decide.ts';
-import { explain, formatOutcome } from '../../../src/routing/explain.ts';
+import { decide, type Forward } from '../../../src/routing/decide.ts';
+import { explain, formatEntrance, formatOutcome, type Judged } from '../../../src/routing/explain.ts';
 import { parseQuestion, type QuestionOptions } from '../../../src/routing/question.ts';
 import { configOf, http, plainHead, splice, tableOf, terminate } from '../../support/heads.ts';
 
@@ -22,8 +22,64 @@ const trusted = compileTrustedProxies(['10.0.0.0/8']);
 function ask(url: string, options: QuestionOptions = {}) {
   const question = parseQuestion(url, options);
   if (typeof question === 'string') throw new Error(question);
-  return explain(table, question, trusted, upstreams);
+  return explain(table, question, { trusted, upstreams });
 }
+
+describe('a route that asks for credentials', () => {
+  const from = ['header', { cookie: 'session' }, { query: 'access_token' }, { subprotocol: 'bearer.' }];
+  const auth = { jwt: { from, algorithms: ['RS256'], jwks: 'https://login.example.com/jwks' } };
+  const limits = { connections: 9, connections_per_ip: 3 };
+  const guarded = tableOf({ name: 'chat', auth, ...splice({ origins: 'any', limits }), ...http });
+  const askFor = (url: string, judged: Judged | null = null, options: QuestionOptions = {}) => {
+    const question = parseQuestion(url, options);
+    if (typeof question === 'string') throw new Error(question);
+    return explain(guarded, question, { trusted, upstreams, judged });
+  };
+  const WHERE = '(jwt from header, cookie session, query access_token, subprotocol bearer.…)';
+
+  it('shows the steps of the way in, and never the token', () => {
+    const protocol = 'chat, bearer.S3CRET';
+    const { lines, credentials } = askFor('ws://a/ws?access_token=S3CRET&x=1', null, { protocol });
+    expect(lines).toEqual([
+      'GET /ws?x=1, Host a, no TLS, from 127.0.0.1',
+      '  yes  kind: a WebSocket handshake',
+      '  yes  route chat: fits',
+      '  yes  handshake: version 13',
+      '  yes  origin: none (missing_origin: allow)',
+      '  yes  subprotocol: chat (subprotocols: any)',
+      '  ?    limits: connections_per_ip 3',
+      `  ?    auth: not looked at: --token shows one ${WHERE}`,
+      '  ?    limits: connections 9',
+      '-> 101 if the backend agrees: splice to upstream chat (ws://127.0.0.1:9001)',
+    ]);
+    expect(credentials).toEqual({ route: 'chat', token: 'S3CRET' });
+  });
+  it('says what came of them', () => {
+    const good = askFor('ws://a/ws', { refused: null, detail: 'ada, for ever' });
+    expect(good).toMatchObject({ status: 101, reason: null });
+    expect(good.lines).toContain(`  yes  auth: ada, for ever ${WHERE}`);
+    const bad = askFor('http://a/', { refused: { status: 401, reason: 'auth' }, detail: 'the token has expired' });
+    expect(bad).toMatchObject({ status: 401, reason: 'auth' });
+    expect(bad.lines.slice(-2)).toEqual([
+      `  no   auth: the token has expired ${WHERE}`,
+      '-> 401 auth: the token has expired',
+    ]);
+  });
+  it('asks for none where the request does not get that far', () => {
+    const { lines, credentials } = askFor('ws://a/ws?access_token=S3CRET', null, { version: '7' });
+    expect(credentials).toBeNull();
+    expect(lines.join()).not.toContain('S3CRET');
+  });
+  it('of another kind than tokens says which', () => {
+    const { route, ...verdict } = decide(guarded, plainHead()) as Forward;
+    expect(
+      formatEntrance({ ...verdict, route: { ...route, auth: { kind: 'jwt', token: null, preflight: 'check' } } }, null),
+    ).toEqual(['  ?    auth: not looked at: --token shows one (jwt)']);
+  });
+  it('shows a target that no one can read as it is', () => {
+    expect(askFor('ws://a/%zz').lines[0]).toContain('/%zz');
+  });
+});
 
 describe('a request that is let in', () => {
   it('to be spliced', () => {
@@ -40,6 +96,7 @@ describe('a request that is let in', () => {
       ],
       status: 101,
       reason: null,
+      credentials: null,
     });
   });
   it('to be terminated', () => {
@@ -56,6 +113,7 @@ describe('a request that is let in', () => {
       ],
       status: 101,
       reason: null,
+      credentials: null,
     });
   });
   it('to be forwarded', () => {
@@ -68,6 +126,7 @@ describe('a request that is let in', () => {
       ],
       status: null,
       reason: null,
+      credentials: null,
     });
   });
 });
@@ -102,7 +161,7 @@ describe('a request that is refused', () => {
   it('names the websocket route that a plain request cannot have', () => {
     const question = parseQuestion('http://h/local/echo', {});
     if (typeof question === 'string') throw new Error(question);
-    const { lines } = explain(tableOf({ name: 'echo', ...terminate() }), question, trusted, {});
+    const { lines } = explain(tableOf({ name: 'echo', ...terminate() }), question, { trusted, upstreams: {} });
     expect(lines.slice(2)).toEqual([
       '  no   route echo: fits, but takes only WebSockets',
       '-> 426 upgrade_required: this resource speaks only WebSocket',
@@ -117,7 +176,7 @@ describe('outcomes', () => {
     const routes = tableOf({ name: 'tls', match: { scheme: 'http' }, redirect: { scheme: 'https' } });
     const question = parseQuestion('http://h:8080/a?b', {});
     if (typeof question === 'string') throw new Error(question);
-    const { lines, status } = explain(routes, question, trusted, {});
+    const { lines, status } = explain(routes, question, { trusted, upstreams: {} });
     expect({ last: lines.at(-1), status }).toEqual({
       last: '-> 308 to https://h/a?b, answered by the gateway itself',
       status: 308,
@@ -125,7 +184,7 @@ describe('outcomes', () => {
   });
   it('a rewritten path is shown', () => {
     const routes = tableOf({ name: 'api', match: { path: '/api/*' }, ...http, rewrite: { prefix: '/' } });
-    const { lines } = explain(routes, { head: plainHead({ target: '/api/x?y' }) }, trusted, {});
+    const { lines } = explain(routes, { head: plainHead({ target: '/api/x?y' }) }, { trusted, upstreams: {} });
     expect(lines.slice(-2)).toEqual(['  yes  path: sent as /x?y', '-> forwarded to upstream rest as /x?y']);
   });
   it('the gateway may answer by itself', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Turns } from '../../../src/terminate/turns.ts';
+import { Turns } from '../../../src/upstream/turns.ts';
 
 const never = null;
 

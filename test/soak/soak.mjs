@@ -1,0 +1,162 @@
+// npm run soak: the built gateway under everything at once, on loopback and bounded: clients that keep books, clients that
+// misbehave, backends that are killed, frozen, reset and talk garbage, a reload each second. It ends with a verdict:
+// every check below holds, or it says which does not and exits with 1.
+//   npm run soak -- [--seconds 600] [--engine native|js] [--streams 30]
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { startFleet } from './fleet.mjs';
+import { startGateway, sumOf } from './gateway.mjs';
+import { pest, pestCounts, plainClient } from './pests.mjs';
+import { createBooks, echoStream, roomMember } from './streams.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '600' },
+    engine: { type: 'string', default: 'auto' },
+    streams: { type: 'string', default: '30' },
+  },
+});
+const seconds = Number(options.seconds);
+const streams = Number(options.streams);
+if (!(seconds >= 5 && seconds <= 86_400 && streams >= 1 && streams <= 1000)) {
+  throw new Error('--seconds is from 5 to 86400, --streams from 1 to 1000');
+}
+
+/** What may be left at rest over what was there after the warm-up: connections kept to backends, and a heap's slack. */
+const SLACK = { descriptors: 24, resident: 48 * 1024 * 1024 };
+const WEBSOCKETS = ['/ws/a', '/paused/a', '/opaque/a', '/local/echo'];
+
+const dir = mkdtempSync(join(tmpdir(), 'upgate-soak-'));
+const fleet = await startFleet(3);
+const gateway = await startGateway({ dir, ports: fleet.ports, engine: options.engine });
+const echo = createBooks();
+const rooms = createBooks();
+const plain = { requests: 0, statuses: new Map(), faults: [] };
+let reloads = 0;
+
+/** All clients at once for so long; resolves when the last of them is through. */
+async function rush(forSeconds) {
+  const until = Date.now() + forSeconds * 1000;
+  const over = () => Date.now() >= until || !gateway.alive();
+  const clients = [];
+  for (let i = 0; i < streams; i++) {
+    const scheme = i % 4 === 3 ? `wss://127.0.0.1:${gateway.secure}` : `ws://127.0.0.1:${gateway.plain}`;
+    clients.push(echoStream(`${scheme}${WEBSOCKETS[i % WEBSOCKETS.length]}`, echo, over));
+  }
+  for (let i = 0; i < 8; i++) {
+    clients.push(roomMember(`ws://127.0.0.1:${gateway.plain}/rooms/r${i % 2}/u${i}`, `u${i}`, rooms, over));
+    clients.push(plainClient(gateway.plain, plain, over));
+    clients.push(pest(gateway, WEBSOCKETS, over));
+  }
+  clients.push(fleet.torment(over));
+  clients.push(reloadEachSecond(over));
+  await Promise.all(clients);
+}
+
+async function reloadEachSecond(over) {
+  while (!over()) {
+    gateway.reload();
+    reloads++;
+    await sleep(1000);
+  }
+}
+
+/** When no session and no request is live any more; the last ones may wait for a peer that is gone. */
+async function rest() {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const samples = await gateway.metrics();
+    const live = sumOf(samples, 'gateway_websocket_connections') + sumOf(samples, 'gateway_http_requests_in_flight');
+    if (live === 0 || Date.now() > deadline) return samples;
+    await sleep(200);
+  }
+}
+
+const checks = [];
+function check(what, holds, figure) {
+  checks.push(holds);
+  console.log(`${holds ? 'ok  ' : 'FAIL'} ${what}: ${figure}`);
+}
+
+try {
+  const began = Date.now();
+  // Code that runs for the first time, and pools at their size: the start is measured after that.
+  await rush(Math.max(2, seconds * 0.1));
+  await rest();
+  const before = await gateway.footprint();
+  await rush(seconds * 0.9);
+  const samples = await rest();
+  const after = await gateway.footprint();
+  const minutes = ((Date.now() - began) / 60_000).toFixed(1);
+
+  const accepted = sumOf(samples, 'gateway_websocket_handshakes_total', 'result="accepted"');
+  const closed = sumOf(samples, 'gateway_websocket_closes_total');
+  const live = sumOf(samples, 'gateway_websocket_connections');
+  const held = sumOf(samples, 'gateway_upstream_connections');
+  console.log(`${minutes} minutes, relay ${gateway.relay}, node ${process.version}, ${streams} streams`);
+  console.log(`backends: ${JSON.stringify(fleet.happened)}; pests: ${JSON.stringify(pestCounts)}; reloads: ${reloads}`);
+  console.log(`echo: ${echo.connections} connections, ${echo.refused} refused, close codes ${list(echo.codes)}`);
+  console.log(`rooms: ${rooms.connections} connections, ${rooms.heard} heard, close codes ${list(rooms.codes)}`);
+  console.log(`plain: ${plain.requests} requests, ${list(plain.statuses)}`);
+  check(
+    'the process lives and complained of nothing',
+    gateway.alive() && gateway.alarms.length + gateway.stderr.length === 0,
+    [...gateway.alarms, ...gateway.stderr].join('\n') || 'no alarm',
+  );
+  check(
+    'each message came back once, whole and in order',
+    echo.faults.length === 0 && echo.returned > 0,
+    `${echo.returned} of ${echo.sent}; ${echo.faults.join('; ') || 'no fault'}`,
+  );
+  check(
+    'each member heard each sender in order',
+    rooms.faults.length === 0 && rooms.heard > 0,
+    rooms.faults.join('; ') || `${rooms.heard} heard`,
+  );
+  const torn = echo.codes.get('/local/echo 1006') ?? 0;
+  check('nobody loses a terminated session to a backend', torn === 0, `${torn} without a Close`);
+  check(
+    'plain answers are whole or say why not',
+    plain.faults.length === 0 && (plain.statuses.get(200) ?? 0) > 0,
+    plain.faults.join('; ') || `${plain.requests} requests`,
+  );
+  check('opened = closed + live', accepted === closed + live && accepted > 0, `${accepted} = ${closed} + ${live}`);
+  check('nothing is live at rest', live === 0 && held === 0, `${live} sessions, ${held} held at servers`);
+  check(
+    'descriptors are back',
+    after.descriptors <= before.descriptors + SLACK.descriptors,
+    `${before.descriptors} then, ${after.descriptors} now`,
+  );
+  check(
+    'memory is back',
+    after.resident <= before.resident + SLACK.resident,
+    `${mib(before.resident)} then, ${mib(after.resident)} now`,
+  );
+  check(
+    'reloads succeeded',
+    sumOf(samples, 'gateway_config_reloads_total', 'result="failure"') === 0,
+    `${sumOf(samples, 'gateway_config_reloads_total', 'result="success"')}, by signal and by file`,
+  );
+  check('it ends in order', (await gateway.stop()) === 0, 'exit 0');
+} finally {
+  gateway.kill();
+  await fleet.stop();
+  rmSync(dir, { recursive: true, force: true });
+}
+process.exitCode = checks.length > 0 && checks.every(Boolean) ? 0 : 1;
+
+function list(counts) {
+  return (
+    [...counts]
+      .sort()
+      .map(([name, count]) => `${name}: ${count}`)
+      .join(', ') || 'none'
+  );
+}
+
+function mib(bytes) {
+  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+}
