@@ -164,8 +164,8 @@ function show(fields: readonly string[], view: View): string[] {
 
 /** The names of fields that the client's own do not pass under. */
 function replaced(rules: FieldRules | null, granted: Fields): ReadonlySet<string> | undefined {
-  if (granted.length === 0) return rules?.dropped;
-  return new Set([...(rules?.dropped ?? []), ...lowerNames(granted)]);
+  const dropped = rules === null ? undefined : rules.dropped;
+  return granted.length === 0 ? dropped : new Set([...lowerNames(granted), ...(dropped ?? [])]);
 }
 
 function add(fields: string[], rules: FieldRules | null, facts: Facts): void {

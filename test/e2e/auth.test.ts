@@ -1,5 +1,6 @@
 // Routes that ask for tokens, through the built gateway: which tokens are taken, that none reaches a backend from where it
 // must not, what a token's claims become, and that a live socket ends when its token does.
+import { execFile } from 'node:child_process';
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -11,9 +12,11 @@ import { exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { ADDON } from '../../src/relay/addon.ts';
+import { openBrowser } from '../support/browser.ts';
 import { parseFrames, readClose } from '../support/frames.ts';
-import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
+import { type Gateway, type GatewayFile, MAIN, startGateway } from '../support/gateway.ts';
 import { type Issuer, now, startIssuer } from '../support/issuer.ts';
+import { hasPeers } from '../support/peers.ts';
 import { connectRaw, exchange, handshake, readAnswer } from '../support/raw.ts';
 
 const ISS = 'https://login.example.com';
@@ -349,6 +352,58 @@ describe('where a token may stand, and where it goes', () => {
       for (const part of [token, ...token.split('.').slice(1)]) expect(gateway.output()).not.toContain(part);
     }
     expect(gateway.output()).not.toMatch(/bearer\.|access_token|session=|s3cret/i);
+  });
+});
+
+describe.skipIf(!hasPeers('chromium'))('in Chromium', () => {
+  it('a token among the subprotocols opens a socket, and a token alone does not', async () => {
+    const browser = await openBrowser();
+    try {
+      const page = await browser.newPage();
+      const tryWith = (protocols: string[]) =>
+        // As text: vitest would write the page's own WebSocket as an import.
+        page.evaluate(`new Promise((resolve) => {
+          const socket = new WebSocket('ws://127.0.0.1:${gateway.port}/splice', ${JSON.stringify(protocols)});
+          socket.onopen = () => socket.send('from a browser');
+          socket.onmessage = ({ data }) => data.text().then((text) => resolve([socket.protocol, text]));
+          socket.onclose = ({ code }) => resolve(code);
+        })`);
+      const bearer = `bearer.${await sign()}`;
+      expect(await tryWith(['chat', bearer])).toEqual(['chat', 'from a browser']);
+      expect(await tryWith([bearer])).toBe(1006);
+    } finally {
+      await browser.close();
+    }
+  });
+});
+
+describe('upgate explain', () => {
+  const explain = (url: string, ...options: string[]) =>
+    new Promise<{ code: number; text: string }>((resolve) => {
+      const args = [MAIN, 'explain', url, '-c', gateway.file, ...options];
+      execFile(process.execPath, args, (error, out, err) =>
+        resolve({ code: Number(error?.code ?? 0), text: out + err }),
+      );
+    });
+  it('says whether a token is good, wherever it is given, and never prints it', async () => {
+    const token = await sign();
+    const asked = [
+      await explain('ws://a/splice', '--token', token),
+      await explain(`ws://a/splice?access_token=${token}`),
+      await explain('ws://a/splice', '--protocol', `chat, bearer.${token}`),
+    ];
+    for (const { code, text } of asked) {
+      expect(text).toContain('  yes  auth: ada, until 20');
+      expect(text).toContain('-> 101');
+      expect(code).toBe(0);
+      expect(text).not.toContain(token);
+    }
+  });
+  it('says why one is not, and that none was looked at', async () => {
+    const expired = await explain('http://a/api/x', '--token', await sign({ exp: now() - 60 }));
+    expect(expired.text).toContain('-> 401 auth: the token has expired');
+    expect(expired.code).toBe(1);
+    expect((await explain('http://a/api/x')).text).toContain('auth: not looked at');
   });
 });
 

@@ -1,6 +1,6 @@
 // What every request must be, plain or handshake, before a route is looked for.
 import { describe, expect, it } from 'vitest';
-import { plainAddress, readHead, readRequest } from '../../../src/http/head.ts';
+import { isPreflight, plainAddress, readHead, readRequest } from '../../../src/http/head.ts';
 import { type Change, plainHead } from '../../support/heads.ts';
 
 const read = (change: Change) => readRequest(plainHead(change));
@@ -142,4 +142,12 @@ describe('Connection', () => {
   it.each(['close', 'Upgrade, HTTP2-Settings', 'X-Forwarded-For', '', ',', 'a b'])('may say %j', (Connection) =>
     expect(read({ fields: { Connection } })).not.toHaveProperty('fault'),
   );
+});
+
+it('a preflight is an OPTIONS with both fields of a browser', () => {
+  const fields = { Origin: 'https://a.example', 'Access-Control-Request-Method': 'PUT' };
+  expect(isPreflight(plainHead({ method: 'OPTIONS', fields }))).toBe(true);
+  expect(isPreflight(plainHead({ method: 'GET', fields }))).toBe(false);
+  for (const name of Object.keys(fields))
+    expect(isPreflight(plainHead({ method: 'OPTIONS', fields: { ...fields, [name]: null } }))).toBe(false);
 });

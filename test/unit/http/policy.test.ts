@@ -1,7 +1,7 @@
 // Which fields cross the gateway, in both directions.
 import { describe, expect, it } from 'vitest';
 import { compileTrustedProxies, readClient } from '../../../src/http/forwarded.ts';
-import { requestFields, responseFields } from '../../../src/http/policy.ts';
+import { type FieldRules, requestFields, responseFields } from '../../../src/http/policy.ts';
 import { type Change, handshakeHead, plainHead, requestOf } from '../../support/heads.ts';
 
 const trusted = compileTrustedProxies(['10.0.0.1']);
@@ -156,4 +156,28 @@ describe('to the client', () => {
     expect(responseFields(['x-Gateway-reason', 'origin', 'Date', 'd'])).toEqual(['Date', 'd']);
   });
   it('none stay none', () => expect(responseFields([])).toEqual([]));
+});
+
+describe('fields that come with credentials', () => {
+  const client = { address: '203.0.113.9', viaTrusted: false, id: 'id' };
+  const sentWith = (request: FieldRules | null) => {
+    const facts = { client, route: 'r', params: {}, claims: {}, granted: ['X-User', 'ada'] };
+    const head = plainHead({ fields: { 'x-user': 'root', X_User: 'root', 'X-Old': '1' } });
+    const plain = { forwarding: 'x-forwarded', via: null, host: 'keep', response: null, movesPaths: false } as const;
+    const policy = { ...plain, request };
+    return requestFields({ ...facts, request: requestOf(head) }, none, policy).filter((_, i, all) => {
+      const name = (all[i - (i % 2)] as string).toLowerCase();
+      return name.endsWith('user') || name === 'x-old';
+    });
+  };
+  it('replace the client’s own of their names', () => expect(sentWith(null)).toEqual(['X-Old', '1', 'X-User', 'ada']));
+  it('beside what the route changes', () =>
+    expect(sentWith({ dropped: new Set(['x-old']), added: [] })).toEqual(['X-User', 'ada']));
+  it('and a field whose value there is not is left out', () => {
+    const added = [
+      { name: 'X-Its-User', value: () => null },
+      { name: 'X-Our-User', value: () => 'us' },
+    ];
+    expect(sentWith({ dropped: new Set(), added })).toEqual(['X-Old', '1', 'X-User', 'ada', 'X-Our-User', 'us']);
+  });
 });

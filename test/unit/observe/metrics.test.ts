@@ -110,7 +110,7 @@ describe('each event feeds its metrics, and no other', () => {
     ],
     ['upstream_retry', EVENTS.upstream_retry, { 'upstream_retries_total{upstream="chat",result="retried"}': 1 }],
     ['server_changed', EVENTS.server_changed, {}],
-    ['keys_fetched', EVENTS.keys_fetched, { gateway_auth_jwks_refreshes_total: 1 }],
+    ['keys_fetched', EVENTS.keys_fetched, { 'auth_jwks_refreshes_total{result="failed"}': 1 }],
     [
       'webhook_delivered',
       EVENTS.webhook_delivered,
