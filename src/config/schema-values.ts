@@ -81,9 +81,6 @@ export const rate = () =>
       .transform(({ rate, burst }) => ({ rate, burst: burst ?? Math.max(1, Math.ceil(rate)) })),
   ]);
 
-/** A rate after parsing. */
-export type RateConfig = z.output<ReturnType<typeof rate>>;
-
 /** One server of an upstream, as its address alone or with what is said of it. */
 export const server = () =>
   z.union([
