@@ -82,12 +82,15 @@ export class Gateway implements Sampler {
     const plain = { req, res, writtenBefore: req.socket.bytesWritten };
     this.#plain(asked, plain).catch((thrown: unknown) => {
       const error = asGatewayError(thrown);
-      context.services.emit({
-        type: 'notice',
-        level: 'error',
-        message: 'a request broke',
-        data: { id: context.subject.id, detail: detailOf(error) },
-      });
+      // That a client leaves while something is found out about it is nothing that broke.
+      if (error.code !== 'client_gone') {
+        context.services.emit({
+          type: 'notice',
+          level: 'error',
+          message: 'a request broke',
+          data: { id: context.subject.id, detail: detailOf(error) },
+        });
+      }
       answer(context, plain, refusalOf(error));
     });
   }

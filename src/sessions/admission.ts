@@ -56,8 +56,8 @@ export class Admission {
   /** After credentials: the room of the claim, the route and the gateway, and the claim's rate. Null: the permit holds all of it. */
   admit(visit: Visit, permit: Permit, principal: Principal | null): Soon<Rejection | null> {
     const { limits } = visit;
-    if (limits.claim !== null && !permit.takeClaim(keyOf(limits.claim, principal), limits))
-      return reject('client_limit');
+    const claim = claimOfVisit(visit, principal);
+    if (claim !== null && !permit.takeClaim(claim, limits)) return reject('client_limit');
     if (!permit.takeRoute(limits)) return reject('limit');
     return this.#rate(claimAsksOf(visit, principal));
   }
@@ -100,16 +100,18 @@ function asksOf({ limits, client }: Visit): Ask[] {
   return limits.rates.map((limiter) => ({ limiter, client: limiter.perClient ? address : '' }));
 }
 
-function claimAsksOf({ limits }: Visit, principal: Principal | null): Ask[] {
-  const { claim, claimRates } = limits;
-  if (claim === null || claimRates.length === 0) return [];
-  const client = keyOf(claim, principal);
-  return claimRates.map((limiter) => ({ limiter, client }));
+function claimAsksOf(visit: Visit, principal: Principal | null): Ask[] {
+  const client = claimOfVisit(visit, principal);
+  return client === null ? [] : visit.limits.claimRates.map((limiter) => ({ limiter, client }));
 }
 
-/** Who has not got the claim is one client with all others that have not. */
-function keyOf(claim: string, principal: Principal | null): string {
-  const value = principal === null ? null : claimOf(principal.claims, claim);
+/**
+ * Whom a limit of one claim is about. Who has not got the claim is one client with all others that have not; null where no
+ * limit goes by one, and for who was not asked who it is, such as a preflight that passes.
+ */
+function claimOfVisit({ limits: { claim } }: Visit, principal: Principal | null): string | null {
+  if (claim === null || principal === null) return null;
+  const value = claimOf(principal.claims, claim);
   return value === undefined || value === null ? '' : claimKey(textOf(value) ?? JSON.stringify(value));
 }
 
