@@ -141,6 +141,27 @@ describe('handshakes a second', () => {
   });
 });
 
+describe('a ramp', () => {
+  it('begins with the start, tells each of the others a time of its own, and ends with a config that has none', async () => {
+    const gateway = await start({ limits: { ramp: { rate: 1, over: '1h' } } });
+    expect(await gateway.metric('ramp_active')).toBe(1);
+    const outcomes = await Promise.all(Array.from({ length: 30 }, () => open(gateway)));
+    const refused = outcomes.filter((outcome) => outcome instanceof Refusal);
+    expect(new Set(refused.map(reasonOf))).toEqual(new Set(['503 ramp']));
+    expect(outcomes.length - refused.length).toBeGreaterThanOrEqual(1);
+    const told = refused.map(({ fields }) => Number(fields['retry-after'])).sort((a, b) => a - b);
+    // One a second: the last of them is told to wait for all the others.
+    expect(new Set(told).size).toBeGreaterThan(told.length / 2);
+    expect(told[0]).toBeLessThanOrEqual(3);
+    expect(told.at(-1)).toBeGreaterThanOrEqual(told.length - 2);
+    const now = { admin: { port: 0 }, listeners: [{ host: '127.0.0.1', port: 0 }], routes: [echo()] };
+    writeFileSync(gateway.file, JSON.stringify(now));
+    gateway.signal('SIGHUP');
+    await gateway.log({ event: 'config_reloaded', result: 'success' });
+    expect(await openMany(gateway, 10)).toEqual({ open: 10 });
+  });
+});
+
 describe('live sessions', () => {
   it('of the gateway are counted over all routes, and come back', async () => {
     const gateway = await start({
