@@ -10,7 +10,7 @@ import { respond } from '../actions/respond.ts';
 import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import type { ForeignAnswer } from '../auth/authenticator.ts';
-import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
+import { asGatewayError, GatewayError, statusOf } from '../errors.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { isRejection, type Reason, type Rejection, reject } from '../handshake/rejection.ts';
@@ -82,15 +82,12 @@ export class Gateway implements Sampler {
     const plain = { req, res, writtenBefore: req.socket.bytesWritten };
     this.#plain(asked, plain).catch((thrown: unknown) => {
       const error = asGatewayError(thrown);
-      // That a client leaves while something is found out about it is nothing that broke.
-      if (error.code !== 'client_gone') {
-        context.services.emit({
-          type: 'notice',
-          level: 'error',
-          message: 'a request broke',
-          data: { id: context.subject.id, detail: detailOf(error) },
-        });
-      }
+      context.services.emit({
+        type: 'notice',
+        level: 'error',
+        message: 'a request broke',
+        data: { id: context.subject.id, detail: detailOf(error) },
+      });
       answer(context, plain, refusalOf(error));
     });
   }
@@ -120,7 +117,11 @@ export class Gateway implements Sampler {
   /** Runs the action of a plain request that is let in. */
   async #admit(context: RouteContext, verdict: Forward | Respond, plain: Plain): Promise<void> {
     const asked = this.#options.entrance.plain(context, verdict, () => departureOf(plain.res));
-    const entry = asked instanceof Promise ? await asked : asked;
+    const entry = asked instanceof Promise ? await asked.catch(nullIfGone) : asked;
+    if (entry === null) {
+      const { status, detail } = refusalOf(LEFT);
+      return completed(context, plain, { at: null, reason: LEFT.code, detail, status });
+    }
     if (isEntered(entry)) {
       if (verdict.kind === 'forward') return forward(entry.context, verdict, plain);
       return respond(entry.context, verdict, plain);
@@ -263,6 +264,14 @@ function detailOf(error: GatewayError): string {
   return error.code === 'internal' && error.cause instanceof Error
     ? (error.cause.stack ?? error.message)
     : error.message;
+}
+
+const LEFT = new GatewayError('client_gone', 'the client left');
+
+/** A client that left while something was found out about it needs no answer. */
+function nullIfGone(error: unknown): null {
+  if (error instanceof GatewayError && error.code === LEFT.code) return null;
+  throw error;
 }
 
 function ignore(): void {}

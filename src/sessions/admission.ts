@@ -37,8 +37,8 @@ export class Admission {
   }
 
   /**
-   * Before credentials: the address's room, the ramp, and the rates. The permit is the caller's to release from here on. One
-   * that is refused has cost nothing of any limit.
+   * Before credentials: the address's room, the ramp, and the rates. The permit is the caller's to release from here on. A
+   * refusal has taken nothing of any limit.
    */
   arrive(visit: Visit): Soon<Permit | Rejection> {
     const permit = new Permit(this.#counters, visit.route, addressKey(visit.client));
@@ -49,8 +49,11 @@ export class Admission {
     const late = refused ?? (ramp.open() ? null : rejectRamp(ramp.promise()));
     if (late !== null) return released(permit, late);
     const wait = this.#take(asksOf(visit));
-    if (wait instanceof Promise) return wait.then((waited) => this.#settle(permit, waited));
-    return this.#settle(permit, wait);
+    const settle = (waited: Wait | null) => (waited === null ? permit : released(permit, rejectRate(waited)));
+    if (wait !== null && !(wait instanceof Promise)) return settle(wait);
+    // Before anything is waited for, or all who wait together would find the ramp open.
+    ramp.take();
+    return wait === null ? permit : wait.then(settle);
   }
 
   /** After credentials: the room of the claim, the route and the gateway, and the claim's rate. Null: the permit holds all of it. */
@@ -70,12 +73,6 @@ export class Admission {
   /** A plain request, after credentials; null: it may go on. */
   requestOf(visit: Visit, principal: Principal | null): Soon<Rejection | null> {
     return this.#rate(claimAsksOf(visit, principal));
-  }
-
-  #settle(permit: Permit, wait: Wait | null): Permit | Rejection {
-    if (wait !== null) return released(permit, rejectRate(wait));
-    this.#options.ramp.take();
-    return permit;
   }
 
   #rate(asks: readonly Ask[]): Soon<Rejection | null> {
