@@ -83,8 +83,8 @@ interface PlainVisit {
 }
 
 function asksWho({ services }: RouteContext, { route, request }: Through): boolean {
-  if (route === null || route.auth === null) return false;
-  return services.authenticator(route.name) !== null && !(route.auth.preflight === 'pass' && isPreflight(request.head));
+  if (route === null || services.authenticator(route.name) === null) return false;
+  return route.auth?.preflight !== 'pass' || !isPreflight(request.head);
 }
 
 /** Who the client is; null where the route does not ask. */
@@ -121,6 +121,7 @@ function isPrincipal(found: Finding): found is Principal {
   return 'claims' in found;
 }
 
+/** Whether a request was let in. */
 export function isEntered<P>(entry: Entry<P>): entry is Entered<P> {
   return 'context' in entry;
 }

@@ -573,6 +573,12 @@ describe('the key set', () => {
       const left = () => own.logs().filter(({ reason }) => reason === 'client_gone').length;
       await expect.poll(left, { timeout: 5000 }).toBeGreaterThanOrEqual(i);
     }
+    const plain = await connectRaw(own.port);
+    plain.write(`GET /echo HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+    await expect.poll(() => own.metric('http_requests_in_flight')).toBe(1);
+    plain.reset();
+    await own.log({ event: 'request_completed', route: 'echo', reason: 'client_gone', status: 499 });
+    expect(own.logs().filter(({ level }) => level === 'error')).toEqual([]);
     await own.stop();
     of.close();
   });

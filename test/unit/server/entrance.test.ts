@@ -113,6 +113,13 @@ describe('a handshake', () => {
     for (let i = 0; i < 3; i++) await expect(handshake()).rejects.toMatchObject({ code: 'client_gone' });
   });
 
+  it('is not waited for once the client has left', async () => {
+    const { handshake, gone } = door(() => new Promise<Finding>(() => {}));
+    const entry = handshake();
+    gone.tell();
+    await expect(entry).rejects.toMatchObject({ code: 'client_gone' });
+  });
+
   it('of another client is refused where the route is full, and holds nothing then', async () => {
     const { handshake } = door(async () => ADA);
     const permit = await permitOf(handshake());
