@@ -290,4 +290,15 @@ describe('a ramp', () => {
     time = 10_000;
     for (let i = 0; i < 100; i++) permit(admission, free);
   });
+
+  it('is no wider for those who wait together for what is shared', async () => {
+    const ramp = new Ramp(() => 0);
+    ramp.configure({ rate: 10, over: 10_000 });
+    ramp.start();
+    const admission = makeAdmission({ ramp, shared: { up: true, take: async () => 'taken' } });
+    const limits = { ...NONE, rates: [createLimiter('all', { rate: 1, burst: 50 }, 'all')] };
+    const arrivals = Array.from({ length: 20 }, () => admission.arrive({ route: 'chat', client: '192.0.2.1', limits }));
+    const refused = (await Promise.all(arrivals)).filter(isRejection);
+    expect(refused.map(({ reason }) => reason)).toEqual(Array(19).fill('ramp'));
+  });
 });
