@@ -38,7 +38,7 @@ export interface Asking {
   /** The token, of routes that look for one. */
   readonly token: ShownToken;
   readonly client: Client;
-  /** Tells when the client has left; nothing that is found out then is of use. */
+  /** Tells by its signal() when the client has left; nothing that is found out then is of use. */
   readonly gone: Departure;
 }
 

@@ -55,7 +55,7 @@ const CONNECTION = object({
   route: text,
   mode: { type: 'string', enum: ['splice', 'terminate'] },
   client: { ...text, description: 'Address of the client' },
-  user: { ...optionalText, description: 'Who it is, where a handler knows' },
+  user: { ...optionalText, description: 'Who it is: as a handler knows, else the subject of its credentials' },
   room: { ...optionalText, description: 'The room it is in' },
   subprotocol: optionalText,
   opened_at: time,
