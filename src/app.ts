@@ -15,7 +15,7 @@ import { describeBindError } from './runtime/bind-error.ts';
 import { startDrain } from './runtime/drain.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
-import { waitingForRestart } from './runtime/restart.ts';
+import { waitsForRestart } from './runtime/restart.ts';
 import { buildSnapshot, preparePools, type Shared, type Snapshot, startPools } from './runtime/snapshot.ts';
 import { type ConfigWatch, watchConfig } from './runtime/watch.ts';
 import { type Admin, createAdmin } from './server/admin.ts';
@@ -25,8 +25,8 @@ import { compileCrowded, readDescriptorLimit } from './server/descriptors.ts';
 import { Entrance } from './server/entrance.ts';
 import { Gateway } from './server/gateway.ts';
 import { Listeners, type NextListeners } from './server/listeners.ts';
-import { Admission } from './sessions/admission.ts';
 import { Registry } from './sessions/registry.ts';
+import { Throttle } from './sessions/throttle.ts';
 import { Terminator } from './terminate/accept.ts';
 import type { Broker } from './terminate/broker.ts';
 import { Connections } from './terminate/connections.ts';
@@ -79,6 +79,7 @@ export class App {
   readonly #caller = openCaller();
   readonly #errands = new Errands();
   readonly #descriptors = readDescriptorLimit();
+  readonly #throttle = new Throttle();
   #snapshot: Snapshot | null = null;
   /** Once the config has said which engine. */
   #relay: Carrier | null = null;
@@ -92,6 +93,7 @@ export class App {
     const emit = (event: GatewayEvent): void => {
       this.#metrics.emit(event);
       this.#log.emit(event);
+      this.#throttle.observe(event);
     };
     const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
     const terminator = new Terminator(emit, this.#connections);
@@ -107,21 +109,22 @@ export class App {
     };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
-      entrance: new Entrance(new Admission()),
+      entrance: new Entrance(this.#throttle.admission),
       splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(this.#descriptors),
     });
     this.#listeners = new Listeners(this.#gateway, emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
+    const own = [this.#sessions, terminator, this.#gateway, this.#listeners, this.#errands, this.#throttle];
     this.#metrics = createMetrics({
       version: options.version,
-      samplers: [this.#sessions, relay, terminator, this.#gateway, this.#listeners, this.#errands, pools, broker],
+      samplers: [...own, relay, pools, broker],
     });
     this.#admin = createAdmin({
       render: this.#metrics.render,
       ready: () => this.#ready,
-      degraded: () => this.#broker?.degraded() ?? null,
+      degraded: () => [this.#broker?.degraded(), this.#throttle.degraded()].filter(Boolean).join('; ') || null,
       api: createApi({ token: () => this.#current().config.admin.token, broker: () => this.#rooms(), emit }),
       pages: createConsole({
         snapshot: () => this.#current(),
@@ -154,6 +157,7 @@ export class App {
       revoke: (revocation, forMs) => this.#sessions.revocations.revoke(revocation, forMs),
       emit: this.#shared.emit,
     }).catch(fail);
+    await this.#throttle.open(config, this.#shared.emit).catch(fail);
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
     const { host, port } = config.admin;
@@ -162,6 +166,7 @@ export class App {
       .catch((error: unknown) => fail(describeBindError(error, `${host}:${port}`)));
     this.#broker.start();
     this.#swap(built);
+    this.#throttle.start();
     this.#ready = true;
     this.#watch = await watchConfig({
       file,
@@ -215,6 +220,7 @@ export class App {
     for (const pool of this.#current().pools.values()) pool.stop('for good');
     await this.#admin.close();
     await this.#broker?.close();
+    this.#throttle.close();
     this.#http.close();
     this.#caller.close();
     await this.#demo?.close();
@@ -267,8 +273,10 @@ export class App {
     startPools(snapshot, this.#snapshot);
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
+    this.#throttle.configure(prepared.config, snapshot.services.limits);
     this.#log.configure(prepared.config.log);
-    if (before !== undefined) for (const text of waitingForRestart(before, prepared.config)) this.#warn(text);
+    for (const what of before === undefined ? [] : waitsForRestart(before, prepared.config))
+      this.#warn(`a change of ${what} takes effect at a restart`);
   }
 
   #warn(message: string): void {

@@ -6,7 +6,8 @@ import type { Fields } from '../http/fields.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Facts } from '../http/template.ts';
 import type { Forward, Upgrade } from '../routing/decide.ts';
-import type { Permit } from '../sessions/admission.ts';
+import type { Limits } from '../sessions/limits.ts';
+import type { Permit } from '../sessions/permit.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor } from '../terminate/accept.ts';
 import type { Connections } from '../terminate/connections.ts';
@@ -25,6 +26,8 @@ export interface Services {
   pool(upstream: string): Pool;
   /** What terminates a route's handshakes. */
   acceptor(route: string): Acceptor;
+  /** How much may come. */
+  readonly limits: Limits;
   /** What tells who a route's clients are; null where it does not ask. */
   authenticator(route: string): Authenticator | null;
 }

@@ -3,6 +3,7 @@
 import { hostsMeet, normaliseHost } from './address.ts';
 import { checkAddresses } from './check-addresses.ts';
 import { checkAuth } from './check-auth.ts';
+import { checkLimits } from './check-limits.ts';
 import { checkRooms } from './check-rooms.ts';
 import { checkUpstreams, upstreamsOf } from './check-upstreams.ts';
 import { error, type Found, findDuplicates, nameOf, warning } from './findings.ts';
@@ -29,6 +30,7 @@ export function check(config: Config, written: Written): Problem[] {
     ...config.routes.flatMap((route, index) => [...checkRoute(route, ['routes', index], { config, written })]),
     ...checkSecret(config.admin, 'token', ['admin']),
     ...checkDrain(config, written),
+    ...checkLimits(config, written),
   ];
 }
 

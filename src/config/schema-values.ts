@@ -6,6 +6,7 @@ import { DURATION_PATTERN, PERCENT_PATTERN, parseDuration, parseSize, SIZE_PATTE
 
 const A_DURATION = 'must be a duration, such as 250ms, 30s, 5m or 1h';
 const A_PERCENTAGE = 'must be a percentage from 0% to 100%, such as 20%';
+const A_RATE = 'must be a rate: a number of at least 0.001 a second, or { rate: 50, burst: 100 }';
 const A_SIZE = 'must be a size, such as 512B, 64KiB or 1MiB';
 
 export const duration = () =>
@@ -63,18 +64,39 @@ const serverUrl = () =>
     return z.NEVER;
   });
 
+const perSecond = () => z.number(A_RATE).min(0.001, A_RATE).max(1_000_000, 'must be at most 1000000 a second');
+
+/** So many a second, and how many at once: by default those of a second, at least one. */
+export const rate = () =>
+  z.union([
+    perSecond().transform((rate) => ({ rate, burst: Math.max(1, Math.ceil(rate)) })),
+    z
+      .strictObject({
+        rate: perSecond().describe('So many a second; may be a fraction'),
+        burst: count()
+          .max(1_000_000)
+          .optional()
+          .describe('So many at once after a pause; unset: those of one second, at least 1'),
+      })
+      .transform(({ rate, burst }) => ({ rate, burst: burst ?? Math.max(1, Math.ceil(rate)) })),
+  ]);
+
 /** One server of an upstream, as its address alone or with what is said of it. */
 export const server = () =>
   z.union([
-    serverUrl().transform((at) => ({ ...at, weight: 1, backup: false, max_connections: undefined })),
+    serverUrl().transform((at) => ({ ...at, weight: 1, backup: false })),
     z
       .strictObject({
         url: serverUrl().describe('Its address'),
         weight: count().max(1000).prefault(1).describe('Its part of the traffic beside the others of the upstream'),
         backup: z.boolean().prefault(false).describe('Used only while none of the others can take more'),
         max_connections: count().optional().describe('Most sessions and requests at a time; unset: any number'),
+        handshakes_per_second: rate()
+          .optional()
+          .describe('Handshakes a second it gets at most: a number, or `rate` and `burst`; unset: any number'),
+        requests_per_second: rate().optional().describe('Plain requests a second it gets at most; unset: any number'),
       })
-      .transform(({ url, weight, backup, max_connections }) => ({ ...url, weight, backup, max_connections })),
+      .transform(({ url, ...of }) => ({ ...url, ...of })),
   ]);
 
 /** A list of addresses: each an IP address, a range of them, or `unix` for the peers on unix sockets. */
@@ -95,15 +117,22 @@ export const percent = () =>
 
 /** RFC 9110 §5.6.2: what names of fields and cookies are made of. */
 export const token = (message: string) => z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, message);
-const BROKER_HINT = 'write it as redis://host:6379 or redis://user:password@host:6379/0, with rediss for TLS';
-/** `memory`, or the URL of a Redis. Never says what was written, which may hold a password. */
-export const broker = () =>
+const REDIS_HINT = 'write it as redis://host:6379 or redis://user:password@host:6379/0, with rediss for TLS';
+
+/** `memory`, or the URL of a Redis. */
+export const broker = () => redisOr('memory');
+
+/** `memory`, the broker's `redis`, or the URL of another one. */
+export const sharedStore = () => redisOr('memory', 'redis');
+
+/** Never says what was written, which may hold a password. */
+const redisOr = (...words: readonly string[]) =>
   z.string().transform((text, context) => {
-    if (text === 'memory' || isRedisUrl(text)) return text;
+    if (words.includes(text) || isRedisUrl(text)) return text;
     context.addIssue({
       code: 'custom',
-      message: 'must be "memory" or the URL of a Redis',
-      params: { hint: BROKER_HINT, secret: true },
+      message: `must be ${words.map((word) => `"${word}"`).join(', ')} or the URL of a Redis`,
+      params: { hint: REDIS_HINT, secret: true },
     });
     return z.NEVER;
   });

@@ -1,6 +1,7 @@
 // The `websocket` block of a route: which handshakes it takes, and what it does with those it let in.
 import * as z from 'zod';
 import { pushOptions, roomsOptions, webhookOptions } from './schema-handlers.ts';
+import { sessionLimits } from './schema-limits.ts';
 import { count, name, size, wait } from './schema-values.ts';
 import { compression, sendQueue } from './schema-wire.ts';
 
@@ -8,13 +9,6 @@ const origins = z
   .union([z.enum(['same-host', 'any']), z.array(z.string().min(1)).min(1)])
   .prefault('same-host')
   .describe('Origins that may connect: a list of exact ones or `https://*.example.com`, `same-host`, or `any`');
-
-const limits = {
-  connections: count().optional().describe('Most live sessions of this route; more are answered with 503'),
-  connections_per_ip: count()
-    .optional()
-    .describe('Most live sessions of one client address on this route; more are answered with 429'),
-};
 
 const lifetimes = {
   idle: wait().prefault('1h').describe('Ends a session without a byte in either direction, with 1001'),
@@ -72,7 +66,7 @@ export const splice = z.strictObject({
         .enum(['close', 'pause'])
         .prefault('close')
         .describe('Past a rate: close with 1008, or pause reading until it is kept again'),
-      ...limits,
+      ...sessionLimits,
     })
     .prefault({})
     .describe('How much this route carries'),
@@ -102,7 +96,7 @@ export const terminate = z.strictObject({
         .refine((bytes) => bytes > 0, 'must be more than 0')
         .optional()
         .describe("Most bytes of a client's messages, inflated; more close with 1008"),
-      ...limits,
+      ...sessionLimits,
     })
     .prefault({})
     .describe('How much this route carries'),

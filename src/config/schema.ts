@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { isCertificateName } from './address.ts';
 import { auth } from './schema-auth.ts';
 import { headers, http, redirect, respond, rewrite } from './schema-http.ts';
+import { limits, requestLimits } from './schema-limits.ts';
 import { upstream } from './schema-upstream.ts';
 import { addressEntries, broker, count, duration, host, name, port, size, unixPath, wait } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
@@ -105,7 +106,10 @@ const route = z.strictObject({
   http: z
     .strictObject({
       upstream: name().describe('Upstream of the REST servers'),
-      max_body: size().optional().describe('Largest request body; a larger one is answered with 413; unset: any size'),
+      max_body: size()
+        .optional()
+        .describe('Largest request body; a larger one is answered with 413; unset: `limits.max_body`'),
+      limits: requestLimits,
       timeouts: z
         .strictObject({
           connect: wait().prefault('5s').describe('For the connection to a server'),
@@ -153,6 +157,7 @@ export const schema = z.strictObject({
     .describe('Addresses and CIDR ranges whose forwarding fields are believed; `unix`: peers on unix sockets'),
   upstreams: z.record(name(), upstream).prefault({}).describe('Groups of backend servers, by name'),
   routes: z.array(route).min(1).describe('Rules, tried in order; the first that fits takes the request'),
+  limits: limits.prefault({}).describe('How much the gateway takes, over all routes'),
   broker: broker()
     .prefault('memory')
     .describe(

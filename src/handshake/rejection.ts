@@ -37,13 +37,17 @@ export const REJECTIONS = {
   body_too_large: { status: 413, detail: 'the request body is too large' },
   /** The head did not arrive whole in time. */
   head_timeout: { status: 408, detail: 'the request head did not arrive in time' },
-  /** This client has as many live sessions as the route allows it. */
+  /** This client has as many live sessions as the route, or the gateway, allows it. */
   client_limit: { status: 429, detail: 'this client has too many sessions' },
+  /** A rate is used up: the client's own, or that of all together. */
+  rate: { status: 429, detail: 'too many requests' },
+  /** Many clients come at once, and are let in little by little. */
+  ramp: { status: 503, detail: 'many clients come at once; come again a little later' },
   /** The room has as many members as the route allows. */
   room_full: { status: 503, detail: 'the room is full' },
   /** The user is in as many rooms as the route allows. */
   too_many_rooms: { status: 429, detail: 'this user is in too many rooms' },
-  /** The route has as many live sessions as it may, or the gateway is out of descriptors. */
+  /** The route, or the gateway, has as many live sessions as it may, or the gateway is out of descriptors. */
   limit: { status: 503, detail: 'there is no room for another connection' },
   /** The gateway is being shut down. */
   draining: { status: 503, detail: 'the gateway is shutting down' },

@@ -192,6 +192,24 @@ export const METRICS = {
     labels: ['listener', 'reason'],
     on: { preamble_refused: (event) => one(event.listener, event.reason) },
   },
+  limit_clients: {
+    type: 'gauge',
+    help: 'Clients that a limit of one client knows of: those that have used some of it just now.',
+    labels: ['limit'],
+    sampled: true,
+  },
+  shared_limits_up: {
+    type: 'gauge',
+    help: 'Whether rates are shared with other gateways: 0 while their Redis is away and each limits by itself.',
+    labels: ['store'],
+    sampled: true,
+  },
+  ramp_active: {
+    type: 'gauge',
+    help: 'Whether handshakes are let in little by little, after a start or when many sessions were lost.',
+    labels: [],
+    sampled: true,
+  },
   upstream_connections: {
     type: 'gauge',
     help: 'Sessions and requests a server carries.',

@@ -3,7 +3,8 @@
 import { type Client, readClient, type TrustedProxies, vouchedScheme } from '../http/forwarded.ts';
 import { type RequestHead, readRequest } from '../http/head.ts';
 import { type ShownToken, type TokenPlace, takeToken } from '../http/token.ts';
-import { decide, type Step, type Verdict } from './decide.ts';
+import { decide, type Refuse, type Step, type Verdict } from './decide.ts';
+import type { InForce } from './limits-in-force.ts';
 import type { Question } from './question.ts';
 import type { AuthRule } from './route.ts';
 import type { RouteTable } from './table.ts';
@@ -69,19 +70,24 @@ function targetShown(head: RequestHead, { route }: Verdict): string {
 /** The steps of the way in (server/entrance.ts), in its order. */
 export function formatEntrance(verdict: Verdict, judged: Judged | null): string[] {
   if (verdict.kind === 'reject') return [];
-  const limits =
-    verdict.kind === 'splice' || verdict.kind === 'terminate' ? verdict.route.websocket.config.limits : null;
+  const { before, after } = limitsOf(verdict);
   const auth = verdict.route?.auth ?? null;
   const lines: string[] = [];
-  if (limits?.connections_per_ip !== undefined)
-    lines.push(`  ?    permit: connections_per_ip ${limits?.connections_per_ip}`);
+  if (before !== '') lines.push(`  ?    limits: ${before}`);
   if (auth !== null) {
     const outcome = judged?.detail ?? (auth.kind === 'jwt' ? 'not looked at: --token shows one' : 'not looked at');
     const mark = judged === null ? '?  ' : judged.refused === null ? 'yes' : 'no ';
     lines.push(`  ${mark}  auth: ${outcome} (${formatAuth(auth)})`);
   }
-  if (limits?.connections !== undefined) lines.push(`  ?    permit: connections ${limits?.connections}`);
+  if (after !== '') lines.push(`  ?    limits: ${after}`);
   return lines;
+}
+
+/** Of what the gateway answers by itself nothing is counted. */
+function limitsOf(verdict: Exclude<Verdict, Refuse>): InForce {
+  if (verdict.kind === 'respond') return { before: '', after: '' };
+  const { handshakes, requests } = verdict.route.limits;
+  return verdict.kind === 'forward' ? requests : handshakes;
 }
 
 function formatAuth({ kind, token }: AuthRule): string {

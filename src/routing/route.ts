@@ -11,6 +11,7 @@ import type { Request } from '../http/head.ts';
 import type { Policy } from '../http/policy.ts';
 import type { PathRule } from '../http/rewrite.ts';
 import type { TokenRule } from '../http/token.ts';
+import type { LimitsInForce } from './limits-in-force.ts';
 import type { OwnRule } from './own-answer.ts';
 import {
   coversHost,
@@ -83,6 +84,8 @@ export interface Route {
   readonly policy: Policy;
   /** Null where paths stay as they are. */
   readonly path: PathRule | null;
+  /** In words, for `explain`. */
+  readonly limits: LimitsInForce;
 }
 
 /** The parameters where the request fits the route; a string says why it does not. */

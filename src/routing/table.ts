@@ -6,6 +6,7 @@ import { type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
 import { compileAddresses } from '../http/addresses.ts';
 import type { Request } from '../http/head.ts';
 import type { TokenPlace } from '../http/token.ts';
+import { limitsInForce } from './limits-in-force.ts';
 import { compileOwnRule } from './own-answer.ts';
 import { compileHost, compilePath, type Params, parentOf } from './pattern.ts';
 import { compilePathRule, compilePolicy } from './policy.ts';
@@ -130,16 +131,19 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
   const path = compilePathRule(route, match.path, place);
   const own = compileOwnRule(route, match.path, place);
   if (problems.length > before) return null;
+  const { max_body } = config.limits;
+  const http = route.http === undefined ? null : { ...route.http, max_body: route.http.max_body ?? max_body };
   return {
     name: route.name,
     match,
     auth: compileAuth(route.auth),
     addresses: compileAddressRule(route),
     websocket,
-    http: route.http ?? null,
+    http,
     own,
     policy,
     path,
+    limits: limitsInForce(config, route),
   };
 }
 

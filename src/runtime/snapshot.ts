@@ -4,6 +4,7 @@ import type { Services } from '../actions/context.ts';
 import { Authenticators } from '../auth/authenticators.ts';
 import type { Emit } from '../events.ts';
 import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts';
+import { Limits } from '../sessions/limits.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
 import type { Broker } from '../terminate/broker.ts';
@@ -64,6 +65,7 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
       connections: shared.connections,
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),
+      limits: new Limits(config, previous?.services.limits ?? null),
       authenticator: (route) => authenticators.get(route),
     },
   };

@@ -18,7 +18,7 @@ import { isRejection, type Reason, type Rejection, reject } from '../handshake/r
 import { MOST_FIELDS } from '../http/head.ts';
 import { decide, type Forward, type Respond, type Upgrade, type Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
-import type { Permit } from '../sessions/admission.ts';
+import type { Permit } from '../sessions/permit.ts';
 import { Departure } from '../upstream/departure.ts';
 import { AcceptFirst } from './accept-first.ts';
 import { type Asked, named, readAsked } from './asked.ts';

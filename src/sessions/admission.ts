@@ -1,94 +1,127 @@
-// How many sessions may live: permits by client of a route and by route. A permit is taken in two steps, the client's part
-// before its credentials are looked at, the route's after, and is held until the session ends.
+// How many may come, and how many may live. A handshake is admitted in two steps: what is judged by its address alone, before
+// its credentials are looked at, and what goes by who it is, after. What it takes of live sessions is held by its permit
+// until the session ends; what it takes of a rate is gone. The limits themselves are limits.ts.
 import type { Principal } from '../auth/authenticator.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
-
-/** The most a route allows; undefined is no limit. */
-export interface Limits {
-  readonly connections?: number | undefined;
-  readonly connections_per_ip?: number | undefined;
-}
+import { claimOf, textOf } from '../http/claims.ts';
+import { addressKey, claimKey } from './client-key.ts';
+import type { RouteLimits } from './limits.ts';
+import { Counter, type Counters, Permit } from './permit.ts';
+import type { Ramp } from './ramp.ts';
+import { type Ask, type SharedRates, takeRates, type Wait } from './rates.ts';
 
 /** Somebody at the door of a route. */
 export interface Visit {
   readonly route: string;
   /** The client's address. */
   readonly client: string;
-  readonly limits: Limits;
+  readonly limits: RouteLimits;
 }
 
-/** Counts what is held under a key, and forgets keys that hold nothing, so that memory follows what is live. */
-class Counter {
-  readonly #held = new Map<string, number>();
-
-  has(key: string, room: number | undefined): boolean {
-    return room === undefined || (this.#held.get(key) ?? 0) < room;
-  }
-
-  add(key: string, step: 1 | -1): void {
-    const held = (this.#held.get(key) ?? 0) + step;
-    if (held === 0) this.#held.delete(key);
-    else this.#held.set(key, held);
-  }
+export interface AdmissionOptions {
+  readonly ramp: Ramp;
+  /** What the gateways share; null where each is on its own. */
+  readonly shared: () => SharedRates | null;
 }
 
-/** What is counted, of all routes. */
-interface Counters {
-  readonly routes: Counter;
-  readonly clients: Counter;
-}
+/** Now where nothing has to be asked of another machine. */
+type Soon<T> = T | Promise<T>;
 
-/** What one visit holds: it grows with each step, and all of it is given back at once. */
-export class Permit {
-  readonly #counters: Counters;
-  readonly #route: string;
-  /** Under which the client is counted; a route's name has no space. Null: it is not, or not any more. */
-  #client: string | null = null;
-  #admitted = false;
-
-  constructor(counters: Counters, { route }: Visit) {
-    this.#counters = counters;
-    this.#route = route;
-  }
-
-  /** Takes the client's part, where there is room. */
-  takeClient({ route, client, limits }: Visit): boolean {
-    const key = `${route} ${client}`;
-    if (!this.#counters.clients.has(key, limits.connections_per_ip)) return false;
-    this.#counters.clients.add(key, 1);
-    this.#client = key;
-    return true;
-  }
-
-  /** Takes the route's part, where there is room. */
-  takeRoute({ limits }: Visit): boolean {
-    if (!this.#counters.routes.has(this.#route, limits.connections)) return false;
-    this.#counters.routes.add(this.#route, 1);
-    this.#admitted = true;
-    return true;
-  }
-
-  /** Gives everything back; more calls than one do nothing. */
-  release(): void {
-    if (this.#client !== null) this.#counters.clients.add(this.#client, -1);
-    this.#client = null;
-    if (this.#admitted) this.#counters.routes.add(this.#route, -1);
-    this.#admitted = false;
-  }
-}
-
-/** Permits of all routes. It outlives reloads: a route's live sessions go on counting under its name. */
+/** Of all routes. It outlives reloads: a route's live sessions go on counting under its name. */
 export class Admission {
-  readonly #counters: Counters = { routes: new Counter(), clients: new Counter() };
+  readonly #counters: Counters = { routes: new Counter(), clients: new Counter(), claims: new Counter() };
+  readonly #options: AdmissionOptions;
 
-  /** Before credentials: what is judged by the address alone. The permit is the caller's to release from here on. */
-  arrive(visit: Visit): Permit | Rejection {
-    const permit = new Permit(this.#counters, visit);
-    return permit.takeClient(visit) ? permit : reject('client_limit');
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
   }
 
-  /** After credentials: what is judged by who it is, and the route's own room. Null: all of it is held by the permit now. */
-  admit(visit: Visit, permit: Permit, _principal: Principal | null): Rejection | null {
-    return permit.takeRoute(visit) ? null : reject('limit');
+  /**
+   * Before credentials: the address's room, the ramp, and the rates. The permit is the caller's to release from here on. A
+   * refusal has taken nothing of any limit.
+   */
+  arrive(visit: Visit): Soon<Permit | Rejection> {
+    const permit = new Permit(this.#counters, visit.route, addressKey(visit.client));
+    const { ramp } = this.#options;
+    if (!permit.takeAddress(visit.limits)) return reject('client_limit');
+    // Where there is no room now, nobody has to be asked who it is.
+    const refused = permit.hasRoom(visit.limits) ? null : reject('limit');
+    const late = refused ?? (ramp.open() ? null : rejectRamp(ramp.promise()));
+    if (late !== null) return released(permit, late);
+    const wait = this.#take(asksOf(visit));
+    const settle = (waited: Wait | null) => (waited === null ? permit : released(permit, rejectRate(waited)));
+    if (wait !== null && !(wait instanceof Promise)) return settle(wait);
+    // Before anything is waited for, or all who wait together would find the ramp open.
+    ramp.take();
+    return wait === null ? permit : wait.then(settle);
   }
+
+  /** After credentials: the room of the claim, the route and the gateway, and the claim's rate. Null: the permit holds all of it. */
+  admit(visit: Visit, permit: Permit, principal: Principal | null): Soon<Rejection | null> {
+    const { limits } = visit;
+    const claim = claimOfVisit(visit, principal);
+    if (claim !== null && !permit.takeClaim(claim, limits)) return reject('client_limit');
+    if (!permit.takeRoute(limits)) return reject('limit');
+    return this.#rate(claimAsksOf(visit, principal));
+  }
+
+  /** A plain request, before credentials; null: it may go on. */
+  request(visit: Visit): Soon<Rejection | null> {
+    return this.#rate(asksOf(visit));
+  }
+
+  /** A plain request, after credentials; null: it may go on. */
+  requestOf(visit: Visit, principal: Principal | null): Soon<Rejection | null> {
+    return this.#rate(claimAsksOf(visit, principal));
+  }
+
+  #rate(asks: readonly Ask[]): Soon<Rejection | null> {
+    const wait = this.#take(asks);
+    if (wait instanceof Promise) return wait.then((waited) => (waited === null ? null : rejectRate(waited)));
+    return wait === null ? null : rejectRate(wait);
+  }
+
+  #take(asks: readonly Ask[]): Soon<Wait | null> {
+    return asks.length === 0 ? null : takeRates(asks, this.#options.shared(), performance.now());
+  }
+}
+
+function released(permit: Permit, rejection: Rejection): Rejection {
+  permit.release();
+  return rejection;
+}
+
+function asksOf({ limits, client }: Visit): Ask[] {
+  if (limits.rates.length === 0) return [];
+  const address = addressKey(client);
+  return limits.rates.map((limiter) => ({ limiter, client: limiter.perClient ? address : '' }));
+}
+
+function claimAsksOf(visit: Visit, principal: Principal | null): Ask[] {
+  const client = claimOfVisit(visit, principal);
+  return client === null ? [] : visit.limits.claimRates.map((limiter) => ({ limiter, client }));
+}
+
+/**
+ * Whom a limit of one claim is about. Who has not got the claim is one client with all others that have not; null where no
+ * limit goes by one, and for who was not asked who it is, such as a preflight that passes.
+ */
+function claimOfVisit({ limits: { claim } }: Visit, principal: Principal | null): string | null {
+  if (claim === null || principal === null) return null;
+  const value = claimOf(principal.claims, claim);
+  return value === undefined || value === null ? '' : claimKey(textOf(value) ?? JSON.stringify(value));
+}
+
+function rejectRate({ ask, waitMs }: Wait): Rejection {
+  const detail = ask.limiter.perClient ? 'this client asks too often' : 'too many ask for this at the moment';
+  return reject('rate', detail, ['Retry-After', secondsAfter(waitMs * (1 + Math.random() / 5))]);
+}
+
+function rejectRamp(waitMs: number): Rejection {
+  return reject('ramp', undefined, ['Retry-After', secondsAfter(waitMs)]);
+}
+
+/** Whole seconds (RFC 9110 §10.2.3), never too few, and not the same for all who were refused together. */
+function secondsAfter(waitMs: number): string {
+  return `${Math.max(1, Math.ceil(waitMs / 1000 + Math.random()))}`;
 }

@@ -27,7 +27,7 @@ export class Attempts {
     const server = this.#pool.pick(this.#ask, this.#tried);
     if (server === null || !(first || this.#spend())) return null;
     this.#tried.push(server);
-    return this.#pool.take(server);
+    return this.#pool.take(server, this.#ask);
   }
 
   #spend(): boolean {

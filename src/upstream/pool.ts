@@ -132,7 +132,9 @@ export class Pool {
   pick(ask: Ask | null, tried: readonly Server[] = NONE): Server | null {
     if (this.#successor !== null) return this.#successor.pick(ask, tried);
     const now = performance.now();
-    const takes = (server: Server): boolean => free(server, tried) && server.state.breaker.open(now);
+    const kind = ask === null ? null : ask.kind;
+    const isFree = (server: Server): boolean => free(server, tried) && server.takes(kind, now);
+    const takes = (server: Server): boolean => isFree(server) && server.state.breaker.open(now);
     const held = ask === null || this.sticky === null ? null : this.sticky.serverOf(ask);
     if (held !== null && takes(held)) return held;
     const due = ask?.kind === 'handshake' ? this.#rebalance?.due() : undefined;
@@ -141,7 +143,7 @@ export class Pool {
       return due;
     }
     // Rather an ejected server than none.
-    return this.#pickOf(takes, ask) ?? this.#pickOf((server) => free(server, tried) && server.state.breaker.out, ask);
+    return this.#pickOf(takes, ask) ?? this.#pickOf((server) => isFree(server) && server.state.breaker.out, ask);
   }
 
   #pickOf(takes: (server: Server) => boolean, ask: Ask | null): Server | null {
@@ -155,8 +157,9 @@ export class Pool {
     return null;
   }
 
-  /** Takes a server that was picked. */
-  take(server: Server): Lease {
+  /** Takes a server that was picked, for a request or for one of the gateway's own. */
+  take(server: Server, ask: Ask | null = null): Lease {
+    if (ask !== null) server.spend(ask.kind, performance.now());
     return new Lease(server, this.#health);
   }
 
@@ -224,5 +227,5 @@ export class Pool {
 
 /** Whether it may have one more, as far as its check, its limit and this request go. */
 function free(server: Server, tried: readonly Server[]): boolean {
-  return server.state.checked !== false && !server.full && !tried.includes(server);
+  return server.state.checked !== false && !tried.includes(server);
 }

@@ -63,7 +63,7 @@ export class Rebalance {
   #step(): void {
     for (const url of this.#moves.towards) {
       const server = this.#servers().find((each) => each.url === url);
-      const takes = server !== undefined && !server.backup && !server.full && isUp(server);
+      const takes = server !== undefined && !server.backup && server.takes(null, performance.now()) && isUp(server);
       if (takes && this.#lacks(server)) {
         this.#moveTo(server);
         return;

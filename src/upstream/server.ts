@@ -3,9 +3,12 @@
 import type { ConnectionOptions } from 'node:tls';
 import type { UpstreamConfig } from '../config/schema.ts';
 import type { ProxyVersion } from '../http/proxy-protocol.ts';
+import type { Ask } from './balance/key.ts';
+import { Bucket, type Rate } from './bucket.ts';
 import { Breaker } from './health/breaker.ts';
 
-export type ServerConfig = UpstreamConfig['servers'][number];
+/** A server that was written as its address alone has nothing else. */
+export type ServerConfig = Extract<UpstreamConfig['servers'][number], { max_connections?: unknown }>;
 
 /** How TLS is spoken to the servers of an upstream; one value as long as its files and settings stay the same. */
 export interface BackendTls {
@@ -33,6 +36,9 @@ export interface Endpoint {
   readonly proxyProtocol?: ProxyVersion;
 }
 
+/** What is counted apart. */
+export type Kind = Ask['kind'];
+
 /** A session that can be asked to go. */
 export interface Tunnel {
   close(code: number, reason: string, deadlineMs: number): void;
@@ -50,6 +56,16 @@ export class ServerState {
   since: number | null = null;
   /** New sessions that it is to get before any other server, because as many were moved for it. */
   owed = 0;
+  readonly #buckets = new Map<Kind, Bucket>();
+
+  /** The bucket of a rate: the one there is, at its level, unless the rate is another one now. */
+  bucketOf(kind: Kind, rate: Rate | undefined): Bucket | null {
+    const known = this.#buckets.get(kind);
+    if (rate === undefined) this.#buckets.delete(kind);
+    else if (known?.rate.rate !== rate.rate || known.rate.burst !== rate.burst)
+      this.#buckets.set(kind, new Bucket(rate));
+    return this.#buckets.get(kind) ?? null;
+  }
 }
 
 /** What a server is besides its address. */
@@ -83,6 +99,7 @@ export class Server implements Endpoint {
   readonly backup: boolean;
   readonly state: ServerState;
   readonly #most: number;
+  readonly #buckets: Readonly<Record<Kind, Bucket | null>>;
   readonly #slowStart: number;
 
   constructor(config: ServerConfig, { upstream, state, tls, slowStart, serverName, proxyProtocol }: ServerOf) {
@@ -101,6 +118,10 @@ export class Server implements Endpoint {
     this.backup = config.backup;
     this.state = state;
     this.#most = config.max_connections ?? Number.POSITIVE_INFINITY;
+    this.#buckets = {
+      handshake: state.bucketOf('handshake', config.handshakes_per_second),
+      plain: state.bucketOf('plain', config.requests_per_second),
+    };
     this.#slowStart = slowStart;
   }
 
@@ -115,8 +136,14 @@ export class Server implements Endpoint {
     return grown >= 1 ? this.weight : this.weight * Math.max(LEAST_SHARE, grown);
   }
 
-  /** Whether it carries as much as it may. */
-  get full(): boolean {
-    return this.state.live >= this.#most;
+  /** Whether it may get one more: it carries less than it may, and has not had as many of this kind as it may just now. */
+  takes(kind: Kind | null, now: number): boolean {
+    if (this.state.live >= this.#most) return false;
+    return kind === null || (this.#buckets[kind]?.wait(now) ?? 0) === 0;
+  }
+
+  /** It gets one more. */
+  spend(kind: Kind, now: number): void {
+    this.#buckets[kind]?.take(now);
   }
 }

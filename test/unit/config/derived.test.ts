@@ -74,10 +74,10 @@ describe('docs/configuration.md', () => {
     expect(table).toBe(formatFieldTable(fields));
   });
 
-  it('shows configs that are valid, and so does docs/upstreams.md', () => {
-    const shown = [...`${docs}${read('docs/upstreams.md')}`.matchAll(/```yaml\n([\s\S]*?)```/g)].map(
-      ([, text]) => text ?? '',
-    );
+  it('shows configs that are valid, and so do the pages of its parts', () => {
+    const shown = [
+      ...`${docs}${read('docs/upstreams.md')}${read('docs/limits.md')}`.matchAll(/```yaml\n([\s\S]*?)```/g),
+    ].map(([, text]) => text ?? '');
     expect(shown).not.toEqual([]);
     for (const text of shown) expect(problemsOf(text)).toEqual([]);
   });
@@ -98,6 +98,7 @@ describe('examples', () => {
     expect(names.sort()).toEqual([
       'auth.yaml',
       'drain.yaml',
+      'limits.yaml',
       'proxy-protocol.yaml',
       'rooms.yaml',
       'splice.yaml',

@@ -50,6 +50,7 @@ describe('a valid config', () => {
           },
         },
       ],
+      limits: { shared: 'memory' },
       broker: 'memory',
       drain: { delay: 0, grace: 30_000, spread: 10_000 },
       http: { engine: 'auto', forwarding: 'x-forwarded', believe: 'auto', via: 'off' },
@@ -158,7 +159,7 @@ describe('keys', () => {
     ['log: { colour: true }', '5:8: error: log.colour: unknown key (known here: level, access)'],
     [
       'storage: {}',
-      '5:1: error: storage: unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, broker, drain, http, relay, log)',
+      '5:1: error: storage: unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, limits, broker, drain, http, relay, log)',
     ],
     ['level: debug', '5:1: error: level: unknown key (did you mean "level" under "log"?)'],
     ['admin: { log: 1 }', '5:10: error: admin.log: unknown key ("log" belongs one level up, beside "admin")'],
@@ -170,11 +171,11 @@ describe('keys', () => {
     ['log: { __proto__: 1 }', '5:8: error: log.__proto__: this key is not allowed'],
     [
       'constructor: 1',
-      '5:1: error: constructor: unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, broker, drain, http, relay, log)',
+      '5:1: error: constructor: unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, limits, broker, drain, http, relay, log)',
     ],
     [
       '"a\\nb": 1',
-      '5:1: error: "a\\nb": unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, broker, drain, http, relay, log)',
+      '5:1: error: "a\\nb": unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, limits, broker, drain, http, relay, log)',
     ],
     ['listeners: []', '5:1: error: listeners: duplicate key (line 1 has it already)'],
     ['log: { level: info, "level": info }', '5:21: error: log.level: duplicate key (line 5 has it already)'],

@@ -22,13 +22,15 @@ describe('each reason has its status', () => {
     ['auth', 401],
     ['auth_unavailable', 503],
     ['client_limit', 429],
+    ['rate', 429],
+    ['ramp', 503],
     ['limit', 503],
     ['draining', 503],
     ['no_server', 503],
   ] as const)('%s: %d', (reason, status) => {
     expect(reject(reason)).toMatchObject({ reason, status, detail: REJECTIONS[reason].detail });
   });
-  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(23));
+  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(25));
 });
 
 describe('fields that go with it', () => {

@@ -151,6 +151,7 @@ describe('from the start', () => {
     const samples = await samplesAfter([]);
     expect(Object.fromEntries(samples)).toEqual({
       http_requests_in_flight: 0,
+      ramp_active: 0,
       rooms: 0,
       room_members: 0,
       room_deliveries_total: 0,

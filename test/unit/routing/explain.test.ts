@@ -47,9 +47,9 @@ describe('a route that asks for credentials', () => {
       '  yes  handshake: version 13',
       '  yes  origin: none (missing_origin: allow)',
       '  yes  subprotocol: chat (subprotocols: any)',
-      '  ?    permit: connections_per_ip 3',
+      '  ?    limits: connections_per_ip 3',
       `  ?    auth: not looked at: --token shows one ${WHERE}`,
-      '  ?    permit: connections 9',
+      '  ?    limits: connections 9',
       '-> 101 if the backend agrees: splice to upstream chat (ws://127.0.0.1:9001)',
     ]);
     expect(credentials).toEqual({ route: 'chat', token: 'S3CRET' });

@@ -5,27 +5,34 @@ import type { Asking, Authenticator, Finding } from '../../../src/auth/authentic
 import { isRejection, reject } from '../../../src/handshake/rejection.ts';
 import { decide, type Forward, type Upgrade } from '../../../src/routing/decide.ts';
 import { Entrance, isEntered } from '../../../src/server/entrance.ts';
-import { Admission } from '../../../src/sessions/admission.ts';
+import { Limits } from '../../../src/sessions/limits.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
 import type { Revocation } from '../../../src/sessions/revocations.ts';
+import { Throttle } from '../../../src/sessions/throttle.ts';
 import { Departure } from '../../../src/upstream/departure.ts';
-import { handshakeHead, http, plainHead, splice, tableOf } from '../../support/heads.ts';
+import { configOf, handshakeHead, plainHead, splice, tableOf } from '../../support/heads.ts';
 
 const ADA = { subject: 'ada', claims: { sub: 'ada' }, expiresAt: null, fields: [] };
 const NO = { status: 403, phrase: 'No', answer: ['X-Why', 'because'], body: Buffer.from('no') };
 
 /** A route where one session of a client, and one of the route, may live, and someone waits at its door. */
-function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | null) {
-  const limits = { connections: 1, connections_per_ip: 1 };
-  const auth = authenticate === null ? {} : { auth: { basic: { users: {} } } };
-  const table = tableOf({ name: 'app', ...auth, ...splice({ limits }), ...http });
+function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | null, requests: object = {}) {
+  const auth = { jwt: { key: 'not looked at: the case says who it is', algorithms: ['HS256'] } };
+  const route = {
+    name: 'app',
+    ...(authenticate === null ? {} : { auth }),
+    ...splice({ limits: { connections: 1, connections_per_ip: 1 } }),
+    http: { upstream: 'rest', limits: requests },
+  };
+  const table = tableOf(route);
+  const limits = new Limits(configOf([route]), null);
   const authenticator: Authenticator | null = authenticate === null ? null : { authenticate };
-  const entrance = new Entrance(new Admission());
+  const entrance = new Entrance(new Throttle().admission);
   const gone = new Departure();
   const sessions = new Registry();
   const contextOf = (address: string) =>
     ({
-      services: { authenticator: () => authenticator, sessions },
+      services: { limits, authenticator: () => authenticator, sessions },
       subject: { id: 'id-1', client: address, user: null },
       client: { address, viaTrusted: false, id: 'id-1' },
       principal: null,
@@ -145,6 +152,27 @@ describe('a plain request', () => {
 
   it('of a client that left is not served', async () => {
     const { plain, gone } = door(() => ADA);
+    gone.tell();
+    await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
+  });
+
+  it('is refused before anybody is asked who it is, where a rate is used up', async () => {
+    const authenticate = vi.fn(() => ADA);
+    const { plain } = door(authenticate, { requests_per_second_per_ip: { rate: 0.001, burst: 2 } });
+    const entries = [await plain(), await plain(), await plain()];
+    expect(entries.map((entry) => isEntered(entry))).toEqual([true, true, false]);
+    expect(entries[2]).toMatchObject({ reason: 'rate', status: 429 });
+    expect(authenticate).toHaveBeenCalledTimes(2);
+  });
+
+  it('is refused behind that where the rate of its claim is', async () => {
+    const limits = { claim: 'sub', requests_per_second_per_claim: { rate: 0.001, burst: 1 } };
+    const { plain } = door(() => ADA, limits);
+    expect([await plain(), await plain()]).toMatchObject([{ permit: null }, { reason: 'rate' }]);
+  });
+
+  it('of a client that left while a rate was asked for elsewhere is not served', async () => {
+    const { plain, gone } = door(null, { requests_per_second: 5 });
     gone.tell();
     await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
   });

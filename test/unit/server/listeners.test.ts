@@ -14,7 +14,7 @@ import { Entrance } from '../../../src/server/entrance.ts';
 import { Gateway } from '../../../src/server/gateway.ts';
 import { addressOf } from '../../../src/server/listener.ts';
 import { Listeners, type Wanted } from '../../../src/server/listeners.ts';
-import { Admission } from '../../../src/sessions/admission.ts';
+import { Throttle } from '../../../src/sessions/throttle.ts';
 
 /** No connection of these tests says a word. */
 const unused = (): never => {
@@ -32,7 +32,7 @@ afterEach(() => listeners.close());
 function make(): Listeners {
   const gateway = new Gateway({
     snapshot: unused,
-    entrance: new Entrance(new Admission()),
+    entrance: new Entrance(new Throttle().admission),
     splice: unused,
     crowded: unused,
   });

@@ -47,6 +47,49 @@ describe('a pool', () => {
     expect(pool.pick(ask, [first])).not.toBe(first);
   });
 
+  it('gives a server no more of a kind than its rate, and another one the rest', () => {
+    vi.useFakeTimers();
+    const { pool } = makePool({
+      servers: [
+        { url: 'ws://a:1', handshakes_per_second: { rate: 1, burst: 2 } },
+        { url: 'ws://b:1', requests_per_second: { rate: 1, burst: 1 } },
+      ],
+      balance: 'least_connections',
+    });
+    const next = (kind: 'handshake' | 'plain') => {
+      const ask = asking({ kind });
+      const server = pool.pick(ask);
+      if (server !== null) pool.take(server, ask).release();
+      return server?.host ?? '-';
+    };
+    const many = (kind: 'handshake' | 'plain', count: number) => Array.from({ length: count }, () => next(kind));
+    expect(many('handshake', 6).filter((host) => host === 'a')).toHaveLength(2);
+    expect(many('plain', 6).filter((host) => host === 'b')).toHaveLength(1);
+    // One of the gateway's own is not counted.
+    expect(pool.servers.map((server) => server.takes(null, performance.now()))).toEqual([true, true]);
+    vi.advanceTimersByTime(1000);
+    expect(many('handshake', 6).filter((host) => host === 'a')).toHaveLength(1);
+    vi.useRealTimers();
+  });
+
+  it('has no server left where all of them had as many as they may', () => {
+    const { pool } = makePool({ servers: [{ url: 'ws://a:1', handshakes_per_second: { rate: 0.001, burst: 1 } }] });
+    const ask = asking();
+    pool.take(pool.pick(ask)!, ask);
+    expect(pool.pick(ask)).toBeNull();
+    expect(pool.pick({ ...ask, kind: 'plain' })).not.toBeNull();
+  });
+
+  it('keeps what a server has had of its rate in the next config, unless that is another one', () => {
+    const configOf = (rate: object | undefined) => ({ servers: [{ url: 'ws://a:1', handshakes_per_second: rate }] });
+    const slow = { rate: 0.001, burst: 1 };
+    const { pool } = makePool(configOf(slow));
+    const ask = asking();
+    pool.take(pool.pick(ask)!, ask);
+    const rates = [slow, { ...slow, burst: 2 }, undefined];
+    expect(rates.map((rate) => makePool(configOf(rate), pool).pool.pick(ask)?.host ?? null)).toEqual([null, 'a', 'a']);
+  });
+
   it('uses a backup only while none of the others can take more', () => {
     const { pool } = makePool({
       servers: [
