@@ -1,5 +1,6 @@
 // `auth.forward`: another server is asked about each request, as nginx's auth_request and others' forward auth do it. Its
 // 2xx lets in and may set fields, its 401, 403 and redirects reach the client; anything else, or no answer, keeps out.
+import { isUtf8 } from 'node:buffer';
 import type { ForwardAuthConfig } from '../config/schema-auth.ts';
 import { GatewayError } from '../errors.ts';
 import { reject } from '../handshake/rejection.ts';
@@ -18,7 +19,11 @@ export interface ForwardOptions extends Omit<Inquirer, 'pool'> {
 /** What of the request is its body's or its handshake's, and what is said anew. */
 const NOT_ASKED = new Set([
   'content-length',
+  'content-encoding',
+  'content-type',
   'expect',
+  // The answer is about the client, whatever of it the client has kept or wants.
+  ...['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range'],
   'sec-websocket-key',
   'sec-websocket-version',
   'sec-websocket-extensions',
@@ -92,11 +97,17 @@ function admitted(config: ForwardAuthConfig, taken: readonly string[], { fields 
   const claims: Record<string, string> = {};
   const set = taken.flatMap((name, i) => {
     const value = valuesOf(section, name).join(', ');
-    if (value !== '') claims[name] = value;
+    if (value !== '') claims[name] = textOf(value);
     return [config.headers[i] as string, value];
   });
-  const subject = config.user === undefined ? '' : valuesOf(section, config.user.toLowerCase()).join(', ');
+  const subject = config.user === undefined ? '' : textOf(valuesOf(section, config.user.toLowerCase()).join(', '));
   return { subject: subject === '' ? null : subject, claims, expiresAt: null, fields: set };
+}
+
+/** Octets of a field as the text that they most likely are, so that a name is the same wherever it stands. */
+function textOf(value: string): string {
+  const octets = Buffer.from(value, 'latin1');
+  return isUtf8(octets) ? octets.toString('utf8') : value;
 }
 
 function passed({ status, phrase, fields, body }: Reply): Finding {
