@@ -2,7 +2,6 @@
 // 2xx lets in and may set fields, its 401, 403 and redirects reach the client; anything else, or no answer, keeps out.
 import { isUtf8 } from 'node:buffer';
 import type { ForwardAuthConfig } from '../config/schema-auth.ts';
-import { GatewayError } from '../errors.ts';
 import { reject } from '../handshake/rejection.ts';
 import { type Fields, lowerNames, valuesOf, without } from '../http/fields.ts';
 import { requestFields, responseFields } from '../http/policy.ts';
@@ -47,21 +46,17 @@ export function createForward({ config, pool, ...rest }: ForwardOptions): Authen
       const answered = await ask({ ...rest, pool: pool(config.upstream) }, config, asking);
       // Which server failed, and how, stands in the log; the client is told only that nobody could be asked.
       if (answered === null) return reject('auth_unavailable');
-      const { reply, server } = answered;
-      const { status } = reply;
-      if (status >= 200 && status < 300) return admitted(config, taken, reply);
-      if (PASSED.has(status)) return passed(reply);
-      throw new GatewayError('bad_accept', `${server.url} answered ${status} to the question who this is`);
+      return isGood(answered.status) ? admitted(config, taken, answered) : passed(answered);
     },
   } satisfies Authenticator;
 }
 
+function isGood(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
 /** The answer of the first server that gives one; null where none does. */
-async function ask(
-  inquirer: Inquirer,
-  config: ForwardAuthConfig,
-  asking: Asking,
-): Promise<{ readonly reply: Reply; readonly server: Server } | null> {
+async function ask(inquirer: Inquirer, config: ForwardAuthConfig, asking: Asking): Promise<Reply | null> {
   const { pool } = inquirer;
   const tried: Server[] = [];
   while (tried.length < ATTEMPTS && !asking.gone.left) {
@@ -76,9 +71,10 @@ async function ask(
       body: NO_BODY,
       timeoutMs: config.timeout,
       mostBytes: MOST_BODY,
-      failsWith: (status) => status >= 500,
+      // A 404 is a mistake in the path, and no word about the client.
+      failsWith: (status) => !isGood(status) && !PASSED.has(status),
     });
-    if (error === null) return { reply, server };
+    if (error === null) return reply;
   }
   return null;
 }
