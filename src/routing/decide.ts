@@ -163,9 +163,9 @@ function decidePlain(table: RouteTable, received: Request, client: string, trace
   // The target names no resource but the gateway as a whole (RFC 9110 §9.3.7).
   if (received.target.path === '*') return decideAsterisk(received);
   const found = table.http.find(received, traceRoutes(trace));
-  if (found && !takesClient(found.route, client, trace)) return refuse(found.route, reject('address'));
   if (found) {
     const route = found.route as Forward['route'];
+    if (!takesClient(route, client, trace)) return refuse(route, reject('address'));
     const { request, token } = take(route, received);
     if (route.own !== null) return answerOwn(route, { request, token }, route.own(request, found));
     if (tooLarge(route, request)) {
