@@ -67,7 +67,7 @@ interface Carrier {
 export class App {
   readonly #options: AppOptions;
   readonly #selfSigned = new Map();
-  readonly #sessions = new Registry();
+  readonly #sessions = new Registry((route) => this.#snapshot?.authenticators.recheckOf(route) ?? null);
   readonly #log = createLog({ level: 'info', access: true });
   readonly #metrics;
   readonly #shared: Omit<Shared, 'broker'>;

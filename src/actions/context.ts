@@ -8,7 +8,7 @@ import type { Facts } from '../http/template.ts';
 import type { Forward, Upgrade } from '../routing/decide.ts';
 import type { Limits } from '../sessions/limits.ts';
 import type { Permit } from '../sessions/permit.ts';
-import type { Registry } from '../sessions/registry.ts';
+import type { Registry, Session } from '../sessions/registry.ts';
 import type { Acceptor } from '../terminate/accept.ts';
 import type { Connections } from '../terminate/connections.ts';
 import type { Departure } from '../upstream/departure.ts';
@@ -63,4 +63,12 @@ export function factsOf({ client, principal }: RouteContext, { request, route, p
   const claims = principal === null ? null : principal.claims;
   const granted = principal === null ? NOTHING : principal.fields;
   return { request, client, route: route.name, params, claims, granted };
+}
+
+/** From now on the session's credentials are judged again, where its route asks for that: its handshake is kept only then. */
+export function recheckLater({ services, client, principal }: RouteContext, upgrade: Upgrade, session: Session): void {
+  const { route, request, token } = upgrade;
+  const everyMs = route.auth === null ? null : route.auth.recheckMs;
+  if (everyMs === null || principal === null) return;
+  services.sessions.rechecks.watch(session, { id: session.id, request, token, client }, everyMs);
 }

@@ -14,7 +14,7 @@ import { LiveSession } from '../sessions/live.ts';
 import type { Reachable } from '../terminate/connections.ts';
 import { passAnswer } from '../upstream/pass.ts';
 import type { Server } from '../upstream/pool.ts';
-import { type ClientEnd, factsOf, type RouteContext } from './context.ts';
+import { type ClientEnd, factsOf, type RouteContext, recheckLater } from './context.ts';
 import { preambleFor } from './peer.ts';
 import { type Reached, reach, refOf, SpliceError } from './reach.ts';
 import { endAfterReading } from './reject.ts';
@@ -158,6 +158,7 @@ function open(
     headLength: head.length,
     toBackend: client.rest,
   };
+  recheckLater(context, upgrade, session);
   session.carriedBy(ways.carry(route, config, ends, (end) => session.end(end)));
 }
 

@@ -7,7 +7,7 @@ import { chooseSubprotocol } from '../handshake/subprotocol.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Admitted, Opening, Refused } from '../terminate/handler.ts';
-import type { ClientEnd, RouteContext } from './context.ts';
+import { type ClientEnd, type RouteContext, recheckLater } from './context.ts';
 import { passUpgrade } from './reject.ts';
 
 /**
@@ -55,10 +55,11 @@ interface Agreed {
 /** False where the client has left meanwhile. */
 function open(
   context: RouteContext,
-  { route, request, handshake }: Upgrade,
+  upgrade: Upgrade,
   { socket, rest, permit }: ClientEnd,
   { admission, protocol }: Agreed,
 ): boolean {
+  const { route, request, handshake } = upgrade;
   const { services, subject, startedAt } = context;
   const offered = readExtensions(request.head);
   const wanted = {
@@ -98,6 +99,7 @@ function open(
       expiresAt: context.principal?.expiresAt ?? null,
     },
   );
+  recheckLater(context, upgrade, session);
   session.carriedBy(accepted);
   return true;
 }

@@ -4,8 +4,9 @@ import type { AuthConfig, JwtConfig } from '../config/schema-auth.ts';
 import type { Emit } from '../events.ts';
 import type { Caller } from '../upstream/call.ts';
 import type { Pool } from '../upstream/pool.ts';
+import { Turns } from '../upstream/turns.ts';
 import type { Authenticator } from './authenticator.ts';
-import { createBasic } from './basic.ts';
+import { createBasic, PASSWORDS_AT_A_TIME } from './basic.ts';
 import { createCertificate } from './certificate.ts';
 import { createForward } from './forward.ts';
 import { createJwt } from './jwt.ts';
@@ -22,27 +23,50 @@ export interface Ways {
   readonly pool: (upstream: string) => Pool;
 }
 
+/** How a route judges its live sessions again. */
+interface Recheck {
+  readonly authenticator: Authenticator;
+  /** See the config. */
+  readonly everyMs: number;
+  readonly graceMs: number;
+}
+
 export class Authenticators {
   readonly #byRoute = new Map<string, Authenticator>();
+  readonly #rechecks = new Map<string, Recheck>();
+  /** One line for the passwords of all routes, and of the config before. */
+  readonly #turns: Turns;
   /** By what they are fetched with: routes that say the same share one. */
   readonly #sets = new Map<string, RemoteKeys>();
 
   constructor(config: Pick<Config, 'routes'>, ways: Ways, previous: Authenticators | null) {
+    this.#turns = previous === null ? new Turns(PASSWORDS_AT_A_TIME) : previous.#turns;
     for (const { name, auth } of config.routes) {
       const authenticator = auth === undefined ? null : this.#create(auth, ways, previous);
-      if (authenticator !== null) this.#byRoute.set(name, authenticator);
+      if (authenticator === null) continue;
+      this.#byRoute.set(name, authenticator);
+      const recheck = auth?.recheck;
+      if (recheck) this.#rechecks.set(name, { authenticator, everyMs: recheck.every, graceMs: recheck.grace });
     }
   }
 
   #create({ jwt, basic, forward, certificate }: AuthConfig, ways: Ways, previous: Authenticators | null) {
     if (jwt !== undefined) return createJwt(jwt, this.#keysFor(jwt, ways.emit, previous));
-    if (basic !== undefined) return createBasic({ realm: basic.realm, users: usersOf(basic.users ?? {}) });
+    if (basic !== undefined) {
+      const { realm, users = {} } = basic;
+      return createBasic({ realm, users: usersOf(users), turns: this.#turns });
+    }
     if (forward !== undefined) return createForward({ config: forward, ...ways });
     return certificate === undefined ? null : createCertificate(certificate);
   }
 
   get(route: string): Authenticator | null {
     return this.#byRoute.get(route) ?? null;
+  }
+
+  /** Null where the route does not judge again. */
+  recheckOf(route: string): Recheck | null {
+    return this.#rechecks.get(route) ?? null;
   }
 
   /** Fetches the key sets that are not there yet. */

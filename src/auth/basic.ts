@@ -11,12 +11,14 @@ import type { Users } from './users.ts';
 export interface BasicOptions {
   readonly realm: string;
   readonly users: Users;
+  /** For checks of all routes; how many run at a time. */
+  readonly turns?: Turns;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
 }
 
 /** Checks that run at a time: of the thread pool's four threads, files and names need the others. */
-const AT_A_TIME = 2;
+export const PASSWORDS_AT_A_TIME = 2;
 /** Those who wait for one; more are refused, so that guessing can't pile up. */
 const LONGEST_LINE = 64;
 const REMEMBERED_MS = 60_000;
@@ -60,9 +62,9 @@ interface Shown {
   readonly password: string;
 }
 
-export function createBasic({ realm, users, now = () => performance.now() }: BasicOptions): Authenticator {
+export function createBasic(options: BasicOptions): Authenticator {
+  const { realm, users, turns = new Turns(PASSWORDS_AT_A_TIME), now = () => performance.now() } = options;
   const challenge = ['WWW-Authenticate', `Basic realm="${realm.replace(/[\\"]/g, '\\$&')}", charset="UTF-8"`];
-  const turns = new Turns(AT_A_TIME);
   const remembered = new Remembered(now);
   const refuse = (detail: string): Rejection => reject('auth', detail, challenge);
   // Somebody nobody knows is checked like everybody else: time must not tell which names there are.

@@ -1,7 +1,7 @@
 // `auth.forward`: another server is asked about each request, as nginx's auth_request and others' forward auth do it. Its
 // 2xx lets in and may set fields, its 401, 403 and redirects reach the client; anything else, or no answer, keeps out.
+import { isUtf8 } from 'node:buffer';
 import type { ForwardAuthConfig } from '../config/schema-auth.ts';
-import { GatewayError } from '../errors.ts';
 import { reject } from '../handshake/rejection.ts';
 import { type Fields, lowerNames, valuesOf, without } from '../http/fields.ts';
 import { requestFields, responseFields } from '../http/policy.ts';
@@ -18,7 +18,11 @@ export interface ForwardOptions extends Omit<Inquirer, 'pool'> {
 /** What of the request is its body's or its handshake's, and what is said anew. */
 const NOT_ASKED = new Set([
   'content-length',
+  'content-encoding',
+  'content-type',
   'expect',
+  // The answer is about the client, whatever of it the client has kept or wants.
+  ...['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range'],
   'sec-websocket-key',
   'sec-websocket-version',
   'sec-websocket-extensions',
@@ -42,21 +46,17 @@ export function createForward({ config, pool, ...rest }: ForwardOptions): Authen
       const answered = await ask({ ...rest, pool: pool(config.upstream) }, config, asking);
       // Which server failed, and how, stands in the log; the client is told only that nobody could be asked.
       if (answered === null) return reject('auth_unavailable');
-      const { reply, server } = answered;
-      const { status } = reply;
-      if (status >= 200 && status < 300) return admitted(config, taken, reply);
-      if (PASSED.has(status)) return passed(reply);
-      throw new GatewayError('bad_accept', `${server.url} answered ${status} to the question who this is`);
+      return isGood(answered.status) ? admitted(config, taken, answered) : passed(answered);
     },
   } satisfies Authenticator;
 }
 
+function isGood(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
 /** The answer of the first server that gives one; null where none does. */
-async function ask(
-  inquirer: Inquirer,
-  config: ForwardAuthConfig,
-  asking: Asking,
-): Promise<{ readonly reply: Reply; readonly server: Server } | null> {
+async function ask(inquirer: Inquirer, config: ForwardAuthConfig, asking: Asking): Promise<Reply | null> {
   const { pool } = inquirer;
   const tried: Server[] = [];
   while (tried.length < ATTEMPTS && !asking.gone.left) {
@@ -71,9 +71,10 @@ async function ask(
       body: NO_BODY,
       timeoutMs: config.timeout,
       mostBytes: MOST_BODY,
-      failsWith: (status) => status >= 500,
+      // A 404 is a mistake in the path, and no word about the client.
+      failsWith: (status) => !isGood(status) && !PASSED.has(status),
     });
-    if (error === null) return { reply, server };
+    if (error === null) return reply;
   }
   return null;
 }
@@ -92,11 +93,17 @@ function admitted(config: ForwardAuthConfig, taken: readonly string[], { fields 
   const claims: Record<string, string> = {};
   const set = taken.flatMap((name, i) => {
     const value = valuesOf(section, name).join(', ');
-    if (value !== '') claims[name] = value;
+    if (value !== '') claims[name] = textOf(value);
     return [config.headers[i] as string, value];
   });
-  const subject = config.user === undefined ? '' : valuesOf(section, config.user.toLowerCase()).join(', ');
+  const subject = config.user === undefined ? '' : textOf(valuesOf(section, config.user.toLowerCase()).join(', '));
   return { subject: subject === '' ? null : subject, claims, expiresAt: null, fields: set };
+}
+
+/** Octets of a field as the text that they most likely are, so that a name is the same wherever it stands. */
+function textOf(value: string): string {
+  const octets = Buffer.from(value, 'latin1');
+  return isUtf8(octets) ? octets.toString('utf8') : value;
 }
 
 function passed({ status, phrase, fields, body }: Reply): Finding {

@@ -101,6 +101,13 @@ const certificate = z.strictObject({
     .describe('Subjects that are let in, as RFC 4514 writes them (`CN=alice,O=Example`); unset: all'),
 });
 
+const recheck = z.strictObject({
+  every: wait().describe('From one look to the next, give or take a tenth'),
+  grace: duration()
+    .prefault('1m')
+    .describe('A session whose credentials nobody can judge goes on for so long, and is closed with 4401 then'),
+});
+
 export const auth = z.strictObject({
   jwt: jwt.optional().describe('JSON Web Tokens'),
   basic: basic.optional().describe('Name and password'),
@@ -108,6 +115,9 @@ export const auth = z.strictObject({
   certificate: certificate
     .optional()
     .describe('A certificate of the client; `tls.client_auth` of the listener says whose'),
+  recheck: recheck
+    .optional()
+    .describe('Judge the credentials of live WebSockets again; the request that each came with is kept for it'),
   preflight: z
     .enum(['check', 'pass'])
     .prefault('check')

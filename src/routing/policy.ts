@@ -42,6 +42,8 @@ export function compilePolicy(global: Config['http'], route: RouteConfig, patter
   const host = rewrite?.host ?? 'keep';
   if (host !== 'keep' && host !== 'upstream' && parseAuthority(host) === null)
     report(at(place, 'rewrite', 'host'), `${JSON.stringify(host)} is no host`, 'keep, upstream, or host or host:port');
+  const granted = at(place, 'auth', 'forward', 'headers');
+  for (const [i, name] of (route.auth?.forward?.headers ?? []).entries()) checkName(name, at(granted, i));
   return {
     forwarding: global.forwarding,
     via: global.via === 'off' ? null : global.via,

@@ -56,6 +56,8 @@ export interface AuthRule {
   readonly token: TokenRule | null;
   /** Whether a CORS preflight passes without. */
   readonly preflight: 'check' | 'pass';
+  /** Milliseconds after which the credentials of a live session are judged again; null: never. */
+  readonly recheckMs: number | null;
 }
 
 /** Some clients, and how the config names them. */

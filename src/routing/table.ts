@@ -151,9 +151,9 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
 function compileAuth(config: AuthConfig | undefined): AuthRule | null {
   const kind = AUTH_KINDS.find((key) => config?.[key] !== undefined);
   if (config === undefined || kind === undefined) return null;
-  const { jwt, preflight } = config;
+  const { jwt, preflight, recheck } = config;
   const token = jwt === undefined ? null : { from: jwt.from.map(placeOf), keep: jwt.keep_token };
-  return { kind, token, preflight };
+  return { kind, token, preflight, recheckMs: recheck?.every ?? null };
 }
 
 function placeOf(place: NonNullable<AuthConfig['jwt']>['from'][number]): TokenPlace {

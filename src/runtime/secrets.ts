@@ -78,7 +78,7 @@ async function readBasicUsers(route: RouteConfig, path: ConfigPath, reader: Secr
 
 async function readUsersFile(file: string, path: ConfigPath, reader: SecretReader): Promise<Record<string, string>> {
   const at = [...path, 'users_file'];
-  const text = await reader.read(file, at);
+  const text = await reader.readWhole(file, at);
   const { hashes, faults } = readUsers(text ?? '');
   for (const { line, message } of faults) reader.report(at, `line ${line} of the file: ${message}`);
   return hashes;
@@ -94,9 +94,14 @@ class SecretReader {
 
   /** What the file holds, without the white space around it; null where there is nothing, which is reported. */
   async read(file: string, path: ConfigPath): Promise<string | null> {
+    return (await this.readWhole(file, path))?.trim() ?? null;
+  }
+
+  /** The same with all of its lines. */
+  async readWhole(file: string, path: ConfigPath): Promise<string | null> {
     try {
-      const text = (await readFile(resolve(this.#baseDir, file), 'utf8')).trim();
-      if (text !== '') return text;
+      const text = await readFile(resolve(this.#baseDir, file), 'utf8');
+      if (text.trim() !== '') return text;
       this.report(path, 'the file is empty');
     } catch (error) {
       const code = systemCode(error);

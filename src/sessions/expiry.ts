@@ -15,13 +15,23 @@ const CLOSE_MS = 5000;
 const LONGEST_MS = 60_000;
 
 export class Expiry {
-  readonly #wheel = new Wheel();
+  readonly #wheel: Wheel;
   readonly #alarms = new Map<Expiring, Alarm>();
+
+  constructor(wheel = new Wheel()) {
+    this.#wheel = wheel;
+  }
 
   /** From now on the session ends when its credentials do. */
   watch(session: Expiring): void {
-    if (session.expiresAt === null) return;
-    const alarm = new Alarm(session, session.expiresAt, this.#wheel);
+    this.renew(session, session.expiresAt);
+  }
+
+  /** Its credentials end at another time than was known: milliseconds since 1970; null: never. */
+  renew(session: Expiring, expiresAt: number | null): void {
+    this.forget(session);
+    if (expiresAt === null) return;
+    const alarm = new Alarm(session, expiresAt, this.#wheel);
     this.#alarms.set(session, alarm);
     alarm.set();
   }

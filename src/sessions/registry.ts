@@ -2,7 +2,9 @@
 // client's credentials.
 import type { Mode, Sample, Sampler } from '../events.ts';
 import { Expiry } from './expiry.ts';
+import { type Recheck, Rechecks } from './recheck.ts';
 import { Revocations } from './revocations.ts';
+import { Wheel } from './wheel.ts';
 
 /** An upgraded connection while it lives. */
 export interface Session {
@@ -13,7 +15,7 @@ export interface Session {
   readonly client: string;
   /** The subject of its credentials; null where there are none. */
   readonly user: string | null;
-  /** When its credentials end, and it with them: milliseconds since 1970; null: never. */
+  /** When its credentials end, as they were found when it opened, and it with them: milliseconds since 1970; null: never. */
   readonly expiresAt: number | null;
   /** Ends it in order, within `deadlineMs`; then it is cut. */
   close(code: number, reason: string, deadlineMs: number): void;
@@ -24,9 +26,19 @@ export interface Session {
 export class Registry implements Sampler {
   readonly revocations = new Revocations(() => this.sessions());
   readonly #live = new Set<Session>();
-  readonly #expiry = new Expiry();
+  /** For sessions of routes that judge theirs again. */
+  readonly rechecks: Rechecks<Session>;
+  readonly #expiry: Expiry;
   /** Live counts by mode and route; a route that was live once stays, at 0, so that its series does not vanish. */
   readonly #counts = new Map<string, { mode: Mode; route: string; live: number }>();
+
+  /** `recheckOf` tells how a route judges its live sessions again; null: it does not. */
+  constructor(recheckOf: (route: string) => Recheck | null = () => null) {
+    const wheel = new Wheel();
+    this.#expiry = new Expiry(wheel);
+    const renew = (session: Session, expiresAt: number | null): void => this.#expiry.renew(session, expiresAt);
+    this.rechecks = new Rechecks<Session>({ wheel, recheckOf, renew });
+  }
 
   get size(): number {
     return this.#live.size;
@@ -53,6 +65,7 @@ export class Registry implements Sampler {
     const count = this.#counts.get(keyOf(session));
     if (this.#live.delete(session) && count !== undefined) count.live--;
     this.#expiry.forget(session);
+    this.rechecks.forget(session);
   }
 
   *sample(): Iterable<Sample> {

@@ -58,6 +58,13 @@ describe('at load', () => {
     expect(problemsOf({ name: 'a', ...http, headers })).toEqual([expect.stringContaining(`routes.0.${message}`)]);
   });
 
+  it.each(['Host', 'Transfer-Encoding', 'Sec-WebSocket-Key'])('%s of whoever is asked who it is, too', (name) => {
+    const auth = { forward: { upstream: 'rest', path: '/', headers: ['X-User', name] } };
+    expect(problemsOf({ name: 'a', ...http, auth })).toEqual([
+      expect.stringContaining(`routes.0.auth.forward.headers.1: ${name}`),
+    ]);
+  });
+
   it.each([
     [{ prefix: 'x' }, '/api/*', 'routes.0.rewrite.prefix: "x" is no path'],
     [{ prefix: '/a b' }, '/api/*', 'routes.0.rewrite.prefix: "/a b" is no path'],

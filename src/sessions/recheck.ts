@@ -1,0 +1,194 @@
+// Live sessions whose credentials are judged again from time to time, with the request that they came with, by whoever
+// judges their route now. What is good goes on, what is refused is closed, and so is what nobody could judge for too long.
+// Not for credentials that say themselves when they end: that is expiry.ts.
+import type { Asking, Authenticator, Finding } from '../auth/authenticator.ts';
+import { isRejection } from '../handshake/rejection.ts';
+import { Departure } from '../upstream/departure.ts';
+import { Turns } from '../upstream/turns.ts';
+import type { Timed, Wheel } from './wheel.ts';
+
+/** How a route judges its live sessions again. */
+export interface Recheck {
+  readonly authenticator: Authenticator;
+  /** Milliseconds from one look to the next, give or take a tenth. */
+  readonly everyMs: number;
+  /** How long nobody may be able to tell. */
+  readonly graceMs: number;
+}
+
+/** What a session is judged by: the handshake it came with. */
+export type Shown = Omit<Asking, 'gone'>;
+
+/** A session that is judged again. */
+export interface Rechecked {
+  readonly route: string;
+  /** The subject of its credentials. */
+  readonly user: string | null;
+  close(code: number, reason: string, deadlineMs: number): void;
+}
+
+export interface RechecksOptions<S extends Rechecked> {
+  readonly wheel: Wheel;
+  /** How a route judges now; null: it asks nobody any more, or no more than once. */
+  readonly recheckOf: (route: string) => Recheck | null;
+  /** Called with the new end of a session's credentials; null: never. */
+  readonly renew: (session: S, expiresAt: number | null) => void;
+  /** From 0 to 1. */
+  readonly random?: () => number;
+}
+
+/** Sessions judged at a time; the others stand in line. */
+const AT_A_TIME = 32;
+/** How long the closing handshake may take. */
+const CLOSE_MS = 5000;
+/** The longest from one failed try to the next. */
+const LONGEST_RETRY_MS = 10_000;
+
+interface Ending {
+  readonly code: number;
+  readonly reason: string;
+}
+
+type Verdict = 'good' | 'nobody' | Ending;
+
+export class Rechecks<S extends Rechecked> {
+  readonly #options: Required<RechecksOptions<S>>;
+  readonly #turns = new Turns(AT_A_TIME);
+  readonly #watched = new Map<S, Watched<S>>();
+  /** Routes where the last that was found out is that nobody can tell, and since when. */
+  readonly #silent = new Map<string, number>();
+
+  constructor(options: RechecksOptions<S>) {
+    this.#options = { random: Math.random, ...options };
+  }
+
+  /** From now on the session is judged again as its route says; `everyMs` is what the route says as it opens. */
+  watch(session: S, shown: Shown, everyMs: number): void {
+    const watched = new Watched(session, shown, (due) => this.#look(due));
+    this.#watched.set(session, watched);
+    // The first look comes early for some: sessions that opened together, as after a restart, are not judged together.
+    this.#schedule(watched, everyMs * (0.5 + this.#options.random() / 2));
+  }
+
+  forget(session: S): void {
+    const watched = this.#watched.get(session);
+    if (watched === undefined) return;
+    this.#watched.delete(session);
+    this.#options.wheel.remove(watched);
+    watched.gone.tell();
+  }
+
+  #schedule(watched: Watched<S>, inMs: number): void {
+    const { wheel } = this.#options;
+    wheel.schedule(watched, wheel.now() + inMs);
+  }
+
+  #look(watched: Watched<S>): void {
+    const recheck = this.#options.recheckOf(watched.session.route);
+    // A later config may ask again: whoever asks nobody now is looked at again some time.
+    if (recheck === null) this.#schedule(watched, LONGEST_RETRY_MS);
+    else if (watched.due !== null) this.#await(watched, watched.due, recheck);
+    else {
+      watched.due = this.#options.wheel.now();
+      this.#schedule(watched, recheck.graceMs);
+      void this.#judge(watched, recheck);
+    }
+  }
+
+  /** Of one that is in line still, or being judged. Behind a server that is silent to all the line is too slow to wait for. */
+  #await(watched: Watched<S>, due: number, recheck: Recheck): void {
+    const silentSince = this.#silent.get(watched.session.route);
+    const waitedMs = this.#options.wheel.now() - Math.max(due, silentSince ?? 0);
+    if (silentSince !== undefined && waitedMs >= recheck.graceMs) this.#close(watched, UNKNOWN);
+    else this.#schedule(watched, Math.max(retryMs(recheck), recheck.graceMs - waitedMs));
+  }
+
+  /** Never rejects. */
+  async #judge(watched: Watched<S>, { authenticator }: Recheck): Promise<void> {
+    const verdict = await this.#ask(watched, authenticator);
+    watched.due = null;
+    if (watched.gone.left) return;
+    // A reload may have changed it meanwhile.
+    const recheck = this.#options.recheckOf(watched.session.route);
+    if (recheck === null) this.#schedule(watched, LONGEST_RETRY_MS);
+    else if (verdict === 'nobody') this.#unanswered(watched, recheck);
+    else this.#answered(watched, recheck, verdict);
+  }
+
+  #answered(watched: Watched<S>, { everyMs }: Recheck, verdict: 'good' | Ending): void {
+    this.#silent.delete(watched.session.route);
+    watched.failedSince = null;
+    if (verdict === 'good') this.#schedule(watched, everyMs * (0.9 + this.#options.random() / 5));
+    else this.#close(watched, verdict);
+  }
+
+  #unanswered(watched: Watched<S>, recheck: Recheck): void {
+    const { route } = watched.session;
+    const now = this.#options.wheel.now();
+    watched.failedSince ??= now;
+    if (!this.#silent.has(route)) this.#silent.set(route, now);
+    const leftMs = watched.failedSince + recheck.graceMs - now;
+    if (leftMs <= 0) this.#close(watched, UNKNOWN);
+    else this.#schedule(watched, Math.min(leftMs, retryMs(recheck) * (0.5 + this.#options.random() / 2)));
+  }
+
+  async #ask({ session, shown, gone }: Watched<S>, authenticator: Authenticator): Promise<Verdict> {
+    try {
+      const done = await this.#turns.take(gone.signal());
+      try {
+        return this.#read(session, await authenticator.authenticate({ ...shown, gone }));
+      } finally {
+        done();
+      }
+    } catch {
+      // What broke is in the log already, by whoever it broke for.
+      return 'nobody';
+    }
+  }
+
+  #read(session: S, found: Finding): Verdict {
+    if ('claims' in found) {
+      // The session is somebody's: what its backend and its room know of it would be wrong.
+      if (found.subject !== session.user) return { code: 4401, reason: 'credentials are of another' };
+      this.#options.renew(session, found.expiresAt);
+      return 'good';
+    }
+    if (found.status >= 500 || (isRejection(found) && found.reason === 'limit')) return 'nobody';
+    return { code: found.status === 401 ? 4401 : 4403, reason: 'credentials are refused' };
+  }
+
+  #close({ session }: Watched<S>, { code, reason }: Ending): void {
+    // It is not looked at again, however long its end may take.
+    this.forget(session);
+    session.close(code, reason, CLOSE_MS);
+  }
+}
+
+const UNKNOWN = { code: 4401, reason: 'credentials could not be checked' } as const;
+
+/** From one failed try to the next: some within the time there is, and none at once. */
+function retryMs({ graceMs }: Recheck): number {
+  return Math.min(Math.max(graceMs / 4, 100), LONGEST_RETRY_MS);
+}
+
+class Watched<S extends Rechecked> implements Timed {
+  readonly session: S;
+  readonly shown: Shown;
+  /** The session's end, for whoever is asked about it. */
+  readonly gone = new Departure();
+  readonly #onDue: (watched: Watched<S>) => void;
+  /** Since when it waits for its verdict; null: it does not. */
+  due: number | null = null;
+  /** Since when nobody could tell about it; null: somebody could. */
+  failedSince: number | null = null;
+
+  constructor(session: S, shown: Shown, onDue: (watched: Watched<S>) => void) {
+    this.session = session;
+    this.shown = shown;
+    this.#onDue = onDue;
+  }
+
+  look(): void {
+    this.#onDue(this);
+  }
+}
