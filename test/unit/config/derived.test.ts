@@ -96,6 +96,8 @@ describe('examples', () => {
 
   it('there is one for each idea', () => {
     expect(names.sort()).toEqual([
+      'auth-basic.yaml',
+      'auth-forward.yaml',
       'auth.yaml',
       'drain.yaml',
       'limits.yaml',
