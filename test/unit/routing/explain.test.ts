@@ -74,7 +74,7 @@ describe('a route that asks for credentials', () => {
     const { route, ...verdict } = decide(guarded, plainHead(), '') as Forward;
     expect(
       formatEntrance(
-        { ...verdict, route: { ...route, auth: { kind: 'basic', token: null, preflight: 'check' } } },
+        { ...verdict, route: { ...route, auth: { kind: 'basic', token: null, preflight: 'check', recheckMs: null } } },
         null,
       ),
     ).toEqual(['  ?    auth: not looked at (basic)']);
