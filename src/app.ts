@@ -25,6 +25,7 @@ import { compileCrowded, readDescriptorLimit } from './server/descriptors.ts';
 import { Entrance } from './server/entrance.ts';
 import { Gateway } from './server/gateway.ts';
 import { Listeners, type NextListeners } from './server/listeners.ts';
+import { rehearse } from './server/rehearsal.ts';
 import { Registry } from './sessions/registry.ts';
 import { Throttle } from './sessions/throttle.ts';
 import { Terminator } from './terminate/accept.ts';
@@ -158,6 +159,9 @@ export class App {
       emit: this.#shared.emit,
     }).catch(fail);
     await this.#throttle.open(config, this.#shared.emit).catch(fail);
+    // A place without loopback has a gateway all the same.
+    const { emit } = createMetrics({ version, samplers: [] });
+    await rehearse(config, emit).catch(() => this.#warn('there was no warm-up'));
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
     const { host, port } = config.admin;
@@ -182,7 +186,8 @@ export class App {
       admin: `${admin.address}:${admin.port}`,
       ...(this.#descriptors === null ? {} : { descriptors: this.#descriptors }),
     });
-    if (demo) for (const line of demoHints(config, this.#bound(admin))) say(line);
+    const bound = { listeners: this.#listeners.bound(), admin, configFile: file };
+    if (demo) for (const line of demoHints(config, bound)) say(line);
   }
 
   /** Whether it serves. */
@@ -228,18 +233,15 @@ export class App {
   }
 
   #current(): Snapshot {
-    if (this.#snapshot === null) throw new Error('nothing is served yet');
-    return this.#snapshot;
+    return served(this.#snapshot);
   }
 
   #rooms(): Broker {
-    if (this.#broker === null) throw new Error('nothing is served yet');
-    return this.#broker;
+    return served(this.#broker);
   }
 
   #carrier(): Carrier {
-    if (this.#relay === null) throw new Error('nothing is served yet');
-    return this.#relay;
+    return served(this.#relay);
   }
 
   #openRelay({ engine, threads }: Config['relay']): void {
@@ -275,8 +277,7 @@ export class App {
     this.#listeners.swap(listeners);
     this.#throttle.configure(prepared.config, snapshot.services.limits);
     this.#log.configure(prepared.config.log);
-    for (const what of before === undefined ? [] : waitsForRestart(before, prepared.config))
-      this.#warn(`a change of ${what} takes effect at a restart`);
+    for (const text of waitsForRestart(before, prepared.config)) this.#warn(text);
   }
 
   #warn(message: string): void {
@@ -286,11 +287,11 @@ export class App {
   #notice(message: string, data: Readonly<Record<string, string | number>>): void {
     this.#shared.emit({ type: 'notice', level: 'info', message, data });
   }
+}
 
-  #bound(admin: { address: string; port: number }): Parameters<typeof demoHints>[1] {
-    const listeners = this.#listeners.bound();
-    return { listeners, admin: { host: admin.address, port: admin.port }, configFile: this.#options.file };
-  }
+function served<T>(part: T | null): T {
+  if (part === null) throw new Error('nothing is served yet');
+  return part;
 }
 
 function fail(reason: unknown): never {

@@ -1,7 +1,7 @@
 // The parts of gateway.yaml that are about plain HTTP beyond its upstream: how requests and answers are changed on their
 // way, and routes that the gateway answers itself.
 import * as z from 'zod';
-import { port } from './schema-values.ts';
+import { duration, port } from './schema-values.ts';
 
 const fieldMap = () => z.record(z.string(), z.string());
 
@@ -53,6 +53,11 @@ export const respond = z.strictObject({
 
 /** How plain requests move, whatever the route. */
 export const http = z.strictObject({
+  warm_up: duration()
+    .prefault('1s')
+    .describe(
+      'How long the gateway rehearses plain requests on loopback before it binds its listeners; `0s`: not at all',
+    ),
   engine: z
     .enum(['auto', 'http-proxy', 'undici'])
     .prefault('auto')

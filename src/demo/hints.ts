@@ -12,7 +12,7 @@ export interface BoundListener {
 export interface Bound {
   /** TCP listeners; a unix socket is nothing to try from a browser. */
   readonly listeners: readonly BoundListener[];
-  readonly admin: { readonly host: string; readonly port: number };
+  readonly admin: { readonly address: string; readonly port: number };
   /** The config file, as the user named it. */
   readonly configFile: string;
 }
@@ -33,7 +33,7 @@ export function demoHints(config: Config, bound: Bound): string[] {
   const hints: Hint[] = [];
   if (page !== undefined) hints.push(...httpHints(page, plain, secure));
   if (chat !== undefined) hints.push(...webSocketHints(chat, plain, secure));
-  const admin = authority(bound.admin, 80);
+  const admin = authority({ host: bound.admin.address, port: bound.admin.port }, 80);
   const room = config.routes.find(({ websocket }) => websocket?.mode === 'terminate' && websocket.handler === 'rooms');
   if (room !== undefined) hints.push(...roomHints(room, any));
   hints.push([`curl http://${admin}/metrics`, 'what Prometheus scrapes']);

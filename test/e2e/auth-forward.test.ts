@@ -68,7 +68,9 @@ let auth: Awaited<ReturnType<typeof startServer>>;
 let backend: Awaited<ReturnType<typeof startServer>>;
 let gateway: Gateway;
 
-function config(own: { authServers?: string[]; recheck?: { every: string; grace?: string }; engine?: 'native' | 'js' } = {}): GatewayFile {
+function config(
+  own: { authServers?: string[]; recheck?: { every: string; grace?: string }; engine?: 'native' | 'js' } = {},
+): GatewayFile {
   const { authServers = [`http://127.0.0.1:${auth.port}`], recheck, engine = 'js' } = own;
   const forward = { upstream: 'auth', path: '/verify?by=gateway', timeout: '300ms', headers: ['X-User', 'X-Role'] };
   const kind = { forward: { ...forward, user: 'X-User' }, ...(recheck === undefined ? {} : { recheck }) };

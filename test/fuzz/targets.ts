@@ -6,6 +6,7 @@ import { cursor } from './targets/cursor.ts';
 import { fields } from './targets/fields.ts';
 import { head } from './targets/head.ts';
 import { origin } from './targets/origin.ts';
+import { preamble } from './targets/preamble.ts';
 import { wire } from './targets/wire.ts';
 
-export const TARGETS: readonly Target[] = [config, head, fields, origin, answer, cursor, wire];
+export const TARGETS: readonly Target[] = [config, head, fields, origin, answer, cursor, preamble, wire];

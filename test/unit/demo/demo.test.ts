@@ -135,7 +135,7 @@ describe('demoHints', () => {
       { host: '::', port: 80, tls: false },
       { host: '0.0.0.0', port: 8443, tls: true },
     ],
-    admin: { host: '127.0.0.1', port: 9901 },
+    admin: { address: '127.0.0.1', port: 9901 },
     configFile: 'gateway.yaml',
   };
   const commands = (config: Config, change: Partial<Bound> = {}) =>
