@@ -28,7 +28,10 @@ const routes: GatewayFile['routes'] = [
     name: 'anyone',
     match: { path: '/*' },
     websocket: { mode: 'terminate', handler: 'echo', origins: 'any' },
-    respond: { body: 'anyone' },
+    respond: {
+      body: 'anyone',
+      headers: { 'X-Subject': '{client_cert_subject}', 'X-Fingerprint': '{client_cert_fingerprint}' },
+    },
   },
 ];
 
@@ -114,6 +117,13 @@ describe('a listener where it is optional', () => {
     expect(await get(OPTIONAL, '/', showing(whose()))).toContain('anyone');
     const refused = await get(OPTIONAL, '/staff', showing(whose()));
     expect(refused).toContain('X-Gateway-Reason: certificate');
+  });
+
+  it('tells who it is in fields, and nothing where there is none', async () => {
+    const known = await get(OPTIONAL, '/', showing(alice!));
+    expect(known).toContain('X-Subject: CN=alice');
+    expect(known).toMatch(/X-Fingerprint: [0-9a-f]{64}\r\n/);
+    expect(await get(OPTIONAL, '/', showing(mallory!))).not.toContain('X-Subject');
   });
 
   it('knows the client again in a session that is resumed, as who it was', async () => {
