@@ -101,6 +101,7 @@ describe('examples', () => {
       'auth.yaml',
       'drain.yaml',
       'limits.yaml',
+      'mtls.yaml',
       'proxy-protocol.yaml',
       'rooms.yaml',
       'splice.yaml',
