@@ -122,6 +122,8 @@ export class AnswerReader {
       if ('fault' in head) return head;
       const rest = this.#held.subarray(end + 4);
       if (head.status >= 200 || head.status === 101) return { head, rest };
+      // HTTP/1.0 knows none (RFC 9110 §15.2), and other readers take its end for the connection's.
+      if (head.version === '1.0') return { fault: 'an interim answer of HTTP/1.0' };
       this.#seen += end + 4;
       this.#held = rest;
       from = 0;
