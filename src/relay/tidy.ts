@@ -28,7 +28,7 @@ const GROWN_SHARE = 1 / 8;
 export class Tidy {
   readonly #memory: Memory;
   readonly #gauges: Gauges;
-  /** The least that was resident since the last collection began. */
+  /** The least that was resident since the start or, later, since the last collection began. */
   #least = 0;
   /** A collection has begun and malloc is to follow. */
   #collecting = false;
@@ -40,11 +40,11 @@ export class Tidy {
   }
 
   /**
-   * Gives back what starting took, while nothing is served yet; then looks from time to time, and keeps no process alive
-   * by it.
+   * Looks from time to time, and keeps no process alive by it. What starting took is not given back by itself: a heap that
+   * is small when the first handshakes come has to grow under them. It goes with the first growth.
    */
   start(): void {
-    this.#collect();
+    this.#least = this.#gauges.resident();
     this.#timer = setInterval(() => this.tick(), TICK_MS).unref();
   }
 

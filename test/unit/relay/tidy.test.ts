@@ -6,7 +6,7 @@ import { Tidy } from '../../../src/relay/tidy.ts';
 
 const MIB = 1024 * 1024;
 
-/** A process of 80 MiB that was tidy and is calm. */
+/** A process that has started at 80 MiB and is calm. */
 function setUp() {
   const done: string[] = [];
   const now = { busy: 0, resident: 80 * MIB };
@@ -15,11 +15,11 @@ function setUp() {
     trim: () => done.push('trim') > 0,
   };
   const tidy = new Tidy(memory, { busy: () => now.busy, resident: () => now.resident });
-  // What starting took is given back too.
   tidy.start();
   tidy.stop();
+  // What starting took stays until there is growth.
   tidy.tick();
-  expect(done.splice(0)).toEqual(['shrink', 'trim']);
+  expect(done).toEqual([]);
   return { tidy, now, done };
 }
 
