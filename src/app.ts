@@ -151,6 +151,10 @@ export class App {
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
     this.#log.configure(config.log);
+    // A place without loopback has a gateway all the same.
+    const { emit } = createMetrics({ version, samplers: [] });
+    await rehearse(config, emit).catch(() => this.#warn('there was no warm-up'));
+    // Behind the rehearsal, so that what that has compiled counts as there from the beginning, and is not given back at once.
     this.#openRelay(config.relay);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
     this.#broker = await openBroker(config.broker, {
@@ -159,9 +163,6 @@ export class App {
       emit: this.#shared.emit,
     }).catch(fail);
     await this.#throttle.open(config, this.#shared.emit).catch(fail);
-    // A place without loopback has a gateway all the same.
-    const { emit } = createMetrics({ version, samplers: [] });
-    await rehearse(config, emit).catch(() => this.#warn('there was no warm-up'));
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
     const { host, port } = config.admin;
