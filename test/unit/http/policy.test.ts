@@ -181,3 +181,11 @@ describe('fields that come with credentials', () => {
     expect(sentWith({ dropped: new Set(), added })).toEqual(['X-Old', '1', 'X-User', 'ada', 'X-Our-User', 'us']);
   });
 });
+
+it('a field that was granted without a value keeps the client’s own out, under either spelling, and is not sent', () => {
+  const request = requestOf(plainHead({ fields: { 'X-User': 'mallory', X_Role: 'admin' } }));
+  const client = { address: '203.0.113.9', viaTrusted: false, id: 'id' };
+  const granted = ['X_User', '', 'X-Role', ''];
+  const fields = requestFields({ request, client, route: 'r', params: {}, claims: null, granted }, new Set());
+  expect(fields.join(' ')).not.toMatch(/mallory|admin|X.User|X.Role/);
+});

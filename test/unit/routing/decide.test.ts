@@ -372,3 +372,14 @@ describe('a token', () => {
     expect(verdict.fields(client, null)).toEqual(['X-Query', 'b']);
   });
 });
+
+it('a route knows how often its live sessions are judged again', () => {
+  const basic = { basic: { users: {} } };
+  const rechecked = tableOf({ name: 'app', auth: { ...basic, recheck: { every: '5m' } }, ...http });
+  const once = tableOf({ name: 'app', auth: basic, ...http });
+  const recheckOf = (table: Parameters<typeof decide>[0]) => {
+    const verdict = decide(table, plainHead(), '192.0.2.1');
+    return verdict.route?.auth?.recheckMs;
+  };
+  expect([recheckOf(rechecked), recheckOf(once)]).toEqual([300_000, null]);
+});
