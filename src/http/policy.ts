@@ -165,7 +165,9 @@ function show(fields: readonly string[], view: View): string[] {
 /** The names of fields that the client's own do not pass under. */
 function replaced(rules: FieldRules | null, granted: Fields): ReadonlySet<string> | undefined {
   const dropped = rules === null ? undefined : rules.dropped;
-  return granted.length === 0 ? dropped : new Set([...lowerNames(granted), ...(dropped ?? [])]);
+  if (granted.length === 0) return dropped;
+  // A name with `_` stands for the one with `-` too: backends that read the one as the other would take the client's own.
+  return new Set([...lowerNames(granted).map((name) => name.replaceAll('_', '-')), ...(dropped ?? [])]);
 }
 
 /** Those without a value are only said so that the client's own do not pass. */
