@@ -114,7 +114,8 @@ export class App {
       splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(this.#descriptors),
     });
-    this.#listeners = new Listeners(this.#gateway, emit);
+    const accepting = () => this.#carrier().engine.accepting;
+    this.#listeners = new Listeners(() => ({ gateway: this.#gateway, accepting: accepting(), emit }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
     const own = [this.#sessions, terminator, this.#gateway, this.#listeners, this.#errands, this.#throttle];

@@ -1,5 +1,4 @@
 // What an action gets to work with: the request's own facts, and the few services it may use. Not the snapshot.
-import type { Socket } from 'node:net';
 import type { Authenticator, Principal } from '../auth/authenticator.ts';
 import type { Emit, Subject } from '../events.ts';
 import type { Fields } from '../http/fields.ts';
@@ -13,6 +12,7 @@ import type { Acceptor } from '../terminate/accept.ts';
 import type { Connections } from '../terminate/connections.ts';
 import type { Departure } from '../upstream/departure.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
+import type { Connection } from '../upstream/parked.ts';
 import type { Pool } from '../upstream/pool.ts';
 
 /** What actions share, of one config. */
@@ -45,9 +45,9 @@ export interface RouteContext {
   readonly startedAt: number;
 }
 
-/** A client's connection after node's parser has let go of it. */
+/** A client's connection that is no parser's any more. */
 export interface ClientEnd {
-  readonly socket: Socket;
+  readonly connection: Connection;
   /** What was read behind the handshake. */
   readonly rest: Buffer;
   /** Tells when the client has left. */

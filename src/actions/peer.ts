@@ -3,6 +3,7 @@
 import { isIP, type Socket } from 'node:net';
 import { plainAddress } from '../http/addresses.ts';
 import { formatPreamble, type Place, type Proxied } from '../http/proxy-protocol.ts';
+import { asSocket, type Connection } from '../upstream/parked.ts';
 import type { Endpoint } from '../upstream/server.ts';
 
 /** The peer of a connection, or the one that a believed PROXY preamble names in its place. */
@@ -14,7 +15,7 @@ export interface Peer extends Place {
 const PEER = Symbol('peer');
 
 /** `_parent` is what node's TLS runs over; there is no public way to ask (checked on node 20). */
-type Known = Socket & { [PEER]?: Peer; readonly _parent?: Known | null };
+type Known = Connection & { [PEER]?: Peer; readonly _parent?: Known | null };
 
 /** Fits no list of addresses, and belongs to no connection that was accepted as it should be. */
 const NOBODY: Peer = { address: 'unknown', port: 0, destination: null };
@@ -28,8 +29,8 @@ export function readPeer(socket: Socket, over: 'tcp' | 'unix'): Peer | 'gone' {
 }
 
 /** Says who is at the other end. */
-export function setPeer(socket: Socket, peer: Peer): void {
-  (socket as Known)[PEER] = peer;
+export function setPeer(connection: Connection, peer: Peer): void {
+  (connection as Known)[PEER] = peer;
 }
 
 /** Whether it has been said. */
@@ -38,8 +39,8 @@ export function hasPeer(socket: Socket): boolean {
 }
 
 /** Who is at the other end; of TLS, of the connection below it. */
-export function peerOf(socket: Socket): Peer {
-  const known = socket as Known;
+export function peerOf(connection: Connection): Peer {
+  const known = connection as Known;
   return known[PEER] ?? known._parent?.[PEER] ?? NOBODY;
 }
 
@@ -47,16 +48,16 @@ export function peerOf(socket: Socket): Peer {
  * What a server of an upstream with `proxy_protocol` is told before anything else: the client as far as trusted proxies
  * vouch for it, and what it connected to. Null where the server wants no preamble.
  */
-export function preambleFor({ proxyProtocol }: Endpoint, client: string, socket: Socket): Buffer | null {
+export function preambleFor({ proxyProtocol }: Endpoint, client: string, connection: Connection): Buffer | null {
   if (proxyProtocol === undefined) return null;
-  return formatPreamble(proxyProtocol, isIP(client) === 0 ? null : proxiedFor(client, socket));
+  return formatPreamble(proxyProtocol, isIP(client) === 0 ? null : proxiedFor(client, connection));
 }
 
-function proxiedFor(client: string, socket: Socket): Proxied {
-  const peer = peerOf(socket);
+function proxiedFor(client: string, connection: Connection): Proxied {
+  const peer = peerOf(connection);
   // A chain of trusted proxies names no port.
   const source = { address: client, port: client === peer.address ? peer.port : 0 };
-  return { source, destination: peer.destination ?? localEnd(socket) };
+  return { source, destination: peer.destination ?? localEnd(asSocket(connection)) };
 }
 
 /** This end; of a unix socket, and of a connection that is gone, no address is known. */

@@ -12,6 +12,7 @@ import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Reachable } from '../terminate/connections.ts';
+import { asSocket, settled } from '../upstream/parked.ts';
 import { passAnswer } from '../upstream/pass.ts';
 import type { Server } from '../upstream/pool.ts';
 import { type ClientEnd, factsOf, type RouteContext, recheckLater } from './context.ts';
@@ -63,12 +64,12 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
   const { timeouts } = config;
   // A server may want a Host of its own.
   const asking = (server: Server) => ({
-    preamble: preambleFor(server, context.client.address, client.socket),
+    preamble: preambleFor(server, context.client.address, client.connection),
     handshake: buildHandshake(context, upgrade, server),
     timeouts,
     gone: client.gone,
   });
-  const reached = await reach(context, upgrade, asking, ways.diallerFor(client.socket));
+  const reached = await reach(context, upgrade, asking, ways.diallerFor(client.connection));
   if (isRejection(reached)) return reached;
   const { answer, lease } = reached;
   const { server } = lease;
@@ -152,7 +153,7 @@ function open(
   connections.add(session.id, known);
   lease.carry(session);
   const ends = {
-    client: client.socket,
+    client: settled(client.connection),
     backend: answer.socket,
     toClient: answer.rest.length === 0 ? head : Buffer.concat([head, answer.rest]),
     headLength: head.length,
@@ -222,12 +223,13 @@ async function pass(
   // A 426 has to say what to upgrade to (RFC 9110 §15.5.22).
   if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');
   else fields.push('Connection', 'close');
-  client.socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
-  const whole = await passAnswer(answer, framing, client.socket);
+  const socket = asSocket(client.connection);
+  socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
+  const whole = await passAnswer(answer, framing, socket);
   lease.release();
   // Half an answer must not look like a whole one.
-  if (whole) endAfterReading(client.socket);
-  else client.socket.destroy();
+  if (whole) endAfterReading(socket);
+  else socket.destroy();
   services.emit({
     ...subject,
     type: 'handshake_passed',

@@ -7,6 +7,7 @@ import { chooseSubprotocol } from '../handshake/subprotocol.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Admitted, Opening, Refused } from '../terminate/handler.ts';
+import { asSocket } from '../upstream/parked.ts';
 import { type ClientEnd, type RouteContext, recheckLater } from './context.ts';
 import { passUpgrade } from './reject.ts';
 
@@ -56,7 +57,7 @@ interface Agreed {
 function open(
   context: RouteContext,
   upgrade: Upgrade,
-  { socket, rest, permit }: ClientEnd,
+  { connection, rest, permit }: ClientEnd,
   { admission, protocol }: Agreed,
 ): boolean {
   const { route, request, handshake } = upgrade;
@@ -66,7 +67,7 @@ function open(
     id: subject.id,
     client: subject.client,
     user: subject.user,
-    socket,
+    socket: asSocket(connection),
     rest,
     key: handshake.key,
     version: handshake.version,
@@ -105,9 +106,9 @@ function open(
 }
 
 /** A backend's own no goes to the client as what it is, whole. */
-function pass(context: RouteContext, { socket }: ClientEnd, refused: Refused): 'passed' {
+function pass(context: RouteContext, { connection }: ClientEnd, refused: Refused): 'passed' {
   const { status, at } = refused;
-  passUpgrade(socket, refused);
+  passUpgrade(asSocket(connection), refused);
   const { services, subject, startedAt } = context;
   services.emit({
     ...subject,

@@ -5,10 +5,16 @@ import { fileURLToPath } from 'node:url';
 /** The threads of one relay. */
 export type Engine = { readonly engine: unique symbol };
 
+/** Kinds of what is told, by enum told in relay.c. */
+export const TOLD = { ended: 0, dialled: 1, arrived: 2 } as const;
+
+/** Gets the reports of tunnels that have ended, or how many dials or arrivals stand in the inbox. */
+export type Told = (kind: number, told: number | Float64Array) => void;
+
 /** Waits are whole milliseconds; an id below 0 is an errno, negated. */
 export interface Addon {
-  /** `onTold` gets the number of dials that stand in the inbox, or the reports of tunnels that have ended. */
-  start(threads: number, onTold: (told: number | Float64Array) => void, inbox: Buffer): Engine;
+  /** See Told. */
+  start(threads: number, onTold: Told, inbox: Buffer): Engine;
   stop(engine: Engine): void;
   policy(engine: Engine, numbers: Float64Array): number;
   tally(engine: Engine, policy: number, numbers: Float64Array): void;
@@ -21,7 +27,8 @@ export interface Addon {
     toClient: Buffer,
     headLength: number,
     toBackend: Buffer,
-    owned: boolean,
+    clientOwned: boolean,
+    backendOwned: boolean,
   ): number;
   close(engine: Engine, id: number, code: number, reason: string, deadlineMs: number): void;
   cut(engine: Engine, id: number): void;
@@ -36,6 +43,8 @@ export interface Addon {
   ): number;
   collect(engine: Engine, fd: number, held: Buffer, answerMs: number, most: number): number;
   cancel(engine: Engine, id: number): void;
+  listen(engine: Engine, fd: number, silentMs: number): number;
+  unlisten(engine: Engine, door: number): void;
   /** What open(), dial() and collect() asked for begins. */
   wake(engine: Engine): void;
   /** Begins a collection that gives memory back, and goes on while the loop is idle; false where this V8 has none. */

@@ -1,10 +1,10 @@
 // Which engine carries a tunnel: the native one wherever it is there and can take both sockets, the js one for the rest.
-import type { Socket } from 'node:net';
 import type { Sample } from '../events.ts';
 import type { Dialler } from '../upstream/dialler.ts';
+import type { Connection } from '../upstream/parked.ts';
 import { JsRelay } from './js.ts';
 import { NativeRelay } from './native.ts';
-import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
+import type { Accepting, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
 import { Tidy } from './tidy.ts';
 
 /** Plain sockets go to the native engine, all others to the js engine. */
@@ -17,7 +17,11 @@ export class MixedRelay implements RelayEngine {
     this.#native = native;
   }
 
-  diallerFor(client: Socket): Dialler | null {
+  get accepting(): Accepting {
+    return this.#native.accepting;
+  }
+
+  diallerFor(client: Connection): Dialler | null {
     return this.#native.diallerFor(client);
   }
 

@@ -10,6 +10,7 @@ import { Wheel } from './wheel.ts';
 
 export class JsRelay implements RelayEngine {
   readonly name = 'js';
+  readonly accepting = null;
   readonly #wheel = new Wheel();
   readonly #buffers = new SharedBuffers(onData);
   readonly #counters = new Counters();

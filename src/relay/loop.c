@@ -105,6 +105,26 @@ struct dialled *engine_dialled(struct engine *e) {
   return all;
 }
 
+void engine_tell_arrived(struct engine *e, struct arrived *first, struct arrived **end, uint32_t count) {
+  pthread_mutex_lock(&e->lock);
+  int quiet = !e->arrived;
+  *e->arrived_end = first;
+  e->arrived_end = end;
+  __atomic_fetch_add(&e->unheard, count, __ATOMIC_RELAXED);
+  pthread_mutex_unlock(&e->lock);
+  if (quiet) e->told(e->told_to);
+}
+
+struct arrived *engine_arrived(struct engine *e) {
+  pthread_mutex_lock(&e->lock);
+  struct arrived *all = e->arrived;
+  e->arrived = NULL;
+  e->arrived_end = &e->arrived;
+  __atomic_store_n(&e->unheard, 0, __ATOMIC_RELAXED);
+  pthread_mutex_unlock(&e->lock);
+  return all;
+}
+
 struct report *engine_reports(struct engine *e) {
   pthread_mutex_lock(&e->lock);
   struct report *all = e->reports;
@@ -195,6 +215,10 @@ static void obey(struct worker *w, struct command *c) {
     dial_start(w, c->id, (const struct order *)c->early, c->early + sizeof(struct order));
   } else if (c->kind == DO_CANCEL) {
     dial_cancel(w, c->id);
+  } else if (c->kind == DO_LISTEN) {
+    door_open(w, c->id, c->fd[0], c->deadline_ms);
+  } else if (c->kind == DO_UNLISTEN) {
+    door_close(w, c->id);
   } else if (c->kind == DO_STOP) {
     w->stopping = 1;
   } else if (t && c->kind == DO_CLOSE) {
@@ -258,12 +282,22 @@ void engine_send(struct engine *e, struct command *c) {
 
 // -- The turn -------------------------------------------------------------------------------------------------------
 
+// Of two waits of epoll's the shorter one; below 0 is for ever.
+static int shorter(int a, int b) { return b < 0 || (a >= 0 && a < b) ? a : b; }
+
 static int wait_ms(const struct worker *w) {
-  int wait = wheel_wait(&w->wheel, w->now), dials = wheel_wait(&w->dials.wheel, w->now);
-  if (dials >= 0 && (wait < 0 || dials < wait)) wait = dials;
+  int wait = shorter(wheel_wait(&w->wheel, w->now), shorter(wheel_wait(&w->dials.wheel, w->now), doors_wait(w)));
   if (!w->report_at) return wait;
-  int report = w->report_at > w->now ? (int)(w->report_at - w->now) : 0;
-  return wait < 0 || report < wait ? report : wait;
+  return shorter(wait, w->report_at > w->now ? (int)(w->report_at - w->now) : 0);
+}
+
+// An event that is no tunnel's.
+static void other_event(struct worker *w, uint64_t key, uint32_t events) {
+  // The edge has done its work; the count is never read.
+  if (key == WAKE_KEY) return;
+  if (key & DIAL_KEY) dial_event(w, key & ~DIAL_KEY, events);
+  else if (key & DOOR_KEY) door_event(w, key & ~DOOR_KEY);
+  else guest_event(w, key);
 }
 
 static void *run(void *arg) {
@@ -277,10 +311,8 @@ static void *run(void *arg) {
     // What was asked for before these events came about is done before them.
     if (__atomic_load_n(&w->queue, __ATOMIC_RELAXED)) obey_all(w);
     for (int i = 0; i < n; i++) {
-      // The edge has done its work; the count is never read.
-      if (events[i].data.u64 == WAKE_KEY) continue;
-      if (events[i].data.u64 & DIAL_KEY) {
-        dial_event(w, events[i].data.u64 & ~DIAL_KEY, events[i].events);
+      if (events[i].data.u64 & (DIAL_KEY | DOOR_KEY | GUEST_KEY)) {
+        other_event(w, events[i].data.u64, events[i].events);
         continue;
       }
       // An event may be older than the end of its tunnel: an id that is gone is nothing.
@@ -290,9 +322,11 @@ static void *run(void *arg) {
     obey_all(w);
     for (struct timer *timer; (timer = wheel_due(&w->wheel, w->now));) tunnel_timer(w, (struct tunnel *)timer);
     dial_timers(w);
-    // Where the main thread has to be woken for a dial, it hears of ended tunnels too.
-    if (w->report_at && (w->dials.told || w->now >= w->report_at)) send_reports(w);
+    door_timers(w);
+    // Where the main thread has to be woken for a dial or a guest, it hears of ended tunnels too.
+    if (w->report_at && (w->dials.told || w->doors.told || w->now >= w->report_at)) send_reports(w);
     dials_tell(w);
+    doors_tell(w);
   }
   for (uint32_t i = 0; i < w->chunk_count * CHUNK; i++) {
     struct tunnel **at = slot_of(w, i);
@@ -303,6 +337,7 @@ static void *run(void *arg) {
   }
   send_reports(w);
   dials_stop(w);
+  doors_stop(w);
   return NULL;
 }
 
@@ -318,10 +353,13 @@ static void free_worker(struct worker *w) {
       close(c->fd[BACKEND]);
     } else if (c->kind == DO_DIAL && ((struct order *)c->early)->fd >= 0) {
       close(((struct order *)c->early)->fd);
+    } else if (c->kind == DO_LISTEN) {
+      close(c->fd[0]);
     }
     free(c);
   }
   dials_free(&w->dials);
+  doors_free(&w->doors);
   free(w->chunks);
   free(w->scratch);
   pthread_mutex_destroy(&w->lock);
@@ -338,6 +376,10 @@ static struct worker *make_worker(struct engine *e, uint32_t index) {
   w->random_at = sizeof w->random;
   w->sleeps = 1;
   pthread_mutex_init(&w->lock, NULL);
+  read_clock(w);
+  wheel_init(&w->wheel, w->now);
+  dials_init(&w->dials, w->now);
+  doors_init(&w->doors, w->now);
   w->ep = epoll_create1(EPOLL_CLOEXEC);
   w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   w->scratch = aligned_alloc(SCRATCH_ROOM, SCRATCH_ROOM + SCRATCH);
@@ -346,9 +388,6 @@ static struct worker *make_worker(struct engine *e, uint32_t index) {
     free_worker(w);
     return NULL;
   }
-  read_clock(w);
-  wheel_init(&w->wheel, w->now);
-  dials_init(&w->dials, w->now);
   return w;
 }
 
@@ -358,6 +397,7 @@ int engine_start(struct engine *e, uint32_t count, void (*told)(void *), void *t
   e->told_to = told_to;
   e->reports_end = &e->reports;
   e->dialled_end = &e->dialled;
+  e->arrived_end = &e->arrived;
   pthread_mutex_init(&e->lock, NULL);
   // Signals are the main thread's: the workers take none.
   sigset_t all, before;
@@ -395,5 +435,6 @@ void engine_stop(struct engine *e) {
     free(r);
   }
   dialled_free(engine_dialled(e));
+  arrived_free(engine_arrived(e));
   pthread_mutex_destroy(&e->lock);
 }

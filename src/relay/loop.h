@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "dial.h"
+#include "door.h"
 #include "tunnel.h"
 
 #define WORKERS_MAX 16
@@ -36,7 +37,7 @@ struct report {
   uint8_t initiator, reason, was_cut, inspected;
 };
 
-enum command_kind { DO_OPEN, DO_CLOSE, DO_CUT, DO_DIAL, DO_CANCEL, DO_STOP };
+enum command_kind { DO_OPEN, DO_CLOSE, DO_CUT, DO_DIAL, DO_CANCEL, DO_LISTEN, DO_UNLISTEN, DO_STOP };
 
 struct command {
   struct command *next;
@@ -46,6 +47,7 @@ struct command {
   uint32_t deadline_ms;
   // Of DO_OPEN: both descriptors, ours to close, and the early bytes behind this struct: first those to the client.
   // Of DO_CLOSE: behind this struct the reason, ended by a zero byte. Of DO_DIAL: the order, and behind it its bytes.
+  // Of DO_LISTEN: the listening socket in fd[0], ours to close, and in `deadline_ms` how long a guest may be silent.
   int fd[2];
   const struct policy *policy;
   uint32_t head_length, to_client, to_backend, lifetime_ms;
@@ -73,6 +75,7 @@ struct worker {
   int stopping;
   pthread_t thread;
   struct dials dials;
+  struct doors doors;
   pthread_mutex_t lock;
   struct command *queue, **queue_end;  // under the lock
   int sleeps;  // whoever brings a command has to wake the thread; atomic, and set under the lock
@@ -84,7 +87,9 @@ struct engine {
   pthread_mutex_t lock;
   struct report *reports, **reports_end;   // under the lock
   struct dialled *dialled, **dialled_end;  // under the lock
-  void (*told)(void *);                    // called from a worker when one of the two is no longer empty
+  struct arrived *arrived, **arrived_end;  // under the lock
+  uint32_t unheard;                        // how many those are; atomic
+  void (*told)(void *);                    // called from a worker when one of the three is no longer empty
   void *told_to;
 };
 
@@ -109,11 +114,16 @@ struct report *engine_reports(struct engine *e);
 // The same for dials; each descriptor among them is the caller's.
 struct dialled *engine_dialled(struct engine *e);
 
-// -- for tunnel.c, ending.c and dial.c ------------------------------------------------------------------------------
+// The same for arrivals.
+struct arrived *engine_arrived(struct engine *e);
+
+// -- for tunnel.c, ending.c, dial.c and door.c ------------------------------------------------------------------------------
 void worker_random(struct worker *w, uint8_t *to, size_t n);
 // The tunnel is over: closes, reports and frees it.
 void worker_end(struct worker *w, struct tunnel *t);
 // Takes the list over, of which `end` is the last link.
 void engine_tell_dialled(struct engine *e, struct dialled *first, struct dialled **end);
+// The same; the list has `count` links.
+void engine_tell_arrived(struct engine *e, struct arrived *first, struct arrived **end, uint32_t count);
 
 #endif

@@ -1,26 +1,16 @@
 // The native relay engine: takes both sockets' descriptors over from node and leaves the bytes to relay.c. What it can
 // take, and how it does so without losing a byte, stands here; frames, limits and endings are C's.
-import type { Socket } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { TLSSocket } from 'node:tls';
 import { GatewayError } from '../errors.ts';
 import type { Initiator, Sample } from '../events.ts';
 import type { Dialler } from '../upstream/dialler.ts';
-import { Parked } from '../upstream/parked.ts';
-import { ADDON, type Addon, type Engine, loadAddon, Waker, whole } from './addon.ts';
+import { type Connection, Parked } from '../upstream/parked.ts';
+import { ADDON, type Addon, type Engine, loadAddon, TOLD, Waker, whole } from './addon.ts';
 import { RouteCounters } from './counters.ts';
+import { NativeAccept } from './native-accept.ts';
 import { INBOX_SIZE, NativeDialler } from './native-dial.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
-
-/** The part of node's stream handle that a hand-over needs; none of it is documented, all of it is in node 20 to 26. */
-interface Handle {
-  readonly fd: number;
-  readonly writeQueueSize: number;
-  reading: boolean;
-  readStart(): number;
-  readStop(): number;
-}
-type Inside = Socket & { readonly _handle: Handle | null; readonly _httpMessage?: object | null };
+import { descriptorOf, giveBack, isPlain, letGo, takeOver } from './take-over.ts';
 
 const REPORT_FIELDS = 11;
 const TALLY_FIELDS = 13;
@@ -71,6 +61,7 @@ class NativeTunnel implements Tunnel {
 export class NativeRelay implements RelayEngine {
   readonly name = 'native';
   readonly threads: number;
+  readonly accepting: NativeAccept;
   readonly #addon: Addon;
   readonly #engine: Engine;
   readonly #waker: Waker;
@@ -87,9 +78,10 @@ export class NativeRelay implements RelayEngine {
     this.threads = threads === 'auto' ? autoThreads() : threads;
     this.#addon = loadAddon(addon);
     const inbox = Buffer.allocUnsafeSlow(INBOX_SIZE);
-    this.#engine = this.#addon.start(this.threads, (told) => this.#told(told), inbox);
+    this.#engine = this.#addon.start(this.threads, (kind, told) => this.#told(kind, told), inbox);
     this.#waker = new Waker(this.#addon, this.#engine);
     this.#dialler = new NativeDialler(this.#addon, this.#engine, this.#waker, inbox);
+    this.accepting = new NativeAccept(this.#addon, this.#engine, inbox);
   }
 
   /** What gives memory of this process back to the system. */
@@ -98,12 +90,12 @@ export class NativeRelay implements RelayEngine {
   }
 
   /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
-  canTake(client: Socket, backend: Socket | Parked): boolean {
-    return isPlain(client) && (backend instanceof Parked || isPlain(backend));
+  canTake(client: Connection, backend: Connection): boolean {
+    return isPlain(client) && isPlain(backend);
   }
 
   /** For a client whose tunnel can be opened here. */
-  diallerFor(client: Socket): Dialler | null {
+  diallerFor(client: Connection): Dialler | null {
     return isPlain(client) ? this.#dialler : null;
   }
 
@@ -115,35 +107,32 @@ export class NativeRelay implements RelayEngine {
 
   /** As open(), but null where no descriptor is left or the engine has stopped: then both sockets are node's as before. */
   tryOpen(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel | null {
-    const client = ends.client as Inside;
-    const backend = ends.backend instanceof Parked ? ends.backend : (ends.backend as Inside);
-    const parked = backend instanceof Parked;
+    const { client, backend } = ends;
     const policy = this.#known.get(options) ?? this.#policyOf(options);
     const toBackend = takeOver(client, ends.toBackend);
-    const toClient = parked ? ends.toClient : takeOver(backend, ends.toClient);
+    const toClient = takeOver(backend, ends.toClient);
     const { maxLifetimeMs } = options;
     const lifetime = maxLifetimeMs === null ? 0 : whole(maxLifetimeMs * (1 - Math.random() / 10));
     const id = this.#addon.open(
       this.#engine,
-      client._handle?.fd ?? -1,
-      parked ? backend.fd : (backend._handle?.fd ?? -1),
+      descriptorOf(client),
+      descriptorOf(backend),
       policy,
       lifetime,
       toClient,
       ends.headLength,
       toBackend,
-      parked,
+      client instanceof Parked,
+      backend instanceof Parked,
     );
     if (id < 0) {
       giveBack(client, toBackend, ends.toBackend.length);
-      if (!parked) giveBack(backend, toClient, ends.toClient.length);
+      giveBack(backend, toClient, ends.toClient.length);
       return null;
     }
     this.#waker.soon();
-    // The tunnel has descriptors of its own now: node's are closed without a word to the peers.
-    client.destroy();
-    if (parked) backend.take();
-    else backend.destroy();
+    letGo(client);
+    letGo(backend);
     const tunnel = new NativeTunnel(this, id, onEnd);
     this.#tunnels[this.#indexOf(id)] = tunnel;
     return tunnel;
@@ -191,9 +180,10 @@ export class NativeRelay implements RelayEngine {
     return policy;
   }
 
-  #told(told: number | Float64Array): void {
-    if (typeof told === 'number') this.#dialler.told(told);
-    else this.#ended(told);
+  #told(kind: number, told: number | Float64Array): void {
+    if (typeof told !== 'number') this.#ended(told);
+    else if (kind === TOLD.dialled) this.#dialler.told(told);
+    else this.accepting.told(told);
   }
 
   #ended(numbers: Float64Array): void {
@@ -206,40 +196,6 @@ export class NativeRelay implements RelayEngine {
       tunnel.onEnd(readReport(numbers, at, tunnel.given ?? 'closed'));
     }
   }
-}
-
-function isPlain(socket: Socket): boolean {
-  const { _handle: handle, _httpMessage: message } = socket as Inside;
-  if (socket instanceof TLSSocket || socket.destroyed || socket.connecting) return false;
-  if (handle === null || handle === undefined || !(handle.fd >= 0)) return false;
-  // With a pipelined request in front, only `_httpMessage` says that an answer is still to be written.
-  if (message !== null && message !== undefined) return false;
-  return !socket.writableEnded && socket.writableLength === 0 && !(handle.writeQueueSize > 0);
-}
-
-/** Stops reading at once and takes what node has read already; from here on the socket's bytes stay in the kernel. */
-function takeOver(socket: Inside, early: Buffer): Buffer {
-  if (socket.listenerCount('error') === 0) socket.on('error', ignore);
-  const handle = socket._handle;
-  if (handle !== null) {
-    handle.readStop();
-    handle.reading = false;
-  }
-  if (socket.readableLength === 0) return early;
-  const more: unknown = socket.read();
-  return more instanceof Buffer ? Buffer.concat([early, more]) : early;
-}
-
-function giveBack(socket: Inside, taken: Buffer, early: number): void {
-  if (taken.length > early) socket.unshift(taken.subarray(early));
-  const handle = socket._handle;
-  if (handle === null) return;
-  handle.reading = true;
-  handle.readStart();
-}
-
-function ignore(): void {
-  // A socket that is being given up has no error left to tell.
 }
 
 function policyNumbers({ inspect, idleMs, ping, limits }: TunnelOptions): number[] {

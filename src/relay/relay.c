@@ -12,6 +12,7 @@
 #include <node_api.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -21,6 +22,7 @@
 #define REPORT_FIELDS 11
 #define TALLY_FIELDS 13
 #define DIALLED_FIELDS 5
+#define ARRIVED_FIELDS 6
 
 struct slots {
   uint32_t *spare, spare_count, spare_room;  // given back
@@ -28,17 +30,25 @@ struct slots {
   uint32_t live;
 };
 
+// A door's listening socket, as long as it is open.
+struct listening {
+  struct listening *next;
+  uint64_t door;
+  int fd;
+};
+
 struct relay {
   struct engine engine;
   napi_env env;
   napi_threadsafe_function wake;
-  struct slots slots[WORKERS_MAX], dial_slots[WORKERS_MAX];
+  struct slots slots[WORKERS_MAX], dial_slots[WORKERS_MAX], door_slots[WORKERS_MAX];
   uint8_t *inbox;  // of JS, which keeps it as long as it can be called
   size_t inbox_size;
+  struct listening *listening;
   struct policy **policies;
   uint32_t policy_count, threads;
   uint32_t use;  // makes ids unique
-  uint32_t live;  // tunnels and dials
+  uint32_t live;  // tunnels, dials and doors
   int stopped, woken_off;  // woken_off: the thread-safe function is gone
   int holders;             // the external value and the thread-safe function; the last one frees
 };
@@ -124,24 +134,37 @@ static void fill(double *to, const struct report *r) {
   memcpy(to, values, sizeof values);
 }
 
-// The tunnels and dials that kept the process alive are fewer now.
+// One more of what keeps the process alive.
+static void more(napi_env env, struct relay *r) {
+  if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
+}
+
+// What kept the process alive is less now.
 static void fewer(napi_env env, struct relay *r, size_t count) {
   r->live -= (uint32_t)count;
   if (env && count && !r->live) napi_unref_threadsafe_function(env, r->wake);
 }
 
-// Puts as many dials as there is room for into the inbox, each as DIALLED_FIELDS numbers and its bytes, filled up to
-// the next number. Returns those left, and how many went in.
-static struct dialled *put_in(struct relay *r, struct dialled *all, uint32_t *count) {
+// Where something goes in the inbox, in numbers and bytes filled up to the next number; null where there is no room.
+static uint8_t *place_in(const struct relay *r, size_t *at, size_t numbers, size_t length) {
+  size_t size = (numbers + (length + sizeof(double) - 1) / sizeof(double)) * sizeof(double);
+  if (*at + size > r->inbox_size) return NULL;
+  uint8_t *place = r->inbox + *at;
+  *at += size;
+  return place;
+}
+
+// Puts as many dials as there is room for into the inbox, each as DIALLED_FIELDS numbers and its bytes. Returns those
+// left, and how many went in.
+static struct dialled *put_dialled(struct relay *r, struct dialled *all, uint32_t *count) {
   size_t at = 0;
   *count = 0;
   for (struct dialled *next; all; all = next) {
-    size_t size = DIALLED_FIELDS * sizeof(double) + (all->length + sizeof(double) - 1) / sizeof(double) * sizeof(double);
-    if (at + size > r->inbox_size) break;
+    uint8_t *to = place_in(r, &at, DIALLED_FIELDS, all->length);
+    if (!to) break;
     const double values[DIALLED_FIELDS] = {(double)all->id, all->error, all->fd, all->connect_ms, all->length};
-    memcpy(r->inbox + at, values, sizeof values);
-    if (all->length) memcpy(r->inbox + at + sizeof values, all->bytes, all->length);
-    at += size;
+    memcpy(to, values, sizeof values);
+    if (all->length) memcpy(to + sizeof values, all->bytes, all->length);
     ++*count;
     next = all->next;
     give_back(r->dial_slots, all->id);
@@ -150,19 +173,66 @@ static struct dialled *put_in(struct relay *r, struct dialled *all, uint32_t *co
   return all;
 }
 
+// The same for arrivals: ARRIVED_FIELDS numbers, and as bytes the address and behind it what was read. `closed` is how
+// many of them say that a door is closed.
+static struct arrived *put_arrived(struct relay *r, struct arrived *all, uint32_t *count, uint32_t *closed) {
+  size_t at = 0;
+  *count = *closed = 0;
+  for (struct arrived *next; all; all = next) {
+    size_t address = strlen(all->address);
+    uint8_t *to = place_in(r, &at, ARRIVED_FIELDS, address + all->length);
+    if (!to) break;
+    const double values[ARRIVED_FIELDS] = {(double)all->door, all->fd, all->error, all->port, (double)address, all->length};
+    memcpy(to, values, sizeof values);
+    memcpy(to + sizeof values, all->address, address);
+    if (all->length) memcpy(to + sizeof values + address, all->bytes, all->length);
+    ++*count;
+    next = all->next;
+    if (all->fd < 0 && !all->error) {
+      give_back(r->door_slots, all->door);
+      ++*closed;
+    }
+    free(all);
+  }
+  return all;
+}
+
+enum told { TOLD_ENDED, TOLD_DIALLED, TOLD_ARRIVED };
+
+// Calls JS with what it is told of; 0 where that failed.
+static int call(napi_env env, napi_value callback, enum told kind, napi_value what) {
+  napi_value undefined, args[2] = {NULL, what};
+  return napi_get_undefined(env, &undefined) == napi_ok && napi_create_uint32(env, kind, &args[0]) == napi_ok &&
+         napi_call_function(env, undefined, callback, 2, args, NULL) == napi_ok;
+}
+
+static int call_with_count(napi_env env, napi_value callback, enum told kind, uint32_t count) {
+  napi_value told;
+  return count && napi_create_uint32(env, count, &told) == napi_ok && call(env, callback, kind, told);
+}
+
 // Hands what became of dials to JS, by inboxes full: each call says how many are in it.
 static void hear_dialled(napi_env env, napi_value callback, struct relay *r) {
   struct dialled *left = engine_dialled(&r->engine);
   while (left && env) {
     uint32_t count;
-    napi_value undefined, told;
-    left = put_in(r, left, &count);
+    left = put_dialled(r, left, &count);
     fewer(env, r, count);
-    if (!count || napi_create_uint32(env, count, &told) != napi_ok) break;
-    napi_get_undefined(env, &undefined);
-    if (napi_call_function(env, undefined, callback, 1, &told, NULL) != napi_ok) break;
+    if (!call_with_count(env, callback, TOLD_DIALLED, count)) break;
   }
   dialled_free(left);
+}
+
+// The same for arrivals.
+static void hear_arrived(napi_env env, napi_value callback, struct relay *r) {
+  struct arrived *left = engine_arrived(&r->engine);
+  while (left && env) {
+    uint32_t count, closed;
+    left = put_arrived(r, left, &count, &closed);
+    fewer(env, r, closed);
+    if (!call_with_count(env, callback, TOLD_ARRIVED, count)) break;
+  }
+  arrived_free(left);
 }
 
 // Hands every report there is to JS in one call: REPORT_FIELDS numbers each.
@@ -171,11 +241,12 @@ static void hear(napi_env env, napi_value callback, void *context, void *data) {
   (void)data;
   if (r->stopped) return;
   hear_dialled(env, callback, r);
+  if (!r->stopped) hear_arrived(env, callback, r);
   if (r->stopped) return;
   struct report *all = engine_reports(&r->engine);
   size_t count = 0;
   for (struct report *p = all; p; p = p->next) count++;
-  napi_value buffer, array, undefined;
+  napi_value buffer, array;
   void *memory = NULL;
   double *to = NULL;
   if (env && count && napi_create_arraybuffer(env, count * REPORT_FIELDS * sizeof(double), &memory, &buffer) == napi_ok) {
@@ -193,8 +264,7 @@ static void hear(napi_env env, napi_value callback, void *context, void *data) {
   fewer(env, r, count);
   if (!env || !count) return;
   if (napi_create_typedarray(env, napi_float64_array, count * REPORT_FIELDS, buffer, 0, &array) != napi_ok) return;
-  napi_get_undefined(env, &undefined);
-  napi_call_function(env, undefined, callback, 1, &array, NULL);
+  call(env, callback, TOLD_ENDED, array);
 }
 
 // -- The engine's life ----------------------------------------------------------------------------------------------
@@ -213,9 +283,14 @@ static void let_go(struct relay *r) {
     free(r->policies[i]);
   }
   free(r->policies);
+  for (struct listening *l = r->listening, *next; l; l = next) {
+    next = l->next;
+    free(l);
+  }
   for (uint32_t i = 0; i < WORKERS_MAX; i++) {
     free(r->slots[i].spare);
     free(r->dial_slots[i].spare);
+    free(r->door_slots[i].spare);
   }
   free(r);
 }
@@ -243,8 +318,8 @@ static void forget(napi_env env, void *data, void *hint) {
   let_go(r);
 }
 
-// start(threads, onTold, inbox) -> engine. onTold gets the number of dials that stand in the inbox, or the reports of
-// tunnels that have ended.
+// start(threads, onTold, inbox) -> engine. onTold gets a kind and, of dials and arrivals, how many stand in the inbox; of
+// tunnels that have ended, their reports.
 static napi_value js_start(napi_env env, napi_callback_info info) {
   napi_value args[3], name, engine;
   uint32_t threads;
@@ -356,7 +431,7 @@ static napi_value js_tally(napi_env env, napi_callback_info info) {
 
 struct opening {
   int32_t fd[2];
-  bool owned;  // the backend's is the tunnel's from now on
+  bool owned[2];  // it is the tunnel's from now on
   uint32_t policy, head_length, lifetime_ms;
   uint8_t *to_client, *to_backend;
   size_t to_client_length, to_backend_length;
@@ -370,29 +445,39 @@ static int read_opening(napi_env env, const napi_value *args, struct opening *o)
          napi_get_buffer_info(env, args[4], (void **)&o->to_client, &o->to_client_length) == napi_ok &&
          napi_get_value_uint32(env, args[5], &o->head_length) == napi_ok &&
          napi_get_buffer_info(env, args[6], (void **)&o->to_backend, &o->to_backend_length) == napi_ok &&
-         napi_get_value_bool(env, args[7], &o->owned) == napi_ok &&
+         napi_get_value_bool(env, args[7], &o->owned[CLIENT]) == napi_ok &&
+         napi_get_value_bool(env, args[8], &o->owned[BACKEND]) == napi_ok &&
          o->to_client_length < INT32_MAX && o->to_backend_length < INT32_MAX && o->head_length <= o->to_client_length;
 }
 
-// Duplicates both descriptors: the copies are the tunnel's, the originals remain node's to destroy. 0, or an errno.
-static int duplicate(const struct opening *o, int to[2]) {
-  to[CLIENT] = fcntl(o->fd[CLIENT], F_DUPFD_CLOEXEC, 3);
-  if (to[CLIENT] < 0) return errno;
-  to[BACKEND] = o->owned ? o->fd[BACKEND] : fcntl(o->fd[BACKEND], F_DUPFD_CLOEXEC, 3);
-  if (to[BACKEND] >= 0) return 0;
-  int error = errno;
-  close(to[CLIENT]);
-  return error;
+static void close_copies(const struct opening *o, const int fd[2]) {
+  for (int i = 0; i < 2; i++) {
+    if (!o->owned[i] && fd[i] >= 0) close(fd[i]);
+  }
 }
 
-// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, owned) -> id, or -errno where no
-// descriptor is left, or the engine has stopped: then nothing has happened. It begins with the next wake().
+// Duplicates the descriptors that are not the tunnel's already: the copies are, the originals remain node's to destroy. 0,
+// or an errno.
+static int duplicate(const struct opening *o, int to[2]) {
+  for (int i = 0; i < 2; i++) {
+    to[i] = o->owned[i] ? o->fd[i] : fcntl(o->fd[i], F_DUPFD_CLOEXEC, 3);
+    if (to[i] >= 0) continue;
+    int error = errno;
+    close_copies(o, to);
+    return error;
+  }
+  return 0;
+}
+
+// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, clientOwned, backendOwned) -> id,
+// or -errno where no descriptor is left, or the engine has stopped: then nothing has happened. It begins with the next
+// wake().
 static napi_value js_open(napi_env env, napi_callback_info info) {
-  napi_value args[9];
+  napi_value args[10];
   struct opening o;
-  struct relay *r = arguments(env, info, args, 9) ? relay_of(env, args[0]) : NULL;
+  struct relay *r = arguments(env, info, args, 10) ? relay_of(env, args[0]) : NULL;
   if (!r || !read_opening(env, args + 1, &o) || o.policy >= r->policy_count) {
-    return fail(env, "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend, owned)");
+    return fail(env, "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend, owned, owned)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
   int fd[2] = {-1, -1};
@@ -401,8 +486,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   struct command *c = malloc(sizeof *c + o.to_client_length + o.to_backend_length);
   uint64_t id;
   if (!c || !take_id(r, r->slots, &id)) {
-    close(fd[CLIENT]);
-    if (!o.owned) close(fd[BACKEND]);
+    close_copies(&o, fd);
     free(c);
     return number(env, -ENOMEM);
   }
@@ -418,7 +502,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   c->to_backend = (uint32_t)o.to_backend_length;
   if (o.to_client_length) memcpy(c->early, o.to_client, o.to_client_length);
   if (o.to_backend_length) memcpy(c->early + o.to_client_length, o.to_backend, o.to_backend_length);
-  if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
+  more(env, r);
   engine_post(&r->engine, c);
   return number(env, (double)id);
 }
@@ -507,7 +591,7 @@ static struct command *dial_command(struct relay *r, size_t length) {
 
 static napi_value send_dial(napi_env env, struct relay *r, struct command *c) {
   double id = (double)c->id;
-  if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
+  more(env, r);
   engine_post(&r->engine, c);
   return number(env, id);
 }
@@ -557,6 +641,67 @@ static napi_value js_collect(napi_env env, napi_callback_info info) {
   return send_dial(env, r, c);
 }
 
+// -- Doors ----------------------------------------------------------------------------------------------------------
+
+static int send_to_door(struct relay *r, enum command_kind kind, const struct listening *l, uint32_t silent_ms) {
+  struct command *c = calloc(1, sizeof *c);
+  if (!c) return 0;
+  c->kind = kind;
+  c->id = l->door;
+  c->fd[0] = l->fd;
+  c->deadline_ms = silent_ms;
+  engine_send(&r->engine, c);
+  return 1;
+}
+
+// listen(engine, fd, silentMs) -> id of a door that accepts from the socket behind this listening descriptor, which
+// remains the caller's; or -errno. Guests that say nothing are told of after silentMs.
+static napi_value js_listen(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  int32_t fd;
+  uint32_t silent_ms;
+  struct relay *r = arguments(env, info, args, 3) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_int32(env, args[1], &fd) != napi_ok || napi_get_value_uint32(env, args[2], &silent_ms) != napi_ok) {
+    return fail(env, "listen(engine, fd, silentMs)");
+  }
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  struct listening *l = calloc(1, sizeof *l);
+  if (!l) return number(env, -ENOMEM);
+  l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  int error = l->fd < 0 ? errno : 0;
+  if (!error && (!take_id(r, r->door_slots, &l->door) || !send_to_door(r, DO_LISTEN, l, silent_ms))) {
+    close(l->fd);
+    error = ENOMEM;
+  }
+  if (error) {
+    free(l);
+    return number(env, -error);
+  }
+  l->next = r->listening;
+  r->listening = l;
+  more(env, r);
+  return number(env, (double)l->door);
+}
+
+// unlisten(engine, door): nobody connects any more when this returns. The door is told of as closed, behind all its guests.
+static napi_value js_unlisten(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  uint64_t id;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "unlisten(engine, door)");
+  if (r->stopped) return NULL;
+  struct listening **at = &r->listening;
+  while (*at && (*at)->door != id) at = &(*at)->next;
+  struct listening *l = *at;
+  if (!l) return NULL;
+  // To close the descriptor is its thread's, later.
+  shutdown(l->fd, SHUT_RD);
+  if (!send_to_door(r, DO_UNLISTEN, l, 0)) return fail(env, "out of memory");
+  *at = l->next;
+  free(l);
+  return NULL;
+}
+
 // wake(engine): the threads begin with what was asked of them.
 static napi_value js_wake(napi_env env, napi_callback_info info) {
   napi_value args[1];
@@ -604,7 +749,7 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy},   {"tally", js_tally}, {"open", js_open},
                    {"close", js_close}, {"cut", js_cut},   {"dial", js_dial},       {"collect", js_collect},
-                   {"cancel", js_cancel}, {"wake", js_wake}, {"shrinkHeap", js_shrink_heap}, {"trim", js_trim}};
+                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"wake", js_wake}, {"shrinkHeap", js_shrink_heap}, {"trim", js_trim}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||

@@ -1,14 +1,13 @@
 // The seam of the relay: bytes both ways between two sockets, after the 101. An engine knows no HTTP and no config; what
 // it is told stands here. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
-import type { Socket } from 'node:net';
 import type { Sampler, SessionEnd } from '../events.ts';
 import type { Dialler } from '../upstream/dialler.ts';
-import type { Parked } from '../upstream/parked.ts';
+import type { Connection, Parked } from '../upstream/parked.ts';
 
 /** Two connections, and the first bytes owed to each; the engine sends those before anything else. */
 export interface TunnelEnds {
-  readonly client: Socket;
-  readonly backend: Socket | Parked;
+  readonly client: Connection;
+  readonly backend: Connection;
   /** The 101 and what the backend sent behind it. */
   readonly toClient: Buffer;
   /** How many bytes of `toClient` are the 101's head: those are not counted as traffic, and frames start behind them. */
@@ -79,9 +78,39 @@ export interface Tunnel {
 export interface RelayEngine extends Sampler {
   readonly name: 'js' | 'native';
   /** What dials the backend of this client's tunnel without a socket of node's; null where that would gain nothing. */
-  diallerFor(client: Socket): Dialler | null;
+  diallerFor(client: Connection): Dialler | null;
+  /** What accepts clients without sockets of node's; null where node has to. */
+  readonly accepting: Accepting | null;
   /** Takes both connections over; the caller must not touch them again. `onEnd` is called once, never from inside open(). */
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel;
+}
+
+/** A client that has connected, and what it said first; nothing where it was silent. */
+export interface Arrival {
+  /** The receiver's from now on. */
+  readonly connection: Parked;
+  /** Of the peer; an IPv4-mapped one is written as IPv4. */
+  readonly address: string;
+  readonly port: number;
+  /** May be looked at until the receiver returns. */
+  readonly bytes: Buffer;
+}
+
+/** Who is told of what happens at a door. */
+export interface DoorKeeper {
+  arrived(arrival: Arrival): void;
+  /** Nobody could be let in, by a system error of this name. */
+  failed(code: string): void;
+}
+
+export interface Door {
+  /** Nobody connects any more; those who have connected are told of still. */
+  close(): void;
+}
+
+export interface Accepting {
+  /** Accepts from the socket behind a listening descriptor, which remains the caller's; null where that can't be. */
+  open(fd: number, keeper: DoorKeeper): Door | null;
 }
 
 /** What a Close of the gateway's own says behind its code, where `TunnelEnd.reason` says something else. */

@@ -56,7 +56,7 @@ export class JsTunnel extends Scheduled implements Tunnel {
     this.#onEnd = onEnd;
     this.touched = now;
     this.#lifetimeAt = options.maxLifetimeMs === null ? NEVER : now + options.maxLifetimeMs * (1 - Math.random() / 10);
-    this.client = new Side(ends.client, 'client', this);
+    this.client = new Side(asSocket(ends.client), 'client', this);
     this.backend = new Side(asSocket(ends.backend), 'backend', this);
     this.#connect(this.client, this.backend);
     this.#connect(this.backend, this.client);

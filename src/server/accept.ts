@@ -4,6 +4,8 @@ import net, { type Server, type Socket } from 'node:net';
 
 /** The part of node's listening handle that this needs; none of it is documented, and of a unix socket there is less. */
 interface ListeningHandle {
+  readonly fd?: number;
+  close?(): void;
   onconnection?: (status: number, connection?: object) => void;
   setNoDelay?(on: boolean): number;
   setKeepAlive?(on: boolean, seconds: number): number;
@@ -18,8 +20,11 @@ interface Keeping {
   _connections: number;
 }
 
+/** On a connection that was entered with bytes. */
+const SPOKEN = Symbol('spoken');
+
 /** A connection that its server knows of. */
-type Kept = Socket & { server: Server; _server: Server };
+type Kept = Socket & { server: Server; _server: Server; [SPOKEN]?: true };
 
 /**
  * Whether an accepted connection has the options of the socket it was accepted on, as Linux does it: set there, once, they
@@ -69,10 +74,41 @@ function shorten(server: Server, handle: ListeningHandle): void {
       readableHighWaterMark: highWaterMark,
       writableHighWaterMark: highWaterMark,
     };
-    const socket = new net.Socket(options) as Kept;
-    keeping._connections++;
-    socket.server = server;
-    socket._server = server;
-    server.emit('connection', socket);
+    enter(server, new net.Socket(options));
   };
+}
+
+/** Whether a client has said a word. */
+export function hasSpoken(socket: Socket): boolean {
+  return socket.bytesRead > 0 || (socket as Kept)[SPOKEN] === true;
+}
+
+/** Gives a server a connection as if it had accepted it, and had these bytes still to read. */
+export function enterWith(server: Server, socket: Socket, bytes: Buffer): void {
+  if (bytes.length > 0) {
+    socket.unshift(bytes);
+    (socket as Kept)[SPOKEN] = true;
+  }
+  enter(server, socket);
+}
+
+function enter(server: Server, socket: Socket): void {
+  const kept = socket as Kept;
+  (server as unknown as Keeping)._connections++;
+  kept.server = server;
+  kept._server = server;
+  server.emit('connection', socket);
+}
+
+/**
+ * Lets go of a server's listening socket, which somebody else accepts from. The server stays what it is but for that: its
+ * timeouts hold for the connections that are entered.
+ */
+export function stopAccepting(server: Server): void {
+  (server as unknown as Keeping)._handle?.close?.();
+}
+
+/** The descriptor that a server listens on; -1 where it has none. */
+export function listeningDescriptor(server: Server): number {
+  return (server as unknown as Keeping)._handle?.fd ?? -1;
 }

@@ -1,14 +1,14 @@
 // A request as it came: its head, who asks as far as trusted proxies vouch for it, and the config it is judged by. What
 // becomes of it is gateway.ts.
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type { RouteContext } from '../actions/context.ts';
 import { peerOf } from '../actions/peer.ts';
 import { readClient, vouchedScheme } from '../http/forwarded.ts';
-import { type RequestHead, readHead } from '../http/head.ts';
+import { type MessageLike, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
 import type { Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
+import type { Connection } from '../upstream/parked.ts';
 import { readCertificate } from './peer-certificate.ts';
 
 export interface Asked {
@@ -18,10 +18,10 @@ export interface Asked {
 }
 
 /** Reads a request against one snapshot, so that a reload can't mix two in it. */
-export function readAsked(req: IncomingMessage, snapshot: Snapshot): Asked {
-  const received = readHead(req, 'encrypted' in req.socket, peerOf(req.socket).address);
+export function readAsked(message: MessageLike, connection: Connection, snapshot: Snapshot): Asked {
+  const received = readHead(message, 'encrypted' in connection, peerOf(connection).address);
   const head = vouchedScheme(received, snapshot.trusted);
-  const certificate = readCertificate(req.socket);
+  const certificate = readCertificate(connection);
   const known = readClient(head, snapshot.trusted, freshId);
   const client = certificate === null ? known : { ...known, certificate };
   const subject = {

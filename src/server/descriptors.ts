@@ -2,6 +2,7 @@
 // and closed, which leaves room for the answer itself, for logs and for the admin listener.
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { type Connection, Parked } from '../upstream/parked.ts';
 
 /** Descriptors kept free, at most; of a small limit an eighth. */
 const RESERVE = 64;
@@ -20,8 +21,13 @@ export function readDescriptorLimit(): number | null {
  * Tells whether a connection holds one of the last descriptors. The system always gives the lowest free one, so the number
  * itself says how many are in use; nothing has to be counted.
  */
-export function compileCrowded(limit: number | null): (socket: Socket) => boolean {
+export function compileCrowded(limit: number | null): (connection: Connection) => boolean {
   if (limit === null) return () => false;
   const last = limit - Math.min(RESERVE, Math.floor(limit / 8));
-  return (socket) => ((socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1) >= last;
+  return (connection) => descriptorOf(connection) >= last;
+}
+
+function descriptorOf(connection: Connection): number {
+  if (connection instanceof Parked) return connection.fd;
+  return (connection as Socket & { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }

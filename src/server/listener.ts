@@ -14,10 +14,11 @@ import { type Reason, reject } from '../handshake/rejection.ts';
 import type { ClientAuthMode } from '../runtime/client-auth.ts';
 import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls.ts';
 import { KEEPALIVE_MS } from '../upstream/dial.ts';
-import { connectionOptions, tune } from './accept.ts';
+import { connectionOptions, hasSpoken, tune } from './accept.ts';
 import { Arrivals } from './arrival.ts';
 import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
 import type { Gateway } from './gateway.ts';
+import { type Accepting, type Door, Reception } from './reception.ts';
 
 /** How often node looks for connections that are over their time. */
 const CHECK_MS = 1000;
@@ -31,22 +32,34 @@ export function addressOf(config: ListenerConfig): string {
   return `${net.isIP(host) === 6 ? `[${host}]` : host}:${config.port}`;
 }
 
+export interface ListenerServices {
+  readonly gateway: Gateway;
+  /** What accepts connections without node; null where node has to. */
+  readonly accepting: Accepting | null;
+  readonly emit: Emit;
+}
+
 export class Listener {
   readonly address: string;
   readonly #gateway: Gateway;
   readonly #emit: Emit;
   readonly #server: http.Server | https.Server;
   readonly #arrivals: Arrivals;
+  readonly #accepting: Accepting | null;
+  #door: Door | null = null;
+  #bound: AddressInfo | string | null = null;
   #config: ListenerConfig;
   #tls: TlsMaterial | null;
   #noticedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(config: ListenerConfig, tls: TlsMaterial | null, gateway: Gateway, emit: Emit) {
+  constructor(config: ListenerConfig, tls: TlsMaterial | null, { gateway, accepting, emit }: ListenerServices) {
     this.address = addressOf(config);
     this.#config = config;
     this.#tls = tls;
     this.#gateway = gateway;
     this.#emit = emit;
+    // TLS and what passes on a unix socket are node's from the beginning.
+    this.#accepting = tls === null && config.unix === undefined ? accepting : null;
     this.#server = this.#create();
     this.#attach();
     this.#arrivals = new Arrivals(this.#server, {
@@ -69,7 +82,7 @@ export class Listener {
 
   /** What it is bound to, once it is. */
   bound(): AddressInfo | string | null {
-    return this.#server.address();
+    return this.#bound;
   }
 
   /** Binds; rejects with the system's error. */
@@ -98,6 +111,8 @@ export class Listener {
 
   /** Closes the listening socket; resolves when it is closed. Open connections go on; idle ones are ended. */
   close(): void {
+    this.#bound = null;
+    this.#door?.close();
     this.#server.close();
     this.#server.closeIdleConnections();
   }
@@ -150,7 +165,7 @@ export class Listener {
     server.on('checkContinue', onRequest);
     server.on('checkExpectation', onRequest);
     const onUpgrade = (req: http.IncomingMessage, socket: Socket, rest: Buffer): void =>
-      this.#gateway.onUpgrade(server, req, socket, rest);
+      this.#gateway.upgrades.onUpgrade(server, req, socket, rest);
     server.on('upgrade', onUpgrade);
     server.on('connect', onUpgrade);
     server.on('clientError', (error, socket) => void this.#refuse(error, socket as Socket));
@@ -170,6 +185,8 @@ export class Listener {
       server.listen({ ...options, backlog: 4096 }, () => {
         server.removeListener('error', onError);
         tune(server, KEEPALIVE_MS);
+        this.#bound = server.address();
+        if (this.#accepting !== null) this.#door = this.#openDoor(this.#accepting);
         resolve();
       });
     });
@@ -181,7 +198,7 @@ export class Listener {
     const reason = reasonOf(error);
     const pending = pendingAnswer(socket);
     // A client that never said a word gets none; an answer that has begun can't be taken back.
-    if (reason === null || socket.bytesRead === 0 || pending?.headersSent === true) {
+    if (reason === null || !hasSpoken(socket) || pending?.headersSent === true) {
       socket.destroy();
       return;
     }
@@ -203,6 +220,18 @@ export class Listener {
       reason,
       detail: systemCode(error) ?? error.message,
     });
+  }
+
+  /** Connections are accepted natively from here on, where that can be. */
+  #openDoor(accepting: Accepting): Door | null {
+    const reception = new Reception(this.#server, {
+      accepting,
+      onFirst: (...args) => this.#gateway.upgrades.onFirst(...args),
+      // What comes first may be a preamble, and what a head may be changes with the config.
+      maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : 0),
+      onFailed: (error) => this.#acceptFailed(error),
+    });
+    return reception.open();
   }
 
   #acceptFailed(error: Error): void {

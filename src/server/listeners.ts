@@ -4,8 +4,7 @@ import type { ListenerConfig } from '../config/schema.ts';
 import type { Emit, Sample, Sampler } from '../events.ts';
 import { describeBindError } from '../runtime/bind-error.ts';
 import type { TlsMaterial } from '../runtime/tls.ts';
-import type { Gateway } from './gateway.ts';
-import { addressOf, Listener } from './listener.ts';
+import { addressOf, Listener, type ListenerServices } from './listener.ts';
 
 /** A listener of the config with its TLS. */
 export interface Wanted {
@@ -19,14 +18,15 @@ export interface NextListeners {
 }
 
 export class Listeners implements Sampler {
-  readonly #gateway: Gateway;
+  readonly #services: () => ListenerServices;
   readonly #emit: Emit;
   #current: readonly Listener[] = [];
   /** When the certificates in service end, by their labels as JSON. */
   #certificates: ReadonlyMap<string, number> = new Map();
 
-  constructor(gateway: Gateway, emit: Emit) {
-    this.#gateway = gateway;
+  /** The services are asked for with each new listener. */
+  constructor(services: () => ListenerServices, emit: Emit) {
+    this.#services = services;
     this.#emit = emit;
   }
 
@@ -57,7 +57,7 @@ export class Listeners implements Sampler {
         this.discard({ places });
         return fixed;
       }
-      const listener = known ?? new Listener(one.config, one.tls, this.#gateway, this.#emit);
+      const listener = known ?? new Listener(one.config, one.tls, this.#services());
       try {
         if (!known) await listener.listen();
       } catch (error) {

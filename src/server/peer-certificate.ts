@@ -1,13 +1,13 @@
 // The certificate that a client has shown, and that its listener's authorities have signed. Whom it lets in is
 // auth/certificate.ts.
 import type { X509Certificate } from 'node:crypto';
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { ClientCertificate } from '../http/forwarded.ts';
+import type { Connection } from '../upstream/parked.ts';
 
 /** Null where none was asked for, none was shown, or it is not valid. */
-export function readCertificate(socket: Socket): ClientCertificate | null {
-  const tls = socket as Partial<TLSSocket>;
+export function readCertificate(connection: Connection): ClientCertificate | null {
+  const tls = connection as Partial<TLSSocket>;
   // Set where a certificate was asked for and everything about it holds (RFC 5280 §6).
   if (tls.authorized !== true) return null;
   const certificate = tls.getPeerX509Certificate?.();

@@ -85,7 +85,7 @@ async function setUp(
   });
   const [first] = config.listeners;
   if (first === undefined) throw new Error('the rehearsal has no listener');
-  const listener = new Listener(first, null, gateway, emit);
+  const listener = new Listener(first, null, { gateway, accepting: null, emit });
   await listener.listen();
   return {
     port: (listener.bound() as AddressInfo).port,

@@ -1,17 +1,18 @@
-// A connection to a server that nobody reads or watches at the moment, known by its descriptor alone: cheaper than a
-// socket of node's, and made into one where it must be.
+// A connection that nobody reads or watches at the moment, known by its descriptor alone: cheaper than a socket of node's,
+// and made into one where it must be.
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 
 /** An open descriptor and the one who has to see to it. It must be taken, made a socket, or destroyed. */
 export class Parked {
   #fd: number;
+  #socket: Socket | null = null;
 
   constructor(fd: number) {
     this.#fd = fd;
   }
 
-  /** The descriptor, or -1 once it has been given away or closed. */
+  /** The descriptor, or -1 once it has been given away, made a socket or closed. */
   get fd(): number {
     return this.#fd;
   }
@@ -23,21 +24,35 @@ export class Parked {
     return fd;
   }
 
-  /** The connection as a socket of node's, paused. Throws where it has been given away already. */
+  /** The connection as a socket of node's, paused, the same one at each call; a destroyed one where it was given away. */
   socket(): Socket {
-    const socket = new Socket({ fd: this.take(), allowHalfOpen: true, readable: true, writable: true });
+    if (this.#socket !== null) return this.#socket;
+    const fd = this.take();
+    const socket = fd < 0 ? new Socket().destroy() : new Socket({ ...HALF_OPEN, fd });
     // Whoever reads the socket learns of an error by its `close` at the latest; none may go unheard.
-    return socket.on('error', () => undefined).pause();
+    this.#socket = socket.on('error', () => undefined).pause();
+    return socket;
   }
 
   /** Closes the connection, if it is still here. */
   destroy(): void {
+    this.#socket?.destroy();
     const fd = this.take();
     if (fd >= 0) closeSync(fd);
   }
 }
 
-/** A connection as a socket of node's, whichever way it was dialled. */
-export function asSocket(connection: Socket | Parked): Socket {
+const HALF_OPEN = { allowHalfOpen: true, readable: true, writable: true };
+
+/** A connection, whether it is a socket of node's or has not been one yet. */
+export type Connection = Socket | Parked;
+
+/** A connection as a socket of node's, whichever way it came about. */
+export function asSocket(connection: Connection): Socket {
   return connection instanceof Parked ? connection.socket() : connection;
+}
+
+/** What a connection is now: the socket, where a parked one has become one. */
+export function settled(connection: Connection): Connection {
+  return connection instanceof Parked && connection.fd < 0 ? connection.socket() : connection;
 }

@@ -36,7 +36,8 @@ function make(): Listeners {
     splice: unused,
     crowded: unused,
   });
-  return new Listeners(gateway, (event) => void events.push(event));
+  const emit = (event: GatewayEvent): void => void events.push(event);
+  return new Listeners(() => ({ gateway, accepting: null, emit }), emit);
 }
 
 function wanted(listener: object, tls: TlsMaterial | null = null): Wanted {

@@ -1,0 +1,25 @@
+// The verdict on a request, after what stands before any route: too many fields, too few descriptors.
+import type { GatewayError } from '../errors.ts';
+import { type Rejection, reject } from '../handshake/rejection.ts';
+import { MOST_FIELDS } from '../http/head.ts';
+import { decide, type Verdict } from '../routing/decide.ts';
+import type { Asked } from './asked.ts';
+
+/** `crowded`: its connection holds one of the last descriptors. */
+export function judge({ snapshot, head, context }: Asked, crowded: boolean): Verdict {
+  if (head.names.length > MOST_FIELDS)
+    return refuse(reject('head_too_large', `a head has at most ${MOST_FIELDS} fields`));
+  if (crowded) return refuse(reject('limit'));
+  return decide(snapshot.table, head, context.client.address);
+}
+
+function refuse(rejection: Rejection): Verdict {
+  return { kind: 'reject', route: null, rejection };
+}
+
+/** What the log says of an error: of one of our own making, where it came from. */
+export function detailOf(error: GatewayError): string {
+  return error.code === 'internal' && error.cause instanceof Error
+    ? (error.cause.stack ?? error.message)
+    : error.message;
+}

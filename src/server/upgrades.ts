@@ -1,0 +1,209 @@
+// Every handshake's way through the gateway: its head is read and decided (routing/decide.ts), it is let in
+// (entrance.ts), then the action of its verdict runs. What broke on the way ends here, as an answer and an event. Plain
+// requests are gateway.ts.
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { RouteContext } from '../actions/context.ts';
+import { SpliceError } from '../actions/reach.ts';
+import { passUpgrade, refusalOf, rejectUpgrade } from '../actions/reject.ts';
+import type { Splice } from '../actions/splice.ts';
+import { terminate } from '../actions/terminate.ts';
+import type { ForeignAnswer } from '../auth/authenticator.ts';
+import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
+import type { Mode } from '../events.ts';
+import { wantsWebSocket } from '../handshake/handshake.ts';
+import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
+import type { MessageLike } from '../http/head.ts';
+import type { Upgrade, Verdict } from '../routing/decide.ts';
+import type { Snapshot } from '../runtime/snapshot.ts';
+import type { Permit } from '../sessions/permit.ts';
+import { Departure } from '../upstream/departure.ts';
+import { asSocket, type Connection, Parked } from '../upstream/parked.ts';
+import { type Asked, named, readAsked } from './asked.ts';
+import { afterEarlierAnswers, answerable, pendingAnswer } from './earlier.ts';
+import { type Entrance, isEntered } from './entrance.ts';
+import { detailOf, judge } from './judge.ts';
+import { Lookout } from './lookout.ts';
+import { headWithoutUpgrade, putBack } from './put-back.ts';
+
+export interface UpgradesOptions {
+  /** The snapshot that is current now. */
+  readonly snapshot: () => Snapshot;
+  readonly entrance: Entrance;
+  readonly splice: Splice;
+  /** Whether a connection holds one of the last descriptors. */
+  readonly crowded: (connection: Connection) => boolean;
+}
+
+/** The connection of a handshake, and what was read behind its head. */
+interface Released {
+  readonly connection: Connection;
+  readonly rest: Buffer;
+}
+
+/** One that node's parser has let go of. */
+interface ReleasedSocket extends Released {
+  readonly connection: Socket;
+  readonly server: Server;
+}
+
+export class Upgrades {
+  readonly #options: UpgradesOptions;
+  readonly #lookout = new Lookout();
+  #draining = false;
+  #underWay = 0;
+
+  constructor(options: UpgradesOptions) {
+    this.#options = options;
+  }
+
+  /** From now on handshakes are refused. */
+  startDraining(): void {
+    this.#draining = true;
+  }
+
+  /** Whether no handshake is being decided. */
+  idle(): boolean {
+    return this.#underWay === 0;
+  }
+
+  /** A request with an Upgrade, as node's server gives it: its parser has let go of the connection. */
+  onUpgrade(server: Server, req: IncomingMessage, socket: Socket, rest: Buffer): void {
+    // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
+    socket.on('error', ignore);
+    this.#underWay++;
+    void this.#take(readAsked(req, socket, this.#options.snapshot()), { server, connection: socket, rest });
+  }
+
+  /**
+   * A handshake that has come whole with its connection. Returns whether it was let through to be spliced; all else is for
+   * node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept.
+   */
+  onFirst(message: MessageLike, connection: Parked, bytes: Buffer): boolean {
+    const asked = readAsked(message, connection, this.#options.snapshot());
+    if (this.#draining || !wantsWebSocket(asked.head)) return false;
+    const verdict = judge(asked, this.#options.crowded(connection));
+    if (verdict.kind !== 'splice') return false;
+    const rest = bytes.length === 0 ? NOTHING : Buffer.from(bytes);
+    this.#underWay++;
+    void this.#first(named(asked.context, verdict), verdict, { connection, rest });
+    return true;
+  }
+
+  async #first(context: RouteContext, verdict: Upgrade, released: Released): Promise<void> {
+    try {
+      await this.#open(context, verdict, released);
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  /** Never rejects. */
+  async #take(asked: Asked, released: ReleasedSocket): Promise<void> {
+    const { connection } = released;
+    try {
+      const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
+      if (free) await this.#upgrade(asked, released);
+    } catch (thrown) {
+      failed(asked.context, connection, 'splice', asGatewayError(thrown));
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  /** Of a connection that can be answered on. */
+  async #upgrade(asked: Asked, released: ReleasedSocket): Promise<void> {
+    const { context, head } = asked;
+    const { server, connection, rest } = released;
+    if (!wantsWebSocket(head) && head.method !== 'CONNECT')
+      return putBack(server, connection, headWithoutUpgrade(head), rest);
+    const verdict = judge(asked, this.#options.crowded(connection));
+    const known = named(context, verdict);
+    if (verdict.kind === 'reject') return refuse(known, connection, verdict.rejection, modeOf(verdict));
+    if (verdict.kind !== 'splice' && verdict.kind !== 'terminate') return void connection.destroy();
+    if (this.#draining) return refuse(known, connection, reject('draining'), verdict.kind);
+    await this.#open(known, verdict, released);
+  }
+
+  /**
+   * Runs the action of a handshake that is let in; its permit stays with the session where one opens, else it comes back
+   * here. Never rejects.
+   */
+  async #open(context: RouteContext, verdict: Upgrade, { connection, rest }: Released): Promise<void> {
+    const gone = new Departure();
+    const stop = this.#watch(connection, gone);
+    let permit: Permit | null = null;
+    try {
+      const entry = await this.#options.entrance.handshake(context, verdict, gone);
+      if (!isEntered(entry)) {
+        if (isRejection(entry)) return refuse(context, connection, entry, verdict.kind);
+        passUpgrade(asSocket(connection), entry);
+        return rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, verdict.kind);
+      }
+      permit = entry.permit;
+      const client = { connection, rest, gone, permit };
+      const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
+      const outcome = await action(entry.context, verdict, client);
+      if (outcome === 'opened') permit = null;
+      if (typeof outcome !== 'string') refuse(entry.context, connection, outcome, verdict.kind);
+    } catch (thrown) {
+      const error = asGatewayError(thrown);
+      // Whoever waits for this client must learn it also where its socket broke at the very last.
+      if (error.code === 'client_gone') gone.tell();
+      failed(context, connection, verdict.kind, error);
+    } finally {
+      stop();
+      permit?.release();
+    }
+  }
+
+  /** `gone` is told when the client leaves, until what is returned is called. */
+  #watch(connection: Connection, gone: Departure): () => void {
+    if (connection instanceof Parked) {
+      this.#lookout.watch(connection, gone);
+      return () => this.#lookout.forget(connection);
+    }
+    const onClose = (): void => gone.tell();
+    connection.on('close', onClose);
+    return () => connection.removeListener('close', onClose);
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function refuse(context: RouteContext, connection: Connection, rejection: Rejection, mode: Mode | null): void {
+  rejectUpgrade(asSocket(connection), rejection, context.subject.id);
+  rejected(context, rejection, mode);
+}
+
+function rejected(
+  context: RouteContext,
+  { reason, status, detail }: Omit<Rejection, 'fields'>,
+  mode: Mode | null,
+): void {
+  const { services, subject, origin } = context;
+  services.emit({ ...subject, type: 'handshake_rejected', mode, reason, status, detail, origin });
+}
+
+function failed({ services, subject }: RouteContext, connection: Connection, mode: Mode, error: GatewayError): void {
+  rejectUpgrade(asSocket(connection), refusalOf(error), subject.id);
+  services.emit({
+    ...subject,
+    type: 'handshake_failed',
+    mode,
+    reason: error.code,
+    status: statusOf(error),
+    detail: detailOf(error),
+    at: error instanceof SpliceError ? error.at : null,
+  });
+}
+
+export function passedDetail({ status }: ForeignAnswer): string {
+  return `the server that judges credentials answered ${status}`;
+}
+
+function modeOf({ route }: Verdict): Mode | null {
+  return route?.websocket?.config.mode ?? null;
+}
+
+function ignore(): void {}
