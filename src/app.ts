@@ -58,12 +58,6 @@ interface Next {
   readonly listeners: NextListeners;
 }
 
-/** What carries spliced sessions. */
-interface Carrier {
-  readonly engine: RelayEngine;
-  readonly splice: Splice;
-}
-
 export class App {
   readonly #options: AppOptions;
   readonly #selfSigned = new Map();
@@ -83,7 +77,7 @@ export class App {
   readonly #throttle = new Throttle();
   #snapshot: Snapshot | null = null;
   /** Once the config has said which engine. */
-  #relay: Carrier | null = null;
+  #relay: { readonly engine: RelayEngine; readonly splice: Splice } | null = null;
   #broker: Broker | null = null;
   #ready = false;
   #watch: ConfigWatch | null = null;
@@ -114,8 +108,8 @@ export class App {
       splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(this.#descriptors),
     });
-    const accepting = () => this.#carrier().engine.accepting;
-    this.#listeners = new Listeners(() => ({ gateway: this.#gateway, accepting: accepting(), emit }), emit);
+    const gateway = this.#gateway;
+    this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.accepting, emit }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
     const own = [this.#sessions, terminator, this.#gateway, this.#listeners, this.#errands, this.#throttle];
@@ -242,7 +236,7 @@ export class App {
     return served(this.#broker);
   }
 
-  #carrier(): Carrier {
+  #carrier() {
     return served(this.#relay);
   }
 

@@ -89,6 +89,15 @@ function wake(waker: Waker): void {
   waker.now();
 }
 
+/**
+ * Where something with an id stands in a list. Slots are dense within a worker: the worker's number is in the lowest four
+ * bits of an id, the slot in the next 20.
+ */
+export function placeOf(id: number, threads: number): number {
+  const low = id % 0x1000000;
+  return (low >>> 4) * threads + (low & 15);
+}
+
 const MAX_MS = 0xffffffff;
 
 /** Milliseconds as the addon takes them. */

@@ -4,7 +4,7 @@ import { getSystemErrorName } from 'node:util';
 import { GatewayError } from '../errors.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling, DialOrder } from '../upstream/dialler.ts';
 import { Parked } from '../upstream/parked.ts';
-import { type Addon, type Engine, type Waker, whole } from './addon.ts';
+import { type Addon, type Engine, placeOf, type Waker, whole } from './addon.ts';
 
 const FIELDS = 5;
 const BYTES = Float64Array.BYTES_PER_ELEMENT;
@@ -14,20 +14,36 @@ const FAILURES: readonly DialFailure[] = ['', 'ended', 'timeout', 'silent', 'can
 /** Room for what dials have brought: more than any one of them can bring. */
 export const INBOX_SIZE = 256 * 1024;
 
+export interface DiallerOptions {
+  readonly addon: Addon;
+  readonly engine: Engine;
+  readonly threads: number;
+  readonly waker: Waker;
+  /** The one that the engine was started with. */
+  readonly inbox: Buffer;
+}
+
+/** Not in a Map: see roster.ts. */
+interface Waiting {
+  readonly id: number;
+  readonly caller: DialCaller;
+}
+
 export class NativeDialler implements Dialler {
   readonly #addon: Addon;
   readonly #engine: Engine;
+  readonly #threads: number;
   readonly #waker: Waker;
   readonly #inbox: Buffer;
   readonly #numbers: Float64Array;
-  /** Who waits, by dial. */
-  readonly #callers = new Map<number, DialCaller>();
+  /** Who waits, by the place of a dial. */
+  readonly #waiting: (Waiting | undefined)[] = [];
 
-  /** The inbox is the one that the engine was started with. */
-  constructor(addon: Addon, engine: Engine, waker: Waker, inbox: Buffer) {
+  constructor({ addon, engine, threads, waker, inbox }: DiallerOptions) {
     this.#waker = waker;
     this.#addon = addon;
     this.#engine = engine;
+    this.#threads = threads;
     this.#inbox = inbox;
     this.#numbers = new Float64Array(inbox.buffer, inbox.byteOffset, inbox.length / BYTES);
   }
@@ -61,9 +77,8 @@ export class NativeDialler implements Dialler {
       const length = numbers[at + 4] ?? 0;
       const start = (at + FIELDS) * BYTES;
       at += FIELDS + Math.ceil(length / BYTES);
-      const caller = this.#callers.get(id);
-      this.#callers.delete(id);
-      if (caller === undefined) {
+      const caller = this.#leave(id);
+      if (caller === null) {
         // Cancelled when this was already on its way.
         if (fd >= 0) new Parked(fd).destroy();
       } else if (fd >= 0) {
@@ -76,12 +91,21 @@ export class NativeDialler implements Dialler {
 
   #started(id: number, caller: DialCaller): Dialling {
     if (id < 0) throw new GatewayError('limit', `nothing can be dialled: ${getSystemErrorName(id)}`);
-    this.#callers.set(id, caller);
+    this.#waiting[placeOf(id, this.#threads)] = { id, caller };
     this.#waker.soon();
     return id;
   }
 
   cancel(dialling: Dialling): void {
-    if (this.#callers.delete(dialling)) this.#addon.cancel(this.#engine, dialling);
+    if (this.#leave(dialling) !== null) this.#addon.cancel(this.#engine, dialling);
+  }
+
+  /** Takes out who waits for this dial; null where nobody does any more. */
+  #leave(id: number): DialCaller | null {
+    const place = placeOf(id, this.#threads);
+    const waiting = this.#waiting[place];
+    if (waiting === undefined || waiting.id !== id) return null;
+    this.#waiting[place] = undefined;
+    return waiting.caller;
   }
 }

@@ -5,7 +5,7 @@ import { GatewayError } from '../errors.ts';
 import type { Initiator, Sample } from '../events.ts';
 import type { Dialler } from '../upstream/dialler.ts';
 import { type Connection, Parked } from '../upstream/parked.ts';
-import { ADDON, type Addon, type Engine, loadAddon, TOLD, Waker, whole } from './addon.ts';
+import { ADDON, type Addon, type Engine, loadAddon, placeOf, TOLD, Waker, whole } from './addon.ts';
 import { RouteCounters } from './counters.ts';
 import { NativeAccept } from './native-accept.ts';
 import { INBOX_SIZE, NativeDialler } from './native-dial.ts';
@@ -80,7 +80,13 @@ export class NativeRelay implements RelayEngine {
     const inbox = Buffer.allocUnsafeSlow(INBOX_SIZE);
     this.#engine = this.#addon.start(this.threads, (kind, told) => this.#told(kind, told), inbox);
     this.#waker = new Waker(this.#addon, this.#engine);
-    this.#dialler = new NativeDialler(this.#addon, this.#engine, this.#waker, inbox);
+    this.#dialler = new NativeDialler({
+      addon: this.#addon,
+      engine: this.#engine,
+      threads: this.threads,
+      waker: this.#waker,
+      inbox,
+    });
     this.accepting = new NativeAccept(this.#addon, this.#engine, inbox);
   }
 
@@ -134,7 +140,7 @@ export class NativeRelay implements RelayEngine {
     letGo(client);
     letGo(backend);
     const tunnel = new NativeTunnel(this, id, onEnd);
-    this.#tunnels[this.#indexOf(id)] = tunnel;
+    this.#tunnels[placeOf(id, this.threads)] = tunnel;
     return tunnel;
   }
 
@@ -162,12 +168,6 @@ export class NativeRelay implements RelayEngine {
     for (const counters of routes.values()) yield* counters.sample();
   }
 
-  /** Slots are dense within a worker: the worker's number is in the lowest four bits of an id, the slot in the next 20. */
-  #indexOf(id: number): number {
-    const low = id % 0x1000000;
-    return (low >>> 4) * this.threads + (low & 15);
-  }
-
   #policyOf(options: TunnelOptions): number {
     const key = JSON.stringify(options);
     let policy = this.#policies.get(key);
@@ -189,7 +189,7 @@ export class NativeRelay implements RelayEngine {
   #ended(numbers: Float64Array): void {
     for (let at = 0; at < numbers.length; at += REPORT_FIELDS) {
       const id = numbers[at] ?? 0;
-      const index = this.#indexOf(id);
+      const index = placeOf(id, this.threads);
       const tunnel = this.#tunnels[index];
       if (tunnel === undefined || tunnel.id !== id) continue;
       this.#tunnels[index] = undefined;

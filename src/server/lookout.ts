@@ -1,41 +1,39 @@
 // Whether clients are still there whose connections have not been sockets of node's: nobody watches those. Nearly every
 // handshake is through before it matters. What takes longer gets a socket, which tells.
+import { type Place, Roster } from '../roster.ts';
 import type { Departure } from '../upstream/departure.ts';
 import type { Parked } from '../upstream/parked.ts';
 
-/** From here on a handshake takes long. */
+/** From here on a handshake takes long; it is noticed up to as much later. */
 const LONG_MS = 100;
 
-interface Waiting {
+export interface Waiting {
   readonly since: number;
+  readonly connection: Parked;
   readonly gone: Departure;
 }
 
 export class Lookout {
-  /** The longest wait first. */
-  readonly #waiting = new Map<Parked, Waiting>();
+  readonly #waiting = new Roster<Waiting>();
   #timer: NodeJS.Timeout | null = null;
 
   /** `gone` is told when this client leaves, until it is forgotten. */
-  watch(connection: Parked, gone: Departure): void {
-    this.#waiting.set(connection, { since: performance.now(), gone });
+  watch(connection: Parked, gone: Departure): Place<Waiting> {
     this.#timer ??= setTimeout(this.#look, LONG_MS);
+    return this.#waiting.add({ since: performance.now(), connection, gone });
   }
 
-  forget(connection: Parked): void {
-    this.#waiting.delete(connection);
+  forget(place: Place<Waiting>): void {
+    this.#waiting.remove(place);
   }
 
   readonly #look = (): void => {
-    this.#timer = null;
     const now = performance.now();
-    for (const [connection, { since, gone }] of this.#waiting) {
-      if (now - since < LONG_MS) {
-        this.#timer = setTimeout(this.#look, since + LONG_MS - now);
-        return;
-      }
-      this.#waiting.delete(connection);
-      connection.socket().on('close', () => gone.tell());
+    for (const { since, connection, gone } of this.#waiting) {
+      if (now - since < LONG_MS || gone.left) continue;
+      const socket = connection.socket();
+      if (socket.listenerCount('close') === 0) socket.on('close', () => gone.tell());
     }
+    this.#timer = this.#waiting.size === 0 ? null : setTimeout(this.#look, LONG_MS);
   };
 }

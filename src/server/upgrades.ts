@@ -160,8 +160,8 @@ export class Upgrades {
   /** `gone` is told when the client leaves, until what is returned is called. */
   #watch(connection: Connection, gone: Departure): () => void {
     if (connection instanceof Parked) {
-      this.#lookout.watch(connection, gone);
-      return () => this.#lookout.forget(connection);
+      const place = this.#lookout.watch(connection, gone);
+      return () => this.#lookout.forget(place);
     }
     const onClose = (): void => gone.tell();
     connection.on('close', onClose);

@@ -1,6 +1,7 @@
 // One session from its 101 to its end: it stands in the registry, holds what was acquired for it, and reports itself
 // closed. What carries it (a relay tunnel, a terminated connection) is told to it once that is open.
 import type { Emit, SessionEnd, SessionOpened } from '../events.ts';
+import type { Place } from '../roster.ts';
 import type { Registry, Session } from './registry.ts';
 
 /** What moves a session's bytes or messages. */
@@ -22,13 +23,14 @@ export class LiveSession implements Session {
   readonly opened: SessionOpened;
   readonly #openedAt = performance.now();
   readonly #home: SessionHome;
+  readonly #place: Place<Session>;
   #carrier: Carrier | null = null;
 
   /** Enters the session and reports it open. */
   constructor(opened: SessionOpened, home: SessionHome) {
     this.opened = copy(opened);
     this.#home = home;
-    home.registry.add(this);
+    this.#place = home.registry.add(this);
     home.emit(opened);
   }
 
@@ -72,7 +74,7 @@ export class LiveSession implements Session {
   /** Gives everything back and reports the session closed; called once, by what carried it. */
   end(end: SessionEnd): void {
     const { registry, emit, releases } = this.#home;
-    registry.remove(this);
+    registry.remove(this.#place);
     for (const release of releases) release();
     const { opened } = this;
     // Written out: a copy by spreading costs a handshake more than everything else that is done for its session.

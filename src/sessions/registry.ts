@@ -1,6 +1,7 @@
 // What is live: every upgraded connection from its 101 to its end. Drain and metrics read it. A session ends with its
 // client's credentials.
 import type { Mode, Sample, Sampler } from '../events.ts';
+import { type Place, Roster } from '../roster.ts';
 import { Expiry } from './expiry.ts';
 import { type Recheck, Rechecks } from './recheck.ts';
 import { Revocations } from './revocations.ts';
@@ -25,7 +26,7 @@ export interface Session {
 
 export class Registry implements Sampler {
   readonly revocations = new Revocations(() => this.sessions());
-  readonly #live = new Set<Session>();
+  readonly #live = new Roster<Session>();
   /** For sessions of routes that judge theirs again. */
   readonly rechecks: Rechecks<Session>;
   readonly #expiry: Expiry;
@@ -46,24 +47,24 @@ export class Registry implements Sampler {
 
   /** The live sessions at this moment. */
   sessions(): Session[] {
-    return [...this.#live];
+    return this.#live.members();
   }
 
-  /** Adds a session; the release removes it, once. */
-  add(session: Session): () => void {
+  /** Adds a session; it leaves by its place. */
+  add(session: Session): Place<Session> {
     const key = keyOf(session);
     const count = this.#counts.get(key) ?? { mode: session.mode, route: session.route, live: 0 };
     this.#counts.set(key, count);
-    this.#live.add(session);
     count.live++;
     this.#expiry.watch(session);
-    return () => this.remove(session);
+    return this.#live.add(session);
   }
 
   /** Removes a session; nothing where it is not there any more. */
-  remove(session: Session): void {
+  remove(place: Place<Session>): void {
+    const session = place.member;
     const count = this.#counts.get(keyOf(session));
-    if (this.#live.delete(session) && count !== undefined) count.live--;
+    if (this.#live.remove(place) && count !== undefined) count.live--;
     this.#expiry.forget(session);
     this.rechecks.forget(session);
   }

@@ -15,19 +15,32 @@ export interface Reachable {
 export type Reach = (id: string) => Reachable | undefined;
 
 export class Connections {
-  readonly #live = new Map<string, Reachable>();
+  readonly #places = new Map<string, number>();
+  /** By place. Not in the Map, for the reason in roster.ts: what that keeps too long is an id and a number. */
+  readonly #live: (Reachable | undefined)[] = [];
+  readonly #free: number[] = [];
 
-  readonly get: Reach = (id) => this.#live.get(id);
+  readonly get: Reach = (id) => {
+    const place = this.#places.get(id);
+    return place === undefined ? undefined : this.#live[place];
+  };
 
   /**
    * Enters a connection. Ids come from X-Request-Id where a trusted proxy sets it: of two with the same id the first one keeps
    * it, so that nobody can take over what is meant for another.
    */
   add(id: string, connection: Reachable): void {
-    if (!this.#live.has(id)) this.#live.set(id, connection);
+    if (this.#places.has(id)) return;
+    const place = this.#free.pop() ?? this.#live.length;
+    this.#live[place] = connection;
+    this.#places.set(id, place);
   }
 
   remove(id: string, connection: Reachable): void {
-    if (this.#live.get(id) === connection) this.#live.delete(id);
+    const place = this.#places.get(id);
+    if (place === undefined || this.#live[place] !== connection) return;
+    this.#places.delete(id);
+    this.#live[place] = undefined;
+    this.#free.push(place);
   }
 }

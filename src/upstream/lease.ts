@@ -1,4 +1,5 @@
 // A server taken for one request or session: what came of it is told through the lease, and at the end it is given back.
+import type { Place } from '../roster.ts';
 import type { Outcome } from './health/breaker.ts';
 import type { Server, Tunnel } from './server.ts';
 
@@ -25,7 +26,7 @@ export class Lease {
   readonly #judge: Judge;
   /** Whether it is the one request that tries an ejected server. */
   #trial: boolean;
-  #tunnel: Tunnel | null = null;
+  #place: Place<Tunnel> | null = null;
   #told = false;
   #held = true;
 
@@ -48,8 +49,7 @@ export class Lease {
 
   /** From now on this session is one that the server's going may end. */
   carry(tunnel: Tunnel): void {
-    this.#tunnel = tunnel;
-    if (this.#held) this.server.state.tunnels.add(tunnel);
+    if (this.#held) this.#place = this.server.state.tunnels.add(tunnel);
   }
 
   /** Counts it off; more calls than one do nothing. */
@@ -58,6 +58,6 @@ export class Lease {
     this.#held = false;
     if (this.#trial) this.server.state.breaker.endTrial(null);
     this.server.state.live--;
-    if (this.#tunnel !== null) this.server.state.tunnels.delete(this.#tunnel);
+    if (this.#place !== null) this.server.state.tunnels.remove(this.#place);
   };
 }

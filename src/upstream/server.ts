@@ -3,6 +3,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import type { UpstreamConfig } from '../config/schema.ts';
 import type { ProxyVersion } from '../http/proxy-protocol.ts';
+import { Roster } from '../roster.ts';
 import type { Ask } from './balance/key.ts';
 import { Bucket, type Rate } from './bucket.ts';
 import { Breaker } from './health/breaker.ts';
@@ -48,7 +49,7 @@ export interface Tunnel {
 export class ServerState {
   /** Sessions and requests it carries now. */
   live = 0;
-  readonly tunnels = new Set<Tunnel>();
+  readonly tunnels = new Roster<Tunnel>();
   readonly breaker = new Breaker();
   /** What the active check says; null before its first word. */
   checked: boolean | null = null;

@@ -23,7 +23,7 @@ interface Import {
 
 /** Layers, lowest first; those in one row do not know each other. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['errors'],
+  ['errors', 'roster'],
   ['events'],
   ['config'],
   ['http'],

@@ -37,8 +37,8 @@ function gateway() {
         setTimeout(end, 0); // a socket's "close" comes a turn later
       },
     };
-    const release = registry.add(session);
-    const end = () => release();
+    const place = registry.add(session);
+    const end = () => registry.remove(place);
     return { end };
   }
 

@@ -92,7 +92,7 @@ describe('the registry', () => {
   it('counts by route and mode, and keeps a series that has fallen to nothing', () => {
     const registry = new Registry();
     expect(counts(registry)).toEqual([]);
-    const releases = [
+    const places = [
       enter(registry, 'chat', 'splice'),
       enter(registry, 'chat', 'splice'),
       enter(registry, 'chat', 'terminate'),
@@ -101,9 +101,9 @@ describe('the registry', () => {
       ['chat', 'splice', 2],
       ['chat', 'terminate', 1],
     ]);
-    for (const release of releases) {
-      release();
-      release();
+    for (const place of places) {
+      registry.remove(place);
+      registry.remove(place);
     }
     expect(registry.size).toBe(0);
     expect(counts(registry)).toEqual([
@@ -114,9 +114,9 @@ describe('the registry', () => {
 
   it('gives the sessions of this moment, which may end while they are gone through', () => {
     const registry = new Registry();
-    const releases = ['a', 'b', 'c'].map((route) => enter(registry, route, 'splice'));
+    const places = ['a', 'b', 'c'].map((route) => enter(registry, route, 'splice'));
     const ids = registry.sessions().map((session, i) => {
-      releases[i]!();
+      registry.remove(places[i]!);
       return session.id;
     });
     expect(ids).toEqual(['a', 'b', 'c']);
