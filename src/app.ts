@@ -148,8 +148,11 @@ export class App {
     this.#log.configure(config.log);
     // A place without loopback has a gateway all the same.
     const { emit } = createMetrics({ version, samplers: [] });
-    await rehearse(config, emit).catch(() => this.#warn('there was no warm-up'));
-    // Behind the rehearsal, so that what that has compiled counts as there from the beginning, and is not given back at once.
+    const { relay } = openRelay(config.relay.engine, 1);
+    await rehearse(config, emit, { splice: createSplice(relay), accepting: relay.accepting }).catch(() =>
+      this.#warn('there was no warm-up'),
+    );
+    relay.stop();
     this.#openRelay(config.relay);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
     this.#broker = await openBroker(config.broker, {
@@ -243,6 +246,8 @@ export class App {
   #openRelay({ engine, threads }: Config['relay']): void {
     const { relay, fallback } = openRelay(engine, threads);
     this.#relay = { engine: relay, splice: createSplice(relay) };
+    // Behind the rehearsal, so that what that has compiled counts as there from the beginning, and is not given back at once.
+    relay.tidy();
     if (fallback === null) return;
     const level = engine === 'native' ? 'warn' : 'info';
     this.#shared.emit({ type: 'notice', level, message: 'the js relay serves', data: { why: fallback } });

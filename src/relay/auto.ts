@@ -5,7 +5,6 @@ import type { Connection } from '../upstream/parked.ts';
 import { JsRelay } from './js.ts';
 import { NativeRelay } from './native.ts';
 import type { Accepting, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
-import { Tidy } from './tidy.ts';
 
 /** Plain sockets go to the native engine, all others to the js engine. */
 export class MixedRelay implements RelayEngine {
@@ -30,7 +29,10 @@ export class MixedRelay implements RelayEngine {
     return taken ?? this.#js.open(ends, options, onEnd);
   }
 
-  /** Cuts what the native threads carry and ends them. */
+  tidy(): void {
+    this.#native.tidy();
+  }
+
   stop(): void {
     this.#native.stop();
   }
@@ -61,9 +63,7 @@ export interface OpenedRelay {
 export function openRelay(engine: 'auto' | 'native' | 'js', threads: number | 'auto'): OpenedRelay {
   if (engine === 'js') return { relay: new JsRelay(), fallback: null };
   try {
-    const native = new NativeRelay(threads);
-    new Tidy(native.memory).start();
-    return { relay: new MixedRelay(native), fallback: null };
+    return { relay: new MixedRelay(new NativeRelay(threads)), fallback: null };
   } catch (error) {
     const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
     return { relay: new JsRelay(), fallback: `the native relay does not load: ${why}` };

@@ -27,6 +27,14 @@ export class JsRelay implements RelayEngine {
     return tunnel;
   }
 
+  tidy(): void {
+    // Nothing here can.
+  }
+
+  stop(): void {
+    // It has no threads.
+  }
+
   sample(): Iterable<Sample> {
     return this.#counters.sample();
   }

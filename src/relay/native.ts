@@ -11,6 +11,7 @@ import { NativeAccept } from './native-accept.ts';
 import { INBOX_SIZE, NativeDialler } from './native-dial.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
 import { descriptorOf, giveBack, isPlain, letGo, takeOver } from './take-over.ts';
+import { Tidy } from './tidy.ts';
 
 const REPORT_FIELDS = 11;
 const TALLY_FIELDS = 13;
@@ -72,6 +73,7 @@ export class NativeRelay implements RelayEngine {
   readonly #known = new WeakMap<TunnelOptions, number>();
   readonly #routes: string[] = [];
   readonly #numbers = new Float64Array(TALLY_FIELDS);
+  #tidy: Tidy | null = null;
 
   /** Starts the threads; throws what require() throws where the addon is not there or does not load. */
   constructor(threads: number | 'auto', addon = ADDON) {
@@ -88,11 +90,6 @@ export class NativeRelay implements RelayEngine {
       inbox,
     });
     this.accepting = new NativeAccept(this.#addon, this.#engine, inbox);
-  }
-
-  /** What gives memory of this process back to the system. */
-  get memory(): Pick<Addon, 'shrinkHeap' | 'trim'> {
-    return this.#addon;
   }
 
   /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
@@ -152,8 +149,13 @@ export class NativeRelay implements RelayEngine {
     this.#addon.cut(this.#engine, id);
   }
 
-  /** Cuts what lives and ends the threads; no onEnd is called any more, and nothing can be opened. */
+  tidy(): void {
+    this.#tidy ??= new Tidy(this.#addon);
+    this.#tidy.start();
+  }
+
   stop(): void {
+    this.#tidy?.stop();
     this.#addon.stop(this.#engine);
   }
 

@@ -16,7 +16,8 @@ const LONGEST_MS = 60_000;
 
 export class Expiry {
   readonly #wheel: Wheel;
-  readonly #alarms = new Map<Expiring, Alarm>();
+  /** Weak for the reason in roster.ts. */
+  readonly #alarms = new WeakMap<Expiring, Alarm>();
 
   constructor(wheel = new Wheel()) {
     this.#wheel = wheel;

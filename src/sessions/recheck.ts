@@ -54,7 +54,8 @@ type Verdict = 'good' | 'nobody' | Ending;
 export class Rechecks<S extends Rechecked> {
   readonly #options: Required<RechecksOptions<S>>;
   readonly #turns = new Turns(AT_A_TIME);
-  readonly #watched = new Map<S, Watched<S>>();
+  /** Weak for the reason in roster.ts. */
+  readonly #watched = new WeakMap<S, Watched<S>>();
   /** Routes where the last that was found out is that nobody can tell, and since when. */
   readonly #silent = new Map<string, number>();
 

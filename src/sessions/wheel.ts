@@ -1,5 +1,6 @@
 // One timer for all terminated sessions: each asks to be looked at again at some time, and says at that look what has
 // become due. Buckets of 50 ms; a look comes up to that much late and never early.
+import { type Place, Roster } from '../roster.ts';
 
 const TICK_MS = 50;
 
@@ -9,9 +10,16 @@ export interface Timed {
   look(now: number): void;
 }
 
+interface Appointment {
+  readonly tick: number;
+  readonly place: Place<Timed>;
+}
+
 export class Wheel {
-  readonly #buckets = new Map<number, Set<Timed>>();
-  readonly #places = new Map<Timed, number>();
+  readonly #buckets = new Map<number, Roster<Timed>>();
+  /** Weak for the reason in roster.ts. */
+  readonly #appointments = new WeakMap<Timed, Appointment>();
+  #size = 0;
   #timer: NodeJS.Timeout | undefined;
   #tick = 0;
 
@@ -24,18 +32,18 @@ export class Wheel {
   schedule(timed: Timed, at: number): void {
     if (this.#timer === undefined) this.#start();
     const tick = Math.max(Math.ceil(at / TICK_MS), this.#tick + 1);
-    if (this.#places.get(timed) === tick) return;
+    if (this.#appointments.get(timed)?.tick === tick) return;
     this.#leave(timed);
-    const bucket = this.#buckets.get(tick);
-    if (bucket) bucket.add(timed);
-    else this.#buckets.set(tick, new Set([timed]));
-    this.#places.set(timed, tick);
+    const bucket = this.#buckets.get(tick) ?? new Roster<Timed>();
+    this.#buckets.set(tick, bucket);
+    this.#appointments.set(timed, { tick, place: bucket.add(timed) });
+    this.#size++;
   }
 
   /** Asks for no look any more. */
   remove(timed: Timed): void {
     this.#leave(timed);
-    if (this.#places.size > 0) return;
+    if (this.#size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
@@ -55,6 +63,7 @@ export class Wheel {
       if (!bucket) continue;
       // Who is looked at may ask for another look, or take others out of this very bucket.
       for (const timed of bucket) {
+        if (this.#appointments.get(timed)?.tick !== this.#tick) continue;
         this.#leave(timed);
         timed.look(now);
       }
@@ -62,11 +71,13 @@ export class Wheel {
   }
 
   #leave(timed: Timed): void {
-    const tick = this.#places.get(timed);
-    if (tick === undefined) return;
-    this.#places.delete(timed);
+    const appointment = this.#appointments.get(timed);
+    if (appointment === undefined) return;
+    const { tick, place } = appointment;
+    this.#appointments.delete(timed);
+    this.#size--;
     const bucket = this.#buckets.get(tick);
-    bucket?.delete(timed);
+    bucket?.remove(place);
     if (bucket?.size === 0) this.#buckets.delete(tick);
   }
 }

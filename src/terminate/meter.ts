@@ -1,6 +1,7 @@
 // What terminated sessions carried, by route: plain numbers that outlive sessions and reloads, read when Prometheus
 // scrapes. Bytes of live sessions are asked of their sockets at that moment.
 import type { Sample, Sampler } from '../events.ts';
+import { type Place, Roster } from '../roster.ts';
 import type { MessageType } from './handler.ts';
 
 /** Data messages of one direction. */
@@ -16,19 +17,21 @@ export interface Carrying {
 export class RouteMeter {
   readonly fromClient: MessageCounts = { text: 0, binary: 0 };
   readonly toClient: MessageCounts = { text: 0, binary: 0 };
-  readonly #live = new Set<Carrying>();
+  readonly #live = new Roster<Carrying>();
+  readonly #places = new WeakMap<Carrying, Place<Carrying>>();
   /** Bytes of sessions that have ended. */
   #fromClient = 0;
   #toClient = 0;
 
   /** Counts a session's bytes from now on. */
   add(session: Carrying): void {
-    this.#live.add(session);
+    this.#places.set(session, this.#live.add(session));
   }
 
   /** A session has ended: what it carried is kept. */
   remove(session: Carrying): void {
-    if (!this.#live.delete(session)) return;
+    const place = this.#places.get(session);
+    if (place === undefined || !this.#live.remove(place)) return;
     this.#fromClient += session.bytesFromClient();
     this.#toClient += session.bytesToClient();
   }

@@ -1,7 +1,9 @@
 // The warm-up before the listeners are bound: it goes the way of real requests, and nothing of it is seen afterwards.
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createSplice } from '../../src/actions/splice.ts';
 import { schema } from '../../src/config/schema.ts';
 import type { GatewayEvent } from '../../src/events.ts';
+import { openRelay } from '../../src/relay/auto.ts';
 import { rehearse } from '../../src/server/rehearsal.ts';
 import { startGateway } from '../support/gateway.ts';
 
@@ -14,7 +16,12 @@ function configOf(change: object) {
 
 async function eventsOf(change: object): Promise<GatewayEvent[]> {
   const events: GatewayEvent[] = [];
-  await rehearse(configOf(change), (event) => events.push(event));
+  const { relay } = openRelay('auto', 1);
+  onTestFinished(() => relay.stop());
+  await rehearse(configOf(change), (event) => events.push(event), {
+    splice: createSplice(relay),
+    accepting: relay.accepting,
+  });
   return events;
 }
 
@@ -26,7 +33,16 @@ describe('a rehearsal', () => {
     expect(new Set(completed.map(({ status, route }) => `${status} ${route}`))).toEqual(new Set(['200 rehearsal']));
   });
 
-  it('is none where the config says so, or nothing is forwarded', async () => {
+  it('opens sessions through a gateway to a backend where sessions are spliced', async () => {
+    const routes = [{ name: 'chat', websocket: { mode: 'splice', upstream: 'rest' } }];
+    const events = await eventsOf({ routes, http: { warm_up: '50ms' } });
+    const opened = events.flatMap((event) => (event.type === 'session_opened' ? [event] : []));
+    expect(opened.length).toBeGreaterThan(0);
+    expect(new Set(opened.map(({ route, mode }) => `${route} ${mode}`))).toEqual(new Set(['rehearsal splice']));
+    expect(events.filter(({ type }) => type === 'request_completed' || type === 'handshake_failed')).toEqual([]);
+  });
+
+  it('is none where the config says so, or nothing is forwarded or spliced', async () => {
     expect(await eventsOf({ http: { warm_up: '0s' } })).toEqual([]);
     const routes = [{ name: 'own', respond: {} }];
     expect(await eventsOf({ routes, upstreams: {} })).toEqual([]);
@@ -38,7 +54,7 @@ it('leaves nothing behind that can be seen', async () => {
     listeners: [{ host: '127.0.0.1', port: 0 }],
     http: { warm_up: '50ms' },
     upstreams,
-    routes: [{ name: 'api', http: { upstream: 'rest' } }],
+    routes: [{ name: 'api', http: { upstream: 'rest' }, websocket: { mode: 'splice', upstream: 'rest' } }],
   });
   const { text } = await gateway.admin('/metrics');
   expect(text).not.toContain('rehearsal');
