@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sanitizers over the native relay's C, without Node and for a bounded time: the frame cursor under libFuzzer with ASan and
-# UBSan, then random tunnels (relay-stress.c) and random dials (dial-stress.c) under ASan with its leak checker, under TSan, and under valgrind.
+# UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c) and clients (door-stress.c) under ASan with its leak checker, under TSan, and under valgrind.
 #   test/fuzz/native.sh [seconds]        what is not installed is left out, with a line that says so
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -32,12 +32,12 @@ else
   echo 'left out: libFuzzer needs clang'
 fi
 
-stress() { # name, how many tunnels or dials, compiler flags
+stress() { # name, how many tunnels, dials or clients, compiler flags
   name=$1 count=$2
   shift 2
   set -- "$@" -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100
   for part in loop tunnel ending side wheel cursor dial door; do set -- "$@" "$root/src/relay/$part.c"; done
-  for what in relay dial; do
+  for what in relay dial door; do
     "${CC:-cc}" -std=c11 -g -O1 -pthread -Wall -Wextra -o "$work/$what-$name" "$@" "$here/$what-stress.c"
     for seed in 1 2 3; do
       said=$($runner "$work/$what-$name" "$count" "$seed")

@@ -1,0 +1,247 @@
+// The native accept: which connections never become sockets of node's, and that all others reach node's server as if it had
+// accepted them. That a gateway accepting so serves as one that does not is held by the tests of both relay engines.
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync } from 'node:fs';
+import http, { type IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { peerOf } from '../../src/actions/peer.ts';
+import type { MessageLike } from '../../src/http/head.ts';
+import { ADDON } from '../../src/relay/addon.ts';
+import { NativeRelay } from '../../src/relay/native.ts';
+import { hasSpoken } from '../../src/server/accept.ts';
+import { type Door, Reception } from '../../src/server/reception.ts';
+import type { Parked } from '../../src/upstream/parked.ts';
+import { startGateway } from '../support/gateway.ts';
+import { connectRaw, exchange, handshake, type RawConnection } from '../support/raw.ts';
+import { startScripted } from '../support/scripted.ts';
+
+const { UPGATE_NATIVE: addon = ADDON } = process.env;
+const PLAIN = 'GET /plain HTTP/1.1\r\nHost: a\r\n\r\n';
+
+interface First {
+  readonly message: MessageLike;
+  readonly connection: Parked;
+  readonly rest: string;
+}
+
+describe.skipIf(!existsSync(addon))('the native accept', () => {
+  const cleanup: (() => unknown)[] = [];
+  let server: http.Server;
+  let door: Door;
+  let port: number;
+  let maxHead: number;
+  let takes: boolean;
+  let firsts: First[];
+  let failures: Error[];
+  /** What node's server has seen, in order. */
+  let seen: string[];
+  let connections: Socket[];
+
+  beforeEach(async () => {
+    [maxHead, takes, firsts, failures, seen, connections] = [16_384, true, [], [], [], []];
+    await open('127.0.0.1');
+  });
+  afterEach(async () => {
+    for (const undo of cleanup.splice(0).reverse()) await undo();
+  });
+
+  async function open(host: string): Promise<void> {
+    const relay = new NativeRelay(2, addon);
+    server = http.createServer((req, res) => {
+      seen.push(`${req.method} ${req.url}`);
+      res.end('plain');
+    });
+    server.on('connection', (socket: Socket) => connections.push(socket));
+    server.on('upgrade', (req: IncomingMessage, socket: Socket, rest: Buffer) => {
+      seen.push(`upgrade ${req.url} ${rest}`);
+      socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+    });
+    await once(server.listen({ port: 0, host, backlog: 2048 }), 'listening');
+    ({ port } = server.address() as AddressInfo);
+    door = new Reception(server, {
+      accepting: relay.accepting,
+      maxHead: () => maxHead,
+      onFailed: (error) => failures.push(error),
+      onFirst(message, connection, bytes) {
+        if (takes) firsts.push({ message, connection, rest: bytes.toString() });
+        return takes;
+      },
+    }).open()!;
+    cleanup.push(() => {
+      for (const { connection } of firsts) connection.destroy();
+      for (const socket of connections) socket.destroy();
+      door.close();
+      server.close();
+      relay.stop();
+    });
+  }
+
+  async function client(host = '127.0.0.1'): Promise<RawConnection> {
+    const connection = await connectRaw({ port, host });
+    cleanup.push(() => connection.socket.destroy());
+    return connection;
+  }
+
+  const first = async (): Promise<First> => {
+    await expect.poll(() => firsts.length, { interval: 2 }).toBe(1);
+    return firsts[0]!;
+  };
+
+  it('gives a handshake that has come whole to who takes it, and node hears nothing of it', async () => {
+    const raw = await client();
+    raw.write(`${handshake({ Origin: 'https://a.example' }, 'GET /ws?a=b HTTP/1.1')}early`);
+    const { message, connection, rest } = await first();
+    expect(message).toMatchObject({ method: 'GET', url: '/ws?a=b', httpVersion: '1.1' });
+    expect(message.rawHeaders.slice(-2)).toEqual(['Origin', 'https://a.example']);
+    expect(rest).toBe('early');
+    expect(peerOf(connection)).toEqual({ address: '127.0.0.1', port: raw.socket.localPort, destination: null });
+    expect([seen, connections]).toEqual([[], []]);
+    connection.socket().end('bye');
+    expect((await raw.closed()).bytes.toString()).toBe('bye');
+  });
+
+  it('gives what is not taken to the server, from the first byte on', async () => {
+    takes = false;
+    const answer = await exchange(port, `${handshake()}rest`);
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 400 /);
+    expect(seen).toEqual(['upgrade /ws rest']);
+  });
+
+  it.each([
+    ['that comes in two pieces', (raw: RawConnection) => inTwo(raw, handshake())],
+    ['of more fields than the parser gives at once', (raw: RawConnection) => raw.write(handshake(fields(40)))],
+    ['after an empty line', (raw: RawConnection) => raw.write(`\r\n${handshake()}`)],
+  ])('leaves a handshake %s to the server', async (_, send) => {
+    send(await client());
+    await expect.poll(() => seen).toEqual(['upgrade /ws ']);
+    expect(firsts).toEqual([]);
+  });
+
+  it.each([
+    ['a head that is too long', () => handshake({ 'X-Long': 'a'.repeat(17_000) }), '431'],
+    ['a malformed head', () => handshake().replace('Host:', 'Host :'), '400'],
+    ['no HTTP', () => 'hello there\r\n\r\n', '400'],
+  ])('leaves %s to the server, which knows that the client has spoken', async (_, text, status) => {
+    const spoken: boolean[] = [];
+    server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
+      spoken.push(hasSpoken(socket));
+      socket.end(`HTTP/1.1 ${error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400} No\r\nConnection: close\r\n\r\n`);
+    });
+    const raw = await client();
+    raw.write(text());
+    expect(`${await raw.until(' No')}`).toContain(status);
+    expect([spoken[0], firsts]).toEqual([true, []]);
+  });
+
+  it('leaves plain requests to the server, the later ones of their connection too', async () => {
+    const raw = await client();
+    raw.write(PLAIN + PLAIN);
+    await raw.until((bytes) => bytes.toString().split('plain').length === 3);
+    raw.write(handshake());
+    await raw.until('400');
+    expect(seen).toEqual(['GET /plain', 'GET /plain', 'upgrade /ws ']);
+    expect(firsts).toEqual([]);
+  });
+
+  it('leaves everything to the server where something else than a head may come first', async () => {
+    maxHead = 0;
+    await exchange(port, handshake());
+    expect(seen).toEqual(['upgrade /ws ']);
+  });
+
+  it('gives a silent client to the server, which has the timeouts for that', async () => {
+    const raw = await client();
+    await expect.poll(() => connections.length, { interval: 10 }).toBe(1);
+    expect(hasSpoken(connections[0]!)).toBe(false);
+    raw.write(PLAIN);
+    await raw.until('plain');
+    expect(seen).toEqual(['GET /plain']);
+  });
+
+  it('tells nobody of a client that leaves without a word', async () => {
+    const [one, other] = [await client(), await client()];
+    one.end();
+    other.reset();
+    await one.closed();
+    await exchange(port, PLAIN.replace('Host', 'Connection: close\r\nHost'));
+    expect([connections.length, firsts.length, failures]).toEqual([1, 0, []]);
+  });
+
+  it('names clients of IPv4 as such where it listens for both families', async () => {
+    await open('::');
+    (await client()).write(handshake());
+    expect(peerOf((await first()).connection).address).toBe('127.0.0.1');
+    firsts = [];
+    (await client('::1')).write(handshake());
+    expect(peerOf((await first()).connection).address).toBe('::1');
+  });
+
+  it('lets nobody connect once it is closed, and gives those who have to the server still', async () => {
+    const silent = await client();
+    // Those who wait to be accepted are sent away with the door: this one has been, before the next one was.
+    await exchange(port, PLAIN.replace('Host', 'Connection: close\r\nHost'));
+    door.close();
+    server.close();
+    await expect(connectRaw(port)).rejects.toThrow('ECONNREFUSED');
+    silent.write(PLAIN);
+    await silent.until('plain');
+    expect(seen).toEqual(['GET /plain', 'GET /plain']);
+    await expect.poll(() => server.listening).toBe(false);
+  });
+
+  it('takes in more at once than it may tell of at a time, each once, while the main thread is busy', async () => {
+    const descriptors = readdirSync('/proc/self/fd').length;
+    // Waiting for the clients to end, this thread hears of nobody before they have.
+    execFileSync(process.execPath, ['-e', CROWD, `${port}`, handshake({}, 'GET /@ HTTP/1.1')]);
+    await expect.poll(() => firsts.length, { timeout: 20_000 }).toBe(1500);
+    expect(new Set(firsts.map(({ message }) => message.url)).size).toBe(1500);
+    for (const { connection } of firsts.splice(0)) connection.destroy();
+    await expect.poll(() => readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(descriptors);
+  });
+});
+
+/** 1500 clients, one after the other, that say what they have to; they leave together. */
+const CROWD = `
+  const [port, text] = process.argv.slice(1);
+  const come = (i) => {
+    const socket = require('node:net').connect(Number(port), '127.0.0.1');
+    socket.write(text.replace('@', i), () => (i < 1499 ? come(i + 1) : process.exit()));
+  };
+  come(0);
+`;
+
+function fields(count: number): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, 'a']));
+}
+
+function inTwo(raw: RawConnection, text: string): void {
+  raw.socket.setNoDelay(true);
+  raw.write(text.slice(0, 30));
+  setTimeout(() => raw.write(text.slice(30)), 20);
+}
+
+describe.skipIf(!existsSync(addon))('a client that is accepted natively', () => {
+  it('and leaves while its backend is silent, is noticed, and its backend connection ends', async () => {
+    const backend = await startScripted({ '/ws': () => null });
+    const gateway = await startGateway({
+      listeners: [{ host: '127.0.0.1', port: 0 }],
+      upstreams: { chat: { servers: [`ws://127.0.0.1:${backend.port}`] } },
+      routes: [{ name: 'chat', websocket: { mode: 'splice', upstream: 'chat', timeouts: { handshake: '30s' } } }],
+    });
+    try {
+      const raw = await connectRaw(gateway.port);
+      raw.write(handshake());
+      await expect.poll(() => backend.heads.length).toBe(1);
+      const [socket] = backend.sockets;
+      const ended = once(socket!.resume(), 'close');
+      raw.reset();
+      await ended;
+      await gateway.log({ reason: 'client_gone' });
+    } finally {
+      backend.close();
+      await gateway.stop();
+    }
+  });
+});

@@ -1,0 +1,195 @@
+// The native accept without Node, for ThreadSanitizer, valgrind and the leak checker: clients over loopback TCP that speak at
+// once, late, never, or leave with a FIN or a reset before they have said a word, at two doors that are closed and opened
+// anew meanwhile, told to somebody who hears slowly. Checks that each client that spoke is told of at most once, with what it
+// said from the first byte on and the address it has, that nobody is told of behind a door's end, and that every door ends.
+//   door-stress [guests [seed]]
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../src/relay/loop.h"
+
+#define CLIENTS 48
+#define DOORS 2
+#define PORTS 65536
+
+static uint64_t state;
+static uint32_t roll(uint32_t n) {
+  state = state * 6364136223846793005ull + 1442695040888963407ull;
+  return (uint32_t)(state >> 33) % n;
+}
+
+struct client {
+  int fd;
+  uint16_t port;
+  uint32_t said;
+};
+
+struct place {
+  int listener;  // ours; the door has a copy
+  struct sockaddr_in at;
+  uint64_t id;  // of the door that is open; 0: none
+  int closing;
+};
+
+static struct engine engine;
+static struct client clients[CLIENTS];
+static struct place places[DOORS];
+static uint8_t told_of[PORTS];  // by a client's port: it has been told of
+static uint32_t next_use = 1;
+static uint64_t guests, with_words, silent, ends;
+static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
+static int told_flag;
+
+static void told(void *to) {
+  (void)to;
+  pthread_mutex_lock(&told_lock);
+  told_flag = 1;
+  pthread_mutex_unlock(&told_lock);
+}
+
+static void die(const char *what) {
+  fprintf(stderr, "door-stress: %s (%s)\n", what, strerror(errno));
+  abort();
+}
+
+static void send_to_door(uint32_t door, enum command_kind kind) {
+  struct place *place = &places[door];
+  struct command *c = calloc(1, sizeof *c);
+  c->kind = kind;
+  if (kind == DO_LISTEN) {
+    place->id = ID(door % engine.count, door, next_use++);
+    c->fd[0] = fcntl(place->listener, F_DUPFD_CLOEXEC, 3);
+    c->deadline_ms = 1 + roll(20);
+  } else {
+    place->closing = 1;
+  }
+  c->id = place->id;
+  engine_send(&engine, c);
+}
+
+// -- Who is told ----------------------------------------------------------------------------------------------------
+
+static void hear_guest(const struct arrived *a) {
+  char address[INET_ADDRSTRLEN];
+  struct place *place = &places[ID_SLOT(a->door)];
+  if (ID_SLOT(a->door) >= DOORS || place->id != a->door) die("a guest of no open door");
+  if (a->fd < 0 && !a->error) {
+    if (!place->closing) die("a door has ended by itself");
+    place->id = 0;
+    place->closing = 0;
+    ends++;
+    return;
+  }
+  if (a->fd < 0) die("nobody could be accepted");
+  struct sockaddr_in peer;
+  socklen_t size = sizeof peer;
+  guests++;
+  if (told_of[a->port]) die("a guest was told of twice");
+  told_of[a->port] = 1;
+  if (!getpeername(a->fd, (void *)&peer, &size)) {  // it may have left
+    inet_ntop(AF_INET, &peer.sin_addr, address, sizeof address);
+    if (strcmp(address, a->address) || ntohs(peer.sin_port) != a->port) die("the address is another's");
+  }
+  if (a->length) with_words++;
+  else silent++;
+  // Every client says its port, over and over.
+  char want[8];
+  snprintf(want, sizeof want, "%05u", a->port);
+  for (uint32_t i = 0; i < a->length; i++) {
+    if (a->bytes[i] != (uint8_t)want[i % 5]) die("bytes changed on their way");
+  }
+  close(a->fd);
+}
+
+static void hear(void) {
+  pthread_mutex_lock(&told_lock);
+  int any = told_flag;
+  told_flag = 0;
+  pthread_mutex_unlock(&told_lock);
+  if (!any) return;
+  for (struct arrived *a = engine_arrived(&engine), *next; a; a = next) {
+    next = a->next;
+    hear_guest(a);
+    free(a);
+  }
+}
+
+// -- The clients' part ----------------------------------------------------------------------------------------------
+
+static void say(struct client *c) {
+  char words[50];
+  for (int i = 0; i < 10; i++) snprintf(words + i * 5, sizeof words - (size_t)i * 5, "%05u", c->port);
+  // What was told of before may be its server's no more: then this fails, which is right.
+  uint32_t n = 1 + roll(49 - c->said % 5), from = c->said % 5;
+  ssize_t put = send(c->fd, words + from, n > 49 - from ? 49 - from : n, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (put > 0) c->said += (uint32_t)put;
+}
+
+static void leave(struct client *c, int reset) {
+  struct linger linger = {1, 0};
+  if (reset) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+  close(c->fd);
+  c->fd = -1;
+}
+
+static void come(struct client *c) {
+  struct sockaddr_in own;
+  socklen_t size = sizeof own;
+  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  c->said = 0;
+  const struct place *place = &places[roll(DOORS)];
+  if (connect(c->fd, (const void *)&place->at, sizeof place->at) && errno != EINPROGRESS) {
+    leave(c, 1);
+    return;
+  }
+  if (getsockname(c->fd, (void *)&own, &size)) die("getsockname");
+  c->port = ntohs(own.sin_port);
+  told_of[c->port] = 0;  // the port is a new connection's
+  if (roll(3)) say(c);
+}
+
+int main(int argc, char **argv) {
+  uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
+  state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+  for (int i = 0; i < CLIENTS; i++) clients[i].fd = -1;
+  for (int i = 0; i < DOORS; i++) {
+    struct place *place = &places[i];
+    socklen_t size = sizeof place->at;
+    place->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    place->at.sin_family = AF_INET;
+    place->at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(place->listener, (void *)&place->at, sizeof place->at) || listen(place->listener, 64) ||
+        getsockname(place->listener, (void *)&place->at, &size)) {
+      die("listen");
+    }
+  }
+  if (engine_start(&engine, 2, told, NULL)) die("engine_start");
+  for (uint64_t step = 0; guests < wanted; step++) {
+    struct client *c = &clients[roll(CLIENTS)];
+    if (step % 32 == 0) hear();
+    if (c->fd < 0) come(c);
+    else if (!roll(4)) leave(c, (int)roll(2));
+    else if (!roll(3)) say(c);
+    uint32_t door = roll(DOORS);
+    if (!places[door].id) send_to_door(door, DO_LISTEN);
+    else if (!places[door].closing && !roll(2000)) send_to_door(door, DO_UNLISTEN);
+  }
+  if (with_words < guests / 8 || !ends) die("hardly any guest said a word, or no door has ended");
+  printf("%llu guests, each told of once, %llu of them with words, %llu silent, %llu doors ended\n",
+         (unsigned long long)guests, (unsigned long long)with_words, (unsigned long long)silent, (unsigned long long)ends);
+  // Doors are open and guests are waited for when the engine stops.
+  engine_stop(&engine);
+  for (int i = 0; i < CLIENTS; i++) {
+    if (clients[i].fd >= 0) close(clients[i].fd);
+  }
+  for (int i = 0; i < DOORS; i++) close(places[i].listener);
+  return 0;
+}
