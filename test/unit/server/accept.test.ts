@@ -54,17 +54,21 @@ describe('a connection of a tuned server', () => {
     expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n.*served/s);
   });
 
-  it('keeps its server from being closed until it is gone', async () => {
-    let closed = false;
-    server.close(() => {
-      closed = true;
-    });
-    expect(await connectionsOf(server)).toBe(1);
-    expect(closed).toBe(false);
-    accepted.destroy();
-    await once(server, 'close');
-    expect(await connectionsOf(server)).toBe(0);
-  });
+  // From node 26 on a server that closes ends connections too that have not asked for anything yet.
+  it.skipIf(Number(process.versions.node.split('.')[0]) >= 26)(
+    'keeps its server from being closed until it is gone',
+    async () => {
+      let closed = false;
+      server.close(() => {
+        closed = true;
+      });
+      expect(await connectionsOf(server)).toBe(1);
+      expect(closed).toBe(false);
+      accepted.destroy();
+      await once(server, 'close');
+      expect(await connectionsOf(server)).toBe(0);
+    },
+  );
 
   it('is not made where accepting failed: the server says so', async () => {
     const { _handle: handle } = server as unknown as { _handle: { onconnection(status: number): void } };
