@@ -11,7 +11,7 @@ const SMALL = 2048;
 /** Buffers for writing that are kept while they are free. */
 const KEPT = 64;
 
-type Callback = (this: Socket, count: number, buffer: Buffer) => boolean;
+type Callback = (this: Socket, count: number) => boolean;
 type Switched = { [key: symbol]: unknown; _handle?: { useUserBuffer?: (buffer: Buffer) => void } | null };
 
 /** A buffer to write from, and what its socket calls when it is free again. */
@@ -23,15 +23,34 @@ interface Slot {
 export class SharedBuffers {
   readonly #keys = findSwitch();
   readonly #in = Buffer.allocUnsafeSlow(SIZE);
+  /** Its first bytes, by how many they are: small messages are often of one length. */
+  readonly #heads: (Buffer | undefined)[] = new Array<undefined>(SMALL + 1).fill(undefined);
+  /** The shared buffer holds what was read. */
+  #reading = false;
   readonly #free: Slot[] = [];
   readonly #callback: Callback;
 
   /** `onRead` gets the bytes of every switched socket; they are gone when it returns. */
   constructor(onRead: (this: Socket, bytes: Buffer) => void) {
-    this.#callback = function (count, buffer) {
-      onRead.call(this, count === buffer.length ? buffer : buffer.subarray(0, count));
+    const take = (socket: Socket, count: number): void => {
+      this.#reading = true;
+      onRead.call(socket, this.#head(count));
+      this.#reading = false;
+    };
+    this.#callback = function (count) {
+      take(this, count);
       return true;
     };
+  }
+
+  #head(count: number): Buffer {
+    if (count === SIZE) return this.#in;
+    if (count > SMALL) return this.#in.subarray(0, count);
+    const known = this.#heads[count];
+    if (known !== undefined) return known;
+    const head = this.#in.subarray(0, count);
+    this.#heads[count] = head;
+    return head;
   }
 
   /** Has a socket, whose own buffer is empty, read into the shared one. False: it cannot; listen for `data`. */
@@ -45,19 +64,19 @@ export class SharedBuffers {
     return true;
   }
 
-  /** Writes bytes that may stand in the shared buffer, which the socket must not keep. */
-  write(socket: Socket, bytes: Buffer): void {
+  /** Writes bytes that may stand in the shared buffer, which the socket must not keep; returns what its write() does. */
+  write(socket: Socket, bytes: Buffer): boolean {
+    if (!this.#reading) return socket.write(bytes);
     const { length } = bytes;
-    if (bytes.buffer !== this.#in.buffer) {
-      socket.write(bytes);
-    } else if (length <= SMALL || (socket.writableLength > 0 && length < SIZE / 2)) {
-      // Of what waits, few bytes must not hold a whole buffer.
-      socket.write(Buffer.from(bytes));
-    } else {
-      const { buffer, release } = this.#free.pop() ?? this.#slot();
-      buffer.set(bytes);
-      socket.write(length === SIZE ? buffer : buffer.subarray(0, length), release);
+    // Of what waits, few bytes must not hold a whole buffer.
+    if (length <= SMALL || (length < SIZE / 2 && socket.writableLength > 0)) {
+      const copy = Buffer.allocUnsafe(length);
+      copy.set(bytes);
+      return socket.write(copy);
     }
+    const { buffer, release } = this.#free.pop() ?? this.#slot();
+    buffer.set(bytes);
+    return socket.write(length === SIZE ? buffer : buffer.subarray(0, length), release);
   }
 
   #slot(): Slot {
