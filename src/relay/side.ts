@@ -9,7 +9,7 @@ import type { JsTunnel } from './tunnel.ts';
 const SIDE = Symbol('side');
 type TunnelSocket = Socket & { [SIDE]: Side };
 
-/** Bytes a socket may have waiting in this process before the other side is not read any more. */
+/** Bytes a socket may have waiting in this process before the other side is not read any more; node's own mark is not above. */
 const HIGH_WATER = 64 * 1024;
 
 /** Why a side is not read: bits of `blocks`. */
@@ -45,6 +45,8 @@ export class Side {
   /** The tunnel is ending, and this side is destroyed then. */
   lingerBy = Number.POSITIVE_INFINITY;
   #owed = 0;
+  /** The socket had taken as much as it likes to, at the last write. */
+  #crowded = false;
 
   constructor(socket: Socket, role: 'client' | 'backend', tunnel: JsTunnel) {
     this.socket = socket;
@@ -73,17 +75,17 @@ export class Side {
   }
 
   write(bytes: Buffer): void {
-    if (!this.deaf) this.socket.write(bytes);
+    if (!this.deaf) this.#crowded = !this.socket.write(bytes);
   }
 
   /** As write(), for bytes as they were read. */
   pass(bytes: Buffer): void {
-    if (!this.deaf) this.tunnel.buffers.write(this.socket, bytes);
+    if (!this.deaf) this.#crowded = !this.tunnel.buffers.write(this.socket, bytes);
   }
 
   /** More waits for it than may wait. */
   get full(): boolean {
-    return this.socket.writableLength > HIGH_WATER && !this.deaf;
+    return this.#crowded && this.socket.writableLength > HIGH_WATER && !this.deaf;
   }
 
   block(why: number): void {

@@ -4,6 +4,7 @@ import { type KeyObject, X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import {
   createSecureContext,
+  createServer,
   type SecureContext,
   type SecureContextOptions,
   type Server,
@@ -84,7 +85,8 @@ export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<
 
 /** Options for `https.createServer`: each handshake reads the material that is current then. */
 export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
-  const { defaults, clientAuth } = current();
+  const { defaults, clientAuth, certificates } = current();
+  const picks = certificates.length > 1 || pickerKey() === null;
   return {
     ...defaults,
     requestCert: clientAuth !== null,
@@ -92,13 +94,35 @@ export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
     rejectUnauthorized: clientAuth === 'required',
     // Only HTTP/1.1 is spoken here; a client that offers none of it is refused by alert 120 (RFC 7301 §3.2).
     ALPNProtocols: ['http/1.1'],
-    SNICallback: (servername, callback) => callback(null, current().contextFor(servername)),
+    ...(picks && { SNICallback: picker(current) }),
   };
 }
 
 /** Makes `next` the default of a server that is listening; with `current` of its options moved on, the swap is whole. */
 export function swapTls(server: Server, next: TlsMaterial): void {
   server.setSecureContext(next.defaults);
+  const key = pickerKey();
+  if (key === null) return;
+  const picks = next.certificates.length > 1;
+  (server as unknown as Record<symbol, Picker | undefined>)[key] = picks ? picker(() => next) : undefined;
+}
+
+type Picker = NonNullable<TlsOptions['SNICallback']>;
+
+function picker(current: () => TlsMaterial): Picker {
+  return (servername, callback) => callback(null, current().contextFor(servername));
+}
+
+/**
+ * Under what key a server keeps its SNICallback, or null where that is not as expected. One certificate is the server's
+ * default, and then nothing has to be picked: node stops every handshake to ask a callback, which costs a tenth of it. But
+ * a reload may bring a second one, and node has no call that sets the callback of a server that is there.
+ */
+function pickerKey(): symbol | null {
+  const SNICallback: Picker = (_, callback) => callback(null);
+  const probe = createServer({ SNICallback }) as unknown as Record<symbol, unknown>;
+  const keys = Object.getOwnPropertySymbols(probe).filter((key) => probe[key] === SNICallback);
+  return keys.length === 1 ? (keys[0] ?? null) : null;
 }
 
 function materialOf(loaded: readonly Loaded[], clientAuth: ClientAuthMode | null): TlsMaterial {

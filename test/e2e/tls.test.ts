@@ -148,8 +148,9 @@ describe('certificates from files', () => {
     await gateway.stop();
   });
 
-  it('let a session be resumed, with and without SNI', async () => {
-    const tls = { certificates: [writePair('r1', ['r1.example']), writePair('r2', ['r2.example'])] };
+  it.each([1, 2])('let a session be resumed, with and without SNI: %i of them', async (count) => {
+    const pairs = [writePair('r1', ['r1.example']), writePair('r2', ['r2.example'])];
+    const tls = { certificates: pairs.slice(0, count) };
     const gateway = await startGateway({ listeners: [{ host: '127.0.0.1', port: 0, tls }], routes });
     for (const servername of ['r2.example', '']) {
       for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -163,6 +164,36 @@ describe('certificates from files', () => {
       }
     }
     await gateway.stop();
+  });
+
+  it('are chosen by SNI from the reload on that brings a second one, and not when there is one again', async () => {
+    const [one, two] = [writePair('one', ['one.example']), writePair('two', ['two.example'])];
+    const config = (certificates: (typeof one)[], port: number): GatewayFile => ({
+      admin: { port: 0 },
+      listeners: [{ host: '127.0.0.1', port, tls: { certificates } }],
+      routes,
+    });
+    const gateway = await startGateway(config([one], 0));
+    const { port } = gateway;
+    const reloads = () =>
+      gateway.logs().filter(({ event, result }) => event === 'config_reloaded' && result === 'success');
+    const swap = async (...certificates: (typeof one)[]) => {
+      const before = reloads().length;
+      writeFileSync(gateway.file, JSON.stringify(config(certificates, 0)));
+      gateway.signal('SIGHUP');
+      await expect.poll(() => reloads().length, { timeout: 10_000 }).toBe(before + 1);
+    };
+    const given = () =>
+      Promise.all(['one.example', 'two.example', undefined].map((name) => certificateFor(port, name)));
+    const [first, second] = [pemOf(one.cert), pemOf(two.cert)];
+    expect(await given()).toEqual([first, first, first]);
+    await swap(one, two);
+    expect(await given()).toEqual([first, second, first]);
+    await swap(two, one);
+    expect(await given()).toEqual([first, second, second]);
+    await swap(two);
+    expect(await given()).toEqual([second, second, second]);
+    expect(await gateway.stop()).toBe(0);
   });
 
   it('are swapped by a reload: new handshakes get the new ones, an open session lives on', async () => {
