@@ -47,7 +47,8 @@ static void stop_toward(struct tunnel *t, int to) {
 
 void tunnel_fin_flushed(struct worker *w, struct tunnel *t, int to) {
   struct end *end = &t->end[to];
-  side_shut(&end->side);
+  // Where its own stream has ended everything is read and it is closed now: that sends the FIN.
+  if (!end->fin_in) side_shut(&end->side);
   end->fin_out = 1;
   if (!end->lingers) return;
   end->until = w->now + END_MS;
@@ -274,6 +275,7 @@ void tunnel_broken_to(struct worker *w, struct tunnel *t, int to) {
   side_drop_owed(&end->side);
   stop_toward(t, to);
   // What it had sent before is still to be read; that read tells how it ended.
+  end->readable = 1;
   if (t->way[to].mode == ENDED) tunnel_gone(w, t, to);
 }
 

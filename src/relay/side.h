@@ -1,8 +1,16 @@
 // One side of a tunnel: a descriptor, what is owed to it, and what epoll watches it for. Bytes pass through side_read
 // and side_write only, so that a side of another kind (TLS) needs those two and nothing else here.
 //
-// Invariants: `owed` is null exactly when `owed_length` is 0. A descriptor is taken out of epoll before it is closed:
-// registrations belong to the open file, and node may still hold another descriptor of it.
+// Epoll watches a side edge-triggered, for everything, from its first to its last moment: an item that is ready is polled
+// once and not again, and nothing is switched on or off. So whoever reads and writes has to remember what is left to do.
+//
+// Invariants:
+// - `owed` is null exactly when `owed_length` is 0;
+// - a write that took less than there was is told of by EPOLLOUT when there is room again;
+// - a read that got less than was asked for has taken all there was, and what comes later is told of; but not so the
+//   end of a stream that was told of before;
+// - a descriptor is taken out of epoll before it is closed: registrations belong to the open file, and node may still
+//   hold another descriptor of it.
 #ifndef UPGATE_SIDE_H
 #define UPGATE_SIDE_H
 
@@ -12,13 +20,10 @@
 
 enum { SIDE_END = 0, SIDE_AGAIN = -1, SIDE_RESET = -2 };
 
-// Never a set of events: the descriptor is not in epoll.
-#define SIDE_UNWATCHED UINT32_MAX
-
 struct side {
-  int fd;            // -1 once closed
-  uint32_t watched;  // the events epoll has for it, or SIDE_UNWATCHED
-  uint8_t *owed;     // bytes it has not taken yet
+  int fd;         // -1 once closed
+  int watched;    // it is in epoll
+  uint8_t *owed;  // bytes it has not taken yet
   uint32_t owed_at, owed_length;
   uint64_t *owed_by_all;  // what all sides of this thread have in `owed`
 };
@@ -36,8 +41,8 @@ int side_put(struct side *s, const uint8_t *from, size_t n);
 int side_flush(struct side *s);
 void side_drop_owed(struct side *s);
 
-// Tells epoll what to watch; nothing where that is so already. `key` comes back in the event. 0, or -1.
-int side_watch(struct side *s, int ep, uint64_t key, uint32_t events);
+// Puts it into epoll, which tells what is there already; `key` comes back in the event. 0, or -1.
+int side_watch(struct side *s, int ep, uint64_t key);
 void side_unwatch(struct side *s, int ep);
 void side_close(struct side *s, int ep);
 

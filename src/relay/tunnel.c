@@ -318,8 +318,14 @@ static void read_side(struct worker *w, struct tunnel *t, int from) {
   struct way *way = &t->way[from];
   struct end *end = &t->end[from];
   uint8_t *scratch = w->scratch + SCRATCH_ROOM;
-  ssize_t got = side_read(&end->side, scratch, read_size(w, t, from));
-  if (got == SIDE_AGAIN) return;
+  size_t most = read_size(w, t, from);
+  ssize_t got = side_read(&end->side, scratch, most);
+  // Read to the end of what is there without a second call that only says so.
+  if (got < (ssize_t)most && !end->ends) end->readable = 0;
+  if (got == SIDE_AGAIN) {
+    end->readable = 0;
+    return;
+  }
   if (got == SIDE_RESET || (got == SIDE_END && end->broken)) {
     end->broken = 1;
     tunnel_gone(w, t, from);
@@ -362,19 +368,29 @@ static int wants_bytes(const struct tunnel *t, int from) {
   return way->mode == DISCARDS || (!t->end[!from].side.owed && !way->paused);
 }
 
+// Nothing is read from a side that must not be read now (its receiver may be full), a hung one too: it waits for its turn.
+static void go_on(struct worker *w, struct tunnel *t, int from) {
+  struct end *end = &t->end[from];
+  if (end->readable && wants_bytes(t, from)) read_side(w, t, from);
+  if (end->hung && end->side.fd >= 0 && t->way[from].mode == ENDED) tunnel_gone(w, t, from);
+}
+
 void tunnel_event(struct worker *w, struct tunnel *t, int from, uint32_t events) {
   struct end *end = &t->end[from];
   if (end->side.fd < 0) return;
-  if (end->side.owed && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) flush_side(w, t, from);
-  if (end->side.fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-    if (wants_bytes(t, from)) {
-      read_side(w, t, from);
-    } else if (events & (EPOLLHUP | EPOLLERR)) {
-      // Nothing is read into the pending bytes now (its receiver may be full): it waits out of epoll for its turn.
-      end->hung = 1;
-      if (t->way[from].mode == ENDED) tunnel_gone(w, t, from);
-    }
+  if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) end->readable = 1;
+  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    end->ends = 1;
+    if (events & (EPOLLHUP | EPOLLERR)) end->hung = 1;
   }
+  if (end->side.owed && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) flush_side(w, t, from);
+  go_on(w, t, from);
+  tunnel_settle(w, t);
+}
+
+void tunnel_go_on(struct worker *w, struct tunnel *t) {
+  go_on(w, t, CLIENT);
+  go_on(w, t, BACKEND);
   tunnel_settle(w, t);
 }
 
@@ -397,14 +413,8 @@ void tunnel_settle(struct worker *w, struct tunnel *t) {
       tunnel_wake_by(w, t, w->now + t->policy->ping_timeout_ms);
     }
     e->unread = !reads;
-    // A hung side reports that again and again: out of epoll with it until it is read once more.
-    if (e->hung && !reads) {
-      side_unwatch(&e->side, w->ep);
-      continue;
-    }
-    e->hung = 0;
-    uint32_t events = (reads ? EPOLLIN : 0u) | (e->side.owed ? EPOLLOUT : 0u);
-    if (side_watch(&e->side, w->ep, t->id << 1 | (unsigned)i, events) == 0) continue;
+    if (reads && e->readable) worker_go_on(w, t);
+    if (e->side.watched || side_watch(&e->side, w->ep, t->id << 1 | (unsigned)i) == 0) continue;
     tunnel_cut(t);  // the kernel has no room to watch it: nothing would ever be heard of it
     worker_end(w, t);
     return;

@@ -7,7 +7,9 @@
 //   control frame that is not whole is in `hold`, not with the receiver, and the cursor has not seen it;
 // - no Close goes to a side whose `got_close` is set, and nothing of the other end goes there once its way discards;
 // - a way relays only while its receiver is owed nothing, so that memory for bytes is bounded by one scratch buffer and
-//   one frame of our own a side.
+//   one frame of our own a side;
+// - a side that is to be read and may have something to read is in its worker's list of tunnels to go on with: epoll
+//   tells of each thing once.
 #ifndef UPGATE_TUNNEL_H
 #define UPGATE_TUNNEL_H
 
@@ -104,7 +106,9 @@ struct end {
   unsigned waits_fin : 1;    // its own FIN is awaited before ours goes out
   unsigned lingers : 1;      // it is closed at `until`
   unsigned broken : 1;       // nothing can be written to it
-  unsigned hung : 1;         // EPOLLHUP or EPOLLERR came while it was not read
+  unsigned readable : 1;     // there may be something to read
+  unsigned ends : 1;         // the end of its stream was told of: a short read has not taken all there is
+  unsigned hung : 1;         // EPOLLHUP or EPOLLERR was told of
   unsigned ping_due : 1;     // to be pinged at the next frame boundary
   unsigned ping_queued : 1;  // the ping stands behind owed bytes still
   unsigned ping_waits : 1;   // a ping has gone out and no byte has come since
@@ -116,6 +120,7 @@ struct worker;
 
 struct tunnel {
   struct timer timer;  // first: a timer is its tunnel
+  struct tunnel *next, **back;  // in the worker's list of those to go on with; `back` is null while it is not there
   struct way way[2];
   struct end end[2];
   const struct policy *policy;
@@ -138,13 +143,15 @@ struct tunnel {
   uint8_t initiator, reason;
 };
 
-_Static_assert(sizeof(struct tunnel) <= 512, "a tunnel's state stays small");
+_Static_assert(sizeof(struct tunnel) <= 576, "a tunnel's state stays small");
 
 // -- tunnel.c: carrying ---------------------------------------------------------------------------------------------
 // An event of epoll for one side.
 void tunnel_event(struct worker *w, struct tunnel *t, int from, uint32_t events);
 void tunnel_timer(struct worker *w, struct tunnel *t);
-// After anything happened: says what epoll watches, and ends the tunnel where it is over. `t` may be gone afterwards.
+// Reads once more from each side that has more to read. `t` may be gone afterwards, here and above.
+void tunnel_go_on(struct worker *w, struct tunnel *t);
+// After anything happened: has the tunnel gone on with, and ends it where it is over. `t` may be gone afterwards.
 void tunnel_settle(struct worker *w, struct tunnel *t);
 // Something has to be looked at again at `at` at the latest.
 void tunnel_wake_by(struct worker *w, struct tunnel *t, uint64_t at);
