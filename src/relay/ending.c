@@ -61,7 +61,7 @@ static void fin(struct worker *w, struct tunnel *t, int to) {
   if (end->fin_due || end->broken || end->side.fd < 0) return;
   end->fin_due = 1;
   end->waits_fin = 0;
-  if (!end->side.owed) tunnel_fin_flushed(w, t, to);
+  if (!side_owes(&end->side)) tunnel_fin_flushed(w, t, to);
 }
 
 // From here on the side is closed after a wait: 5 s after our FIN, or when it has taken nothing of what is owed that long.
@@ -70,7 +70,7 @@ static void linger(struct worker *w, struct tunnel *t, int to) {
   if (end->lingers || end->side.fd < 0) return;
   end->lingers = 1;
   end->waits_fin = 0;
-  end->owed_then = end->side.owed_length - end->side.owed_at;
+  end->owed_then = side_owes(&end->side);
   end->until = w->now + END_MS;
   tunnel_wake_by(w, t, end->until);
 }
@@ -290,7 +290,7 @@ static uint64_t side_timers(struct worker *w, struct tunnel *t, int i) {
   if (end->side.fd < 0) return WHEEL_NEVER;
   if (end->waits_fin && w->now >= end->until) finish(w, t, i);
   if (end->lingers && w->now >= end->until) {
-    uint32_t owed = end->side.owed_length - end->side.owed_at;
+    uint32_t owed = side_owes(&end->side);
     if (owed && owed < end->owed_then) {  // it takes what it is owed, slowly
       end->owed_then = owed;
       end->until = w->now + END_MS;

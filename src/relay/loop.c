@@ -354,6 +354,7 @@ static void free_worker(struct worker *w) {
     free(c);
   }
   dials_free(&w->dials);
+  pipes_free(&w->pipes);
   free(w->chunks);
   free(w->scratch);
   pthread_mutex_destroy(&w->lock);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "dial.h"
+#include "pipe.h"
 #include "tunnel.h"
 
 #define WORKERS_MAX 16
@@ -67,6 +68,7 @@ struct worker {
   uint8_t *scratch;    // SCRATCH_ROOM and then SCRATCH bytes
   struct tunnel *again, **again_end;  // those to go on with, the one that has waited longest first
   uint32_t again_count;
+  struct pipes pipes;
   struct tunnel ***chunks;
   uint32_t chunk_count;
   struct report *reports, **reports_end;

@@ -3,6 +3,7 @@
 #include "side.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,11 +21,34 @@
 #define SEND send
 #endif
 
-ssize_t side_read(struct side *s, void *to, size_t n) {
+static inline ssize_t receive(const struct side *s, void *to, size_t n, int flags) {
   for (;;) {
-    ssize_t got = RECV(s->fd, to, n, MSG_DONTWAIT);
+    ssize_t got = RECV(s->fd, to, n, MSG_DONTWAIT | flags);
     if (got >= 0) return got;
     if (errno == EAGAIN || errno == EWOULDBLOCK) return SIDE_AGAIN;
+    if (errno != EINTR) return SIDE_RESET;
+  }
+}
+
+ssize_t side_read(struct side *s, void *to, size_t n) { return receive(s, to, n, 0); }
+
+ssize_t side_peek(struct side *s, void *to, size_t n) { return receive(s, to, n, MSG_PEEK); }
+
+ssize_t side_read_pipe(struct side *s, struct pipe *to, size_t n) {
+  for (;;) {
+    ssize_t got = splice(s->fd, NULL, to->fd[1], NULL, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    if (got >= 0) return got;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return SIDE_AGAIN;
+    if (errno == EINVAL || errno == ENOSYS || errno == EPERM) return SIDE_COPY;
+    if (errno != EINTR) return SIDE_RESET;
+  }
+}
+
+ssize_t side_write_pipe(struct side *s, struct pipe *from, size_t n) {
+  for (;;) {
+    ssize_t put = splice(from->fd[0], NULL, s->fd, NULL, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    if (put >= 0) return put;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
     if (errno != EINTR) return SIDE_RESET;
   }
 }
@@ -40,8 +64,15 @@ ssize_t side_write(struct side *s, const void *from, size_t n) {
 
 void side_shut(struct side *s) { shutdown(s->fd, SHUT_WR); }
 
+static void drop_copied(struct side *s) {
+  *s->owed_by_all -= s->owed_length;
+  free(s->owed);
+  s->owed = NULL;
+  s->owed_at = s->owed_length = 0;
+}
+
 int side_put(struct side *s, const uint8_t *from, size_t n) {
-  if (!s->owed) {
+  if (!side_owes(s)) {
     ssize_t put = side_write(s, from, n);
     if (put < 0) return SIDE_RESET;
     from += put;
@@ -55,27 +86,61 @@ int side_put(struct side *s, const uint8_t *from, size_t n) {
   if (!owed) return SIDE_RESET;
   if (old) memcpy(owed, s->owed + s->owed_at, old);
   memcpy(owed + old, from, n);
-  side_drop_owed(s);
+  drop_copied(s);
   s->owed = owed;
   s->owed_length = old + (uint32_t)n;
   *s->owed_by_all += s->owed_length;
   return 0;
 }
 
+int side_put_pipe(struct side *s, struct pipe *from, size_t n) {
+  ssize_t put = side_write_pipe(s, from, n);
+  if (put == (ssize_t)n) {
+    pipe_give(from);
+    return 0;
+  }
+  if (put < 0) {
+    pipe_drop(from);
+    return SIDE_RESET;
+  }
+  s->pipe = from;
+  s->piped = (uint32_t)(n - (size_t)put);
+  *s->owed_by_all += s->piped;
+  return 0;
+}
+
+// Returns whether nothing is left in its pipe, or SIDE_RESET.
+static int flush_pipe(struct side *s) {
+  ssize_t put = side_write_pipe(s, s->pipe, s->piped);
+  if (put < 0) return SIDE_RESET;
+  s->piped -= (uint32_t)put;
+  *s->owed_by_all -= (uint32_t)put;
+  if (s->piped) return 0;
+  pipe_give(s->pipe);
+  s->pipe = NULL;
+  return 1;
+}
+
 int side_flush(struct side *s) {
+  if (s->pipe) {
+    int empty = flush_pipe(s);
+    if (empty <= 0) return empty;
+  }
   if (!s->owed) return 0;
   ssize_t put = side_write(s, s->owed + s->owed_at, s->owed_length - s->owed_at);
   if (put < 0) return SIDE_RESET;
   s->owed_at += (uint32_t)put;
-  if (s->owed_at == s->owed_length) side_drop_owed(s);
+  if (s->owed_at == s->owed_length) drop_copied(s);
   return 0;
 }
 
 void side_drop_owed(struct side *s) {
-  *s->owed_by_all -= s->owed_length;
-  free(s->owed);
-  s->owed = NULL;
-  s->owed_at = s->owed_length = 0;
+  drop_copied(s);
+  if (!s->pipe) return;
+  *s->owed_by_all -= s->piped;
+  pipe_drop(s->pipe);
+  s->pipe = NULL;
+  s->piped = 0;
 }
 
 int side_watch(struct side *s, int ep, uint64_t key) {
