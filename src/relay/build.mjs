@@ -8,10 +8,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const sources = [
-  ...['relay.c', 'loop.c', 'tunnel.c', 'ending.c', 'side.c', 'wheel.c'],
-  ...['cursor.c', 'dial.c', 'door.c', 'memory.c'],
+const names = [
+  ...['relay', 'loop', 'tunnel', 'ping', 'ending', 'side', 'pipe', 'wheel', 'cursor'],
+  ...['dial', 'door', 'memory'],
 ];
+const sources = names.map((name) => `${name}.c`);
 const flags = ['-std=c11', '-O2', '-g', '-fPIC', '-shared', '-fvisibility=hidden', '-pthread', '-Wall', '-Wextra'];
 const extra = process.argv.slice(2);
 const chosen = extra[0] === '--output' ? extra.splice(0, 2)[1] : undefined;

@@ -47,7 +47,8 @@ static void stop_toward(struct tunnel *t, int to) {
 
 void tunnel_fin_flushed(struct worker *w, struct tunnel *t, int to) {
   struct end *end = &t->end[to];
-  side_shut(&end->side);
+  // Where its own stream has ended everything is read and it is closed now: that sends the FIN.
+  if (!end->fin_in) side_shut(&end->side);
   end->fin_out = 1;
   if (!end->lingers) return;
   end->until = w->now + END_MS;
@@ -60,7 +61,7 @@ static void fin(struct worker *w, struct tunnel *t, int to) {
   if (end->fin_due || end->broken || end->side.fd < 0) return;
   end->fin_due = 1;
   end->waits_fin = 0;
-  if (!end->side.owed) tunnel_fin_flushed(w, t, to);
+  if (!side_owes(&end->side)) tunnel_fin_flushed(w, t, to);
 }
 
 // From here on the side is closed after a wait: 5 s after our FIN, or when it has taken nothing of what is owed that long.
@@ -69,7 +70,7 @@ static void linger(struct worker *w, struct tunnel *t, int to) {
   if (end->lingers || end->side.fd < 0) return;
   end->lingers = 1;
   end->waits_fin = 0;
-  end->owed_then = end->side.owed_length - end->side.owed_at;
+  end->owed_then = side_owes(&end->side);
   end->until = w->now + END_MS;
   tunnel_wake_by(w, t, end->until);
 }
@@ -274,6 +275,7 @@ void tunnel_broken_to(struct worker *w, struct tunnel *t, int to) {
   side_drop_owed(&end->side);
   stop_toward(t, to);
   // What it had sent before is still to be read; that read tells how it ended.
+  end->readable = 1;
   if (t->way[to].mode == ENDED) tunnel_gone(w, t, to);
 }
 
@@ -288,7 +290,7 @@ static uint64_t side_timers(struct worker *w, struct tunnel *t, int i) {
   if (end->side.fd < 0) return WHEEL_NEVER;
   if (end->waits_fin && w->now >= end->until) finish(w, t, i);
   if (end->lingers && w->now >= end->until) {
-    uint32_t owed = end->side.owed_length - end->side.owed_at;
+    uint32_t owed = side_owes(&end->side);
     if (owed && owed < end->owed_then) {  // it takes what it is owed, slowly
       end->owed_then = owed;
       end->until = w->now + END_MS;

@@ -240,7 +240,8 @@ export class Flow {
     const { cursor } = this;
     if (this.stopped || cursor === null || cursor.lost !== null) return false;
     const held = this.#hold ?? cursor.headerBytes(cursor.held);
-    this.#hold = null;
+    // Passed, so stop() must not count it as discarded.
+    this.#hold = Buffer.alloc(0);
     this.#pass(held, 0, held.length);
     return held.length === 0 && !cursor.inFrame;
   }

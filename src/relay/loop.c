@@ -134,8 +134,40 @@ struct report *engine_reports(struct engine *e) {
   return all;
 }
 
+// -- Tunnels to go on with ------------------------------------------------------------------------------------------
+
+void worker_go_on(struct worker *w, struct tunnel *t) {
+  if (t->back) return;
+  t->next = NULL;
+  t->back = w->again_end;
+  *w->again_end = t;
+  w->again_end = &t->next;
+  w->again_count++;
+}
+
+static void no_longer(struct worker *w, struct tunnel *t) {
+  if (!t->back) return;
+  *t->back = t->next;
+  if (t->next) t->next->back = t->back;
+  else w->again_end = t->back;
+  t->back = NULL;
+  w->again_count--;
+}
+
+// Once for each that waits now: those that come again meanwhile stand behind what epoll has to tell.
+static void go_on(struct worker *w) {
+  for (uint32_t n = w->again_count; n && w->again; n--) {
+    struct tunnel *t = w->again;
+    no_longer(w, t);
+    tunnel_go_on(w, t);
+  }
+}
+
+// -- The end of a tunnel --------------------------------------------------------------------------------------------
+
 void worker_end(struct worker *w, struct tunnel *t) {
   struct tunnel **at = slot_of(w, ID_SLOT(t->id));
+  no_longer(w, t);
   wheel_clear(&w->wheel, &t->timer);
   side_close(&t->end[CLIENT].side, w->ep);
   side_close(&t->end[BACKEND].side, w->ep);
@@ -175,7 +207,6 @@ static void set_up(struct worker *w, struct tunnel *t, const struct command *c) 
   for (int i = 0; i < 2; i++) {
     t->way[i].opaque = !policy->inspect;
     t->end[i].side.fd = c->fd[i];
-    t->end[i].side.watched = SIDE_UNWATCHED;
     t->end[i].side.owed_by_all = &w->owed;
     t->end[i].heard = w->now;
     t->end[i].ping_next = w->now + policy->ping_every_ms;
@@ -305,7 +336,7 @@ static void *run(void *arg) {
   struct epoll_event events[EVENTS];
   read_clock(w);
   while (!w->stopping) {
-    int n = epoll_wait(w->ep, events, EVENTS, wait_ms(w));
+    int n = epoll_wait(w->ep, events, EVENTS, w->again ? 0 : wait_ms(w));
     __atomic_store_n(&w->sleeps, 0, __ATOMIC_RELAXED);
     read_clock(w);
     // What was asked for before these events came about is done before them.
@@ -320,6 +351,7 @@ static void *run(void *arg) {
       if (t) tunnel_event(w, t, (int)(events[i].data.u64 & 1), events[i].events);
     }
     obey_all(w);
+    go_on(w);
     for (struct timer *timer; (timer = wheel_due(&w->wheel, w->now));) tunnel_timer(w, (struct tunnel *)timer);
     dial_timers(w);
     door_timers(w);
@@ -360,6 +392,7 @@ static void free_worker(struct worker *w) {
   }
   dials_free(&w->dials);
   doors_free(&w->doors);
+  pipes_free(&w->pipes);
   free(w->chunks);
   free(w->scratch);
   pthread_mutex_destroy(&w->lock);
@@ -373,6 +406,7 @@ static struct worker *make_worker(struct engine *e, uint32_t index) {
   w->index = index;
   w->reports_end = &w->reports;
   w->queue_end = &w->queue;
+  w->again_end = &w->again;
   w->random_at = sizeof w->random;
   w->sleeps = 1;
   pthread_mutex_init(&w->lock, NULL);

@@ -13,6 +13,7 @@
 
 #include "dial.h"
 #include "door.h"
+#include "pipe.h"
 #include "tunnel.h"
 
 #define WORKERS_MAX 16
@@ -67,6 +68,9 @@ struct worker {
   uint64_t report_at;  // when the batch of ended tunnels goes out, ms
   struct wheel wheel;
   uint8_t *scratch;    // SCRATCH_ROOM and then SCRATCH bytes
+  struct tunnel *again, **again_end;  // those to go on with, the one that has waited longest first
+  uint32_t again_count;
+  struct pipes pipes;
   struct tunnel ***chunks;
   uint32_t chunk_count;
   struct report *reports, **reports_end;
@@ -117,8 +121,10 @@ struct dialled *engine_dialled(struct engine *e);
 // The same for arrivals.
 struct arrived *engine_arrived(struct engine *e);
 
-// -- for tunnel.c, ending.c, dial.c and door.c ------------------------------------------------------------------------------
+// -- for tunnel.c, ending.c, dial.c and door.c ----------------------------------------------------------------------
 void worker_random(struct worker *w, uint8_t *to, size_t n);
+// The tunnel is gone on with in this turn or the next, behind those that wait for it already.
+void worker_go_on(struct worker *w, struct tunnel *t);
 // The tunnel is over: closes, reports and frees it.
 void worker_end(struct worker *w, struct tunnel *t);
 // Takes the list over, of which `end` is the last link.

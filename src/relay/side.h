@@ -1,8 +1,18 @@
 // One side of a tunnel: a descriptor, what is owed to it, and what epoll watches it for. Bytes pass through side_read
-// and side_write only, so that a side of another kind (TLS) needs those two and nothing else here.
+// and side_write, and where a side can do that through side_read_pipe and side_write_pipe; a side of another kind (TLS)
+// needs the first two and nothing else here.
 //
-// Invariants: `owed` is null exactly when `owed_length` is 0. A descriptor is taken out of epoll before it is closed:
-// registrations belong to the open file, and node may still hold another descriptor of it.
+// Epoll watches a side edge-triggered, for everything, from its first to its last moment: an item that is ready is polled
+// once and not again, and nothing is switched on or off. So whoever reads and writes has to remember what is left to do.
+//
+// Invariants:
+// - `owed` is null exactly when `owed_length` is 0, and `pipe` when `piped` is; what is in the pipe goes first;
+// - a write that took less than there was is told of by EPOLLOUT when there is room again;
+// - a read that got less than was asked for has taken all there was, and what comes later is told of; but not so the
+//   end of a stream that was told of before;
+// - a descriptor does not block, also where a call cannot be told so;
+// - a descriptor is taken out of epoll before it is closed: registrations belong to the open file, and node may still
+//   hold another descriptor of it.
 #ifndef UPGATE_SIDE_H
 #define UPGATE_SIDE_H
 
@@ -10,34 +20,45 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { SIDE_END = 0, SIDE_AGAIN = -1, SIDE_RESET = -2 };
+#include "pipe.h"
 
-// Never a set of events: the descriptor is not in epoll.
-#define SIDE_UNWATCHED UINT32_MAX
+enum { SIDE_END = 0, SIDE_AGAIN = -1, SIDE_RESET = -2, SIDE_COPY = -3 };
 
 struct side {
-  int fd;            // -1 once closed
-  uint32_t watched;  // the events epoll has for it, or SIDE_UNWATCHED
-  uint8_t *owed;     // bytes it has not taken yet
+  int fd;         // -1 once closed
+  int watched;    // it is in epoll
+  uint8_t *owed;  // bytes it has not taken yet
   uint32_t owed_at, owed_length;
-  uint64_t *owed_by_all;  // what all sides of this thread have in `owed`
+  struct pipe *pipe;  // bytes it has not taken yet, too
+  uint32_t piped;     // how many
+  uint64_t *owed_by_all;  // what all sides of this thread have in `owed` and `pipe`
 };
 
 // Reads what is there, at most n bytes: how many, SIDE_END, SIDE_AGAIN or SIDE_RESET.
 ssize_t side_read(struct side *s, void *to, size_t n);
 // Writes what the side takes at once: how many bytes, 0 where it takes none now, or SIDE_RESET.
 ssize_t side_write(struct side *s, const void *from, size_t n);
+// Moves what is there into an empty pipe, at most n bytes: as side_read, or SIDE_COPY where this cannot be done.
+ssize_t side_read_pipe(struct side *s, struct pipe *to, size_t n);
+// Moves n bytes from a pipe, as far as the side takes them at once: as side_write.
+ssize_t side_write_pipe(struct side *s, struct pipe *from, size_t n);
+// As side_read, and what it got stays where it was.
+ssize_t side_peek(struct side *s, void *to, size_t n);
 // Ends our half of the stream.
 void side_shut(struct side *s);
 
 // Writes, and keeps what is left over as owed. 0, or SIDE_RESET.
 int side_put(struct side *s, const uint8_t *from, size_t n);
+// The same with n bytes in a pipe, all there is in it; the side owes nothing, and the pipe is not the caller's any more.
+int side_put_pipe(struct side *s, struct pipe *from, size_t n);
+// How many bytes it is owed.
+static inline uint32_t side_owes(const struct side *s) { return s->owed_length - s->owed_at + s->piped; }
 // Writes what is owed as far as it goes. 0, or SIDE_RESET.
 int side_flush(struct side *s);
 void side_drop_owed(struct side *s);
 
-// Tells epoll what to watch; nothing where that is so already. `key` comes back in the event. 0, or -1.
-int side_watch(struct side *s, int ep, uint64_t key, uint32_t events);
+// Puts it into epoll, which tells what is there already; `key` comes back in the event. 0, or -1.
+int side_watch(struct side *s, int ep, uint64_t key);
 void side_unwatch(struct side *s, int ep);
 void side_close(struct side *s, int ep);
 

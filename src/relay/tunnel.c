@@ -1,5 +1,5 @@
-// Carries a tunnel's bytes: reads, follows, passes on or discards; keeps limits, rates, pings and timers. How a tunnel
-// ends stands in ending.c.
+// Carries a tunnel's bytes: reads, follows, passes on or discards; keeps limits, rates and timers. How a tunnel ends
+// stands in ending.c, pings in ping.c.
 #include "tunnel.h"
 
 #include <stdlib.h>
@@ -9,6 +9,9 @@
 #include "loop.h"
 
 #define SECOND_NS 1000000000ull
+// From this length on a frame is moved through a pipe, as long as this much of it is still to come.
+#define LARGE (32 * 1024)
+#define MOVE_LEAST (8 * 1024)
 
 // -- Passing bytes on -----------------------------------------------------------------------------------------------
 
@@ -30,93 +33,6 @@ void tunnel_send(struct worker *w, struct tunnel *t, int to, const uint8_t *p, s
   struct end *end = &t->end[to];
   if (end->broken || end->side.fd < 0) return;
   if (side_put(&end->side, p, n) < 0) tunnel_broken_to(w, t, to);
-}
-
-// -- Pings ----------------------------------------------------------------------------------------------------------
-
-static void send_ping(struct worker *w, struct tunnel *t, int to) {
-  struct end *end = &t->end[to];
-  uint8_t frame[14] = {0x80 | OP_PING, 8};
-  size_t n = 2;
-  worker_random(w, end->ping, 8);
-  if (to == BACKEND) {  // the gateway is a client there: masked, with a fresh key (§5.3)
-    frame[1] |= 0x80;
-    worker_random(w, frame + 2, 4);
-    n += 4;
-  }
-  for (int i = 0; i < 8; i++) frame[n + (size_t)i] = end->ping[i] ^ (to == BACKEND ? frame[2 + (i & 3)] : 0);
-  tunnel_send(w, t, to, frame, n + 8);
-  end->ping_due = 0;
-  end->ping_known = end->ping_waits = 1;
-  end->ping_queued = end->side.owed != NULL;
-  end->ping_at = w->now;
-  tally_add(&t->tally->ping_sent, 1);
-}
-
-// Whether this side can still be pinged: none after a Close in either direction, none after an end.
-static int may_ping(const struct tunnel *t, int to) {
-  const struct end *e = &t->end[to];
-  return !t->ending && !e->got_close && !e->sent_close && !e->fin_in && !e->fin_due && !e->broken &&
-         t->way[!to].mode == RELAYS && !t->way[!to].opaque && !t->way[to].opaque;
-}
-
-// Returns when this side's ping needs looking at again.
-static uint64_t ping_timer(struct worker *w, struct tunnel *t, int to) {
-  struct end *e = &t->end[to];
-  const struct policy *policy = t->policy;
-  if (!policy->ping_every_ms || !may_ping(t, to)) return WHEEL_NEVER;
-  // The timer stands still while the ping is still queued, or while the side is not read.
-  if (e->ping_waits && !e->ping_queued && !e->unread && w->now >= e->ping_at + policy->ping_timeout_ms) {
-    tally_add(&t->tally->ping_timeout, 1);
-    tunnel_silent(w, t, to);
-    return WHEEL_NEVER;
-  }
-  if (w->now >= e->ping_next) {
-    e->ping_next = w->now + policy->ping_every_ms;
-    if (!e->ping_waits && !e->ping_due) {
-      if (e->their_ping) {  // the other end's own ping counts as ours (§5.5.3: only the newest may be answered)
-        e->ping_waits = 1;
-        e->ping_queued = e->side.owed != NULL;
-        e->ping_at = w->now;
-      } else {
-        e->ping_due = 1;
-      }
-    }
-  }
-  if (e->ping_due && at_frame_boundary(&t->way[!to])) send_ping(w, t, to);
-  uint64_t next = e->ping_next;
-  if (e->ping_waits && !e->ping_queued && !e->unread && e->ping_at + policy->ping_timeout_ms < next) {
-    next = e->ping_at + policy->ping_timeout_ms;
-  }
-  return next;
-}
-
-// A digest of a whole control frame's payload (FNV-1a); never 0.
-static uint32_t digest(const uint8_t *payload, size_t n, const uint8_t *key) {
-  uint32_t hash = 0x811c9dc5u ^ (uint32_t)n;
-  for (size_t i = 0; i < n; i++) hash = (hash ^ (uint8_t)(payload[i] ^ (key ? key[i & 3] : 0))) * 0x01000193u;
-  return hash | 1;
-}
-
-// A whole ping or pong from a side. Returns whether it is the answer to our own ping, and goes no further.
-static int ping_or_pong(struct tunnel *t, int from, const uint8_t *payload) {
-  const struct cursor *c = &t->way[from].cursor;
-  const uint8_t *key = c->masked ? c->key : NULL;
-  struct end *end = &t->end[from];
-  if (!t->policy->ping_every_ms) return 0;
-  if (c->opcode == OP_PING) {
-    t->end[!from].their_ping = digest(payload, (size_t)c->length, key);
-    return 0;
-  }
-  int ours = end->ping_known && c->length == 8;
-  for (size_t i = 0; ours && i < 8; i++) ours = (payload[i] ^ (key ? key[i & 3] : 0)) == end->ping[i];
-  if (ours) {
-    end->ping_known = 0;
-    tally_add(&t->tally->ping_pong, 1);
-  } else if (end->their_ping && digest(payload, (size_t)c->length, key) == end->their_ping) {
-    end->their_ping = 0;
-  }
-  return ours;
 }
 
 // -- Limits ---------------------------------------------------------------------------------------------------------
@@ -180,7 +96,7 @@ static int keeps(struct worker *w, struct tunnel *t, int from, const uint8_t *be
   size_t n = (size_t)(frame - before);
   if (c->opcode != OP_CLOSE) {
     int ours = way->mode == RELAYS && (c->opcode == OP_PING || c->opcode == OP_PONG) &&
-               ping_or_pong(t, from, frame + (size - c->length));
+               tunnel_ping_or_pong(t, from, frame + (size - c->length));
     if (ours) tunnel_pass(w, t, from, before, n);
     return ours;
   }
@@ -214,7 +130,7 @@ static int waits_for_boundary(const struct tunnel *t, int from) {
 
 static void at_boundary(struct worker *w, struct tunnel *t, int to) {
   if (t->ending) tunnel_try_inject(w, t, to);
-  else if (t->end[to].ping_due && may_ping(t, to)) send_ping(w, t, to);
+  else if (t->end[to].ping_due) tunnel_ping_here(w, t, to);
 }
 
 static void lose(struct worker *w, struct tunnel *t, int from) {
@@ -265,6 +181,7 @@ void tunnel_carry(struct worker *w, struct tunnel *t, int from, const uint8_t *p
         p += cursor_body(c, p, (size_t)(stop - p));
         if (keeps(w, t, from, done, frame, (size_t)(p - frame))) done = p;
       } else {
+        way->large = c->length >= LARGE;
         if (way->mode == RELAYS && refuses(w, t, from, done, (size_t)(p - done))) done = p;
         p += head;
       }
@@ -314,24 +231,114 @@ static size_t read_size(const struct worker *w, const struct tunnel *t, int from
   return most;
 }
 
+// What reading a side came to. Returns whether bytes have come.
+static int has_come(struct worker *w, struct tunnel *t, int from, ssize_t got) {
+  struct end *end = &t->end[from];
+  if (got > 0) {
+    end->heard = w->now;
+    end->ping_waits = 0;
+    spend_bytes(w, t, from, (size_t)got);
+    return 1;
+  }
+  if (got == SIDE_AGAIN) {
+    end->readable = 0;
+  } else if (got == SIDE_RESET || end->broken) {
+    end->broken = 1;
+    tunnel_gone(w, t, from);
+  } else {
+    tunnel_end_of(w, t, from);
+  }
+  return 0;
+}
+
+// -- Moving ---------------------------------------------------------------------------------------------------------
+// The payload of a large frame goes through a pipe, so that it is never copied here. A header behind one is looked at in
+// the socket, and where a large frame begins with it, it goes along.
+
+// Whether what comes next may go through a pipe.
+static int may_move(const struct worker *w, const struct tunnel *t, int from) {
+  const struct way *way = &t->way[from];
+  const struct cursor *c = &way->cursor;
+  const struct limits *l = &t->policy->limits[from];
+  if (!way->large || way->mode != RELAYS || t->end[from].copied || l->pause || w->owed > OWED_MUCH) return 0;
+  if (way->opaque) return 1;
+  if (c->left) return c->left >= MOVE_LEAST && !cursor_is_control(c);
+  return !way->held && !l->message_ns;
+}
+
+// Looks at the header of the next frame. Returns what side_peek() does, and 1 only where `c` has been moved into a large
+// data frame that no limit refuses; its `left` then counts what is to be moved, the header too. Else SIDE_COPY.
+static ssize_t look_ahead(struct tunnel *t, int from, struct cursor *c) {
+  uint8_t p[CURSOR_HEAD_MAX];
+  ssize_t n = side_peek(&t->end[from].side, p, sizeof p);
+  if (n <= 0) return n;
+  size_t head = in_pieces(p, (size_t)n) || p[0] & 8 ? 0 : cursor_head(c, p, (size_t)n);
+  uint64_t most = t->policy->limits[from].max_message;
+  if (!head || c->length < LARGE || (most && c->message > most)) return SIDE_COPY;
+  c->left += head;
+  return 1;
+}
+
+// Takes n bytes of this way from the pipe; `c` is its cursor in front of them.
+static void pass_moved(struct worker *w, struct tunnel *t, int from, const struct cursor *at, struct pipe *pipe, size_t n) {
+  struct way *way = &t->way[from];
+  struct cursor *c = &way->cursor;
+  int ends = 0;
+  if (!way->opaque) {
+    if (!c->left && at->odd) tally_add(&t->tally->odd[from], 1);
+    *c = *at;
+    c->left -= n;
+    ends = !c->left;
+    if (ends && c->fin) message_ended(t, from);
+    if (ends) cursor_end(c);
+  }
+  t->last = w->now;
+  if (way->mode != RELAYS) {
+    t->discarded += n;
+    pipe_drop(pipe);
+    return;
+  }
+  way->bytes += n;
+  tally_add(&t->tally->bytes[from], n);
+  if (side_put_pipe(&t->end[!from].side, pipe, n) < 0) tunnel_broken_to(w, t, !from);
+  if (ends && way->mode == RELAYS && waits_for_boundary(t, from)) at_boundary(w, t, !from);
+}
+
+// Reads through a pipe. Returns 0 where it has to be read in the other way, and nothing has been done yet.
+static int move(struct worker *w, struct tunnel *t, int from) {
+  struct way *way = &t->way[from];
+  struct cursor c = way->cursor;
+  struct pipe *pipe = pipe_take(&w->pipes);
+  if (!pipe) return 0;
+  ssize_t got = way->opaque || c.left ? 1 : look_ahead(t, from, &c);
+  if (got > 0) {
+    got = side_read_pipe(&t->end[from].side, pipe, way->opaque || c.left > PIPE_MOST ? PIPE_MOST : (size_t)c.left);
+    if (got == SIDE_COPY) t->end[from].copied = 1;
+  }
+  if (got <= 0) pipe_give(pipe);
+  if (got == SIDE_COPY) return 0;
+  // A move stops where its pipe is full too, so the side stays readable.
+  if (!has_come(w, t, from, got)) return 1;
+  if (way->opaque) way->large = got >= MOVE_LEAST;
+  pass_moved(w, t, from, &c, pipe, (size_t)got);
+  return 1;
+}
+
+// -- Reading --------------------------------------------------------------------------------------------------------
+
 static void read_side(struct worker *w, struct tunnel *t, int from) {
   struct way *way = &t->way[from];
   struct end *end = &t->end[from];
+  if (may_move(w, t, from) && move(w, t, from)) return;
   uint8_t *scratch = w->scratch + SCRATCH_ROOM;
-  ssize_t got = side_read(&end->side, scratch, read_size(w, t, from));
-  if (got == SIDE_AGAIN) return;
-  if (got == SIDE_RESET || (got == SIDE_END && end->broken)) {
-    end->broken = 1;
-    tunnel_gone(w, t, from);
-    return;
-  }
-  if (got == SIDE_END) {
-    tunnel_end_of(w, t, from);
-    return;
-  }
-  end->heard = w->now;
-  end->ping_waits = 0;
-  spend_bytes(w, t, from, (size_t)got);
+  size_t most = read_size(w, t, from);
+  // Up to the next header, so that it can be looked at where it lies.
+  if (way->large && way->cursor.left && way->cursor.left < most && !way->opaque) most = (size_t)way->cursor.left;
+  ssize_t got = side_read(&end->side, scratch, most);
+  // Read to the end of what is there without a second call that only says so.
+  if (got < (ssize_t)most && !end->ends) end->readable = 0;
+  if (!has_come(w, t, from, got)) return;
+  if (way->opaque) way->large = got >= LARGE;
   size_t held = way->held;
   uint8_t *p = scratch - held;
   if (held) memcpy(p, way->hold, held);
@@ -343,10 +350,11 @@ static void read_side(struct worker *w, struct tunnel *t, int from) {
 
 static void flush_side(struct worker *w, struct tunnel *t, int to) {
   struct end *end = &t->end[to];
-  uint32_t before = end->side.owed_length - end->side.owed_at;
+  uint32_t before = side_owes(&end->side);
   if (side_flush(&end->side) < 0) { tunnel_broken_to(w, t, to); return; }
-  if (end->side.owed_length - end->side.owed_at != before) t->last = w->now;
-  if (end->side.owed) return;
+  uint32_t left = side_owes(&end->side);
+  if (left != before) t->last = w->now;
+  if (left) return;
   if (end->ping_queued) {
     end->ping_queued = 0;
     end->ping_at = w->now;
@@ -359,22 +367,32 @@ static void flush_side(struct worker *w, struct tunnel *t, int to) {
 static int wants_bytes(const struct tunnel *t, int from) {
   const struct way *way = &t->way[from];
   if (t->end[from].side.fd < 0 || way->mode == ENDED) return 0;
-  return way->mode == DISCARDS || (!t->end[!from].side.owed && !way->paused);
+  return way->mode == DISCARDS || (!side_owes(&t->end[!from].side) && !way->paused);
+}
+
+// Nothing is read from a side that must not be read now (its receiver may be full), a hung one too: it waits for its turn.
+static void go_on(struct worker *w, struct tunnel *t, int from) {
+  struct end *end = &t->end[from];
+  if (end->readable && wants_bytes(t, from)) read_side(w, t, from);
+  if (end->hung && end->side.fd >= 0 && t->way[from].mode == ENDED) tunnel_gone(w, t, from);
 }
 
 void tunnel_event(struct worker *w, struct tunnel *t, int from, uint32_t events) {
   struct end *end = &t->end[from];
   if (end->side.fd < 0) return;
-  if (end->side.owed && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) flush_side(w, t, from);
-  if (end->side.fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-    if (wants_bytes(t, from)) {
-      read_side(w, t, from);
-    } else if (events & (EPOLLHUP | EPOLLERR)) {
-      // Nothing is read into the pending bytes now (its receiver may be full): it waits out of epoll for its turn.
-      end->hung = 1;
-      if (t->way[from].mode == ENDED) tunnel_gone(w, t, from);
-    }
+  if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) end->readable = 1;
+  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    end->ends = 1;
+    if (events & (EPOLLHUP | EPOLLERR)) end->hung = 1;
   }
+  if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR) && side_owes(&end->side)) flush_side(w, t, from);
+  go_on(w, t, from);
+  tunnel_settle(w, t);
+}
+
+void tunnel_go_on(struct worker *w, struct tunnel *t) {
+  go_on(w, t, CLIENT);
+  go_on(w, t, BACKEND);
   tunnel_settle(w, t);
 }
 
@@ -397,14 +415,8 @@ void tunnel_settle(struct worker *w, struct tunnel *t) {
       tunnel_wake_by(w, t, w->now + t->policy->ping_timeout_ms);
     }
     e->unread = !reads;
-    // A hung side reports that again and again: out of epoll with it until it is read once more.
-    if (e->hung && !reads) {
-      side_unwatch(&e->side, w->ep);
-      continue;
-    }
-    e->hung = 0;
-    uint32_t events = (reads ? EPOLLIN : 0u) | (e->side.owed ? EPOLLOUT : 0u);
-    if (side_watch(&e->side, w->ep, t->id << 1 | (unsigned)i, events) == 0) continue;
+    if (reads && e->readable) worker_go_on(w, t);
+    if (e->side.watched || side_watch(&e->side, w->ep, t->id << 1 | (unsigned)i) == 0) continue;
     tunnel_cut(t);  // the kernel has no room to watch it: nothing would ever be heard of it
     worker_end(w, t);
     return;
@@ -427,8 +439,8 @@ static uint64_t watch(struct worker *w, struct tunnel *t) {
     return WHEEL_NEVER;
   }
   uint64_t next = sooner(idle_at, t->dies_at);
-  next = sooner(next, ping_timer(w, t, CLIENT));
-  return t->ending ? WHEEL_NEVER : sooner(next, ping_timer(w, t, BACKEND));
+  next = sooner(next, tunnel_ping_timer(w, t, CLIENT));
+  return t->ending ? WHEEL_NEVER : sooner(next, tunnel_ping_timer(w, t, BACKEND));
 }
 
 void tunnel_timer(struct worker *w, struct tunnel *t) {

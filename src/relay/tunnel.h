@@ -1,4 +1,5 @@
-// One tunnel: two sides, two ways, and what the gateway does to them. tunnel.c carries bytes; ending.c ends tunnels.
+// One tunnel: two sides, two ways, and what the gateway does to them. tunnel.c carries bytes; ping.c
+// pings; ending.c ends tunnels.
 // A way is named by where its bytes come from: way[CLIENT] reads side[CLIENT] and writes side[BACKEND].
 //
 // Invariants, between two calls from the loop:
@@ -6,8 +7,10 @@
 // - what the receiver has got plus what it is owed ends at a frame boundary whenever the cursor says so: a header or
 //   control frame that is not whole is in `hold`, not with the receiver, and the cursor has not seen it;
 // - no Close goes to a side whose `got_close` is set, and nothing of the other end goes there once its way discards;
-// - a way relays only while its receiver is owed nothing, so that memory for bytes is bounded by one scratch buffer and
-//   one frame of our own a side.
+// - a way relays only while its receiver is owed nothing, so that memory for bytes is bounded by one scratch buffer, or
+//   one pipe, and one frame of our own a side;
+// - a side that is to be read and may have something to read is in its worker's list of tunnels to go on with: epoll
+//   tells of each thing once.
 #ifndef UPGATE_TUNNEL_H
 #define UPGATE_TUNNEL_H
 
@@ -84,6 +87,7 @@ struct way {
   uint8_t mode;
   uint8_t opaque;  // not followed: inspection is off, or the cursor is lost
   uint8_t paused;  // not read until the rate allows it
+  uint8_t large;   // its newest data frame is a large one; of an opaque way, what it read last
 };
 
 struct end {
@@ -104,18 +108,22 @@ struct end {
   unsigned waits_fin : 1;    // its own FIN is awaited before ours goes out
   unsigned lingers : 1;      // it is closed at `until`
   unsigned broken : 1;       // nothing can be written to it
-  unsigned hung : 1;         // EPOLLHUP or EPOLLERR came while it was not read
+  unsigned readable : 1;     // there may be something to read
+  unsigned ends : 1;         // the end of its stream was told of: a short read has not taken all there is
+  unsigned hung : 1;         // EPOLLHUP or EPOLLERR was told of
   unsigned ping_due : 1;     // to be pinged at the next frame boundary
   unsigned ping_queued : 1;  // the ping stands behind owed bytes still
   unsigned ping_waits : 1;   // a ping has gone out and no byte has come since
   unsigned ping_known : 1;   // `ping` is swallowed when it comes back
   unsigned unread : 1;       // it is not read at the moment
+  unsigned copied : 1;       // nothing of it goes through a pipe
 };
 
 struct worker;
 
 struct tunnel {
   struct timer timer;  // first: a timer is its tunnel
+  struct tunnel *next, **back;  // in the worker's list of those to go on with; `back` is null while it is not there
   struct way way[2];
   struct end end[2];
   const struct policy *policy;
@@ -138,13 +146,15 @@ struct tunnel {
   uint8_t initiator, reason;
 };
 
-_Static_assert(sizeof(struct tunnel) <= 512, "a tunnel's state stays small");
+_Static_assert(sizeof(struct tunnel) <= 576, "a tunnel's state stays small");
 
 // -- tunnel.c: carrying ---------------------------------------------------------------------------------------------
 // An event of epoll for one side.
 void tunnel_event(struct worker *w, struct tunnel *t, int from, uint32_t events);
 void tunnel_timer(struct worker *w, struct tunnel *t);
-// After anything happened: says what epoll watches, and ends the tunnel where it is over. `t` may be gone afterwards.
+// Reads once more from each side that has more to read. `t` may be gone afterwards, here and above.
+void tunnel_go_on(struct worker *w, struct tunnel *t);
+// After anything happened: has the tunnel gone on with, and ends it where it is over. `t` may be gone afterwards.
 void tunnel_settle(struct worker *w, struct tunnel *t);
 // Something has to be looked at again at `at` at the latest.
 void tunnel_wake_by(struct worker *w, struct tunnel *t, uint64_t at);
@@ -156,6 +166,14 @@ void tunnel_pass(struct worker *w, struct tunnel *t, int from, const uint8_t *p,
 void tunnel_early(struct worker *w, struct tunnel *t, int from, const uint8_t *p, size_t n);
 // Carries bytes read from a side, those held back in front of them.
 void tunnel_carry(struct worker *w, struct tunnel *t, int from, const uint8_t *p, size_t n);
+
+// -- ping.c ---------------------------------------------------------------------------------------------------------
+// Pings `to` where that can be done; here is a frame boundary.
+void tunnel_ping_here(struct worker *w, struct tunnel *t, int to);
+// Returns when this side's ping needs looking at again.
+uint64_t tunnel_ping_timer(struct worker *w, struct tunnel *t, int to);
+// A whole ping or pong from a side. Returns whether it is the answer to our own ping, and goes no further.
+int tunnel_ping_or_pong(struct tunnel *t, int from, const uint8_t *payload);
 
 // -- ending.c: closing, lost peers, the end -------------------------------------------------------------------------
 // Who ended it, and why; the first call counts.

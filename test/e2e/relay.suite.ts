@@ -6,6 +6,7 @@ import type { Transport } from '../support/relay-rig.ts';
 import { describeBytes } from './relay/bytes.ts';
 import { describeClose } from './relay/close.ts';
 import { describeDrain } from './relay/drain.ts';
+import { describeLarge } from './relay/large.ts';
 import { describeLimits } from './relay/limits.ts';
 import { describeLost } from './relay/lost.ts';
 import { describePing } from './relay/ping.ts';
@@ -15,6 +16,7 @@ export function describeRelay(name: string, engine: () => RelayEngine, transport
   describe(`${name} relay, ${transport} sides`, () => {
     // Those that mostly wait run side by side.
     describe('bytes', () => describeBytes(context));
+    describe('large frames', () => describeLarge(context));
     describe.concurrent('close(code, reason)', () => describeClose(context));
     describe('a lost peer', () => describeLost(context));
     describe.concurrent('ping', () => describePing(context));

@@ -36,7 +36,7 @@ stress() { # name, how many tunnels, dials or clients, compiler flags
   name=$1 count=$2
   shift 2
   set -- "$@" -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100
-  for part in loop tunnel ending side wheel cursor dial door; do set -- "$@" "$root/src/relay/$part.c"; done
+  for part in loop tunnel ping ending side pipe wheel cursor dial door; do set -- "$@" "$root/src/relay/$part.c"; done
   for what in relay dial door; do
     "${CC:-cc}" -std=c11 -g -O1 -pthread -Wall -Wextra -o "$work/$what-$name" "$@" "$here/$what-stress.c"
     for seed in 1 2 3; do

@@ -18,7 +18,7 @@
 #include "../../src/relay/loop.h"
 
 #define LIVE 24
-#define POLICIES 6
+#define POLICIES 8
 #define STREAM (1 << 20)
 
 static uint64_t state;
@@ -34,7 +34,8 @@ struct peer {
   struct cursor cursor;
   uint8_t pending[CURSOR_HEAD_MAX];
   size_t pending_length;
-  int ours;  // the frame being read is the gateway's
+  int ours;   // the frame being read is the gateway's
+  int heavy;  // most of what it sends are frames that go through a pipe
 };
 
 struct pair {
@@ -82,13 +83,16 @@ static void connection(int fd[2]) {
   fcntl(fd[1], F_SETFL, O_NONBLOCK);
   int small = 16384;
   if (roll(2)) setsockopt(fd[roll(2)], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  // Else the gateway's side takes all that a stream has, and never owes anything.
+  if (roll(2)) setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
 }
 
 // Data frames without a mask; the gateway's own are control frames, so the two can be told apart.
 static void add_frames(struct peer *p, int odd) {
-  for (uint32_t i = 1 + roll(12); i-- && p->sent_length + 70100 < STREAM;) {
+  for (uint32_t i = 1 + roll(p->heavy ? 4 : 12); i-- && p->sent_length + 200100 < STREAM;) {
     uint8_t *at = p->sent + p->sent_length;
-    uint32_t form = roll(40), n = form < 30 ? roll(126) : form < 39 ? roll(4000) : roll(70000);
+    uint32_t form = p->heavy && roll(4) ? 40 : roll(40);
+    uint32_t n = form < 30 ? roll(126) : form < 39 ? roll(4000) : form < 40 ? roll(70000) : 30000 + roll(roll(4) ? 20000 : 170000);
     size_t head = 2;
     at[0] = (uint8_t)(roll(4) ? 0x82 : 0x02);
     at[1] = (uint8_t)n;
@@ -97,7 +101,7 @@ static void add_frames(struct peer *p, int odd) {
       head = n < 65536 ? 4 : 10;
       for (size_t b = 2; b < head; b++) at[b] = (uint8_t)((uint64_t)n >> (8 * (head - 1 - b)));
     }
-    memset(at + head, (int)roll(256), n);
+    for (uint32_t b = 0, first = roll(256); b < n; b++) at[head + b] = (uint8_t)(first + b + (b >> 8));
     p->sent_length += head + n;
     if (odd && !roll(6)) {  // anything at all; nothing is compared from then on
       for (uint32_t b = roll(30); b--;) p->sent[p->sent_length++] = (uint8_t)roll(256);
@@ -166,6 +170,7 @@ static void open_pair(uint32_t slot) {
     p->sent = sent;
     p->got = got;
     p->fd = i == CLIENT ? front[1] : back[1];
+    p->heavy = !roll(3);
     add_frames(p, 0);
   }
   // What each end sent first went another way: it comes with the command.
@@ -238,10 +243,12 @@ static void make_policies(void) {
     p->tally = aligned_alloc(64, engine.count * sizeof *p->tally);
     memset(p->tally, 0, engine.count * sizeof *p->tally);
     p->inspect = i != 5;
+    if (i == 6) p->limits[CLIENT] = p->limits[BACKEND] = (struct limits){.max_message = 120000, .any = 1};
     p->idle_ms = i == 1 ? 60 : 3600000;
     if (i == 2) p->ping_every_ms = 20, p->ping_timeout_ms = 200;
     for (int w = 0; i == 3 && w < 2; w++) p->limits[w] = (struct limits){.max_message = 30000, .message_ns = 100000, .any = 1};
-    for (int w = 0; i == 4 && w < 2; w++) p->limits[w] = (struct limits){.byte_ns = 500, .message_ns = 20000, .pause = 1, .any = 1};
+    for (int w = 0; i == 4 && w < 2; w++) p->limits[w] = (struct limits){.byte_ns = 5000, .message_ns = 20000, .pause = 1, .any = 1};
+    if (i == 7) p->limits[CLIENT] = p->limits[BACKEND] = (struct limits){.byte_ns = 2500, .any = 1};
   }
 }
 

@@ -1,0 +1,34 @@
+// Pipes, for bytes that go from one socket to another without being copied to user space and back (splice(2)). Each
+// worker has a small stock. A pipe that is taken is empty; it goes back empty, or it is closed with what is in it.
+#ifndef UPGATE_PIPE_H
+#define UPGATE_PIPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// How many a stock has at most: bytes that wait in one keep it, and where none is left bytes are copied.
+#define PIPES_MAX 8
+// What one move takes at most. A pipe has a slot for each piece of a packet, whatever its size: most packets fill one.
+#define PIPE_MOST (512 * 1024)
+#define PIPE_SLOTS 128
+
+struct pipe {
+  struct pipe *next;
+  struct pipes *home;
+  int fd[2];
+};
+
+struct pipes {
+  struct pipe *free;
+  uint32_t count;
+};
+
+// Null where there is none to be had.
+struct pipe *pipe_take(struct pipes *home);
+void pipe_give(struct pipe *p);
+void pipe_drop(struct pipe *p);
+// Closes those that are not taken.
+void pipes_free(struct pipes *home);
+
+#endif
