@@ -32,14 +32,14 @@ struct cursor {
   uint32_t code;     // CODE() of the newest Close; 0 where it had none
   uint8_t first;     // first byte of that code, until the second has come
   uint8_t opcode;    // of this frame
-  uint8_t fin;       // of this frame
-  uint8_t masked;    // of this frame
-  uint8_t starts;    // this frame starts a message
   uint8_t type;      // opcode this message began with
-  uint8_t open;      // a message has started and not ended; control frames may stand inside (§5.4)
   uint8_t odd;       // enum odd, of this frame
   uint8_t lost;      // enum lost
-  uint8_t expects;   // whether frames of this direction must be masked (§5.1)
+  uint8_t fin : 1;      // of this frame
+  uint8_t masked : 1;   // of this frame
+  uint8_t starts : 1;   // this frame starts a message
+  uint8_t open : 1;     // a message has started and not ended; control frames may stand inside (§5.4)
+  uint8_t expects : 1;  // whether frames of this direction must be masked (§5.1)
 };
 
 // Reads the header at p. Returns its length, or 0 where it is not whole yet, or where `lost` has just been set.

@@ -25,12 +25,12 @@
 enum { SIDE_END = 0, SIDE_AGAIN = -1, SIDE_RESET = -2, SIDE_COPY = -3 };
 
 struct side {
-  int fd;         // -1 once closed
-  int watched;    // it is in epoll
-  uint8_t *owed;  // bytes it has not taken yet
+  int fd;                // -1 once closed
+  uint32_t piped : 31;   // how many bytes are in `pipe`
+  uint32_t watched : 1;  // it is in epoll
+  uint8_t *owed;         // bytes it has not taken yet
   uint32_t owed_at, owed_length;
   struct pipe *pipe;  // bytes it has not taken yet, too
-  uint32_t piped;     // how many
   uint64_t *owed_by_all;  // what all sides of this thread have in `owed` and `pipe`
 };
 

@@ -139,14 +139,14 @@ struct tunnel {
   uint16_t code[2];    // what a Close tells each side
   uint16_t code_main;  // the one of them that is the tunnel's
   uint32_t code_told;  // CODE() of the first Close that passed or went out; 0 where it had none
-  uint8_t ending;      // Closes are due where they can be had; nothing else keeps the tunnel alive
-  uint8_t half_closed; // the client has sent FIN and the backend no Close: silence ends it
-  uint8_t was_cut, over;
-  uint8_t close_seen;  // a first Close has passed or gone out
   uint8_t initiator, reason;
+  uint8_t ending : 1;       // Closes are due where they can be had; nothing else keeps the tunnel alive
+  uint8_t half_closed : 1;  // the client has sent FIN and the backend no Close: silence ends it
+  uint8_t was_cut : 1, over : 1;
+  uint8_t close_seen : 1;   // a first Close has passed or gone out
 };
 
-_Static_assert(sizeof(struct tunnel) <= 576, "a tunnel's state stays small");
+_Static_assert(sizeof(struct tunnel) <= 512, "a tunnel's state stays small");
 
 // -- tunnel.c: carrying ---------------------------------------------------------------------------------------------
 // An event of epoll for one side.
