@@ -33,9 +33,10 @@ export class SharedBuffers {
   /** `onRead` gets the bytes of every switched socket; they are gone when it returns. */
   constructor(onRead: (this: Socket, bytes: Buffer) => void) {
     const take = (socket: Socket, count: number): void => {
+      const before = this.#reading;
       this.#reading = true;
       onRead.call(socket, this.#head(count));
-      this.#reading = false;
+      this.#reading = before;
     };
     this.#callback = function (count) {
       take(this, count);
