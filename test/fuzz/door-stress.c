@@ -172,6 +172,7 @@ int main(int argc, char **argv) {
     }
   }
   if (engine_start(&engine, 2, told, NULL)) die("engine_start");
+  uint64_t due = wanted / 20;  // so many guests until a door is closed
   for (uint64_t step = 0; guests < wanted; step++) {
     struct client *c = &clients[roll(CLIENTS)];
     if (step % 32 == 0) hear();
@@ -180,7 +181,10 @@ int main(int argc, char **argv) {
     else if (!roll(3)) say(c);
     uint32_t door = roll(DOORS);
     if (!places[door].id) send_to_door(door, DO_LISTEN);
-    else if (!places[door].closing && !roll(2000)) send_to_door(door, DO_UNLISTEN);
+    else if (!places[door].closing && guests >= due) {
+      send_to_door(door, DO_UNLISTEN);
+      due += wanted / 10 + 1;
+    }
   }
   if (with_words < guests / 8 || !ends) die("hardly any guest said a word, or no door has ended");
   printf("%llu guests, each told of once, %llu of them with words, %llu silent, %llu doors ended\n",
