@@ -56,7 +56,7 @@ export const http = z.strictObject({
   warm_up: duration()
     .prefault('1s')
     .describe(
-      'How long the gateway rehearses on loopback before it binds its listeners, plain requests where a route forwards them and as long again handshakes where one splices them; `0s`: not at all',
+      'How long the gateway rehearses on loopback before it binds its listeners, as long for each: plain requests where a route forwards them, handshakes where one splices them, and messages where such a listener has TLS; `0s`: not at all',
     ),
   engine: z
     .enum(['auto', 'http-proxy', 'undici'])

@@ -42,6 +42,16 @@ describe('a rehearsal', () => {
     expect(events.filter(({ type }) => type === 'request_completed' || type === 'handshake_failed')).toEqual([]);
   });
 
+  it('carries messages over TLS where a listener speaks it, and opens no other sessions then', async () => {
+    const routes = [{ name: 'chat', websocket: { mode: 'splice', upstream: 'rest' } }];
+    const listeners = [{ port: 0, tls: { self_signed: ['localhost'] } }];
+    const events = await eventsOf({ listeners, routes, http: { warm_up: '200ms' } });
+    const closed = events.flatMap((event) => (event.type === 'session_closed' ? [event] : []));
+    expect(closed.length).toBeGreaterThan(0);
+    expect(Math.max(...closed.map(({ fromClient }) => fromClient.messages ?? 0))).toBeGreaterThan(1);
+    expect(events.filter(({ type }) => type === 'request_completed' || type === 'handshake_failed')).toEqual([]);
+  });
+
   it('is none where the config says so, or nothing is forwarded or spliced', async () => {
     expect(await eventsOf({ http: { warm_up: '0s' } })).toEqual([]);
     const routes = [{ name: 'own', respond: {} }];
