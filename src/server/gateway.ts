@@ -53,9 +53,11 @@ export class Gateway implements Sampler {
   /** A plain request, as node's server gives it. */
   readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
     // The answer before it said that the connection ends, and there is no request behind that (RFC 9112 §9.6): node may
-    // have read one all the same, where it came along with the one before.
-    if (!req.socket.writable) return;
-    const serve = (): void => this.#serve(req, res);
+    // have read one all the same, where it came along with the one before. Or its client has left while it waited, or its
+    // own body turned out to be malformed and was answered.
+    const serve = (): void => {
+      if (req.socket.writable && !res.destroyed) this.#serve(req, res);
+    };
     if (this.#turns.take(req, res, () => this.acceptFirst.hold(serve))) return;
     const { emit } = this.#options.snapshot().services;
     const client = peerOf(req.socket).address;

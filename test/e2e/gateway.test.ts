@@ -119,6 +119,18 @@ describe('pipelined requests', () => {
 
 const major = Number(process.versions.node.split('.')[0]);
 
+describe('clients that leave as they come', () => {
+  it('leave nothing behind that counts as a request', async () => {
+    for (let i = 0; i < 50; i++) {
+      const client = await connectRaw(gateway.port);
+      client.write('GET /x HTTP/1.1\r\nHost: a\r\n\r\n');
+      client.reset();
+    }
+    await exchange(gateway.port, 'GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    await expect.poll(() => gateway.metric('http_requests_in_flight')).toBe(0);
+  });
+});
+
 describe('an upgrade to something else', () => {
   it('goes on as plain HTTP, with its body and without the upgrade', async () => {
     const client = await connectRaw(gateway.port);

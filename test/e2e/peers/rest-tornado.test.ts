@@ -80,8 +80,8 @@ describe.each(['undici', 'http-proxy'] as const)('by %s', (engine) => {
 
     it('an upload that its client gives up is over for the server too', async () => {
       const { write, socket } = await connectRaw(gateway.port);
-      write(`PUT /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n${'x'.repeat(10)}`);
-      await tornado.event({ event: 'begun' });
+      write(`PUT /upload?gone HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n${'x'.repeat(10)}`);
+      await tornado.event({ event: 'begun', uri: '/upload?gone' });
       socket.destroy();
       await tornado.event({ event: 'upload gone' });
     });

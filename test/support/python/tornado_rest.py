@@ -24,7 +24,7 @@ class Upload(tornado.web.RequestHandler):
 
     def data_received(self, chunk):
         if self.length == 0:
-            tell(event="begun")
+            tell(event="begun", uri=self.request.uri)
         self.length += len(chunk)
         self.digest.update(chunk)
 
