@@ -4,13 +4,13 @@ import { availableParallelism } from 'node:os';
 import { GatewayError } from '../errors.ts';
 import type { Initiator, Sample } from '../events.ts';
 import type { Dialler } from '../upstream/dialler.ts';
-import { type Connection, Parked } from '../upstream/parked.ts';
+import { type Connection, descriptorOf, Parked } from '../upstream/parked.ts';
 import { ADDON, type Addon, type Engine, loadAddon, placeOf, TOLD, Waker, whole } from './addon.ts';
 import { RouteCounters } from './counters.ts';
 import { NativeAccept } from './native-accept.ts';
 import { INBOX_SIZE, NativeDialler } from './native-dial.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
-import { descriptorOf, giveBack, isPlain, letGo, takeOver } from './take-over.ts';
+import { giveBack, isPlain, letGo, takeOver } from './take-over.ts';
 import { Tidy } from './tidy.ts';
 
 const REPORT_FIELDS = 11;

@@ -45,11 +45,6 @@ export function letGo(connection: Connection): void {
   else connection.destroy();
 }
 
-/** -1 where it has none any more. */
-export function descriptorOf(connection: Connection): number {
-  return connection instanceof Parked ? connection.fd : ((connection as Inside)._handle?.fd ?? -1);
-}
-
 /** Undoes takeOver(), which had `early` bytes before it took `taken`. */
 export function giveBack(socket: Connection, taken: Buffer, early: number): void {
   if (socket instanceof Parked) return;

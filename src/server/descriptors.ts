@@ -1,8 +1,7 @@
 // Running out of descriptors must be an answer and never a crash: a connection that was given one of the last is told so
 // and closed, which leaves room for the answer itself, for logs and for the admin listener.
 import { readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
-import { type Connection, Parked } from '../upstream/parked.ts';
+import { type Connection, descriptorOf } from '../upstream/parked.ts';
 
 /** Descriptors kept free, at most; of a small limit an eighth. */
 const RESERVE = 64;
@@ -25,9 +24,4 @@ export function compileCrowded(limit: number | null): (connection: Connection) =
   if (limit === null) return () => false;
   const last = limit - Math.min(RESERVE, Math.floor(limit / 8));
   return (connection) => descriptorOf(connection) >= last;
-}
-
-function descriptorOf(connection: Connection): number {
-  if (connection instanceof Parked) return connection.fd;
-  return (connection as Socket & { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }

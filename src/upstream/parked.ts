@@ -52,6 +52,12 @@ export function asSocket(connection: Connection): Socket {
   return connection instanceof Parked ? connection.socket() : connection;
 }
 
+/** The descriptor of a connection, or -1 where it has none any more; of node's handle, which is not documented. */
+export function descriptorOf(connection: Connection): number {
+  if (connection instanceof Parked) return connection.fd;
+  return (connection as Socket & { readonly _handle?: { readonly fd?: number } | null })._handle?.fd ?? -1;
+}
+
 /** What a connection is now: the socket, where a parked one has become one. */
 export function settled(connection: Connection): Connection {
   return connection instanceof Parked && connection.fd < 0 ? connection.socket() : connection;
