@@ -7,10 +7,10 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "loop.h"
+#include "watch.h"
 
 // As node sets it on a socket of its own.
 #define KEEPALIVE_S 60
@@ -22,7 +22,8 @@ struct dial {
   uint64_t id, started_ns;
   double connect_ms;
   int fd;
-  uint32_t watched;  // the events epoll has for it; 0 while it is not in epoll
+  uint32_t watched;  // the events it is watched for; epoll forgets them with the first one
+  int known;         // it has been watched before
   uint32_t answer_ms, most;
   uint32_t seen;  // up to here no empty line begins
   int connected;
@@ -63,11 +64,6 @@ static void tell(struct dials *d, struct dialled *told) {
   d->told_end = &told->next;
 }
 
-static void put_out_of_epoll(struct worker *w, struct dial *dial) {
-  if (dial->watched) epoll_ctl(w->ep, EPOLL_CTL_DEL, dial->fd, NULL);
-  dial->watched = 0;
-}
-
 static void forget(struct worker *w, struct dial *dial) {
   wheel_clear(&w->dials.wheel, &dial->timer);
   w->dials.by_slot[ID_SLOT(dial->id)] = NULL;
@@ -79,7 +75,6 @@ static void forget(struct worker *w, struct dial *dial) {
 static void fail(struct worker *w, struct dial *dial, int error) {
   // The dial's own memory, so that an end can always be told.
   _Static_assert(sizeof(struct dialled) <= sizeof(struct dial), "what is told fits where its dial was");
-  put_out_of_epoll(w, dial);
   if (dial->fd >= 0) close(dial->fd);
   struct dialled r = {.id = dial->id, .error = error, .fd = -1, .connect_ms = dial->connect_ms};
   wheel_clear(&w->dials.wheel, &dial->timer);
@@ -90,14 +85,14 @@ static void fail(struct worker *w, struct dial *dial, int error) {
   tell(&w->dials, (struct dialled *)dial);
 }
 
-// Hands the descriptor over with what has come: `got`, and the n bytes at p.
+// Hands the descriptor over with what has come: `got`, and the n bytes at p. An event has told of them, so that epoll has
+// nothing more to tell of it.
 static void finish(struct worker *w, struct dial *dial, const uint8_t *p, size_t n) {
   struct dialled *told = malloc(sizeof *told + dial->got_length + n);
   if (!told) {
     fail(w, dial, ENOMEM);
     return;
   }
-  put_out_of_epoll(w, dial);
   *told = (struct dialled){.id = dial->id, .fd = dial->fd, .connect_ms = dial->connect_ms};
   told->length = dial->got_length + (uint32_t)n;
   if (dial->got_length) memcpy(told->bytes, dial->got, dial->got_length);
@@ -112,12 +107,12 @@ static void watch(struct worker *w, struct dial *dial) {
   // Until it is connected there is nothing to read; later an answer may come before all is sent.
   uint32_t events = (dial->connected ? EPOLLIN : 0u) | (dial->send || !dial->connected ? EPOLLOUT : 0u);
   if (events == dial->watched) return;
-  struct epoll_event e = {.events = events, .data.u64 = DIAL_KEY | dial->id};
-  if (epoll_ctl(w->ep, dial->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, dial->fd, &e) < 0) {
+  if (watch_for(w->ep, dial->fd, events | EPOLLONESHOT, DIAL_KEY | dial->id, dial->known) < 0) {
     fail(w, dial, errno);
     return;
   }
   dial->watched = events;
+  dial->known = 1;
 }
 
 static void is_connected(struct worker *w, struct dial *dial) {
@@ -189,6 +184,7 @@ void dial_start(struct worker *w, uint64_t id, const struct order *order, const 
   dial->connect_ms = -1;
   int error = 0;
   if (order->fd >= 0) {
+    dial->known = 1;
     dial->got = kept;
     dial->got_length = dial->seen = order->length;
     is_connected(w, dial);
@@ -251,6 +247,7 @@ static void collect(struct worker *w, struct dial *dial) {
 void dial_event(struct worker *w, uint64_t id, uint32_t events) {
   struct dial *dial = find(&w->dials, id);
   if (!dial) return;
+  dial->watched = 0;
   if (!dial->connected) {
     int error = 0;
     socklen_t length = sizeof error;

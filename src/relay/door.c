@@ -7,11 +7,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "loop.h"
+#include "watch.h"
 
 // Accepted at one door before others have their turn.
 #define ACCEPTS_MOST 64
@@ -121,11 +121,10 @@ static uint32_t take_slot(struct doors *d) {
   return slot;
 }
 
-// It is in epoll and in the wheel no longer; its descriptor is whoever's asked for this.
+// It is in the wheel no longer; its descriptor is whoever's asked for this.
 static void forget(struct worker *w, struct guest *guest) {
   struct doors *d = &w->doors;
   uint32_t slot = SLOT_OF(guest->key);
-  epoll_ctl(w->ep, EPOLL_CTL_DEL, guest->fd, NULL);
   wheel_clear(&d->wheel, &guest->timer);
   guest->key = 0;
   guest->next_spare = d->spare;
@@ -146,10 +145,16 @@ static void await(struct worker *w, const struct door *door, int fd, const struc
   guest->fd = fd;
   guest->peer = *peer;
   wheel_set(&d->wheel, &guest->timer, w->now + door->wait_ms);
-  struct epoll_event e = {.events = EPOLLIN, .data.u64 = guest->key};
-  if (epoll_ctl(w->ep, EPOLL_CTL_ADD, fd, &e) == 0) return;
+  if (watch_for(w->ep, fd, EPOLLIN | EPOLLONESHOT, guest->key, 0) == 0) return;
   forget(w, guest);
   close(fd);
+}
+
+// Tells of one that has not said a word.
+static void tell_of_silence(struct worker *w, struct guest *guest) {
+  watch_end(w->ep, guest->fd);
+  forget(w, guest);
+  tell_guest(&w->doors, guest->door, guest->fd, &guest->peer, 0, NULL);
 }
 
 // Reads what has come: tells of it, or closes what has ended. 0 where nothing has come yet.
@@ -168,7 +173,7 @@ void guest_event(struct worker *w, uint64_t key) {
   struct doors *d = &w->doors;
   struct guest *guest = SLOT_OF(key) < d->room ? d->by_slot[SLOT_OF(key)] : NULL;
   if (!guest || guest->key != key) return;
-  // Out of epoll before its descriptor is anybody else's; an event without a byte is an end.
+  // An event without a byte is an end.
   const uint64_t door = guest->door;
   const struct sockaddr_storage peer = guest->peer;
   const int fd = guest->fd;
@@ -208,8 +213,7 @@ void door_close(struct worker *w, uint64_t id) {
   for (uint32_t i = 0; i < d->room; i++) {
     struct guest *guest = d->by_slot[i];
     if (!guest->key || guest->door != id) continue;
-    forget(w, guest);
-    tell_guest(d, id, guest->fd, &guest->peer, 0, NULL);
+    tell_of_silence(w, guest);
   }
   tell_of_door(d, id, 0);
 }
@@ -267,9 +271,7 @@ void door_event(struct worker *w, uint64_t id) {
 void door_timers(struct worker *w) {
   struct doors *d = &w->doors;
   for (struct timer *timer; (timer = wheel_due(&d->wheel, w->now));) {
-    struct guest *guest = (struct guest *)timer;
-    forget(w, guest);
-    tell_guest(d, guest->door, guest->fd, &guest->peer, 0, NULL);
+    tell_of_silence(w, (struct guest *)timer);
   }
   if (!d->full || is_full(w)) return;
   for (struct door *door = d->first; door; door = door->next) {

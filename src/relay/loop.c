@@ -207,6 +207,7 @@ static void set_up(struct worker *w, struct tunnel *t, const struct command *c) 
   for (int i = 0; i < 2; i++) {
     t->way[i].opaque = !policy->inspect;
     t->end[i].side.fd = c->fd[i];
+    t->end[i].side.shared = c->shared[i];
     t->end[i].side.owed_by_all = &w->owed;
     t->end[i].heard = w->now;
     t->end[i].ping_next = w->now + policy->ping_every_ms;

@@ -50,6 +50,7 @@ struct command {
   // Of DO_CLOSE: behind this struct the reason, ended by a zero byte. Of DO_DIAL: the order, and behind it its bytes.
   // Of DO_LISTEN: the listening socket in fd[0], ours to close, and in `deadline_ms` how long a guest may be silent.
   int fd[2];
+  uint8_t shared[2];  // node has another descriptor of it
   const struct policy *policy;
   uint32_t head_length, to_client, to_backend, lifetime_ms;
   uint8_t early[];

@@ -495,6 +495,8 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   c->id = id;
   c->fd[CLIENT] = fd[CLIENT];
   c->fd[BACKEND] = fd[BACKEND];
+  c->shared[CLIENT] = !o.owned[CLIENT];
+  c->shared[BACKEND] = !o.owned[BACKEND];
   c->policy = r->policies[o.policy];
   c->lifetime_ms = o.lifetime_ms;
   c->head_length = o.head_length;

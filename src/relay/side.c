@@ -6,10 +6,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "watch.h"
 
 // In a process of several threads libc makes each of its own two a cancellation point, which costs 2 % of a small
 // message; nobody cancels a thread here. A sanitizer has to see what they write.
@@ -143,22 +144,15 @@ void side_drop_owed(struct side *s) {
   s->piped = 0;
 }
 
-int side_watch(struct side *s, int ep, uint64_t key) {
-  struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = key};
-  if (epoll_ctl(ep, EPOLL_CTL_ADD, s->fd, &e) < 0) return -1;
+int side_watch(struct side *s, int ep, uint64_t key, int known) {
+  if (watch_for(ep, s->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, key, known) < 0) return -1;
   s->watched = 1;
   return 0;
 }
 
-void side_unwatch(struct side *s, int ep) {
-  if (!s->watched) return;
-  epoll_ctl(ep, EPOLL_CTL_DEL, s->fd, NULL);
-  s->watched = 0;
-}
-
 void side_close(struct side *s, int ep) {
   if (s->fd < 0) return;
-  side_unwatch(s, ep);
+  if (s->watched && s->shared) watch_end(ep, s->fd);
   close(s->fd);
   s->fd = -1;
   side_drop_owed(s);

@@ -11,8 +11,7 @@
 // - a read that got less than was asked for has taken all there was, and what comes later is told of; but not so the
 //   end of a stream that was told of before;
 // - a descriptor does not block, also where a call cannot be told so;
-// - a descriptor is taken out of epoll before it is closed: registrations belong to the open file, and node may still
-//   hold another descriptor of it.
+// - a shared descriptor is taken out of epoll before it is closed, since its registration would outlive it (see watch.h).
 #ifndef UPGATE_SIDE_H
 #define UPGATE_SIDE_H
 
@@ -26,8 +25,9 @@ enum { SIDE_END = 0, SIDE_AGAIN = -1, SIDE_RESET = -2, SIDE_COPY = -3 };
 
 struct side {
   int fd;                // -1 once closed
-  uint32_t piped : 31;   // how many bytes are in `pipe`
+  uint32_t piped : 30;   // how many bytes are in `pipe`
   uint32_t watched : 1;  // it is in epoll
+  uint32_t shared : 1;   // node has another descriptor of it
   uint8_t *owed;         // bytes it has not taken yet
   uint32_t owed_at, owed_length;
   struct pipe *pipe;  // bytes it has not taken yet, too
@@ -57,9 +57,8 @@ static inline uint32_t side_owes(const struct side *s) { return s->owed_length -
 int side_flush(struct side *s);
 void side_drop_owed(struct side *s);
 
-// Puts it into epoll, which tells what is there already; `key` comes back in the event. 0, or -1.
-int side_watch(struct side *s, int ep, uint64_t key);
-void side_unwatch(struct side *s, int ep);
+// Has it watched from now on (see watch_for). 0, or -1.
+int side_watch(struct side *s, int ep, uint64_t key, int known);
 void side_close(struct side *s, int ep);
 
 #endif
