@@ -51,8 +51,11 @@ export function createSplice(relay: RelayEngine): Splice {
   const ways: Ways = {
     diallerFor: (client) => relay.diallerFor(client),
     carry(route, config, ends, onEnd) {
-      const options = compiled.get(config) ?? tunnelOptions(route, config);
-      compiled.set(config, options);
+      let options = compiled.get(config);
+      if (options === undefined) {
+        options = tunnelOptions(route, config);
+        compiled.set(config, options);
+      }
       return relay.open(ends, options, onEnd);
     },
   };

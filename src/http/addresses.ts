@@ -39,6 +39,7 @@ const MAPPED = /^::ffff:([\d.]+)$/i;
 
 /** `::ffff:192.0.2.1` is written `192.0.2.1` everywhere. */
 export function plainAddress(address: string): string {
+  if (!address.startsWith('::')) return address;
   return MAPPED.exec(address)?.[1] ?? address;
 }
 

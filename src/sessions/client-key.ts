@@ -12,7 +12,8 @@ const LONGEST_CLAIM = 64;
  * socket, all are one client.
  */
 export function addressKey(address: string): string {
-  if (!isIPv6(address)) return address;
+  // The colon spares nearly every handshake an expression that takes a microsecond.
+  if (!address.includes(':') || !isIPv6(address)) return address;
   const groups = groupsOf(address);
   const embedded = embeddedIPv4(groups);
   if (embedded !== null) return embedded;
