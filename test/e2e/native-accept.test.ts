@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { peerOf } from '../../src/actions/peer.ts';
 import type { MessageLike } from '../../src/http/head.ts';
@@ -16,6 +17,7 @@ import type { Parked } from '../../src/upstream/parked.ts';
 import { startGateway } from '../support/gateway.ts';
 import { connectRaw, exchange, handshake, type RawConnection } from '../support/raw.ts';
 import { startScripted } from '../support/scripted.ts';
+import { spending } from '../support/threads.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
 const PLAIN = 'GET /plain HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -100,6 +102,16 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     expect([seen, connections]).toEqual([[], []]);
     connection.socket().end('bye');
     expect((await raw.closed()).bytes.toString()).toBe('bye');
+  });
+
+  it('keeps no thread busy with a connection that was given away and has more to read', async () => {
+    const raw = await client();
+    // Only a client that is waited for is watched.
+    await sleep(20);
+    raw.write(handshake());
+    await first();
+    raw.write('more');
+    expect(await spending()).toBeLessThan(0.1);
   });
 
   it('gives what is not taken to the server, from the first byte on', async () => {

@@ -19,6 +19,7 @@ import type { Endpoint } from '../../src/upstream/server.ts';
 import { startChild } from '../support/child.ts';
 import { connect, frame, HEAD, OPTIONS, Peer } from '../support/relay-rig.ts';
 import { closedPort } from '../support/scripted.ts';
+import { spending } from '../support/threads.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
 
@@ -116,6 +117,15 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     socket.write('third');
     expect((await at.take(5)).toString()).toBe('third');
     expect(at.socket.remotePort).toBe(socket.localPort);
+    socket.destroy();
+  });
+
+  it('keeps no thread busy with a connection that was given away and has more to read', async () => {
+    const { outcome, at } = await ask();
+    at.send(Buffer.from(SWITCHING));
+    const { socket } = await outcome;
+    at.send(Buffer.from('more'));
+    expect(await spending()).toBeLessThan(0.1);
     socket.destroy();
   });
 
