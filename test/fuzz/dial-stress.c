@@ -4,16 +4,7 @@
 // that a dial brings what its server sent, from the first byte on. Tunnels' own bytes are relay-stress.c's.
 //   dial-stress [dials [seed]]
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "../../src/relay/loop.h"
+#include "stress.h"
 
 #define LIVE 32
 #define SERVED 64
@@ -21,12 +12,6 @@
 #define ANSWER "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n\x82\x02hi"
 #define FIRST 22  // how long the interim answer is
 #define MOST 4096
-
-static uint64_t state;
-static uint32_t roll(uint32_t n) {
-  state = state * 6364136223846793005ull + 1442695040888963407ull;
-  return (uint32_t)(state >> 33) % n;
-}
 
 enum { FREE, DIALLING, CARRIED };
 
@@ -42,37 +27,12 @@ struct served {
   size_t sent;
 };
 
-static struct engine engine;
 static struct policy policy;
 static struct one ones[LIVE];
 static struct served served[SERVED];
 static int listener;
 static struct sockaddr_in at, nowhere;
-static uint32_t next_use = 1;
 static uint64_t started, ended, answered;
-static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
-static int told_flag;
-
-static void told(void *to) {
-  (void)to;
-  pthread_mutex_lock(&told_lock);
-  told_flag = 1;
-  pthread_mutex_unlock(&told_lock);
-}
-
-static void die(const char *what) {
-  fprintf(stderr, "dial-stress: %s (%s)\n", what, strerror(errno));
-  abort();
-}
-
-static int listen_at(struct sockaddr_in *where) {
-  socklen_t size = sizeof *where;
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  where->sin_family = AF_INET;
-  where->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (bind(fd, (void *)where, sizeof *where) || listen(fd, 64) || getsockname(fd, (void *)where, &size)) die("listen");
-  return fd;
-}
 
 // -- The gateway's part ---------------------------------------------------------------------------------------------
 
@@ -146,11 +106,7 @@ static void hear_dial(const struct dialled *d) {
 }
 
 static void hear(void) {
-  pthread_mutex_lock(&told_lock);
-  int any = told_flag;
-  told_flag = 0;
-  pthread_mutex_unlock(&told_lock);
-  if (!any) return;
+  if (!anything_told()) return;
   for (struct dialled *d = engine_dialled(&engine), *next; d; d = next) {
     next = d->next;
     hear_dial(d);
@@ -191,12 +147,10 @@ static void serve(void) {
 }
 
 int main(int argc, char **argv) {
-  uint64_t dials = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
-  state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+  uint64_t dials = begin(argc, argv);
   listener = listen_at(&at);
   close(listen_at(&nowhere));
   for (int i = 0; i < SERVED; i++) served[i].fd = -1;
-  if (engine_start(&engine, 2, told, NULL)) die("engine_start");
   policy = (struct policy){.inspect = 1, .idle_ms = 40, .tally = aligned_alloc(64, engine.count * sizeof *policy.tally)};
   memset(policy.tally, 0, engine.count * sizeof *policy.tally);
   for (uint64_t step = 0; ended < dials; step++) {

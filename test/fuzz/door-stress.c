@@ -4,27 +4,13 @@
 // said from the first byte on and the address it has, that nobody is told of behind a door's end, and that every door ends.
 //   door-stress [guests [seed]]
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "../../src/relay/loop.h"
+#include "stress.h"
 
 #define CLIENTS 48
 #define DOORS 2
 #define PORTS 65536
-
-static uint64_t state;
-static uint32_t roll(uint32_t n) {
-  state = state * 6364136223846793005ull + 1442695040888963407ull;
-  return (uint32_t)(state >> 33) % n;
-}
 
 struct client {
   int fd;
@@ -39,26 +25,10 @@ struct place {
   int closing;
 };
 
-static struct engine engine;
 static struct client clients[CLIENTS];
 static struct place places[DOORS];
 static uint8_t told_of[PORTS];  // by a client's port: it has been told of
-static uint32_t next_use = 1;
 static uint64_t guests, with_words, silent, ends;
-static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
-static int told_flag;
-
-static void told(void *to) {
-  (void)to;
-  pthread_mutex_lock(&told_lock);
-  told_flag = 1;
-  pthread_mutex_unlock(&told_lock);
-}
-
-static void die(const char *what) {
-  fprintf(stderr, "door-stress: %s (%s)\n", what, strerror(errno));
-  abort();
-}
 
 static void send_to_door(uint32_t door, enum command_kind kind) {
   struct place *place = &places[door];
@@ -110,11 +80,7 @@ static void hear_guest(const struct arrived *a) {
 }
 
 static void hear(void) {
-  pthread_mutex_lock(&told_lock);
-  int any = told_flag;
-  told_flag = 0;
-  pthread_mutex_unlock(&told_lock);
-  if (!any) return;
+  if (!anything_told()) return;
   for (struct arrived *a = engine_arrived(&engine), *next; a; a = next) {
     next = a->next;
     hear_guest(a);
@@ -157,21 +123,9 @@ static void come(struct client *c) {
 }
 
 int main(int argc, char **argv) {
-  uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
-  state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+  uint64_t wanted = begin(argc, argv);
   for (int i = 0; i < CLIENTS; i++) clients[i].fd = -1;
-  for (int i = 0; i < DOORS; i++) {
-    struct place *place = &places[i];
-    socklen_t size = sizeof place->at;
-    place->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    place->at.sin_family = AF_INET;
-    place->at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(place->listener, (void *)&place->at, sizeof place->at) || listen(place->listener, 64) ||
-        getsockname(place->listener, (void *)&place->at, &size)) {
-      die("listen");
-    }
-  }
-  if (engine_start(&engine, 2, told, NULL)) die("engine_start");
+  for (int i = 0; i < DOORS; i++) places[i].listener = listen_at(&places[i].at);
   uint64_t due = wanted / 20;  // so many guests until a door is closed
   for (uint64_t step = 0; guests < wanted; step++) {
     struct client *c = &clients[roll(CLIENTS)];

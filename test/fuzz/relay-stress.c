@@ -4,28 +4,14 @@
 // Compiled with short waits: -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100.
 //   relay-stress [tunnels [seed]]
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "../../src/relay/loop.h"
+#include "stress.h"
 
 #define LIVE 24
 #define POLICIES 8
 #define STREAM (1 << 20)
-
-static uint64_t state;
-static uint32_t roll(uint32_t n) {
-  state = state * 6364136223846793005ull + 1442695040888963407ull;
-  return (uint32_t)(state >> 33) % n;
-}
 
 struct peer {
   int fd;
@@ -45,36 +31,18 @@ struct pair {
   int calm;  // steps until it begins to end
 };
 
-static struct engine engine;
 static struct pair pairs[LIVE];
 static struct policy policies[POLICIES];
-static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
-static int told_flag;
-static uint32_t slot_use[LIVE], next_use = 1;
+static uint32_t slot_use[LIVE];
 static uint64_t reports;
-
-static void told(void *to) {
-  (void)to;
-  pthread_mutex_lock(&told_lock);
-  told_flag = 1;
-  pthread_mutex_unlock(&told_lock);
-}
-
-static void die(const char *what) {
-  fprintf(stderr, "relay-stress: %s (%s)\n", what, strerror(errno));
-  abort();
-}
 
 // Both ends of one connection: [0] the gateway's, [1] the peer's.
 static void connection(int fd[2]) {
   static int listener = -1;
   static struct sockaddr_in at;
   if (listener < 0) {
-    socklen_t size = sizeof at;
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(listener, (void *)&at, sizeof at) || listen(listener, 64) || getsockname(listener, (void *)&at, &size)) die("listen");
+    listener = listen_at(&at);
+    fcntl(listener, F_SETFL, 0);
   }
   fd[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (connect(fd[1], (void *)&at, sizeof at)) die("connect");
@@ -223,11 +191,7 @@ static void act(struct pair *pair) {
 }
 
 static void hear(void) {
-  pthread_mutex_lock(&told_lock);
-  int any = told_flag;
-  told_flag = 0;
-  pthread_mutex_unlock(&told_lock);
-  if (!any) return;
+  if (!anything_told()) return;
   for (struct report *r = engine_reports(&engine), *next; r; r = next) {
     next = r->next;
     uint32_t slot = ID_SLOT(r->id);
@@ -253,9 +217,7 @@ static void make_policies(void) {
 }
 
 int main(int argc, char **argv) {
-  uint64_t tunnels = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
-  state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-  if (engine_start(&engine, 2, told, NULL)) die("engine_start");
+  uint64_t tunnels = begin(argc, argv);
   make_policies();
   uint64_t opened = 0;
   for (; opened < LIVE; opened++) open_pair((uint32_t)opened);

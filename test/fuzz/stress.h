@@ -1,0 +1,67 @@
+// What the stress rigs of the native relay share: chance by a seed, a server's socket, an engine and its word that there is
+// something to hear. Each rig is one program, and includes this once.
+#ifndef UPGATE_STRESS_H
+#define UPGATE_STRESS_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../src/relay/loop.h"
+
+static struct engine engine;
+static uint32_t next_use = 1;  // makes ids unique
+static uint64_t state;
+static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
+static int told_flag;
+
+// One of the n numbers from 0 on.
+static uint32_t roll(uint32_t n) {
+  state = state * 6364136223846793005ull + 1442695040888963407ull;
+  return (uint32_t)(state >> 33) % n;
+}
+
+static void die(const char *what) {
+  fprintf(stderr, "%s: %s (%s)\n", program_invocation_short_name, what, strerror(errno));
+  abort();
+}
+
+static void told(void *to) {
+  (void)to;
+  pthread_mutex_lock(&told_lock);
+  told_flag = 1;
+  pthread_mutex_unlock(&told_lock);
+}
+
+// Whether the engine has told of anything since this was asked last.
+static int anything_told(void) {
+  pthread_mutex_lock(&told_lock);
+  int any = told_flag;
+  told_flag = 0;
+  pthread_mutex_unlock(&told_lock);
+  return any;
+}
+
+// Reads `[count [seed]]`, and starts an engine of two threads. Returns the count.
+static uint64_t begin(int argc, char **argv) {
+  uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
+  state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+  if (engine_start(&engine, 2, told, NULL)) die("engine_start");
+  return count;
+}
+
+// A listening socket that does not block, on a free port of loopback; `at` is where.
+static int listen_at(struct sockaddr_in *at) {
+  socklen_t size = sizeof *at;
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  if (bind(fd, (void *)at, sizeof *at) || listen(fd, 64) || getsockname(fd, (void *)at, &size)) die("listen");
+  return fd;
+}
+
+#endif
