@@ -275,7 +275,7 @@ describe.each(ENGINES)('live sessions are judged again, engine %s', (engine) => 
 
   it.each(['/splice', '/echo'])('%s: good goes on, with what it came with', async (path) => {
     const client = await open(path);
-    await expect.poll(() => auth.asked.length, { timeout: 5000 }).toBeGreaterThan(3);
+    await expect.poll(() => auth.asked.length).toBeGreaterThan(3);
     expect(textOf(auth.asked.at(-1)!)).toContain('Cookie: s=1');
     client.socket.send('still here');
     expect(String(await client.next())).toBe('still here');
@@ -297,7 +297,7 @@ describe.each(ENGINES)('live sessions are judged again, engine %s', (engine) => 
   it.each(['/splice', '/echo'])('%s: nobody to ask closes with 4401, and not before the grace', async (path) => {
     const client = await open(path);
     auth.answer(say(500));
-    await expect.poll(() => auth.asked.length, { timeout: 5000 }).toBeGreaterThan(2);
+    await expect.poll(() => auth.asked.length).toBeGreaterThan(2);
     expect(client.socket.readyState).toBe(client.socket.OPEN);
     expect(await client.closed).toEqual({ code: 4401, reason: 'credentials could not be checked' });
   });

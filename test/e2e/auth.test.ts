@@ -567,11 +567,11 @@ describe('the key set', () => {
     };
     for (let i = 1; i <= 3; i++) {
       const waiting = await knock();
-      await expect.poll(crowded, { timeout: 5000 }).toBe(true);
+      await expect.poll(crowded).toBe(true);
       expect(waiting.received()).toHaveLength(0);
       waiting.reset();
       const left = () => own.logs().filter(({ reason }) => reason === 'client_gone').length;
-      await expect.poll(left, { timeout: 5000 }).toBeGreaterThanOrEqual(i);
+      await expect.poll(left).toBeGreaterThanOrEqual(i);
     }
     const plain = await connectRaw(own.port);
     plain.write(`GET /echo HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\n\r\n`);

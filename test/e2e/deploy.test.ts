@@ -130,13 +130,11 @@ describe('compose', () => {
   /** Resolves when the admin listener says that all is ready. */
   const ready = (port: string) =>
     expect
-      .poll(
-        () =>
-          fetch(`http://127.0.0.1:${port}/readyz`).then(
-            ({ status }) => status,
-            () => 0,
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        fetch(`http://127.0.0.1:${port}/readyz`).then(
+          ({ status }) => status,
+          () => 0,
+        ),
       )
       .toBe(200);
   const ports = async (count: number) => (await Promise.all(Array.from({ length: count }, closedPort))).map(String);

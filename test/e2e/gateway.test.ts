@@ -504,7 +504,7 @@ describe('descriptors', () => {
       again.socket.destroy();
       return opened;
     };
-    await expect.poll(opens, { timeout: 5000 }).toBe(true);
+    await expect.poll(opens).toBe(true);
     expect(await child.stop()).toBe(0);
   });
 });

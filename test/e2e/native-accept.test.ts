@@ -207,7 +207,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     const descriptors = readdirSync('/proc/self/fd').length;
     // Waiting for the clients to end, this thread hears of nobody before they have.
     execFileSync(process.execPath, ['-e', CROWD, `${port}`, handshake({}, 'GET /@ HTTP/1.1')]);
-    await expect.poll(() => firsts.length, { timeout: 20_000 }).toBe(1500);
+    await expect.poll(() => firsts.length).toBe(1500);
     expect(new Set(firsts.map(({ message }) => message.url)).size).toBe(1500);
     for (const { connection } of firsts.splice(0)) connection.destroy();
     await expect.poll(() => readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(descriptors);

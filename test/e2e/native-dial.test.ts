@@ -428,7 +428,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
       new Set(['answered', 'backend_refused', 'backend_timeout', 'bad_accept', 'client_gone']),
     );
     for (const at of [...served, ...peers]) at.socket.destroy();
-    await expect.poll(descriptors, { timeout: 5000 }).toBeLessThanOrEqual(before + 2);
+    await expect.poll(descriptors).toBeLessThanOrEqual(before + 2);
   }, 60_000);
 
   it('without a descriptor is limit, and the next dial works', async () => {

@@ -38,7 +38,7 @@ const reloads = () =>
     .map((line) => `${line['trigger']} ${line['result']}`);
 
 async function reloaded(...expected: string[]): Promise<void> {
-  await expect.poll(reloads, { timeout: 10_000 }).toEqual(expected);
+  await expect.poll(reloads).toEqual(expected);
 }
 
 async function statusOf(path: string): Promise<number> {
@@ -117,9 +117,9 @@ describe('a signal', () => {
     writeFileSync(`${gateway.file}.new`, moved('/newest'));
     renameSync(`${gateway.file}.new`, gateway.file);
     gateway.signal('SIGHUP');
-    await expect.poll(() => statusOf('/newest'), { timeout: 10_000 }).toBe(101);
+    await expect.poll(() => statusOf('/newest')).toBe(101);
     // The file's own event comes a debounce later and finds the same content: a reload that changes nothing.
-    await expect.poll(() => reloads().includes('file success'), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => reloads().includes('file success')).toBe(true);
     expect(await statusOf('/newest')).toBe(101);
     expect(reloads().every((one) => one.endsWith(' success'))).toBe(true);
   });

@@ -188,7 +188,7 @@ describe.each(existsSync(ADDON) ? (['native', 'js'] as const) : (['js'] as const
   /** Resolves when the gateway counts no session and no connection to the scripted backend any more. */
   async function settled(): Promise<void> {
     const labels = { upstream: 'scripted', server: `ws://127.0.0.1:${backend.port}` };
-    await expect.poll(() => gateway.metric('upstream_connections', labels), { timeout: 5000, interval: 20 }).toBe(0);
+    await expect.poll(() => gateway.metric('upstream_connections', labels), { interval: 20 }).toBe(0);
     await expect
       .poll(() => gateway.metric('websocket_connections', { route: 'scripted', mode: 'splice' }), { interval: 20 })
       .toBe(0);

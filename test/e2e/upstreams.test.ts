@@ -235,7 +235,7 @@ describe('a server that goes down', () => {
     const closed = await Promise.race([
       Promise.all(clients.map(({ closed }) => closed)).then(() => 'all'),
       expect
-        .poll(() => a.tunnels.size, { timeout: 5000 })
+        .poll(() => a.tunnels.size)
         .toBe(0)
         .then(() => 'those of a'),
     ]);
@@ -272,7 +272,7 @@ describe('a server that goes down', () => {
     const failed = await gateway.metric('upstream_errors_total', { upstream: 'chat', reason: 'backend_refused' });
     expect(failed).toBe(3);
     await startBackend('a again', undefined, { port });
-    await expect.poll(async () => (await get(gateway)).text, { timeout: 10_000, interval: 50 }).toBe('a again');
+    await expect.poll(async () => (await get(gateway)).text, { interval: 50 }).toBe('a again');
     await gateway.log({ event: 'server_changed', server: a.url, up: true, reason: 'returned' });
   });
 
@@ -331,7 +331,7 @@ describe('a server that joins', () => {
     );
     const started = performance.now();
     gateway.signal('SIGHUP');
-    await expect.poll(() => c.tunnels.size, { timeout: 10_000, interval: 10 }).toBe(9);
+    await expect.poll(() => c.tunnels.size, { interval: 10 }).toBe(9);
     expect(performance.now() - started).toBeGreaterThan(350);
     await expect.poll(() => open).toBe(30);
     // Every one that was closed came back to the server it was closed for: nine moves, no more.

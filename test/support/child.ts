@@ -3,6 +3,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { PATIENCE_MS } from './patience.ts';
 
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
@@ -65,7 +66,7 @@ export async function startChild(
     exited,
     stderr: () => errors,
     signal: (name) => void child.kill(name),
-    line: (wanted, what, timeoutMs = 10_000) =>
+    line: (wanted, what, timeoutMs = PATIENCE_MS) =>
       new Promise((resolve, reject) => {
         const settle = (act: () => void) => {
           clearTimeout(timer);
@@ -86,7 +87,7 @@ export async function startChild(
         listeners.add(look);
         void exited.then((code) => fail(`${command} ended (${code})`));
       }),
-    stop: async (signal = 'SIGTERM', graceMs = 10_000) => {
+    stop: async (signal = 'SIGTERM', graceMs = PATIENCE_MS) => {
       if (running.has(child)) child.kill(signal);
       const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
       const code = await exited;

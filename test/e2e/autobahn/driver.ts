@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Frame, OPCODE, parseFrames, readClose } from '../../support/frames.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 import { ACCEPT, handshake } from '../../support/raw.ts';
 import { type Case, close, echoes, frame, heardOf, type Message, STILL_OPEN, type Step } from './case.ts';
 import { Codec, readAgreed } from './codec.ts';
@@ -38,9 +39,6 @@ export interface Target {
   /** Sec-WebSocket-Extensions; none is offered without it. */
   readonly offer?: string;
 }
-
-/** Longest wait for anything; the original's is a second for most cases. */
-const PATIENCE_MS = 20_000;
 
 export async function runCase(of: Case, target: Target): Promise<Run> {
   const socket = connect({ port: target.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });

@@ -81,7 +81,7 @@ async function runUnderKills(method: string): Promise<Run> {
     all.push(servers[victim]!);
     // Were the other one killed before the gateway knows, there would be no server at all.
     const server = { upstream: 'rest', server: `http://127.0.0.1:${port}` };
-    await expect.poll(() => gateway.metric('upstream_up', server), { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => gateway.metric('upstream_up', server)).toBe(1);
   }
   const tally = await done;
   await Promise.all(servers.map((server) => server.stop('SIGTERM')));

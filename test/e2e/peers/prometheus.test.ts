@@ -73,7 +73,7 @@ describe.skipIf(!hasPeers('prometheus', 'promtool'))('prometheus', () => {
     await openRefused(url, { ...options, origin: 'https://evil.example.com' });
     const failed = await fetch(`http://127.0.0.1:${gateway.adminPort}/nothing`);
     expect(failed.status).toBe(404);
-    const within = { timeout: 20_000, interval: 200 };
+    const within = { interval: 200 };
     await expect.poll(() => value('up{job="upgate"}'), within).toEqual([1]);
     await expect.poll(() => value('gateway_websocket_connections{route="echo",mode="terminate"}'), within).toEqual([1]);
     const rejections = 'gateway_websocket_rejections_total{route="echo",reason="origin"}';
