@@ -10,11 +10,14 @@
 
 #define CLIENTS 48
 #define DOORS 2
-#define PORTS 65536
+#define NUMBERS 100000
+#define FIRST_ADDRESS 0x7f010000u  // 127.1.0.0
 
+// A client's address is its number's, so that nobody else is taken for it: the kernel gives one port to clients of two doors,
+// and to the next client of a door whose last one has reset its connection, whether that has been told of or not.
 struct client {
   int fd;
-  uint16_t port;
+  uint32_t number;
   uint32_t said;
 };
 
@@ -27,7 +30,8 @@ struct place {
 
 static struct client clients[CLIENTS];
 static struct place places[DOORS];
-static uint8_t told_of[PORTS];  // by a client's port: it has been told of
+static uint8_t told_of[NUMBERS];  // by a client's number
+static uint32_t next_number;
 static uint64_t guests, with_words, silent, ends;
 
 static void send_to_door(uint32_t door, enum command_kind kind) {
@@ -61,18 +65,21 @@ static void hear_guest(const struct arrived *a) {
   if (a->fd < 0) die("nobody could be accepted");
   struct sockaddr_in peer;
   socklen_t size = sizeof peer;
+  struct in_addr from;
   guests++;
-  if (told_of[a->port]) die("a guest was told of twice");
-  told_of[a->port] = 1;
+  uint32_t number = inet_pton(AF_INET, a->address, &from) == 1 ? ntohl(from.s_addr) - FIRST_ADDRESS : NUMBERS;
+  if (number >= NUMBERS) die("a guest that never came");
+  if (told_of[number]) die("a guest was told of twice");
+  told_of[number] = 1;
   if (!getpeername(a->fd, (void *)&peer, &size)) {  // it may have left
     inet_ntop(AF_INET, &peer.sin_addr, address, sizeof address);
     if (strcmp(address, a->address) || ntohs(peer.sin_port) != a->port) die("the address is another's");
   }
   if (a->length) with_words++;
   else silent++;
-  // Every client says its port, over and over.
+  // Every client says its number, over and over.
   char want[8];
-  snprintf(want, sizeof want, "%05u", a->port);
+  snprintf(want, sizeof want, "%05u", number);
   for (uint32_t i = 0; i < a->length; i++) {
     if (a->bytes[i] != (uint8_t)want[i % 5]) die("bytes changed on their way");
   }
@@ -92,7 +99,7 @@ static void hear(void) {
 
 static void say(struct client *c) {
   char words[50];
-  for (int i = 0; i < 10; i++) snprintf(words + i * 5, sizeof words - (size_t)i * 5, "%05u", c->port);
+  for (int i = 0; i < 10; i++) snprintf(words + i * 5, sizeof words - (size_t)i * 5, "%05u", c->number);
   // What was told of before may be its server's no more: then this fails, which is right.
   uint32_t n = 1 + roll(49 - c->said % 5), from = c->said % 5;
   ssize_t put = send(c->fd, words + from, n > 49 - from ? 49 - from : n, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -107,18 +114,17 @@ static void leave(struct client *c, int reset) {
 }
 
 static void come(struct client *c) {
-  struct sockaddr_in own;
-  socklen_t size = sizeof own;
-  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  c->number = next_number++ % NUMBERS;
   c->said = 0;
+  told_of[c->number] = 0;
+  struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(FIRST_ADDRESS + c->number)};
+  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (bind(c->fd, (void *)&own, sizeof own)) die("bind");
   const struct place *place = &places[roll(DOORS)];
   if (connect(c->fd, (const void *)&place->at, sizeof place->at) && errno != EINPROGRESS) {
     leave(c, 1);
     return;
   }
-  if (getsockname(c->fd, (void *)&own, &size)) die("getsockname");
-  c->port = ntohs(own.sin_port);
-  told_of[c->port] = 0;  // the port is a new connection's
   if (roll(3)) say(c);
 }
 
