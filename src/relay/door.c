@@ -121,7 +121,7 @@ static uint32_t take_slot(struct doors *d) {
   return slot;
 }
 
-// It is in the wheel no longer; its descriptor is whoever's asked for this.
+// It is in the wheel no longer; its descriptor is whoever's asked for this. What it was can be read until a slot is taken.
 static void forget(struct worker *w, struct guest *guest) {
   struct doors *d = &w->doors;
   uint32_t slot = SLOT_OF(guest->key);
@@ -173,12 +173,9 @@ void guest_event(struct worker *w, uint64_t key) {
   struct doors *d = &w->doors;
   struct guest *guest = SLOT_OF(key) < d->room ? d->by_slot[SLOT_OF(key)] : NULL;
   if (!guest || guest->key != key) return;
-  // An event without a byte is an end.
-  const uint64_t door = guest->door;
-  const struct sockaddr_storage peer = guest->peer;
-  const int fd = guest->fd;
   forget(w, guest);
-  if (!hear_out(w, door, fd, &peer)) tell_guest(d, door, fd, &peer, 0, NULL);
+  // The event was about nothing: it is as one that is silent.
+  if (!hear_out(w, guest->door, guest->fd, &guest->peer)) tell_guest(d, guest->door, guest->fd, &guest->peer, 0, NULL);
 }
 
 // -- Doors ----------------------------------------------------------------------------------------------------------

@@ -416,9 +416,9 @@ void tunnel_settle(struct worker *w, struct tunnel *t) {
     }
     e->unread = !reads;
     if (reads && e->readable) worker_go_on(w, t);
+    if (e->side.watched) continue;
     // A backend has nearly always been waited for here; nearly every client brought its handshake along.
-    int known = i == BACKEND && !e->side.shared;
-    if (e->side.watched || side_watch(&e->side, w->ep, t->id << 1 | (unsigned)i, known) == 0) continue;
+    if (side_watch(&e->side, w->ep, t->id << 1 | (unsigned)i, i == BACKEND && !e->side.shared) == 0) continue;
     tunnel_cut(t);  // the kernel has no room to watch it: nothing would ever be heard of it
     worker_end(w, t);
     return;
