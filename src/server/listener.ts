@@ -131,8 +131,8 @@ export class Listener {
       connectionsCheckingInterval: CHECK_MS,
       ...connectionOptions(KEEPALIVE_MS),
       maxHeaderSize: this.#config.max_head,
-      // From node 22.21 and 24.9 on. An upgrade with a body is none of ours, and node 26 would keep the body to itself. What came in one
-      // piece behind such a request node then loses, so it is the last one of its connection (gateway.ts).
+      // From node 22.21 and 24.9 on. An upgrade with a body is none of ours, and node 26 would keep the body to itself. What
+      // came in one piece behind such a request node then loses, so it is the last one of its connection (gateway.ts).
       shouldUpgradeCallback: (req: http.IncomingMessage) => !hasBody(req),
     };
     if (this.#tls === null) return http.createServer(options);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sanitizers over the native relay's C, without Node and for a bounded time: the frame cursor under libFuzzer with ASan and
-# UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c) and clients (door-stress.c) under ASan with its leak checker, under TSan, and under valgrind.
+# UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c) and clients (door-stress.c) under ASan with its leak
+# checker, under TSan, and under valgrind.
 #   test/fuzz/native.sh [seconds]        what is not installed is left out, with a line that says so
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)

@@ -42,7 +42,7 @@ static void connection(int fd[2]) {
   static struct sockaddr_in at;
   if (listener < 0) {
     listener = listen_at(&at);
-    fcntl(listener, F_SETFL, 0);
+    fcntl(listener, F_SETFL, 0);  // whoever has connected may be there to be accepted a little later
   }
   fd[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (connect(fd[1], (void *)&at, sizeof at)) die("connect");

@@ -1,2 +1,5 @@
-/** How long a test waits for something that has to come, in ms: far longer than any machine needs. What comes is never waited for longer. */
+/**
+ * How long a test waits for something that has to come, in ms: far longer than any machine needs. What comes is not waited
+ * for any longer.
+ */
 export const PATIENCE_MS = 30_000;
