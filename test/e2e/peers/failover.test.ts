@@ -58,7 +58,8 @@ async function runUnderKills(method: string): Promise<Run> {
       rest: {
         servers: servers.map(({ port }) => `http://127.0.0.1:${port}`),
         health: {
-          active: { type: 'http', path: '/healthz', every: '500ms', timeout: '500ms', fall: 3, rise: 1 },
+          // Checks that are slow on a busy machine must not take the only server left out.
+          active: { type: 'http', path: '/healthz', every: '500ms', timeout: '500ms', fall: 20, rise: 1 },
           passive: { failures: 3, eject: '200ms', max_eject: '200ms' },
         },
       },
@@ -106,9 +107,8 @@ describe.skipIf(!hasPeers('python3'))('two servers that are killed and started a
   it('see no POST twice, and lose only those that were on their way', async () => {
     const { tally, seen, gateway } = await runUnderKills('POST');
     expect(new Set(seen).size).toBe(seen.length);
-    const ok = tally.outcomes['200'] ?? 0;
-    const failed = tally.outcomes['502'] ?? 0;
-    expect(ok + failed).toBe(REQUESTS);
+    const { 200: ok = 0, 502: failed = 0, ...others } = tally.outcomes;
+    expect({ others, total: tally.total }).toEqual({ others: {}, total: REQUESTS });
     // Eight clients: at most that many requests are on their way to a server when it is killed.
     expect(failed).toBeLessThanOrEqual(8 * ROUNDS);
     expect(seen.length).toBeGreaterThanOrEqual(ok);
