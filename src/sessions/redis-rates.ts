@@ -214,8 +214,11 @@ export class RedisRates implements SharedRates, Sampler {
         this.#lost(link, 'Redis does not answer');
         reject(new Error('Redis does not answer'));
       };
-      // Where it was this process that was busy for so long, the answer has come by now and is read before an immediate.
-      timer = setTimeout(() => setImmediate(giveUp), mostMs);
+      // Where it was this process that was busy, Redis is not to blame: the question goes out with the immediates of this
+      // turn, and what has been answered by the time the timer is late is read before an immediate.
+      setImmediate(() => {
+        if (!over) timer = setTimeout(() => setImmediate(giveUp), mostMs);
+      });
     });
     try {
       return await Promise.race([answer, silence]);

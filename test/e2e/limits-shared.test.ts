@@ -1,6 +1,9 @@
 // Rates that several gateways share through a real Redis, as processes: what comes in over all of them keeps to the limit, Redis
 // may be killed, frozen and come back, and nobody waits for it.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GatewayEvent } from '../../src/events.ts';
+import { createLimiter } from '../../src/sessions/limiter.ts';
+import { openSharedRates } from '../../src/sessions/redis-rates.ts';
 import { openClient, Refusal } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { hasPeers } from '../support/peers.ts';
@@ -138,6 +141,27 @@ describe.skipIf(!hasPeers('redis-server'))('limits.shared', () => {
       redis.signal('SIGCONT');
     }
     for (const gateway of gateways) await until(async () => (await shared(gateway)) === 1);
+  });
+});
+
+describe.skipIf(!hasPeers('redis-server'))('a gateway that is busy for longer than it waits for Redis', () => {
+  it('does not take Redis for silent', async () => {
+    const redis = await startRedis();
+    const events: GatewayEvent[] = [];
+    const rates = await openSharedRates({ broker: 'memory', limits: { shared: redis.url } }, (event) =>
+      events.push(event),
+    );
+    rates!.start();
+    await expect.poll(() => rates!.up).toBe(true);
+    const asks = [{ limiter: createLimiter('busy', { rate: 1, burst: 10 }, 'all'), client: '' }];
+    const taken = rates!.take(asks);
+    const busyUntil = performance.now() + 400;
+    while (performance.now() < busyUntil);
+    expect(await taken).toBe('taken');
+    expect(rates!.up).toBe(true);
+    expect(events).toEqual([{ type: 'notice', level: 'info', message: 'the shared limits are there' }]);
+    rates!.close();
+    await redis.stop();
   });
 });
 
