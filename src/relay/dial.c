@@ -35,7 +35,7 @@ struct dial {
 
 void dials_init(struct dials *d, uint64_t now) {
   memset(d, 0, sizeof *d);
-  d->told_end = &d->told;
+  list_clear(&d->told);
   wheel_init(&d->wheel, now);
 }
 
@@ -58,12 +58,6 @@ static int make_room(struct dials *d, uint32_t slot) {
 
 // -- The end of a dial ----------------------------------------------------------------------------------------------
 
-static void tell(struct dials *d, struct dialled *told) {
-  told->next = NULL;
-  *d->told_end = told;
-  d->told_end = &told->next;
-}
-
 static void forget(struct worker *w, struct dial *dial) {
   wheel_clear(&w->dials.wheel, &dial->timer);
   w->dials.by_slot[ID_SLOT(dial->id)] = NULL;
@@ -82,7 +76,7 @@ static void fail(struct worker *w, struct dial *dial, int error) {
   free(dial->send);
   free(dial->got);
   memcpy(dial, &r, sizeof r);
-  tell(&w->dials, (struct dialled *)dial);
+  list_add(&w->dials.told, &((struct dialled *)dial)->link);
 }
 
 // Hands the descriptor over with what has come: `got`, and the n bytes at p. An event has told of them, so that epoll has
@@ -98,7 +92,7 @@ static void finish(struct worker *w, struct dial *dial, const uint8_t *p, size_t
   if (dial->got_length) memcpy(told->bytes, dial->got, dial->got_length);
   memcpy(told->bytes + dial->got_length, p, n);
   forget(w, dial);
-  tell(&w->dials, told);
+  list_add(&w->dials.told, &told->link);
 }
 
 // -- Connecting and sending -----------------------------------------------------------------------------------------
@@ -171,7 +165,7 @@ void dial_start(struct worker *w, uint64_t id, const struct order *order, const 
     told->error = ENOMEM;
     told->fd = -1;
     told->connect_ms = -1;
-    tell(&w->dials, told);
+    list_add(&w->dials.told, &told->link);
     return;
   }
   memcpy(kept, bytes, order->length);
@@ -274,11 +268,7 @@ void dial_timers(struct worker *w) {
 // -- Telling --------------------------------------------------------------------------------------------------------
 
 void dials_tell(struct worker *w) {
-  struct dials *d = &w->dials;
-  if (!d->told) return;
-  engine_tell_dialled(w->engine, d->told, d->told_end);
-  d->told = NULL;
-  d->told_end = &d->told;
+  engine_tell(w->engine, NEWS_DIALLED, &w->dials.told);
 }
 
 void dials_stop(struct worker *w) {
@@ -292,7 +282,7 @@ void dials_free(struct dials *d) { free(d->by_slot); }
 
 void dialled_free(struct dialled *all) {
   for (struct dialled *next; all; all = next) {
-    next = all->next;
+    next = (struct dialled *)all->link.next;
     if (all->fd >= 0) close(all->fd);
     free(all);
   }

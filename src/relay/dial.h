@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "list.h"
 #include "wheel.h"
 
 // Why a dial failed, where it is no errno; the order is that of the table in native.ts.
@@ -32,7 +33,7 @@ struct order {
 // What became of a dial: 0 and an open descriptor with the bytes that have come, or why there is none, and -1. Where it
 // was never connected, `connect_ms` is below 0.
 struct dialled {
-  struct dialled *next;
+  struct link link;
   uint64_t id;
   int error, fd;
   double connect_ms;
@@ -46,7 +47,7 @@ struct dials {
   struct dial **by_slot;
   uint32_t room;
   struct wheel wheel;
-  struct dialled *told, **told_end;  // of this turn
+  struct list told;  // of this turn
 };
 
 struct worker;

@@ -40,7 +40,7 @@ static int open_reserve(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); 
 
 void doors_init(struct doors *d, uint64_t now) {
   memset(d, 0, sizeof *d);
-  d->told_end = &d->told;
+  list_clear(&d->told);
   d->spare = NO_SLOT;
   d->reserve = open_reserve();
   wheel_init(&d->wheel, now);
@@ -53,13 +53,6 @@ static struct door *find_door(const struct doors *d, uint64_t id) {
 }
 
 // -- Telling --------------------------------------------------------------------------------------------------------
-
-static void tell(struct doors *d, struct arrived *told) {
-  told->next = NULL;
-  *d->told_end = told;
-  d->told_end = &told->next;
-  d->told_count++;
-}
 
 static void write_address(struct arrived *to, const struct sockaddr_storage *peer) {
   const struct sockaddr_in *four = (const struct sockaddr_in *)peer;
@@ -87,7 +80,7 @@ static void tell_guest(struct doors *d, uint64_t door, int fd, const struct sock
   *told = (struct arrived){.door = door, .fd = fd, .length = (uint32_t)n};
   write_address(told, peer);
   if (n) memcpy(told->bytes, bytes, n);
-  tell(d, told);
+  list_add(&d->told, &told->link);
 }
 
 static void tell_of_door(struct doors *d, uint64_t door, int error) {
@@ -96,7 +89,7 @@ static void tell_of_door(struct doors *d, uint64_t door, int error) {
   told->door = door;
   told->fd = -1;
   told->error = error;
-  tell(d, told);
+  list_add(&d->told, &told->link);
 }
 
 // -- Guests that have not said a word -------------------------------------------------------------------------------
@@ -237,7 +230,7 @@ static void turn_away(struct worker *w, struct door *door) {
 }
 
 static int is_full(const struct worker *w) {
-  return __atomic_load_n(&w->engine->unheard, __ATOMIC_RELAXED) + w->doors.told_count >= ARRIVED_MOST;
+  return __atomic_load_n(&w->engine->unheard[NEWS_ARRIVED], __ATOMIC_RELAXED) + w->doors.told.count >= ARRIVED_MOST;
 }
 
 void door_event(struct worker *w, uint64_t id) {
@@ -287,12 +280,7 @@ int doors_wait(const struct worker *w) {
 // -- The end of a turn, and of all -----------------------------------------------------------------------------------
 
 void doors_tell(struct worker *w) {
-  struct doors *d = &w->doors;
-  if (!d->told) return;
-  engine_tell_arrived(w->engine, d->told, d->told_end, d->told_count);
-  d->told = NULL;
-  d->told_end = &d->told;
-  d->told_count = 0;
+  engine_tell(w->engine, NEWS_ARRIVED, &w->doors.told);
 }
 
 void doors_stop(struct worker *w) {
@@ -309,8 +297,8 @@ void doors_stop(struct worker *w) {
     free(door);
   }
   d->first = NULL;
-  arrived_free(d->told);
-  d->told = NULL;
+  arrived_free((struct arrived *)d->told.first);
+  list_clear(&d->told);
 }
 
 void doors_free(struct doors *d) {
@@ -321,7 +309,7 @@ void doors_free(struct doors *d) {
 
 void arrived_free(struct arrived *all) {
   for (struct arrived *next; all; all = next) {
-    next = all->next;
+    next = (struct arrived *)all->link.next;
     if (all->fd >= 0) close(all->fd);
     free(all);
   }

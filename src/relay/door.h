@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
+#include "list.h"
 #include "wheel.h"
 
 // Epoll's keys of doors and of guests.
@@ -26,7 +27,7 @@
 // A guest: an open descriptor and what came on it. Or, without a descriptor, what became of the door: an errno where it
 // could not accept, 0 when it is closed.
 struct arrived {
-  struct arrived *next;
+  struct link link;
   uint64_t door;
   int fd, error;
   uint16_t port;
@@ -45,8 +46,7 @@ struct doors {
   uint32_t full;           // doors that wait until arrivals are heard
   int reserve;             // a descriptor to have when there is no other
   struct wheel wheel;
-  struct arrived *told, **told_end;  // of this turn
-  uint32_t told_count;
+  struct list told;        // of this turn
 };
 
 struct worker;

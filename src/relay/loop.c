@@ -67,69 +67,30 @@ static struct tunnel **make_slot(struct worker *w, uint32_t slot) {
 // -- Reports --------------------------------------------------------------------------------------------------------
 
 static void report(struct worker *w, struct report *r) {
-  r->next = NULL;
-  *w->reports_end = r;
-  w->reports_end = &r->next;
+  list_add(&w->reports, &r->link);
   if (!w->report_at) w->report_at = w->now + REPORT_MS;
 }
 
 static void send_reports(struct worker *w) {
-  struct engine *e = w->engine;
   w->report_at = 0;
-  if (!w->reports) return;
-  pthread_mutex_lock(&e->lock);
-  int first = !e->reports;
-  *e->reports_end = w->reports;
-  e->reports_end = w->reports_end;
-  pthread_mutex_unlock(&e->lock);
-  w->reports = NULL;
-  w->reports_end = &w->reports;
-  if (first) e->told(e->told_to);
+  engine_tell(w->engine, NEWS_ENDED, &w->reports);
 }
 
-void engine_tell_dialled(struct engine *e, struct dialled *first, struct dialled **end) {
+void engine_tell(struct engine *e, enum news kind, struct list *all) {
+  if (!all->first) return;
   pthread_mutex_lock(&e->lock);
-  int quiet = !e->dialled;
-  *e->dialled_end = first;
-  e->dialled_end = end;
+  int quiet = !e->news[kind].first;
+  __atomic_fetch_add(&e->unheard[kind], all->count, __ATOMIC_RELAXED);
+  list_move(&e->news[kind], all);
   pthread_mutex_unlock(&e->lock);
   if (quiet) e->told(e->told_to);
 }
 
-struct dialled *engine_dialled(struct engine *e) {
+void *engine_hear(struct engine *e, enum news kind) {
   pthread_mutex_lock(&e->lock);
-  struct dialled *all = e->dialled;
-  e->dialled = NULL;
-  e->dialled_end = &e->dialled;
-  pthread_mutex_unlock(&e->lock);
-  return all;
-}
-
-void engine_tell_arrived(struct engine *e, struct arrived *first, struct arrived **end, uint32_t count) {
-  pthread_mutex_lock(&e->lock);
-  int quiet = !e->arrived;
-  *e->arrived_end = first;
-  e->arrived_end = end;
-  __atomic_fetch_add(&e->unheard, count, __ATOMIC_RELAXED);
-  pthread_mutex_unlock(&e->lock);
-  if (quiet) e->told(e->told_to);
-}
-
-struct arrived *engine_arrived(struct engine *e) {
-  pthread_mutex_lock(&e->lock);
-  struct arrived *all = e->arrived;
-  e->arrived = NULL;
-  e->arrived_end = &e->arrived;
-  __atomic_store_n(&e->unheard, 0, __ATOMIC_RELAXED);
-  pthread_mutex_unlock(&e->lock);
-  return all;
-}
-
-struct report *engine_reports(struct engine *e) {
-  pthread_mutex_lock(&e->lock);
-  struct report *all = e->reports;
-  e->reports = NULL;
-  e->reports_end = &e->reports;
+  struct link *all = e->news[kind].first;
+  list_clear(&e->news[kind]);
+  __atomic_store_n(&e->unheard[kind], 0, __ATOMIC_RELAXED);
   pthread_mutex_unlock(&e->lock);
   return all;
 }
@@ -357,7 +318,7 @@ static void *run(void *arg) {
     dial_timers(w);
     door_timers(w);
     // Where the main thread has to be woken for a dial or a guest, it hears of ended tunnels too.
-    if (w->report_at && (w->dials.told || w->doors.told || w->now >= w->report_at)) send_reports(w);
+    if (w->report_at && (w->dials.told.first || w->doors.told.first || w->now >= w->report_at)) send_reports(w);
     dials_tell(w);
     doors_tell(w);
   }
@@ -405,7 +366,7 @@ static struct worker *make_worker(struct engine *e, uint32_t index) {
   if (!w) return NULL;
   w->engine = e;
   w->index = index;
-  w->reports_end = &w->reports;
+  list_clear(&w->reports);
   w->queue_end = &w->queue;
   w->again_end = &w->again;
   w->random_at = sizeof w->random;
@@ -430,9 +391,7 @@ int engine_start(struct engine *e, uint32_t count, void (*told)(void *), void *t
   memset(e, 0, sizeof *e);
   e->told = told;
   e->told_to = told_to;
-  e->reports_end = &e->reports;
-  e->dialled_end = &e->dialled;
-  e->arrived_end = &e->arrived;
+  for (int kind = 0; kind < NEWS_KINDS; kind++) list_clear(&e->news[kind]);
   pthread_mutex_init(&e->lock, NULL);
   // Signals are the main thread's: the workers take none.
   sigset_t all, before;
@@ -465,11 +424,11 @@ void engine_stop(struct engine *e) {
   for (uint32_t i = 0; i < e->count; i++) pthread_join(e->worker[i]->thread, NULL);
   for (uint32_t i = 0; i < e->count; i++) free_worker(e->worker[i]);
   e->count = 0;
-  for (struct report *r = engine_reports(e), *next; r; r = next) {
-    next = r->next;
-    free(r);
+  for (struct link *ended = engine_hear(e, NEWS_ENDED), *next; ended; ended = next) {
+    next = ended->next;
+    free(ended);
   }
-  dialled_free(engine_dialled(e));
-  arrived_free(engine_arrived(e));
+  dialled_free(engine_hear(e, NEWS_DIALLED));
+  arrived_free(engine_hear(e, NEWS_ARRIVED));
   pthread_mutex_destroy(&e->lock);
 }

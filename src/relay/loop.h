@@ -13,6 +13,7 @@
 
 #include "dial.h"
 #include "door.h"
+#include "list.h"
 #include "pipe.h"
 #include "tunnel.h"
 
@@ -31,7 +32,7 @@
 
 // What became of a tunnel; told once.
 struct report {
-  struct report *next;
+  struct link link;
   uint64_t id;
   uint64_t bytes[2], messages[2], discarded;
   uint32_t code;
@@ -74,7 +75,7 @@ struct worker {
   struct pipes pipes;
   struct tunnel ***chunks;
   uint32_t chunk_count;
-  struct report *reports, **reports_end;
+  struct list reports;
   uint8_t random[256];
   uint32_t random_at;
   int stopping;
@@ -86,15 +87,21 @@ struct worker {
   int sleeps;  // whoever brings a command has to wake the thread; atomic, and set under the lock
 };
 
+// What the main thread is told of, and as what.
+enum news {
+  NEWS_ENDED,    // struct report
+  NEWS_DIALLED,  // struct dialled
+  NEWS_ARRIVED,  // struct arrived
+  NEWS_KINDS
+};
+
 struct engine {
   uint32_t count;
   struct worker *worker[WORKERS_MAX];
   pthread_mutex_t lock;
-  struct report *reports, **reports_end;   // under the lock
-  struct dialled *dialled, **dialled_end;  // under the lock
-  struct arrived *arrived, **arrived_end;  // under the lock
-  uint32_t unheard;                        // how many those are; atomic
-  void (*told)(void *);                    // called from a worker when one of the three is no longer empty
+  struct list news[NEWS_KINDS];  // under the lock
+  uint32_t unheard[NEWS_KINDS];  // how many those are; atomic
+  void (*told)(void *);          // called from a worker when one of these lists is no longer empty
   void *told_to;
 };
 
@@ -114,13 +121,9 @@ void engine_send(struct engine *e, struct command *c);
 // The same, but a thread that sleeps does so until engine_wake(): to wake it costs more than most commands.
 void engine_post(struct engine *e, struct command *c);
 void engine_wake(struct engine *e);
-// Takes every report there is, oldest first; the caller frees them.
-struct report *engine_reports(struct engine *e);
-// The same for dials; each descriptor among them is the caller's.
-struct dialled *engine_dialled(struct engine *e);
-
-// The same for arrivals.
-struct arrived *engine_arrived(struct engine *e);
+// Takes all news of a kind that there are, as a list of its records, oldest first: the memory is the caller's, and the
+// descriptors in it. Null where there are none.
+void *engine_hear(struct engine *e, enum news kind);
 
 // -- for tunnel.c, ending.c, dial.c and door.c ----------------------------------------------------------------------
 void worker_random(struct worker *w, uint8_t *to, size_t n);
@@ -128,9 +131,7 @@ void worker_random(struct worker *w, uint8_t *to, size_t n);
 void worker_go_on(struct worker *w, struct tunnel *t);
 // The tunnel is over: closes, reports and frees it.
 void worker_end(struct worker *w, struct tunnel *t);
-// Takes the list over, of which `end` is the last link.
-void engine_tell_dialled(struct engine *e, struct dialled *first, struct dialled **end);
-// The same; the list has `count` links.
-void engine_tell_arrived(struct engine *e, struct arrived *first, struct arrived **end, uint32_t count);
+// Takes all of the list over, and tells the main thread of it.
+void engine_tell(struct engine *e, enum news kind, struct list *all);
 
 #endif

@@ -166,7 +166,7 @@ static struct dialled *put_dialled(struct relay *r, struct dialled *all, uint32_
     memcpy(to, values, sizeof values);
     if (all->length) memcpy(to + sizeof values, all->bytes, all->length);
     ++*count;
-    next = all->next;
+    next = (struct dialled *)all->link.next;
     give_back(r->dial_slots, all->id);
     free(all);
   }
@@ -187,7 +187,7 @@ static struct arrived *put_arrived(struct relay *r, struct arrived *all, uint32_
     memcpy(to + sizeof values, all->address, address);
     if (all->length) memcpy(to + sizeof values + address, all->bytes, all->length);
     ++*count;
-    next = all->next;
+    next = (struct arrived *)all->link.next;
     if (all->fd < 0 && !all->error) {
       give_back(r->door_slots, all->door);
       ++*closed;
@@ -197,40 +197,38 @@ static struct arrived *put_arrived(struct relay *r, struct arrived *all, uint32_
   return all;
 }
 
-enum told { TOLD_ENDED, TOLD_DIALLED, TOLD_ARRIVED };
-
 // Calls JS with what it is told of; 0 where that failed.
-static int call(napi_env env, napi_value callback, enum told kind, napi_value what) {
+static int call(napi_env env, napi_value callback, enum news kind, napi_value what) {
   napi_value undefined, args[2] = {NULL, what};
   return napi_get_undefined(env, &undefined) == napi_ok && napi_create_uint32(env, kind, &args[0]) == napi_ok &&
          napi_call_function(env, undefined, callback, 2, args, NULL) == napi_ok;
 }
 
-static int call_with_count(napi_env env, napi_value callback, enum told kind, uint32_t count) {
+static int call_with_count(napi_env env, napi_value callback, enum news kind, uint32_t count) {
   napi_value told;
   return count && napi_create_uint32(env, count, &told) == napi_ok && call(env, callback, kind, told);
 }
 
 // Hands what became of dials to JS, by inboxes full: each call says how many are in it.
 static void hear_dialled(napi_env env, napi_value callback, struct relay *r) {
-  struct dialled *left = engine_dialled(&r->engine);
+  struct dialled *left = engine_hear(&r->engine, NEWS_DIALLED);
   while (left && env) {
     uint32_t count;
     left = put_dialled(r, left, &count);
     fewer(env, r, count);
-    if (!call_with_count(env, callback, TOLD_DIALLED, count)) break;
+    if (!call_with_count(env, callback, NEWS_DIALLED, count)) break;
   }
   dialled_free(left);
 }
 
 // The same for arrivals.
 static void hear_arrived(napi_env env, napi_value callback, struct relay *r) {
-  struct arrived *left = engine_arrived(&r->engine);
+  struct arrived *left = engine_hear(&r->engine, NEWS_ARRIVED);
   while (left && env) {
     uint32_t count, closed;
     left = put_arrived(r, left, &count, &closed);
     fewer(env, r, closed);
-    if (!call_with_count(env, callback, TOLD_ARRIVED, count)) break;
+    if (!call_with_count(env, callback, NEWS_ARRIVED, count)) break;
   }
   arrived_free(left);
 }
@@ -243,28 +241,29 @@ static void hear(napi_env env, napi_value callback, void *context, void *data) {
   hear_dialled(env, callback, r);
   if (!r->stopped) hear_arrived(env, callback, r);
   if (r->stopped) return;
-  struct report *all = engine_reports(&r->engine);
+  struct link *all = engine_hear(&r->engine, NEWS_ENDED);
   size_t count = 0;
-  for (struct report *p = all; p; p = p->next) count++;
+  for (struct link *p = all; p; p = p->next) count++;
   napi_value buffer, array;
   void *memory = NULL;
   double *to = NULL;
   if (env && count && napi_create_arraybuffer(env, count * REPORT_FIELDS * sizeof(double), &memory, &buffer) == napi_ok) {
     to = memory;
   }
-  for (struct report *p = all, *next; p; p = next) {
+  for (struct link *p = all, *next; p; p = next) {
+    const struct report *report = (const struct report *)p;
     next = p->next;
     if (to) {
-      fill(to, p);
+      fill(to, report);
       to += REPORT_FIELDS;
     }
-    give_back(r->slots, p->id);
+    give_back(r->slots, report->id);
     free(p);
   }
   fewer(env, r, count);
   if (!env || !count) return;
   if (napi_create_typedarray(env, napi_float64_array, count * REPORT_FIELDS, buffer, 0, &array) != napi_ok) return;
-  call(env, callback, TOLD_ENDED, array);
+  call(env, callback, NEWS_ENDED, array);
 }
 
 // -- The engine's life ----------------------------------------------------------------------------------------------

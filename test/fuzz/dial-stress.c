@@ -107,13 +107,13 @@ static void hear_dial(const struct dialled *d) {
 
 static void hear(void) {
   if (!anything_told()) return;
-  for (struct dialled *d = engine_dialled(&engine), *next; d; d = next) {
-    next = d->next;
+  for (struct dialled *d = engine_hear(&engine, NEWS_DIALLED), *next; d; d = next) {
+    next = (struct dialled *)d->link.next;
     hear_dial(d);
     free(d);
   }
-  for (struct report *r = engine_reports(&engine), *next; r; r = next) {
-    next = r->next;
+  for (struct report *r = engine_hear(&engine, NEWS_ENDED), *next; r; r = next) {
+    next = (struct report *)r->link.next;
     struct one *one = &ones[ID_SLOT(r->id)];
     if (ID_SLOT(r->id) >= LIVE || one->what != CARRIED || one->id != r->id) die("a tunnel was told twice, or is none");
     close(one->client);

@@ -88,8 +88,8 @@ static void hear_guest(const struct arrived *a) {
 
 static void hear(void) {
   if (!anything_told()) return;
-  for (struct arrived *a = engine_arrived(&engine), *next; a; a = next) {
-    next = a->next;
+  for (struct arrived *a = engine_hear(&engine, NEWS_ARRIVED), *next; a; a = next) {
+    next = (struct arrived *)a->link.next;
     hear_guest(a);
     free(a);
   }

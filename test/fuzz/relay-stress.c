@@ -192,8 +192,8 @@ static void act(struct pair *pair) {
 
 static void hear(void) {
   if (!anything_told()) return;
-  for (struct report *r = engine_reports(&engine), *next; r; r = next) {
-    next = r->next;
+  for (struct report *r = engine_hear(&engine, NEWS_ENDED), *next; r; r = next) {
+    next = (struct report *)r->link.next;
     uint32_t slot = ID_SLOT(r->id);
     if (slot >= LIVE || pairs[slot].id != r->id || pairs[slot].told++) die("an end was told twice, or of no tunnel");
     reports++;
