@@ -16,6 +16,12 @@
 #define WAKE_KEY UINT64_MAX
 // Ended tunnels are told in batches of this many milliseconds: a wake-up of the main thread costs more than a tunnel.
 #define REPORT_MS 10
+// A thread that comes so much later than it asked for stood still: stopped, paused with its machine, or starved.
+#define LATE_MS 500
+// For so long it then only hears what its peers have sent meanwhile.
+#define CATCH_UP_MS 50
+// So many turns in a row may bring as much as fits before timers are looked at all the same.
+#define CROWDED_MOST 128
 
 static void read_clock(struct worker *w) {
   struct timespec t;
@@ -284,6 +290,31 @@ static int wait_ms(const struct worker *w) {
   return shorter(wait, w->report_at > w->now ? (int)(w->report_at - w->now) : 0);
 }
 
+// How long to wait for events, ms, and with it when the thread is to come back.
+static int plan(struct worker *w) {
+  int wait = w->again ? 0 : wait_ms(w);
+  int rest = w->judges_from > w->now ? (int)(w->judges_from - w->now) : 0;
+  if (!w->again && wait >= 0 && wait < rest) wait = rest;
+  w->back_by = wait < 0 ? UINT64_MAX : w->now + (uint64_t)wait;
+  return wait;
+}
+
+// Whether timers may be looked at, after n events: nobody is called silent or late before all is read that has come. Where
+// the thread stood still (a wait that is interrupted is told of as a failure), that takes a while longer.
+static int may_judge(struct worker *w, int n) {
+  if (n < 0 || (w->now > w->back_by && w->now - w->back_by > LATE_MS)) w->judges_from = w->now + CATCH_UP_MS;
+  if (w->now < w->judges_from) return 0;
+  if (n == EVENTS && ++w->crowded < CROWDED_MOST) return 0;
+  w->crowded = 0;
+  return 1;
+}
+
+static void look_at_timers(struct worker *w) {
+  for (struct timer *timer; (timer = wheel_due(&w->wheel, w->now));) tunnel_timer(w, (struct tunnel *)timer);
+  dial_timers(w);
+  door_timers(w);
+}
+
 // An event that is no tunnel's.
 static void other_event(struct worker *w, uint64_t key, uint32_t events) {
   // The edge has done its work; the count is never read.
@@ -298,7 +329,7 @@ static void *run(void *arg) {
   struct epoll_event events[EVENTS];
   read_clock(w);
   while (!w->stopping) {
-    int n = epoll_wait(w->ep, events, EVENTS, w->again ? 0 : wait_ms(w));
+    int n = epoll_wait(w->ep, events, EVENTS, plan(w));
     __atomic_store_n(&w->sleeps, 0, __ATOMIC_RELAXED);
     read_clock(w);
     // What was asked for before these events came about is done before them.
@@ -314,9 +345,7 @@ static void *run(void *arg) {
     }
     obey_all(w);
     go_on(w);
-    for (struct timer *timer; (timer = wheel_due(&w->wheel, w->now));) tunnel_timer(w, (struct tunnel *)timer);
-    dial_timers(w);
-    door_timers(w);
+    if (may_judge(w, n)) look_at_timers(w);
     // Where the main thread has to be woken for a dial or a guest, it hears of ended tunnels too.
     if (w->report_at && (w->dials.told.first || w->doors.told.first || w->now >= w->report_at)) send_reports(w);
     dials_tell(w);

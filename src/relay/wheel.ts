@@ -1,11 +1,10 @@
 // One timer for all tunnels of an engine: a hashed wheel. Setting a time is a list insertion, and a time that only moves
 // later costs nothing: whoever is called early looks at its own deadlines and sets the next one. Not exact: to a tick.
+import { stoodStill } from '../sessions/standstill.ts';
 
 /** Milliseconds. */
 const TICK = 100;
 const SLOTS = 1024;
-/** A tick this late means that the process stood still: what waits in the sockets is read before anyone is judged silent. */
-const STALL = 500;
 
 export abstract class Scheduled {
   dueAt = Number.POSITIVE_INFINITY;
@@ -61,7 +60,7 @@ export class Wheel {
   #tick(): void {
     const before = this.now;
     this.now = performance.now();
-    if (this.now - before > STALL) return;
+    if (stoodStill(before, this.now)) return;
     const to = Math.floor(this.now / TICK);
     if (to - this.#done > SLOTS) this.#done = to - SLOTS;
     while (this.#done < to) {

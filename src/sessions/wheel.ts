@@ -1,6 +1,7 @@
 // One timer for all terminated sessions: each asks to be looked at again at some time, and says at that look what has
 // become due. Buckets of 50 ms; a look comes up to that much late and never early.
 import { type Place, Roster } from '../roster.ts';
+import { stoodStill } from './standstill.ts';
 
 const TICK_MS = 50;
 
@@ -22,6 +23,7 @@ export class Wheel {
   #size = 0;
   #timer: NodeJS.Timeout | undefined;
   #tick = 0;
+  #turnedAt = 0;
 
   /** Milliseconds of a clock that never goes back. */
   now(): number {
@@ -49,13 +51,16 @@ export class Wheel {
   }
 
   #start(): void {
-    this.#tick = Math.floor(this.now() / TICK_MS);
+    this.#turnedAt = this.now();
+    this.#tick = Math.floor(this.#turnedAt / TICK_MS);
     // Sessions hold the process through their sockets; the timer alone must not.
     this.#timer = setInterval(() => this.#turn(), TICK_MS).unref();
   }
 
   #turn(): void {
-    const now = this.now();
+    const [before, now] = [this.#turnedAt, this.now()];
+    this.#turnedAt = now;
+    if (stoodStill(before, now)) return;
     const last = Math.floor(now / TICK_MS);
     while (this.#tick < last && this.#timer !== undefined) {
       this.#tick++;
