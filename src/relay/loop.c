@@ -19,9 +19,7 @@
 // A thread that comes so much later than it asked for stood still: stopped, paused with its machine, or starved.
 #define LATE_MS 500
 // For so long it then only hears what its peers have sent meanwhile.
-#define CATCH_UP_MS 50
-// So many turns in a row may bring as much as fits before timers are looked at all the same.
-#define CROWDED_MOST 128
+#define CATCH_UP_MS 200
 
 static void read_clock(struct worker *w) {
   struct timespec t;
@@ -299,14 +297,11 @@ static int plan(struct worker *w) {
   return wait;
 }
 
-// Whether timers may be looked at, after n events: nobody is called silent or late before all is read that has come. Where
-// the thread stood still (a wait that is interrupted is told of as a failure), that takes a while longer.
+// Whether timers may be looked at, after n events: where the thread stood still, nobody is called silent or late before all
+// is read that has come meanwhile. A wait that was interrupted (n below 0) has told of nothing.
 static int may_judge(struct worker *w, int n) {
   if (n < 0 || (w->now > w->back_by && w->now - w->back_by > LATE_MS)) w->judges_from = w->now + CATCH_UP_MS;
-  if (w->now < w->judges_from) return 0;
-  if (n == EVENTS && ++w->crowded < CROWDED_MOST) return 0;
-  w->crowded = 0;
-  return 1;
+  return w->now >= w->judges_from;
 }
 
 static void look_at_timers(struct worker *w) {

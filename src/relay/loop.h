@@ -70,7 +70,6 @@ struct worker {
   uint64_t report_at;  // when the batch of ended tunnels goes out, ms
   uint64_t back_by;      // when the wait for events ends at the latest, ms
   uint64_t judges_from;  // no timer is looked at before, ms
-  uint32_t crowded;      // turns in a row that brought as many events as fit
   struct wheel wheel;
   uint8_t *scratch;    // SCRATCH_ROOM and then SCRATCH bytes
   struct tunnel *again, **again_end;  // those to go on with, the one that has waited longest first
