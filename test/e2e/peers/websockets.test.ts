@@ -193,8 +193,8 @@ describe.skipIf(!hasPeers('python3-websockets'))('python3-websockets', () => {
         await fresh.close();
       }
       await expect.poll(() => other.metric('websocket_connections', { route: 'pool', mode: 'splice' })).toBe(1);
-      const ends = other.logs().filter((line) => line['event'] === 'session_closed');
-      expect(ends[0]).toMatchObject({ route: 'pool', closed_by: 'backend' });
+      const ended = await other.log({ event: 'session_closed', closed_by: 'backend' });
+      expect(ended).toMatchObject({ route: 'pool', close_code: 1011 });
       await left.close();
     } finally {
       await Promise.all([other.stop('SIGKILL'), doomed.stop('SIGKILL')]);
