@@ -220,7 +220,7 @@ describe('a server that goes down', () => {
     const gateway = await start({
       servers: [a.url, b.url],
       health: {
-        active: { type: 'http', path: '/up', every: '100ms', timeout: '100ms', fall: 2, rise: 2 },
+        active: { type: 'http', path: '/up', every: '300ms', timeout: '300ms', fall: 2, rise: 2 },
         on_down: 'close',
       },
       close_rate: 20,

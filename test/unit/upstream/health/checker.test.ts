@@ -104,7 +104,7 @@ describe('a check', () => {
 });
 
 describe('a checked upstream', () => {
-  const ACTIVE = { type: 'http', every: '30ms', timeout: '30ms', fall: 2, rise: 2 };
+  const ACTIVE = { type: 'http', every: '300ms', timeout: '300ms', fall: 2, rise: 2 };
 
   it('takes a server out and back in, one event each, and stops with its pool', async () => {
     let [status, asked] = [503, 0];
@@ -140,7 +140,7 @@ describe('a checked upstream', () => {
 
 /** Something that takes longer than a round of checks: five exchanges one after the other. */
 async function serve1() {
-  const port = await serve((_, res) => void setTimeout(() => res.end(), 20));
+  const port = await serve((_, res) => void setTimeout(() => res.end(), 80));
   const done = new EventTarget();
   void (async () => {
     for (let i = 0; i < 5; i++) await fetch(`http://127.0.0.1:${port}`).then((answer) => answer.text());
