@@ -438,7 +438,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     );
     for (const at of [...served, ...peers]) at.socket.destroy();
     await expect.poll(descriptors).toBeLessThanOrEqual(before + 2);
-  }, 60_000);
+  });
 
   it('without a descriptor is limit, and the next dial works', async () => {
     const file = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).pathname);

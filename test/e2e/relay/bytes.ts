@@ -220,7 +220,7 @@ export function describeBytes({ engine, transport }: Context): void {
     expect(await sum).toBe(hash.digest('hex'));
     rig.client.fin();
     await rig.end;
-  }, 30_000);
+  });
 }
 
 const closeFrame1011 = frame(Buffer.concat([Buffer.from([1011 >> 8, 1011 & 255]), Buffer.from('backend_lost')]), {

@@ -206,7 +206,7 @@ export function describeClose({ engine, transport }: Context): void {
     expect(performance.now() - at).toBeLessThan(7_000);
     rig.tunnel.cut('test');
     await rig.end;
-  }, 15_000);
+  });
 
   it('input that comes after the FIN is read, so that it cannot turn the Close into a RST; then the side is destroyed', async () => {
     const rig = await openTunnel(engine(), transport);
@@ -230,7 +230,7 @@ export function describeClose({ engine, transport }: Context): void {
     expect(performance.now() - at).toBeLessThan(8_000);
     expect(end.cut).toBe(false);
     expect(end.discarded).toBeGreaterThanOrEqual(noise.length);
-  }, 15_000);
+  });
 
   it("every wait ends at the caller's deadline: past it the tunnel is cut and counted as cut", async () => {
     const rig = await openTunnel(engine(), transport);

@@ -154,7 +154,7 @@ export function describePing({ engine, transport }: Context): void {
     expect((await rig.client.frame()).opcode).toBe(9);
     rig.tunnel.cut('test');
     expect(await rig.end).toMatchObject({ reason: 'test' });
-  }, 15_000);
+  });
 
   it('no ping after a Close', async () => {
     const rig = await openTunnel(engine(), transport, { ping: PING });
