@@ -67,7 +67,7 @@ export function describeLimits({ engine, transport }: Context): void {
     rig.client.send(Buffer.alloc(1024 ** 2));
     const end = await rig.end;
     expect(performance.now() - at).toBeGreaterThan(4_500);
-    expect(performance.now() - at).toBeLessThan(7_000);
+    expect(performance.now() - at).toBeLessThan(10_000);
     expect(end.cut).toBe(true);
     expect(end.discarded).toBeGreaterThanOrEqual(1024 ** 2);
   });
@@ -111,7 +111,7 @@ export function describeLimits({ engine, transport }: Context): void {
     }
     // 10 at once, then 10 a second.
     expect(performance.now() - at).toBeGreaterThan(1_700);
-    expect(performance.now() - at).toBeLessThan(4_000);
+    expect(performance.now() - at).toBeLessThan(6_000);
     rig.tunnel.cut('test');
     expect((await rig.end).fromClient.messages).toBe(30);
   });
@@ -136,16 +136,16 @@ export function describeLimits({ engine, transport }: Context): void {
   );
 
   it('idle: 1001 to both after no byte in either direction', async () => {
-    const rig = await openTunnel(engine(), transport, { idleMs: 600 });
+    const rig = await openTunnel(engine(), transport, { idleMs: 1_500 });
     const at = performance.now();
-    for (let i = 0; i < 6; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 200));
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 400));
       rig.backend.send(frame('awake'));
       await rig.client.expect(frame('awake'));
     }
     expect(await rig.client.close()).toBe(1001);
     expect(await rig.backend.close()).toBe(1001);
-    expect(performance.now() - at).toBeGreaterThan(1_600);
+    expect(performance.now() - at).toBeGreaterThan(3_300);
     rig.tunnel.cut('test');
     expect(await rig.end).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'idle' });
   });
@@ -175,7 +175,7 @@ export function describeLimits({ engine, transport }: Context): void {
       }
     };
     expect(await Promise.all([answer(rig.client, true), answer(rig.backend, false)])).toEqual([1001, 1001]);
-    expect(performance.now() - at).toBeLessThan(2_500);
+    expect(performance.now() - at).toBeLessThan(5_000);
     rig.tunnel.cut('test');
     expect(await rig.end).toMatchObject({ reason: 'idle' });
   });
@@ -185,7 +185,7 @@ export function describeLimits({ engine, transport }: Context): void {
     const at = performance.now();
     expect(await rig.client.close()).toBe(1001);
     expect(performance.now() - at).toBeGreaterThan(1_700);
-    expect(performance.now() - at).toBeLessThan(3_000);
+    expect(performance.now() - at).toBeLessThan(5_000);
     rig.tunnel.cut('test');
     expect(await rig.end).toMatchObject({ code: 1001, reason: 'max_lifetime' });
   });

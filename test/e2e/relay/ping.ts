@@ -3,7 +3,9 @@ import { expect, it } from 'vitest';
 import { closeFrame, frame, openTunnel, type Peer, sampled } from '../../support/relay-rig.ts';
 import type { Context } from './context.ts';
 
-const PING = { everyMs: 300, timeoutMs: 600 };
+const PING = { everyMs: 300, timeoutMs: 1_200 };
+/** For ends that may take their time, or answer nothing. */
+const PATIENT = { everyMs: 300, timeoutMs: 30_000 };
 
 /** Answers every ping until a Close comes, and returns its code. */
 async function answerPings(peer: Peer, mask: boolean): Promise<number> {
@@ -16,7 +18,7 @@ async function answerPings(peer: Peer, mask: boolean): Promise<number> {
 
 export function describePing({ engine, transport }: Context): void {
   it('both sides are pinged with 8 random bytes, and only an exact match of the outstanding one is swallowed, once', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
+    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
     const ping = await rig.client.frame();
     const other = await rig.backend.frame();
     expect(ping).toMatchObject({ opcode: 9, fin: true, masked: false });
@@ -37,7 +39,7 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it('a pong of ours in pieces is swallowed whole', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
+    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
     const { payload } = await rig.backend.frame();
     await rig.client.frame();
     const pong = frame(payload, { opcode: 10 });
@@ -54,7 +56,7 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it('a ping stands between the fragments of a message, never inside a frame', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
+    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
     const [first, second] = [frame('one', { fin: false }), frame(Buffer.alloc(200, 'x'), { opcode: 0, fin: false })];
     const bytes = Buffer.concat([first, second]);
     rig.backend.send(bytes.subarray(0, first.length + 50));
@@ -71,14 +73,14 @@ export function describePing({ engine, transport }: Context): void {
   it('alive means any byte, not our pong alone', async () => {
     const rig = await openTunnel(engine(), transport, { ping: PING });
     const backend = answerPings(rig.backend, false);
-    for (let pings = 0; pings < 5; pings++) {
+    for (let pings = 0; pings < 8; pings++) {
       expect((await rig.client.frame()).opcode).toBe(9);
       rig.client.send(frame('I never answer pings', { mask: true }));
     }
     expect(sampled(rig.engine, 'websocket_pings_total', { route: 'r', result: 'timeout' })).toBe(0);
     rig.tunnel.close(1001, 'test', 300);
     await backend;
-    expect((await rig.end).fromClient.messages).toBeGreaterThanOrEqual(4);
+    expect((await rig.end).fromClient.messages).toBeGreaterThanOrEqual(7);
   });
 
   it('a client that is silent after a ping is cut, and the backend gets 1001', async () => {
@@ -99,7 +101,7 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it("a side is not pinged while the other end's own ping is unanswered: that one counts as ours", async () => {
-    const rig = await openTunnel(engine(), transport, { ping: { everyMs: 500, timeoutMs: 700 } });
+    const rig = await openTunnel(engine(), transport, { ping: { everyMs: 500, timeoutMs: 1_500 } });
     const own = frame('from the backend', { opcode: 9 });
     rig.backend.send(own);
     await rig.client.expect(own);
@@ -112,7 +114,7 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it("once the other end's ping is answered, ours go out again; its pong passes", async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
+    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
     const own = frame('from the backend', { opcode: 9 });
     const answer = frame('from the backend', { opcode: 10, mask: true });
     rig.backend.send(own);
@@ -126,7 +128,7 @@ export function describePing({ engine, transport }: Context): void {
 
   it('an end that answers only the newest of our ping and its peer’s is alive', async () => {
     const rig = await openTunnel(engine(), transport, { ping: PING });
-    for (let round = 0; round < 4; round++) {
+    for (let round = 0; round < 8; round++) {
       const ping = await rig.client.frame();
       expect(ping.opcode).toBe(9);
       const toBackend = await rig.backend.frame();
@@ -157,7 +159,7 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it('no ping after a Close', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
+    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
     rig.client.send(closeFrame(1000, { mask: true }));
     await rig.backend.expect(closeFrame(1000, { mask: true }));
     await new Promise((resolve) => setTimeout(resolve, 1_200));
