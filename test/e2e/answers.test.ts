@@ -41,7 +41,7 @@ beforeAll(async () => {
   });
   const closed = await closedPort();
   const echo = { mode: 'terminate', handler: 'echo', origins: 'any' } as const;
-  const splice = { mode: 'splice', origins: 'any', timeouts: { handshake: '300ms' } } as const;
+  const splice = { mode: 'splice', origins: 'any', timeouts: { handshake: '1500ms' } } as const;
   gateway = await startGateway({
     listeners: [{ host: '127.0.0.1', port: 0, max_head: '8KiB', timeouts: { head: '1s' } }],
     upstreams: {

@@ -72,7 +72,7 @@ function config(
   own: { authServers?: string[]; recheck?: { every: string; grace?: string }; engine?: 'native' | 'js' } = {},
 ): GatewayFile {
   const { authServers = [`http://127.0.0.1:${auth.port}`], recheck, engine = 'js' } = own;
-  const forward = { upstream: 'auth', path: '/verify?by=gateway', timeout: '300ms', headers: ['X-User', 'X-Role'] };
+  const forward = { upstream: 'auth', path: '/verify?by=gateway', timeout: '2s', headers: ['X-User', 'X-Role'] };
   const kind = { forward: { ...forward, user: 'X-User' }, ...(recheck === undefined ? {} : { recheck }) };
   return {
     listeners: [{ port: 0, host: '127.0.0.1' }],

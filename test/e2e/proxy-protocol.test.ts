@@ -54,7 +54,7 @@ describe('in', () => {
   let config: GatewayFile;
   beforeAll(async () => {
     rest = await startRest();
-    const proxy_protocol = { from: ['127.0.0.1', '::1'], timeout: '400ms' };
+    const proxy_protocol = { from: ['127.0.0.1', '::1'], timeout: '2s' };
     config = {
       listeners: [
         { host: '127.0.0.1', port: 0, proxy_protocol },

@@ -106,7 +106,7 @@ const route = (name: string, path: string, upstream: string, timeouts: object = 
     mode: 'splice' as const,
     upstream,
     origins: 'any' as const,
-    timeouts: { connect: '2s', handshake: '500ms', ...timeouts },
+    timeouts: { connect: '2s', handshake: '2s', ...timeouts },
   },
 });
 
