@@ -1,6 +1,6 @@
 // Rates that several gateways share through a real Redis, as processes: what comes in over all of them keeps to the limit, Redis
 // may be killed, frozen and come back, and nobody waits for it.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { GatewayEvent } from '../../src/events.ts';
 import { createLimiter } from '../../src/sessions/limiter.ts';
 import { openSharedRates } from '../../src/sessions/redis-rates.ts';
@@ -147,10 +147,12 @@ describe.skipIf(!hasPeers('redis-server'))('limits.shared', () => {
 describe.skipIf(!hasPeers('redis-server'))('a gateway that is busy for longer than it waits for Redis', () => {
   it('does not take Redis for silent', async () => {
     const redis = await startRedis();
+    onTestFinished(() => redis.stop());
     const events: GatewayEvent[] = [];
     const rates = await openSharedRates({ broker: 'memory', limits: { shared: redis.url } }, (event) =>
       events.push(event),
     );
+    onTestFinished(() => rates!.close());
     rates!.start();
     await expect.poll(() => rates!.up).toBe(true);
     const asks = [{ limiter: createLimiter('busy', { rate: 1, burst: 10 }, 'all'), client: '' }];
@@ -160,18 +162,16 @@ describe.skipIf(!hasPeers('redis-server'))('a gateway that is busy for longer th
     expect(await taken).toBe('taken');
     expect(rates!.up).toBe(true);
     expect(events).toEqual([{ type: 'notice', level: 'info', message: 'the shared limits are there' }]);
-    rates!.close();
-    await redis.stop();
   });
 });
 
 describe.skipIf(!hasPeers('redis-server'))('limits.shared: redis', () => {
   it('is the broker’s', async () => {
     const redis = await startRedis();
+    onTestFinished(() => redis.stop());
     const gateways = await startTwo(configOf('redis', { broker: redis.url }));
+    for (const gateway of gateways) onTestFinished(async () => void (await gateway.stop('SIGKILL')));
     expect(entered(await knockMany(gateways, 12, 'after'))).toBe(5);
-    await Promise.all(gateways.map((gateway) => gateway.stop('SIGKILL')));
-    await redis.stop();
   });
 });
 
