@@ -298,10 +298,14 @@ static int plan(struct worker *w) {
 }
 
 // Whether timers may be looked at, after n events: where the thread stood still, nobody is called silent or late before all
-// is read that has come meanwhile. A wait that was interrupted (n below 0) has told of nothing.
+// is read that has come meanwhile. A wait that was interrupted (n below 0) has told of nothing. A thread that is late again
+// by then is not let off a second time, so that timers are looked at on any machine.
 static int may_judge(struct worker *w, int n) {
-  if (n < 0 || (w->now > w->back_by && w->now - w->back_by > LATE_MS)) w->judges_from = w->now + CATCH_UP_MS;
-  return w->now >= w->judges_from;
+  int late = n < 0 || (w->now > w->back_by && w->now - w->back_by > LATE_MS);
+  if (late && !w->judges_from) w->judges_from = w->now + CATCH_UP_MS;
+  if (w->now < w->judges_from) return 0;
+  w->judges_from = 0;
+  return 1;
 }
 
 static void look_at_timers(struct worker *w) {

@@ -69,7 +69,7 @@ struct worker {
   uint64_t owed;       // bytes its tunnels' sides have not taken yet
   uint64_t report_at;  // when the batch of ended tunnels goes out, ms
   uint64_t back_by;      // when the wait for events ends at the latest, ms
-  uint64_t judges_from;  // no timer is looked at before, ms
+  uint64_t judges_from;  // after a standstill, no timer is looked at before, ms; else 0
   struct wheel wheel;
   uint8_t *scratch;    // SCRATCH_ROOM and then SCRATCH bytes
   struct tunnel *again, **again_end;  // those to go on with, the one that has waited longest first

@@ -1,6 +1,6 @@
 // One timer for all tunnels of an engine: a hashed wheel. Setting a time is a list insertion, and a time that only moves
 // later costs nothing: whoever is called early looks at its own deadlines and sets the next one. Not exact: to a tick.
-import { stoodStill } from '../sessions/standstill.ts';
+import { Standstill } from '../sessions/standstill.ts';
 
 /** Milliseconds. */
 const TICK = 100;
@@ -23,6 +23,7 @@ export class Wheel {
   readonly #due: Scheduled[] = [];
   #size = 0;
   #timer: NodeJS.Timeout | null = null;
+  #standstill = new Standstill(this.now);
 
   /** Sets the clock where no timer does, for nothing is set. */
   refresh(): void {
@@ -49,6 +50,7 @@ export class Wheel {
   #start(): void {
     this.now = performance.now();
     this.#done = Math.floor(this.now / TICK);
+    this.#standstill = new Standstill(this.now);
     this.#timer = setInterval(() => this.#tick(), TICK).unref();
   }
 
@@ -58,9 +60,8 @@ export class Wheel {
   }
 
   #tick(): void {
-    const before = this.now;
     this.now = performance.now();
-    if (stoodStill(before, this.now)) return;
+    if (this.#standstill.leaves(this.now)) return;
     const to = Math.floor(this.now / TICK);
     if (to - this.#done > SLOTS) this.#done = to - SLOTS;
     while (this.#done < to) {

@@ -5,9 +5,23 @@
 const LATE_MS = 500;
 
 /**
- * For a timer that looks many times a second, when it last did and now, in milliseconds. True: it leaves this time out, for
- * what peers have sent meanwhile still waits in the sockets, and is to be read before anyone is called silent.
+ * For a timer that looks many times a second. Where the process stood still, what peers have sent meanwhile waits in the
+ * sockets, and is to be read before anyone is called silent: such a look is left out, though never two in a row.
  */
-export function stoodStill(before: number, now: number): boolean {
-  return now - before > LATE_MS;
+export class Standstill {
+  #lookedAt: number;
+  #left = false;
+
+  /** `now` as in leaves(): when the timer is set. */
+  constructor(now: number) {
+    this.#lookedAt = now;
+  }
+
+  /** Asked at each look, with milliseconds of a clock that never goes back: whether this one is left out. */
+  leaves(now: number): boolean {
+    const late = now - this.#lookedAt > LATE_MS;
+    this.#lookedAt = now;
+    this.#left = late && !this.#left;
+    return this.#left;
+  }
 }

@@ -1,7 +1,7 @@
 // One timer for all terminated sessions: each asks to be looked at again at some time, and says at that look what has
 // become due. Buckets of 50 ms; a look comes up to that much late and never early.
 import { type Place, Roster } from '../roster.ts';
-import { stoodStill } from './standstill.ts';
+import { Standstill } from './standstill.ts';
 
 const TICK_MS = 50;
 
@@ -23,7 +23,7 @@ export class Wheel {
   #size = 0;
   #timer: NodeJS.Timeout | undefined;
   #tick = 0;
-  #turnedAt = 0;
+  #standstill: Standstill | undefined;
 
   /** Milliseconds of a clock that never goes back. */
   now(): number {
@@ -51,16 +51,16 @@ export class Wheel {
   }
 
   #start(): void {
-    this.#turnedAt = this.now();
-    this.#tick = Math.floor(this.#turnedAt / TICK_MS);
+    const now = this.now();
+    this.#standstill = new Standstill(now);
+    this.#tick = Math.floor(now / TICK_MS);
     // Sessions hold the process through their sockets; the timer alone must not.
     this.#timer = setInterval(() => this.#turn(), TICK_MS).unref();
   }
 
   #turn(): void {
-    const [before, now] = [this.#turnedAt, this.now()];
-    this.#turnedAt = now;
-    if (stoodStill(before, now)) return;
+    const now = this.now();
+    if (this.#standstill?.leaves(now)) return;
     const last = Math.floor(now / TICK_MS);
     while (this.#tick < last && this.#timer !== undefined) {
       this.#tick++;
