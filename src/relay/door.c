@@ -230,7 +230,7 @@ static void turn_away(struct worker *w, struct door *door) {
 }
 
 static int is_full(const struct worker *w) {
-  return __atomic_load_n(&w->engine->unheard[NEWS_ARRIVED], __ATOMIC_RELAXED) + w->doors.told.count >= ARRIVED_MOST;
+  return list_count(&w->engine->news[NEWS_ARRIVED]) + list_count(&w->doors.told) >= ARRIVED_MOST;
 }
 
 void door_event(struct worker *w, uint64_t id) {

@@ -11,20 +11,22 @@ struct link {
 
 struct list {
   struct link *first, **end;
-  uint32_t count;
+  uint32_t count;  // atomic: list_count() may be asked by who does not hold the list
 };
+
+static inline uint32_t list_count(const struct list *list) { return __atomic_load_n(&list->count, __ATOMIC_RELAXED); }
 
 static inline void list_clear(struct list *list) {
   list->first = NULL;
   list->end = &list->first;
-  list->count = 0;
+  __atomic_store_n(&list->count, 0, __ATOMIC_RELAXED);
 }
 
 static inline void list_add(struct list *list, struct link *record) {
   record->next = NULL;
   *list->end = record;
   list->end = &record->next;
-  list->count++;
+  __atomic_store_n(&list->count, list->count + 1, __ATOMIC_RELAXED);
 }
 
 // Puts all of `from` behind what `to` has; `from` is empty then.
@@ -32,7 +34,7 @@ static inline void list_move(struct list *to, struct list *from) {
   if (!from->first) return;
   *to->end = from->first;
   to->end = from->end;
-  to->count += from->count;
+  __atomic_store_n(&to->count, to->count + from->count, __ATOMIC_RELAXED);
   list_clear(from);
 }
 

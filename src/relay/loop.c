@@ -68,7 +68,7 @@ static struct tunnel **make_slot(struct worker *w, uint32_t slot) {
   return w->chunks[chunk] ? &w->chunks[chunk][slot % CHUNK] : NULL;
 }
 
-// -- Reports --------------------------------------------------------------------------------------------------------
+// -- What the main thread is told -----------------------------------------------------------------------------------
 
 static void report(struct worker *w, struct report *r) {
   list_add(&w->reports, &r->link);
@@ -84,7 +84,6 @@ void engine_tell(struct engine *e, enum news kind, struct list *all) {
   if (!all->first) return;
   pthread_mutex_lock(&e->lock);
   int quiet = !e->news[kind].first;
-  __atomic_fetch_add(&e->unheard[kind], all->count, __ATOMIC_RELAXED);
   list_move(&e->news[kind], all);
   pthread_mutex_unlock(&e->lock);
   if (quiet) e->told(e->told_to);
@@ -94,7 +93,6 @@ void *engine_hear(struct engine *e, enum news kind) {
   pthread_mutex_lock(&e->lock);
   struct link *all = e->news[kind].first;
   list_clear(&e->news[kind]);
-  __atomic_store_n(&e->unheard[kind], 0, __ATOMIC_RELAXED);
   pthread_mutex_unlock(&e->lock);
   return all;
 }
@@ -290,9 +288,12 @@ static int wait_ms(const struct worker *w) {
 
 // How long to wait for events, ms, and with it when the thread is to come back.
 static int plan(struct worker *w) {
-  int wait = w->again ? 0 : wait_ms(w);
-  int rest = w->judges_from > w->now ? (int)(w->judges_from - w->now) : 0;
-  if (!w->again && wait >= 0 && wait < rest) wait = rest;
+  int wait = 0;
+  if (!w->again) {
+    int rest = w->judges_from > w->now ? (int)(w->judges_from - w->now) : 0;
+    wait = wait_ms(w);
+    if (wait >= 0 && wait < rest) wait = rest;
+  }
   w->back_by = wait < 0 ? UINT64_MAX : w->now + (uint64_t)wait;
   return wait;
 }

@@ -66,8 +66,8 @@ struct worker {
   uint32_t index;
   int ep, wake;
   uint64_t now_ns, now;  // read once a turn; `now` in ms
-  uint64_t owed;       // bytes its tunnels' sides have not taken yet
-  uint64_t report_at;  // when the batch of ended tunnels goes out, ms
+  uint64_t owed;         // bytes its tunnels' sides have not taken yet
+  uint64_t report_at;    // when the batch of ended tunnels goes out, ms
   uint64_t back_by;      // when the wait for events ends at the latest, ms
   uint64_t judges_from;  // after a standstill, no timer is looked at before, ms; else 0
   struct wheel wheel;
@@ -101,8 +101,7 @@ struct engine {
   uint32_t count;
   struct worker *worker[WORKERS_MAX];
   pthread_mutex_t lock;
-  struct list news[NEWS_KINDS];  // under the lock
-  uint32_t unheard[NEWS_KINDS];  // how many those are; atomic
+  struct list news[NEWS_KINDS];  // under the lock, but for their counts
   void (*told)(void *);          // called from a worker when one of these lists is no longer empty
   void *told_to;
 };

@@ -23,7 +23,7 @@ export class Wheel {
   #size = 0;
   #timer: NodeJS.Timeout | undefined;
   #tick = 0;
-  #standstill: Standstill | undefined;
+  #standstill = new Standstill(this.now());
 
   /** Milliseconds of a clock that never goes back. */
   now(): number {
@@ -60,7 +60,7 @@ export class Wheel {
 
   #turn(): void {
     const now = this.now();
-    if (this.#standstill?.leaves(now)) return;
+    if (this.#standstill.leaves(now)) return;
     const last = Math.floor(now / TICK_MS);
     while (this.#tick < last && this.#timer !== undefined) {
       this.#tick++;

@@ -300,6 +300,7 @@ describe.each(ENGINES)('live sessions are judged again, engine %s', (engine) => 
     auth.answer(say(500));
     expect(await client.closed).toEqual({ code: 4401, reason: 'credentials could not be checked' });
     expect(performance.now() - from).toBeGreaterThan(550);
+    expect(auth.asked.length).toBeGreaterThan(2);
   });
 
   it('somebody else’s credentials are not the session’s', async () => {
