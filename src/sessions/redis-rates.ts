@@ -7,6 +7,7 @@ import { systemCode } from '../errors.ts';
 import type { Emit, Sample, Sampler } from '../events.ts';
 import type { Limiter } from './limiter.ts';
 import type { Ask, SharedRates, Wait } from './rates.ts';
+import { watchSilence } from './silence.ts';
 
 type Redis = typeof import('redis');
 type Client = ReturnType<Redis['createClient']>;
@@ -206,25 +207,17 @@ export class RedisRates implements SharedRates, Sampler {
 
   /** The answer, unless Redis is silent for too long: then the connection is given up, so that nobody else waits. */
   async #answered<T>(link: Link, answer: Promise<T>, mostMs = ANSWER_MS): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    let over = false;
+    let heard = ignore;
     const silence = new Promise<never>((_, reject) => {
-      const giveUp = (): void => {
-        if (over) return;
+      heard = watchSilence(mostMs, () => {
         this.#lost(link, 'Redis does not answer');
         reject(new Error('Redis does not answer'));
-      };
-      // Where it was this process that was busy, Redis is not to blame: the question goes out with the immediates of this
-      // turn, and what has been answered by the time the timer is late is read before an immediate.
-      setImmediate(() => {
-        if (!over) timer = setTimeout(() => setImmediate(giveUp), mostMs);
       });
     });
     try {
       return await Promise.race([answer, silence]);
     } finally {
-      over = true;
-      clearTimeout(timer);
+      heard();
       answer.catch(ignore);
     }
   }

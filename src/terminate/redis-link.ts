@@ -1,6 +1,7 @@
 // The two connections to Redis, one for commands and one to listen: made together, lost together, and made again until
 // close(). The one file that knows the client library, which is loaded only where a config names a Redis. What is asked of
 // Redis is redis-scripts.ts.
+import { watchSilence } from '../sessions/silence.ts';
 import { BrokerError } from './broker.ts';
 import { SCRIPTS, type Script, type ScriptName } from './redis-scripts.ts';
 
@@ -86,8 +87,7 @@ export class RedisLink {
 
   /** The answer, unless Redis is silent for too long: then the pair is given up. */
   #answered<T>(pair: Pair, answer: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.#lost(pair, 'Redis does not answer'), SILENCE_MS);
-    return answer.finally(() => clearTimeout(timer));
+    return answer.finally(watchSilence(SILENCE_MS, () => this.#lost(pair, 'Redis does not answer')));
   }
 
   async #open(): Promise<void> {

@@ -1,7 +1,10 @@
 // Every broker against the one suite: of a single process, and over Redis with one and with two gateways.
+import { setImmediate } from 'node:timers/promises';
+import { expect, it, onTestFinished } from 'vitest';
 import type { GatewayEvent } from '../../src/events.ts';
 import { Connections } from '../../src/terminate/connections.ts';
 import { openBroker } from '../../src/terminate/open-broker.ts';
+import { loadRedis, RedisLink } from '../../src/terminate/redis-link.ts';
 import { hasPeers } from '../support/peers.ts';
 import { startRedis } from '../support/redis.ts';
 import { describeBroker, type Stand } from './broker.suite.ts';
@@ -42,4 +45,31 @@ if (hasPeers('redis-server')) {
       };
     });
   }
+
+  it('a process that stood still with a question out hears the answer, and does not take Redis for silent', async () => {
+    const redis = await startRedis();
+    onTestFinished(() => redis.stop());
+    const down: string[] = [];
+    let isUp = () => {};
+    const up = new Promise<void>((resolve) => {
+      isUp = resolve;
+    });
+    const link = new RedisLink(await loadRedis(), {
+      url: redis.url,
+      channel: 'test',
+      prefix: 'test:',
+      onUp: async () => isUp(),
+      onDown: (reason) => down.push(reason),
+      onMessage: () => {},
+    });
+    onTestFinished(() => link.close());
+    link.start();
+    await up;
+    const answer = link.run('reply', 'nobody', 'anything');
+    // The question goes out with the immediates of this turn; the answer to it waits in the socket meanwhile.
+    await setImmediate();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500);
+    expect(await answer).toBe(0);
+    expect(down).toEqual([]);
+  });
 }
