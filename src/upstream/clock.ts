@@ -62,7 +62,12 @@ export class Clock {
     const left = this.#deadline - performance.now();
     // node's timers know whole milliseconds, and may be one early.
     if (left > 1) return void this.#arm(Math.ceil(left));
-    const { code, message } = WAITS[this.#wait];
-    this.#expired(new GatewayError(code, `${message} within ${this.#limit} ms`));
+    // Timers go first: where this process stood still, what came meanwhile is read before an immediate.
+    const deadline = this.#deadline;
+    setImmediate(() => {
+      if (this.#wait === null || this.#deadline !== deadline) return;
+      const { code, message } = WAITS[this.#wait];
+      this.#expired(new GatewayError(code, `${message} within ${this.#limit} ms`));
+    });
   }
 }
