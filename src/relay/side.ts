@@ -112,7 +112,7 @@ export class Side {
   linger(): void {
     if (this.gone || this.lingerBy !== Number.POSITIVE_INFINITY) return;
     this.#owed = this.socket.writableLength;
-    this.lingerBy = this.tunnel.wheel.now + WAITS.linger;
+    this.lingerBy = this.tunnel.wheel.refresh() + WAITS.linger;
     this.tunnel.wake(this.lingerBy);
   }
 
@@ -170,7 +170,7 @@ function onError(this: Socket): void {
 function onFinish(this: Socket): void {
   const side = sideOf(this);
   if (side.lingerBy === Number.POSITIVE_INFINITY) return;
-  side.lingerBy = side.tunnel.wheel.now + WAITS.linger;
+  side.lingerBy = side.tunnel.wheel.refresh() + WAITS.linger;
 }
 
 function onEnd(this: Socket): void {

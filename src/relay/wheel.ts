@@ -16,7 +16,10 @@ export abstract class Scheduled {
 }
 
 export class Wheel {
-  /** The time of the last tick, in milliseconds of a clock that never goes back; a tick old at most, after refresh(). */
+  /**
+   * The time of the last tick or refresh(), in milliseconds of a clock that never goes back: as old as a tick and whatever has
+   * kept this thread busy since.
+   */
   now = performance.now();
   readonly #slots: (Scheduled | null)[] = new Array<Scheduled | null>(SLOTS).fill(null);
   #done = Math.floor(this.now / TICK);
@@ -25,9 +28,10 @@ export class Wheel {
   #timer: NodeJS.Timeout | null = null;
   #standstill = new Standstill(this.now);
 
-  /** Sets the clock where no timer does, for nothing is set. */
-  refresh(): void {
-    if (this.#timer === null) this.now = performance.now();
+  /** Reads the clock: for waits that must not end early, and where no timer does, for nothing is set. */
+  refresh(): number {
+    this.now = performance.now();
+    return this.now;
   }
 
   /** Calls `item` at `at` or before; an earlier time that is already set stands. */
