@@ -27,8 +27,8 @@ export class NativeAccept {
   }
 
   /** Accepts from the socket behind a listening descriptor, which remains the caller's; null where that can't be. */
-  open(fd: number, keeper: DoorKeeper): Door | null {
-    const id = this.#addon.listen(this.#engine, fd, SILENT_MS);
+  open(fd: number, keeper: DoorKeeper, silentMs = SILENT_MS): Door | null {
+    const id = this.#addon.listen(this.#engine, fd, silentMs);
     if (id < 0) return null;
     this.#keepers.set(id, keeper);
     return { close: () => this.#addon.unlisten(this.#engine, id) };

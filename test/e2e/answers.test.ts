@@ -439,6 +439,8 @@ describe('draining', () => {
       const request = handshake();
       late.write(request.slice(0, 40));
       plain.write('GET /seen HTTP/1.1\r\n');
+      // What was let in before this one has been accepted.
+      await exchange(draining.port, 'GET /seen HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
       expect((await draining.admin('/readyz')).status).toBe(200);
       draining.signal('SIGTERM');
       await draining.log({ event: 'drain', phase: 'listeners_closed' });

@@ -299,7 +299,7 @@ describe('where a token may stand, and where it goes', () => {
     expect(readAnswer(answer).status).toBe(200);
     const asked = backend.seen.slice(before).join('\n');
     expect(asked.includes(token)).toBe(reaches);
-    expect(asked).not.toMatch(/root|admin/);
+    expect(asked.replaceAll(token, '')).not.toMatch(/root|admin/);
     expect(asked).toContain('X-Roles: \na,b');
     expect(Buffer.from(/X-User: \n(.*)\n/.exec(asked)?.[1] ?? '', 'latin1').toString()).toBe('zoë');
     if (_ === 'query') expect(asked).toContain('/api/x?a=1&b=%2f\n');
@@ -319,7 +319,8 @@ describe('where a token may stand, and where it goes', () => {
     const before = backend.seen.length;
     const evil = await sign({ sub: 'a\r\nX-Admin: 1', roles: ['a,b'] });
     expect((await get('/api/x', evil, { 'X-User': 'root' })).status).toBe(200);
-    expect(backend.seen.slice(before).join('\n')).not.toMatch(/X-Admin|X-User|X-Roles|root/i);
+    // Its signature is random, and may spell anything.
+    expect(backend.seen.slice(before).join('\n').replaceAll(evil, '')).not.toMatch(/X-Admin|X-User|X-Roles|root/i);
   });
 
   it('a claim names the user of a room', async () => {
@@ -426,7 +427,7 @@ describe.each(ENGINES)('a live socket ends when its token does, engine %s', (eng
 
   it.each(['/splice', '/echo'])('%s: Close 4401 to a client that speaks all the while', async (path) => {
     const started = Date.now();
-    const socket = await connect(path, 2);
+    const socket = await connect(path, 4);
     socket.on('message', (data) => socket.send(data));
     socket.send('ping');
     const [code, reason] = (await once(socket, 'close')) as [number, Buffer];
@@ -442,9 +443,11 @@ describe.each(ENGINES)('a live socket ends when its token does, engine %s', (eng
   it('a raw client gets the Close and the end; the backend gets the Close too', async () => {
     const before = backend.seen.length;
     const connection = await connectRaw(own.port);
-    connection.write(handshake({ Authorization: `Bearer ${await sign({ exp: now() + 2 })}` }, 'GET /splice HTTP/1.1'));
-    await connection.until('\r\n\r\n');
-    const bytes = await connection.until((all) => all.subarray(all.indexOf('\r\n\r\n') + 4).length >= 4);
+    connection.write(handshake({ Authorization: `Bearer ${await sign({ exp: now() + 4 })}` }, 'GET /splice HTTP/1.1'));
+    expect((await connection.until('\r\n\r\n')).toString('latin1')).toContain(' 101 ');
+    const bytes = await connection.until(
+      (all) => parseFrames(all.subarray(all.indexOf('\r\n\r\n') + 4)).frames.length > 0,
+    );
     const [frame] = parseFrames(bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)).frames;
     expect(readClose(frame!)).toEqual({ code: 4401, reason: 'credential expired' });
     await expect.poll(() => backend.seen.slice(before)).toContain('closed 4401');
@@ -452,7 +455,7 @@ describe.each(ENGINES)('a live socket ends when its token does, engine %s', (eng
   });
 
   it('an opaque tunnel is cut', async () => {
-    const socket = await connect('/opaque', 2);
+    const socket = await connect('/opaque', 4);
     const [code] = (await once(socket, 'close')) as [number];
     expect(code).toBe(1006);
     expect(await own.log({ event: 'session_closed', route: 'opaque' })).toMatchObject({
@@ -501,6 +504,7 @@ describe('the key set', () => {
       expect(JSON.parse(refused.text)).toMatchObject({ reason: 'auth_unavailable' });
       of.answer('well');
       await expect.poll(async () => (await ask(own.port, token)).status).toBe(200);
+      await own.log({ event: 'keys_fetched', result: 'failed', level: 'warn' });
       expect(own.logs().filter(({ event, level }) => event === 'keys_fetched' && level === 'warn')).toHaveLength(1);
       expect(await own.metric('auth_jwks_refreshes_total', { result: 'failed' })).toBeGreaterThan(0);
       await own.stop();
@@ -566,18 +570,12 @@ describe('the key set', () => {
       connection.write(handshake({ Authorization: `Bearer ${token}` }, 'GET /echo HTTP/1.1'));
       return connection;
     };
-    /** Whether somebody else of this address has the one place there is. */
-    const crowded = async () => {
-      const other = await knock();
-      const answered = await other.until('429', 500).catch(() => null);
-      other.reset();
-      return answered !== null;
-    };
     for (let i = 1; i <= 3; i++) {
-      const waiting = await knock();
-      await expect.poll(crowded).toBe(true);
-      expect(waiting.received()).toHaveLength(0);
-      waiting.reset();
+      // One of the two has the one place there is; which of them is the gateway's to say.
+      const two = [await knock(), await knock()];
+      await expect.poll(() => two.filter((one) => one.received().includes('429')).length).toBe(1);
+      expect(two.filter((one) => one.received().length === 0)).toHaveLength(1);
+      for (const one of two) one.reset();
       const left = () => own.logs().filter(({ reason }) => reason === 'client_gone').length;
       await expect.poll(left).toBeGreaterThanOrEqual(i);
     }

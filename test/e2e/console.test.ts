@@ -214,8 +214,9 @@ describe.skipIf(!chromium)('the console', () => {
     expect(curl).toContain("-H 'Sec-WebSocket-Protocol: chat.v2, chat.v1'");
     expect(curl).toMatch(new RegExp(`'http://${url}'$`));
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-    await page.click('[data-copy=command-wscat]');
-    await page.locator('[data-copy=command-wscat]', { hasText: 'Copied' }).waitFor();
+    // It says so for a while only.
+    const copied = page.locator('[data-copy=command-wscat]', { hasText: 'Copied' }).waitFor();
+    await Promise.all([copied, page.click('[data-copy=command-wscat]')]);
     expect(await page.evaluate<string>('navigator.clipboard.readText()')).toBe(
       await page.textContent('#command-wscat'),
     );

@@ -199,7 +199,7 @@ describe('heads', () => {
     const client = await connectRaw(gateway.port);
     client.write('GET / HTTP/1.1\r\n');
     const drip = setInterval(() => client.write('X'), 100);
-    const { bytes } = await client.closed(5000).finally(() => clearInterval(drip));
+    const { bytes } = await client.closed().finally(() => clearInterval(drip));
     expect(readAnswer(bytes).status).toBe(408);
     await gateway.log({ event: 'head_refused', reason: 'head_timeout' });
   });
@@ -212,7 +212,7 @@ describe('heads', () => {
     const before = refused();
     const client = await connectRaw(gateway.port);
     client.write(head);
-    await client.until(status, 5000);
+    await client.until(status);
     for (const piece of pieces) {
       client.write(piece);
       // Each piece has been read by the gateway before the next one goes out.
@@ -229,7 +229,7 @@ describe('heads', () => {
 
   it('that never come end the connection without a word', async () => {
     const client = await connectRaw(gateway.port);
-    expect((await client.closed(5000)).bytes.length).toBe(0);
+    expect((await client.closed()).bytes.length).toBe(0);
   });
 
   it.each([
@@ -257,7 +257,7 @@ describe('heads', () => {
     const client = await connectRaw(gateway.port);
     client.write('GET /a HTTP/1.1\r\nHost: a\r\n\r\n');
     await client.until('"url":"/a"');
-    expect((await client.closed(6000)).how).toBe('fin');
+    expect((await client.closed()).how).toBe('fin');
   });
 
   it('a refused request with a body still gets its whole answer', async () => {
@@ -419,7 +419,7 @@ describe('drain', () => {
   });
 
   it('serves everything during the delay, with /readyz at 503; then refuses handshakes on open connections', async () => {
-    const one = await startGateway(config({ delay: '1s', grace: '10s', spread: '0s' }));
+    const one = await startGateway(config({ delay: '4s', grace: '10s', spread: '0s' }));
     const idle = await connectRaw(one.port);
     idle.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n');
     const answer = await heldAnswer();
@@ -432,6 +432,8 @@ describe('drain', () => {
     expect(await client.next()).toBe('served');
     await one.log({ event: 'drain', phase: 'listeners_closed' });
     idle.write(handshake());
+    // The gateway has had its turn to read the handshake.
+    await one.admin('/healthz');
     answer();
     const text = (await idle.closed()).bytes.toString();
     expect(text).toContain('HTTP/1.1 503 Service Unavailable');

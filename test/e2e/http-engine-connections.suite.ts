@@ -288,7 +288,12 @@ export function describeConnections(stages: Stages): void {
     const refused = await stages.set({ preamble: PREAMBLE, port: 1 });
     (await refused.client()).write(request('/a'));
     expect(await refused.front.ending()).toMatchObject({ code: 'backend_refused', progress: 'unsent' });
-    const stage = await stages.set({ preamble: PREAMBLE, secure: true, host: 'localhost', timeouts: { connect: 300 } });
+    const stage = await stages.set({
+      preamble: PREAMBLE,
+      secure: true,
+      host: 'localhost',
+      timeouts: { connect: 2000 },
+    });
     (await stage.client()).write(request('/a'));
     expect(await stage.front.ending()).toMatchObject({ code: 'backend_timeout', progress: 'unsent' });
     const peer = await stage.backend.next();

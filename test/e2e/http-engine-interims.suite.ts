@@ -39,7 +39,7 @@ export function describeInterims(stages: Stages): void {
     const { ask, front } = await stages.set();
     const { peer, client } = await ask(EXPECTING);
     peer.write('HTTP/1.1 417 Expectation Failed\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n');
-    const { how, bytes } = await client.closed(1000);
+    const { how, bytes } = await client.closed(1800);
     expect(how).toBe('fin');
     expect(readMessage(bytes)).toEqual({
       startLine: 'HTTP/1.1 417 Expectation Failed',

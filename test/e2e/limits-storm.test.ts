@@ -113,6 +113,12 @@ it('lets two thousand clients back in at the rate of its ramp', { timeout: 120_0
   expect(seconds).toBeLessThan((RAMP.over + 2) * 1.1 * 2);
 
   // By the gateway's own clock: never more were in than the ramp had given by then.
+  const openedSince = () =>
+    gateway
+      .logs()
+      .slice(before)
+      .filter(({ event }) => event === 'session_opened').length;
+  await expect.poll(openedSince, { interval: 200 }).toBeGreaterThanOrEqual(CLIENTS);
   const logs = gateway.logs().slice(before);
   const time = (line: Readonly<Record<string, unknown>>) => Date.parse(String(line['time']));
   const began = logs.findLast(({ msg }) => String(msg).startsWith('many sessions were lost'));

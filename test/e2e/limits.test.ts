@@ -99,7 +99,9 @@ describe('handshakes a second', () => {
   it('comes true: after Retry-After there is room', async () => {
     const gateway = await start({ routes: [echo({ handshakes_per_second: 1 })] });
     expect(reasonOf(await open(gateway))).toBe('open');
-    const refused = (await open(gateway)) as Refusal;
+    let refused = await open(gateway);
+    // On a slow machine the next one finds the next token.
+    while (!(refused instanceof Refusal)) refused = await open(gateway);
     const after = Number(refused.fields['retry-after']);
     expect([1, 2, 3]).toContain(after);
     await new Promise((resolve) => setTimeout(resolve, after * 1000));
@@ -153,7 +155,9 @@ describe('a ramp', () => {
   it('begins with the start, tells each of the others a time of its own, and ends with a config that has none', async () => {
     const gateway = await start({ limits: { ramp: { rate: 1, over: '1h' } } });
     expect(await gateway.metric('ramp_active')).toBe(1);
+    const from = performance.now();
     const outcomes = await Promise.all(Array.from({ length: 30 }, () => open(gateway)));
+    const seconds = (performance.now() - from) / 1000;
     const refused = outcomes.filter((outcome) => outcome instanceof Refusal);
     expect(new Set(refused.map(reasonOf))).toEqual(new Set(['503 ramp']));
     expect(outcomes.length - refused.length).toBeGreaterThanOrEqual(1);
@@ -161,7 +165,7 @@ describe('a ramp', () => {
     // One a second: the last of them is told to wait for all the others.
     expect(new Set(told).size).toBeGreaterThan(told.length / 2);
     expect(told[0]).toBeLessThanOrEqual(3);
-    expect(told.at(-1)).toBeGreaterThanOrEqual(told.length - 2);
+    expect(told.at(-1)).toBeGreaterThanOrEqual(told.length - 2 - seconds);
     const now = { admin: { port: 0 }, listeners: [{ host: '127.0.0.1', port: 0 }], routes: [echo()] };
     writeFileSync(gateway.file, JSON.stringify(now));
     gateway.signal('SIGHUP');

@@ -49,12 +49,12 @@ async function startEcho(pair?: { cert: string; key: string }) {
 
 type Echo = Awaited<ReturnType<typeof startEcho>>;
 
-const HEAD_MS = 2000;
-const HANDSHAKE_MS = 1500;
+const HEAD_MS = 5000;
+const HANDSHAKE_MS = 4000;
 /** Between two bytes of a client that drips; every timer that a byte could restart would never end. */
 const DRIP_MS = 100;
 /** How much later than its timeout a connection may end: node looks once a second, and the machine may be busy. */
-const LATE_MS = 4000;
+const LATE_MS = 10_000;
 
 let plain: Echo;
 let trusted: Echo;

@@ -35,6 +35,8 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
   let port: number;
   let maxHead: number;
   let takes: boolean;
+  /** After so long a client that says nothing is the server's: far longer than this process is ever kept from writing. */
+  let silentMs: number;
   let firsts: First[];
   let failures: Error[];
   /** What node's server has seen, in order. */
@@ -43,6 +45,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
 
   beforeEach(async () => {
     [maxHead, takes, firsts, failures, seen, connections] = [16_384, true, [], [], [], []];
+    silentMs = 60_000;
     await open('127.0.0.1');
   });
   afterEach(async () => {
@@ -63,7 +66,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     await once(server.listen({ port: 0, host, backlog: 2048 }), 'listening');
     ({ port } = server.address() as AddressInfo);
     door = new Reception(server, {
-      accepting: relay.accepting,
+      accepting: { open: (fd, keeper) => relay.accepting.open(fd, keeper, silentMs) },
       maxHead: () => maxHead,
       onFailed: (error) => failures.push(error),
       onFirst(message, connection, bytes) {
@@ -84,6 +87,13 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     const connection = await connectRaw({ port, host });
     cleanup.push(() => connection.socket.destroy());
     return connection;
+  }
+
+  async function inTwo(raw: RawConnection, text: string): Promise<void> {
+    raw.write(text.slice(0, 30));
+    // The server has the first piece.
+    await expect.poll(() => connections.length, { interval: 2 }).toBe(1);
+    raw.write(text.slice(30));
   }
 
   const first = async (): Promise<First> => {
@@ -126,7 +136,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     ['of more fields than the parser gives at once', (raw: RawConnection) => raw.write(handshake(fields(40)))],
     ['after an empty line', (raw: RawConnection) => raw.write(`\r\n${handshake()}`)],
   ])('leaves a handshake %s to the server', async (_, send) => {
-    send(await client());
+    await send(await client());
     await expect.poll(() => seen).toEqual(['upgrade /ws ']);
     expect(firsts).toEqual([]);
   });
@@ -164,6 +174,8 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
   });
 
   it('gives a silent client to the server, which has the timeouts for that', async () => {
+    silentMs = 100;
+    await open('127.0.0.1');
     const raw = await client();
     await expect.poll(() => connections.length, { interval: 10 }).toBe(1);
     expect(hasSpoken(connections[0]!)).toBe(false);
@@ -226,12 +238,6 @@ const CROWD = `
 
 function fields(count: number): Record<string, string> {
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, 'a']));
-}
-
-function inTwo(raw: RawConnection, text: string): void {
-  raw.socket.setNoDelay(true);
-  raw.write(text.slice(0, 30));
-  setTimeout(() => raw.write(text.slice(30)), 20);
 }
 
 describe.skipIf(!existsSync(addon))('a client that is accepted natively', () => {

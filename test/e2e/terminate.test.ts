@@ -482,7 +482,7 @@ describe('time', () => {
   });
 
   it('our pings do not keep it, though the client answers them', async () => {
-    const config = { timeouts: { idle: '700ms' }, ping: { every: '150ms', timeout: '10s' } };
+    const config = { timeouts: { idle: '2500ms' }, ping: { every: '150ms', timeout: '10s' } };
     const { port, ended, events } = await stand({ config });
     const client = new WebSocket(`ws://127.0.0.1:${port}/`);
     expect(await ended()).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'idle' });

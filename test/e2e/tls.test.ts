@@ -175,24 +175,20 @@ describe('certificates from files', () => {
     });
     const gateway = await startGateway(config([one], 0));
     const { port } = gateway;
-    const reloads = () =>
-      gateway.logs().filter(({ event, result }) => event === 'config_reloaded' && result === 'success');
-    const swap = async (...certificates: (typeof one)[]) => {
-      const before = reloads().length;
+    const swap = (...certificates: (typeof one)[]) => {
       writeFileSync(gateway.file, JSON.stringify(config(certificates, 0)));
       gateway.signal('SIGHUP');
-      await expect.poll(() => reloads().length).toBe(before + 1);
     };
     const given = () =>
       Promise.all(['one.example', 'two.example', undefined].map((name) => certificateFor(port, name)));
     const [first, second] = [pemOf(one.cert), pemOf(two.cert)];
     expect(await given()).toEqual([first, first, first]);
-    await swap(one, two);
-    expect(await given()).toEqual([first, second, first]);
-    await swap(two, one);
-    expect(await given()).toEqual([first, second, second]);
-    await swap(two);
-    expect(await given()).toEqual([second, second, second]);
+    swap(one, two);
+    await expect.poll(given).toEqual([first, second, first]);
+    swap(two, one);
+    await expect.poll(given).toEqual([first, second, second]);
+    swap(two);
+    await expect.poll(given).toEqual([second, second, second]);
     expect(await gateway.stop()).toBe(0);
   });
 

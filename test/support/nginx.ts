@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { PATIENCE_MS } from './patience.ts';
 import { connectRaw } from './raw.ts';
 import { closedPort } from './scripted.ts';
 
@@ -42,7 +43,7 @@ async function ready(port: number, child: ChildProcess): Promise<void> {
       (await connectRaw(port)).socket.destroy();
       return;
     } catch (error) {
-      if (tries > 200 || child.exitCode !== null) throw error;
+      if (tries > PATIENCE_MS / 25 || child.exitCode !== null) throw error;
       await wait(25);
     }
   }

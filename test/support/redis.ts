@@ -1,10 +1,13 @@
 // A real redis-server on a port of its own, with an append-only file, so that a killed one can be started again with what it
 // had. Debian's package `redis-server`.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LineChild, startChild } from './child.ts';
+import { closedPort } from './scripted.ts';
+
+/** In memory where that can be, so that no answer waits for a disk to take the append-only file. */
+const PLACE = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 export interface Redis {
   readonly url: string;
@@ -17,18 +20,10 @@ export interface Redis {
   stop(): Promise<void>;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** Starts one; with `later` it is started by the first restart(). */
 export async function startRedis(when: 'now' | 'later' = 'now'): Promise<Redis> {
-  const port = await freePort();
-  let dir = mkdtempSync(join(tmpdir(), 'upgate-redis-'));
+  const port = await closedPort();
+  let dir = mkdtempSync(join(PLACE, 'upgate-redis-'));
   let child: LineChild | null = null;
   const start = async () => {
     const settings = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--appendonly', 'yes', '--save', ''];
@@ -47,7 +42,7 @@ export async function startRedis(when: 'now' | 'later' = 'now'): Promise<Redis> 
       await kill();
       if (data === 'fresh') {
         rmSync(dir, { recursive: true, force: true });
-        dir = mkdtempSync(join(tmpdir(), 'upgate-redis-'));
+        dir = mkdtempSync(join(PLACE, 'upgate-redis-'));
       }
       await start();
     },

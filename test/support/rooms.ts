@@ -26,7 +26,12 @@ export async function joinRoom(url: string): Promise<RoomClient> {
   const hear = async (timeoutMs?: number) => JSON.parse(String(await client.next(timeoutMs))) as RoomMessage;
   const joined = await hear();
   if (joined['type'] !== 'joined') throw new Error(`not joined: ${JSON.stringify(joined)}`);
-  const heard = () => client.messages.map((text) => JSON.parse(String(text)) as RoomMessage);
+  // Each is taken apart once, and not again by everyone who looks.
+  const parsed: RoomMessage[] = [];
+  const heard = () => {
+    for (const text of client.messages.slice(parsed.length)) parsed.push(JSON.parse(String(text)) as RoomMessage);
+    return parsed;
+  };
   const fits = (message: RoomMessage, wanted: RoomMessage) =>
     Object.entries(wanted).every(([key, value]) => message[key] === value);
   const hearOnly = async (wanted: RoomMessage, timeoutMs?: number) => {

@@ -1,7 +1,12 @@
 // A backend that answers a handshake with bytes a test chose, valid or not, for what no real server can be made to do.
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { acceptOf } from './raw.ts';
+
+const FIRST_FREE_PORT = 10_000;
+/** Linux gives out those from 32768 on. */
+const FREE_PORTS = 22_000;
 
 /** What to answer; it gets the request's head and its accept key. null: nothing, ever. */
 export type Script = (head: string, accept: string) => string | null;
@@ -48,12 +53,23 @@ export async function startScripted(scripts: Readonly<Record<string, Script>>): 
   };
 }
 
-/** A port of 127.0.0.1 that nothing listens on: one that was just given back. */
+let nextPort = randomInt(FREE_PORTS);
+
+/**
+ * A port that nothing listens on. It is below those that the system gives to whoever asks for any, so that nobody gets it by
+ * chance before it is used, and this process is not given it twice.
+ */
 export async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = FIRST_FREE_PORT + (nextPort++ % FREE_PORTS);
+    const server = createServer().listen(port);
+    const free = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!free) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }

@@ -5,6 +5,7 @@ import { openClient } from '../../support/client.ts';
 import { type Gateway, startGateway } from '../../support/gateway.ts';
 import { createLoad, type Tally } from '../../support/load.ts';
 import { hasPeers, type PythonServer, startPython } from '../../support/peers.ts';
+import { closedPort } from '../../support/scripted.ts';
 
 const REQUESTS = 2000;
 const ROUNDS = 4;
@@ -47,9 +48,12 @@ function createHandshakes(port: number, clients = 6) {
   return { run, ended: () => ended };
 }
 
+/** On a port that nobody else gets while the server is away. */
+const startAlone = async (script: string) => startPython(script, '--port', String(await closedPort()));
+
 /** Sends the load while one server after the other is killed without warning and started again on its port. */
 async function runUnderKills(method: string): Promise<Run> {
-  const servers = [await startPython('http_server.py'), await startPython('http_server.py')];
+  const servers = [await startAlone('http_server.py'), await startAlone('http_server.py')];
   const all: PythonServer[] = [...servers];
   ends.push(() => Promise.all(all.map((server) => server.stop('SIGKILL'))));
   const gateway = await startGateway({
@@ -123,7 +127,7 @@ describe.skipIf(!hasPeers('python3-websockets'))(
   'two WebSocket servers that are killed and started again by turns',
   () => {
     it('lose no handshake', async () => {
-      const servers = [await startPython('push.py'), await startPython('push.py')];
+      const servers = [await startAlone('push.py'), await startAlone('push.py')];
       const all = [...servers];
       ends.push(() => Promise.all(all.map((server) => server.stop('SIGKILL'))));
       const gateway = await startGateway({
@@ -149,6 +153,11 @@ describe.skipIf(!hasPeers('python3-websockets'))(
         await victim.stop('SIGKILL');
         servers[round % 2] = await startPython('push.py', '--port', String(victim.port));
         all.push(servers[round % 2]!);
+        // Were the other one killed before the gateway knows, there would be no server at all.
+        const server = { upstream: 'push', server: `ws://127.0.0.1:${victim.port}` };
+        const isUp = async () => (await gateway.metric('upstream_up', server)) === 1;
+        // Handshakes bring it back, and there may be none any more.
+        await expect.poll(async () => load.ended() === HANDSHAKES || (await isUp())).toBe(true);
       }
       expect(await done).toEqual({ opened: HANDSHAKES });
       const retried = (await gateway.metric('upstream_retries_total', { upstream: 'push', result: 'retried' })) ?? 0;

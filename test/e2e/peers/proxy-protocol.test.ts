@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LineChild, startChild } from '../../support/child.ts';
 import { openClient } from '../../support/client.ts';
 import { type Gateway, startGateway } from '../../support/gateway.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 import { hasPeers } from '../../support/peers.ts';
 import { connectRaw, exchange, readAnswer } from '../../support/raw.ts';
 import { closedPort } from '../../support/scripted.ts';
@@ -22,7 +23,7 @@ async function startAt(port: number, command: string, ...args: string[]): Promis
       (await connectRaw(port)).socket.destroy();
       return child;
     } catch (error) {
-      if (tries > 200) throw error;
+      if (tries > PATIENCE_MS / 25) throw error;
       await wait(25);
     }
   }

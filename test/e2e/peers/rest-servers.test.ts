@@ -114,6 +114,8 @@ describe.each(['undici', 'http-proxy'] as const)('by %s', (engine) => {
           '%{http_code} %{size_upload}',
           '-H',
           'Expect: 100-continue',
+          '--expect100-timeout',
+          '20',
           '-T',
           file,
           url('/ng/upload/f'),

@@ -7,6 +7,7 @@ import { Server } from 'socket.io';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type GatewayFile, startGateway } from '../../support/gateway.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
@@ -15,7 +16,7 @@ afterEach(async () => {
 
 async function startServer(name: string) {
   const http = createServer();
-  const server = new Server(http, { pingInterval: 500, pingTimeout: 2000 });
+  const server = new Server(http, { pingInterval: 500, pingTimeout: PATIENCE_MS });
   server.on('connection', (socket) => {
     socket.emit('name', name);
     socket.on('echo', (text: string, reply: (text: string) => void) => reply(`${name}: ${text}`));
@@ -61,7 +62,7 @@ const upgraded = (socket: Socket) =>
     if (engine.transport.name === 'websocket') resolve('websocket');
     else engine.once('upgrade', (transport: { name: string }) => resolve(transport.name));
   });
-const ask = (socket: Socket, text: string) => socket.timeout(5000).emitWithAck('echo', text) as Promise<string>;
+const ask = (socket: Socket, text: string) => socket.timeout(PATIENCE_MS).emitWithAck('echo', text) as Promise<string>;
 
 describe('socket.io', () => {
   it('goes from polling to WebSocket on the server it began with, for twenty clients over two servers', async () => {
@@ -72,11 +73,10 @@ describe('socket.io', () => {
     expect(await Promise.all(sockets.map(upgraded))).toEqual(sockets.map(() => 'websocket'));
     for (const [i, socket] of sockets.entries()) expect(await ask(socket, 'hi')).toBe(`${names[i]}: hi`);
     expect(servers.map(({ server }) => server.engine.clientsCount)).toEqual([10, 10]);
-    const opened = gateway.logs().filter(({ event }) => event === 'session_opened');
-    expect(opened).toHaveLength(20);
-    const polls = gateway.logs().filter(({ event }) => event === 'request_completed');
-    expect(polls.every(({ status }) => status === 200)).toBe(true);
-    expect(polls.length).toBeGreaterThanOrEqual(40);
+    const logged = (type: string) => gateway.logs().filter(({ event }) => event === type);
+    await expect.poll(() => logged('session_opened').length).toBe(20);
+    await expect.poll(() => logged('request_completed').length).toBeGreaterThanOrEqual(40);
+    expect(logged('request_completed').every(({ status }) => status === 200)).toBe(true);
   });
 
   it('works by polling alone, and by WebSocket alone', async () => {

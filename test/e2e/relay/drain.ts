@@ -84,7 +84,7 @@ export function describeDrain({ engine, transport }: Context): void {
     const rig = await openTunnel(engine(), transport);
     rig.client.send(frame('begun', { fin: false, mask: true }));
     await rig.backend.expect(frame('begun', { fin: false, mask: true }));
-    rig.tunnel.close(1001, 'drain', 2_000);
+    rig.tunnel.close(1001, 'drain', 10_000);
     const client = finish(rig, 'client');
     expect(await rig.backend.close()).toBe(1001);
     expect(await client).toBe(1001);

@@ -110,9 +110,10 @@ export function describeLarge({ engine, transport }: Context): void {
       limits: { fromClient: { ...NONE, bytesPerSecond: 600_000 }, toClient: null },
     });
     const first = frame(randomBytes(400_000), { opcode: 2, mask: true });
+    // Far more than comes in meanwhile, also on a slow machine.
+    const second = frame(randomBytes(4_000_000), { opcode: 2, mask: true });
     rig.client.send(first);
     await rig.backend.expect(first);
-    const second = frame(randomBytes(400_000), { opcode: 2, mask: true });
     rig.client.send(second.subarray(0, 100_000));
     await rig.backend.expect(second.subarray(0, 100_000));
     rig.client.send(second.subarray(100_000), frame('never', { mask: true }));

@@ -5,7 +5,7 @@ import type { Context } from './context.ts';
 
 const PING = { everyMs: 300, timeoutMs: 1_200 };
 /** For ends that may take their time, or answer nothing. */
-const PATIENT = { everyMs: 300, timeoutMs: 30_000 };
+const PATIENT = { everyMs: 1_500, timeoutMs: 30_000 };
 
 /** Answers every ping until a Close comes, and returns its code. */
 async function answerPings(peer: Peer, mask: boolean): Promise<number> {
@@ -71,14 +71,14 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it('alive means any byte, not our pong alone', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
+    const rig = await openTunnel(engine(), transport, { ping: { everyMs: 500, timeoutMs: 3_000 } });
     const backend = answerPings(rig.backend, false);
     for (let pings = 0; pings < 8; pings++) {
       expect((await rig.client.frame()).opcode).toBe(9);
       rig.client.send(frame('I never answer pings', { mask: true }));
     }
     expect(sampled(rig.engine, 'websocket_pings_total', { route: 'r', result: 'timeout' })).toBe(0);
-    rig.tunnel.close(1001, 'test', 300);
+    rig.tunnel.close(1001, 'test', 3_000);
     await backend;
     expect((await rig.end).fromClient.messages).toBeGreaterThanOrEqual(7);
   });
@@ -127,8 +127,9 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it('an end that answers only the newest of our ping and its peer’s is alive', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
-    for (let round = 0; round < 8; round++) {
+    const rig = await openTunnel(engine(), transport, { ping: { everyMs: 1_500, timeoutMs: 6_000 } });
+    // Longer than the timeout in all.
+    for (let round = 0; round < 5; round++) {
       const ping = await rig.client.frame();
       expect(ping.opcode).toBe(9);
       const toBackend = await rig.backend.frame();
@@ -162,7 +163,7 @@ export function describePing({ engine, transport }: Context): void {
     const rig = await openTunnel(engine(), transport, { ping: PATIENT });
     rig.client.send(closeFrame(1000, { mask: true }));
     await rig.backend.expect(closeFrame(1000, { mask: true }));
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await new Promise((resolve) => setTimeout(resolve, 3_200));
     expect(rig.client.length + rig.backend.length).toBe(0);
     rig.tunnel.cut('test');
     await rig.end;

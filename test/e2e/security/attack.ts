@@ -1,5 +1,6 @@
 // Sends the exact bytes of a case through a gateway, and tells what came of them: the statuses that the client saw, what
 // reached the backend, and whether the next client got its own answer.
+import { PATIENCE_MS } from '../../support/patience.ts';
 import { connectRaw } from '../../support/raw.ts';
 import type { Canary } from './canary.ts';
 
@@ -14,6 +15,8 @@ export interface Case {
   readonly or?: readonly Outcome[];
   /** Fields of requests at the backend that matter here, in lower case. */
   readonly watch?: readonly string[];
+  /** The gateway waits for more, and does not end the connection by itself. */
+  readonly staysOpen?: true;
 }
 
 export interface Outcome {
@@ -30,14 +33,15 @@ export interface Target {
   readonly canary: Canary;
 }
 
-/** A client gives up on a connection on which nothing more comes. */
-const PATIENCE_MS = 1500;
+/** A client gives up on a connection on which nothing more comes: soon where that is what the case is about. */
+export const SOON_MS = 1500;
 
 let flushes = 0;
 
 export async function attack(
   { port, canary }: Target,
-  { bytes, watch }: Pick<Case, 'bytes' | 'watch'>,
+  { bytes, watch, staysOpen }: Pick<Case, 'bytes' | 'watch' | 'staysOpen'>,
+  patienceMs = staysOpen ? SOON_MS : PATIENCE_MS,
 ): Promise<Outcome> {
   canary.take();
   const pieces = typeof bytes === 'string' ? [bytes] : bytes;
@@ -46,14 +50,14 @@ export async function attack(
   for (const [i, piece] of pieces.entries()) {
     client.write(Buffer.from(piece, 'latin1'));
     const before = client.received().length;
-    if (i < pieces.length - 1) await client.until((all) => all.length > before, PATIENCE_MS).catch(() => {});
+    if (i < pieces.length - 1) await client.until((all) => all.length > before, patienceMs).catch(() => {});
   }
   const tunnel = () => /^HTTP\/1\.1 101 /m.test(client.received().toString('latin1'));
-  const ended = client.closed(PATIENCE_MS).then(
+  const ended = client.closed(patienceMs).then(
     () => true,
     () => false,
   );
-  const opened = client.until(tunnel, PATIENCE_MS).then(
+  const opened = client.until(tunnel, patienceMs).then(
     () => true,
     () => false,
   );
@@ -62,7 +66,7 @@ export async function attack(
   } else {
     open = !tunnel();
     client.end();
-    await client.closed(PATIENCE_MS).catch(() => {});
+    await client.closed().catch(() => {});
   }
   client.socket.destroy();
   const answers = statusesOf(client.received().toString('latin1'), pieces.join('').startsWith('HEAD '));
@@ -77,7 +81,7 @@ async function flush(port: number): Promise<string | null> {
   const target = `/public/next-client-${++flushes}`;
   const client = await connectRaw(port);
   client.write(`GET ${target} HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n`);
-  const { bytes } = await client.closed(5000).catch(() => ({ bytes: client.received() }));
+  const { bytes } = await client.closed().catch(() => ({ bytes: client.received() }));
   client.socket.destroy();
   const text = bytes.toString('latin1');
   if (text.startsWith('HTTP/1.1 200 ') && text.endsWith(`answer to GET ${target}`)) return null;

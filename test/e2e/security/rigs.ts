@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startChild } from '../../support/child.ts';
 import { type GatewayFile, startGateway } from '../../support/gateway.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 import { closedPort } from '../../support/scripted.ts';
 import type { Target } from './attack.ts';
 import { type Script, startCanary } from './canary.ts';
@@ -29,7 +30,7 @@ export async function startUpgate(scripts: Scripts, engine: Engine, more: Partia
     websocket: { mode: 'splice' as const, upstream: 'canary', origins: 'any' as const },
   });
   const gateway = await startGateway({
-    listeners: [{ host: '127.0.0.1', port: 0, timeouts: { head: '1s', keep_alive: '1s' } }],
+    listeners: [{ host: '127.0.0.1', port: 0, timeouts: { head: '10s', keep_alive: '10s' } }],
     upstreams: { canary: { servers: [`http://127.0.0.1:${canary.port}`] } },
     http: { engine },
     // Either relay is tried too.
@@ -43,7 +44,7 @@ export async function startUpgate(scripts: Scripts, engine: Engine, more: Partia
       {
         name: 'public',
         match: { path: '/public/*' },
-        http: { upstream: 'canary', timeouts: { head: '3s', idle: '3s' } },
+        http: { upstream: 'canary', timeouts: { head: '10s', idle: '10s' } },
       },
     ],
   }).catch((error: unknown) => {
@@ -69,7 +70,7 @@ async function startRival(scripts: Scripts, configure: (dir: string, port: numbe
   const [command = '', ...args] = configure(dir, port, canary.port);
   const child = await startChild(command, args);
   for (let tries = 0; !(await accepts(port)); tries++) {
-    if (tries > 500) throw new Error(`${command} does not listen: ${child.stderr()}`);
+    if (tries > PATIENCE_MS / 10) throw new Error(`${command} does not listen: ${child.stderr()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   const stop = async () => {

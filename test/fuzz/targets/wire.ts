@@ -7,6 +7,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from '../../../src/app.ts';
+import { closedPort } from '../../support/scripted.ts';
 import { promise, type Target } from '../target.ts';
 import { readStrictly } from './head.ts';
 
@@ -127,17 +128,8 @@ async function talk(port: number, input: Buffer): Promise<string[]> {
   return text.match(/^HTTP\/1\.1 \d\d\d/gm) ?? [];
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
-}
-
 async function openGateway(backend: Backend): Promise<{ port: number; close(): void }> {
-  const port = await freePort();
+  const port = await closedPort();
   const folder = mkdtempSync(join(tmpdir(), 'upgate-'));
   const file = join(folder, 'gateway.yaml');
   const servers = [`http://127.0.0.1:${backend.port}`];

@@ -320,7 +320,7 @@ describe('standard output', () => {
     const told = new Promise<void>((resolve) => {
       child.stdout?.on('data', (chunk: Buffer) => {
         chunks.push(chunk);
-        if (chunk.includes('log_dropped')) resolve();
+        if (Buffer.concat(chunks.slice(-2)).includes('log_dropped')) resolve();
       });
     });
     await told;

@@ -8,6 +8,7 @@ import { makeSelfSigned } from '../../../src/runtime/self-signed.ts';
 import { Departure } from '../../../src/upstream/departure.ts';
 import { dial, upstreamError } from '../../../src/upstream/dial.ts';
 import type { Endpoint } from '../../../src/upstream/server.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 import { closedPort } from '../../support/scripted.ts';
 
 const never = new Departure();
@@ -79,7 +80,7 @@ describe('by TCP', () => {
   });
 
   it('is backend_refused where the name is nobody’s', async () => {
-    await expect(dial(server(1, { host: 'nobody.invalid' }), 5000, never)).rejects.toMatchObject({
+    await expect(dial(server(1, { host: 'nobody.invalid' }), PATIENCE_MS, never)).rejects.toMatchObject({
       code: 'backend_refused',
     });
   });

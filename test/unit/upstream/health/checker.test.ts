@@ -31,7 +31,7 @@ async function serve(listener: RequestListener, path?: string): Promise<number> 
 
 const at = (port: number): Endpoint => ({ url: `ws://127.0.0.1:${port}`, secure: false, host: '127.0.0.1', port });
 const check = (server: Endpoint, active: object, stopped = new AbortController().signal) => {
-  const config = upstreamConfig({ servers: ['ws://a:1'], health: { active: { timeout: '300ms', ...active } } });
+  const config = upstreamConfig({ servers: ['ws://a:1'], health: { active: { timeout: '5s', ...active } } });
   return probe(server, config.health.active!, stopped);
 };
 const silent = async () => {
@@ -85,7 +85,7 @@ describe('a check', () => {
   });
 
   it.each(['http', 'websocket'])('of type %s gives a silent server its time and no more', async (type) => {
-    expect(await check(at(await silent()), { type })).toBe('no answer within 300 ms');
+    expect(await check(at(await silent()), { type, timeout: '300ms' })).toBe('no answer within 300 ms');
   });
 
   it('ends when it is stopped', async () => {
