@@ -290,14 +290,11 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
       const socket = net.connect({ host: '127.0.0.1', port });
       socket.on('error', () => undefined);
       cleanup.push(() => socket.destroy());
-      full = await Promise.race([
-        once(socket, 'connect').then(() => false),
-        new Promise<boolean>(
-          (
-            wake, // Timers go first: a connection that stands meanwhile is heard of before the second of these.
-          ) => setTimeout(() => setImmediate(() => setImmediate(wake, socket.connecting)), 300),
-        ),
-      ]);
+      // Timers go first: a connection that stands by then is heard of before the second immediate.
+      const late = new Promise<boolean>((wake) => {
+        setTimeout(() => setImmediate(() => setImmediate(() => wake(socket.connecting))), 300);
+      });
+      full = await Promise.race([once(socket, 'connect').then(() => false), late]);
     }
     return port;
   }
