@@ -7,6 +7,7 @@ import { openBroker } from '../../src/terminate/open-broker.ts';
 import { loadRedis, RedisLink } from '../../src/terminate/redis-link.ts';
 import { hasPeers } from '../support/peers.ts';
 import { startRedis } from '../support/redis.ts';
+import { standStill } from '../support/stand-still.ts';
 import { describeBroker, type Stand } from './broker.suite.ts';
 
 async function openStand(config: string): Promise<Stand> {
@@ -68,7 +69,7 @@ if (hasPeers('redis-server')) {
     const answer = link.run('reply', 'nobody', 'anything');
     // The question goes out with the immediates of this turn; the answer to it waits in the socket meanwhile.
     await setImmediate();
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500);
+    standStill(3500);
     expect(await answer).toBe(0);
     expect(down).toEqual([]);
   });

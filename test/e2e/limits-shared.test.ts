@@ -8,6 +8,7 @@ import { openClient, Refusal } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { hasPeers } from '../support/peers.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
+import { standStill } from '../support/stand-still.ts';
 
 /** Opens one and ends it; the status. */
 async function knock(gateway: Gateway, route: string, from = '192.0.2.1'): Promise<number> {
@@ -162,8 +163,7 @@ describe.skipIf(!hasPeers('redis-server'))('a gateway that is busy for longer th
     await expect.poll(() => rates!.up).toBe(true);
     const asks = [{ limiter: createLimiter('busy', { rate: 1, burst: 10 }, 'all'), client: '' }];
     const taken = rates!.take(asks);
-    const busyUntil = performance.now() + 400;
-    while (performance.now() < busyUntil);
+    standStill(400);
     expect(await taken).toBe('taken');
     expect(rates!.up).toBe(true);
     expect(events).toEqual([{ type: 'notice', level: 'info', message: 'the shared limits are there' }]);

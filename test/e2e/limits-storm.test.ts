@@ -113,16 +113,14 @@ it('lets two thousand clients back in at the rate of its ramp', { timeout: 120_0
   expect(seconds).toBeLessThan((RAMP.over + 2) * 1.1 * 2);
 
   // By the gateway's own clock: never more were in than the ramp had given by then.
-  const openedSince = () =>
-    gateway
-      .logs()
-      .slice(before)
-      .filter(({ event }) => event === 'session_opened').length;
-  await expect.poll(openedSince, { interval: 200 }).toBeGreaterThanOrEqual(CLIENTS);
-  const logs = gateway.logs().slice(before);
+  const since = () => gateway.logs().slice(before);
+  const openings = () => since().filter(({ event }) => event === 'session_opened');
+  await expect.poll(() => openings().length, { interval: 200 }).toBeGreaterThanOrEqual(CLIENTS);
   const time = (line: Readonly<Record<string, unknown>>) => Date.parse(String(line['time']));
-  const began = logs.findLast(({ msg }) => String(msg).startsWith('many sessions were lost'));
-  const opened = logs.filter((line) => line['event'] === 'session_opened' && time(line) >= time(began!)).map(time);
+  const began = since().findLast(({ msg }) => String(msg).startsWith('many sessions were lost'));
+  const opened = openings()
+    .map(time)
+    .filter((at) => at >= time(began!));
   // The first ones may have come before the last of those that were lost was known, and the ramp began anew.
   expect(opened.length).toBeGreaterThan(CLIENTS - RAMP.rate);
   for (const [i, at] of opened.entries()) {

@@ -20,6 +20,7 @@ import { startChild } from '../support/child.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
 import { connect, frame, HEAD, OPTIONS, Peer } from '../support/relay-rig.ts';
 import { closedPort } from '../support/scripted.ts';
+import { standStill } from '../support/stand-still.ts';
 import { spending } from '../support/threads.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
@@ -326,7 +327,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     gone.tell();
     await expect(outcome).rejects.toMatchObject({ code: 'client_gone' });
     // Where the answer was not read yet, the connection is reset.
-    await at.until(({ ended, closed }) => ended || closed);
+    await at.gone();
   });
 
   it('a client that leaves when the answer is on its way: the answer’s connection ends', async () => {
@@ -334,11 +335,11 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     const { outcome, at } = await ask(TIMEOUTS, gone);
     await new Promise<unknown>((written) => at.socket.write(SWITCHING, written));
     // The thread reads it while this one hears nothing.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
+    standStill(60);
     gone.tell();
     await expect(outcome).rejects.toMatchObject({ code: 'client_gone' });
     // Where the answer was not read yet, the connection is reset.
-    await at.until(({ ended, closed }) => ended || closed);
+    await at.gone();
   });
 
   it('one that has left before is not dialled for', async () => {

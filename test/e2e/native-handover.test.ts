@@ -316,7 +316,7 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
     await before.backend.expect(frame('counted', { mask: true }));
     relay.stop();
     relay.stop();
-    await before.backend.until((peer) => peer.ended || peer.closed);
+    await before.backend.gone();
     before.tunnel.cut('late');
     before.tunnel.close(1001, 'late', 1_000);
     const after = await openTunnel(mixed, 'plain');

@@ -1,11 +1,9 @@
 // nginx in the foreground, as a server or as a proxy beside the gateway.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
-import { PATIENCE_MS } from './patience.ts';
-import { connectRaw } from './raw.ts';
+import { untilAccepts } from './accepts.ts';
 import { closedPort } from './scripted.ts';
 
 export interface Nginx {
@@ -26,25 +24,14 @@ export async function startNginx(directory: string, conf: (port: number) => stri
      http { access_log off; ${paths} ${conf(port)} }`,
   );
   const child = spawn('nginx', ['-c', file, '-p', directory], { stdio: 'ignore' });
-  await ready(port, child);
+  const exited = once(child, 'exit');
+  await untilAccepts(port, exited);
   return {
     port,
     stop: async () => {
       if (child.exitCode !== null) return;
       child.kill('SIGKILL');
-      await once(child, 'exit');
+      await exited;
     },
   };
-}
-
-async function ready(port: number, child: ChildProcess): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    try {
-      (await connectRaw(port)).socket.destroy();
-      return;
-    } catch (error) {
-      if (tries > PATIENCE_MS / 25 || child.exitCode !== null) throw error;
-      await wait(25);
-    }
-  }
 }

@@ -86,6 +86,11 @@ export class Peer {
     }
   }
 
+  /** Waits for its end, in order or by a reset. */
+  gone(): Promise<void> {
+    return this.until((peer) => peer.ended || peer.closed);
+  }
+
   /** Takes the next `count` bytes. */
   async take(count: number): Promise<Buffer> {
     await this.until((peer) => peer.length >= count);

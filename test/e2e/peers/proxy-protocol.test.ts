@@ -3,12 +3,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { untilAccepts } from '../../support/accepts.ts';
 import { type LineChild, startChild } from '../../support/child.ts';
 import { openClient } from '../../support/client.ts';
 import { type Gateway, startGateway } from '../../support/gateway.ts';
-import { PATIENCE_MS } from '../../support/patience.ts';
 import { hasPeers } from '../../support/peers.ts';
 import { connectRaw, exchange, readAnswer } from '../../support/raw.ts';
 import { closedPort } from '../../support/scripted.ts';
@@ -18,15 +17,8 @@ const dir = mkdtempSync(join(tmpdir(), 'upgate-proxy-'));
 /** Starts a program that says nothing when it is ready, and asks it for a connection until it takes one. */
 async function startAt(port: number, command: string, ...args: string[]): Promise<LineChild> {
   const child = await startChild(command, args);
-  for (let tries = 0; ; tries++) {
-    try {
-      (await connectRaw(port)).socket.destroy();
-      return child;
-    } catch (error) {
-      if (tries > PATIENCE_MS / 25) throw error;
-      await wait(25);
-    }
-  }
+  await untilAccepts(port, child.exited);
+  return child;
 }
 
 async function startHaproxy(port: number, sections: string): Promise<LineChild> {

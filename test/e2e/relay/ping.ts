@@ -86,7 +86,7 @@ export function describePing({ engine, transport }: Context): void {
   it('a client that is silent after a ping is cut, and the backend gets 1001', async () => {
     const rig = await openTunnel(engine(), transport, { ping: PING });
     expect(await answerPings(rig.backend, false)).toBe(1001);
-    await rig.client.until((peer) => peer.ended || peer.closed);
+    await rig.client.gone();
     rig.backend.send(closeFrame(1001));
     rig.backend.fin();
     expect(await rig.end).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'ping_timeout' });
@@ -107,7 +107,7 @@ export function describePing({ engine, transport }: Context): void {
     await rig.client.expect(own);
     // The client answers nothing, and gets nothing but its end.
     expect(await answerPings(rig.backend, false)).toBe(1001);
-    await rig.client.until((peer) => peer.ended || peer.closed);
+    await rig.client.gone();
     expect(rig.client.length).toBe(0);
     rig.backend.fin();
     expect(await rig.end).toMatchObject({ reason: 'ping_timeout' });

@@ -2,12 +2,11 @@
 // forwarded, handshakes of `/ws` and `/refused/*` go to the backend as such, everything else is 404.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { untilAccepts } from '../../support/accepts.ts';
 import { startChild } from '../../support/child.ts';
 import { type GatewayFile, startGateway } from '../../support/gateway.ts';
-import { PATIENCE_MS } from '../../support/patience.ts';
 import { closedPort } from '../../support/scripted.ts';
 import type { Target } from './attack.ts';
 import { type Script, startCanary } from './canary.ts';
@@ -69,26 +68,15 @@ async function startRival(scripts: Scripts, configure: (dir: string, port: numbe
   const dir = mkdtempSync(join(tmpdir(), 'upgate-rival-'));
   const [command = '', ...args] = configure(dir, port, canary.port);
   const child = await startChild(command, args);
-  for (let tries = 0; !(await accepts(port)); tries++) {
-    if (tries > PATIENCE_MS / 10) throw new Error(`${command} does not listen: ${child.stderr()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  await untilAccepts(port, child.exited).catch((cause: unknown) => {
+    throw new Error(`${command} does not listen: ${child.stderr()}`, { cause });
+  });
   const stop = async () => {
     canary.close();
     await child.stop();
     rmSync(dir, { recursive: true, force: true });
   };
   return { port, canary, stop } satisfies Rig;
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => settle(true)).once('error', () => settle(false));
-    const settle = (up: boolean): void => {
-      socket.destroy();
-      resolve(up);
-    };
-  });
 }
 
 export function startNginx(scripts: Scripts): Promise<Rig> {
