@@ -27,8 +27,22 @@ export function rejectUpgrade(socket: Socket, refusal: Refusal, id: string | nul
 export function endAfterReading(socket: Socket): void {
   socket.end();
   socket.resume();
+  readAgain(socket);
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once('close', () => clearTimeout(timer));
+}
+
+/**
+ * Starts the reading below the stream. node's HTTP parser reads past the stream and stops by itself where nobody takes a
+ * body; once the parser is gone, the stream takes itself for reading, and nothing starts it again (node 20 to 26).
+ */
+function readAgain(socket: Socket): void {
+  const { _handle: handle } = socket as Socket & {
+    readonly _handle?: { reading: boolean; readStart(): number } | null;
+  };
+  if (handle === null || handle === undefined) return;
+  handle.reading = true;
+  handle.readStart();
 }
 
 /** Answers a plain request that nothing was answered to yet; a response that has begun can only be broken off. */

@@ -2,12 +2,13 @@
 // backends (api.ts), the page to try it in (console.ts). What the answers are made of comes in as functions; clients of the
 // gateway never get here.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, isIP } from 'node:net';
+import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { plainAddress } from '../http/addresses.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
 import { parseAuthority } from '../http/target.ts';
 import { type Answer, problem, text } from './answer.ts';
 import { showsPassword, showsToken } from './bearer.ts';
+import { endInOrder } from './end-in-order.ts';
 
 export interface AdminOptions {
   /** The exposition in the form that the Accept field asks for. */
@@ -64,9 +65,13 @@ export function createAdmin(options: AdminOptions): Admin {
     },
   );
   server.maxConnections = MOST_CONNECTIONS;
+  server.on('connection', (socket: Socket) => {
+    socket.destroySoon = endInOrder;
+  });
   server.on('clientError', (_, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-    else socket.destroy();
+    if (!socket.writable) return void socket.destroy();
+    socket.write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    (socket as Socket).destroySoon();
   });
   return {
     listen: async (host, port) => {

@@ -6,7 +6,7 @@ import http from 'node:http';
 import https from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { peerOf } from '../actions/peer.ts';
-import { endAfterReading, hasBody, rejectUpgrade } from '../actions/reject.ts';
+import { hasBody, rejectUpgrade } from '../actions/reject.ts';
 import type { ListenerConfig } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
@@ -17,6 +17,7 @@ import { KEEPALIVE_MS } from '../upstream/dial.ts';
 import { connectionOptions, hasSpoken, tune } from './accept.ts';
 import { Arrivals } from './arrival.ts';
 import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
+import { endInOrder, letGo } from './end-in-order.ts';
 import type { Gateway } from './gateway.ts';
 import { type Accepting, type Door, Reception } from './reception.ts';
 
@@ -256,23 +257,6 @@ function reasonOf(error: Error): Reason | null {
   if (code === 'HPE_HEADER_OVERFLOW') return 'head_too_large';
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'head_timeout';
   return code.startsWith('HPE_') ? 'malformed' : null;
-}
-
-/**
- * In place of net.Socket's own: node ends a connection this way after an answer with `Connection: close`, and with unread
- * input that would be a RST, which may take the answer with it (RFC 9112 §9.6). What still comes is no request.
- */
-function endInOrder(this: Socket): void {
-  letGo(this);
-  endAfterReading(this);
-}
-
-/**
- * Takes the connection from node's parser, which would go on: the rest of a head that came too late would still be a
- * request, and every further piece of a malformed one another error, and so would its end.
- */
-function letGo(socket: Socket): void {
-  socket.removeAllListeners('data').removeAllListeners('end').on('data', ignore);
 }
 
 /** A socket file that nobody listens on any more is in the way of binding. */
