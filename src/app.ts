@@ -6,9 +6,10 @@ import { formatProblem } from './config/problem.ts';
 import type { Config } from './config/schema.ts';
 import { type Demo, startDemo } from './demo/demo.ts';
 import { demoHints } from './demo/hints.ts';
-import type { GatewayEvent, Sampler } from './events.ts';
+import type { Sampler } from './events.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
+import { reportTo } from './observe/report.ts';
 import { openRelay } from './relay/auto.ts';
 import type { RelayEngine } from './relay/relay.ts';
 import { describeBindError } from './runtime/bind-error.ts';
@@ -25,7 +26,6 @@ import { compileCrowded, readDescriptorLimit } from './server/descriptors.ts';
 import { Entrance } from './server/entrance.ts';
 import { Gateway } from './server/gateway.ts';
 import { Listeners, type NextListeners } from './server/listeners.ts';
-import { rehearse } from './server/rehearsal.ts';
 import { Registry } from './sessions/registry.ts';
 import { Throttle } from './sessions/throttle.ts';
 import { Terminator } from './terminate/accept.ts';
@@ -35,6 +35,7 @@ import { openBroker } from './terminate/open-broker.ts';
 import { Errands } from './terminate/webhook-backend.ts';
 import { openCaller } from './upstream/call.ts';
 import { HttpEngines } from './upstream/http-engines.ts';
+import { warmUp } from './warm-up.ts';
 
 export interface AppOptions {
   readonly file: string;
@@ -85,11 +86,9 @@ export class App {
 
   constructor(options: AppOptions) {
     this.#options = options;
-    const emit = (event: GatewayEvent): void => {
-      this.#metrics.emit(event);
-      this.#log.emit(event);
-      this.#throttle.observe(event);
-    };
+    const samplers: Sampler[] = [];
+    this.#metrics = createMetrics({ version: options.version, samplers });
+    const emit = reportTo({ metrics: this.#metrics, log: this.#log, throttle: this.#throttle });
     const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
     const terminator = new Terminator(emit, this.#connections);
     this.#shared = {
@@ -112,11 +111,8 @@ export class App {
     this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.accepting, emit }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
-    const own = [this.#sessions, terminator, this.#gateway, this.#listeners, this.#errands, this.#throttle];
-    this.#metrics = createMetrics({
-      version: options.version,
-      samplers: [...own, relay, pools, broker],
-    });
+    samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#errands, this.#throttle);
+    samplers.push(relay, pools, broker);
     this.#admin = createAdmin({
       render: this.#metrics.render,
       ready: () => this.#ready,
@@ -147,12 +143,7 @@ export class App {
     const { config } = prepared;
     this.#log.configure(config.log);
     // A place without loopback has a gateway all the same.
-    const { emit } = createMetrics({ version, samplers: [] });
-    const { relay } = openRelay(config.relay.engine, 1);
-    await rehearse(config, emit, { splice: createSplice(relay), accepting: relay.accepting }).catch(() =>
-      this.#warn('there was no warm-up'),
-    );
-    relay.stop();
+    await warmUp(config, version).catch(() => this.#warn('there was no warm-up'));
     this.#openRelay(config.relay);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
     this.#broker = await openBroker(config.broker, {

@@ -54,9 +54,9 @@ export const respond = z.strictObject({
 /** How plain requests move, whatever the route. */
 export const http = z.strictObject({
   warm_up: duration()
-    .prefault('1s')
+    .prefault('2500ms')
     .describe(
-      'How long the gateway rehearses on loopback before it binds its listeners, as long for each: plain requests where a route forwards them, handshakes where one splices them, and messages where such a listener has TLS; `0s`: not at all',
+      'How long the gateway rehearses handshakes on loopback before it binds its listeners, where a route splices them; plain requests, where one forwards them, for a fifth of that, and messages, where a listener has TLS, for two fifths; `0s`: not at all',
     ),
   engine: z
     .enum(['auto', 'http-proxy', 'undici'])

@@ -3,6 +3,8 @@
 // first needed, is there when the listeners are bound, and the first real requests are not the slow ones. Nothing of it is
 // seen from outside: it has ports of its own, and no log line, metric or limit of the real gateway knows of it.
 import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import type { Splice } from '../actions/splice.ts';
 import { type Config, schema } from '../config/schema.ts';
 import type { Emit } from '../events.ts';
@@ -10,7 +12,7 @@ import { compileTable } from '../routing/table.ts';
 import { buildSnapshot, startPools } from '../runtime/snapshot.ts';
 import { buildTls, type TlsMaterial } from '../runtime/tls.ts';
 import { Registry } from '../sessions/registry.ts';
-import { Throttle } from '../sessions/throttle.ts';
+import type { Throttle } from '../sessions/throttle.ts';
 import { Terminator } from '../terminate/accept.ts';
 import { Connections } from '../terminate/connections.ts';
 import { MemoryBroker } from '../terminate/memory.ts';
@@ -21,51 +23,129 @@ import { Entrance } from './entrance.ts';
 import { Gateway } from './gateway.ts';
 import { Listener } from './listener.ts';
 import type { Accepting } from './reception.ts';
-import { knock, LOOPBACK, startBackend, talk, visit } from './rehearsal-clients.ts';
+import type { Cue, Part, Reply, Scene } from './rehearsal-peers.ts';
 
-const CLIENTS = 8;
+const LOOPBACK = '127.0.0.1';
+/** Compiled, beside this file. */
+const PEERS = new URL('./rehearsal-peers.js', import.meta.url);
+/**
+ * A part is played on one stage after the other. Where there was only one, V8 would take its objects and functions for the
+ * only ones there are, and would throw away at the first real handshakes what it had compiled.
+ */
+const STAGES = 2;
+/** Of `warm_up`. V8 goes by how often a function ran, and a handshake takes as long as several requests or messages. */
+const SHARES: Readonly<Record<Part, number>> = { knock: 1, visit: 1 / 5, talk: 2 / 5 };
 
-/** What handshakes are rehearsed with, ended by the caller. */
-export interface RehearsalRelay {
+const REPLY_MS = 10_000;
+
+/** What a stage is made of, beside what is made here. */
+export interface StageParts {
+  /** Is told of everything, as the real one would. */
+  readonly emit: Emit;
+  readonly throttle: Throttle;
   readonly splice: Splice;
   readonly accepting: Accepting | null;
+  close(): void;
+}
+
+export interface RehearsalOptions {
+  readonly open: () => StageParts;
+  /** The program of the clients and their backend. */
+  readonly peers?: URL;
+  /** How a part's time passes, in milliseconds. */
+  readonly wait?: (ms: number) => Promise<unknown>;
 }
 
 /**
- * Rehearses for as long as the config says each of what it has a use for: plain requests where they are forwarded,
- * handshakes where they are spliced, and messages over TLS. `emit` is told of everything, as the real one would. Rejects
- * where loopback can't be bound or reached: the gateway can do without.
+ * Rehearses, for as long as the config says, what it has a use for: plain requests where they are forwarded, handshakes
+ * where they are spliced, and messages over TLS. Rejects where loopback can't be bound or reached: the gateway
+ * can do without.
  */
-export async function rehearse({ http, listeners, routes }: Config, emit: Emit, relay: RehearsalRelay): Promise<void> {
-  const { warm_up: ms, engine } = http;
-  const plain = routes.some((route) => route.http !== undefined);
-  const splices = routes.some(({ websocket }) => websocket?.mode === 'splice');
-  if (ms === 0 || !(plain || splices)) return;
-  const backend = await startBackend();
-  const stage = await setUp((backend.address() as AddressInfo).port, { engine, emit, relay });
+export async function rehearse(config: Config, options: RehearsalOptions): Promise<void> {
+  const { warm_up: ms, engine } = config.http;
+  const parts = partsOf(config);
+  if (ms === 0 || parts.length === 0) return;
+  const peers = new Peers(options.peers ?? PEERS);
   try {
-    if (plain) await together((until) => visit(stage.port, until), ms);
-    if (splices && listeners.some(({ tls }) => tls === undefined))
-      await together((until) => knock(stage.port, until), ms);
-    if (splices && listeners.some(({ tls }) => tls !== undefined))
-      await together((until) => talk(stage.securePort, until), ms);
+    const backend = await peers.backend();
+    for (let i = 0; i < STAGES; i++) {
+      const own = options.open();
+      const play = (scene: Scene) =>
+        peers.play(scene, (options.wait ?? setTimeout)((ms * SHARES[scene.part]) / STAGES));
+      await onStage({ backend, engine, own }, parts, play).finally(() => own.close());
+    }
   } finally {
-    stage.close();
-    backend.close();
-    backend.closeAllConnections();
+    await peers.stop();
   }
 }
 
-/** Some clients at once, each for so long. */
-async function together(client: (until: number) => Promise<void>, ms: number): Promise<void> {
-  const until = performance.now() + ms;
-  await Promise.all(Array.from({ length: CLIENTS }, () => client(until)));
+async function onStage(
+  options: StageOptions,
+  parts: readonly Part[],
+  play: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const stage = await setUp(options);
+  try {
+    for (const part of parts) await play({ part, port: part === 'talk' ? stage.securePort : stage.port });
+  } finally {
+    stage.close();
+  }
+}
+
+function partsOf({ listeners, routes }: Config): Part[] {
+  const parts: Part[] = [];
+  if (routes.some(({ http }) => http !== undefined)) parts.push('visit');
+  if (!routes.some(({ websocket }) => websocket?.mode === 'splice')) return parts;
+  if (listeners.some(({ tls }) => tls === undefined)) parts.push('knock');
+  if (listeners.some(({ tls }) => tls !== undefined)) parts.push('talk');
+  return parts;
+}
+
+/** The thread of the clients and their backend. */
+class Peers {
+  readonly #thread: Worker;
+  readonly #failed: Promise<never>;
+
+  constructor(program: URL) {
+    this.#thread = new Worker(program);
+    this.#failed = new Promise((_, reject) => this.#thread.once('error', reject));
+    this.#failed.catch(() => {});
+  }
+
+  /** Where the backend is. */
+  async backend(): Promise<number> {
+    const reply = await this.#reply();
+    if (reply === 'ended') throw new Error('a rehearsal ended before it began');
+    return reply.backend;
+  }
+
+  /** Has the clients play their part until then. */
+  async play(scene: Scene, until: Promise<unknown>): Promise<void> {
+    this.#thread.postMessage(scene satisfies Cue);
+    await Promise.race([until, this.#failed]);
+    this.#thread.postMessage('end' satisfies Cue);
+    await this.#reply();
+  }
+
+  async stop(): Promise<void> {
+    await this.#thread.terminate();
+  }
+
+  /** What it says next. Who waits for a gateway to start must not wait for ever. */
+  #reply(): Promise<Reply> {
+    const reply = new Promise<Reply>((resolve) => this.#thread.once('message', resolve));
+    const late = setTimeout(REPLY_MS, undefined, { ref: false }).then(() => {
+      throw new Error('the clients of the rehearsal do not answer');
+    });
+    return Promise.race([reply, late, this.#failed]);
+  }
 }
 
 interface StageOptions {
+  /** The port of the backend. */
+  readonly backend: number;
   readonly engine: Config['http']['engine'];
-  readonly emit: Emit;
-  readonly relay: RehearsalRelay;
+  readonly own: StageParts;
 }
 
 interface Stage {
@@ -74,8 +154,8 @@ interface Stage {
   close(): void;
 }
 
-/** A gateway with one route to a backend on this port. */
-async function setUp(backend: number, { engine, emit, relay }: StageOptions): Promise<Stage> {
+/** A gateway with a route to a backend on this port, and another one before it. */
+async function setUp({ backend, engine, own: { emit, throttle, splice, accepting } }: StageOptions): Promise<Stage> {
   const config = schema.parse({
     listeners: [
       { host: LOOPBACK, port: 0 },
@@ -83,6 +163,7 @@ async function setUp(backend: number, { engine, emit, relay }: StageOptions): Pr
     ],
     upstreams: { rehearsal: { servers: [`http://${LOOPBACK}:${backend}`] } },
     routes: [
+      { name: 'another', match: { path: '/another/*' }, respond: {} },
       {
         name: 'rehearsal',
         http: { upstream: 'rehearsal' },
@@ -108,14 +189,14 @@ async function setUp(backend: number, { engine, emit, relay }: StageOptions): Pr
   startPools(snapshot, null);
   const gateway = new Gateway({
     snapshot: () => snapshot,
-    entrance: new Entrance(new Throttle().admission),
-    splice: relay.splice,
+    entrance: new Entrance(throttle.admission),
+    splice: (...args) => splice(...args),
     crowded: () => false,
   });
   const open = await Promise.all(
     config.listeners.map(async (listener) => {
       const tls = listener.tls === undefined ? null : await makeTls(listener.tls);
-      const opened = new Listener(listener, tls, { gateway, accepting: relay.accepting, emit });
+      const opened = new Listener(listener, tls, { gateway, accepting, emit });
       await opened.listen();
       return opened;
     }),
