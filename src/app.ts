@@ -1,6 +1,7 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
 import { randomBytes } from 'node:crypto';
 import { createSplice, type Splice } from './actions/splice.ts';
+import { warmUp } from './app/warm-up.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
 import type { Config } from './config/schema.ts';
@@ -35,7 +36,6 @@ import { openBroker } from './terminate/open-broker.ts';
 import { Errands } from './terminate/webhook-backend.ts';
 import { openCaller } from './upstream/call.ts';
 import { HttpEngines } from './upstream/http-engines.ts';
-import { warmUp } from './warm-up.ts';
 
 export interface AppOptions {
   readonly file: string;

@@ -1,8 +1,8 @@
 // The other ends of a rehearsal, in a thread of their own, so that the gateway's has only the gateway to run: the clients, and
 // the backend they are brought to. What they do is what clients do most. The rehearsal itself is rehearsal.ts.
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import tls from 'node:tls';
-import { parentPort } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { acceptKey } from '../handshake/accept.ts';
 
 /** What clients do: one request after the other on one connection; handshakes; handshakes and messages over TLS. */
@@ -34,8 +34,7 @@ const MESSAGE = Buffer.from(`\x81\xc0\0\0\0\0${'a'.repeat(64)}`, 'latin1');
 /** On one connection. */
 const MESSAGES = 200;
 
-const PARTS: Readonly<Record<Part, (port: number) => Promise<void>>> = { visit, knock, talk };
-let ending = false;
+const PARTS: Readonly<Record<Part, (port: number, end: AbortSignal) => Promise<void>>> = { visit, knock, talk };
 
 /** Says ok to requests and handshakes, and a message for a message; all are so small that each comes in one piece. */
 function startBackend(): Promise<Server> {
@@ -54,36 +53,36 @@ function startBackend(): Promise<Server> {
   });
 }
 
-function visit(port: number): Promise<void> {
+function visit(port: number, end: AbortSignal): Promise<void> {
   const socket = connect(port, LOOPBACK, () => socket.write(PLAIN));
   socket.on('data', () => {
-    if (ending) socket.destroy();
+    if (end.aborted) socket.destroy();
     else socket.write(PLAIN);
   });
-  return end(socket);
+  return closed(socket);
 }
 
-async function knock(port: number): Promise<void> {
-  for (let i = 0; !ending; i++) {
+async function knock(port: number, end: AbortSignal): Promise<void> {
+  for (let i = 0; !end.aborted; i++) {
     const socket = connect(port, LOOPBACK, () => socket.write(handshake(i)));
     socket.on('data', (chunk) => {
       expectSwitching(chunk);
       socket.resetAndDestroy();
     });
-    await end(socket);
+    await closed(socket);
   }
 }
 
-async function talk(port: number): Promise<void> {
-  for (let i = 0; !ending; i++) {
+async function talk(port: number, end: AbortSignal): Promise<void> {
+  for (let i = 0; !end.aborted; i++) {
     const options = { host: LOOPBACK, port, rejectUnauthorized: false };
     const socket = tls.connect(options, () => socket.write(handshake(i)));
     let left = MESSAGES;
     socket.once('data', expectSwitching).on('data', () => {
-      if (left-- > 0 && !ending) socket.write(MESSAGE);
+      if (left-- > 0 && !end.aborted) socket.write(MESSAGE);
       else socket.destroy();
     });
-    await end(socket);
+    await closed(socket);
   }
 }
 
@@ -97,26 +96,26 @@ function expectSwitching(answer: Buffer): void {
   if (line?.startsWith('HTTP/1.1 101 ') !== true) throw new Error(`a rehearsed handshake was answered by ${line}`);
 }
 
-function end(socket: Socket): Promise<void> {
+function closed(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('error', reject).once('close', () => resolve());
   });
 }
 
-async function play(part: Part, port: number): Promise<void> {
-  ending = false;
-  await Promise.all(Array.from({ length: CLIENTS }, () => PARTS[part](port)));
-  tell('ended');
+async function serve(main: MessagePort): Promise<void> {
+  const tell = (reply: Reply): void => main.postMessage(reply);
+  let scene = new AbortController();
+  const play = async ({ part, port }: Scene, { signal }: AbortController): Promise<void> => {
+    await Promise.all(Array.from({ length: CLIENTS }, () => PARTS[part](port, signal)));
+    tell('ended');
+  };
+  main.on('message', (cue: Cue) => {
+    if (cue === 'end') return scene.abort();
+    scene = new AbortController();
+    void play(cue, scene);
+  });
+  const backend = await startBackend();
+  tell({ backend: (backend.address() as AddressInfo).port });
 }
 
-function tell(reply: Reply): void {
-  parentPort?.postMessage(reply);
-}
-
-parentPort?.on('message', (cue: Cue) => {
-  if (cue === 'end') ending = true;
-  else void play(cue.part, cue.port);
-});
-const backend = await startBackend();
-const address = backend.address();
-if (address !== null && typeof address === 'object') tell({ backend: address.port });
+if (parentPort !== null) await serve(parentPort);

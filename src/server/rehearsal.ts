@@ -154,9 +154,8 @@ interface Stage {
   close(): void;
 }
 
-/** A gateway with a route to a backend on this port, and another one before it. */
-async function setUp({ backend, engine, own: { emit, throttle, splice, accepting } }: StageOptions): Promise<Stage> {
-  const config = schema.parse({
+function configOf(backend: number, engine: Config['http']['engine']): Config {
+  return schema.parse({
     listeners: [
       { host: LOOPBACK, port: 0 },
       { host: LOOPBACK, port: 0, tls: { self_signed: ['localhost'] } },
@@ -172,6 +171,11 @@ async function setUp({ backend, engine, own: { emit, throttle, splice, accepting
     ],
     http: { engine },
   });
+}
+
+/** A gateway with a route to a backend on this port, and another one before it. */
+async function setUp({ backend, engine, own: { emit, throttle, splice, accepting } }: StageOptions): Promise<Stage> {
+  const config = configOf(backend, engine);
   const [http, caller, connections] = [new HttpEngines(), openCaller(), new Connections()];
   const shared = {
     emit,

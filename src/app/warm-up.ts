@@ -1,12 +1,12 @@
 // The rehearsal before the listeners are bound, with a relay, metrics and a log of its own that nobody sees.
-import { createSplice } from './actions/splice.ts';
-import type { Config } from './config/schema.ts';
-import { createLog } from './observe/log.ts';
-import { createMetrics } from './observe/metrics.ts';
-import { reportTo } from './observe/report.ts';
-import { openRelay } from './relay/auto.ts';
-import { rehearse, type StageParts } from './server/rehearsal.ts';
-import { Throttle } from './sessions/throttle.ts';
+import { createSplice } from '../actions/splice.ts';
+import type { Config } from '../config/schema.ts';
+import { createLog } from '../observe/log.ts';
+import { createMetrics } from '../observe/metrics.ts';
+import { reportTo } from '../observe/report.ts';
+import { openRelay } from '../relay/auto.ts';
+import { rehearse, type StageParts } from '../server/rehearsal.ts';
+import { Throttle } from '../sessions/throttle.ts';
 
 /** Rehearses as the config says. Rejects where loopback can't be bound or reached. */
 export function warmUp(config: Config, version: string): Promise<void> {
