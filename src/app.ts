@@ -36,6 +36,7 @@ import { openBroker } from './terminate/open-broker.ts';
 import { Errands } from './terminate/webhook-backend.ts';
 import { openCaller } from './upstream/call.ts';
 import { HttpEngines } from './upstream/http-engines.ts';
+import { NameCache } from './upstream/name-cache.ts';
 
 export interface AppOptions {
   readonly file: string;
@@ -99,6 +100,7 @@ export class App {
       caller: this.#caller,
       errands: this.#errands,
       connections: this.#connections,
+      lookup: new NameCache().lookup,
       stickySecret: randomBytes(32).toString('base64'),
     };
     this.#gateway = new Gateway({

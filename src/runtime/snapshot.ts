@@ -1,5 +1,6 @@
 // One config made ready to serve: compiled routes, pools, engines, acceptors. A snapshot never changes; a reload builds
 // the next one and swaps one reference. Live sessions hold nothing of it.
+import type { LookupFunction } from 'node:net';
 import type { Services } from '../actions/context.ts';
 import { Authenticators } from '../auth/authenticators.ts';
 import type { Emit } from '../events.ts';
@@ -38,6 +39,8 @@ export interface Shared {
   readonly errands: Errands;
   readonly broker: Broker;
   readonly connections: Connections;
+  /** How the names of servers are looked up. */
+  readonly lookup: LookupFunction;
 }
 
 /**
@@ -96,7 +99,8 @@ function poolFor(name: string, { config, backendTls }: Prepared, shared: Shared,
   const tls = backendTls.get(name) ?? null;
   const same = JSON.stringify(old?.config) === JSON.stringify(upstream) && old?.tls?.id === tls?.id;
   if (old !== undefined && same) return old;
-  return new Pool({ name, config: upstream, tls, emit: shared.emit, secret: shared.stickySecret }, old);
+  const { emit, stickySecret: secret, lookup } = shared;
+  return new Pool({ name, config: upstream, tls, emit, secret, lookup }, old);
 }
 
 function buildAcceptors(

@@ -19,6 +19,7 @@ import { MemoryBroker } from '../terminate/memory.ts';
 import { Errands } from '../terminate/webhook-backend.ts';
 import { openCaller } from '../upstream/call.ts';
 import { HttpEngines } from '../upstream/http-engines.ts';
+import { NameCache } from '../upstream/name-cache.ts';
 import { Entrance } from './entrance.ts';
 import { Gateway } from './gateway.ts';
 import { Listener } from './listener.ts';
@@ -187,6 +188,7 @@ async function setUp({ backend, engine, own: { emit, throttle, splice, accepting
     connections,
     broker: new MemoryBroker({ reach: connections.get, revoke: () => 0 }),
     stickySecret: '',
+    lookup: new NameCache().lookup,
   };
   const { table } = compileTable(config);
   const snapshot = buildSnapshot({ config, table, tls: [null, null], backendTls: new Map() }, shared, null);

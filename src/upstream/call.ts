@@ -115,11 +115,12 @@ function exchange(call: Call, agent: http.Agent | false): Promise<Reply> {
 }
 
 function optionsOf({ server, method, target, fields, body }: Call, agent: http.Agent | false): RequestOptions {
-  const { host, port, unix } = server;
+  const { host, port, unix, lookup } = server;
   return {
     host,
     port,
     ...(unix === undefined ? {} : { socketPath: unix }),
+    ...(lookup === undefined ? {} : { lookup }),
     method,
     path: target,
     headers: [

@@ -25,15 +25,21 @@ export function upstreamError(error: unknown, doing: string): GatewayError {
 /** Called once, when a connection stands, or when there is none. */
 export type Connected = (error: Error | null, socket: net.Socket | null) => void;
 
+/** Where a connection to a server goes, as net.connect takes it. */
+export function addressOf({ host, port, unix, lookup }: Endpoint): net.TcpNetConnectOpts | net.IpcNetConnectOpts {
+  if (unix !== undefined) return { path: unix };
+  return { host, port, ...(lookup === undefined ? {} : { lookup }) };
+}
+
 function start(server: Endpoint, preamble: Buffer | null, connected: Connected): net.Socket {
-  const { host, port, unix, secure } = server;
+  const { secure } = server;
   if (secure && preamble !== null) return openPrefaced(server, preamble, connected);
   if (secure) {
-    const socket = tls.connect({ host, port, ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
+    const socket = tls.connect({ ...addressOf(server), ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
     return report(tune(socket), 'secureConnect', connected);
   }
   const socket = net.connect({
-    ...(unix === undefined ? { host, port } : { path: unix }),
+    ...addressOf(server),
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: KEEPALIVE_MS,
@@ -48,8 +54,8 @@ function start(server: Endpoint, preamble: Buffer | null, connected: Connected):
  * it is destroyed, at any time; what is to be written to and read from comes with `connected`.
  */
 export function openPrefaced(server: Endpoint, preamble: Buffer, connected: Connected): net.Socket {
-  const { host, port, unix, secure } = server;
-  const below = tune(connectPatiently(unix === undefined ? { host, port } : { path: unix }));
+  const { secure } = server;
+  const below = tune(connectPatiently(addressOf(server)));
   return report(below, 'connect', (error) => {
     if (error !== null) return connected(error, null);
     below.write(preamble);

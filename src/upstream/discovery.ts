@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import type { UpstreamConfig } from '../config/schema.ts';
 import type { Emit } from '../events.ts';
-import { type Answer, type LookUp, openLookUp } from './look-up.ts';
+import { type Answer, type LookUp, openLookUp } from './resolver.ts';
 import type { ServerConfig } from './server.ts';
 
 export type DnsConfig = NonNullable<UpstreamConfig['dns']>;

@@ -59,6 +59,7 @@ function requestOptions(exchange: Exchange, head: readonly string[]): object {
     },
     set headers(_: unknown) {},
     ...(exchange.server.secure ? tlsOptions(exchange.server) : {}),
+    ...(exchange.server.lookup === undefined ? {} : { lookup: exchange.server.lookup }),
     maxHeaderSize: LARGEST_ANSWER_HEAD,
     insecureHTTPParser: false,
   };

@@ -1,5 +1,6 @@
 // The servers of one upstream: which there are, which of them takes the next request, and what is live on each. A pool is
 // of one config; what is live about a server (its count, its tunnels, its health) goes on in the pool of the next one.
+import type { LookupFunction } from 'node:net';
 import type { UpstreamConfig } from '../config/schema.ts';
 import type { Emit, Sample } from '../events.ts';
 import { type Balance, buildBalance } from './balance/build.ts';
@@ -22,6 +23,8 @@ export interface PoolOptions {
   readonly emit: Emit;
   /** For sticky cookies where the config names no secret. */
   readonly secret: string;
+  /** How the names of servers are looked up; unset: by node, at each connection. */
+  readonly lookup?: LookupFunction;
 }
 
 const NONE: readonly Server[] = [];
@@ -181,9 +184,13 @@ export class Pool {
 
   /** Makes these the servers. */
   #know(all: readonly Expanded[], stateOf: (url: string) => ServerState): void {
-    const { name, config, tls } = this.#options;
+    const { name, config, tls, lookup } = this.#options;
     const { slow_start: slowStart, proxy_protocol: proxyProtocol } = config;
-    const of = { upstream: name, tls, slowStart, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) };
+    const of = {
+      ...{ upstream: name, tls, slowStart },
+      ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+      ...(lookup === undefined ? {} : { lookup }),
+    };
     this.#servers = all.map(
       ({ config: server, serverName }) =>
         new Server(server, { ...of, state: stateOf(server.url), ...(serverName === undefined ? {} : { serverName }) }),

@@ -1,5 +1,6 @@
 // One server of an upstream: where it is, what part of the traffic it gets, and what is live on it. What is live outlasts
 // a reload; the rest is as one config has it.
+import type { LookupFunction } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { UpstreamConfig } from '../config/schema.ts';
 import type { ProxyVersion } from '../http/proxy-protocol.ts';
@@ -35,6 +36,8 @@ export interface Endpoint {
   readonly serverName?: string;
   /** The version of the PROXY preamble that each connection begins with; unset: none. */
   readonly proxyProtocol?: ProxyVersion;
+  /** How a name that is `host` is looked up; unset: by node. */
+  readonly lookup?: LookupFunction;
 }
 
 /** What is counted apart. */
@@ -79,6 +82,7 @@ export interface ServerOf {
   /** The name it was resolved from. */
   readonly serverName?: string;
   readonly proxyProtocol?: ProxyVersion;
+  readonly lookup?: LookupFunction;
 }
 
 /** Even at its start it gets some, or it would never be tried. */
@@ -96,6 +100,7 @@ export class Server implements Endpoint {
   readonly tls: BackendTls | null;
   readonly serverName?: string;
   readonly proxyProtocol?: ProxyVersion;
+  readonly lookup?: LookupFunction;
   readonly weight: number;
   readonly backup: boolean;
   readonly state: ServerState;
@@ -103,7 +108,7 @@ export class Server implements Endpoint {
   readonly #buckets: Readonly<Record<Kind, Bucket | null>>;
   readonly #slowStart: number;
 
-  constructor(config: ServerConfig, { upstream, state, tls, slowStart, serverName, proxyProtocol }: ServerOf) {
+  constructor(config: ServerConfig, { upstream, state, tls, slowStart, serverName, proxyProtocol, lookup }: ServerOf) {
     this.upstream = upstream;
     this.url = config.url;
     const authority = config.url.replace(/^[a-z]+:\/\//, '');
@@ -114,6 +119,7 @@ export class Server implements Endpoint {
     if (config.unix !== undefined) this.unix = config.unix;
     if (serverName !== undefined) this.serverName = serverName;
     if (proxyProtocol !== undefined) this.proxyProtocol = proxyProtocol;
+    if (lookup !== undefined) this.lookup = lookup;
     this.tls = tls;
     this.weight = config.weight;
     this.backup = config.backup;

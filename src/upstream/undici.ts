@@ -2,7 +2,7 @@
 // a line carries a request is undici-line.ts, what an exchange is transfer.ts.
 import { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
-import { KEEPALIVE_MS, openPrefaced, tlsOptions } from './dial.ts';
+import { addressOf, KEEPALIVE_MS, openPrefaced, tlsOptions } from './dial.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
 import { connectPatiently } from './patient-socket.ts';
 import type { Endpoint } from './server.ts';
@@ -104,14 +104,20 @@ function originOf({ secure, host, port, unix }: Endpoint): string {
 
 /** How a connection to the server is opened. A TLS session is taken up again. */
 function openTo(server: Endpoint, ca: string | undefined): Open {
-  const { secure, host, port, unix } = server;
+  const { secure } = server;
   const trusted = ca === undefined ? {} : { ca };
   let session: Buffer | undefined;
   return (connected) => {
     const resumed = session === undefined ? {} : { session };
     const socket: Socket = secure
-      ? tls.connect({ host, port, ALPNProtocols: ['http/1.1'], ...trusted, ...tlsOptions(server), ...resumed })
-      : connectPatiently(unix === undefined ? { host, port } : { path: unix });
+      ? tls.connect({
+          ...addressOf(server),
+          ALPNProtocols: ['http/1.1'],
+          ...trusted,
+          ...tlsOptions(server),
+          ...resumed,
+        })
+      : connectPatiently(addressOf(server));
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE_MS);
     socket.on('session', (fresh: Buffer) => {

@@ -2,8 +2,8 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 
-/** Addresses of a name; `fail`: SERVFAIL, `none`: no such name. */
-export type Zone = Record<string, readonly string[] | 'fail' | 'none'>;
+/** Addresses of a name; `fail`: SERVFAIL, `none`: no such name, `silent`: no answer at all. */
+export type Zone = Record<string, readonly string[] | 'fail' | 'none' | 'silent'>;
 
 export interface TestDns {
   /** `127.0.0.1:port`. */
@@ -50,6 +50,7 @@ export async function startDns(zone: Zone): Promise<TestDns> {
     const type = TYPES[message.readUInt16BE(end)];
     asked.push(`${type} ${name}`);
     const entry = self.zone[name] ?? 'none';
+    if (entry === 'silent') return;
     const found = typeof entry === 'string' ? [] : entry.filter((one) => one.includes(':') === (type === 'AAAA'));
     const header = Buffer.alloc(12);
     message.copy(header, 0, 0, 2);

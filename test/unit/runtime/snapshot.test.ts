@@ -11,6 +11,7 @@ import { MemoryBroker } from '../../../src/terminate/memory.ts';
 import { Errands } from '../../../src/terminate/webhook-backend.ts';
 import { openCaller } from '../../../src/upstream/call.ts';
 import { HttpEngines } from '../../../src/upstream/http-engines.ts';
+import { NameCache } from '../../../src/upstream/name-cache.ts';
 import { asking } from '../../support/asking.ts';
 
 const emit = () => {};
@@ -24,6 +25,7 @@ const shared: Shared = {
   caller: openCaller(),
   errands: new Errands(),
   stickySecret: 'for tests only',
+  lookup: new NameCache().lookup,
 };
 
 function snapshot(change: object = {}, previous: Snapshot | null = null): Snapshot {

@@ -27,11 +27,15 @@ interface Part {
   readonly fault: string | null;
 }
 
-/** Asks the resolvers of the config, or of the system. */
-export function openLookUp({ resolvers, family }: DnsConfig): LookUp {
-  const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: TRIES });
-  if (resolvers !== undefined) resolver.setServers(resolvers);
+/** The fault of a name that DNS answers with no address. */
+export const NO_ADDRESS = 'no address';
+
+/** Asks the resolvers of the config, or those that the system names at the time. */
+export function openLookUp({ resolvers, family }: Pick<DnsConfig, 'resolvers' | 'family'>): LookUp {
   const ask = async (name: string, version: 4 | 6, last: readonly string[]): Promise<Part> => {
+    // A new one reads the system's settings anew: the network may have become another one.
+    const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: TRIES });
+    if (resolvers !== undefined) resolver.setServers(resolvers);
     try {
       const records = await (version === 4
         ? resolver.resolve4(name, { ttl: true })
@@ -49,7 +53,7 @@ export function openLookUp({ resolvers, family }: DnsConfig): LookUp {
     const versions = family === 'any' ? ([4, 6] as const) : [family === 'ipv4' ? (4 as const) : (6 as const)];
     const parts = await Promise.all(versions.map((version) => ask(name, version, last)));
     const addresses = [...new Set(parts.flatMap((part) => part.addresses))];
-    const fault = parts.find((part) => part.fault !== null)?.fault ?? (addresses.length === 0 ? 'no address' : null);
+    const fault = parts.find((part) => part.fault !== null)?.fault ?? (addresses.length === 0 ? NO_ADDRESS : null);
     return { addresses, ttlMs: Math.min(...parts.map((part) => part.ttlMs)), fault };
   };
 }

@@ -1,0 +1,128 @@
+// The addresses of servers that are written as names, for connecting: each name is asked for once at a time, all who
+// connect meanwhile share the answer, and the last good one is used for as long as there is no newer one. A name that
+// nobody answers thereby costs its own connections only.
+import { isIP, type LookupFunction } from 'node:net';
+import type { LookUp } from './resolver.ts';
+import { openSystemNames } from './system-names.ts';
+
+export interface NameCacheOptions {
+  /** Default: as the system knows names. */
+  readonly lookUp?: LookUp;
+  /** Milliseconds; default: performance.now(). */
+  readonly now?: () => number;
+  /** How long those who connect wait for an answer at most; default 5 s. */
+  readonly deadlineMs?: number;
+  /** How long they wait for a new answer where there is an old one; default 200 ms. */
+  readonly patienceMs?: number;
+}
+
+/** An answer is used for at least this long whatever its TTL, and at most for the second. */
+const SHORTEST_MS = 1000;
+const LONGEST_MS = 60_000;
+/** Names that are known at a time: those of the config and of a few before it. */
+const MOST_NAMES = 10_000;
+/** Connections that wait for one name; a further one fails at once. */
+const MOST_WAITING = 10_000;
+
+interface Entry {
+  /** The last good answer. */
+  addresses: readonly string[];
+  /** Until when it is used without a question. */
+  until: number;
+  /** Whether the last question brought nothing. */
+  failing: boolean;
+  waiting: number;
+  /** The question that is under way; gives why there is no answer, or null. Never rejects. */
+  asking: Promise<string | null> | null;
+}
+
+export class NameCache {
+  readonly #lookUp: LookUp;
+  readonly #now: () => number;
+  readonly #deadlineMs: number;
+  readonly #patienceMs: number;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(options: NameCacheOptions = {}) {
+    this.#lookUp = options.lookUp ?? openSystemNames();
+    this.#now = options.now ?? (() => performance.now());
+    this.#deadlineMs = options.deadlineMs ?? 5000;
+    this.#patienceMs = options.patienceMs ?? 200;
+  }
+
+  /** For `lookup` of net.connect and all that is made of it. The error of a name without addresses has a `code`. */
+  readonly lookup: LookupFunction = (name, { all, family }, callback) => {
+    this.find(name).then(
+      (found) => {
+        const version = family === 4 || family === 'IPv4' ? 4 : family === 6 || family === 'IPv6' ? 6 : 0;
+        const addresses = found
+          .map((address) => ({ address, family: isIP(address) }))
+          .filter((each) => version === 0 || each.family === version);
+        const [first] = addresses;
+        if (first === undefined) callback(notFound(name, 'ENOTFOUND'), '');
+        else if (all) callback(null, addresses);
+        else callback(null, first.address, first.family);
+      },
+      (error: NodeJS.ErrnoException) => callback(error, ''),
+    );
+  };
+
+  /** The addresses of a name. Rejects, with a `code`, where it has none or nobody says so in time. */
+  async find(name: string): Promise<readonly string[]> {
+    const entry = this.#entryOf(name);
+    if (this.#now() < entry.until) return entry.addresses;
+    const answered = this.#ask(name, entry);
+    const known = entry.addresses.length > 0;
+    // While a name goes unanswered nobody waits for it who has an answer.
+    if (known && entry.failing) return entry.addresses;
+    if (entry.waiting >= MOST_WAITING) throw notFound(name, 'ENOBUFS');
+    entry.waiting++;
+    const fault = await within(answered, known ? this.#patienceMs : this.#deadlineMs);
+    entry.waiting--;
+    if (entry.addresses.length > 0) return entry.addresses;
+    throw notFound(name, fault ?? 'ENOTFOUND');
+  }
+
+  #entryOf(name: string): Entry {
+    const known = this.#entries.get(name);
+    const entry = known ?? { addresses: [], until: 0, failing: false, waiting: 0, asking: null };
+    // The last one asked for stands last.
+    if (known !== undefined) this.#entries.delete(name);
+    this.#entries.set(name, entry);
+    if (this.#entries.size > MOST_NAMES) this.#entries.delete(this.#entries.keys().next().value ?? name);
+    return entry;
+  }
+
+  #ask(name: string, entry: Entry): Promise<string | null> {
+    entry.asking ??= this.#askOnce(name, entry).finally(() => {
+      entry.asking = null;
+    });
+    return entry.asking;
+  }
+
+  async #askOnce(name: string, entry: Entry): Promise<string | null> {
+    const { addresses, ttlMs, fault } = await this.#lookUp(name, entry.addresses);
+    entry.failing = addresses.length === 0;
+    if (entry.failing) return fault ?? 'ENOTFOUND';
+    entry.addresses = addresses;
+    entry.until = this.#now() + Math.min(LONGEST_MS, Math.max(SHORTEST_MS, ttlMs));
+    return null;
+  }
+}
+
+/** What a promise gives, or ETIMEOUT where it takes longer. */
+async function within(answered: Promise<string | null>, ms: number): Promise<string | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(resolve, ms, 'ETIMEOUT');
+  });
+  try {
+    return await Promise.race([answered, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function notFound(name: string, code: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`no address of ${name}: ${code}`), { code });
+}
