@@ -160,7 +160,15 @@ async function judgeToken(
   if (shown === null || authenticator === null || verdict.kind === 'reject') return null;
   if (verdict.route?.auth?.kind !== 'jwt') return null;
   const { request } = verdict;
-  const found = await authenticator.authenticate({ id: '', request, token: shown, client, gone: new Departure() });
+  const { path } = request.target;
+  const found = await authenticator.authenticate({
+    id: '',
+    request,
+    path,
+    token: shown,
+    client,
+    gone: new Departure(),
+  });
   if ('reason' in found) {
     const { status, reason, detail } = found;
     return { refused: { status, reason }, detail };

@@ -67,8 +67,8 @@ export function factsOf({ client, principal }: RouteContext, { request, route, p
 
 /** From now on the session's credentials are judged again, where its route asks for that: its handshake is kept only then. */
 export function recheckLater({ services, client, principal }: RouteContext, upgrade: Upgrade, session: Session): void {
-  const { route, request, token } = upgrade;
+  const { route, request, token, sent } = upgrade;
   const everyMs = route.auth === null ? null : route.auth.recheckMs;
   if (everyMs === null || principal === null) return;
-  services.sessions.rechecks.watch(session, { id: session.id, request, token, client }, everyMs);
+  services.sessions.rechecks.watch(session, { id: session.id, request, path: sent.path, token, client }, everyMs);
 }

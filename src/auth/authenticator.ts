@@ -35,6 +35,8 @@ export interface Asking {
   readonly id: string;
   /** Without its token. */
   readonly request: Request;
+  /** Its path, normalised, as the backend gets it but for a prefix that is changed. */
+  readonly path: string;
   /** The token, of routes that look for one. */
   readonly token: ShownToken;
   readonly client: Client;

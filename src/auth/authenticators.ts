@@ -4,10 +4,10 @@ import type { AuthConfig, JwtConfig } from '../config/schema-auth.ts';
 import type { Emit } from '../events.ts';
 import type { Caller } from '../upstream/call.ts';
 import type { Pool } from '../upstream/pool.ts';
-import { Turns } from '../upstream/turns.ts';
 import type { Authenticator } from './authenticator.ts';
-import { createBasic, PASSWORDS_AT_A_TIME } from './basic.ts';
+import { createBasic, PASSWORD_CHECKS } from './basic.ts';
 import { createCertificate } from './certificate.ts';
+import { FairSemaphore } from './fair-semaphore.ts';
 import { createForward } from './forward.ts';
 import { createJwt } from './jwt.ts';
 import type { FindKey } from './key-set.ts';
@@ -34,13 +34,13 @@ interface Recheck {
 export class Authenticators {
   readonly #byRoute = new Map<string, Authenticator>();
   readonly #rechecks = new Map<string, Recheck>();
-  /** One line for the passwords of all routes, and of the config before. */
-  readonly #turns: Turns;
+  /** For the passwords of all routes, and of the config before. */
+  readonly #checks: FairSemaphore;
   /** By what they are fetched with: routes that say the same share one. */
   readonly #sets = new Map<string, RemoteKeys>();
 
   constructor(config: Pick<Config, 'routes'>, ways: Ways, previous: Authenticators | null) {
-    this.#turns = previous === null ? new Turns(PASSWORDS_AT_A_TIME) : previous.#turns;
+    this.#checks = previous === null ? new FairSemaphore(PASSWORD_CHECKS) : previous.#checks;
     for (const { name, auth } of config.routes) {
       const authenticator = auth === undefined ? null : this.#create(auth, ways, previous);
       if (authenticator === null) continue;
@@ -54,7 +54,7 @@ export class Authenticators {
     if (jwt !== undefined) return createJwt(jwt, this.#keysFor(jwt, ways.emit, previous));
     if (basic !== undefined) {
       const { realm, users = {} } = basic;
-      return createBasic({ realm, users: usersOf(users), turns: this.#turns });
+      return createBasic({ realm, users: usersOf(users), checks: this.#checks });
     }
     if (forward !== undefined) return createForward({ config: forward, ...ways });
     return certificate === undefined ? null : createCertificate(certificate);

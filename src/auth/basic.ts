@@ -2,25 +2,30 @@
 // is remembered for a while, so that a page with a hundred requests costs one check.
 import { createHmac, randomBytes } from 'node:crypto';
 import { type Rejection, reject } from '../handshake/rejection.ts';
+import { addressKey } from '../http/address-key.ts';
 import { valuesOf } from '../http/fields.ts';
-import { Turns } from '../upstream/turns.ts';
 import type { Asking, Authenticator, Finding, Principal } from './authenticator.ts';
+import { FairSemaphore } from './fair-semaphore.ts';
 import type { PasswordHash } from './password.ts';
 import type { Users } from './users.ts';
 
 export interface BasicOptions {
   readonly realm: string;
   readonly users: Users;
-  /** For checks of all routes; how many run at a time. */
-  readonly turns?: Turns;
+  /** For checks of all routes; see PASSWORD_CHECKS. */
+  readonly checks?: FairSemaphore;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
 }
 
-/** Checks that run at a time: of the thread pool's four threads, files and names need the others. */
-export const PASSWORDS_AT_A_TIME = 2;
-/** Those who wait for one; more are refused, so that guessing can't pile up. */
-const LONGEST_LINE = 64;
+/** How many passwords are checked, and wait to be: guessing can't pile up, and delays the guesser's own address. */
+export const PASSWORD_CHECKS = {
+  /** Of the thread pool's four threads, files and names need the others. */
+  permits: 2,
+  /** Of one address; of IPv6, of its first 64 bits. */
+  longestLine: 64,
+  mostWaiting: 1024,
+} as const;
 const REMEMBERED_MS = 60_000;
 const MOST_REMEMBERED = 1000;
 /** Base64 of the longest name and password taken. */
@@ -63,36 +68,41 @@ interface Shown {
 }
 
 export function createBasic(options: BasicOptions): Authenticator {
-  const { realm, users, turns = new Turns(PASSWORDS_AT_A_TIME), now = () => performance.now() } = options;
+  const { realm, users, checks = new FairSemaphore(PASSWORD_CHECKS), now = () => performance.now() } = options;
   const challenge = ['WWW-Authenticate', `Basic realm="${realm.replace(/[\\"]/g, '\\$&')}", charset="UTF-8"`];
   const remembered = new Remembered(now);
   const refuse = (detail: string): Rejection => reject('auth', detail, challenge);
   // Somebody nobody knows is checked like everybody else: time must not tell which names there are.
   const [stranger] = users.values();
 
-  async function check({ name, password }: Shown, gone: Asking['gone']): Promise<Finding> {
-    if (turns.waiting >= LONGEST_LINE) return reject('limit', 'too many passwords are being checked');
+  /** What is known without a check; null: nothing is. */
+  const recall = ({ name, password }: Shown): Principal | null => {
     const known = users.get(name);
-    const hash = known ?? stranger;
-    const done = await turns.take(gone.signal());
+    return known !== undefined && remembered.has(remembered.digest(known, password)) ? principalOf(name) : null;
+  };
+
+  async function check(shown: Shown, { client, gone }: Asking): Promise<Finding> {
+    const release = await checks.acquire(addressKey(client.address), gone.signal());
+    if (release === null) return reject('limit', 'too many passwords are being checked');
     try {
-      const right = hash !== undefined && (await hash.matches(password)) && known !== undefined;
+      // One before it in the line may have shown the same: a page asks for much at once.
+      const recalled = recall(shown);
+      if (recalled !== null) return recalled;
+      const known = users.get(shown.name);
+      const hash = known ?? stranger;
+      const right = hash !== undefined && (await hash.matches(shown.password)) && known !== undefined;
       if (!right) return refuse('the name or the password is wrong');
-      remembered.add(remembered.digest(known, password));
-      return principalOf(name);
+      remembered.add(remembered.digest(known, shown.password));
+      return principalOf(shown.name);
     } finally {
-      done();
+      release();
     }
   }
 
   return {
-    authenticate({ request, gone }) {
-      const shown = readShown(valuesOf(request.head, 'authorization'));
-      if (typeof shown === 'string') return refuse(shown);
-      const known = users.get(shown.name);
-      if (known !== undefined && remembered.has(remembered.digest(known, shown.password)))
-        return principalOf(shown.name);
-      return check(shown, gone);
+    authenticate(asking) {
+      const shown = readShown(valuesOf(asking.request.head, 'authorization'));
+      return typeof shown === 'string' ? refuse(shown) : (recall(shown) ?? check(shown, asking));
     },
   } satisfies Authenticator;
 }

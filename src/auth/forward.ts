@@ -5,6 +5,7 @@ import type { ForwardAuthConfig } from '../config/schema-auth.ts';
 import { reject } from '../handshake/rejection.ts';
 import { type Fields, lowerNames, valuesOf, without } from '../http/fields.ts';
 import { requestFields, responseFields } from '../http/policy.ts';
+import { withQuery } from '../http/rewrite.ts';
 import type { Reply } from '../upstream/call.ts';
 import { type Inquirer, inquire } from '../upstream/inquiry.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
@@ -29,6 +30,8 @@ const NOT_ASKED = new Set([
   'x-forwarded-method',
   'x-forwarded-uri',
 ]);
+/** By these an auth server could be told of another request than the one it is asked about; the client's own do not pass. */
+const ABOUT_ANOTHER = /^x-(?:envoy-)?original-|^x-(?:rewrite-url|http-method|http-method-override|method-override)$/;
 /** Framing and what belongs to no answer of the gateway's. */
 const NOT_PASSED = new Set(['content-length', 'trailer']);
 /** Bytes of the largest answer: what is shown to a client who was refused. */
@@ -79,11 +82,12 @@ async function ask(inquirer: Inquirer, config: ForwardAuthConfig, asking: Asking
   return null;
 }
 
-/** What the client said, and which request it is about. */
-function questionFields({ request, client }: Asking): string[] {
+/** What the client said, and which request it is about: the one that the backend gets, as the routes saw it. */
+function questionFields({ request, path, client }: Asking): string[] {
   const facts = { request, client, route: '', params: {}, claims: null, granted: [] };
-  const fields = requestFields(facts, NOT_ASKED);
-  fields.push('X-Forwarded-Method', request.head.method, 'X-Forwarded-Uri', request.target.raw);
+  const names = request.head.names.map((name) => name.replaceAll('_', '-'));
+  const fields = requestFields(facts, new Set([...NOT_ASKED, ...names.filter((name) => ABOUT_ANOTHER.test(name))]));
+  fields.push('X-Forwarded-Method', request.head.method, 'X-Forwarded-Uri', withQuery(path, request.target));
   return fields;
 }
 

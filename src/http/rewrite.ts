@@ -18,6 +18,8 @@ export interface Sent {
   readonly target: string;
   readonly shown: string;
   readonly sent: string;
+  /** The path that is sent, before its prefix is changed, and normalised: what its route guards. */
+  readonly path: string;
 }
 
 /** Rewrites a target. A path that is changed is sent as it was matched: normalised (RFC 3986 §6). */
@@ -33,8 +35,8 @@ export function rewriteTarget(rule: PathRule, target: Target): Sent | Fault {
   }
   const shown = prefixOf(path, rule.segments);
   const sent = rule.prefix ?? shown;
-  if (path === target.path && sent === shown) return { target: target.raw, shown, sent };
-  return { target: withQuery(sent + path.slice(shown.length), target), shown, sent };
+  if (path === target.path && sent === shown) return { target: target.raw, shown, sent, path };
+  return { target: withQuery(sent + path.slice(shown.length), target), shown, sent, path };
 }
 
 /** A path with the query of a target, which may be an empty one. */

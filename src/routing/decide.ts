@@ -211,7 +211,7 @@ function tooLarge({ http }: Forward['route'], { head }: Request): boolean {
 
 /** Where the request goes on the backend; refused where its path can't be taken there. */
 function rewrite({ path }: Route, { target }: Request, trace?: Trace): Sent | Rejection {
-  if (path === null) return { target: target.raw, shown: '', sent: '' };
+  if (path === null) return { target: target.raw, shown: '', sent: '', path: target.path };
   const sent = rewriteTarget(path, target);
   const fault = 'fault' in sent ? sent.fault : null;
   trace?.({ rule: 'path', passed: fault === null, detail: 'fault' in sent ? sent.fault : `sent as ${sent.target}` });

@@ -94,7 +94,8 @@ async function identify(context: RouteContext, verdict: Through, gone: Departure
   const authenticator = verdict.route === null ? null : services.authenticator(verdict.route.name);
   if (authenticator === null) return null;
   const { request, token } = verdict;
-  const found = authenticator.authenticate({ id: subject.id, request, token, client, gone });
+  const { path } = verdict.kind === 'respond' ? request.target : verdict.sent;
+  const found = authenticator.authenticate({ id: subject.id, request, path, token, client, gone });
   return whileThere(found, gone);
 }
 

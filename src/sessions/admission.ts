@@ -3,8 +3,9 @@
 // until the session ends; what it takes of a rate is gone. The limits themselves are limits.ts.
 import type { Principal } from '../auth/authenticator.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
+import { addressKey } from '../http/address-key.ts';
 import { claimOf, textOf } from '../http/claims.ts';
-import { addressKey, claimKey } from './client-key.ts';
+import { claimKey } from './client-key.ts';
 import type { RouteLimits } from './limits.ts';
 import { Counter, type Counters, Permit } from './permit.ts';
 import type { Ramp } from './ramp.ts';

@@ -95,6 +95,14 @@ function config(
         websocket: { mode: 'terminate', handler: 'echo', origins: 'any' },
       },
       { name: 'api', match: { path: '/api/*' }, auth: kind, http: { upstream: 'backend' } },
+      {
+        name: 'moved',
+        match: { path: '/fw/*' },
+        auth: kind,
+        rewrite: { prefix: '/', encoded_slashes: 'decode' },
+        http: { upstream: 'backend' },
+        websocket: { mode: 'splice', upstream: 'backend', origins: 'any' },
+      },
     ],
   };
 }
@@ -170,6 +178,43 @@ describe('what the server is asked', () => {
     expect(String(await client.next())).toBe('hello');
     await client.close();
     expect(await gateway.log({ event: 'session_closed', route: 'splice' })).toMatchObject({ user: 'ada' });
+  });
+});
+
+describe('which request the server is asked about', () => {
+  const uriOf = (question: Asked | undefined) => /^X-Forwarded-Uri: (.*)$/m.exec(textOf(question!))?.[1];
+
+  it.each([
+    ['/fw/admin%2Fx', '/fw/admin/x', '/admin/x'],
+    ['/fw/admin%2Fx?next=%2Fa', '/fw/admin/x?next=%2Fa', '/admin/x?next=%2Fa'],
+    ['/fw/?q', '/fw/?q', '/?q'],
+    ['/api/%61dmin', '/api/admin', '/api/%61dmin'],
+    ['/api/x/../admin?q=1', '/api/admin?q=1', '/api/x/../admin?q=1'],
+    ['/api/admin%2Fx', '/api/admin%2Fx', '/api/admin%2Fx'],
+  ])('%s is asked about as %s and sent as %s', async (target, asked, sent) => {
+    expect((await plain([], { start: `GET ${target}` })).status).toBe(200);
+    expect([uriOf(auth.asked[0]), backend.asked[0]?.url]).toEqual([asked, sent]);
+  });
+
+  it('the same for a handshake, and when its session is judged again', async () => {
+    const own = await startGateway(config({ recheck: { every: '200ms' } }));
+    const client = await openClient(urlOf('/fw/admin%2Fx', own));
+    expect(backend.asked[0]?.url).toBe('/admin/x');
+    await expect.poll(() => auth.asked.length).toBeGreaterThan(1);
+    expect(new Set(auth.asked.map(uriOf))).toEqual(new Set(['/fw/admin/x']));
+    await client.close();
+    await own.stop();
+  });
+
+  it('whatever the client says of another one', async () => {
+    const names = [
+      ...['X-Original-URI', 'X-Original-URL', 'X-Original-Method', 'X_Original_Url', 'X-Envoy-Original-Path'],
+      ...['X-Rewrite-URL', 'X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', 'X_HTTP_METHOD_OVERRIDE'],
+      ...['X-Forwarded-Uri', 'X-Forwarded-Method', 'X_Forwarded_Uri'],
+    ];
+    await plain([...names.map((name) => `${name}: /forged`), 'X-Origin: mine']);
+    expect(textOf(auth.asked[0]!)).not.toContain('/forged');
+    expect(textOf(auth.asked[0]!)).toContain('X-Origin: mine');
   });
 });
 

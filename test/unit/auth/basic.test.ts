@@ -16,11 +16,14 @@ function hashOf(password: string, go: Promise<void> = Promise.resolve()): Passwo
   };
 }
 
-function asking(...authorization: string[]): Asking {
+const asking = (...authorization: string[]): Asking => askingFrom('192.0.2.1', ...authorization);
+
+function askingFrom(address: string, ...authorization: string[]): Asking {
   const fields = authorization.flatMap((value) => ['Authorization', value]);
   return {
     id: '1',
     request: { head: { fields, names: lowerNames(fields) } },
+    client: { address },
     gone: new Departure(),
   } as unknown as Asking;
 }
@@ -90,11 +93,16 @@ it('forgets the oldest of more than a thousand', async () => {
   expect([hashes[0], hashes[1000]].map((hash) => vi.mocked(hash!.matches).mock.calls.length)).toEqual([2, 1]);
 });
 
-it('checks two at a time, has 64 more wait, and refuses those after them', async () => {
+/** An authenticator whose checks wait until `go` is called. */
+function heldChecks() {
   let go = (): void => {};
   const held = new Promise<void>((resolve) => (go = resolve));
   const hash = hashOf('secret', held);
-  const some = createBasic({ realm: 'x', users: new Map([['alice', hash]]) });
+  return { hash, go, basic: createBasic({ realm: 'x', users: new Map([['alice', hash]]) }) };
+}
+
+it('checks two at a time, has 64 more of an address wait, and refuses those after them', async () => {
+  const { hash, go, basic: some } = heldChecks();
   const found = Array.from({ length: 67 }, (_, i) => some.authenticate(asking(basic(`alice:${i}`))));
   expect(await found[66]).toMatchObject({ reason: 'limit', status: 503 });
   expect(hash.matches).toHaveBeenCalledTimes(2);
@@ -103,11 +111,36 @@ it('checks two at a time, has 64 more wait, and refuses those after them', async
   expect(all.filter((one) => 'reason' in one && one.reason === 'auth')).toHaveLength(66);
 });
 
+it.each([
+  ['one address', () => '192.0.2.1'],
+  ['one network of IPv6', (i: number) => `2001:db8::${(i + 1).toString(16)}`],
+])(
+  'a hundred wrong guesses from %s keep nobody else out, and delay nobody by more than a turn',
+  async (_, addressOf) => {
+    const { hash, go, basic: some } = heldChecks();
+    const guesses = Array.from({ length: 100 }, (_each, i) =>
+      some.authenticate(askingFrom(addressOf(i), basic(`alice:${i}`))),
+    );
+    const right = some.authenticate(askingFrom('198.51.100.7', basic('alice:secret')));
+    go();
+    expect(await right).toMatchObject({ subject: 'alice' });
+    // The two under way, one more of each of the lines, and its own.
+    expect(vi.mocked(hash.matches).mock.calls.length).toBeLessThan(8);
+    const all = await Promise.all(guesses);
+    expect(all.filter((one) => 'reason' in one && one.reason === 'limit')).toHaveLength(34);
+  },
+);
+
+it('checks a password once that is shown many times at once', async () => {
+  const { hash, go, basic: some } = heldChecks();
+  const found = Array.from({ length: 40 }, () => some.authenticate(asking(basic('alice:secret'))));
+  go();
+  for (const each of await Promise.all(found)) expect(each).toMatchObject({ subject: 'alice' });
+  expect(hash.matches).toHaveBeenCalledTimes(2);
+});
+
 it('checks nothing for a client that leaves the line', async () => {
-  let go = (): void => {};
-  const held = new Promise<void>((resolve) => (go = resolve));
-  const hash = hashOf('secret', held);
-  const some = createBasic({ realm: 'x', users: new Map([['alice', hash]]) });
+  const { hash, go, basic: some } = heldChecks();
   const first = [some.authenticate(asking(basic('alice:1'))), some.authenticate(asking(basic('alice:2')))];
   const third = asking(basic('alice:3'));
   const refused = expect(some.authenticate(third)).rejects.toMatchObject({ code: 'client_gone' });

@@ -75,6 +75,7 @@ describe('a handshake', () => {
     expect(authenticate).toHaveBeenCalledWith({
       id: 'id-1',
       request: expect.objectContaining({ host: 'app.example.com' }),
+      path: '/ws/chat',
       token: null,
       client: expect.objectContaining({ address: '192.0.2.1' }),
       gone,
