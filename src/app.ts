@@ -2,11 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { createSplice, type Splice } from './actions/splice.ts';
 import { warmUp } from './app/warm-up.ts';
+import { onDefect } from './base/guard.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
 import type { Config } from './config/schema.ts';
 import { type Demo, startDemo } from './demo/demo.ts';
 import { demoHints } from './demo/hints.ts';
+import { stackOf } from './errors.ts';
 import type { Sampler } from './events.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
@@ -77,6 +79,7 @@ export class App {
   readonly #errands = new Errands();
   readonly #descriptors = readDescriptorLimit();
   readonly #throttle = new Throttle();
+  readonly #forgetDefects: () => void;
   #snapshot: Snapshot | null = null;
   /** Once the config has said which engine. */
   #relay: { readonly engine: RelayEngine; readonly splice: Splice } | null = null;
@@ -90,6 +93,9 @@ export class App {
     const samplers: Sampler[] = [];
     this.#metrics = createMetrics({ version: options.version, samplers });
     const emit = reportTo({ metrics: this.#metrics, log: this.#log, throttle: this.#throttle });
+    this.#forgetDefects = onDefect(({ where, thrown, id }) =>
+      emit({ type: 'internal_error', where, id, stack: stackOf(thrown) }),
+    );
     const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
     const terminator = new Terminator(emit, this.#connections);
     this.#shared = {
@@ -221,6 +227,7 @@ export class App {
     this.#http.close();
     this.#caller.close();
     await this.#demo?.close();
+    this.#forgetDefects();
     await this.#log.flush();
   }
 

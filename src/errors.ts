@@ -1,5 +1,6 @@
 // What broke, as a value with a code, a source and a cause, and the one place that turns a code into a status.
 // Not for expected refusals: those are values of the closed table in handshake/rejection.ts and are never thrown.
+import { reportDefect, type Where } from './base/guard.ts';
 
 /** Whose fault an error is: the client's side, the backend's side, or ours. */
 export type ErrorSource = 'downstream' | 'upstream' | 'internal';
@@ -21,7 +22,7 @@ export const ERRORS = {
   backend_timeout: { source: 'upstream', status: 504, detail: 'the server did not answer in time' },
   /** The gateway has no descriptor left to reach the server with. */
   limit: { source: 'internal', status: 503, detail: 'there is no room for another connection' },
-  /** A defect of the gateway. */
+  /** A defect of the gateway: asGatewayError() makes it, of what nobody expected. */
   internal: { source: 'internal', status: 500, detail: 'the gateway could not serve this request' },
 } as const satisfies Record<string, { source: ErrorSource; status: number; detail: string }>;
 
@@ -45,11 +46,31 @@ export function statusOf(error: GatewayError): number {
   return ERRORS[error.code].status;
 }
 
-/** Wraps anything thrown: a GatewayError stays as it is, everything else is `internal`. */
-export function asGatewayError(thrown: unknown): GatewayError {
+/**
+ * Wraps anything thrown: a GatewayError stays as it is; everything else is a defect, is reported under `where` (with the id of
+ * what it cost, if that is known), and becomes `internal`.
+ */
+export function asGatewayError(thrown: unknown, where: Where, id: string | null = null): GatewayError {
   if (thrown instanceof GatewayError) return thrown;
+  reportDefect(where, thrown, id);
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new GatewayError('internal', message, thrown);
+}
+
+/** Lines of a stack and of what caused it, at most so many characters. */
+const MOST_STACK = 16 * 1024;
+const MOST_CAUSES = 8;
+
+/** What was thrown, with where, and what caused it. Own properties of an error are left out: they may hold a request. */
+export function stackOf(thrown: unknown): string {
+  const parts: string[] = [];
+  for (let one = thrown; parts.length < MOST_CAUSES; ) {
+    const text = one instanceof Error ? (one.stack ?? `${one.name}: ${one.message}`) : String(one);
+    parts.push(parts.length === 0 ? text : `caused by ${text}`);
+    if (!(one instanceof Error) || one.cause === undefined) break;
+    one = one.cause;
+  }
+  return parts.join('\n').slice(0, MOST_STACK);
 }
 
 /** The `code` of a system error (`ECONNREFUSED`, `EMFILE`, …), or undefined. */

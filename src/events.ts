@@ -1,6 +1,7 @@
 // Everything the gateway tells about itself leaves as one of these values; observe/ turns them into metrics and log
 // lines. Durations are milliseconds, sizes bytes. No event carries a query string, a cookie, a credential or a header
 // field other than Origin and the chosen subprotocol, so that no observer can leak what it never gets.
+import type { Where } from './base/guard.ts';
 
 /** How a session is carried. */
 export type Mode = 'splice' | 'terminate';
@@ -225,6 +226,16 @@ export interface DrainChanged {
   readonly sessions: number;
 }
 
+/** A defect of the gateway: something was thrown that nobody expected. */
+export interface InternalError {
+  readonly type: 'internal_error';
+  readonly where: Where;
+  /** The id of the request or session that it cost; null where there is none, or nobody knows. */
+  readonly id: string | null;
+  /** The stack, and those of its causes. */
+  readonly stack: string;
+}
+
 /** Something an operator should know that belongs to no request. */
 export interface Notice {
   readonly type: 'notice';
@@ -253,6 +264,7 @@ export type GatewayEvent =
   | ConfigReloaded
   | CertificateLoaded
   | DrainChanged
+  | InternalError
   | Notice;
 
 /** Takes an event; never throws and never waits. */

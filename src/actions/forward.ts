@@ -138,7 +138,7 @@ async function tryOn(
     lease.tell(outcomeOf(res.statusCode, false));
     return null;
   } catch (thrown) {
-    const error = asGatewayError(thrown);
+    const error = asGatewayError(thrown, 'request');
     if (error.source === 'upstream') lease.tell('failed');
     const progress = error instanceof ExchangeError && error.source === 'upstream' ? error.progress : 'begun';
     if (progress === 'unsent' || (progress === 'head' && repeatable)) next ??= attempts.next();

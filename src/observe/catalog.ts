@@ -1,5 +1,6 @@
 // Every metric of the gateway, once: its type, its words, its labels, and the events it is fed from. What is read of live
 // numbers instead says `sampled`. docs/metrics.md says the same, and a test holds the two equal.
+import { WHERE } from '../base/guard.ts';
 import type { GatewayEvent } from '../events.ts';
 import { closeCodeLabel, methodLabel, routeLabel, statusLabel } from './labels.ts';
 
@@ -271,6 +272,13 @@ export const METRICS = {
     labels: [],
     on: { drain: () => ({ labels: [], value: 1 }) },
     initial: [{ labels: [], value: 0 }],
+  },
+  internal_errors_total: {
+    type: 'counter',
+    help: 'Defects of the gateway, by the part that they showed in: each has cost its own connection or exchange.',
+    labels: ['where'],
+    on: { internal_error: (event) => one(event.where) },
+    initial: WHERE.map((where) => ({ labels: [where], value: 0 })),
   },
   build_info: {
     type: 'gauge',

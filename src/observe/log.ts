@@ -2,6 +2,7 @@
 // whatever an operator should see. What must not be logged is not in the events; what is, is bounded here.
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Emit, GatewayEvent, ServerRef, Subject } from '../events.ts';
+import { LineLimit } from './line-limit.ts';
 import { Output } from './output.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -50,6 +51,7 @@ const MOST_TEXT = 1024;
 
 export function createLog(options: LogOptions): Log {
   let access = options.access;
+  const internal = new LineLimit();
   const output = options.destination ?? standardOutput((dropped) => logger.warn({ event: 'log_dropped', dropped }));
   const logger: Logger = pino(
     {
@@ -65,7 +67,10 @@ export function createLog(options: LogOptions): Log {
       const writer = writerOf(event);
       if (writer.access && !access) return;
       const level = typeof writer.level === 'function' ? writer.level(event) : writer.level;
-      if (logger.isLevelEnabled(level)) logger[level]({ event: event.type, ...writer.fields(event) });
+      if (!logger.isLevelEnabled(level)) return;
+      const unwritten = event.type === 'internal_error' ? internal.take(event.where) : 0;
+      if (unwritten === null) return;
+      logger[level]({ event: event.type, ...writer.fields(event), ...(unwritten === 0 ? {} : { unwritten }) });
     },
     configure(settings) {
       logger.level = settings.level;
@@ -219,6 +224,11 @@ const WRITERS: Writers = {
     access: false,
     fields: ({ phase, sessions }) => ({ phase, sessions }),
   },
+  internal_error: {
+    level: ({ where }) => (where === 'process' ? 'fatal' : 'error'),
+    access: false,
+    fields: ({ where, id, stack }) => ({ where, ...(id === null ? {} : { id }), stack: printable(stack) }),
+  },
   notice: {
     level: ({ level }) => level,
     access: false,
@@ -252,5 +262,9 @@ function round(ms: number): number {
 function clean(text: string | null): string | null {
   if (text === null) return null;
   const short = text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
-  return short.replace(/[\u007f-\u009f\u2028\u2029]/g, '?');
+  return printable(short);
+}
+
+function printable(text: string): string {
+  return text.replace(/[\u007f-\u009f\u2028\u2029]/g, '?');
 }

@@ -1,4 +1,5 @@
 // Where events go.
+import { reportDefect } from '../base/guard.ts';
 import type { Emit, GatewayEvent } from '../events.ts';
 
 interface Audience {
@@ -7,11 +8,16 @@ interface Audience {
   readonly throttle: { observe(event: GatewayEvent): void };
 }
 
-/** Tells each of them. What is rehearsed is this very function, for V8 compiles it together with what it calls. */
+/** Tells each of them. Never throws: what is told of must not suffer from who is told. */
 export function reportTo({ metrics, log, throttle }: Audience): Emit {
   return (event) => {
-    metrics.emit(event);
-    log.emit(event);
-    throttle.observe(event);
+    try {
+      metrics.emit(event);
+      log.emit(event);
+      throttle.observe(event);
+    } catch (thrown) {
+      // A defect of telling of a defect would never end.
+      if (event.type !== 'internal_error') reportDefect('events', thrown);
+    }
   };
 }

@@ -1,5 +1,6 @@
 // One timer for all tunnels of an engine: a hashed wheel. Setting a time is a list insertion, and a time that only moves
 // later costs nothing: whoever is called early looks at its own deadlines and sets the next one. Not exact: to a tick.
+import { guarded } from '../base/guard.ts';
 import { Standstill } from '../sessions/standstill.ts';
 
 /** Milliseconds. */
@@ -14,6 +15,9 @@ export abstract class Scheduled {
   /** Called once for each time set, at that time or up to a tick later; a removed one may still be called in the same tick. */
   abstract due(now: number): void;
 }
+
+/** One that breaks must not cost the others of its tick theirs. */
+const callDue = guarded('relay', (item: Scheduled, now: number) => item.due(now));
 
 export class Wheel {
   /**
@@ -85,7 +89,7 @@ export class Wheel {
       }
       item = after;
     }
-    for (const item of due) item.due(this.now);
+    for (const item of due) callDue(item, this.now);
     due.length = 0;
   }
 

@@ -22,7 +22,7 @@ export class AcceptFirst {
     setImmediate(this.#onTurn);
   };
 
-  /** Calls `start` at once where no connection is expected, else when they are through; in the order of the calls. */
+  /** Calls `start`, which may not throw, at once where no connection is expected, else when they are through, in order. */
   hold(start: () => void): void {
     if (this.#coming) this.#held.push(start);
     else start();

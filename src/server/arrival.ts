@@ -3,6 +3,7 @@
 // given a connection whose first byte is the client's.
 import type { Server, Socket } from 'node:net';
 import { hasPeer, type Peer, readPeer, setPeer } from '../actions/peer.ts';
+import { guarded } from '../base/guard.ts';
 import type { ListenerConfig } from '../config/schema.ts';
 import type { Emit } from '../events.ts';
 import { type AddressSet, compileAddresses } from '../http/addresses.ts';
@@ -37,7 +38,14 @@ export class Arrivals {
     this.#server = server;
     this.#options = options;
     this.#take = server.listeners('connection') as ((socket: Socket) => void)[];
-    server.removeAllListeners('connection').on('connection', (socket: Socket) => this.#enter(socket));
+    server.removeAllListeners('connection').on(
+      'connection',
+      guarded(
+        'connection',
+        (socket: Socket) => this.#enter(socket),
+        (socket) => socket.destroy(),
+      ),
+    );
   }
 
   /** Holds for the connections to come. */
@@ -106,19 +114,25 @@ class Reading {
   readonly #socket: Socket;
   readonly #timer: NodeJS.Timeout;
   readonly #done: (outcome: Outcome) => void;
+  readonly #onData: (chunk: Buffer) => void;
+  readonly #onEnd: () => void;
   #held: Buffer = NOTHING;
 
   constructor(socket: Socket, timeoutMs: number, done: (outcome: Outcome) => void) {
     this.#socket = socket;
     this.#done = done;
+    const broken = (): void => void socket.destroy();
+    this.#onData = guarded('connection', (chunk: Buffer) => this.#read(chunk), broken);
+    this.#onEnd = guarded('connection', () => this.#ended(), broken);
+    const late = { reason: 'late', detail: `no whole preamble within ${timeoutMs} ms` } as const;
     this.#timer = setTimeout(
-      () => this.#settle({ reason: 'late', detail: `no whole preamble within ${timeoutMs} ms` }),
+      guarded('connection', () => this.#settle(late), broken),
       timeoutMs,
     );
     socket.on('error', ignore).on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onEnd);
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  #read(chunk: Buffer): void {
     const held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     this.#held = held;
     const read = readPreamble(held);
@@ -130,13 +144,13 @@ class Reading {
     this.#socket.pause();
     if (held.length > read.length) this.#socket.unshift(held.subarray(read.length));
     this.#settle(read);
-  };
+  }
 
-  readonly #onEnd = (): void => {
+  #ended(): void {
     const { length } = this.#held;
     const detail = `the connection ended within the preamble, after ${length} bytes`;
     this.#settle({ reason: length === 0 ? 'silent' : 'malformed', detail });
-  };
+  }
 
   #settle(outcome: Outcome): void {
     clearTimeout(this.#timer);

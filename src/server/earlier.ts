@@ -18,7 +18,7 @@ const MOST_WAITING = 100;
 export class Turns {
   readonly #waiting = new WeakMap<Socket, number>();
 
-  /** Calls `start` when it is this request's turn; false where too many wait already, and the connection is destroyed. */
+  /** Calls `start`, which may not throw, when it is this request's turn; false where too many wait already, and the connection is destroyed. */
   take(req: IncomingMessage, res: ServerResponse, start: () => void): boolean {
     // node gives a response its connection when those before it are written.
     if (res.socket !== null) {

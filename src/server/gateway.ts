@@ -7,6 +7,7 @@ import { answer, completed, forward, type Plain } from '../actions/forward.ts';
 import { peerOf } from '../actions/peer.ts';
 import { passRequest, refusalOf } from '../actions/reject.ts';
 import { respond } from '../actions/respond.ts';
+import { guarded } from '../base/guard.ts';
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Sample, Sampler } from '../events.ts';
 import { isRejection, type Reason, reject } from '../handshake/rejection.ts';
@@ -18,7 +19,7 @@ import { AcceptFirst } from './accept-first.ts';
 import { type Asked, named, readAsked } from './asked.ts';
 import { Turns } from './earlier.ts';
 import { isEntered } from './entrance.ts';
-import { detailOf, judge } from './judge.ts';
+import { judge } from './judge.ts';
 import { passedDetail, Upgrades, type UpgradesOptions } from './upgrades.ts';
 
 export class Gateway implements Sampler {
@@ -51,19 +52,29 @@ export class Gateway implements Sampler {
   }
 
   /** A plain request, as node's server gives it. */
-  readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
+  readonly onRequest = guarded(
+    'request',
+    (req: IncomingMessage, res: ServerResponse) => this.#onRequest(req, res),
+    cut,
+  );
+
+  #onRequest(req: IncomingMessage, res: ServerResponse): void {
     // The answer before it said that the connection ends, and there is no request behind that (RFC 9112 §9.6): node may
     // have read one all the same, where it came along with the one before. Or its client has left while it waited, or its
     // own body turned out to be malformed and was answered.
-    const serve = (): void => {
-      if (req.socket.writable && !res.destroyed) this.#serve(req, res);
-    };
+    const serve = guarded(
+      'request',
+      () => {
+        if (req.socket.writable && !res.destroyed) this.#serve(req, res);
+      },
+      () => cut(req, res),
+    );
     if (this.#turns.take(req, res, () => this.acceptFirst.hold(serve))) return;
     const { emit } = this.#options.snapshot().services;
     const client = peerOf(req.socket).address;
     const { reason, status } = reject('limit');
     emit({ type: 'head_refused', client, status, reason, detail: 'too many requests wait on one connection' });
-  };
+  }
 
   #serve(req: IncomingMessage, res: ServerResponse): void {
     this.#requests++;
@@ -72,13 +83,7 @@ export class Gateway implements Sampler {
     const { context } = asked;
     const plain = { req, res, writtenBefore: req.socket.bytesWritten };
     this.#plain(asked, plain).catch((thrown: unknown) => {
-      const error = asGatewayError(thrown);
-      context.services.emit({
-        type: 'notice',
-        level: 'error',
-        message: 'a request broke',
-        data: { id: context.subject.id, detail: detailOf(error) },
-      });
+      const error = asGatewayError(thrown, 'request', context.subject.id);
       answer(context, plain, refusalOf(error));
     });
   }
@@ -130,6 +135,11 @@ export class Gateway implements Sampler {
  */
 const LAST: ReadonlySet<Reason> = new Set(['malformed', 'head_too_large', 'limit']);
 
+/** The end of a request that broke before anything could answer it. */
+function cut(_req: IncomingMessage, res: ServerResponse): void {
+  res.destroy();
+}
+
 /** Whether node's parser may have seen an upgrade, although nobody took it. */
 function asksForUpgrade(head: RequestHead): boolean {
   return head.names.includes('upgrade') && listHas(head, 'connection', 'upgrade');
@@ -139,7 +149,11 @@ function asksForUpgrade(head: RequestHead): boolean {
 function departureOf(res: ServerResponse): Departure {
   const gone = new Departure();
   if (res.destroyed) gone.tell();
-  else res.once('close', () => gone.tell());
+  else
+    res.once(
+      'close',
+      guarded('request', () => gone.tell()),
+    );
   return gone;
 }
 

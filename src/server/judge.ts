@@ -1,5 +1,4 @@
 // The verdict on a request, after what stands before any route: too many fields, too few descriptors.
-import type { GatewayError } from '../errors.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { MOST_FIELDS } from '../http/head.ts';
 import { decide, type Verdict } from '../routing/decide.ts';
@@ -15,11 +14,4 @@ export function judge({ snapshot, head, context }: Asked, crowded: boolean): Ver
 
 function refuse(rejection: Rejection): Verdict {
   return { kind: 'reject', route: null, rejection };
-}
-
-/** What the log says of an error: of one of our own making, where it came from. */
-export function detailOf(error: GatewayError): string {
-  return error.code === 'internal' && error.cause instanceof Error
-    ? (error.cause.stack ?? error.message)
-    : error.message;
 }

@@ -7,6 +7,7 @@ import https from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { peerOf } from '../actions/peer.ts';
 import { hasBody, rejectUpgrade } from '../actions/reject.ts';
+import { guarded } from '../base/guard.ts';
 import type { ListenerConfig } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
@@ -168,11 +169,20 @@ export class Listener {
     // The backend answers `Expect: 100-continue` and any other expectation, not node.
     server.on('checkContinue', onRequest);
     server.on('checkExpectation', onRequest);
-    const onUpgrade = (req: http.IncomingMessage, socket: Socket, rest: Buffer): void =>
-      this.#gateway.upgrades.onUpgrade(server, req, socket, rest);
+    const onUpgrade = guarded(
+      'handshake',
+      (req: http.IncomingMessage, socket: Socket, rest: Buffer) =>
+        this.#gateway.upgrades.onUpgrade(server, req, socket, rest),
+      (_req, socket) => socket.destroy(),
+    );
     server.on('upgrade', onUpgrade);
     server.on('connect', onUpgrade);
-    server.on('clientError', (error, socket) => void this.#refuse(error, socket as Socket));
+    const refuse = guarded(
+      'connection',
+      (error: Error, socket: Socket) => this.#refuse(error, socket),
+      (_error, socket) => socket.destroy(),
+    );
+    server.on('clientError', (error, socket) => refuse(error, socket as Socket));
     server.on('error', (error) => this.#acceptFailed(error));
     server.on(this.secure ? 'secureConnection' : 'connection', (socket: Socket) => {
       socket.destroySoon = endInOrder;

@@ -4,6 +4,7 @@
 import type { Server } from 'node:http';
 import { Socket } from 'node:net';
 import { setPeer } from '../actions/peer.ts';
+import { guarded } from '../base/guard.ts';
 import type { MessageLike } from '../http/head.ts';
 import type { Parked } from '../upstream/parked.ts';
 import { enterWith, listeningDescriptor, stopAccepting } from './accept.ts';
@@ -62,7 +63,13 @@ export class Reception implements Keeper {
     return door;
   }
 
-  arrived({ connection, address, port, bytes }: Arrival): void {
+  readonly arrived = guarded(
+    'connection',
+    (arrival: Arrival) => this.#arrived(arrival),
+    ({ connection }) => connection.destroy(),
+  );
+
+  #arrived({ connection, address, port, bytes }: Arrival): void {
     const { maxHead, onFirst } = this.#options;
     const most = maxHead();
     const peer = most === 0 ? null : { address, port, destination: null };

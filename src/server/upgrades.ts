@@ -9,6 +9,7 @@ import { passUpgrade, refusalOf, rejectUpgrade } from '../actions/reject.ts';
 import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import type { ForeignAnswer } from '../auth/authenticator.ts';
+import { background, guarded } from '../base/guard.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
@@ -22,7 +23,7 @@ import { asSocket, type Connection, Parked } from '../upstream/parked.ts';
 import { type Asked, named, readAsked } from './asked.ts';
 import { afterEarlierAnswers, answerable, pendingAnswer } from './earlier.ts';
 import { type Entrance, isEntered } from './entrance.ts';
-import { detailOf, judge } from './judge.ts';
+import { judge } from './judge.ts';
 import { Lookout } from './lookout.ts';
 import { headWithoutUpgrade, putBack } from './put-back.ts';
 
@@ -72,7 +73,7 @@ export class Upgrades {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     socket.on('error', ignore);
     this.#underWay++;
-    void this.#take(readAsked(req, socket, this.#options.snapshot()), { server, connection: socket, rest });
+    background('handshake', this.#take({ server, connection: socket, rest }, req), () => socket.destroy());
   }
 
   /**
@@ -86,7 +87,8 @@ export class Upgrades {
     if (verdict.kind !== 'splice') return false;
     const rest = bytes.length === 0 ? NOTHING : Buffer.from(bytes);
     this.#underWay++;
-    void this.#first(named(asked.context, verdict), verdict, { connection, rest });
+    const opening = this.#first(named(asked.context, verdict), verdict, { connection, rest });
+    background('handshake', opening, () => connection.destroy());
     return true;
   }
 
@@ -98,14 +100,16 @@ export class Upgrades {
     }
   }
 
-  /** Never rejects. */
-  async #take(asked: Asked, released: ReleasedSocket): Promise<void> {
+  async #take(released: ReleasedSocket, req: IncomingMessage): Promise<void> {
     const { connection } = released;
+    let asked: Asked | null = null;
     try {
+      asked = readAsked(req, connection, this.#options.snapshot());
       const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
       if (free) await this.#upgrade(asked, released);
     } catch (thrown) {
-      failed(asked.context, connection, 'splice', asGatewayError(thrown));
+      if (asked === null) throw thrown;
+      failed(asked.context, connection, 'splice', asGatewayError(thrown, 'handshake', asked.context.subject.id));
     } finally {
       this.#underWay--;
     }
@@ -147,7 +151,7 @@ export class Upgrades {
       if (outcome === 'opened') permit = null;
       if (typeof outcome !== 'string') refuse(entry.context, connection, outcome, verdict.kind);
     } catch (thrown) {
-      const error = asGatewayError(thrown);
+      const error = asGatewayError(thrown, 'handshake', context.subject.id);
       // Whoever waits for this client must learn it also where its socket broke at the very last.
       if (error.code === 'client_gone') gone.tell();
       failed(context, connection, verdict.kind, error);
@@ -163,7 +167,7 @@ export class Upgrades {
       const place = this.#lookout.watch(connection, gone);
       return () => this.#lookout.forget(place);
     }
-    const onClose = (): void => gone.tell();
+    const onClose = guarded('handshake', () => gone.tell());
     connection.on('close', onClose);
     return () => connection.removeListener('close', onClose);
   }
@@ -193,7 +197,7 @@ function failed({ services, subject }: RouteContext, connection: Connection, mod
     mode,
     reason: error.code,
     status: statusOf(error),
-    detail: detailOf(error),
+    detail: error.message,
     at: error instanceof SpliceError ? error.at : null,
   });
 }

@@ -1,5 +1,6 @@
 // One timer for all terminated sessions: each asks to be looked at again at some time, and says at that look what has
 // become due. Buckets of 50 ms; a look comes up to that much late and never early.
+import { guarded } from '../base/guard.ts';
 import { type Place, Roster } from '../roster.ts';
 import { Standstill } from './standstill.ts';
 
@@ -15,6 +16,9 @@ interface Appointment {
   readonly tick: number;
   readonly place: Place<Timed>;
 }
+
+/** One that breaks must not cost the others of its tick theirs. */
+const look = guarded('websocket', (timed: Timed, now: number) => timed.look(now));
 
 export class Wheel {
   readonly #buckets = new Map<number, Roster<Timed>>();
@@ -70,7 +74,7 @@ export class Wheel {
       for (const timed of bucket) {
         if (this.#appointments.get(timed)?.tick !== this.#tick) continue;
         this.#leave(timed);
-        timed.look(now);
+        look(timed, now);
       }
     }
   }

@@ -112,7 +112,7 @@ export class WebhookBackend {
       else report('ok', null);
       return answered;
     } catch (thrown) {
-      const error = asGatewayError(thrown);
+      const error = asGatewayError(thrown, 'webhook', event.connection);
       report('failed', error.message);
       throw error;
     } finally {

@@ -161,7 +161,7 @@ class Correspondence implements Conversation {
       // The answers to the others change nothing.
       if (name === 'message') this.#take(answered);
     } catch (thrown) {
-      if (name === 'message') this.#break(1011, asGatewayError(thrown).code);
+      if (name === 'message') this.#break(1011, asGatewayError(thrown, 'webhook').code);
     }
   }
 

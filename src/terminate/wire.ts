@@ -3,7 +3,6 @@
 import { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type PerMessageDeflateOptions, type ServerOptions, WebSocket, WebSocketServer } from 'ws';
-import { GatewayError } from '../errors.ts';
 import type { Extension } from '../handshake/extensions.ts';
 import { type Compression, memoryLevel, TAKEN_OFFER } from './compression.ts';
 
@@ -141,7 +140,7 @@ function createOpener(maxMessage: number, compression: Compression | null) {
   const server = new WebSocketServer(options);
   // With this listener ws writes no answer of its own. Every field was judged before, so this is a defect of ours.
   server.on('wsClientError', (error) => {
-    throw new GatewayError('internal', `ws refused an allowed handshake: ${error.message}`, error);
+    throw new Error('ws refused an allowed handshake', { cause: error });
   });
   return (upgrade: Upgrade, extensions: string): Wire | null => {
     let opened: Wire | null = null;

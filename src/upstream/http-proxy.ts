@@ -93,7 +93,7 @@ function send(proxy: Proxy, exchange: Exchange, transfer: Transfer, agent: Agent
       (error) => transfer.lost(error),
     );
   } catch (thrown) {
-    transfer.fail(asGatewayError(thrown));
+    transfer.fail(asGatewayError(thrown, 'request'));
   }
   return transfer.outcome;
 }

@@ -46,7 +46,7 @@ export async function inquire({ pool, caller, emit }: Inquirer, server: Server, 
     failed(error);
     return { reply, error };
   } catch (thrown) {
-    const error = asGatewayError(thrown);
+    const error = asGatewayError(thrown, 'upstream', id);
     if (error.source === 'upstream') {
       lease.tell('failed');
       failed(error);

@@ -232,7 +232,7 @@ export class Transfer implements Receiver {
       this.#untilClose = untilClose;
       this.#left = length;
     } catch (thrown) {
-      return void this.fail(asGatewayError(thrown));
+      return void this.fail(asGatewayError(thrown, 'request'));
     }
     this.#answering = true;
     // The head goes out with what came along with it, and alone if nothing did.

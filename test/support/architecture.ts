@@ -23,6 +23,7 @@ interface Import {
 
 /** Layers, lowest first; those in one row do not know each other. */
 const LAYERS: readonly (readonly string[])[] = [
+  ['base'],
   ['errors', 'roster'],
   ['events'],
   ['config'],
@@ -42,7 +43,7 @@ const LAYERS: readonly (readonly string[])[] = [
 
 /** Beside the layers: what these may import, and nobody but app imports them. */
 const ASIDE: Readonly<Record<string, readonly string[]>> = {
-  observe: ['events'],
+  observe: ['base', 'events'],
   demo: ['config', 'events', 'errors'],
 };
 

@@ -187,7 +187,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
         timeouts: { connect: 5000, head: 10_000, idle: 10_000, ...timeouts },
       });
     } catch (thrown) {
-      const error = asGatewayError(thrown);
+      const error = asGatewayError(thrown, 'request');
       const progress = error instanceof ExchangeError ? { progress: error.progress } : {};
       ending = { code: error.code, message: error.message, ...progress };
       if (!res.headersSent && error.code !== 'client_gone') {

@@ -25,16 +25,20 @@ describe('an error', () => {
 describe('anything thrown', () => {
   it('that is a GatewayError stays the one it is', () => {
     const error = new GatewayError('limit', 'no room');
-    expect(asGatewayError(error)).toBe(error);
+    expect(asGatewayError(error, 'request')).toBe(error);
   });
 
   it('that is another error is internal, with its message and as cause', () => {
     const thrown = new TypeError('x is undefined');
-    expect(asGatewayError(thrown)).toMatchObject({ code: 'internal', message: 'x is undefined', cause: thrown });
+    expect(asGatewayError(thrown, 'request')).toMatchObject({
+      code: 'internal',
+      message: 'x is undefined',
+      cause: thrown,
+    });
   });
 
   it.each(['text', 7, null, undefined])('even %j', (thrown) => {
-    expect(asGatewayError(thrown)).toMatchObject({ code: 'internal', message: String(thrown) });
+    expect(asGatewayError(thrown, 'request')).toMatchObject({ code: 'internal', message: String(thrown) });
   });
 });
 

@@ -123,5 +123,11 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     notAfterMs: 1_800_000_000_000,
   },
   drain: { type: 'drain', phase: 'started', sessions: 3 },
+  internal_error: {
+    type: 'internal_error',
+    where: 'request',
+    id: 'req-1',
+    stack: 'Error: a defect\n    at one.ts:1:1',
+  },
   notice: { type: 'notice', level: 'warn', message: 'out of descriptors', data: { limit: 1024 } },
 };

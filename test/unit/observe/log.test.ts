@@ -147,6 +147,7 @@ describe('each event has its line', () => {
       not_after: '2027-01-15T08:00:00.000Z',
     },
     drain: { level: 'info', phase: 'started', sessions: 3 },
+    internal_error: { level: 'error', where: 'request', id: 'req-1', stack: 'Error: a defect\n    at one.ts:1:1' },
     notice: { level: 'warn', msg: 'out of descriptors', limit: 1024 },
   };
 
@@ -207,6 +208,7 @@ describe('what is written', () => {
       'config_reloaded',
       'certificate_loaded',
       'drain',
+      'internal_error',
       'notice',
     ]);
   });
@@ -220,6 +222,7 @@ describe('what is written', () => {
       'webhook_delivered',
       'keys_fetched',
       'config_reloaded',
+      'internal_error',
       'notice',
     ]);
     expect(written({ level: 'silent', access: true })).toEqual([]);

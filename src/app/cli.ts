@@ -1,0 +1,223 @@
+// The commands: run | check | explain | schema | healthcheck. It reads the command line, prints, and gives an exit code.
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import { parseArgs } from 'node:util';
+import { App, StartError } from '../app.ts';
+import { Authenticators, type Ways } from '../auth/authenticators.ts';
+import { editorSchema } from '../config/json-schema.ts';
+import { formatProblem } from '../config/problem.ts';
+import { systemCode } from '../errors.ts';
+import { compileTrustedProxies, readClient } from '../http/forwarded.ts';
+import { decide } from '../routing/decide.ts';
+import { type Explanation, explain, type Judged } from '../routing/explain.ts';
+import { parseQuestion, type Question } from '../routing/question.ts';
+import { type Prepared, prepare } from '../runtime/prepare.ts';
+import { Departure } from '../upstream/departure.ts';
+import type { Lifecycle } from './lifecycle.ts';
+
+const USAGE = `Usage: upgate <command> [options]
+
+  run -c FILE [--demo]     serve; --demo also starts the backends that FILE names on loopback
+  check -c FILE            say everything that is wrong with FILE; exit 1 where there is an error
+  explain URL [-c FILE]    say what a request would get, and why
+      --origin O  --version V  --protocol P[,P]  --from IP|unix  --token T  --header 'NAME: VALUE'
+  schema                   print the JSON Schema of the config, for editors
+  healthcheck [-c FILE]    ask a running gateway's /healthz; exit 1 where it does not answer
+
+  -c, --config FILE        default: gateway.yaml
+  -h, --help   -v, --version
+
+Signals: SIGHUP reloads FILE, SIGTERM and SIGINT drain, a second one ends at once.
+`;
+
+const OPTIONS = {
+  config: { type: 'string', short: 'c', default: 'gateway.yaml' },
+  demo: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+  origin: { type: 'string' },
+  version: { type: 'string' },
+  protocol: { type: 'string' },
+  from: { type: 'string' },
+  token: { type: 'string' },
+  header: { type: 'string', multiple: true },
+} as const;
+
+const COMMANDS: ReadonlySet<string> = new Set(['run', 'check', 'explain', 'schema', 'healthcheck']);
+
+/** How long `healthcheck` waits for an answer. */
+const HEALTH_MS = 3000;
+
+type Values = ReturnType<typeof readArguments>['values'];
+
+function readArguments(args: readonly string[]) {
+  return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+async function run({ config, demo }: Values, lifecycle: Lifecycle): Promise<number | null> {
+  const app = new App({ file: config, env: process.env, version: packageVersion(), demo, say });
+  lifecycle.serve(app);
+  try {
+    await app.start();
+    lifecycle.onStarted();
+    return null;
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    say(error.message);
+    return 1;
+  }
+}
+
+async function check({ config }: Values): Promise<number> {
+  const { prepared, problems } = await prepare(config, process.env, new Map());
+  for (const problem of problems) say(formatProblem(problem));
+  if (prepared === null) return 1;
+  print(`${config}: ok`);
+  return 0;
+}
+
+async function explainUrl(url: string | undefined, values: Values): Promise<number> {
+  if (url === undefined) {
+    say('explain needs a URL, such as wss://app.example.com/ws/chat');
+    return 2;
+  }
+  const question = parseQuestion(url, values);
+  if (typeof question === 'string') {
+    say(question);
+    return 2;
+  }
+  const { prepared, problems } = await prepare(values.config, process.env, new Map());
+  for (const problem of problems) say(formatProblem(problem));
+  if (prepared === null) return 1;
+  const { trusted_proxies, http: plain, upstreams } = prepared.config;
+  const trusted = compileTrustedProxies(trusted_proxies, plain.believe);
+  const ask = (judged: Judged | null) => explain(prepared.table, question, { trusted, upstreams, judged });
+  const { credentials } = ask(null);
+  const judged =
+    credentials === null ? null : await judgeToken(prepared, credentials, { question, given: values.token });
+  const { lines, reason } = ask(judged);
+  for (const line of lines) print(line);
+  return reason === null ? 0 : 1;
+}
+
+/** Tokens alone are looked at, and nobody has to be asked about them but the issuer of their keys. */
+const NO_WAYS: Ways = {
+  emit: () => {},
+  caller: { call: unasked, close: () => {} },
+  pool: unasked,
+};
+
+function unasked(): never {
+  throw new Error('explain asks no backend');
+}
+
+/** Whether a token is good, its keys fetched where they have to be; null where there is none to look at. */
+async function judgeToken(
+  { config, table }: Prepared,
+  { route, token }: NonNullable<Explanation['credentials']>,
+  { question, given }: { question: Question; given: string | undefined },
+): Promise<Judged | null> {
+  const shown = given ?? token;
+  const client = readClient(
+    question.head,
+    compileTrustedProxies(config.trusted_proxies, config.http.believe),
+    () => '',
+  );
+  const verdict = decide(table, question.head, client.address);
+  const authenticator = new Authenticators(config, NO_WAYS, null).get(route);
+  if (shown === null || authenticator === null || verdict.kind === 'reject') return null;
+  if (verdict.route?.auth?.kind !== 'jwt') return null;
+  const { request } = verdict;
+  const { path } = request.target;
+  const found = await authenticator.authenticate({
+    id: '',
+    request,
+    path,
+    token: shown,
+    client,
+    gone: new Departure(),
+  });
+  if ('reason' in found) {
+    const { status, reason, detail } = found;
+    return { refused: { status, reason }, detail };
+  }
+  if ('body' in found) return { refused: { status: found.status, reason: 'auth' }, detail: found.phrase };
+  const until = found.expiresAt === null ? 'for ever' : `until ${new Date(found.expiresAt).toISOString()}`;
+  return { refused: null, detail: `${found.subject ?? 'nobody by name'}, ${until}` };
+}
+
+async function healthcheck({ config }: Values): Promise<number> {
+  const { prepared, problems } = await prepare(config, process.env, new Map());
+  if (prepared === null) {
+    for (const problem of problems) say(formatProblem(problem));
+    return 1;
+  }
+  const { host, port } = prepared.config.admin;
+  const status = await new Promise<number | string>((resolve) => {
+    const request = http.get({ host, port, path: '/healthz', timeout: HEALTH_MS }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode ?? 0);
+    });
+    request.on('timeout', () => request.destroy(new Error(`no answer within ${HEALTH_MS} ms`)));
+    request.on('error', (error) => resolve(error.message));
+  });
+  if (status === 200) return 0;
+  say(`http://${host}:${port}/healthz: ${status}`);
+  return 1;
+}
+
+/** Carries out a command; gives the exit code, or null where the process goes on. */
+export async function main(args: readonly string[], lifecycle: Lifecycle): Promise<number | null> {
+  if (args.length === 1 && (args[0] === '-v' || args[0] === '--version')) {
+    print(packageVersion());
+    return 0;
+  }
+  let read: ReturnType<typeof readArguments>;
+  try {
+    read = readArguments(args);
+  } catch (error) {
+    if (!systemCode(error)?.startsWith('ERR_PARSE_ARGS')) throw error;
+    say(`${(error as Error).message}\n\n${USAGE}`);
+    return 2;
+  }
+  const { values, positionals } = read;
+  const [command, argument, ...further] = positionals;
+  if (values.help || command === undefined) {
+    print(USAGE);
+    return values.help ? 0 : 2;
+  }
+  // `upgate check other.yaml` must not be a check of the default file.
+  const stray = command === 'explain' ? further[0] : argument;
+  if (COMMANDS.has(command) && stray !== undefined) {
+    say(`${command} takes no argument "${stray}"; a config is named with -c`);
+    return 2;
+  }
+  switch (command) {
+    case 'run':
+      return run(values, lifecycle);
+    case 'check':
+      return check(values);
+    case 'explain':
+      return explainUrl(argument, values);
+    case 'schema':
+      print(JSON.stringify(editorSchema(), null, 2));
+      return 0;
+    case 'healthcheck':
+      return healthcheck(values);
+    default:
+      say(`there is no command "${command}"\n\n${USAGE}`);
+      return 2;
+  }
+}
