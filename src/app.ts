@@ -13,6 +13,7 @@ import type { Sampler } from './events.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
 import { reportTo } from './observe/report.ts';
+import { HttpEngines } from './proxy/http-engines.ts';
 import { openRelay } from './relay/auto.ts';
 import type { RelayEngine } from './relay/relay.ts';
 import { describeBindError } from './runtime/bind-error.ts';
@@ -37,7 +38,6 @@ import { Connections } from './terminate/connections.ts';
 import { openBroker } from './terminate/open-broker.ts';
 import { Errands } from './terminate/webhook-backend.ts';
 import { openCaller } from './upstream/call.ts';
-import { HttpEngines } from './upstream/http-engines.ts';
 import { NameCache } from './upstream/name-cache.ts';
 
 export interface AppOptions {

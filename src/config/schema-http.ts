@@ -59,9 +59,9 @@ export const http = z.strictObject({
       'How long the gateway rehearses handshakes on loopback before it binds its listeners, where a route splices them; plain requests, where one forwards them, for a fifth of that, and messages, where a listener has TLS, for two fifths; `0s`: not at all',
     ),
   engine: z
-    .enum(['auto', 'http-proxy', 'undici'])
+    .enum(['auto', 'http-proxy'])
     .prefault('auto')
-    .describe('What carries plain requests; `auto`: undici, and http-proxy where node runs without WebAssembly'),
+    .describe('What carries plain requests to servers; `auto`: HTTP/1.1 of our own'),
   forwarding: z
     .enum(['x-forwarded', 'forwarded', 'both'])
     .prefault('x-forwarded')

@@ -1,5 +1,5 @@
-// A backend's answer as bytes: reading its head strictly, and finding where its body ends (RFC 9112 §2-§7). Pure. Used
-// where the gateway itself speaks to a backend, which is for handshakes; plain HTTP goes through an HttpEngine.
+// A backend's answer as bytes: reading its head strictly, and finding where its body ends (RFC 9112 §2-§7). Pure. For
+// handshakes and plain requests alike; how the head is collected is answer-reader.ts.
 import { type FieldSection, lowerNames, trimOws, valuesOf } from './fields.ts';
 import type { Fault } from './target.ts';
 
@@ -44,11 +44,6 @@ export function parseAnswerHead(text: string): AnswerHead | Fault {
   };
 }
 
-/** Whether a line is a field of a head or of trailers: a token, a colon, and nothing forbidden (RFC 9112 §5). */
-function isField(line: string): boolean {
-  return FIELD.test(line);
-}
-
 /** How the end of a body is found (RFC 9112 §6.3). */
 export type Framing =
   | { readonly kind: 'none' }
@@ -56,8 +51,8 @@ export type Framing =
   | { readonly kind: 'chunked' }
   | { readonly kind: 'close' };
 
-/** The framing of an answer to a GET, or a fault where two readers could disagree about it. */
-export function answerFraming(head: AnswerHead): Framing | Fault {
+/** The framing of an answer to this method, or a fault where two readers could disagree about it. */
+export function answerFraming(head: AnswerHead, method = 'GET'): Framing | Fault {
   const codings = valuesOf(head, 'transfer-encoding');
   const lengths = valuesOf(head, 'content-length');
   if (codings.length > 0) {
@@ -69,17 +64,22 @@ export function answerFraming(head: AnswerHead): Framing | Fault {
   // Handed on twice, even the same number is refused by strict clients (RFC 9110 §8.6).
   if (lengths.length > 1) return { fault: 'the answer has more than one Content-Length' };
   if (lengths[0] !== undefined && !/^\d{1,15}$/.test(lengths[0])) return { fault: 'Content-Length is malformed' };
-  if (head.status === 204 || head.status === 304) return { kind: 'none' };
+  if (method === 'HEAD' || head.status === 204 || head.status === 304) return { kind: 'none' };
   if (codings.length > 0) return { kind: 'chunked' };
   return lengths[0] === undefined ? { kind: 'close' } : { kind: 'length', length: Number(lengths[0]) };
 }
 
-/** Follows a body without changing it. */
+/** Is given the content of a body, without its framing, as parts of the bytes that were given. */
+export type OnContent = (part: Buffer) => void;
+
+/** Follows a body to its end. */
 export interface BodyCursor {
   /** How many of these bytes belong to the body; the rest stands behind its end. A fault where it can't be followed. */
-  take(chunk: Buffer): number | Fault;
+  take(chunk: Buffer, onContent?: OnContent): number | Fault;
   /** Whether the end was reached. A body until close has none of its own. */
   readonly done: boolean;
+  /** The trailer fields, flat, once the end was reached. */
+  readonly trailers: readonly string[];
 }
 
 /** A cursor for a framing; `close` takes everything. */
@@ -90,7 +90,10 @@ export function followBody(framing: Framing): BodyCursor {
   );
 }
 
+const NO_TRAILERS: readonly string[] = [];
+
 class LengthCursor implements BodyCursor {
+  readonly trailers = NO_TRAILERS;
   #left: number;
 
   constructor(length: number) {
@@ -101,9 +104,10 @@ class LengthCursor implements BodyCursor {
     return this.#left === 0;
   }
 
-  take(chunk: Buffer): number {
+  take(chunk: Buffer, onContent?: OnContent): number {
     const taken = Math.min(chunk.length, this.#left);
     this.#left -= taken;
+    if (onContent !== undefined && taken > 0) onContent(taken === chunk.length ? chunk : chunk.subarray(0, taken));
     return taken;
   }
 }
@@ -111,24 +115,27 @@ class LengthCursor implements BodyCursor {
 /** Longest line between chunks, extensions and trailers included. */
 const LONGEST_LINE = 4096;
 const MOST_TRAILERS = 100;
-const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;.*)?$/;
+/** No blank behind the size: readers differ over it (RFC 9112 §7.1.1 speaks of bad white space). */
+const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})(?:;.*)?$/;
 
 /** What no trailer may be (RFC 9110 §6.5.1): whoever merged it into the head would look for another end. */
-const FRAMING_FIELD = /^(?:content-length|transfer-encoding):/i;
+const FRAMING_FIELD = /^(?:content-length|transfer-encoding)$/i;
 
 /** Follows chunks (RFC 9112 §7.1): size line, data, CRLF, …, a chunk of size 0, trailer lines, an empty line. */
 class ChunkCursor implements BodyCursor {
+  readonly trailers: string[] = [];
   done = false;
   #state: 'size' | 'data' | 'data-end' | 'trailer' = 'size';
   #left = 0;
+  /** What of a line has come; its end may be in the next bytes. */
   #line = '';
-  #trailers = 0;
 
-  take(chunk: Buffer): number | Fault {
+  take(chunk: Buffer, onContent?: OnContent): number | Fault {
     let at = 0;
     while (at < chunk.length && !this.done) {
       if (this.#state === 'data') {
         const taken = Math.min(chunk.length - at, this.#left);
+        onContent?.(chunk.subarray(at, at + taken));
         this.#left -= taken;
         at += taken;
         if (this.#left === 0) this.#state = 'data-end';
@@ -136,9 +143,9 @@ class ChunkCursor implements BodyCursor {
       }
       const lf = chunk.indexOf(0x0a, at);
       const end = lf === -1 ? chunk.length : lf + 1;
+      if (this.#line.length + end - at > LONGEST_LINE) return { fault: 'a line between chunks is too long' };
       this.#line += chunk.toString('latin1', at, end);
       at = end;
-      if (this.#line.length > LONGEST_LINE) return { fault: 'a line between chunks is too long' };
       if (lf !== -1 && !this.#endLine()) return { fault: 'the chunked body is malformed' };
     }
     return at;
@@ -156,7 +163,7 @@ class ChunkCursor implements BodyCursor {
       return line === '';
     }
     this.done = line === '';
-    return this.done || (isField(line) && !FRAMING_FIELD.test(line) && ++this.#trailers <= MOST_TRAILERS);
+    return this.done || this.#addTrailer(line);
   }
 
   #startChunk(line: string): boolean {
@@ -165,5 +172,12 @@ class ChunkCursor implements BodyCursor {
     this.#left = Number.parseInt(size, 16);
     this.#state = this.#left === 0 ? 'trailer' : 'data';
     return true;
+  }
+
+  #addTrailer(line: string): boolean {
+    const field = FIELD.exec(line);
+    if (field === null || FRAMING_FIELD.test(field[1] as string)) return false;
+    this.trailers.push(field[1] as string, trimOws(field[2] as string));
+    return this.trailers.length <= 2 * MOST_TRAILERS;
   }
 }

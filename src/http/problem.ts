@@ -76,9 +76,21 @@ export function formatHead(status: number, fields: readonly string[], phrase = p
   return `HTTP/1.1 ${status} ${phrase}\r\n${formatFields(fields)}\r\n`;
 }
 
-/** Field lines. Values come from a parser that refuses CR and LF, or from the gateway itself. */
+/** What no field line may hold: CR, LF, NUL and other control characters (RFC 9110 §5.5), and what is no octet. */
+const NO_FIELD_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
+
+/**
+ * Field lines, to be written as latin1: one character is one octet. Throws where a name or a value would end its line, or
+ * is no text of octets: a character beyond them would be cut, and might become a CR.
+ */
 export function formatFields(fields: readonly string[]): string {
   let text = '';
-  for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    const value = fields[i + 1] as string;
+    if (NO_FIELD_TEXT.test(value) || NO_FIELD_TEXT.test(name))
+      throw new Error(`the field ${JSON.stringify(name)} can't be written`);
+    text += `${name}: ${value}\r\n`;
+  }
   return text;
 }

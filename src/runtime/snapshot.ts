@@ -5,6 +5,7 @@ import type { Services } from '../actions/context.ts';
 import { Authenticators } from '../auth/authenticators.ts';
 import type { Emit } from '../events.ts';
 import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts';
+import type { HttpEngines } from '../proxy/http-engines.ts';
 import { Limits } from '../sessions/limits.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Acceptor, Terminator } from '../terminate/accept.ts';
@@ -13,7 +14,6 @@ import type { Connections } from '../terminate/connections.ts';
 import { buildHandler } from '../terminate/handlers.ts';
 import type { Errands } from '../terminate/webhook-backend.ts';
 import type { Caller } from '../upstream/call.ts';
-import type { HttpEngines } from '../upstream/http-engines.ts';
 import { Pool } from '../upstream/pool.ts';
 import type { Prepared } from './prepare.ts';
 

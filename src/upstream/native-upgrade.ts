@@ -2,11 +2,12 @@
 // is read by the same reader.
 import { isIP } from 'node:net';
 import { GatewayError } from '../errors.ts';
+import { AnswerReader } from '../http/answer-reader.ts';
 import { upstreamError } from './dial.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling } from './dialler.ts';
 import type { Parked } from './parked.ts';
 import type { Endpoint } from './server.ts';
-import { type Answer, AnswerReader, type Asking } from './upgrade.ts';
+import type { Answer, Asking } from './upgrade.ts';
 
 const NOTHING = Buffer.alloc(0);
 

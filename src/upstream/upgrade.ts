@@ -2,13 +2,12 @@
 // answer means is judged by the caller; bytes behind the head are handed over untouched.
 import type { Socket } from 'node:net';
 import { GatewayError } from '../errors.ts';
-import { type AnswerHead, LARGEST_ANSWER_HEAD, parseAnswerHead } from '../http/answer.ts';
+import type { AnswerHead } from '../http/answer.ts';
+import { AnswerReader } from '../http/answer-reader.ts';
 import type { Departure } from './departure.ts';
 import { dial, upstreamError } from './dial.ts';
 import type { Parked } from './parked.ts';
 import type { Endpoint } from './server.ts';
-
-const NOTHING = Buffer.alloc(0);
 
 /** A server's final answer to a handshake; its connection is paused. */
 export interface Answer {
@@ -88,45 +87,4 @@ function readAnswer(
     gone.watch(onGone);
     socket.on('data', onData).once('end', onEnd).once('error', onError);
   });
-}
-
-/** Collects an answer's head from chunks; interim answers before it are dropped. */
-export class AnswerReader {
-  #held: Buffer = NOTHING;
-  #seen = 0;
-
-  /** How many bytes it would hold without an answer before they are too many. */
-  get room(): number {
-    return LARGEST_ANSWER_HEAD + 3 - this.#seen;
-  }
-
-  /** Gives back what it holds of an answer, which then has to come again. */
-  giveBack(): Buffer {
-    const held = this.#held;
-    this.#held = NOTHING;
-    return held;
-  }
-
-  /** The head and what stands behind it, a fault, or null while more is needed. */
-  take(chunk: Buffer): { head: AnswerHead; rest: Buffer } | { fault: string } | null {
-    // The blank line may straddle two chunks: look again from three bytes before the seam.
-    let from = Math.max(0, this.#held.length - 3);
-    this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    for (;;) {
-      const end = this.#held.indexOf('\r\n\r\n', from, 'latin1');
-      // Up to three bytes of the blank line may be here already; they are not the head's.
-      if (this.#seen + (end === -1 ? this.#held.length - 3 : end) > LARGEST_ANSWER_HEAD)
-        return { fault: 'the head of the answer is too large' };
-      if (end === -1) return null;
-      const head = parseAnswerHead(this.#held.toString('latin1', 0, end));
-      if ('fault' in head) return head;
-      const rest = this.#held.subarray(end + 4);
-      if (head.status >= 200 || head.status === 101) return { head, rest };
-      // HTTP/1.0 knows none (RFC 9110 §15.2), and other readers take its end for the connection's.
-      if (head.version === '1.0') return { fault: 'an interim answer of HTTP/1.0' };
-      this.#seen += end + 4;
-      this.#held = rest;
-      from = 0;
-    }
-  }
 }

@@ -272,7 +272,7 @@ describe('out', () => {
   });
 
   describe.each([
-    ['undici', 'native'],
+    ['auto', 'native'],
     ['http-proxy', 'js'],
   ] as const)('by %s and the %s relay', (engine, relay) => {
     let gateway: Gateway;
@@ -389,7 +389,7 @@ describe('out', () => {
 
   it('a server that does not answer by TLS, or is not there, is 502 or 504', async () => {
     const closed = await closedPort();
-    for (const engine of ['undici', 'http-proxy'] as const) {
+    for (const engine of ['auto', 'http-proxy'] as const) {
       const tls = {
         servers: [`wss://localhost:${servers.v1.port}`],
         proxy_protocol: 'v1' as const,

@@ -39,7 +39,7 @@ async function eventsOf(change: object, { onEvent, wait }: Watched = {}): Promis
 }
 
 describe('a rehearsal', () => {
-  it.each(['undici', 'http-proxy'])('sends requests through a gateway to a backend, by %s', async (engine) => {
+  it.each(['auto', 'http-proxy'])('sends requests through a gateway to a backend, by %s', async (engine) => {
     const events = await eventsOf({ http: { engine, warm_up: '50ms' } });
     const completed = events.flatMap((event) => (event.type === 'request_completed' ? [event] : []));
     expect(completed.length).toBeGreaterThan(0);

@@ -31,6 +31,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['handshake'],
   ['routing'],
   ['upstream'],
+  ['proxy'],
   ['auth'],
   ['sessions'],
   ['relay', 'terminate'],

@@ -14,7 +14,7 @@ import { exchange, readAnswer } from '../../support/raw.ts';
 const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest('hex');
 const BIG = randomBytes(3_000_000);
 
-describe.each(['undici', 'http-proxy'] as const)('by %s', (engine) => {
+describe.each(['auto', 'http-proxy'] as const)('by %s', (engine) => {
   describe.skipIf(!hasPeers('nginx', 'python3', 'curl'))('REST servers', () => {
     const directory = mkdtempSync(join(tmpdir(), 'upgate-rest-'));
     let nginx: Nginx;

@@ -15,7 +15,7 @@ import { connectRaw, exchange, readAnswer } from '../../support/raw.ts';
 const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex');
 const BODY = randomBytes(5_000_000);
 
-describe.each(['undici', 'http-proxy'] as const)('by %s', (engine) => {
+describe.each(['auto', 'http-proxy'] as const)('by %s', (engine) => {
   describe.skipIf(!hasPeers('python3-tornado', 'curl'))('tornado', () => {
     const directory = mkdtempSync(join(tmpdir(), 'upgate-tornado-'));
     const file = join(directory, 'body');

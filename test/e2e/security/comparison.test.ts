@@ -36,7 +36,7 @@ it.skipIf(!writing || !hasPeers('nginx', 'haproxy'))('is written', { timeout: 60
     text.replace(BETWEEN, (_, start, end) => `${start}\n${tables}\n${end}`),
   );
   // What Upgate is said to do, it does.
-  const own = await observe(() => startUpgate(SCRIPTS, 'undici'));
+  const own = await observe(() => startUpgate(SCRIPTS, 'auto'));
   const differ = GROUPS.flatMap(({ cases }) => cases).filter(
     (one) => ![one.want, ...(one.or ?? [])].some((want) => formatOutcome(want) === formatOutcome(own.get(one.name)!)),
   );

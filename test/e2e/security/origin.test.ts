@@ -31,7 +31,7 @@ beforeAll(async () => {
     websocket: { mode: 'splice', upstream: 'canary', ...rule },
   })) as unknown as GatewayFile['routes'];
   const scripts = Object.fromEntries(Object.keys(RULES).map((name) => [`/rule/${name}`, open]));
-  rig = await startUpgate(scripts, 'undici', { routes });
+  rig = await startUpgate(scripts, 'auto', { routes });
 });
 afterAll(() => rig.stop());
 

@@ -15,8 +15,8 @@ export interface Rig extends Target {
   stop(): Promise<unknown>;
 }
 
-export type Engine = 'undici' | 'http-proxy';
-export const ENGINES = ['undici', 'http-proxy'] as const satisfies readonly Engine[];
+export type Engine = 'auto' | 'http-proxy';
+export const ENGINES = ['auto', 'http-proxy'] as const satisfies readonly Engine[];
 
 type Scripts = Readonly<Record<string, Script>>;
 
@@ -33,7 +33,7 @@ export async function startUpgate(scripts: Scripts, engine: Engine, more: Partia
     upstreams: { canary: { servers: [`http://127.0.0.1:${canary.port}`] } },
     http: { engine },
     // Either relay is tried too.
-    relay: { engine: engine === 'undici' ? 'auto' : 'js' },
+    relay: { engine: engine === 'auto' ? 'auto' : 'js' },
     log: { access: false },
     ...more,
     routes: [

@@ -116,7 +116,7 @@ describe('following a body', () => {
     ['of chunks, unfinished', { kind: 'chunked' }, ['3\r\nabc\r\n'], { taken: 8, done: false }],
   ])('%s', (_, framing, pieces, expected) => expect(follow(framing, ...pieces)).toEqual(expected));
 
-  const body = '3\r\nabc\r\n0A;ext="x"\r\n0123456789\r\n1 \t\r\n\n\r\n0\r\nX-Trailer: 1\r\nY: 2\r\n\r\n';
+  const body = '3\r\nabc\r\n0A;ext="x"\r\n0123456789\r\n1\r\n\n\r\n0\r\nX-Trailer: 1\r\nY: 2\r\n\r\n';
   it('of chunks with extensions and trailers', () =>
     expect(follow({ kind: 'chunked' }, `${body}rest`)).toEqual({ taken: body.length, done: true }));
   it('of chunks, octet by octet', () =>
@@ -133,6 +133,8 @@ describe('following a body', () => {
     ['a size that is none', 'x\r\n'],
     ['an empty size', '\r\n'],
     ['a sign', '+3\r\n'],
+    ['a blank behind the size', '3 \r\nabc'],
+    ['a blank before an extension', '3 ;a\r\nabc'],
     ['0x', '0x3\r\n'],
     ['a size beyond all', '1234567890123\r\n'],
     ['a size that a bare LF ends', '3\nabc'],

@@ -2,6 +2,7 @@
 // with their counts.
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../../src/config/schema.ts';
+import { HttpEngines } from '../../../src/proxy/http-engines.ts';
 import { compileTable } from '../../../src/routing/table.ts';
 import { buildSnapshot, type Shared, type Snapshot } from '../../../src/runtime/snapshot.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
@@ -10,7 +11,6 @@ import { Connections } from '../../../src/terminate/connections.ts';
 import { MemoryBroker } from '../../../src/terminate/memory.ts';
 import { Errands } from '../../../src/terminate/webhook-backend.ts';
 import { openCaller } from '../../../src/upstream/call.ts';
-import { HttpEngines } from '../../../src/upstream/http-engines.ts';
 import { NameCache } from '../../../src/upstream/name-cache.ts';
 import { asking } from '../../support/asking.ts';
 
@@ -53,7 +53,7 @@ describe('a snapshot', () => {
     expect(services.pool('chat').servers.map(({ url }) => url)).toEqual(['ws://127.0.0.1:9001', 'ws://127.0.0.1:9002']);
     expect(services.acceptor('echo')).toHaveProperty('accept');
     expect(services.sessions).toBe(shared.sessions);
-    expect(services.http.name).toBe('undici');
+    expect(services.http.name).toBe('http1');
   });
 
   it('is asked for no name that its config does not have', () => {
@@ -118,8 +118,8 @@ describe('the next snapshot', () => {
 
   it('has the HTTP engine that its config names, the same one as long as it does', () => {
     const first = snapshot();
-    expect(first.services.http.name).toBe('undici');
+    expect(first.services.http.name).toBe('http1');
     expect(snapshot({ http: { engine: 'http-proxy' } }, first).services.http.name).toBe('http-proxy');
-    expect(snapshot({ http: { engine: 'undici' } }, first).services.http).toBe(first.services.http);
+    expect(snapshot({ http: { engine: 'auto' } }, first).services.http).toBe(first.services.http);
   });
 });

@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LARGEST_ANSWER_HEAD } from '../../../src/http/answer.ts';
+import { AnswerReader } from '../../../src/http/answer-reader.ts';
 import { Departure } from '../../../src/upstream/departure.ts';
 import type { Endpoint } from '../../../src/upstream/server.ts';
-import { AnswerReader, requestUpgrade } from '../../../src/upstream/upgrade.ts';
+import { requestUpgrade } from '../../../src/upstream/upgrade.ts';
 
 type Read = ReturnType<AnswerReader['take']>;
 

@@ -1,0 +1,91 @@
+// The start of a server's answer, collected from the bytes as they come and read strictly: for handshakes and for plain
+// requests alike, so that no two readers can disagree about one. Pure.
+import { type AnswerHead, LARGEST_ANSWER_HEAD, parseAnswerHead } from './answer.ts';
+import { looksLike } from './foreign.ts';
+import type { Fault } from './target.ts';
+
+const NOTHING = Buffer.alloc(0);
+const START = Buffer.from('HTTP/', 'latin1');
+const CR = 0x0d;
+const LF = 0x0a;
+
+/** A final head, or a 101, and the bytes that were read behind it. */
+export interface AnswerStart {
+  readonly head: AnswerHead;
+  readonly rest: Buffer;
+}
+
+/** Is told of an interim answer (1xx other than 101). */
+export type OnInterim = (head: AnswerHead) => void;
+
+/** Collects an answer's head from chunks. */
+export class AnswerReader {
+  readonly #onInterim: OnInterim | null;
+  #held: Buffer = NOTHING;
+  #seen = 0;
+
+  /**
+   * `onInterim` is told of each interim answer, and bounds their number. Without it they are dropped, and count in the
+   * size of the head.
+   */
+  constructor(onInterim: OnInterim | null = null) {
+    this.#onInterim = onInterim;
+  }
+
+  /** How many bytes it would hold without an answer before they are too many. */
+  get room(): number {
+    return LARGEST_ANSWER_HEAD + 3 - this.#seen;
+  }
+
+  /** Gives back what it holds of an answer, which then has to come again. */
+  giveBack(): Buffer {
+    const held = this.#held;
+    this.#held = NOTHING;
+    return held;
+  }
+
+  /** The head and what stands behind it, a fault, or null while more is needed. */
+  take(chunk: Buffer): AnswerStart | Fault | null {
+    // The blank line may straddle two chunks: look again from three bytes before the seam.
+    let from = Math.max(0, this.#held.length - 3);
+    this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    for (;;) {
+      const end = this.#held.indexOf('\r\n\r\n', from, 'latin1');
+      const fault = this.#fault(from, end);
+      if (fault !== null) return { fault };
+      if (end === -1) return null;
+      const head = parseAnswerHead(this.#held.toString('latin1', 0, end));
+      if ('fault' in head) return head;
+      this.#held = this.#held.subarray(end + 4);
+      if (head.status >= 200 || head.status === 101) return { head, rest: this.giveBack() };
+      // HTTP/1.0 knows none (RFC 9110 §15.2), and other readers take its end for the connection's.
+      if (head.version === '1.0') return { fault: 'an interim answer of HTTP/1.0' };
+      if (this.#onInterim === null) this.#seen += end + 4;
+      else this.#onInterim(head);
+      from = 0;
+    }
+  }
+
+  /** What can't become a head is refused at once: such a peer may wait for our next word for ever. */
+  #fault(from: number, end: number): string | null {
+    // Up to three bytes of the blank line may be here already; they are not the head's.
+    if (this.#seen + (end === -1 ? this.#held.length - 3 : end) > LARGEST_ANSWER_HEAD)
+      return 'the head of the answer is too large';
+    return startFault(this.#held) ?? (end === -1 ? lineFault(this.#held, from) : null);
+  }
+}
+
+/** What is wrong with the first bytes, however few there are. */
+function startFault(bytes: Buffer): string | null {
+  const length = Math.min(bytes.length, START.length);
+  for (let i = 0; i < length; i++) if (bytes[i] !== START[i]) return `this is no HTTP: ${looksLike(bytes)}`;
+  return null;
+}
+
+/** A line that ends with a bare LF, from `from` on: its head will never end (RFC 9112 §2.2). */
+function lineFault(bytes: Buffer, from: number): string | null {
+  for (let at = bytes.indexOf(LF, from); at !== -1; at = bytes.indexOf(LF, at + 1)) {
+    if (bytes[at - 1] !== CR) return 'a line of the answer ends without CR';
+  }
+  return null;
+}

@@ -1,0 +1,33 @@
+// What a server speaks that does not speak HTTP, guessed from its first bytes, for whoever reads the log. Pure.
+
+const SHOWN = 24;
+
+/** How it begins, as text. */
+const TEXTS: readonly (readonly [RegExp, string])[] = [
+  [/^RFB /, 'this is VNC (RFB), which needs a WebSocket bridge before it'],
+  [/^SSH-/, 'this is SSH'],
+  [/^(?:-ERR|\+OK|\+PONG)/, 'this is Redis or POP3'],
+  [/^(?:220|421|554)[ -]/, 'this is SMTP or FTP'],
+  [/^\* (?:OK|BYE)/, 'this is IMAP'],
+  [/^AMQP/, 'this is AMQP'],
+];
+
+/** How it begins, octet by octet; null: any. */
+const OCTETS: readonly (readonly [readonly (number | null)[], string])[] = [
+  // An alert, and a handshake (RFC 8446 §5.1).
+  [[0x15, 0x03], 'this is TLS: write wss:// or https:// for it'],
+  [[0x16, 0x03], 'this is TLS: write wss:// or https:// for it'],
+  // A SETTINGS frame of stream 0 (RFC 9113 §4.1).
+  [[0, 0, null, 0x04, null, 0, 0, 0, 0], 'this is HTTP/2'],
+  [[null, 0, 0, 0, 0x0a], 'this is MySQL'],
+];
+
+/** Says it in a few words, with the octets themselves: as text where they are text, else in hexadecimal. */
+export function looksLike(bytes: Buffer): string {
+  const line = bytes.toString('latin1', 0, SHOWN).split(/[\r\n]/, 1)[0] as string;
+  const known =
+    TEXTS.find(([start]) => start.test(line)) ??
+    OCTETS.find(([start]) => start.every((octet, i) => octet === null || bytes[i] === octet));
+  const shown = /^[\x20-\x7e]+$/.test(line) ? JSON.stringify(line) : `0x${bytes.toString('hex', 0, 8)}`;
+  return known === undefined ? `it begins with ${shown}` : `${known[1]} (it begins with ${shown})`;
+}

@@ -1,0 +1,45 @@
+// How a connection to a server is opened for plain requests, by TCP or TLS; a TLS session is taken up again.
+import type { Socket } from 'node:net';
+import tls from 'node:tls';
+import { addressOf, type Connected, KEEPALIVE_MS, openPrefaced, tlsOptions } from '../../upstream/dial.ts';
+import { connectPatiently } from '../../upstream/patient-socket.ts';
+import type { Endpoint } from '../../upstream/server.ts';
+
+/** Starts a connection; what it gives ends it when destroyed, and what is connected may be another socket above it. */
+export type Connect = (connected: Connected) => Socket;
+
+/** Connections that anybody's requests may use. `ca`: PEM of the authorities to trust in place of the usual ones. */
+export function connectTo(server: Endpoint, ca: string | undefined): Connect {
+  const { secure } = server;
+  const trusted = ca === undefined ? {} : { ca };
+  let session: Buffer | undefined;
+  return (connected) => {
+    const resumed = session === undefined ? {} : { session };
+    const socket: Socket = secure
+      ? tls.connect({
+          ...addressOf(server),
+          ALPNProtocols: ['http/1.1'],
+          ...trusted,
+          ...tlsOptions(server),
+          ...resumed,
+        })
+      : connectPatiently(addressOf(server));
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEPALIVE_MS);
+    if (secure)
+      socket.on('session', (fresh: Buffer) => {
+        session = fresh;
+      });
+    const fail = (error: Error): void => connected(error, null);
+    socket.once('error', fail).once(secure ? 'secureConnect' : 'connect', () => {
+      socket.off('error', fail);
+      connected(null, socket);
+    });
+    return socket;
+  };
+}
+
+/** A connection that begins with a PROXY preamble: it names one client, and serves one request. */
+export function connectPrefaced(server: Endpoint, preamble: Buffer): Connect {
+  return (connected) => openPrefaced(server, preamble, connected);
+}

@@ -1,0 +1,172 @@
+// The connections to one server: which of them takes a request, who stands in line for one, how long an idle one is kept,
+// and which ones belong to one client. How a connection carries a request is connection.ts.
+import type { Socket } from 'node:net';
+import { guarded } from '../../base/guard.ts';
+import type { AnswerHead } from '../../http/answer.ts';
+import type { Exchange } from '../../upstream/http-engine.ts';
+import type { Transfer } from '../../upstream/transfer.ts';
+import { authenticatesConnection, tellsOfAuthentication } from './binding.ts';
+import type { Connect } from './connect.ts';
+import { Connection, type ConnectionOwner } from './connection.ts';
+
+/** Idle connections kept to one server, at most. */
+const MOST_IDLE = 256;
+/** How often idle connections are looked through; that one is too old is seen before it is used, too. */
+const SWEEP_MS = 1000;
+/** How long a connection of one client is kept idle: its next use would begin with logging in again. */
+const BOUND_IDLE_MS = 60_000;
+
+/** An exchange that wants a connection. */
+export interface Waiting {
+  readonly exchange: Exchange;
+  readonly transfer: Transfer;
+}
+
+export interface PoolOptions {
+  /** Connections at a time. */
+  readonly most: number;
+  readonly connect: Connect;
+  /** Where the pool stands as long as it has connections. */
+  readonly known: Set<ConnectionPool>;
+}
+
+/** A connection that is one client's, and ends with it. */
+interface Binding {
+  readonly client: Socket;
+  readonly onClose: () => void;
+}
+
+export class ConnectionPool implements ConnectionOwner {
+  readonly #options: PoolOptions;
+  readonly #all = new Set<Connection>();
+  /** The one used last stands last, and is used first: those that are not needed can end. */
+  readonly #idle: Connection[] = [];
+  readonly #line = new Set<Waiting>();
+  readonly #bindings = new Map<Connection, Binding>();
+  /** Those of `bindings` that are idle, by their client. */
+  readonly #own = new Map<Socket, Connection>();
+  #sweep: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  /** Gives the exchange a connection, now or when one is free. */
+  carry(waiting: Waiting): void {
+    const room = this.#all.size < this.#options.most;
+    const connection = this.#takeOwn(waiting.exchange.req.socket) ?? this.#takeIdle() ?? (room ? this.#add() : null);
+    if (connection !== null) return void this.#give(connection, waiting);
+    this.#line.add(waiting);
+    const leave = (): void => void this.#line.delete(waiting);
+    waiting.transfer.outcome.then(leave, leave);
+  }
+
+  /** Gives it a connection of its own, which nobody has used. */
+  carryFresh(waiting: Waiting): void {
+    this.#give(this.#add(), waiting);
+  }
+
+  free(connection: Connection): void {
+    const binding = this.#bindings.get(connection);
+    if (binding !== undefined) {
+      if (this.#closed || binding.client.destroyed || this.#own.has(binding.client)) return void connection.drop();
+      this.#own.set(binding.client, connection);
+      return void this.#sweepLater();
+    }
+    const next = this.#next();
+    if (next !== undefined) return void this.#give(connection, next);
+    if (this.#closed || this.#idle.length >= MOST_IDLE) return void connection.drop();
+    this.#idle.push(connection);
+    this.#sweepLater();
+  }
+
+  gone(connection: Connection): void {
+    this.#all.delete(connection);
+    if (this.#all.size === 0) this.#options.known.delete(this);
+    const i = this.#idle.lastIndexOf(connection);
+    if (i !== -1) this.#idle.splice(i, 1);
+    this.#unbind(connection);
+    const next = this.#all.size < this.#options.most ? this.#next() : undefined;
+    if (next !== undefined) this.#give(this.#add(), next);
+  }
+
+  answered(connection: Connection, exchange: Exchange, head: AnswerHead): void {
+    if (tellsOfAuthentication(head)) this.#bind(connection, exchange.req.socket);
+  }
+
+  /** Ends idle connections; busy ones end when they are done. */
+  close(): void {
+    this.#closed = true;
+    for (const connection of [...this.#idle, ...this.#own.values()]) connection.drop();
+  }
+
+  #give(connection: Connection, { exchange, transfer }: Waiting): void {
+    if (authenticatesConnection(exchange.fields)) this.#bind(connection, exchange.req.socket);
+    connection.carry(exchange, transfer);
+  }
+
+  #takeOwn(client: Socket): Connection | null {
+    const own = this.#own.get(client);
+    if (own === undefined) return null;
+    this.#own.delete(client);
+    if (own.usableUntil > performance.now()) return own;
+    own.drop();
+    return null;
+  }
+
+  #takeIdle(): Connection | null {
+    const now = performance.now();
+    for (let last = this.#idle.pop(); last !== undefined; last = this.#idle.pop()) {
+      if (last.usableUntil > now) return last;
+      last.drop();
+    }
+    return null;
+  }
+
+  /** The first in line. */
+  #next(): Waiting | undefined {
+    for (const waiting of this.#line) {
+      this.#line.delete(waiting);
+      if (!waiting.transfer.over) return waiting;
+    }
+    return undefined;
+  }
+
+  #add(): Connection {
+    const connection = new Connection(this.#options.connect, this);
+    this.#all.add(connection);
+    this.#options.known.add(this);
+    return connection;
+  }
+
+  /** From now on the connection is this client's, and ends with it. */
+  #bind(connection: Connection, client: Socket): void {
+    if (this.#bindings.has(connection)) return;
+    const onClose = (): void => connection.drop();
+    this.#bindings.set(connection, { client, onClose });
+    client.once('close', onClose);
+    connection.idleMs = BOUND_IDLE_MS;
+  }
+
+  #unbind(connection: Connection): void {
+    const binding = this.#bindings.get(connection);
+    if (binding === undefined) return;
+    const { client, onClose } = binding;
+    this.#bindings.delete(connection);
+    if (this.#own.get(client) === connection) this.#own.delete(client);
+    client.off('close', onClose);
+  }
+
+  #sweepLater(): void {
+    this.#sweep ??= setTimeout(this.#dropExpired, SWEEP_MS).unref();
+  }
+
+  readonly #dropExpired = guarded('upstream', () => {
+    this.#sweep = undefined;
+    const now = performance.now();
+    for (const connection of [...this.#idle, ...this.#own.values()])
+      if (connection.usableUntil <= now) connection.drop();
+    if (this.#idle.length > 0 || this.#own.size > 0) this.#sweepLater();
+  });
+}

@@ -1,4 +1,0 @@
-import { openUndici } from '../../src/upstream/undici.ts';
-import { describeHttpEngine } from './http-engine.suite.ts';
-
-describeHttpEngine('undici', openUndici);
