@@ -154,9 +154,9 @@ export interface UpstreamRetry {
 /** A server went down or came up: by its active check, by its traffic, or because DNS says so. */
 export interface ServerChanged extends ServerRef {
   readonly type: 'server_changed';
-  /** Whether it gets traffic from now on. */
+  /** Whether it is healthy from now on. One that is `failing` gets traffic all the same. */
   readonly up: boolean;
-  readonly reason: 'check' | 'ejected' | 'returned' | 'joined' | 'left';
+  readonly reason: 'check' | 'ejected' | 'failing' | 'recovered' | 'returned' | 'joined' | 'left';
   readonly detail: string;
 }
 

@@ -232,7 +232,7 @@ export const METRICS = {
   },
   upstream_up: {
     type: 'gauge',
-    help: 'Whether a server is up: not down by its check, not ejected.',
+    help: 'Whether a server is healthy: its check passes, and its traffic does not fail.',
     labels: ['upstream', 'server'],
     sampled: true,
   },

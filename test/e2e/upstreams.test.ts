@@ -255,6 +255,22 @@ describe('a server that goes down', () => {
     expect(gateway.logs().filter(({ event }) => event === 'server_changed')).toHaveLength(2);
   });
 
+  it('alone is not healthy while nobody answers there, though it is asked all the same, and is so again once it does', async () => {
+    const port = await closedPort();
+    const url = `ws://127.0.0.1:${port}`;
+    const gateway = await start({ servers: [url] });
+    const up = () => gateway.metric('upstream_up', { upstream: 'chat', server: url });
+    expect(await up()).toBe(1);
+    for (let i = 0; i < 5; i++) expect((await get(gateway)).status).toBe(502);
+    expect(await up()).toBe(0);
+    const told = { event: 'server_changed', server: url };
+    expect(await gateway.log({ ...told, up: false })).toMatchObject({ level: 'warn', reason: 'failing' });
+    await startBackend('late', undefined, { port });
+    expect((await get(gateway)).text).toBe('late');
+    expect(await up()).toBe(1);
+    expect(await gateway.log({ ...told, up: true })).toMatchObject({ level: 'info', reason: 'recovered' });
+  });
+
   it('is ejected by its traffic, keeps its tunnels by default, and comes back after a trial', async () => {
     const [a, b] = [await startBackend('a'), await startBackend('b')];
     const gateway = await start({

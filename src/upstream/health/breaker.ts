@@ -33,10 +33,30 @@ export class Breaker {
   /** How often in a row it was ejected. */
   #times = 0;
   #trying = false;
+  #failing = false;
 
   /** Whether it is ejected, a trial under way included. */
   get out(): boolean {
     return this.#outUntil !== null;
+  }
+
+  /** Whether it is due to be ejected, and in all the same: it fails, and no other could take its place. */
+  get failing(): boolean {
+    return this.#failing;
+  }
+
+  /** It is due, and stays in; false where that was so before. */
+  keep(): boolean {
+    const before = this.#failing;
+    this.#failing = true;
+    return !before;
+  }
+
+  /** It is not due any more; false where it never was. */
+  recover(): boolean {
+    const before = this.#failing;
+    this.#failing = false;
+    return before;
   }
 
   /** Whether a request may go to it now. */
@@ -83,6 +103,7 @@ export class Breaker {
     this.#lastOut = now + ms;
     this.#inRow = 0;
     this.#window = null;
+    this.#failing = false;
     return ms;
   }
 
@@ -92,5 +113,6 @@ export class Breaker {
     this.#inRow = 0;
     this.#times = 0;
     this.#window = null;
+    this.#failing = false;
   }
 }

@@ -1,7 +1,7 @@
 // Which servers of an upstream are up: what the active check and the traffic say, put together. Each change is one event.
 // What a change leads to (tunnels closed, traffic moved) is the caller's.
 import type { UpstreamConfig } from '../../config/schema.ts';
-import type { Emit } from '../../events.ts';
+import type { Emit, ServerChanged } from '../../events.ts';
 import type { Server } from '../server.ts';
 import type { Outcome } from './breaker.ts';
 import { Checker } from './checker.ts';
@@ -18,9 +18,12 @@ export interface HealthOptions {
   readonly onUp: (server: Server) => void;
 }
 
-/** Whether it is up: not failing its check, not ejected. */
+/**
+ * Whether it is healthy: not failing its check, not ejected, and not kept in use only because no other could take its place.
+ * Whether it gets traffic is another question: one that is not healthy still does where none is (pool.ts).
+ */
 export function isUp({ state }: Server): boolean {
-  return state.checked !== false && !state.breaker.out;
+  return state.checked !== false && !state.breaker.out && !state.breaker.failing;
 }
 
 export class Health {
@@ -58,9 +61,14 @@ export class Health {
     const { breaker } = server.state;
     const now = performance.now();
     const due = breaker.record(outcome, now, passive);
-    if (due === null || !this.#canSpare(server)) return;
-    const ms = breaker.eject(now, passive);
-    this.#changed(server, false, 'ejected', `${due}; out for ${ms} ms`);
+    if (due === null) {
+      if (outcome === 'ok' && breaker.recover()) this.#changed(server, true, 'recovered', 'a request went well');
+    } else if (this.#canSpare(server)) {
+      const ms = breaker.eject(now, passive);
+      this.#changed(server, false, 'ejected', `${due}; out for ${ms} ms`);
+    } else if (breaker.keep()) {
+      this.#tell(server, 'failing', `${due}; in use all the same, for too few others are healthy`);
+    }
   }
 
   /** Takes in how the one request ended that tried an ejected server. */
@@ -88,10 +96,15 @@ export class Health {
     this.#changed(server, up, 'check', detail);
   }
 
-  #changed(server: Server, up: boolean, reason: 'check' | 'ejected' | 'returned', detail: string): void {
-    const { emit, onDown, onUp, upstream } = this.#options;
-    emit({ type: 'server_changed', upstream, server: server.url, up: isUp(server), reason, detail });
+  #changed(server: Server, up: boolean, reason: ServerChanged['reason'], detail: string): void {
+    const { onDown, onUp } = this.#options;
+    this.#tell(server, reason, detail);
     if (!up) onDown(server);
     else if (isUp(server)) onUp(server);
+  }
+
+  #tell(server: Server, reason: ServerChanged['reason'], detail: string): void {
+    const { emit, upstream } = this.#options;
+    emit({ type: 'server_changed', upstream, server: server.url, up: isUp(server), reason, detail });
   }
 }

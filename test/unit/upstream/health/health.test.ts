@@ -69,13 +69,61 @@ describe('ejection', () => {
     const { pool, events } = makePool({ health: { passive: PASSIVE, floor: '50%' } });
     tell(pool, 'a', 'failed', 'failed');
     tell(pool, 'b', 'failed', 'failed', 'failed');
-    expect([hosts(pool), events.length]).toEqual(['bc', 1]);
+    expect(hosts(pool)).toBe('bc');
+    expect(events.map((event) => 'reason' in event && event.reason)).toEqual(['ejected', 'failing']);
     const all = makePool({ health: { passive: PASSIVE, floor: '0%' } });
     for (const host of ['a', 'b', 'c']) tell(all.pool, host, 'failed', 'failed', 'failed');
     expect(hosts(all.pool)).toBe('c');
     const single = makePool({ servers: ['ws://a:1'], health: { passive: PASSIVE } });
     tell(single.pool, 'a', 'failed', 'failed', 'failed');
     expect(hosts(single.pool)).toBe('a');
+  });
+
+  it('that the floor forbids is told all the same: healthy and in use are two things', () => {
+    const { pool, events } = makePool({ servers: ['ws://a:1'], health: { passive: PASSIVE, on_down: 'close' } });
+    const closed = vi.fn();
+    const lease = pool.take(pool.servers[0]!);
+    lease.carry({ close: closed });
+    tell(pool, 'a', 'failed', 'failed', 'failed', 'failed');
+    expect([hosts(pool), upOf(pool)]).toEqual(['a', [0]]);
+    expect(events).toEqual([
+      {
+        type: 'server_changed',
+        upstream: 'chat',
+        server: 'ws://a:1',
+        up: false,
+        reason: 'failing',
+        detail: '2 failures in a row; in use all the same, for too few others are healthy',
+      },
+    ]);
+    // There is nowhere else for its tunnels to go.
+    expect(closed).not.toHaveBeenCalled();
+    // An error of the server's own is no recovery.
+    tell(pool, 'a', 'error');
+    expect(upOf(pool)).toEqual([0]);
+    tell(pool, 'a', 'ok');
+    expect([hosts(pool), upOf(pool)]).toEqual(['a', [1]]);
+    expect(events.slice(1)).toMatchObject([{ server: 'ws://a:1', up: true, reason: 'recovered' }]);
+    tell(pool, 'a', 'failed', 'failed');
+    expect([upOf(pool), events.length]).toEqual([[0], 3]);
+  });
+
+  it('comes for one that failed and was kept as soon as another is healthy again', () => {
+    const { pool, events } = makePool({ servers: ['ws://a:1', 'ws://b:1'], health: { passive: PASSIVE } });
+    tell(pool, 'a', 'failed', 'failed');
+    tell(pool, 'b', 'failed', 'failed');
+    expect([hosts(pool), upOf(pool)]).toEqual(['b', [0, 0]]);
+    vi.advanceTimersByTime(1000);
+    tell(pool, 'a', 'ok');
+    expect(upOf(pool)).toEqual([1, 0]);
+    tell(pool, 'b', 'failed');
+    expect([hosts(pool), upOf(pool)]).toEqual(['a', [1, 0]]);
+    expect(events.map((event) => 'reason' in event && event.reason)).toEqual([
+      'ejected',
+      'failing',
+      'returned',
+      'ejected',
+    ]);
   });
 
   it('never happens where it is off, and is forgotten when a reload turns it off', () => {
