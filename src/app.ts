@@ -22,7 +22,7 @@ import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
 import { waitsForRestart } from './runtime/restart.ts';
 import { buildSnapshot, preparePools, type Shared, type Snapshot, startPools } from './runtime/snapshot.ts';
-import { type ConfigWatch, watchConfig } from './runtime/watch.ts';
+import { type FileWatch, watchFiles } from './runtime/watch.ts';
 import { type Admin, createAdmin } from './server/admin.ts';
 import { createApi } from './server/api.ts';
 import { createConsole } from './server/console.ts';
@@ -85,7 +85,7 @@ export class App {
   #relay: { readonly engine: RelayEngine; readonly splice: Splice } | null = null;
   #broker: Broker | null = null;
   #ready = false;
-  #watch: ConfigWatch | null = null;
+  #watch: FileWatch | null = null;
   #demo: Demo | null = null;
 
   constructor(options: AppOptions) {
@@ -145,7 +145,7 @@ export class App {
   /** Starts serving. Rejects with a StartError that says what is wrong; nothing is left open then. */
   async start(): Promise<void> {
     const { file, env, demo, say, version } = this.#options;
-    const { prepared, problems, text } = await prepare(file, env, this.#selfSigned);
+    const { prepared, problems, files } = await prepare(file, env, this.#selfSigned);
     for (const problem of problems) say(formatProblem(problem));
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
@@ -170,9 +170,8 @@ export class App {
     this.#swap(built);
     this.#throttle.start();
     this.#ready = true;
-    this.#watch = await watchConfig({
-      file,
-      serving: text,
+    this.#watch = await watchFiles({
+      files,
       onChange: () => void this.#reloader.request('file'),
       emit: this.#shared.emit,
     });
@@ -255,7 +254,8 @@ export class App {
 
   async #build(): Promise<Built<Next>> {
     const { file, env } = this.#options;
-    const { prepared, problems } = await prepare(file, env, this.#selfSigned);
+    const { prepared, problems, files } = await prepare(file, env, this.#selfSigned);
+    this.#watch?.follow(files);
     if (prepared === null) return { ok: false, problems: problems.map(formatProblem) };
     const next = await this.#prepareNext(prepared);
     return typeof next === 'string' ? { ok: false, problems: [next] } : { ok: true, next };

@@ -1,5 +1,6 @@
 // A config file made ready to be served from: parsed, its routes compiled, its certificates loaded, and everything that is
 // wrong at once and at its place. `check`, `explain`, the start and every reload go through here.
+import { resolve } from 'node:path';
 import type { Env } from '../config/env.ts';
 import { loadConfig } from '../config/load.ts';
 import type { PlacedProblem, Problem } from '../config/problem.ts';
@@ -7,9 +8,11 @@ import type { Config, ListenerConfig } from '../config/schema.ts';
 import { compileTable, type RouteTable } from '../routing/table.ts';
 import type { BackendTls } from '../upstream/server.ts';
 import { loadBackendTls } from './backend-tls.ts';
+import { namedFiles } from './named-files.ts';
 import { TlsConfigError } from './pem.ts';
 import { readSecrets } from './secrets.ts';
 import { buildTls, type SelfSignedCache, type TlsMaterial, type TlsSources } from './tls.ts';
+import { digest, digestOf, type WatchedFiles } from './watch.ts';
 
 /** A config without errors. */
 export interface Prepared {
@@ -25,14 +28,18 @@ export interface Preparation {
   /** Null where there is any error. */
   readonly prepared: Prepared | null;
   readonly problems: readonly PlacedProblem[];
-  /** The file's text that this is about. */
-  readonly text: string;
+  /** The config's file and all that it names, as they were just before they were read. */
+  readonly files: WatchedFiles;
 }
 
 /** Reads and checks a config file. What is wrong is in `problems`; rejects for a defect of the gateway only. */
 export async function prepare(file: string, env: Env, selfSigned: SelfSignedCache): Promise<Preparation> {
   const { config, partial, problems: found, place, baseDir, text } = await loadConfig(file, env);
-  if (partial === null) return { prepared: null, problems: found, text };
+  const own: [string, string] = [resolve(file), digest(text)];
+  if (partial === null) return { prepared: null, problems: found, files: new Map([own]) };
+  const digests = await Promise.all(
+    namedFiles(partial, baseDir).map(async (named): Promise<[string, string | null]> => [named, await digestOf(named)]),
+  );
   // What can be judged of a broken config is judged too, so that one look shows everything.
   const routes = compileTable(partial);
   const tls = await loadTls(partial.listeners, { baseDir, selfSigned, now: new Date() });
@@ -51,7 +58,7 @@ export async function prepare(file: string, env: Env, selfSigned: SelfSignedCach
   return {
     prepared: config === null || broken ? null : sound,
     problems: problems.sort((one, other) => one.line - other.line || one.column - other.column),
-    text,
+    files: new Map([...digests, own]),
   };
 }
 

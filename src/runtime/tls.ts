@@ -98,9 +98,13 @@ export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
   };
 }
 
-/** Makes `next` the default of a server that is listening; with `current` of its options moved on, the swap is whole. */
+/**
+ * Makes `next` the default of a server that is listening; with `current` of its options moved on, the swap is whole. The keys
+ * of session tickets go on, so that sessions from before are resumed; where other clients are let in now, sessionIdContext
+ * forbids it. Contexts that SNI picks use the default one's keys.
+ */
 export function swapTls(server: Server, next: TlsMaterial): void {
-  server.setSecureContext(next.defaults);
+  server.setSecureContext({ ...next.defaults, ticketKeys: server.getTicketKeys() });
   const key = pickerKey();
   if (key === null) return;
   const picks = next.certificates.length > 1;

@@ -1,23 +1,24 @@
-// Tells when the content of one file has become another. It watches the directory and not the file, for a file is hardly
-// ever written in place: Kubernetes swaps the `..data` link beside it, editors rename a new one over it.
+// Tells when the content of a file has become another. It watches directories and not the files, for a file is hardly ever
+// written in place: Kubernetes swaps the `..data` link beside it, editors and certbot rename a new one over it.
 import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 
+/** Absolute paths, each with the digest of the content that is in use; null: it could not be read. */
+export type WatchedFiles = ReadonlyMap<string, string | null>;
+
 export interface WatchOptions {
-  readonly file: string;
-  /** The content has changed, and the directory has settled. Not called for a file that vanished. */
+  readonly files: WatchedFiles;
+  /** The content of some has changed, and their directories have settled. Not called for a file that vanished. */
   readonly onChange: () => void;
   readonly emit: Emit;
-  /** The text that is served now; default: what the file holds when the watch begins. */
-  readonly serving?: string | Uint8Array;
   /** For events to settle; default 250 ms. */
   readonly debounceMs?: number;
   /**
-   * How often the file is read in any case; default 10 s. What the directory's events don't tell is found so: a link whose
+   * How often the files are read in any case; default 10 s. What the directory's events don't tell is found so: a link whose
    * target was written elsewhere, a network file system, a directory that vanished and came back.
    */
   readonly pollMs?: number;
@@ -25,29 +26,35 @@ export interface WatchOptions {
 
 /** A check follows the first event after this many debounces at most. */
 const LONGEST_DEBOUNCES = 4;
-/** How often at least the file is read while its directory is not there, or cannot be watched. */
+/** How often at least they are read while a directory is not there, or cannot be watched. */
 const UNWATCHED_POLL_MS = 1000;
 
-export interface ConfigWatch {
+export interface FileWatch {
+  /** Watches these from now on. Of those that were watched before, changes that are not told yet still are. */
+  follow(files: WatchedFiles): void;
   close(): void;
 }
 
 /** Begins to watch; resolves when every change from here on is noticed. */
-export async function watchConfig(options: WatchOptions): Promise<ConfigWatch> {
+export async function watchFiles(options: WatchOptions): Promise<FileWatch> {
   const watcher = new Watcher(options);
   await watcher.begin();
   return watcher;
 }
 
-class Watcher implements ConfigWatch {
+/** A directory watch, and which directory it is on: a path can come to name another one. */
+interface Armed {
+  readonly watch: FSWatcher;
+  readonly inode: string;
+}
+
+class Watcher implements FileWatch {
   readonly #options: WatchOptions;
-  readonly #file: string;
-  readonly #directory: string;
   readonly #debounceMs: number;
   readonly #pollMs: number;
-  #seen: string | undefined;
-  /** The directory watch, and which directory it is on: a path can come to name another one. */
-  #armed: { readonly watch: FSWatcher; readonly inode: string } | undefined;
+  #seen: Map<string, string | null>;
+  /** By directory. */
+  readonly #armed = new Map<string, Armed>();
   #timer: NodeJS.Timeout | undefined;
   /** When the first event came that no check has followed yet. */
   #since: number | undefined;
@@ -57,23 +64,26 @@ class Watcher implements ConfigWatch {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#file = resolve(options.file);
-    this.#directory = dirname(this.#file);
     this.#debounceMs = options.debounceMs ?? 250;
     this.#pollMs = options.pollMs ?? 10_000;
-    this.#seen = options.serving === undefined ? undefined : digest(options.serving);
+    this.#seen = new Map(options.files);
   }
 
+  /** Reads them once more under the watch, so that nothing falls between the two. */
   async begin(): Promise<void> {
-    this.#seen ??= (await this.#read()) ?? '';
-    // Reads it once more under the watch, so that nothing falls between the two.
     await this.#check();
+  }
+
+  follow(files: WatchedFiles): void {
+    const before = this.#seen;
+    this.#seen = new Map([...files].map(([file, inUse]) => [file, before.get(file) ?? inUse]));
+    this.#onEvent();
   }
 
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#disarm();
+    for (const directory of this.#armed.keys()) this.#disarm(directory);
   }
 
   /** Trailing debounce, with an end to it: a directory where something is always written must not put it off forever. */
@@ -94,68 +104,76 @@ class Watcher implements ConfigWatch {
   async #check(): Promise<void> {
     this.#checking = true;
     this.#since = undefined;
-    await this.#arm();
-    const content = await this.#read();
+    const directories = new Set([...this.#seen.keys()].map((file) => dirname(file)));
+    for (const directory of this.#armed.keys()) if (!directories.has(directory)) this.#disarm(directory);
+    for (const directory of directories) await this.#arm(directory);
+    let changed = false;
+    for (const file of [...this.#seen.keys()]) {
+      const content = await digestOf(file);
+      // It may be followed no more by now.
+      if (content === null || !this.#seen.has(file) || content === this.#seen.get(file)) continue;
+      this.#seen.set(file, content);
+      changed = true;
+    }
     this.#checking = false;
     if (this.#closed) return;
-    this.#schedule(this.#nextCheckMs());
-    if (content === undefined || content === this.#seen) return;
-    this.#seen = content;
-    this.#options.onChange();
+    this.#schedule(this.#nextCheckMs(directories.size));
+    if (changed) this.#options.onChange();
   }
 
-  #nextCheckMs(): number {
+  #nextCheckMs(directories: number): number {
     if (this.#since !== undefined) return this.#debounceMs;
-    return this.#armed === undefined ? Math.min(this.#pollMs, UNWATCHED_POLL_MS) : this.#pollMs;
-  }
-
-  /** The digest of the file's content, or undefined while there is no file to be read. */
-  async #read(): Promise<string | undefined> {
-    try {
-      return digest(await readFile(this.#file));
-    } catch {
-      return undefined;
-    }
+    return this.#armed.size < directories ? Math.min(this.#pollMs, UNWATCHED_POLL_MS) : this.#pollMs;
   }
 
   /** Sees to it that the watch is on the directory that bears the name now; without one, polling goes on alone. */
-  async #arm(): Promise<void> {
-    const inode = await inodeOf(this.#directory);
-    if (this.#closed || (inode !== undefined && inode === this.#armed?.inode)) return;
-    this.#disarm();
+  async #arm(directory: string): Promise<void> {
+    const inode = await inodeOf(directory);
+    if (this.#closed || (inode !== undefined && inode === this.#armed.get(directory)?.inode)) return;
+    this.#disarm(directory);
     if (inode === undefined) return;
     try {
-      const watching = watch(this.#directory, { persistent: false }, () => this.#onEvent());
+      const watching = watch(directory, { persistent: false }, () => this.#onEvent());
       watching.on('error', (error) => {
-        this.#complain(error);
-        this.#disarm();
+        this.#complain(directory, error);
+        this.#disarm(directory);
       });
-      this.#armed = { watch: watching, inode };
+      this.#armed.set(directory, { watch: watching, inode });
     } catch (error) {
       // ENOSPC and EMFILE: the user's inotify watches or instances are used up.
-      this.#complain(error);
+      this.#complain(directory, error);
     }
   }
 
-  #disarm(): void {
-    this.#armed?.watch.close();
-    this.#armed = undefined;
+  #disarm(directory: string): void {
+    this.#armed.get(directory)?.watch.close();
+    this.#armed.delete(directory);
   }
 
-  #complain(error: unknown): void {
+  #complain(directory: string, error: unknown): void {
     if (this.#complained) return;
     this.#complained = true;
     const why = systemCode(error) ?? (error instanceof Error ? error.message : String(error));
     this.#options.emit({
       type: 'notice',
       level: 'warn',
-      message: `cannot watch ${this.#directory} (${why}); the config is read again and again instead`,
+      message: `cannot watch ${directory} (${why}); the files are read again and again instead`,
     });
   }
 }
 
-function digest(content: string | Uint8Array): string {
+/** What the content of a file is told apart by. */
+export function digest(content: string | Uint8Array): string {
   return createHash('sha256').update(content).digest('base64');
+}
+
+/** The digest of a file's content, or null while there is no file to be read. */
+export async function digestOf(file: string): Promise<string | null> {
+  try {
+    return digest(await readFile(file));
+  } catch {
+    return null;
+  }
 }
 
 async function inodeOf(directory: string): Promise<string | undefined> {

@@ -2,12 +2,13 @@
 // trusted by real clients, and swapped by a reload under connections that stay open.
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
+import { makeAuthority } from '../support/authority.ts';
 import { run } from '../support/child.ts';
 import { openClient } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
@@ -166,6 +167,53 @@ describe('certificates from files', () => {
     await gateway.stop();
   });
 
+  it.each([1, 2])(
+    'let a session from before a reload be resumed, and one with other clients not: %i of them',
+    async (count) => {
+      const pairs = [writePair('o1', ['o1.example']), writePair('o2', ['o2.example'])];
+      const authority = makeAuthority();
+      const listenersWith = (more: object): GatewayFile['listeners'] => [
+        { host: '127.0.0.1', port: 0, tls: { certificates: pairs.slice(0, count), ...more } },
+      ];
+      const clientAuth = { client_auth: { mode: 'optional' as const, ca: authority.file } };
+      const gateway = await startGateway({ listeners: listenersWith(clientAuth), routes });
+      const sessionOf = async (options: ConnectionOptions) => {
+        const socket = connect({ host: '127.0.0.1', port: gateway.port, rejectUnauthorized: false, ...options });
+        const [session] = (await once(socket, 'session')) as [Buffer];
+        socket.destroy();
+        return session;
+      };
+      const ways = ['o2.example', ''].flatMap((servername) =>
+        (['TLSv1.2', 'TLSv1.3'] as const).map((version) => ({ servername, minVersion: version, maxVersion: version })),
+      );
+      const before = await Promise.all(ways.map(sessionOf));
+      const resumed = async (sessions: Buffer[]) => {
+        const found: boolean[] = [];
+        for (const [i, options] of ways.entries()) {
+          const socket = await openTls(gateway.port, { ...options, session: sessions[i]! });
+          found.push(socket.isSessionReused());
+          socket.destroy();
+        }
+        return found;
+      };
+      const reload = async (listeners: GatewayFile['listeners'], times: number) => {
+        writeFileSync(gateway.file, JSON.stringify({ admin: { port: 0 }, listeners, routes }));
+        gateway.signal('SIGHUP');
+        await expect
+          .poll(() => gateway.logs().filter((line) => line['event'] === 'config_reloaded').length)
+          .toBeGreaterThanOrEqual(times);
+      };
+      // Another certificate, too: the session is its client's, whatever proved the name.
+      writePair('o1', ['o1.example']);
+      await reload(listenersWith(clientAuth), 1);
+      expect(await resumed(before)).toEqual(ways.map(() => true));
+      // A resumed session brings its client's certificate along, and another authority has not seen that.
+      await reload(listenersWith({ client_auth: { mode: 'optional', ca: pairs[0]!.cert } }), 2);
+      await expect.poll(() => resumed(before)).toEqual(ways.map(() => false));
+      expect(await gateway.stop()).toBe(0);
+    },
+  );
+
   it('are chosen by SNI from the reload on that brings a second one, and not when there is one again', async () => {
     const [one, two] = [writePair('one', ['one.example']), writePair('two', ['two.example'])];
     const config = (certificates: (typeof one)[], port: number): GatewayFile => ({
@@ -189,6 +237,46 @@ describe('certificates from files', () => {
     await expect.poll(given).toEqual([first, second, second]);
     swap(two);
     await expect.poll(given).toEqual([second, second, second]);
+    expect(await gateway.stop()).toBe(0);
+  });
+
+  it('are served when their files are replaced, without a signal: by a rename, and as Kubernetes swaps a Secret', async () => {
+    const volume = mkdtempSync(join(dir, 'secret-'));
+    const publish = (version: string) => {
+      mkdirSync(join(volume, version));
+      const { cert, key } = makeSelfSigned(['watched.example'], new Date());
+      writeFileSync(join(volume, version, 'tls.crt'), cert);
+      writeFileSync(join(volume, version, 'tls.key'), key);
+      symlinkSync(version, join(volume, '..data_tmp'));
+      renameSync(join(volume, '..data_tmp'), join(volume, '..data'));
+      return cert.trim();
+    };
+    const first = publish('..2030_01');
+    for (const name of ['tls.crt', 'tls.key']) symlinkSync(`..data/${name}`, join(volume, name));
+    const moved = writePair('moved', ['moved.example']);
+    const certificates = [{ cert: join(volume, 'tls.crt'), key: join(volume, 'tls.key') }, moved];
+    const gateway = await startGateway({ listeners: [{ host: '127.0.0.1', port: 0, tls: { certificates } }], routes });
+    const given = (name: string) => certificateFor(gateway.port, name);
+    expect(await given('watched.example')).toBe(first);
+    const second = publish('..2030_02');
+    await expect.poll(() => given('watched.example')).toBe(second);
+
+    const next = writePair('next', ['moved.example']);
+    const wanted = pemOf(next.cert);
+    renameSync(next.key, moved.key);
+    renameSync(next.cert, moved.cert);
+    await expect.poll(() => given('moved.example')).toBe(wanted);
+
+    // One that is broken leaves the old one in force, and says so; mended it is taken.
+    const good = readFileSync(moved.cert, 'utf8');
+    writeFileSync(moved.cert, good.slice(0, 200));
+    const failed = await gateway.log({ event: 'config_reloaded', result: 'failure', trigger: 'file' });
+    expect(JSON.stringify(failed['problems'])).toContain('moved.crt holds no PEM certificate');
+    expect(await gateway.metric('config_last_reload_successful')).toBe(0);
+    expect(await given('moved.example')).toBe(wanted);
+    writeFileSync(moved.cert, good);
+    await expect.poll(() => gateway.metric('config_last_reload_successful')).toBe(1);
+    expect(await given('watched.example')).toBe(second);
     expect(await gateway.stop()).toBe(0);
   });
 

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GatewayEvent } from '../../../src/events.ts';
-import { type ConfigWatch, type WatchOptions, watchConfig } from '../../../src/runtime/watch.ts';
+import { digest, digestOf, type FileWatch, type WatchOptions, watchFiles } from '../../../src/runtime/watch.ts';
 
 let root: string;
 let dir: string;
 let file: string;
-const open: ConfigWatch[] = [];
+const open: FileWatch[] = [];
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'upgate-'));
   dir = join(root, 'etc');
@@ -26,8 +26,8 @@ async function watching(options: Partial<WatchOptions> = {}) {
   let count = 0;
   let wake = () => {};
   const events: GatewayEvent[] = [];
-  const watch = await watchConfig({
-    file,
+  const watch = await watchFiles({
+    files: new Map([[file, await digestOf(file)]]),
     emit: (event) => events.push(event),
     debounceMs: 20,
     pollMs: 3_600_000,
@@ -50,7 +50,7 @@ async function watching(options: Partial<WatchOptions> = {}) {
   };
 }
 
-describe('watchConfig', () => {
+describe('watchFiles', () => {
   test('tells of a file written in place', async () => {
     const { changed } = await watching();
     await writeFile(file, 'two');
@@ -129,9 +129,9 @@ describe('watchConfig', () => {
   });
 
   test('tells at once of what changed between the reading of the served text and the watch', async () => {
-    const { changes } = await watching({ serving: 'zero' });
+    const { changes } = await watching({ files: new Map([[file, digest('zero')]]) });
     expect(changes()).toBe(1);
-    const same = await watching({ serving: 'one' });
+    const same = await watching({ files: new Map([[file, digest('one')]]) });
     expect(same.changes()).toBe(0);
   });
 
@@ -164,6 +164,41 @@ describe('watchConfig', () => {
     const { changed } = await watching({ pollMs: 20 });
     await mkdir(dir);
     await writeFile(file, 'one');
+    await changed(1);
+  });
+
+  test('follows files in several directories, and others from then on', async () => {
+    const [cert, next] = [join(root, 'tls.crt'), join(root, 'next.crt')];
+    await writeFile(cert, 'a');
+    await writeFile(next, 'a');
+    const files = new Map([
+      [file, await digestOf(file)],
+      [cert, await digestOf(cert)],
+    ]);
+    const { changed, watch } = await watching({ files });
+    await writeFile(cert, 'b');
+    await changed(1);
+    await writeFile(file, 'two');
+    await changed(2);
+    // A change that nobody has heard of yet is told though the list has become another; what is new counts as it was read.
+    await writeFile(file, 'three');
+    watch.follow(
+      new Map([
+        [file, digest('three')],
+        [next, digest('a')],
+      ]),
+    );
+    await changed(3);
+    await writeFile(cert, 'nobody asks');
+    await writeFile(next, 'c');
+    await changed(4);
+  });
+
+  test('tells of a file that was not there when the list was made', async () => {
+    const late = join(root, 'late', 'tls.crt');
+    const { changed } = await watching({ files: new Map([[late, null]]), pollMs: 20 });
+    await mkdir(join(root, 'late'));
+    await writeFile(late, 'here');
     await changed(1);
   });
 

@@ -1,0 +1,23 @@
+// Which files a config names: certificates, keys, secrets. Their content is part of what serves, so that a change of it is a
+// change of the config. Who reads them is tls.ts, backend-tls.ts and secrets.ts.
+import { resolve } from 'node:path';
+import type { Config } from '../config/schema.ts';
+
+/** Absolute paths, each once; relative ones of the config count from `baseDir`. */
+export function namedFiles({ admin, listeners, upstreams, routes }: Config, baseDir: string): string[] {
+  const named = [
+    admin.token_file,
+    ...listeners.flatMap(({ tls }) => [
+      ...(tls?.certificates ?? []).flatMap(({ cert, key }) => [cert, key]),
+      tls?.client_auth?.ca,
+      tls?.client_auth?.crl,
+    ]),
+    ...Object.values(upstreams).flatMap(({ tls }) => [tls?.ca, tls?.cert, tls?.key]),
+    ...routes.flatMap(({ auth, websocket }) => [
+      auth?.jwt?.key_file,
+      auth?.basic?.users_file,
+      websocket?.mode === 'terminate' ? websocket.webhook?.key_file : undefined,
+    ]),
+  ];
+  return [...new Set(named.filter((file) => file !== undefined).map((file) => resolve(baseDir, file)))];
+}
