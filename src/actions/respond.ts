@@ -1,20 +1,49 @@
 // Verdict `respond`: an answer that the gateway gives by itself and that is no refusal, such as a redirect.
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { formatHead } from '../http/problem.ts';
 import type { Respond } from '../routing/decide.ts';
 import type { RouteContext } from './context.ts';
 import { completed, type Plain } from './forward.ts';
-import { hasBody } from './reject.ts';
+import { endAfterReading, hasBody } from './reject.ts';
 
 /** Answers, and reports it. */
 export function respond(context: RouteContext, verdict: Respond, plain: Plain): void {
   const { res } = plain;
-  const fields = verdict.fields(context.client, context.principal?.claims ?? null);
-  const body = verdict.body === null ? null : Buffer.from(verdict.body);
-  if (body !== null) fields.push('Content-Length', String(body.length));
-  else if (verdict.status !== 204 && verdict.status !== 304) fields.push('Content-Length', '0');
+  const { fields, body } = buildAnswer(context, verdict);
   // Nobody will read the body of the request, and it may have no end.
   if (hasBody(res.req)) res.shouldKeepAlive = false;
   res.writeHead(verdict.status, fields);
   if (body === null) res.end();
   else res.end(body);
   completed(context, plain, { at: null, reason: null, detail: null });
+}
+
+/** The same for a handshake, on a socket that node's HTTP server has let go of; the connection is closed behind it. */
+export function respondUpgrade(context: RouteContext, verdict: Respond, socket: Socket): void {
+  const { fields, body } = buildAnswer(context, verdict);
+  fields.push('Connection', 'close', 'Date', new Date().toUTCString());
+  const head = Buffer.from(formatHead(verdict.status, fields, STATUS_CODES[verdict.status] ?? ''), 'latin1');
+  const bodiless = body === null || context.subject.method === 'HEAD';
+  const answer = bodiless ? head : Buffer.concat([head, body]);
+  socket.write(answer);
+  endAfterReading(socket);
+  const durationMs = performance.now() - context.startedAt;
+  const told = {
+    status: verdict.status,
+    reason: null,
+    detail: null,
+    at: null,
+    bytesToClient: answer.length,
+    durationMs,
+  };
+  context.services.emit({ ...context.subject, type: 'request_completed', ...told });
+}
+
+function buildAnswer(context: RouteContext, verdict: Respond): { fields: string[]; body: Buffer | null } {
+  const fields = verdict.fields(context.client, context.principal?.claims ?? null);
+  const body = verdict.body === null ? null : Buffer.from(verdict.body);
+  if (body !== null) fields.push('Content-Length', String(body.length));
+  else if (verdict.status !== 204 && verdict.status !== 304) fields.push('Content-Length', '0');
+  return { fields, body };
 }

@@ -7,7 +7,7 @@ import { Authenticators, type Ways } from '../auth/authenticators.ts';
 import { editorSchema } from '../config/json-schema.ts';
 import { formatProblem } from '../config/problem.ts';
 import { systemCode } from '../errors.ts';
-import { compileTrustedProxies, readClient } from '../http/forwarded.ts';
+import { attribute, compileTrustedProxies } from '../http/forwarded.ts';
 import { decide } from '../routing/decide.ts';
 import { type Explanation, explain, type Judged } from '../routing/explain.ts';
 import { parseQuestion, type Question } from '../routing/question.ts';
@@ -130,12 +130,9 @@ async function judgeToken(
   { question, given }: { question: Question; given: string | undefined },
 ): Promise<Judged | null> {
   const shown = given ?? token;
-  const client = readClient(
-    question.head,
-    compileTrustedProxies(config.trusted_proxies, config.http.believe),
-    () => '',
-  );
-  const verdict = decide(table, question.head, client.address);
+  const trusted = compileTrustedProxies(config.trusted_proxies, config.http.believe);
+  const { head, client } = attribute(question.head, trusted, () => '');
+  const verdict = decide(table, head, client.address);
   const authenticator = new Authenticators(config, NO_WAYS, null).get(route);
   if (shown === null || authenticator === null || verdict.kind === 'reject') return null;
   if (verdict.route?.auth?.kind !== 'jwt') return null;

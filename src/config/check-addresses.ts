@@ -1,12 +1,15 @@
-// What needs two entries of lists of addresses to judge: the same one twice, one that another list takes back, and peers
-// that a listener can't have. A part of check.ts.
+// What needs two entries of lists of addresses to judge: the same one twice, one that another list takes back, peers that a
+// listener can't have, and what is believed of trusted ones. A part of check.ts.
 import { type AddressRange, parseRange, rangeCovers, UNIX_PEERS } from './address.ts';
 import { error, type Found, warning } from './findings.ts';
 import type { ConfigPath } from './problem.ts';
+import type { Written } from './prune.ts';
 import type { Config, ListenerConfig, RouteConfig } from './schema.ts';
 
-export function* checkAddresses({ listeners, routes, trusted_proxies }: Config): Found {
+export function* checkAddresses(config: Config, written: Written): Found {
+  const { listeners, routes, trusted_proxies } = config;
   yield* checkList(trusted_proxies, ['trusted_proxies']);
+  yield* checkBelieved(config, written);
   for (const [index, listener] of listeners.entries()) yield* checkSenders(listener, ['listeners', index]);
   for (const [index, route] of routes.entries()) yield* checkRoute(route, ['routes', index]);
 }
@@ -19,6 +22,19 @@ function* checkRoute({ allow = [], deny = [] }: RouteConfig, path: ConfigPath): 
     const hint = `it is refused by ${by} of "deny", which is looked at first`;
     if (by !== undefined) yield warning([...path, 'allow', index], 'lets nobody in', { hint });
   }
+}
+
+function* checkBelieved({ trusted_proxies, http }: Config, written: Written): Found {
+  const path = ['http', 'believe'];
+  if (trusted_proxies.length === 0) return;
+  if (http.believe === 'forwarded')
+    yield warning(path, 'a proxy that hands on the Forwarded of its clients lets them name any address', {
+      hint: 'every one of trusted_proxies has to write it anew; nginx and HAProxy do so only where they are told to',
+    });
+  if (http.believe === 'auto' && written.has(path))
+    yield warning(path, '"auto" is X-Forwarded-* alone, and no Forwarded is read', {
+      hint: 'write x-forwarded; or forwarded, where that is what the proxies write',
+    });
 }
 
 /** Entries that add nothing to those before or behind them. */

@@ -26,7 +26,7 @@ export function* checkRooms(
     return;
   }
   if (written.lostWithin([...path, 'match']) || written.lostWithin([...at, 'rooms'])) return;
-  const parameters = [...match.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name as string);
+  const parameters = commonParameters(match.path);
   const templates = { room: rooms?.room ?? ROOM_OF_PATH, user: rooms?.user ?? '' };
   for (const key of NAMES) {
     for (const name of missingPlaces(templates[key], parameters)) {
@@ -39,6 +39,14 @@ export function* checkRooms(
       yield error([...at, 'rooms', key], `{claim.${claim.name}} is of credentials, and the route asks for none`, hint);
     }
   }
+}
+
+/** Those that every one of the paths has: whichever a request fits, it must have them. */
+function commonParameters(paths: readonly string[]): string[] {
+  const [first = [], ...others] = paths.map((path) =>
+    [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name as string),
+  );
+  return first.filter((name) => others.every((names) => names.includes(name)));
 }
 
 /** Parameters that a template asks the path for, and that the path does not have. */

@@ -24,7 +24,7 @@ const HANDLERS_WITH_OPTIONS = ['push', 'rooms', 'webhook'] as const satisfies re
 export function check(config: Config, written: Written): Problem[] {
   return [
     ...checkListeners(config, written),
-    ...checkAddresses(config),
+    ...checkAddresses(config, written),
     ...checkUpstreams(config, written),
     ...checkRouteNames(config.routes, written),
     ...config.routes.flatMap((route, index) => [...checkRoute(route, ['routes', index], { config, written })]),
@@ -116,6 +116,8 @@ interface Whole {
 function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found {
   const { websocket, http, match } = route;
   yield* checkActions(route, path, whole.written);
+  for (const key of ['host', 'path'] as const)
+    yield* findDuplicates(match[key] ?? [], [...path, 'match', key], whole.written);
   yield* checkFields(match.headers ?? {}, [...path, 'match', 'headers']);
   if (route.auth !== undefined) yield* checkAuth(route.auth, [...path, 'auth'], whole.written);
   for (const { name, path: at } of upstreamsOf(route.auth?.forward))

@@ -24,6 +24,7 @@ export const rewrite = z.strictObject({
     .string()
     .optional()
     .describe('What the part before `/*` of `match.path` becomes; `/` takes it away; unset: the path stays'),
+  path: z.string().min(1).optional().describe('The whole path on the backend, whatever the client’s; its query stays'),
   host: z
     .string()
     .min(1)
@@ -70,7 +71,7 @@ export const http = z.strictObject({
     .enum(['auto', 'x-forwarded', 'forwarded'])
     .prefault('auto')
     .describe(
-      'Which fields of a trusted proxy are believed: those it writes; `auto`: `X-Forwarded-*`, and `Forwarded` for what they do not say where there is no `X-Forwarded-For`',
+      'Which fields of a trusted proxy are believed: those it writes; `auto` is `x-forwarded`. The others never reach a backend',
     ),
   via: z
     .string()

@@ -20,6 +20,12 @@ export const duration = () =>
       return z.NEVER;
     });
 
+/** A text, or a list of them, that is a list from here on. */
+export const oneOrMore = () =>
+  z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+    .transform((value) => (typeof value === 'string' ? [value] : value));
+
 /** A duration that must be more than nothing. */
 export const wait = () => duration().refine((ms) => ms > 0, 'must be more than 0');
 

@@ -8,7 +8,9 @@ import { compression, sendQueue } from './schema-wire.ts';
 const origins = z
   .union([z.enum(['same-host', 'any']), z.array(z.string().min(1)).min(1)])
   .prefault('same-host')
-  .describe('Origins that may connect: a list of exact ones or `https://*.example.com`, `same-host`, or `any`');
+  .describe(
+    'Origins that may connect: a list of exact ones, `https://*.example.com`, or texts such as `file://`; `same-host`; or `any`',
+  );
 
 const lifetimes = {
   idle: wait().prefault('1h').describe('Ends a session without a byte in either direction, with 1001'),

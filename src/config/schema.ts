@@ -7,7 +7,19 @@ import { auth } from './schema-auth.ts';
 import { headers, http, redirect, respond, rewrite } from './schema-http.ts';
 import { limits, requestLimits } from './schema-limits.ts';
 import { upstream } from './schema-upstream.ts';
-import { addressEntries, broker, count, duration, host, name, port, size, unixPath, wait } from './schema-values.ts';
+import {
+  addressEntries,
+  broker,
+  count,
+  duration,
+  host,
+  name,
+  oneOrMore,
+  port,
+  size,
+  unixPath,
+  wait,
+} from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
 
 const certificate = z.strictObject({
@@ -70,16 +82,12 @@ const listener = z.strictObject({
 });
 
 const match = z.strictObject({
-  host: z
-    .string()
-    .min(1)
+  host: oneOrMore()
     .optional()
-    .describe('Exact host, or `*.suffix` for exactly one label before it; unset: any host'),
-  path: z
-    .string()
-    .min(1)
+    .describe('Exact host, or `*.suffix` for exactly one label before it; or a list of them; unset: any host'),
+  path: oneOrMore()
     .prefault('/*')
-    .describe('Exact `/a`, prefix `/a/*`, or with `{name}` for one non-empty segment'),
+    .describe('Exact `/a`, prefix `/a/*`, or with `{name}` for one non-empty segment; or a list of them'),
   scheme: z
     .enum(['http', 'https'])
     .optional()
@@ -122,8 +130,10 @@ const route = z.strictObject({
     .optional()
     .describe('Take plain requests'),
   auth: auth.optional().describe('Ask who the client is, whatever the route does with its requests'),
-  redirect: redirect.optional().describe('Answer plain requests with a redirect; query and what is unset stay'),
-  respond: respond.optional().describe('Answer plain requests with this'),
+  redirect: redirect
+    .optional()
+    .describe('Answer with a redirect, handshakes too where there is no `websocket`; query and what is unset stay'),
+  respond: respond.optional().describe('Answer with this, handshakes too where there is no `websocket`'),
   rewrite: rewrite.optional().describe('Change where requests go on the backend, of `http` and of `mode: splice`'),
   headers: headers.optional().describe('Change fields on their way, of `http` and of `mode: splice`'),
 });

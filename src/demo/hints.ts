@@ -71,7 +71,8 @@ function webSocketHints(path: string, plain: BoundListener | undefined, secure: 
 
 /** Two people of one room; the pattern's places are filled with names. */
 function roomHints({ match }: RouteConfig, listener: BoundListener): Hint[] {
-  const as = (user: string): string => samplePath(match.path, { room: 'tea', user });
+  const [path = ''] = match.path;
+  const as = (user: string): string => samplePath(path, { room: 'tea', user });
   const [alice, bob] = [as('alice'), as('bob')];
   if (alice === bob) return [];
   return [

@@ -17,14 +17,16 @@ export function httpPaths(config: Config): string[] {
 /** Routes that ask for nothing but a path: a request to localhost can match them. */
 function openRoutes(config: Config): RouteConfig[] {
   return config.routes.filter(({ match }) => {
-    return (match.host === undefined || match.host === 'localhost') && !match.headers && !match.query;
+    return (match.host === undefined || match.host.includes('localhost')) && !match.headers && !match.query;
   });
 }
 
-/** The path of a route with something in the place of each pattern; `tails` are put below a prefix. */
+/** The paths of a route with something in the place of each pattern; `tails` are put below a prefix. */
 function samplePaths({ match }: RouteConfig, tails: readonly string[]): string[] {
-  const path = samplePath(match.path, SAMPLES);
-  return path.endsWith('/*') ? tails.map((tail) => path.slice(0, -1) + tail) : [path];
+  return match.path.flatMap((pattern) => {
+    const path = samplePath(pattern, SAMPLES);
+    return path.endsWith('/*') ? tails.map((tail) => path.slice(0, -1) + tail) : [path];
+  });
 }
 
 /** A pattern with names in the place of its `{name}`s; those that `names` does not have are `demo`. */

@@ -1,6 +1,6 @@
 // The syntax of Sec-WebSocket-Extensions (RFC 6455 §9.1). Pure. What the extensions mean is between the two ends; the
 // gateway only makes sure that both read the same list.
-import { type FieldSection, isToken, trimOws, valuesOf } from '../http/fields.ts';
+import { type FieldSection, isToken, splitOutsideQuotes, trimOws, valuesOf } from '../http/fields.ts';
 import { type Rejection, reject } from './rejection.ts';
 
 /** One `name; parameter=value; …` of the list, its value unquoted. */
@@ -44,20 +44,4 @@ function parseExtension(text: string): Extension | null {
 function unquote(text: string): string {
   if (text.length < 2 || !text.startsWith('"') || !text.endsWith('"')) return text;
   return text.slice(1, -1).replace(/\\(.)/g, '$1');
-}
-
-function splitOutsideQuotes(text: string, separator: string): string[] {
-  const parts: string[] = [];
-  let start = 0;
-  let quoted = false;
-  for (let i = 0; i < text.length; i++) {
-    if (text[i] === '"') quoted = !quoted;
-    else if (quoted && text[i] === '\\') i++;
-    else if (!quoted && text[i] === separator) {
-      parts.push(text.slice(start, i));
-      start = i + 1;
-    }
-  }
-  parts.push(text.slice(start));
-  return parts;
 }

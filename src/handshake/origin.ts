@@ -1,6 +1,7 @@
 // Which Origin may connect (RFC 6455 §10.2, RFC 6454). Pure. Origins are compared as (scheme, host, port) tuples, never
-// as text, so that no prefix, suffix or userinfo trick can pass.
-import type { Authority } from '../http/target.ts';
+// as text, so that no prefix, suffix or userinfo trick can pass; only what is no tuple, such as `file://`, is compared as
+// the exact text that the config lists.
+import { type Authority, comparedHost } from '../http/target.ts';
 
 /** A serialised origin taken apart; `port` is the scheme's default where none is written, null where it has none. */
 export interface OriginTuple {
@@ -27,10 +28,11 @@ export function parseOrigin(text: string): OriginTuple | null {
 function toTuple(found: RegExpExecArray | null): OriginTuple | null {
   if (!found) return null;
   const scheme = (found[1] as string).toLowerCase();
-  const host = (found[2] as string).toLowerCase();
+  const written = (found[2] as string).toLowerCase();
+  const host = comparedHost(written);
   const port = found[3] === undefined ? (DEFAULT_PORTS.get(scheme) ?? null) : Number(found[3]);
-  if (port !== null && port > 65535) return null;
-  return LIKE_ADDRESS.test(host) && !isSerialised(scheme, host) ? null : { scheme, host, port };
+  if (host === null || (port !== null && port > 65535)) return null;
+  return LIKE_ADDRESS.test(written) && !isSerialised(scheme, written) ? null : { scheme, host, port };
 }
 
 /** What ends in a number is an IPv4 address to the URL standard, however it is written. */
@@ -44,7 +46,8 @@ function isSerialised(scheme: string, host: string): boolean {
 
 /** One entry of a route's `origins`. */
 type OriginPattern =
-  | { readonly kind: 'null' }
+  /** Compared as exact text: `null`, and what devices and apps send that is no tuple. */
+  | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'exact'; readonly origin: OriginTuple }
   /** Exactly one label before `origin.host`. */
   | { readonly kind: 'wildcard'; readonly origin: OriginTuple };
@@ -55,13 +58,26 @@ export type OriginRule =
   | { readonly kind: 'same-host' }
   | { readonly kind: 'listed'; readonly patterns: readonly OriginPattern[] };
 
-/** Compiles one entry of `origins`: an exact origin, `scheme://*.suffix`, or `null`; null where it is none of them. */
+/** Visible ASCII, of which a client could not make two origins, and no `*`, which would look like a pattern. */
+const TEXT = /^[\x21-\x29\x2b\x2d-\x7e]+$/;
+/** What `origins` itself can be; in a list they would be origins that nobody sends. */
+const WORDS = new Set(['any', 'same-host']);
+
+/**
+ * Compiles one entry of `origins`: an exact origin, `scheme://*.suffix`, or a text for what is no origin of RFC 6454; null
+ * where it can't be an entry.
+ */
 export function parseOriginPattern(text: string): OriginPattern | null {
-  if (text === 'null') return { kind: 'null' };
   const wildcard = toTuple(WILDCARD.exec(text));
   if (wildcard) return { kind: 'wildcard', origin: wildcard };
   const origin = parseOrigin(text);
-  return origin ? { kind: 'exact', origin } : null;
+  if (origin) return { kind: 'exact', origin };
+  return TEXT.test(text) && !WORDS.has(text) ? { kind: 'text', text } : null;
+}
+
+/** Whether no browser sends this Origin, since it writes those of the web, and all with a host, as tuples. */
+export function isUnusualText(text: string): boolean {
+  return text !== 'null' && !/^(?!(?:https?|wss?):)[A-Za-z][A-Za-z0-9+.-]*:/i.test(text);
 }
 
 /** Whether an Origin that the client sent may connect; `authority` is the request's Host. */
@@ -79,7 +95,7 @@ function sameHost(origin: OriginTuple, authority: Authority): boolean {
 }
 
 function fits(pattern: OriginPattern, text: string, tuple: OriginTuple | null): boolean {
-  if (pattern.kind === 'null') return text === 'null';
+  if (pattern.kind === 'text') return text === pattern.text;
   if (tuple === null || tuple.scheme !== pattern.origin.scheme || tuple.port !== pattern.origin.port) return false;
   if (pattern.kind === 'exact') return tuple.host === pattern.origin.host;
   const dot = tuple.host.indexOf('.');

@@ -13,7 +13,8 @@ const NONE: AddressSet = { has: () => false };
 
 /**
  * Compiles addresses, CIDR ranges and `unix`, already checked by the config. IPv4 in the form of IPv6 is IPv4, and no
- * range of IPv6 has it: `::/0` is all of IPv6, and nothing else. A zone counts for nothing.
+ * range of IPv6 has it: `::/0` is all of IPv6, and nothing else. A client behind a NAT64 is in the ranges of both its
+ * addresses, else whoever is denied by the one would come in by the other. A zone counts for nothing.
  */
 export function compileAddresses(entries: readonly string[]): AddressSet {
   // Most gateways list nobody, and asking a list costs every request an address object.
@@ -30,7 +31,9 @@ export function compileAddresses(entries: readonly string[]): AddressSet {
       const canonical = canonicalAddress(address);
       const family = isIP(canonical);
       if (family === 0) return false;
-      return family === 4 ? lists.ipv4.check(canonical, 'ipv4') : lists.ipv6.check(canonical, 'ipv6');
+      if (family === 4) return lists.ipv4.check(canonical, 'ipv4');
+      const translated = translatedIPv4(canonical);
+      return lists.ipv6.check(canonical, 'ipv6') || (translated !== null && lists.ipv4.check(translated, 'ipv4'));
     },
   };
 }
@@ -45,6 +48,22 @@ export function plainAddress(address: string): string {
 
 /** The one spelling of an address (RFC 5952), mapped IPv4 as IPv4, without a zone; what is no IPv6 address stays. */
 export function canonicalAddress(address: string): string {
-  if (isIP(address) !== 6) return address;
-  return plainAddress(new SocketAddress({ address, family: 'ipv6' }).address);
+  return isIP(address) === 6 ? plainAddress(shortAddress(address)) : address;
+}
+
+/** An IPv6 address as RFC 5952 writes it, without a zone. */
+export function shortAddress(address: string): string {
+  return new SocketAddress({ address, family: 'ipv6' }).address;
+}
+
+/** IPv4 behind the prefix that NAT64 translates with, its 32 bits in two groups, or in one where the first is 0 (RFC 6052). */
+const NAT64 = /^64:ff9b::(?:([0-9a-f]{1,4}):)?([0-9a-f]{1,4})?$/;
+
+/** The IPv4 address of a client that comes through a NAT64, by its canonical address; null for any other. */
+export function translatedIPv4(canonical: string): string | null {
+  // Nearly nobody does, and this is asked for every request of a route with lists or limits.
+  const found = canonical.startsWith('64:ff9b::') ? NAT64.exec(canonical) : null;
+  if (found === null) return null;
+  const [high, low] = [found[1], found[2]].map((group = '0') => Number.parseInt(group, 16)) as [number, number];
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
 }

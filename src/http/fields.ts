@@ -51,18 +51,36 @@ function isOws(code: number): boolean {
  * whose elements hold no quoted strings.
  */
 export function listElements(section: FieldSection, name: string): string[] {
-  const elements: string[] = [];
-  for (const value of valuesOf(section, name)) {
-    if (!value.includes(',')) {
-      if (value !== '') elements.push(value);
-      continue;
-    }
-    for (const part of value.split(',')) {
-      const element = trimOws(part);
-      if (element !== '') elements.push(element);
+  return valuesOf(section, name).flatMap(splitList);
+}
+
+/** The elements of one list, trimmed, empty ones left out; for lists whose elements hold no quoted strings. */
+export function splitList(text: string): string[] {
+  if (!text.includes(',')) return text === '' ? [] : [trimOws(text)];
+  return text
+    .split(',')
+    .map(trimOws)
+    .filter((element) => element !== '');
+}
+
+/**
+ * The parts between a separator that stands outside of quoted strings (RFC 9110 §5.6.4). A quote that is never closed
+ * takes everything behind it into its part, which is malformed then to whoever reads it.
+ */
+export function splitOutsideQuotes(text: string, separator: string): string[] {
+  const parts: string[] = [];
+  let start = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === '"') quoted = !quoted;
+    else if (quoted && text[i] === '\\') i++;
+    else if (!quoted && text[i] === separator) {
+      parts.push(text.slice(start, i));
+      start = i + 1;
     }
   }
-  return elements;
+  parts.push(text.slice(start));
+  return parts;
 }
 
 /** Whether the joined list of the field holds this token, given in lower case, in any case. */

@@ -2,24 +2,21 @@
 // forwarding fields. Pure.
 import { isIP } from 'node:net';
 import { type AddressSet, compileAddresses } from './addresses.ts';
-import { isToken, valuesOf } from './fields.ts';
+import { isToken, splitList, valuesOf } from './fields.ts';
 import type { RequestHead } from './head.ts';
 import { forwardedHops, type Hop, xForwardedHops } from './hops.ts';
 
-/**
- * Which fields of a trusted proxy are believed: those it writes, since it may hand on what a client wrote into the others.
- * `auto` takes X-Forwarded-*, and Forwarded for what they do not say where there is no X-Forwarded-For.
- */
-export type Believed = 'auto' | 'x-forwarded' | 'forwarded';
+/** Which fields of a trusted proxy are believed: those it writes. It may hand on what a client wrote into the others. */
+export type Believed = 'x-forwarded' | 'forwarded';
 
 /** The peers whose forwarding fields are believed, and which fields. */
 export interface TrustedProxies extends AddressSet {
   readonly believed: Believed;
 }
 
-/** Compiles `trusted_proxies`, already checked by the config. */
-export function compileTrustedProxies(entries: readonly string[], believed: Believed = 'auto'): TrustedProxies {
-  return { believed, ...compileAddresses(entries) };
+/** Compiles `trusted_proxies`, already checked by the config; `auto` is `x-forwarded`, which is what nearly every proxy writes. */
+export function compileTrustedProxies(entries: readonly string[], believe: Believed | 'auto' = 'auto'): TrustedProxies {
+  return { believed: believe === 'auto' ? 'x-forwarded' : believe, ...compileAddresses(entries) };
 }
 
 /** A client's certificate, signed by an authority that its listener trusts. */
@@ -58,28 +55,45 @@ export interface Client {
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
-/** Reads the client from the peer and, where that is trusted, from what it says, right to left. */
-export function readClient(head: RequestHead, trusted: TrustedProxies, freshId: () => string): Client {
-  if (!trusted.has(head.peer)) return { address: head.peer, viaTrusted: false, id: freshId() };
+/** A request as far as it can be believed of where it comes from. */
+export interface Attributed {
+  /**
+   * With its scheme as a trusted proxy vouches for it: TLS may have ended there, and routes and redirects go by what the
+   * client used.
+   */
+  readonly head: RequestHead;
+  readonly client: Client;
+}
+
+/** Reads who asks from the peer and, where that is trusted, from what it says, right to left. */
+export function attribute(head: RequestHead, trusted: TrustedProxies, freshId: () => string): Attributed {
+  if (!trusted.has(head.peer)) return { head, client: { address: head.peer, viaTrusted: false, id: freshId() } };
   const [id] = valuesOf(head, 'x-request-id');
   const { address, ...told } = readTold(head, trusted);
-  return { address, viaTrusted: true, id: id !== undefined && REQUEST_ID.test(id) ? id : freshId(), told };
+  const secure = told.proto === null ? head.secure : /^(?:https|wss)$/i.test(told.proto);
+  const kept = id !== undefined && REQUEST_ID.test(id) ? id : freshId();
+  return {
+    head: secure === head.secure ? head : { ...head, secure },
+    client: { address, viaTrusted: true, id: kept, told },
+  };
 }
 
 /** Of a trusted peer. */
 function readTold(head: RequestHead, trusted: TrustedProxies): Told & Pick<Client, 'address'> {
   const { believed } = trusted;
-  const given = (name: string): string[] => (believed === 'forwarded' ? [] : valuesOf(head, name));
-  const lines = given('x-forwarded-for').filter((line) => line !== '');
-  const forwarded = believed === 'x-forwarded' || lines.length > 0 ? [] : forwardedHops(head);
-  const said = believe(forwarded, head.peer, trusted);
+  if (believed === 'forwarded') {
+    const hops = forwardedHops(head);
+    const chain = hops.map(({ address }) => address ?? 'unknown').reverse();
+    return { believed, chain, ...believe(hops, head.peer, trusted) };
+  }
+  // An empty value says nothing, and is as good as none.
+  const said = (name: string): string[] => valuesOf(head, name).filter((value) => value !== '');
   return {
     believed,
-    address: lines.length > 0 ? believe(xForwardedHops(head), head.peer, trusted).address : said.address,
-    // An empty value says nothing, and is as good as none.
-    proto: given('x-forwarded-proto')[0] || said.proto,
-    host: given('x-forwarded-host')[0] || said.host,
-    chain: lines.length > 0 ? lines : forwarded.map(({ address }) => address ?? 'unknown').reverse(),
+    address: believe(xForwardedHops(head), head.peer, trusted).address,
+    proto: said('x-forwarded-proto')[0] ?? null,
+    host: said('x-forwarded-host')[0] ?? null,
+    chain: said('x-forwarded-for'),
   };
 }
 
@@ -112,7 +126,7 @@ const REWRITTEN = new Set(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-
 export function mayPass(name: string, client: Client, forwarding: Forwarding = 'x-forwarded'): boolean {
   if (!client.viaTrusted || name.includes('_') || REWRITTEN.has(name)) return false;
   const believed = client.told?.believed;
-  if (name === 'forwarded') return forwarding === 'x-forwarded' && believed !== 'x-forwarded';
+  if (name === 'forwarded') return forwarding === 'x-forwarded' && believed === 'forwarded';
   return believed !== 'forwarded';
 }
 
@@ -134,9 +148,9 @@ export function forwardingFields(
     if (forwardedHost !== '') fields.push('X-Forwarded-Host', forwardedHost);
   }
   if (forwarding !== 'x-forwarded') {
-    const before = told === undefined || told.believed === 'x-forwarded' ? [] : valuesOf(head, 'forwarded');
+    const before = told?.believed === 'forwarded' ? valuesOf(head, 'forwarded') : [];
     // A proxy before us that knows only X-Forwarded-For is put into the words of RFC 7239 (§7.4).
-    const hops = before.length > 0 ? [] : chain.slice(0, -1).flatMap((hop) => hop.split(/[ \t]*,[ \t]*/));
+    const hops = before.length > 0 ? [] : chain.slice(0, -1).flatMap(splitList);
     const elements = [...before, ...hops.map((hop) => `for=${forwardedNode(hop)}`)];
     elements.push(forwardedElement(head.peer, forwardedHost, proto));
     fields.push('Forwarded', elements.join(', '));
@@ -157,15 +171,4 @@ function forwardedNode(address: string): string {
 
 function quoted(text: string): string {
   return isToken(text) ? text : `"${text.replace(/[\\"]/g, '\\$&')}"`;
-}
-
-/**
- * The head with its scheme as far as a trusted proxy vouches for it: TLS may have ended there, and routes and redirects
- * go by what the client used.
- */
-export function vouchedScheme(head: RequestHead, trusted: TrustedProxies): RequestHead {
-  if (!trusted.has(head.peer)) return head;
-  const { proto } = readTold(head, trusted);
-  const secure = proto === null ? head.secure : /^(?:https|wss)$/i.test(proto);
-  return secure === head.secure ? head : { ...head, secure };
 }

@@ -3,7 +3,7 @@
 // Pure.
 import { isIP } from 'node:net';
 import { plainAddress } from './addresses.ts';
-import { type FieldSection, listElements, trimOws, valuesOf } from './fields.ts';
+import { type FieldSection, isToken, listElements, splitOutsideQuotes, trimOws, valuesOf } from './fields.ts';
 
 /** What one proxy says of whom it served. */
 export interface Hop {
@@ -64,19 +64,31 @@ function isEscaped(line: string, at: number): boolean {
   return (at - before) % 2 === 1;
 }
 
-/** One pair, or none, and what ends it. Values that should be quoted, such as an address with a port, are often not. */
-const PAIR = /[ \t]*(?:([!#$%&'*+\-.^_`|~\w]+)=(?:"((?:[^"\\]|\\.)*)"|([^ \t;,"]*)))?[ \t]*(?:;|$)/g;
+/** A value in quotes, with its escapes (RFC 9110 §5.6.4). */
+const QUOTED = /^"((?:[^"\\]|\\.)*)"$/;
+/** Values that should be quoted, such as an address with a port, are often not. */
+const PLAIN = /^[^ \t;,"]*$/;
 
-/** The pairs of an element, by their names in lower case; null where it is malformed (RFC 7239 §4). */
+/**
+ * The pairs of an element, by their names in lower case, empty ones left out; null where it is malformed (RFC 7239 §4).
+ * It is split before it is read, and never by one expression: the field may be the client's own, passed on by a proxy, and
+ * has to be read in linear time.
+ */
 function parseElement(element: string): ReadonlyMap<string, string> | null {
   const pairs = new Map<string, string>();
-  let end = 0;
-  for (const { index, 0: pair, 1: name, 2: quoted, 3: plain } of element.matchAll(PAIR)) {
-    if (index !== end) return null;
-    end += pair.length;
-    if (name === undefined) continue;
-    if (pairs.has(name.toLowerCase())) return null;
-    pairs.set(name.toLowerCase(), quoted?.replace(/\\(.)/g, '$1') ?? (plain as string));
+  for (const pair of splitOutsideQuotes(element, ';').map(trimOws)) {
+    if (pair === '') continue;
+    const cut = pair.indexOf('=');
+    const name = pair.slice(0, Math.max(cut, 0)).toLowerCase();
+    const value = parseValue(pair.slice(cut + 1));
+    if (!isToken(name) || value === null || pairs.has(name)) return null;
+    pairs.set(name, value);
   }
   return pairs;
+}
+
+function parseValue(text: string): string | null {
+  const [, quoted] = QUOTED.exec(text) ?? [];
+  if (quoted !== undefined) return quoted.replace(/\\(.)/g, '$1');
+  return PLAIN.test(text) ? text : null;
 }

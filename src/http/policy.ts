@@ -148,7 +148,7 @@ function viewOf(policy: Policy, { facts, sent, own }: Answering): View {
   return {
     shown: sent.shown,
     sent: sent.sent,
-    own: [...new Set([host.toLowerCase(), own.toLowerCase()])],
+    own: [host, own],
     origin: policy.host === 'keep' || request.host === '' ? null : `${scheme}://${request.host}`,
   };
 }

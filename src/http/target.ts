@@ -1,11 +1,16 @@
 // The request target (RFC 9112 §3.2) and its path, normalised for matching only: what is forwarded is the target as it
 // came. Pure.
 import { isIP } from 'node:net';
+import { shortAddress } from './addresses.ts';
 
-/** A target taken apart. `path` is normalised; `raw` is what goes to a backend, in origin-form or `*`. */
+/** A target taken apart. */
 export interface Target {
+  /** What goes to a backend: the target as it came, in origin-form or `*`. */
   readonly raw: string;
+  /** Normalised for matching, its empty segments left out. */
   readonly path: string;
+  /** The same with its empty segments: what is sent where a route changes the path. */
+  readonly sendable: string;
   /** Without its `?`; empty where there is none. */
   readonly query: string;
   /** The authority of an absolute-form target, which replaces Host (RFC 9112 §3.2.2); null for the other forms. */
@@ -24,16 +29,24 @@ const FORBIDDEN = /[\x00-\x20\x7f#]/;
 
 /** Reads a target of any form but authority-form, which only CONNECT has. */
 export function parseTarget(text: string): Target | Fault {
-  if (text === '*') return { raw: '*', path: '*', query: '', authority: null };
+  if (text === '*') return { raw: '*', path: '*', sendable: '*', query: '', authority: null };
   if (FORBIDDEN.test(text)) return { fault: 'the target holds a character that is not allowed' };
   const absolute = text.startsWith('/') ? null : ABSOLUTE.exec(text);
   const authority = absolute ? (absolute[1] as string) : null;
   const raw = absolute ? withRoot(absolute[2] as string) : text;
   if (!raw.startsWith('/')) return { fault: 'the target is neither a path nor an absolute URL' };
   const cut = raw.indexOf('?');
-  const path = normalisePath(cut === -1 ? raw : raw.slice(0, cut));
-  if (typeof path !== 'string') return path;
-  return { raw, path, query: cut === -1 ? '' : raw.slice(cut + 1), authority };
+  const sendable = normalisePath(cut === -1 ? raw : raw.slice(0, cut));
+  if (typeof sendable !== 'string') return sendable;
+  return { raw, path: mergeSlashes(sendable), sendable, query: cut === -1 ? '' : raw.slice(cut + 1), authority };
+}
+
+/**
+ * A path without its empty segments. Most servers read `//admin/x` as `/admin/x`, so that the rules of `/admin/*` must hold
+ * for it; what is sent to a backend keeps them.
+ */
+export function mergeSlashes(path: string): string {
+  return path.includes('//') ? path.replace(/\/{2,}/g, '/') : path;
 }
 
 /** The path for a log: no query, and of an absolute-form target no authority, in which credentials could stand. */
@@ -49,8 +62,8 @@ function withRoot(rest: string): string {
 }
 
 /**
- * The path as routes compare it (RFC 3986 §6.2.2): escaped unreserved characters are decoded, other escapes are written
- * in upper case, octets beyond ASCII are escaped, dot segments are resolved. `%2F` stays, `//` is not merged, `;` is
+ * The path as it can be sent (RFC 3986 §6.2.2): escaped unreserved characters are decoded, other escapes are written
+ * in upper case, octets beyond ASCII are escaped, dot segments are resolved. `%2F` and `//` stay, `;` is
  * ordinary. A fault: an escape that is none, `%00`, a backslash (which some read as a slash), dot segments that climb
  * above the root, or `..` where readers disagree about segments. A query may hold a backslash: browsers send one as it is.
  */
@@ -102,8 +115,9 @@ function resolveDots(path: string): string | Fault {
   return `/${kept.join('/')}`;
 }
 
-/** A host and its port as written; an IPv6 address keeps its brackets, the host is in lower case. */
+/** A host as hosts are compared, and its port as written. */
 export interface Authority {
+  /** By `comparedHost`. */
   readonly host: string;
   /** Null where none is written. */
   readonly port: number | null;
@@ -118,9 +132,21 @@ const AUTHORITY = /^([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?$/;
 export function parseAuthority(text: string): Authority | null {
   const found = AUTHORITY.exec(text);
   if (!found) return null;
-  const host = (found[1] as string).toLowerCase();
+  const host = comparedHost(found[1] as string);
   const port = found[2] ? Number(found[2]) : null;
-  if (port !== null && port > 65535) return null;
-  if (host.startsWith('[') && isIP(host.slice(1, -1)) !== 6) return null;
-  return { host, port };
+  return host === null || (port !== null && port > 65535) ? null : { host, port };
+}
+
+/**
+ * The one form in which hosts are compared: lower case, without the final dot of a name that is written in full, an IPv6
+ * address in its brackets and as RFC 5952 writes it. Null for what names nothing: an empty label behind another, no address
+ * in brackets.
+ */
+export function comparedHost(text: string): string | null {
+  if (text.startsWith('[')) {
+    const address = text.slice(1, -1);
+    return isIP(address) === 6 ? `[${shortAddress(address)}]` : null;
+  }
+  const host = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase();
+  return host === '' || host.includes('..') || host.endsWith('.') ? null : host;
 }

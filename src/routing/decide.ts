@@ -3,7 +3,8 @@
 // A head becomes a Verdict in these steps, and docs/handshake.md walks through the same ones:
 //   1. readRequest      HTTP version, Host, framing and target hold (RFC 9112), else 400
 //   2. wantsWebSocket   `Upgrade: websocket` and `Connection: upgrade` make it a handshake; everything else is plain HTTP
-//   3. find             the first route of that kind that fits, else 404 (426 where only a websocket route fits)
+//   3. find             the first route of that kind that fits, else 404 (426 where only a websocket route fits). Redirects
+//                       and fixed responses are of both kinds: they are given behind the next two steps
 //   4. address          the route takes this client, else 403
 //   5. takeToken        where the route asks for a token, it is taken out: nothing below sees it
 //   6. readHandshake    method, key, version, lists (RFC 6455 §4.2.1), else 400, 405 or 426
@@ -11,7 +12,6 @@
 //   8. subprotocol      400
 //   9. max_body         413, for plain requests
 //  10. rewrite          where the request goes on the backend, else 400
-// A route may also answer plain requests itself: a redirect, or a fixed response.
 // What needs more than the head (permits, credentials, a server) comes after, in server/entrance.ts and actions/.
 import { type Handshake, readHandshake, wantsWebSocket } from '../handshake/handshake.ts';
 import { originAllowed } from '../handshake/origin.ts';
@@ -22,9 +22,9 @@ import { type Request, type RequestHead, readRequest } from '../http/head.ts';
 import { rewriteTarget, type Sent } from '../http/rewrite.ts';
 import { type ShownToken, type Taken, takeToken } from '../http/token.ts';
 import type { OwnAnswer } from './own-answer.ts';
-import type { Params } from './pattern.ts';
-import type { Route, WebSocketRule } from './route.ts';
-import type { Fit, RouteTable } from './table.ts';
+import { matchPath, type Params } from './pattern.ts';
+import type { Fit, Route, WebSocketRule } from './route.ts';
+import type { RouteTable } from './table.ts';
 
 /** A handshake that was let in; `offer` is what of its subprotocols may pass. */
 export interface Upgrade {
@@ -106,10 +106,11 @@ function decideHandshake(table: RouteTable, received: Request, client: string, t
     if (trace) traceUnfit(trace, table.http.find(received), 'plain HTTP');
     return refuse(null, reject('no_route', 'no route takes a WebSocket here'));
   }
+  if (!takesClient(found.route, client, trace)) return refuse(found.route, reject('address'));
+  const { request, token } = take(found.route, received);
+  if (found.route.websocket === null) return answerOwn(found, { request, token });
   const route = found.route as Upgrade['route'];
   const rule = route.websocket;
-  if (!takesClient(route, client, trace)) return refuse(route, reject('address'));
-  const { request, token } = take(route, received);
   const handshake = readHandshake(request.head, rule.versions);
   if (isRejection(handshake)) {
     trace?.({
@@ -124,7 +125,7 @@ function decideHandshake(table: RouteTable, received: Request, client: string, t
   if (refused) return refuse(route, refused);
   const offer = judgeOffer(rule, handshake.offer, trace);
   if (isRejection(offer)) return refuse(route, offer);
-  const sent = rewrite(route, request, trace);
+  const sent = rewrite(found, request, trace);
   if (isRejection(sent)) return refuse(route, sent);
   const { params } = found;
   return { kind: rule.config.mode, route, request, token, params, handshake: { ...handshake, offer }, sent };
@@ -164,15 +165,15 @@ function decidePlain(table: RouteTable, received: Request, client: string, trace
   if (received.target.path === '*') return decideAsterisk(received);
   const found = table.http.find(received, traceRoutes(trace));
   if (found) {
+    if (!takesClient(found.route, client, trace)) return refuse(found.route, reject('address'));
+    const { request, token } = take(found.route, received);
+    if (found.route.own !== null) return answerOwn(found, { request, token });
     const route = found.route as Forward['route'];
-    if (!takesClient(route, client, trace)) return refuse(route, reject('address'));
-    const { request, token } = take(route, received);
-    if (route.own !== null) return answerOwn(route, { request, token }, route.own(request, found));
     if (tooLarge(route, request)) {
       trace?.({ rule: 'body', passed: false, detail: `larger than max_body (${route.http.max_body} bytes)` });
       return refuse(route, reject('body_too_large'));
     }
-    const sent = rewrite(route, request, trace);
+    const sent = rewrite(found, request, trace);
     if (isRejection(sent)) return refuse(route, sent);
     return { kind: 'forward', route, request, token, params: found.params, sent };
   }
@@ -197,7 +198,9 @@ function takesClient({ addresses }: Route, client: string, trace?: Trace): boole
   return passed;
 }
 
-function answerOwn(route: Route, { request, token }: Taken, own: OwnAnswer | null): Verdict {
+function answerOwn(fit: Fit, { request, token }: Taken): Verdict {
+  const { route } = fit;
+  const own = route.own?.(request, fit) ?? null;
   if (own === null) return refuse(route, reject('malformed', 'Host is missing'));
   return { kind: 'respond', route, request, token, ...own };
 }
@@ -210,9 +213,10 @@ function tooLarge({ http }: Forward['route'], { head }: Request): boolean {
 }
 
 /** Where the request goes on the backend; refused where its path can't be taken there. */
-function rewrite({ path }: Route, { target }: Request, trace?: Trace): Sent | Rejection {
+function rewrite({ route: { path }, pattern }: Fit, { target }: Request, trace?: Trace): Sent | Rejection {
   if (path === null) return { target: target.raw, shown: '', sent: '', path: target.path };
-  const sent = rewriteTarget(path, target);
+  const fitting = { segments: pattern.segments.length, fits: (text: string) => matchPath(pattern, text) !== null };
+  const sent = rewriteTarget(path, fitting, target);
   const fault = 'fault' in sent ? sent.fault : null;
   trace?.({ rule: 'path', passed: fault === null, detail: 'fault' in sent ? sent.fault : `sent as ${sent.target}` });
   return 'fault' in sent ? reject('malformed', sent.fault) : sent;

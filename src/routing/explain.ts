@@ -1,6 +1,6 @@
 // `upgate explain`: what the gateway would do with a request, and why, as lines for a person. The judgement is decide()'s
 // own, told step by step; nothing is judged here. Pure.
-import { type Client, readClient, type TrustedProxies, vouchedScheme } from '../http/forwarded.ts';
+import { attribute, type Client, type TrustedProxies } from '../http/forwarded.ts';
 import { type RequestHead, readRequest } from '../http/head.ts';
 import { type ShownToken, type TokenPlace, takeToken } from '../http/token.ts';
 import { decide, type Refuse, type Step, type Verdict } from './decide.ts';
@@ -44,9 +44,8 @@ export function explain(
   question: Question,
   { trusted, upstreams, judged = null }: Known,
 ): Explanation {
-  const head = vouchedScheme(question.head, trusted);
+  const { head, client } = attribute(question.head, trusted, () => '');
   const steps: Step[] = [];
-  const client = readClient(head, trusted, () => '');
   const verdict = decide(table, head, client.address, (step) => steps.push(step));
   const { line, status, reason } = formatOutcome(verdict, upstreams, client);
   const lines = [formatRequest(head, targetShown(head, verdict), client), ...steps.map(formatStep)];

@@ -3,7 +3,7 @@ import type { RedirectConfig, RespondConfig, RouteConfig } from '../config/schem
 import type { Claims } from '../http/claims.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Request } from '../http/head.ts';
-import { prefixOf, withQuery } from '../http/rewrite.ts';
+import { behindPrefix, withQuery } from '../http/rewrite.ts';
 import { parseAuthority } from '../http/target.ts';
 import type { Facts, Known, Template } from '../http/template.ts';
 import type { Params, PathPattern } from './pattern.ts';
@@ -20,6 +20,7 @@ export interface OwnAnswer {
 
 interface OfRoute {
   readonly route: { readonly name: string };
+  readonly pattern: PathPattern;
   readonly params: Params;
 }
 
@@ -29,13 +30,19 @@ export type OwnRule = (request: Request, fit: OfRoute) => OwnAnswer | null;
 const at = ({ problems, path }: Place, ...keys: string[]): Place => ({ problems, path: [...path, ...keys] });
 
 /** Compiles `redirect` or `respond` of a route; null where it has neither. */
-export function compileOwnRule(route: RouteConfig, pattern: PathPattern, place: Place): OwnRule | null {
-  if (route.redirect !== undefined) return compileRedirect(route, route.redirect, pattern, at(place, 'redirect'));
-  if (route.respond !== undefined) return compileRespond(route.respond, knownOf(route, pattern), at(place, 'respond'));
+export function compileOwnRule(route: RouteConfig, patterns: readonly PathPattern[], place: Place): OwnRule | null {
+  const { redirect, respond } = route;
+  if (redirect !== undefined) return compileRedirect(route, redirect, patterns, at(place, 'redirect'));
+  if (respond !== undefined) return compileRespond(respond, knownOf(route, patterns), at(place, 'respond'));
   return null;
 }
 
-function compileRedirect(route: RouteConfig, config: RedirectConfig, pattern: PathPattern, place: Place): OwnRule {
+function compileRedirect(
+  route: RouteConfig,
+  config: RedirectConfig,
+  patterns: readonly PathPattern[],
+  place: Place,
+): OwnRule {
   const { scheme, host, port, status } = config;
   const { problems, path } = place;
   const fault = (key: string, message: string, hint: string): void =>
@@ -43,7 +50,7 @@ function compileRedirect(route: RouteConfig, config: RedirectConfig, pattern: Pa
   if (host !== undefined && parseAuthority(host)?.port !== null)
     fault('host', `${JSON.stringify(host)} is no host`, 'without a port; that is port');
   const fixed = config.path === undefined ? null : compileTargetPath(config.path, at(place, 'path'));
-  const prefix = config.prefix === undefined ? null : compilePrefix(config.prefix, pattern, at(place, 'prefix'));
+  const prefix = config.prefix === undefined ? null : compilePrefix(config.prefix, patterns, at(place, 'prefix'));
   if (config.path !== undefined && config.prefix !== undefined)
     fault('prefix', '"prefix" beside "path"', 'take one of them out');
   const moves = [host, port, config.path, config.prefix].some((key) => key !== undefined);
@@ -53,12 +60,11 @@ function compileRedirect(route: RouteConfig, config: RedirectConfig, pattern: Pa
     const other = scheme === 'https' ? 'http' : 'https';
     fault('scheme', 'would redirect to itself', `match only the others: match: { scheme: ${other} }`);
   }
-  return (request) => {
+  return (request, { pattern }) => {
     const authority = authorityFor(config, request);
     if (authority === null) return null;
     const { target, head } = request;
-    const kept =
-      prefix === null ? null : prefix + target.path.slice(prefixOf(target.path, pattern.segments.length).length);
+    const kept = prefix === null ? null : prefix + behindPrefix(target.sendable, pattern.segments.length);
     const path = fixed ?? kept;
     const to = `${scheme ?? (head.secure ? 'https' : 'http')}://${authority}${path === null ? target.raw : withQuery(path, target)}`;
     return { status, fields: () => ['Location', to], body: null };

@@ -1,6 +1,6 @@
 // What a route's `match` can say of path and host: compiling it, matching, and whether one pattern takes everything that
 // another one takes. Pure.
-import { normalisePath } from '../http/target.ts';
+import { comparedHost, normalisePath } from '../http/target.ts';
 
 /** One segment of a path pattern: text, or a parameter that takes any one segment that is not empty. */
 type Segment = { readonly text: string } | { readonly parameter: string };
@@ -28,6 +28,7 @@ export function compilePath(text: string): PathPattern | string {
   const body = prefix ? text.slice(0, -2) : text;
   if (/[*?#]/.test(body)) return '"*" stands only as "/*" at the end, and a path has no "?" or "#"';
   const segments: Segment[] = [];
+  if (text.includes('//')) return 'a path has no empty segments; in a request "//" is read as "/"';
   for (const part of body.split('/').slice(1)) {
     const segment = compileSegment(part);
     if (typeof segment === 'string') return segment;
@@ -95,22 +96,22 @@ export interface HostPattern {
   readonly wildcard: boolean;
 }
 
-const HOST = /^(?:[a-z0-9_~-]+(?:\.[a-z0-9_~-]+)*|\[[0-9a-f:.]+\])$/;
+const HOST = /^(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])$/i;
 
 /** Compiles `example.com` or `*.example.com`; a string says what is wrong with it. */
 export function compileHost(text: string): HostPattern | string {
   const wildcard = text.startsWith('*.');
-  const host = (wildcard ? text.slice(2) : text).toLowerCase();
-  if (/[^\x20-\x7e]/.test(host)) return 'a host is written in its ASCII form (xn--…)';
-  if (/^[^[]*:\d+$/.test(host)) return 'a host has no port; a listener has one';
-  if (!HOST.test(host) || (wildcard && host.startsWith('[')))
+  const written = wildcard ? text.slice(2) : text;
+  if (/[^\x20-\x7e]/.test(written)) return 'a host is written in its ASCII form (xn--…)';
+  if (/^[^[]*:\d+$/.test(written)) return 'a host has no port; a listener has one';
+  const host = HOST.test(written) ? comparedHost(written) : null;
+  if (host === null || host.startsWith('.') || (wildcard && host.startsWith('[')))
     return 'a host is a name, an address, or "*." before a name';
   return { text, host, wildcard };
 }
 
-/** Whether a host, in lower case, fits; an absent pattern fits any, and an absent host fits only that. */
-export function matchHost(pattern: HostPattern | null, host: string | null): boolean {
-  if (pattern === null) return true;
+/** Whether a host, in the form of `comparedHost`, fits; an absent host fits none. */
+export function matchHost(pattern: HostPattern, host: string | null): boolean {
   if (host === null) return false;
   return pattern.wildcard ? parentOf(host) === pattern.host : host === pattern.host;
 }
@@ -122,8 +123,6 @@ export function parentOf(host: string): string | null {
 }
 
 /** Whether every host that fits `narrow` also fits `wide`. */
-export function coversHost(wide: HostPattern | null, narrow: HostPattern | null): boolean {
-  if (wide === null) return true;
-  if (narrow === null) return false;
+export function coversHost(wide: HostPattern, narrow: HostPattern): boolean {
   return narrow.wildcard ? wide.wildcard && wide.host === narrow.host : matchHost(wide, narrow.host);
 }

@@ -6,7 +6,7 @@ import type { FieldRules, Policy } from '../http/policy.ts';
 import type { PathRule } from '../http/rewrite.ts';
 import { normalisePath, parseAuthority } from '../http/target.ts';
 import { compileTemplate, type Known, type Template } from '../http/template.ts';
-import { matchPath, type PathPattern } from './pattern.ts';
+import type { PathPattern } from './pattern.ts';
 
 /** Names that are the gateway's own to write, and why. */
 const RESERVED: ReadonlyMap<string, string> = new Map([
@@ -29,16 +29,22 @@ function report({ problems, path }: Place, message: string, hint?: string): void
 
 const at = ({ problems, path }: Place, ...keys: (string | number)[]): Place => ({ problems, path: [...path, ...keys] });
 
-/** What the values of a route's fields may name. */
-export function knownOf(route: RouteConfig, pattern: PathPattern): Known {
-  const params = pattern.segments.flatMap((segment) => ('parameter' in segment ? [segment.parameter] : []));
+/** What the values of a route's fields may name: of its paths what all of them have. */
+export function knownOf(route: RouteConfig, patterns: readonly PathPattern[]): Known {
+  const [first = [], ...others] = patterns.map(parametersOf);
+  const params = first.filter((name) => others.every((names) => names.includes(name)));
   return { params, claims: route.auth !== undefined };
 }
 
 /** Compiles a route's header policy. */
-export function compilePolicy(global: Config['http'], route: RouteConfig, pattern: PathPattern, place: Place): Policy {
+export function compilePolicy(
+  global: Config['http'],
+  route: RouteConfig,
+  patterns: readonly PathPattern[],
+  place: Place,
+): Policy {
   const { headers, rewrite } = route;
-  const known = knownOf(route, pattern);
+  const known = knownOf(route, patterns);
   const host = rewrite?.host ?? 'keep';
   if (host !== 'keep' && host !== 'upstream' && parseAuthority(host) === null)
     report(at(place, 'rewrite', 'host'), `${JSON.stringify(host)} is no host`, 'keep, upstream, or host or host:port');
@@ -88,25 +94,41 @@ function checkName(name: string, place: Place): boolean {
 }
 
 /** Compiles what a route does with paths; null: nothing. */
-export function compilePathRule(route: RouteConfig, pattern: PathPattern, place: Place): PathRule | null {
-  const { prefix, encoded_slashes: encodedSlashes = 'keep' } = route.rewrite ?? {};
-  if (prefix === undefined && encodedSlashes === 'keep') return null;
+export function compilePathRule(route: RouteConfig, patterns: readonly PathPattern[], place: Place): PathRule | null {
+  const { prefix, path, encoded_slashes: encodedSlashes = 'keep' } = route.rewrite ?? {};
+  if (prefix === undefined && path === undefined && encodedSlashes === 'keep') return null;
+  if (prefix !== undefined && path !== undefined)
+    report(at(place, 'rewrite', 'prefix'), '"prefix" beside "path"', 'take one of them out');
   return {
-    segments: pattern.segments.length,
-    prefix: prefix === undefined ? null : compilePrefix(prefix, pattern, at(place, 'rewrite', 'prefix')),
+    prefix: prefix === undefined ? null : compilePrefix(prefix, patterns, at(place, 'rewrite', 'prefix')),
+    path: path === undefined ? null : compileTargetPath(path, at(place, 'rewrite', 'path')),
     encodedSlashes,
-    fits: (path) => matchPath(pattern, path) !== null,
   };
 }
 
-/** A prefix without a slash at its end. */
-export function compilePrefix(text: string, pattern: PathPattern, place: Place): string | null {
-  if (!pattern.prefix) {
-    report(place, 'needs a match.path that ends with "/*"', `match.path is ${pattern.text}`);
+/**
+ * A prefix without a slash at its end. It stands for the part before `/*` of each path, so that every path must have one; an
+ * exact path may be that part alone, as in `[/ws, /ws/*]`.
+ */
+export function compilePrefix(text: string, patterns: readonly PathPattern[], place: Place): string | null {
+  const prefixes = patterns.filter(({ prefix }) => prefix);
+  const without = patterns.find((exact) => !exact.prefix && !prefixes.some((each) => isPartOf(exact, each)));
+  if (without !== undefined) {
+    const hint = prefixes.length === 0 ? `match.path is ${without.text}` : `${without.text} has none`;
+    report(place, 'needs a match.path that ends with "/*"', `${hint}; as in [/ws, /ws/*]`);
     return null;
   }
   const path = compileTargetPath(text, place);
   return path === null ? null : path.replace(/\/$/, '');
+}
+
+function parametersOf({ segments }: PathPattern): string[] {
+  return segments.flatMap((segment) => ('parameter' in segment ? [segment.parameter] : []));
+}
+
+/** Whether an exact path is what stands before the `/*` of the other. */
+function isPartOf(exact: PathPattern, prefix: PathPattern): boolean {
+  return JSON.stringify(exact.segments) === JSON.stringify(prefix.segments);
 }
 
 /** A path to be sent as it is written. */

@@ -29,9 +29,11 @@ export interface Condition {
   readonly value: string | null;
 }
 
+/** A request fits where it fits one of the hosts, one of the paths, and all the rest. */
 export interface Match {
-  readonly host: HostPattern | null;
-  readonly path: PathPattern;
+  /** Null takes any host. */
+  readonly hosts: readonly HostPattern[] | null;
+  readonly paths: readonly PathPattern[];
   /** Null takes both. */
   readonly scheme: 'http' | 'https' | null;
   /** Names in lower case. */
@@ -90,11 +92,21 @@ export interface Route {
   readonly limits: LimitsInForce;
 }
 
-/** The parameters where the request fits the route; a string says why it does not. */
-export function fitRoute(match: Match, request: Request): Params | string {
-  if (!matchHost(match.host, request.authority?.host ?? null)) return `host is not ${match.host?.text}`;
-  const params = matchPath(match.path, request.target.path);
-  if (params === null) return `path is not ${match.path.text}`;
+/** A route that a request fits, by which of its paths, and the values of that path's parameters. */
+export interface Fit {
+  readonly route: Route;
+  readonly pattern: PathPattern;
+  readonly params: Params;
+}
+
+/** How the request fits the route; a string says why it does not. */
+export function fitRoute(route: Route, request: Request): Fit | string {
+  const { match } = route;
+  const host = request.authority?.host ?? null;
+  if (match.hosts?.some((pattern) => matchHost(pattern, host)) === false)
+    return `host is not ${formatPatterns(match.hosts)}`;
+  const fit = fitPath(route, request.target.path);
+  if (fit === null) return `path is not ${formatPatterns(match.paths)}`;
   if (match.scheme !== null && (match.scheme === 'https') !== request.head.secure)
     return `scheme is not ${match.scheme}`;
   for (const condition of match.headers) {
@@ -108,27 +120,55 @@ export function fitRoute(match: Match, request: Request): Params | string {
         return `query ${condition.name} is not ${condition.value ?? 'there'}`;
     }
   }
-  return params;
+  return fit;
+}
+
+function fitPath(route: Route, path: string): Fit | null {
+  for (const pattern of route.match.paths) {
+    const params = matchPath(pattern, path);
+    if (params !== null) return { route, pattern, params };
+  }
+  return null;
+}
+
+function formatPatterns(patterns: readonly { readonly text: string }[]): string {
+  return patterns.map(({ text }) => text).join(' or ');
 }
 
 function holds(condition: Condition, values: readonly string[]): boolean {
   return condition.value === null ? values.length > 0 : values.includes(condition.value);
 }
 
-/** Whether the route answers plain requests, of its own or by a backend. */
-export function takesPlain({ http, own }: Route): boolean {
-  return http !== null || own !== null;
+/** Handshakes and plain requests have candidates of their own; a route can be one for both. */
+export type Kind = 'websocket' | 'http';
+
+/** Whether the route has a rule for this kind, of which it would be a mistake that it is never reached. */
+export function isFor({ websocket, http, own }: Route, kind: Kind): boolean {
+  return kind === 'websocket' ? websocket !== null : http !== null || own !== null;
+}
+
+/**
+ * Whether the route takes requests of this kind. One that answers by itself takes handshakes too, where it has no rule of
+ * their own for them: a redirect to https must not leave `ws://` open behind it.
+ */
+export function takes(route: Route, kind: Kind): boolean {
+  return isFor(route, kind) || route.own !== null;
 }
 
 /** Whether every request that fits `narrow` also fits `wide`. */
 export function covers(wide: Match, narrow: Match): boolean {
   return (
-    coversHost(wide.host, narrow.host) &&
-    coversPath(wide.path, narrow.path) &&
+    coversHosts(wide.hosts, narrow.hosts) &&
+    narrow.paths.every((path) => wide.paths.some((each) => coversPath(each, path))) &&
     (wide.scheme === null || wide.scheme === narrow.scheme) &&
     coversConditions(wide.headers, narrow.headers) &&
     coversConditions(wide.query, narrow.query)
   );
+}
+
+function coversHosts(wide: readonly HostPattern[] | null, narrow: readonly HostPattern[] | null): boolean {
+  if (wide === null) return true;
+  return narrow?.every((host) => wide.some((each) => coversHost(each, host))) === true;
 }
 
 /** The wider one asks for nothing that the narrower one does not ask for. */

@@ -2,124 +2,107 @@
 import type { Problem } from '../config/problem.ts';
 import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema.ts';
 import { AUTH_KINDS, type AuthConfig } from '../config/schema-auth.ts';
-import { type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
+import { isUnusualText, type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
 import { compileAddresses } from '../http/addresses.ts';
 import type { Request } from '../http/head.ts';
 import type { TokenPlace } from '../http/token.ts';
 import { limitsInForce } from './limits-in-force.ts';
 import { compileOwnRule } from './own-answer.ts';
-import { compileHost, compilePath, type Params, parentOf } from './pattern.ts';
-import { compilePathRule, compilePolicy } from './policy.ts';
+import { compileHost, compilePath, parentOf } from './pattern.ts';
+import { compilePathRule, compilePolicy, type Place } from './policy.ts';
 import {
   type AddressRule,
   type AuthRule,
   type Condition,
-  covers,
+  type Fit,
   fitRoute,
+  type Kind,
   type Listed,
   type Match,
   type Route,
-  takesPlain,
+  takes,
   type WebSocketRule,
 } from './route.ts';
-
-/** Handshakes and plain requests have candidates of their own. */
-export type Kind = 'websocket' | 'http';
+import { findShadowed } from './shadowed.ts';
 
 export interface RouteTable {
   readonly websocket: Candidates;
   readonly http: Candidates;
 }
 
-/** A route that fits, and the values of its path parameters. */
-export interface Fit {
-  readonly route: Route;
-  readonly params: Params;
-}
-
 /** Told of each route that was looked at, and why it does not fit; null where it does. */
 export type RouteTrace = (route: Route, mismatch: string | null) => void;
+
+/** A route and its place among all. */
+interface Placed {
+  readonly at: number;
+  readonly route: Route;
+}
 
 /** The routes of one kind, in their order. */
 export class Candidates {
   readonly #all: readonly Route[];
-  readonly #byHost: ReadonlyMap<string, readonly Route[]>;
-  readonly #byParent: ReadonlyMap<string, readonly Route[]>;
-  readonly #anyHost: readonly Route[];
+  /** By exact host, by what stands behind `*.`, and those that take any; each in the order of the routes. */
+  readonly #byHost = new Map<string, Placed[]>();
+  readonly #byParent = new Map<string, Placed[]>();
+  readonly #anyHost: Placed[] = [];
 
   constructor(routes: readonly Route[]) {
     this.#all = routes;
-    this.#anyHost = routes.filter(({ match }) => match.host === null);
-    this.#byHost = index(
-      routes,
-      (host, wildcard) => (wildcard ? null : host),
-      (host, route) => routeTakes(route, host),
-    );
-    this.#byParent = index(
-      routes,
-      (host, wildcard) => (wildcard ? host : null),
-      (parent, { match }) => match.host === null || (match.host.wildcard && match.host.host === parent),
-    );
+    for (const [at, route] of routes.entries()) {
+      const { hosts } = route.match;
+      if (hosts === null) this.#anyHost.push({ at, route });
+      for (const { host, wildcard } of hosts ?? []) {
+        const lists = wildcard ? this.#byParent : this.#byHost;
+        const list = lists.get(host);
+        if (list === undefined) lists.set(host, [{ at, route }]);
+        else list.push({ at, route });
+      }
+    }
   }
 
   /** The first route that fits, or null. With a trace every route up to it is looked at, whatever its host. */
   find(request: Request, trace?: RouteTrace): Fit | null {
-    for (const route of trace ? this.#all : this.#under(request)) {
-      const params = fitRoute(route.match, request);
-      const fits = typeof params !== 'string';
-      trace?.(route, fits ? null : params);
-      if (fits) return { route, params };
+    if (trace === undefined) return this.#findFirst(request);
+    for (const route of this.#all) {
+      const fit = fitRoute(route, request);
+      const fits = typeof fit !== 'string';
+      trace(route, fits ? null : fit);
+      if (fits) return fit;
     }
     return null;
   }
 
-  /** The routes whose host can fit, in their order. */
-  #under(request: Request): readonly Route[] {
+  /** Of the lists under which the host can be found each is gone through until one of its routes fits. */
+  #findFirst(request: Request): Fit | null {
     const host = request.authority?.host;
-    if (host === undefined) return this.#anyHost;
-    return this.#byHost.get(host) ?? this.#byParent.get(parentOf(host) ?? '') ?? this.#anyHost;
+    let first = findIn(this.#anyHost, request, Number.POSITIVE_INFINITY);
+    if (host === undefined) return first?.fit ?? null;
+    for (const list of [this.#byHost.get(host), this.#byParent.get(parentOf(host) ?? '')])
+      if (list !== undefined) first = findIn(list, request, first?.at ?? Number.POSITIVE_INFINITY) ?? first;
+    return first?.fit ?? null;
   }
 }
 
-function routeTakes(route: Route, host: string): boolean {
-  const pattern = route.match.host;
-  return pattern === null || (pattern.wildcard ? parentOf(host) === pattern.host : pattern.host === host);
-}
-
-function index(
-  routes: readonly Route[],
-  keyOf: (host: string, wildcard: boolean) => string | null,
-  takes: (route: string, of: Route) => boolean,
-): Map<string, Route[]> {
-  const lists = new Map<string, Route[]>();
-  for (const { match } of routes) {
-    const key = match.host === null ? null : keyOf(match.host.host, match.host.wildcard);
-    if (key !== null)
-      lists.set(
-        key,
-        routes.filter((route) => takes(key, route)),
-      );
+/** The first route of a list that fits, if it stands before a place among all. */
+function findIn(list: readonly Placed[], request: Request, before: number): { at: number; fit: Fit } | null {
+  for (const { at, route } of list) {
+    if (at > before) return null;
+    const fit = fitRoute(route, request);
+    if (typeof fit !== 'string') return { at, fit };
   }
-  return lists;
+  return null;
 }
 
 /** Compiles the routes; what can't be compiled is left out of the table and stands among the problems. */
 export function compileTable(config: Config): { table: RouteTable; problems: Problem[] } {
   const problems: Problem[] = [];
   const routes: (Route | null)[] = config.routes.map((route, i) => compileRoute(config, route, i, problems));
-  for (const kind of ['websocket', 'http'] as const) findShadowed(routes, kind, problems);
+  for (const kind of ['websocket', 'http'] as const) problems.push(...findShadowed(routes, kind));
   const whole = routes.filter((route) => route !== null);
-  return {
-    table: {
-      websocket: new Candidates(whole.filter(takesHandshakes)),
-      http: new Candidates(whole.filter(takesPlain)),
-    },
-    problems,
-  };
+  const of = (kind: Kind) => new Candidates(whole.filter((route) => takes(route, kind)));
+  return { table: { websocket: of('websocket'), http: of('http') }, problems };
 }
-
-const takesHandshakes = ({ websocket }: Route): boolean => websocket !== null;
-const TAKES = { websocket: takesHandshakes, http: takesPlain } as const;
 
 function compileRoute(config: Config, route: RouteConfig, i: number, problems: Problem[]): Route | null {
   const before = problems.length;
@@ -127,9 +110,9 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
   const websocket = route.websocket === undefined ? null : compileWebSocket(route.websocket, i, problems);
   if (match === null) return null;
   const place = { problems, path: ['routes', i] };
-  const policy = compilePolicy(config.http, route, match.path, place);
-  const path = compilePathRule(route, match.path, place);
-  const own = compileOwnRule(route, match.path, place);
+  const policy = compilePolicy(config.http, route, match.paths, place);
+  const path = compilePathRule(route, match.paths, place);
+  const own = compileOwnRule(route, match.paths, place);
   if (problems.length > before) return null;
   const { max_body } = config.limits;
   const http = route.http === undefined ? null : { ...route.http, max_body: route.http.max_body ?? max_body };
@@ -173,20 +156,34 @@ function compileListed(entries: readonly string[] | undefined): Listed | null {
 }
 
 function compileMatch(config: MatchConfig, i: number, problems: Problem[]): Match | null {
-  const host = config.host === undefined ? null : compileHost(config.host);
-  const path = compilePath(config.path);
-  if (typeof host === 'string')
-    problems.push({ severity: 'error', path: ['routes', i, 'match', 'host'], message: host });
-  if (typeof path === 'string')
-    problems.push({ severity: 'error', path: ['routes', i, 'match', 'path'], message: path });
-  if (typeof host === 'string' || typeof path === 'string') return null;
+  const place = { problems, path: ['routes', i, 'match'] };
+  const hosts = config.host === undefined ? null : compileEach(config.host, 'host', compileHost, place);
+  const paths = compileEach(config.path, 'path', compilePath, place);
+  if (hosts?.includes(null) || paths.includes(null)) return null;
   return {
-    host,
-    path,
+    hosts: hosts === null ? null : hosts.filter((host) => host !== null),
+    paths: paths.filter((path) => path !== null),
     scheme: config.scheme ?? null,
     headers: conditions(config.headers).map((condition) => ({ ...condition, name: condition.name.toLowerCase() })),
     query: conditions(config.query),
   };
+}
+
+/** Compiles each of a value or a list of them; null where one can't be. */
+function compileEach<T extends object>(
+  texts: readonly string[],
+  key: 'host' | 'path',
+  compile: (text: string) => T | string,
+  { problems, path }: Place,
+): (T | null)[] {
+  return texts.map((text, k) => {
+    const compiled = compile(text);
+    if (typeof compiled !== 'string') return compiled;
+    // A value that is no list has no entries to point at.
+    const at = texts.length === 1 ? [key] : [key, k];
+    problems.push({ severity: 'error', path: [...path, ...at], message: compiled });
+    return null;
+  });
 }
 
 function conditions(config: Readonly<Record<string, string>> | undefined): Condition[] {
@@ -207,32 +204,24 @@ function compileOrigins(config: WebSocketConfig['origins'], i: number, problems:
   if (config === 'any' || config === 'same-host') return { kind: config };
   const patterns = config.map((text, k) => {
     const pattern = parseOriginPattern(text);
+    const path = ['routes', i, 'websocket', 'origins', k];
+    const quoted = JSON.stringify(text);
     if (pattern === null) {
       problems.push({
         severity: 'error',
-        path: ['routes', i, 'websocket', 'origins', k],
-        message: `${JSON.stringify(text)} is no origin`,
-        hint: 'an origin is https://app.example.com or https://*.example.com, without a path and in ASCII, or null',
+        path,
+        message: `${quoted} is no origin`,
+        hint: 'an origin is https://app.example.com or https://*.example.com, in ASCII; or exact text, as file://',
+      });
+    } else if (pattern.kind === 'text' && isUnusualText(text)) {
+      problems.push({
+        severity: 'warning',
+        path,
+        message: `${quoted} is compared as exact text, and no browser sends that`,
+        hint: 'an origin of the web is https://app.example.com, without a path',
       });
     }
     return pattern;
   });
   return { kind: 'listed', patterns: patterns.filter((pattern) => pattern !== null) };
-}
-
-/** A route that an earlier one of the same kind takes everything from would never be reached. */
-function findShadowed(routes: readonly (Route | null)[], kind: Kind, problems: Problem[]): void {
-  for (const [i, route] of routes.entries()) {
-    if (route === null || !TAKES[kind](route)) continue;
-    const earlier = routes
-      .slice(0, i)
-      .find((other) => other !== null && TAKES[kind](other) && covers(other.match, route.match));
-    if (!earlier) continue;
-    problems.push({
-      severity: 'error',
-      path: ['routes', i, 'match'],
-      message: `route ${route.name} is never reached for ${kind}: route ${earlier.name} before it takes everything`,
-      hint: 'put the narrower route first',
-    });
-  }
 }

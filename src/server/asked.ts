@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RouteContext } from '../actions/context.ts';
 import { peerOf } from '../actions/peer.ts';
-import { readClient, vouchedScheme } from '../http/forwarded.ts';
+import { attribute } from '../http/forwarded.ts';
 import { type MessageLike, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
 import type { Verdict } from '../routing/decide.ts';
@@ -20,9 +20,8 @@ export interface Asked {
 /** Reads a request against one snapshot, so that a reload can't mix two in it. */
 export function readAsked(message: MessageLike, connection: Connection, snapshot: Snapshot): Asked {
   const received = readHead(message, 'encrypted' in connection, peerOf(connection).address);
-  const head = vouchedScheme(received, snapshot.trusted);
+  const { head, client: known } = attribute(received, snapshot.trusted, freshId);
   const certificate = readCertificate(connection);
-  const known = readClient(head, snapshot.trusted, freshId);
   const client = certificate === null ? known : { ...known, certificate };
   const subject = {
     id: client.id,

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
 import { SpliceError } from '../actions/reach.ts';
 import { passUpgrade, refusalOf, rejectUpgrade } from '../actions/reject.ts';
+import { respondUpgrade } from '../actions/respond.ts';
 import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import type { ForeignAnswer } from '../auth/authenticator.ts';
@@ -15,7 +16,7 @@ import type { Mode } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import type { MessageLike } from '../http/head.ts';
-import type { Upgrade, Verdict } from '../routing/decide.ts';
+import type { Respond, Upgrade, Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Permit } from '../sessions/permit.ts';
 import { Departure } from '../upstream/departure.ts';
@@ -124,9 +125,26 @@ export class Upgrades {
     const verdict = judge(asked, this.#options.crowded(connection));
     const known = named(context, verdict);
     if (verdict.kind === 'reject') return refuse(known, connection, verdict.rejection, modeOf(verdict));
-    if (verdict.kind !== 'splice' && verdict.kind !== 'terminate') return void connection.destroy();
+    if (verdict.kind === 'respond') return this.#respond(known, verdict, connection);
+    // Of a handshake a backend's plain answer is never asked.
+    if (verdict.kind === 'forward') return void connection.destroy();
     if (this.#draining) return refuse(known, connection, reject('draining'), verdict.kind);
     await this.#open(known, verdict, released);
+  }
+
+  /** A redirect or a fixed answer, in place of a session. */
+  async #respond(context: RouteContext, verdict: Respond, connection: Socket): Promise<void> {
+    const gone = new Departure();
+    const stop = this.#watch(connection, gone);
+    try {
+      const entry = await this.#options.entrance.plain(context, verdict, () => gone);
+      if (isEntered(entry)) return respondUpgrade(entry.context, verdict, connection);
+      if (isRejection(entry)) return refuse(context, connection, entry, null);
+      passUpgrade(connection, entry);
+      rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, null);
+    } finally {
+      stop();
+    }
   }
 
   /**

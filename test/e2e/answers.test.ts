@@ -244,7 +244,7 @@ describe('origin', () => {
     ['a suffix', { Origin: `${ORIGIN}.evil.test` }],
     ['a prefix', { Origin: 'https://evilapp.example.com' }],
     ['userinfo', { Origin: 'https://app.example.com@evil.test' }],
-    ['a trailing dot', { Origin: `${ORIGIN}.` }],
+    ['two trailing dots', { Origin: `${ORIGIN}..` }],
     ['a path', { Origin: `${ORIGIN}/` }],
     ['a list', { Origin: `${ORIGIN}, https://evil.test` }],
     ['null', { Origin: 'null' }],

@@ -8,6 +8,7 @@ import {
   connectRaw,
   exchange,
   handshake,
+  KEY,
   type RawAnswer,
   type RawConnection,
   readAnswer,
@@ -40,6 +41,21 @@ beforeAll(async () => {
           response: { set: { 'X-Served-By': 'upgate {request_id}' }, remove: ['X-Powered-By'] },
         },
       },
+      {
+        name: 'sockets',
+        match: { path: ['/ws', '/ws/*'] },
+        websocket: { mode: 'splice', upstream: 'chat', origins: ['file://'] },
+        http: { upstream: 'rest' },
+        rewrite: { prefix: '/' },
+      },
+      { name: 'one', match: { path: '/one/*' }, http: { upstream: 'rest' }, rewrite: { path: '/only' } },
+      {
+        name: 'admin',
+        match: { host: ['admin.example', '*.admin.example'] },
+        deny: ['127.0.0.1'],
+        http: { upstream: 'rest' },
+      },
+      { name: 'guarded', match: { path: '/guarded/*' }, deny: ['127.0.0.1'], http: { upstream: 'rest' } },
       { name: 'rest', http: { upstream: 'rest' } },
     ],
   });
@@ -131,7 +147,70 @@ describe('what the gateway answers itself', () => {
   });
 });
 
+describe('a handshake that such a route takes', () => {
+  const ask = (target: string, changes: Parameters<typeof handshake>[0]) =>
+    exchange(gateway.port, handshake(changes, `GET ${target} HTTP/1.1`)).then(readAnswer);
+
+  it('is redirected to TLS, and counted as the request that it was', async () => {
+    const answer = await ask('/ws/a?b', { Host: 'secure.example:80' });
+    expect([answer.status, field(answer, 'location')]).toEqual([308, 'https://secure.example/ws/a?b']);
+    expect([field(answer, 'connection'), field(answer, 'content-length')]).toEqual(['close', '0']);
+    await gateway.log({ event: 'request_completed', route: 'tls', status: 308, path: '/ws/a' });
+  });
+  it('gets what is written in the config, whole', async () => {
+    const answer = await ask('/old/ws', {});
+    expect([answer.status, answer.body]).toEqual([410, 'gone\n']);
+  });
+  it('is none of theirs where it comes over TLS', async () => {
+    const answer = readAnswer(
+      await exchange(
+        { port: gateway.ports[1]!, tls: true, rejectUnauthorized: false },
+        handshake({ Host: 'secure.example', Origin: 'https://evil.test' }, 'GET /ws HTTP/1.1'),
+      ),
+    );
+    expect([answer.status, field(answer, 'x-gateway-reason')]).toEqual([403, 'origin']);
+  });
+});
+
+describe('one form of names', () => {
+  const status = async (target: string, Host: string) =>
+    readAnswer(await exchange(gateway.port, `GET ${target} HTTP/1.1\r\nHost: ${Host}\r\nConnection: close\r\n\r\n`))
+      .status;
+  it.each(['admin.example', 'ADMIN.example.', 'admin.example.:80', 'a.admin.example.', 'x.Admin.Example'])(
+    'Host %s is refused by the route for it',
+    async (host) => expect(await status('/', host)).toBe(403),
+  );
+  it.each(['/guarded/x', '//guarded/x', '///guarded//x', '/guarded//', '/./guarded/x', '//%67uarded/x'])(
+    '%s is refused by the route for it',
+    async (target) => expect(await status(target, 'a')).toBe(403),
+  );
+  it('a Host with an empty label is none', async () => expect(await status('/', 'admin.example..')).toBe(400));
+});
+
 describe('what a route changes', () => {
+  it.each([
+    ['/ws', '/'],
+    ['/ws?x', '/?x'],
+    ['/ws/a//b', '/a//b'],
+    ['//ws//a', '/a'],
+    ['/one/two?x', '/only?x'],
+    ['//rest//a', '//rest//a'],
+  ])('the path: %s is sent as %s', async (target, sent) => {
+    const { client, peer } = await reach(get(target));
+    expect(peer.received().split('\r\n')[0]).toBe(`GET ${sent} HTTP/1.1`);
+    peer.write('HTTP/1.1 302 Found\r\nLocation: //evil.test/\r\nContent-Location: /next\r\nContent-Length: 0\r\n\r\n');
+    const shown = target.includes('ws') ? '/ws/next' : '/next';
+    await client.until(`Content-Location: ${shown}\r\n`);
+  });
+  it('the path of a session, with an Origin that is listed as text', async () => {
+    const { client, peer } = await reach(handshake({ Origin: 'file://' }, 'GET /ws HTTP/1.1'));
+    expect(peer.received()).toMatch(/^GET \/ HTTP\/1\.1\r\n/);
+    peer.write(
+      `HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(KEY)}\r\n\r\n`,
+    );
+    await client.until('HTTP/1.1 101');
+  });
+
   it('of a plain request and its answer', async () => {
     const lines = ['Cookie: a=b', 'X-Client: forged', 'TE: trailers, gzip', 'Range: bytes=0-1', 'Via: 1.1 cdn'];
     const { client, peer } = await reach(get('/api/v1/x/?y=/api/', ...lines));

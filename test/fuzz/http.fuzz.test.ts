@@ -4,7 +4,7 @@ import { isIP, Socket } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isToken, listElements, listHas, lowerNames, trimOws, valuesOf } from '../../src/http/fields.ts';
-import { compileTrustedProxies, readClient } from '../../src/http/forwarded.ts';
+import { attribute, compileTrustedProxies } from '../../src/http/forwarded.ts';
 import { readHead, readRequest } from '../../src/http/head.ts';
 import { requestFields, responseFields } from '../../src/http/policy.ts';
 import { normalisePath, parseAuthority, parseTarget } from '../../src/http/target.ts';
@@ -98,7 +98,7 @@ describe('heads', () => {
   const trusted = compileTrustedProxies(['10.0.0.0/8', '::1']);
   it('tell of a client whose address is one, and whose id fits a log', () => {
     always(anyHead, (head) => {
-      const client = readClient(head, trusted, () => 'fresh');
+      const client = attribute(head, trusted, () => 'fresh').client;
       expect(client.address === head.peer || isIP(client.address) > 0).toBe(true);
       expect(client.address).not.toMatch(/^::ffff:[\d.]+$/i);
       expect(client.id).toMatch(/^[\w.-]{1,128}$/);
@@ -109,7 +109,7 @@ describe('heads', () => {
     always(anyHead, (head) => {
       const request = readRequest(head);
       if ('fault' in request) return;
-      const client = readClient(head, trusted, () => 'fresh');
+      const client = attribute(head, trusted, () => 'fresh').client;
       const names = lowerNames(
         requestFields({ request, client, route: 'r', params: {}, claims: null, granted: [] }, new Set()),
       );

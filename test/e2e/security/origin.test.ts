@@ -7,12 +7,13 @@ import { attack } from './attack.ts';
 import type { Script } from './canary.ts';
 import { type Rig, startUpgate } from './rigs.ts';
 
-type Rule = 'exact' | 'wildcard' | 'same-host' | 'null' | 'draft' | 'required';
+type Rule = 'exact' | 'wildcard' | 'same-host' | 'null' | 'text' | 'draft' | 'required';
 const RULES: Readonly<Record<Rule, object>> = {
   exact: { origins: ['https://app.test', 'http://local.test:8080'] },
   wildcard: { origins: ['https://*.app.test'] },
   'same-host': {},
   null: { origins: ['null'] },
+  text: { origins: ['file://', 'app://local/index'] },
   draft: { origins: ['https://app.test'], versions: [13, 8] },
   required: { origins: ['https://app.test'], missing_origin: 'reject' },
 };
@@ -57,7 +58,7 @@ const TRICKS: readonly (readonly [name: string, origin: string])[] = [
   ['a port out of range', 'https://app.test:65979'],
   ['a port with a sign', 'https://app.test:+443'],
   ['two ports', 'https://app.test:443:443'],
-  ['a trailing dot', 'https://app.test.'],
+  ['two trailing dots', 'https://app.test..'],
   ['a path', 'https://app.test/'],
   ['a path to another site', 'https://evil.test/https://app.test'],
   ['a query', 'https://evil.test?https://app.test'],
@@ -145,6 +146,11 @@ describe('what is let in', () => {
     ['exact', 'https://app.test:443'],
     ['exact', 'http://local.test:8080'],
     ['exact', '  https://app.test\t'],
+    ['exact', 'https://app.test.'],
+    ['wildcard', 'https://a.app.test.'],
+    ['same-host', 'https://app.test.'],
+    ['text', 'file://'],
+    ['text', 'app://local/index'],
     ['wildcard', 'https://a.app.test'],
     ['wildcard', 'https://A.App.test:443'],
     ['same-host', 'https://app.test'],
@@ -174,13 +180,26 @@ describe('null: only where it is listed, and nothing but it', () => {
   );
 });
 
+describe('text that is no origin of the web: compared as it is', () => {
+  it.each(['FILE://', 'file:///', 'file://x', 'app://local', 'app://local/index/', 'null', 'https://app.test', ''])(
+    'not %j',
+    async (Origin) => expect(await ask('text', { Origin })).toEqual(refused(403)),
+  );
+});
+
 describe('same-host: against the Host that the request is routed by', () => {
   it.each([
     ['another port', 'app.test:8443', 'https://app.test'],
     ['the port of the other scheme', 'app.test:80', 'https://app.test'],
-    ['a dot behind Host', 'app.test.', 'https://app.test'],
     ['a name below', 'a.app.test', 'https://app.test'],
   ])('not with %s', async (_, Host, Origin) => expect(await ask('same-host', { Host, Origin })).toEqual(refused(403)));
+  it.each([
+    ['app.test.', 'https://app.test'],
+    ['app.test.:443', 'https://app.test.'],
+    ['APP.TEST', 'https://app.test.'],
+  ])('a final dot counts for nothing: Host %s, Origin %s', async (Host, Origin) =>
+    expect(await ask('same-host', { Host, Origin })).toEqual(opened('same-host')),
+  );
   it('not with X-Forwarded-Host', async () => {
     const changes = { Origin: 'https://evil.test', 'X-Forwarded-Host': 'evil.test', Forwarded: 'host=evil.test' };
     expect(await ask('same-host', changes)).toEqual(refused(403));

@@ -1,7 +1,7 @@
 // Heads of requests. The input is bytes off a connection: what node's parser makes a request of is accepted or refused
 // with a fault, and the head rebuilt from an accepted one is the same request to node's parser again, and to a reader
 // written here line by line.
-import { compileTrustedProxies, readClient } from '../../../src/http/forwarded.ts';
+import { attribute, compileTrustedProxies } from '../../../src/http/forwarded.ts';
 import { type Request, type RequestHead, readHead, readRequest } from '../../../src/http/head.ts';
 import { requestFields } from '../../../src/http/policy.ts';
 import { formatFields } from '../../../src/http/problem.ts';
@@ -40,7 +40,7 @@ const count = (fields: readonly string[], name: string) =>
 /** What the backend gets of it: the same to two readers, with one Host, and nothing of the connection. */
 async function checkRebuilt(request: Request, node: NodeRequests): Promise<void> {
   const { head, target } = request;
-  const client = readClient(head, TRUSTED, () => 'fresh');
+  const client = attribute(head, TRUSTED, () => 'fresh').client;
   const fields = requestFields({ request, client, route: 'r', params: {}, claims: null, granted: [] }, new Set());
   const text = `${head.method} ${target.raw} HTTP/1.1\r\n${formatFields(fields)}\r\n`;
   const strict = readStrictly(text);

@@ -32,7 +32,7 @@ function checkListed(origin: string, entry: string): string {
   const pattern = parseOriginPattern(entry);
   if (pattern === null) return 'no entry';
   if (!originAllowed({ kind: 'listed', patterns: [pattern] }, origin, null)) return `${pattern.kind} refuses`;
-  if (pattern.kind === 'null') promise(origin === 'null', 'something else than null passes as null');
+  if (pattern.kind === 'text') promise(origin === entry, 'another text passes');
   else {
     const wildcard = pattern.kind === 'wildcard';
     const [url, named] = [readUrl(origin), readUrl(wildcard ? entry.replace('*.', 'label.') : entry)];

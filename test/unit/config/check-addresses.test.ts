@@ -2,10 +2,11 @@
 import { expect, it } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
 
-const problemsOf = (listener: object, route: object, trusted: string[] = []) => {
+const problemsOf = (listener: object, route: object, trusted: string[] = [], http: object = {}) => {
   const config = {
     listeners: [{ port: 80, ...listener }],
     trusted_proxies: trusted,
+    http,
     routes: [{ name: 'a', respond: {}, ...route }],
   };
   return parseConfig(JSON.stringify(config), { file: 'g', env: {} }).problems.map(
@@ -46,6 +47,32 @@ it.each<[string, object, string[]]>([
 
 it('trusted proxies are such a list', () =>
   expect(problemsOf({}, {}, ['::1', '::1'])).toEqual(['warning trusted_proxies.1: adds nothing to ::1 (take it out)']));
+
+it.each<[string, string[], object, string[]]>([
+  ['the default', ['10.0.0.0/8'], {}, []],
+  ['X-Forwarded-*', ['10.0.0.0/8'], { believe: 'x-forwarded' }, []],
+  ['nobody', [], { believe: 'forwarded' }, []],
+  [
+    'Forwarded',
+    ['10.0.0.0/8'],
+    { believe: 'forwarded' },
+    [
+      'warning http.believe: a proxy that hands on the Forwarded of its clients lets them name any address ' +
+        '(every one of trusted_proxies has to write it anew; nginx and HAProxy do so only where they are told to)',
+    ],
+  ],
+  [
+    'auto',
+    ['10.0.0.0/8'],
+    { believe: 'auto' },
+    [
+      'warning http.believe: "auto" is X-Forwarded-* alone, and no Forwarded is read ' +
+        '(write x-forwarded; or forwarded, where that is what the proxies write)',
+    ],
+  ],
+])('of trusted proxies is believed: %s', (_, trusted, http, problems) =>
+  expect(problemsOf({}, {}, trusted, http)).toEqual(problems),
+);
 
 it.each<[string, object, RegExp]>([
   ['nothing', { allow: [] }, /^error routes\.0\.allow: /],

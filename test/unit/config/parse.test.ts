@@ -36,7 +36,7 @@ describe('a valid config', () => {
       routes: [
         {
           name: 'hello',
-          match: { path: '/*' },
+          match: { path: ['/*'] },
           websocket: {
             mode: 'terminate',
             handler: 'echo',

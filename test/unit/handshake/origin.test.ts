@@ -1,6 +1,12 @@
 // Origins by tuple, and every way known to trick a comparison of text.
 import { describe, expect, it } from 'vitest';
-import { type OriginRule, originAllowed, parseOrigin, parseOriginPattern } from '../../../src/handshake/origin.ts';
+import {
+  isUnusualText,
+  type OriginRule,
+  originAllowed,
+  parseOrigin,
+  parseOriginPattern,
+} from '../../../src/handshake/origin.ts';
 import { parseAuthority } from '../../../src/http/target.ts';
 
 function listed(...texts: string[]): OriginRule {
@@ -13,6 +19,7 @@ const authority = parseAuthority('app.example.com');
 describe('an origin as a tuple (RFC 6454)', () => {
   it.each([
     ['https://app.example.com', { scheme: 'https', host: 'app.example.com', port: 443 }],
+    ['https://App.example.com.', { scheme: 'https', host: 'app.example.com', port: 443 }],
     ['HTTP://App.Example.COM', { scheme: 'http', host: 'app.example.com', port: 80 }],
     ['wss://a', { scheme: 'wss', host: 'a', port: 443 }],
     ['ws://a:81', { scheme: 'ws', host: 'a', port: 81 }],
@@ -31,6 +38,9 @@ describe('an origin as a tuple (RFC 6454)', () => {
     'http://[0:0::1]',
     'http://[1]',
     'http://a.1',
+    'http://a..b',
+    'http://a..',
+    'http://.',
   ])('%s is none', (text) => expect(parseOrigin(text)).toBeNull());
 });
 
@@ -43,6 +53,7 @@ describe('a list of exact origins', () => {
     'HTTPS://APP.EXAMPLE.COM',
     'http://localhost:8080',
     'https://[2001:DB8::1]',
+    'https://app.example.com.',
   ])('%s is in it', (origin) => expect(allowed(origin)).toBe(true));
   it.each([
     ['another scheme', 'http://app.example.com'],
@@ -61,7 +72,7 @@ describe('a list of exact origins', () => {
     ['userinfo', 'https://app.example.com@evil.example'],
     ['userinfo with a password', 'https://app.example.com:443@evil.example'],
     ['userinfo before it', 'https://user@app.example.com'],
-    ['a trailing dot', 'https://app.example.com.'],
+    ['two trailing dots', 'https://app.example.com..'],
     ['a trailing slash', 'https://app.example.com/'],
     ['a path', 'https://app.example.com/ws'],
     ['a query', 'https://app.example.com?https://evil.example'],
@@ -108,6 +119,7 @@ describe('a wildcard is exactly one label', () => {
     'https://app.example.com',
     'https://APP.example.com:443',
     'https://a-b_c.example.com',
+    'https://app.example.com.',
     'http://x.dev.example:8080',
   ])('%s fits', (origin) => expect(allowed(origin)).toBe(true));
   it.each([
@@ -120,7 +132,7 @@ describe('a wildcard is exactly one label', () => {
     ['no port where one is listed', 'http://x.dev.example'],
     ['a name that ends so without a dot', 'https://evilexample.com'],
     ['a longer suffix', 'https://app.example.com.evil.example'],
-    ['a trailing dot', 'https://app.example.com.'],
+    ['two trailing dots', 'https://app.example.com..'],
     ['userinfo', 'https://app.example.com@evil.example'],
     ['userinfo whose host is a label', 'https://evil.example#.example.com'],
     ['a slash in the label', 'https://evil.example/.example.com'],
@@ -158,6 +170,10 @@ describe('same-host', () => {
     ['http://app.example.com:8080', 'app.example.com:8080'],
     ['https://[::1]:8443', '[::1]:8443'],
     ['capacitor://localhost', 'localhost'],
+    ['https://app.example.com.', 'app.example.com'],
+    ['https://app.example.com', 'app.example.com.'],
+    ['https://app.example.com.', 'app.example.com.:443'],
+    ['https://[2001:db8::1]', '[2001:DB8:0::1]'],
   ])('%s to Host %s', (origin, host) => expect(allowed(origin, host)).toBe(true));
   it.each([
     ['https://evil.example', 'app.example.com'],
@@ -168,8 +184,7 @@ describe('same-host', () => {
     ['http://app.example.com:8080', 'app.example.com:8081'],
     ['capacitor://localhost', 'localhost:80'],
     ['capacitor://localhost:80', 'localhost'],
-    ['https://app.example.com.', 'app.example.com'],
-    ['https://app.example.com', 'app.example.com.'],
+    ['https://app.example.com..', 'app.example.com'],
     ['https://a.app.example.com', 'app.example.com'],
     ['https://app.example.com@evil.example', 'app.example.com'],
     ['https://app.example.com/', 'app.example.com'],
@@ -181,16 +196,24 @@ describe('same-host', () => {
 });
 
 describe('what can be listed', () => {
-  it.each(['https://app.example.com', 'https://*.example.com:8443', 'http://[::1]', 'null', 'app://local'])(
-    '%s',
-    (text) => expect(parseOriginPattern(text)).not.toBeNull(),
-  );
+  it.each([
+    'https://app.example.com',
+    'https://*.example.com:8443',
+    'http://[::1]',
+    'null',
+    'app://local',
+    'file://',
+    'file:///android_asset/index.html',
+    'app://',
+    'https://app.example.com/path',
+  ])('%s', (text) => expect(parseOriginPattern(text)).not.toBeNull());
   it.each([
     '',
     '*',
     'any',
-    'app.example.com',
-    'https://',
+    'same-host',
+    'a b',
+    'file://\n',
     'https://*',
     'https://*.',
     'https://*example.com',
@@ -198,12 +221,36 @@ describe('what can be listed', () => {
     'https://*.*.example.com',
     'https://app.*',
     '*://app.example.com',
-    'https://app.example.com/',
-    'https://app.example.com/path',
-    'https://user@app.example.com',
     'https://*.example.com:99999',
-    'https://app.example.com:99999',
     'https://b\u00fccher.example',
     'https://app.example.com,https://b.example',
   ])('not %j', (text) => expect(parseOriginPattern(text)).toBeNull());
+});
+
+describe('a text that is no origin of the web', () => {
+  const rule = listed('file://', 'app://', 'coap+tcp:device', 'https://app.example.com/path');
+  const allowed = (origin: string) => originAllowed(rule, origin, authority);
+  it.each(['file://', 'app://', 'coap+tcp:device', 'https://app.example.com/path'])('%s is let in as it is', (origin) =>
+    expect(allowed(origin)).toBe(true),
+  );
+  it.each([
+    'FILE://',
+    'file:///',
+    'file:',
+    'file://x',
+    'app://a',
+    'https://app.example.com',
+    'https://app.example.com/path/',
+    'null',
+    '',
+  ])('%j is another one', (origin) => expect(allowed(origin)).toBe(false));
+  it('is never the same host', () =>
+    expect(originAllowed({ kind: 'same-host' }, 'file://', parseAuthority('file'))).toBe(false));
+  it.each(['https://app.example.com/', 'http://', 'WSS://a/b', 'app.example.com', 'Null'])(
+    '%s is most likely a mistake',
+    (text) => expect(isUnusualText(text)).toBe(true),
+  );
+  it.each(['null', 'file://', 'app://x/y', 'capacitor:'])('%s is none', (text) =>
+    expect(isUnusualText(text)).toBe(false),
+  );
 });

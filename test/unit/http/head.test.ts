@@ -46,7 +46,7 @@ describe('a valid request', () => {
     const head = plainHead({ target: '/a/../b?c', fields: { Host: 'Example.COM:8080' } });
     expect(readRequest(head)).toEqual({
       head,
-      target: { raw: '/a/../b?c', path: '/b', query: 'c', authority: null },
+      target: { raw: '/a/../b?c', path: '/b', sendable: '/b', query: 'c', authority: null },
       authority: { host: 'example.com', port: 8080 },
       host: 'Example.COM:8080',
     });

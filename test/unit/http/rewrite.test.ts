@@ -1,21 +1,33 @@
 // Paths on the way to a backend, and its own addresses on the way back.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type PathRule, rewriteTarget, showCookie, showLocation, type View } from '../../../src/http/rewrite.ts';
+import {
+  type Fitting,
+  type PathRule,
+  rewriteTarget,
+  showCookie,
+  showLocation,
+  type View,
+} from '../../../src/http/rewrite.ts';
 import { parseTarget } from '../../../src/http/target.ts';
 import { compilePath, matchPath } from '../../../src/routing/pattern.ts';
 
-function rule(pattern: string, prefix: string | null, encodedSlashes: PathRule['encodedSlashes'] = 'keep'): PathRule {
+interface Rules {
+  readonly rule: PathRule;
+  readonly fitting: Fitting;
+}
+
+function rule(pattern: string, prefix: string | null, encodedSlashes: PathRule['encodedSlashes'] = 'keep'): Rules {
   const compiled = compilePath(pattern);
   if (typeof compiled === 'string') throw new Error(compiled);
   const fits = (path: string) => matchPath(compiled, path) !== null;
-  return { segments: compiled.segments.length, prefix, encodedSlashes, fits };
+  return { rule: { prefix, path: null, encodedSlashes }, fitting: { segments: compiled.segments.length, fits } };
 }
 
-function sentTo(rules: PathRule, raw: string): string {
+function sentTo({ rule, fitting }: Rules, raw: string): string {
   const target = parseTarget(raw);
   if ('fault' in target) throw new Error(target.fault);
-  const sent = rewriteTarget(rules, target);
+  const sent = rewriteTarget(rule, fitting, target);
   return 'fault' in sent ? sent.fault : sent.target;
 }
 
@@ -24,7 +36,12 @@ describe('a target', () => {
     ['/api/*', '', '/api/x?y=/api/', '/x?y=/api/'],
     ['/api/*', '', '/api/', '/'],
     ['/api/*', '', '/api/?', '/?'],
-    ['/api/*', '', '/api//x/', '//x/'],
+    // Empty segments stay, but none begins a target: what stands behind two slashes would be taken for a host.
+    ['/api/*', '', '/api//x//y/', '/x//y/'],
+    ['/api/*', '', '//api//x', '/x'],
+    ['/api/*', '/v2', '//api///x', '/v2/x'],
+    ['/*', '/v2', '//evil.test/x', '/v2/evil.test/x'],
+    ['/a/{b}/*', '', '/a//b//c', '/c'],
     ['/api/*', '/v2', '/api/x', '/v2/x'],
     ['/*', '/v2', '/x', '/v2/x'],
     ['/a/{b}/*', '/c', '/a/b%2Fb/d', '/c/d'],
@@ -36,7 +53,17 @@ describe('a target', () => {
     expect(sentTo(rule(pattern, prefix), raw)).toBe(sent);
   });
 
+  it('goes to a path of the route’s own, with its query, and nothing is told back of it', () => {
+    const { rule: prefixed, fitting } = rule('/ws/{a}', null);
+    const target = parseTarget('/ws//x?y=1');
+    if ('fault' in target) throw new Error(target.fault);
+    const sent = { target: '/socket?y=1', shown: '', sent: '', path: '/ws/x' };
+    expect(rewriteTarget({ ...prefixed, path: '/socket' }, fitting, target)).toEqual(sent);
+  });
+
   it('that does not change is sent as it came', () => {
+    expect(sentTo(rule('/api/*', '/api'), '//api//x')).toBe('//api//x');
+    expect(sentTo(rule('/api/*', null, 'decode'), '//api//x%2Fy')).toBe('//api//x/y');
     expect(sentTo(rule('/api/*', '/api'), '/api/./a%7e')).toBe('/api/./a%7e');
     expect(sentTo(rule('/api/*', null, 'decode'), '/api/./a%7e')).toBe('/api/./a%7e');
   });
@@ -62,8 +89,8 @@ describe('a target', () => {
       fc.property(fc.array(segment, { maxLength: 8 }), (segments) => {
         const target = parseTarget(`/api/${segments.join('/')}`);
         const rules = rule('/api/*', '/in', 'decode');
-        if ('fault' in target || !rules.fits(target.path)) return;
-        const sent = rewriteTarget(rules, target);
+        if ('fault' in target || !rules.fitting.fits(target.path)) return;
+        const sent = rewriteTarget(rules.rule, rules.fitting, target);
         if ('fault' in sent) return;
         expect(sent.target).toMatch(/^\/in\//);
         expect(sent.target.split('/')).not.toContain('..');
@@ -99,6 +126,39 @@ describe('Location', () => {
   });
 });
 
+describe('a Location that a stripped prefix would make another host of', () => {
+  const stripped: View = { shown: '', sent: '/app', own: ['Rest.:9002', 'app.example.com'], origin: null };
+  it.each([
+    ['/app//evil.test/', '/evil.test/'],
+    ['/app///evil.test', '/evil.test'],
+    ['/app/\\evil.test', '/evil.test'],
+    ['/app/\\/evil.test', '/evil.test'],
+    ['/app/\t/evil.test', '/evil.test'],
+    ['/app/x//y', '/x//y'],
+    ['/app//evil.test?x#y', '/evil.test?x#y'],
+    ['http://rest:9002/app//evil.test', 'http://rest:9002/evil.test'],
+  ])('%j is shown as %j', (value, shown) => expect(showLocation(value, stripped)).toBe(shown));
+
+  it('whatever the backend says of its own paths, it is no other authority', () => {
+    const part = fc.constantFrom('/', '\\', '\t', 'evil.test', '/app', '.', '?', '#');
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 8 }), (parts) => {
+        const value = `/app/${parts.join('')}`;
+        const shown = showLocation(value, stripped);
+        expect(new URL(shown, 'http://app.example.com').host).toBe('app.example.com');
+        expect(shown).not.toMatch(/^\/[/\\]/);
+      }),
+    );
+  });
+
+  it('knows its own hosts with a final dot, in any case, by their port', () => {
+    expect(showLocation('http://REST.:9002/app/x', stripped)).toBe('http://REST.:9002/x');
+    expect(showLocation('http://app.example.com./app/x', stripped)).toBe('http://app.example.com./x');
+    expect(showLocation('http://rest:9003/app/x', stripped)).toBe('http://rest:9003/app/x');
+    expect(showLocation('http://u@rest:9002/app/x', stripped)).toBe('http://u@rest:9002/app/x');
+  });
+});
+
 describe('Set-Cookie', () => {
   it.each([
     ['a=b', 'a=b'],
@@ -106,6 +166,8 @@ describe('Set-Cookie', () => {
     ['a=b;path=/v2/x', 'a=b;path=/api/x'],
     ['a=b; Path=/other', 'a=b; Path=/other'],
     ['a=b; Domain=.rest; Secure', 'a=b; Secure'],
+    ['a=b; Domain=REST.', 'a=b'],
+    ['a=b; Domain=.', 'a=b; Domain=.'],
     ['a=b; Domain=example.com', 'a=b; Domain=example.com'],
   ])('%s is shown as %s', (value, shown) => expect(showCookie(value, view)).toBe(shown));
 

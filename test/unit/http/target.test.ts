@@ -6,22 +6,28 @@ const fault = { fault: expect.any(String) };
 
 describe('forms of a target (RFC 9112 §3.2)', () => {
   it('origin-form', () => {
-    expect(parseTarget('/a/b?c=d?e')).toEqual({ raw: '/a/b?c=d?e', path: '/a/b', query: 'c=d?e', authority: null });
+    expect(parseTarget('/a/b?c=d?e')).toEqual({
+      raw: '/a/b?c=d?e',
+      path: '/a/b',
+      sendable: '/a/b',
+      query: 'c=d?e',
+      authority: null,
+    });
   });
   it('origin-form with an empty query', () => {
-    expect(parseTarget('/a?')).toEqual({ raw: '/a?', path: '/a', query: '', authority: null });
+    expect(parseTarget('/a?')).toEqual({ raw: '/a?', path: '/a', sendable: '/a', query: '', authority: null });
   });
   it('asterisk-form', () => {
-    expect(parseTarget('*')).toEqual({ raw: '*', path: '*', query: '', authority: null });
+    expect(parseTarget('*')).toEqual({ raw: '*', path: '*', sendable: '*', query: '', authority: null });
   });
   it.each([
-    ['http://h.example:81/a?b', { raw: '/a?b', path: '/a', query: 'b', authority: 'h.example:81' }],
-    ['HTTPS://H.example/', { raw: '/', path: '/', query: '', authority: 'H.example' }],
-    ['ws://h', { raw: '/', path: '/', query: '', authority: 'h' }],
-    ['wss://h?x', { raw: '/?x', path: '/', query: 'x', authority: 'h' }],
-    ['http://h//a', { raw: '//a', path: '//a', query: '', authority: 'h' }],
-    ['http:///a', { raw: '/a', path: '/a', query: '', authority: '' }],
-    ['http://u:p@h/a', { raw: '/a', path: '/a', query: '', authority: 'u:p@h' }],
+    ['http://h.example:81/a?b', { raw: '/a?b', path: '/a', sendable: '/a', query: 'b', authority: 'h.example:81' }],
+    ['HTTPS://H.example/', { raw: '/', path: '/', sendable: '/', query: '', authority: 'H.example' }],
+    ['ws://h', { raw: '/', path: '/', sendable: '/', query: '', authority: 'h' }],
+    ['wss://h?x', { raw: '/?x', path: '/', sendable: '/', query: 'x', authority: 'h' }],
+    ['http://h//a', { raw: '//a', path: '/a', sendable: '//a', query: '', authority: 'h' }],
+    ['http:///a', { raw: '/a', path: '/a', sendable: '/a', query: '', authority: '' }],
+    ['http://u:p@h/a', { raw: '/a', path: '/a', sendable: '/a', query: '', authority: 'u:p@h' }],
   ])('absolute-form %s becomes origin-form', (text, target) => expect(parseTarget(text)).toEqual(target));
   it.each([
     '',
@@ -37,7 +43,7 @@ describe('forms of a target (RFC 9112 §3.2)', () => {
     'javascript:x',
   ])('%j is none of them', (text) => expect(parseTarget(text)).toEqual(fault));
   it('// begins a path, not an authority', () => {
-    expect(parseTarget('//evil.example/a')).toMatchObject({ path: '//evil.example/a', authority: null });
+    expect(parseTarget('//evil.example/a')).toMatchObject({ path: '/evil.example/a', authority: null });
   });
 });
 
@@ -56,7 +62,13 @@ describe('characters that a target cannot hold', () => {
     ['a backslash in an absolute-form path', 'http://h/a\\b'],
   ])('%s', (_, text) => expect(parseTarget(text)).toEqual(fault));
   it('a backslash in the query passes, as browsers send it', () => {
-    expect(parseTarget('/a?b=\\')).toEqual({ raw: '/a?b=\\', path: '/a', query: 'b=\\', authority: null });
+    expect(parseTarget('/a?b=\\')).toEqual({
+      raw: '/a?b=\\',
+      path: '/a',
+      sendable: '/a',
+      query: 'b=\\',
+      authority: null,
+    });
   });
   it('a "%" in the query that starts no escape passes', () => {
     expect(parseTarget('/a?100%&%00')).toMatchObject({ path: '/a', query: '100%&%00' });
@@ -137,8 +149,18 @@ describe('normalised for matching', () => {
   });
 
   it('what is forwarded stays as it came', () => {
-    expect(parseTarget('/ws/%2e%2e/a;%2f//?x')).toMatchObject({ raw: '/ws/%2e%2e/a;%2f//?x', path: '/a;%2F//' });
+    expect(parseTarget('/ws/%2e%2e/a;%2f//?x')).toMatchObject({ raw: '/ws/%2e%2e/a;%2f//?x', path: '/a;%2F/' });
   });
+  it.each([
+    ['/a', '/a', '/a'],
+    ['//admin/x', '/admin/x', '//admin/x'],
+    ['/a///b//', '/a/b/', '/a///b//'],
+    ['///', '/', '///'],
+    ['/.//a', '/a', '//a'],
+    ['/a/%2F/b', '/a/%2F/b', '/a/%2F/b'],
+  ])('empty segments of %s count for nothing, and stay in what is sent', (raw, path, sendable) =>
+    expect(parseTarget(raw)).toEqual({ raw, path, sendable, query: '', authority: null }),
+  );
 });
 
 describe('authorities', () => {
@@ -147,11 +169,14 @@ describe('authorities', () => {
     ['EXAMPLE.com:8080', { host: 'example.com', port: 8080 }],
     ['example.com:', { host: 'example.com', port: null }],
     ['a_b~c-1', { host: 'a_b~c-1', port: null }],
-    ['example.com.', { host: 'example.com.', port: null }],
+    ['example.com.', { host: 'example.com', port: null }],
+    ['EXAMPLE.com.:81', { host: 'example.com', port: 81 }],
+    ['[0:0::1]', { host: '[::1]', port: null }],
+    ['.a', { host: '.a', port: null }],
     ['192.0.2.1:80', { host: '192.0.2.1', port: 80 }],
     ['[::1]', { host: '[::1]', port: null }],
     ['[2001:DB8::1]:65535', { host: '[2001:db8::1]', port: 65535 }],
-    ['[::ffff:192.0.2.1]:1', { host: '[::ffff:192.0.2.1]', port: 1 }],
+    ['[::FFFF:c000:201]:1', { host: '[::ffff:192.0.2.1]', port: 1 }],
   ])('%s', (text, authority) => expect(parseAuthority(text)).toEqual(authority));
   it.each([
     '',
@@ -179,6 +204,10 @@ describe('authorities', () => {
     '[1.2.3.4]',
     '[fe80::1%eth0]',
     'a\n',
+    '.',
+    '..',
+    'a..',
+    'a..b',
   ])('%j is none', (text) => expect(parseAuthority(text)).toBeNull());
 });
 

@@ -139,7 +139,7 @@ describe('a request that is let in', () => {
 });
 
 describe('whom a trusted proxy speaks for', () => {
-  const header = ['Forwarded: for="[2001:db8::9]:4711";proto=https'];
+  const header = ['X-Forwarded-For: [2001:db8::9]:4711', 'X-Forwarded-Proto: https'];
   it('is shown with the scheme that the proxy says', () => {
     expect(ask('http://app.example.com/x', { from: '10.1.2.3', header }).lines[0]).toBe(
       'GET /x, Host app.example.com, TLS, from 10.1.2.3, a trusted proxy that speaks for 2001:db8::9',

@@ -1,9 +1,9 @@
 // What a route answers by itself, and what it does with bodies and paths, as decide() says it.
 import { describe, expect, it } from 'vitest';
-import { compileTrustedProxies, readClient } from '../../../src/http/forwarded.ts';
+import { attribute, compileTrustedProxies } from '../../../src/http/forwarded.ts';
 import { requestFields, responsePolicy } from '../../../src/http/policy.ts';
 import { decide, type Step, type Verdict } from '../../../src/routing/decide.ts';
-import { type Change, plainHead, tableOf } from '../../support/heads.ts';
+import { type Change, handshakeHead, plainHead, splice, tableOf } from '../../support/heads.ts';
 
 const http = { http: { upstream: 'rest' } };
 
@@ -36,6 +36,49 @@ describe('a redirect', () => {
     const change: Change = { version: '1.0', target: '/', fields: { Host: null } };
     expect(ask({ redirect: { path: '/moved' } }, change)).toMatchObject({ kind: 'reject', rejection: { status: 400 } });
     expect(location({ host: 'b.example' }, change)).toBe('http://b.example/');
+  });
+});
+
+describe('a handshake', () => {
+  const tls = { name: 'tls', match: { scheme: 'http' }, redirect: { scheme: 'https' } };
+  const chat = { name: 'chat', match: { path: '/ws/*' }, ...splice({ origins: 'any' }) };
+  const of = (routes: object[], change: Change = {}) => decide(tableOf(...routes), handshakeHead(change), '192.0.2.1');
+  const nameOf = (verdict: Verdict) => [verdict.kind, verdict.route?.name];
+
+  it('is redirected to TLS as a plain request is, and spliced over TLS', () => {
+    const verdict = of([tls, chat], { target: '/ws/a?b' });
+    if (verdict.kind !== 'respond') throw new Error(verdict.kind);
+    const client = { address: '203.0.113.9', viaTrusted: false, id: 'id' };
+    expect([verdict.status, verdict.fields(client, null)]).toEqual([
+      308,
+      ['Location', 'https://app.example.com/ws/a?b'],
+    ]);
+    expect(nameOf(of([tls, chat], { target: '/ws/a', secure: true }))).toEqual(['splice', 'chat']);
+  });
+  it('gets a fixed answer, whatever kind of route comes behind it, and not what comes before', () => {
+    const closed = { name: 'closed', match: { path: '/ws/old/*' }, respond: { status: 410 } };
+    const both = { name: 'both', match: { path: '/ws/*' }, respond: { status: 200 }, ...splice({ origins: 'any' }) };
+    expect(nameOf(of([closed, chat], { target: '/ws/old/a' }))).toEqual(['respond', 'closed']);
+    expect(nameOf(of([closed, chat], { target: '/ws/new' }))).toEqual(['splice', 'chat']);
+    expect(nameOf(of([chat, { ...closed, match: {} }], { target: '/ws/x' }))).toEqual(['splice', 'chat']);
+    // A rule of its own for handshakes comes before the answer of the same route.
+    expect(nameOf(of([both], { target: '/ws/x' }))).toEqual(['splice', 'both']);
+  });
+  it('is none that such a route judges: a bad key, version or Origin is answered all the same', () => {
+    const fields = { 'Sec-WebSocket-Key': 'x', 'Sec-WebSocket-Version': '7', Origin: 'https://evil.example' };
+    expect(nameOf(of([tls, chat], { target: '/ws/a', fields }))).toEqual(['respond', 'tls']);
+  });
+  it('of an address that the route refuses gets no answer of it', () => {
+    const verdict = of([{ name: 'gone', deny: ['192.0.2.0/24'], respond: { status: 410 } }]);
+    expect(verdict).toMatchObject({ kind: 'reject', rejection: { status: 403, reason: 'address' } });
+  });
+  it('is explained like any other', () => {
+    const steps: Step[] = [];
+    decide(tableOf(tls, chat), handshakeHead({ target: '/ws/a' }), '', (step) => steps.push(step));
+    expect(steps.map(({ rule, passed }) => [rule, passed])).toEqual([
+      ['kind', true],
+      ['route tls', true],
+    ]);
   });
 });
 
@@ -108,7 +151,7 @@ describe('fields by a route’s policy', () => {
     const { request, route: compiled, sent, params } = verdict;
     const facts = {
       request,
-      client: readClient(request.head, trusted, () => 'id'),
+      client: attribute(request.head, trusted, () => 'id').client,
       route: 'r',
       params,
       claims: null,

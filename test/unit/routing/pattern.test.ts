@@ -51,6 +51,11 @@ describe('path patterns that do not compile', () => {
     ['/a\tb', '%20'],
     ['/a\\b', 'backslash'],
     ['/%', 'escape'],
+    ['/a//b', 'empty segments'],
+    ['//*', 'empty segments'],
+    ['/a//*', 'empty segments'],
+    ['/a//', 'empty segments'],
+    ['//a', 'empty segments'],
     ['/%00', 'NUL'],
   ])('%j', (text, why) => expect(compilePath(text)).toEqual(expect.stringContaining(why)));
 });
@@ -60,7 +65,6 @@ describe('exact paths', () => {
     ['/', '/'],
     ['/a', '/a'],
     ['/a/', '/a/'],
-    ['/a//b', '/a//b'],
     ['/a;x', '/a;x'],
     ['/.well-known/x', '/.well-known/x'],
     ['/%61%2f', '/a%2F'],
@@ -84,10 +88,8 @@ describe('prefixes', () => {
     ['/a/*', '/a/'],
     ['/a/*', '/a/b'],
     ['/a/*', '/a/b/c'],
-    ['/a/*', '/a//'],
     ['/*', '/'],
     ['/*', '/a/b'],
-    ['//*', '//a'],
   ])('%s takes %s', (pattern, of) => expect(fits(pattern, of)).toEqual({}));
   it.each([
     ['/a/*', '/a'],
@@ -96,7 +98,6 @@ describe('prefixes', () => {
     ['/a/*', '/A/b'],
     ['/a/*', '/a%2Fb'],
     ['/*', '*'],
-    ['//*', '/a'],
   ])('%s does not take %s', (pattern, of) => expect(fits(pattern, of)).toBeNull());
 });
 
@@ -139,7 +140,10 @@ describe('hosts that do not compile', () => {
     ['a*', 'a host is'],
     ['a..b', 'a host is'],
     ['.a', 'a host is'],
-    ['a.', 'a host is'],
+    ['.', 'a host is'],
+    ['a..', 'a host is'],
+    ['[::g]', 'a host is'],
+    ['[1.2.3.4]', 'a host is'],
     ['a/b', 'a host is'],
     ['u@a', 'a host is'],
     ['https://a', 'a host is'],
@@ -159,6 +163,9 @@ describe('hosts', () => {
     ['APP.example.com', 'app.example.com'],
     ['192.0.2.1', '192.0.2.1'],
     ['[::1]', '[::1]'],
+    ['[0:0::0001]', '[::1]'],
+    ['app.example.com.', 'app.example.com'],
+    ['*.example.com.', 'app.example.com'],
     ['*.example.com', 'app.example.com'],
     ['*.EXAMPLE.com', 'a-b.example.com'],
     ['localhost', 'localhost'],
@@ -175,10 +182,6 @@ describe('hosts', () => {
     ['*.example.com', 'a.example.com.'],
     ['*.com', 'com'],
   ])('%s does not take %s', (pattern, of) => expect(matchHost(host(pattern), of)).toBe(false));
-  it('an absent pattern takes any host, and none', () => {
-    expect(matchHost(null, 'a')).toBe(true);
-    expect(matchHost(null, null)).toBe(true);
-  });
   it('an absent host fits no pattern', () => expect(matchHost(host('a'), null)).toBe(false));
   it.each([
     ['a.b.c', 'b.c'],
@@ -213,14 +216,10 @@ describe('covering', () => {
     ['/{x}', '/{x}/*'],
     ['/{x}', '/a/b'],
     ['/{x}/*', '/a'],
-    ['/{x}/*', '//a'],
     ['/a', '/{x}'],
     ['/a', '/b'],
   ])('%s does not cover %s', (wide, narrow) => expect(coversPath(path(wide), path(narrow))).toBe(false));
   it.each([
-    [null, null, true],
-    [null, 'a', true],
-    ['a', null, false],
     ['a.b', 'A.b', true],
     ['a.b', 'c.b', false],
     ['*.b', 'a.b', true],
@@ -228,10 +227,7 @@ describe('covering', () => {
     ['*.b', '*.b', true],
     ['*.b', '*.a.b', false],
     ['a.b', '*.b', false],
-    ['*.b', null, false],
-  ])('host %s over %s: %s', (wide, narrow, expected) =>
-    expect(coversHost(wide === null ? null : host(wide), narrow === null ? null : host(narrow))).toBe(expected),
-  );
+  ])('host %s over %s: %s', (wide, narrow, expected) => expect(coversHost(host(wide), host(narrow))).toBe(expected));
 
   it('a path that fits the covered pattern fits the covering one', () => {
     fc.assert(
@@ -257,7 +253,8 @@ describe('covering', () => {
       .map(
         ([of, prefix]) =>
           `${of.map((part, i) => `/${part === '{}' ? `{p${i}}` : part}`).join('')}${prefix ? '/*' : ''}`,
-      );
+      )
+      .filter((text) => !text.includes('//'));
     fc.assert(
       fc.property(small, small, (a, b) => {
         const [wide, narrow] = [path(a), path(b)];
@@ -268,18 +265,11 @@ describe('covering', () => {
     );
   });
   it('covering of hosts is what matching says', () => {
-    const hosts = [
-      'example.com',
-      'a.example.com',
-      'z.example.com',
-      'b.a.example.com',
-      'z.a.example.com',
-      'other',
-      null,
-    ];
+    const hosts = ['example.com', 'a.example.com', 'z.example.com', 'b.a.example.com', 'z.a.example.com', 'other'];
     fc.assert(
       fc.property(hostPattern, hostPattern, (a, b) => {
-        const [wide, narrow] = [a === undefined ? null : host(a), b === undefined ? null : host(b)];
+        fc.pre(a !== undefined && b !== undefined);
+        const [wide, narrow] = [host(a!), host(b!)];
         const shown = hosts.some((one) => matchHost(narrow, one) && !matchHost(wide, one));
         expect(coversHost(wide, narrow)).toBe(!shown);
       }),

@@ -1,7 +1,7 @@
 // A route's header rules, rewriting, redirects and own answers: what is refused at load, and what crosses.
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../../src/config/schema.ts';
-import { compileTrustedProxies, readClient, vouchedScheme } from '../../../src/http/forwarded.ts';
+import { attribute, compileTrustedProxies } from '../../../src/http/forwarded.ts';
 import { requestFields, responsePolicy } from '../../../src/http/policy.ts';
 import { decide, type Forward } from '../../../src/routing/decide.ts';
 import { compileTable } from '../../../src/routing/table.ts';
@@ -12,7 +12,8 @@ const problemsOf = (...routes: object[]) =>
   compileTable(configOf(routes)).problems.map(({ path, message }) => `${path.join('.')}: ${message}`);
 
 /** The head decided by one route, as decide.ts has it. */
-function forwarded(route: object, change: Change = {}, global: object = {}) {
+function forwarded(route: object, change: Change = {}, global: { believe?: 'forwarded'; [key: string]: unknown } = {}) {
+  const { believe } = global;
   const { table, problems } = compileTable(
     schema.parse({
       listeners: [{ port: 0 }],
@@ -22,12 +23,13 @@ function forwarded(route: object, change: Change = {}, global: object = {}) {
     }),
   );
   expect(problems).toEqual([]);
-  const head = vouchedScheme(plainHead({ target: '/', ...change }), trusted);
+  const proxies = compileTrustedProxies(['10.0.0.1'], believe);
+  const { head, client } = attribute(plainHead({ target: '/', ...change }), proxies, () => 'fresh');
   const verdict = decide(table, head, head.peer) as Forward;
   expect(verdict.kind).toBe('forward');
   const facts = {
     ...verdict,
-    client: readClient(head, trusted, () => 'fresh'),
+    client,
     route: 'api',
     claims: null,
     granted: [],
@@ -70,9 +72,21 @@ describe('at load', () => {
     [{ prefix: '/a b' }, '/api/*', 'routes.0.rewrite.prefix: "/a b" is no path'],
     [{ prefix: '/a/../b' }, '/api/*', 'routes.0.rewrite.prefix: "/a/../b" is no path'],
     [{ prefix: '/x' }, '/api', 'routes.0.rewrite.prefix: needs a match.path that ends with "/*"'],
+    [{ prefix: '/x' }, ['/api/*', '/a'], 'routes.0.rewrite.prefix: needs a match.path that ends with "/*"'],
+    [{ prefix: '/x' }, ['/api/{a}', '/api/{b}/*'], 'routes.0.rewrite.prefix: needs a match.path that ends with "/*"'],
+    [{ prefix: '/x', path: '/y' }, '/api/*', 'routes.0.rewrite.prefix: "prefix" beside "path"'],
+    [{ path: 'x' }, '/api/*', 'routes.0.rewrite.path: "x" is no path'],
     [{ host: 'http://x' }, '/api/*', 'routes.0.rewrite.host: "http://x" is no host'],
   ])('rewrite %j is refused', (rewrite, path, message) => {
     expect(problemsOf({ name: 'a', match: { path }, ...http, rewrite })).toEqual([message]);
+  });
+
+  it('values may name only what every path has', () => {
+    const headers = { request: { set: { 'X-A': '{a}', 'X-B': '{b}' } } };
+    const match = { path: ['/{a}', '/{a}/{b}'] };
+    expect(problemsOf({ name: 'a', match, ...http, headers })).toEqual([
+      expect.stringContaining('routes.0.headers.request.set.X-B: {b} is no variable'),
+    ]);
   });
 
   it.each([
@@ -100,6 +114,38 @@ describe('at load', () => {
     const under = { name: 'under', match: { scheme: 'http', path: '/x' }, ...http };
     expect(problemsOf(redirect, under)).toEqual([expect.stringContaining('route under is never reached for http')]);
     expect(problemsOf(respond, { ...respond, name: 'again' })).toHaveLength(1);
+  });
+});
+
+describe('where a request goes', () => {
+  const sentAs = (match: object, rewrite: object, target: string) => forwarded({ match, rewrite }, { target }).target;
+  const ws = { path: ['/ws', '/ws/*'] };
+  it.each([
+    [ws, { prefix: '/' }, '/ws', '/'],
+    [ws, { prefix: '/' }, '/ws?a', '/?a'],
+    [ws, { prefix: '/' }, '/ws/', '/'],
+    [ws, { prefix: '/' }, '/ws/a/b', '/a/b'],
+    [ws, { prefix: '/app' }, '/ws', '/app'],
+    [ws, { prefix: '/app' }, '//ws//a', '/app/a'],
+    [{ path: ['/{t}/*', '/{t}'] }, { prefix: '/app' }, '/x', '/app'],
+    [{ path: ['/a/*', '/b/c/*', '/b/c'] }, { prefix: '/' }, '/b/c/d', '/d'],
+    [{ path: ['/a/*', '/b/c/*', '/b/c'] }, { prefix: '/' }, '/a/c/d', '/c/d'],
+    [{ path: '/ws' }, { path: '/socket' }, '/ws?a', '/socket?a'],
+    [ws, { path: '/socket' }, '/ws/a/b', '/socket'],
+  ])('%j with %j: %s goes to %s', (match, rewrite, target, sent) => expect(sentAs(match, rewrite, target)).toBe(sent));
+  it('a Location comes back under the prefix that the client used', () => {
+    const of = (target: string) =>
+      forwarded({ match: ws, rewrite: { prefix: '/' } }, { target }).response('Location', '/login');
+    expect([of('/ws'), of('//ws//a')]).toEqual([['Location: /ws/login'], ['Location: /ws/login']]);
+  });
+  it.each(['Location', 'Content-Location'])('%s never leads to another host where the prefix is taken away', (name) => {
+    const { target, response } = forwarded(
+      { match: { path: '/*' }, rewrite: { prefix: '/app' } },
+      { target: '//evil.test' },
+    );
+    expect(target).toBe('/app/evil.test');
+    expect(response(name, '/app//evil.test/')).toEqual([`${name}: /evil.test/`]);
+    expect(response(name, '/app/\\evil.test/')).toEqual([`${name}: /evil.test/`]);
   });
 });
 
@@ -155,7 +201,8 @@ describe('a request', () => {
 
   it('appends to the Forwarded of a trusted peer, and drops that of any other', () => {
     const fields = { Forwarded: 'for=1.1.1.1' };
-    const lines = (peer: string) => forwarded({}, { peer, fields }, { forwarding: 'forwarded' }).request.join('\n');
+    const global = { forwarding: 'forwarded', believe: 'forwarded' } as const;
+    const lines = (peer: string) => forwarded({}, { peer, fields }, global).request.join('\n');
     expect(lines('10.0.0.1')).toContain('Forwarded: for=1.1.1.1, for=10.0.0.1;');
     expect(lines('203.0.113.9')).not.toContain('1.1.1.1');
   });
@@ -194,7 +241,7 @@ describe('an answer of the gateway’s own', () => {
   const client = { address: '203.0.113.9', viaTrusted: false, id: 'fresh' };
   function own(route: object, change: Change = {}) {
     const table = tableOf({ name: 'own', ...route });
-    const verdict = decide(table, vouchedScheme(plainHead({ target: '/', ...change }), trusted), '');
+    const verdict = decide(table, attribute(plainHead({ target: '/', ...change }), trusted, () => 'fresh').head, '');
     if (verdict.kind !== 'respond') return verdict.kind === 'reject' ? verdict.rejection.reason : verdict.kind;
     return { status: verdict.status, fields: verdict.fields(client, null), body: verdict.body };
   }

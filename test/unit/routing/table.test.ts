@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readRequest } from '../../../src/http/head.ts';
+import { covers, type Route } from '../../../src/routing/route.ts';
 import { compileTable } from '../../../src/routing/table.ts';
 import { matchable, matchConfig, numRuns } from '../../support/arbitraries.ts';
 import {
@@ -23,7 +24,7 @@ describe('problems', () => {
       {
         name: 'a',
         match: { host: 'a:80', path: 'x' },
-        ...splice({ origins: ['https://ok.example', 'nonsense', '*'] }),
+        ...splice({ origins: ['https://ok.example', 'any', '*'] }),
       },
       { name: 'b', match: { path: '/{x' }, ...http },
       { name: 'c', match: { host: '*.*' }, ...http },
@@ -37,7 +38,7 @@ describe('problems', () => {
       ['error', 'routes.2.match.host'],
     ]);
     expect(problems[2]).toMatchObject({
-      message: '"nonsense" is no origin',
+      message: '"any" is no origin',
       hint: expect.stringContaining('https://'),
     });
   });
@@ -45,12 +46,49 @@ describe('problems', () => {
     const { table } = compileTable(
       configOf([
         { name: 'bad', match: { path: 'x' }, ...http },
-        { name: 'bad-too', match: { path: '/*' }, ...splice({ origins: ['x'] }), ...http },
+        { name: 'bad-too', match: { path: '/*' }, ...splice({ origins: ['*'] }), ...http },
         { name: 'good', match: { path: '/*' }, ...http },
       ]),
     );
     expect(table.http.find(requestOf(plainHead()))?.route.name).toBe('good');
     expect(table.websocket.find(requestOf(handshakeHead()))).toBeNull();
+  });
+});
+
+describe('origins that are exact text', () => {
+  const of = (...origins: string[]) =>
+    problemsOf({ name: 'a', ...splice({ origins }) }).map(({ severity, message }) => `${severity}: ${message}`);
+  it('may be listed', () => expect(of('file://', 'app://x/y', 'null')).toEqual([]));
+  it('are most likely a mistake where they look like one of the web', () => {
+    expect(of('https://a.example/', 'b.example')).toEqual([
+      'warning: "https://a.example/" is compared as exact text, and no browser sends that',
+      'warning: "b.example" is compared as exact text, and no browser sends that',
+    ]);
+  });
+});
+
+describe('lists of hosts and paths', () => {
+  it('point at the entry that is wrong', () => {
+    const match = { host: ['a', 'a:80'], path: ['/a', 'b', '/c//d'] };
+    expect(problemsOf({ name: 'a', match, ...http }).map(({ path }) => path.join('.'))).toEqual([
+      'routes.0.match.host.1',
+      'routes.0.match.path.1',
+      'routes.0.match.path.2',
+    ]);
+  });
+  it('are looked up under each host, in the order of the routes', () => {
+    const table = tableOf(
+      { name: 'two', match: { host: ['a', 'b.c', '*.d'], path: ['/x', '/y/*'] }, ...http },
+      { name: 'rest', ...http },
+    );
+    const nameOf = (Host: string, target: string) =>
+      table.http.find(requestOf(plainHead({ target, fields: { Host } })))?.route.name;
+    const seen = ['a', 'b.c', 'e.d', 'b', 'd'].map((host) => [
+      nameOf(host, '/x'),
+      nameOf(host, '/y/z'),
+      nameOf(host, '/y'),
+    ]);
+    expect(seen).toEqual([...Array(3).fill(['two', 'two', 'rest']), ...Array(2).fill(Array(3).fill('rest'))]);
   });
 });
 
@@ -88,6 +126,59 @@ describe('shadowed routes', () => {
       ],
     ],
   ])('none: %s', (_, routes) => expect(problemsOf(...routes)).toEqual([]));
+  it('of several hosts and paths are those of which each is covered', () => {
+    const wide = route('wide', { host: ['a', '*.b'], path: ['/x', '/y/*'] }, http);
+    const late = (match: object) => problemsOf(wide, route('late', match, http)).length;
+    expect(late({ host: ['a', 'c.b'], path: ['/y/z', '/x'] })).toBe(1);
+    expect(late({ host: ['a', 'b'], path: '/x' })).toBe(0);
+    expect(late({ host: 'a', path: ['/x', '/z'] })).toBe(0);
+    expect(late({ path: '/x' })).toBe(0);
+  });
+  it('are named by the first that covers them, wherever that stands', () => {
+    const match = { host: 'a.b', path: '/{x}/y', headers: { h: '1' } };
+    const covering = [
+      route('any', { path: '/{x}/*' }, http),
+      route('wild', { host: '*.b', path: '/{x}/y' }, http),
+      route('host', { host: 'a.b', headers: { h: '*' } }, http),
+      route('same', match, http),
+    ];
+    for (const [i, first] of covering.entries())
+      for (const second of covering.filter((_, k) => k !== i)) {
+        const all = problemsOf(first, second, route('late', match, http));
+        expect(all.at(-1)?.message).toContain(`route ${first.name} before it`);
+      }
+  });
+  it('are those that comparing all with all would find', () => {
+    fc.assert(
+      fc.property(fc.array(matchConfig, { minLength: 2, maxLength: 12 }), (matches) => {
+        const config = configOf(matches.map((match, i) => ({ name: `r${i}`, match, ...http })));
+        const { table, problems } = compileTable(config);
+        const all: Route[] = [];
+        table.http.find(
+          requestOf(plainHead({ fields: { Host: 'nobody' }, target: '/none/such/path/at/all' })),
+          (route) => {
+            all.push(route);
+          },
+        );
+        fc.pre(all.length === matches.length);
+        const found = all.flatMap(({ name, match }, i) => {
+          const by = all.slice(0, i).find((other) => covers(other.match, match));
+          return by === undefined ? [] : [`route ${name} is never reached for http: route ${by.name} before it`];
+        });
+        expect(problems.map(({ message }) => message.replace(' takes everything', ''))).toEqual(found);
+      }),
+      { numRuns },
+    );
+  });
+  it('a redirect or fixed answer takes handshakes from what comes behind it, and is none for what comes before', () => {
+    const closed = route('closed', { path: '/x/*' }, { respond: { status: 410 } });
+    const ws = route('ws', { path: '/x/y' }, splice());
+    expect(problemsOf(closed, ws).map(({ message }) => message)).toEqual([
+      'route ws is never reached for websocket: route closed before it takes everything',
+    ]);
+    expect(problemsOf(route('ws', { path: '/*' }, splice()), closed)).toEqual([]);
+    expect(problemsOf(route('tls', { scheme: 'http' }, { redirect: { scheme: 'https' } }), ws)).toEqual([]);
+  });
   it('are judged for each kind', () => {
     const both = route('both', { path: '/x' }, { ...splice(), ...http });
     expect(problemsOf(api, both).map(({ message }) => message)).toEqual([
@@ -128,6 +219,7 @@ describe('candidates', () => {
   });
   it('of any host are all that a request without one has', () => {
     expect(nameOf({ version: '1.0', target: '/x', fields: { Host: null } })).toBe('any');
+    expect(nameOf({ version: '1.0', target: '/x/y', fields: { Host: null } })).toBeNull();
   });
   it('give the parameters of the path', () => {
     expect(table.websocket.find(requestOf(handshakeHead({ target: '/lobby', fields: { Host: 'h' } })))?.params).toEqual(
