@@ -1,5 +1,6 @@
 // An issuer's JSON Web Key Set, fetched and kept: a set that grows old is fetched anew while it goes on being used, and goes
 // on being used where that fails; a key it does not have asks for a fetch too, now and then. It knows no tokens.
+import { background } from '../base/guard.ts';
 import type { JwtConfig } from '../config/schema-auth.ts';
 import type { Emit } from '../events.ts';
 import { type FindKey, isUnknownKey, openKeySet, type SignedToken, type TokenHeader } from './key-set.ts';
@@ -33,7 +34,7 @@ export class RemoteKeys {
 
   /** Fetches what is not there yet, so that the first client need not wait for it. */
   warm(): void {
-    if (this.#keys === null) void this.#fetch();
+    if (this.#keys === null) background('auth', this.#fetch());
   }
 
   /** Rejects with KeysUnavailable where there is no set to look into. */
@@ -56,7 +57,7 @@ export class RemoteKeys {
       if (this.#fetching !== null || now - this.#triedAt >= Math.min(FIRST_RETRY_MS, jwks_cooldown))
         await this.#fetch();
     } else if (now - this.#fetchedAt >= jwks_refresh && now - this.#triedAt >= jwks_cooldown) {
-      void this.#fetch();
+      background('auth', this.#fetch());
     }
     if (this.#keys === null) throw new KeysUnavailable('the key set could not be fetched');
     return this.#keys;

@@ -1,10 +1,11 @@
 // How the gateway stops in order: out of the balancers' sight, then no new connections, then every session closed, then
 // the rest cut. It decides when; what each step does to listeners, sessions and sockets comes from app as callbacks.
+import { background, guarded } from '../base/guard.ts';
 import type { DrainConfig } from '../config/schema.ts';
 import type { DrainChanged, Emit } from '../events.ts';
 import type { Session } from '../sessions/registry.ts';
 
-/** What a drain acts on. None of these may throw. */
+/** What a drain acts on. */
 export interface DrainTarget {
   /** T0: `/readyz` says 503 from here on; everything is still served. */
   notReady(): void;
@@ -47,12 +48,14 @@ export function startDrain({ config, target, emit, random = Math.random }: Drain
   tell('started');
   return new Promise((resolve) => {
     setTimeout(() => {
-      target.stopListening();
+      attempt(() => target.stopListening());
       tell('listeners_closed');
-      void closeAll({ config, target, random }, () => tell('cut')).then(() => {
-        tell('done');
-        resolve();
-      });
+      const closing = closeAll({ config, target, random }, () => tell('cut'));
+      background(
+        'drain',
+        closing.then(() => tell('done')),
+      );
+      closing.then(resolve, resolve);
     }, config.delay);
   });
 }
@@ -72,9 +75,9 @@ function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'
     if (!cutting) {
       cutting = true;
       if (target.sessions().length > 0 || !target.idle()) onCut();
-      target.cutRequests();
+      attempt(() => target.cutRequests());
     }
-    for (const session of target.sessions()) session.cut('drain');
+    for (const session of target.sessions()) attempt(() => session.cut('drain'));
   };
   return new Promise((resolve) => {
     const tick = (): void => {
@@ -91,6 +94,9 @@ function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'
     tick();
   });
 }
+
+/** A drain goes on whatever one of its steps comes to. */
+const attempt = guarded('drain', (step: () => void) => step());
 
 /** When each session is closed: one in each equal part of the spread, somewhere within that part. */
 function planCloses(
@@ -110,6 +116,6 @@ function closeDue(
     // Not in the plan: its handshake was under way when the listeners closed, and it opened just now.
     if ((due.get(session) ?? now) > now) continue;
     due.set(session, Number.POSITIVE_INFINITY);
-    session.close(GOING_AWAY, 'drain', end - now);
+    attempt(() => session.close(GOING_AWAY, 'drain', end - now));
   }
 }

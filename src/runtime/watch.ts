@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { guarded } from '../base/guard.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 
@@ -97,7 +98,10 @@ class Watcher implements FileWatch {
   #schedule(delayMs: number): void {
     clearTimeout(this.#timer);
     if (this.#closed) return;
-    this.#timer = setTimeout(() => void this.#check(), delayMs);
+    this.#timer = setTimeout(
+      guarded('config', () => this.#check()),
+      delayMs,
+    );
     this.#timer.unref();
   }
 
@@ -105,6 +109,18 @@ class Watcher implements FileWatch {
     this.#checking = true;
     this.#since = undefined;
     const directories = new Set([...this.#seen.keys()].map((file) => dirname(file)));
+    let changed = false;
+    try {
+      changed = await this.#look(directories);
+    } finally {
+      this.#checking = false;
+      this.#schedule(this.#nextCheckMs(directories.size));
+    }
+    if (changed && !this.#closed) this.#options.onChange();
+  }
+
+  /** Whether one of the files is another now; arms the watches on the way. */
+  async #look(directories: ReadonlySet<string>): Promise<boolean> {
     for (const directory of this.#armed.keys()) if (!directories.has(directory)) this.#disarm(directory);
     for (const directory of directories) await this.#arm(directory);
     let changed = false;
@@ -115,10 +131,7 @@ class Watcher implements FileWatch {
       this.#seen.set(file, content);
       changed = true;
     }
-    this.#checking = false;
-    if (this.#closed) return;
-    this.#schedule(this.#nextCheckMs(directories.size));
-    if (changed) this.#options.onChange();
+    return changed;
   }
 
   #nextCheckMs(directories: number): number {
@@ -133,7 +146,8 @@ class Watcher implements FileWatch {
     this.#disarm(directory);
     if (inode === undefined) return;
     try {
-      const watching = watch(directory, { persistent: false }, () => this.#onEvent());
+      const onEvent = guarded('config', () => this.#onEvent());
+      const watching = watch(directory, { persistent: false }, onEvent);
       watching.on('error', (error) => {
         this.#complain(directory, error);
         this.#disarm(directory);

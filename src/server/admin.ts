@@ -3,6 +3,8 @@
 // gateway never get here.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
+import { background, guarded } from '../base/guard.ts';
+import { asGatewayError } from '../errors.ts';
 import { plainAddress } from '../http/addresses.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
 import { parseAuthority } from '../http/target.ts';
@@ -61,18 +63,23 @@ export function createAdmin(options: AdminOptions): Admin {
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
     (req, res) => {
-      serve(answer, req, res).catch(() => res.destroy());
+      background('admin', serve(answer, req, res), () => res.destroy());
     },
   );
   server.maxConnections = MOST_CONNECTIONS;
   server.on('connection', (socket: Socket) => {
     socket.destroySoon = endInOrder;
   });
-  server.on('clientError', (_, socket) => {
-    if (!socket.writable) return void socket.destroy();
-    socket.write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-    (socket as Socket).destroySoon();
-  });
+  const refuse = guarded(
+    'admin',
+    (socket: Socket) => {
+      if (!socket.writable) return void socket.destroy();
+      socket.write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      socket.destroySoon();
+    },
+    (socket) => socket.destroy(),
+  );
+  server.on('clientError', (_, socket) => refuse(socket as Socket));
   return {
     listen: async (host, port) => {
       const bound = await listen(server, host, port);
@@ -132,7 +139,7 @@ async function answerRequest(
     const page = options.pages.get(path);
     return page ? await get(req, () => page(query.join('?'))) : text(404, 'not found');
   } catch (error) {
-    return text(500, error instanceof Error ? error.message : String(error));
+    return text(500, asGatewayError(error, 'admin').message);
   }
 }
 

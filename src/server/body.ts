@@ -1,7 +1,8 @@
 // Reading the body of a request to the admin listener, within bounds.
 import type { IncomingMessage } from 'node:http';
+import { GatewayError } from '../errors.ts';
 
-/** Reads the whole body; null where it has more than `most` bytes, and the rest is not read. Rejects where it breaks off. */
+/** Reads the whole body; null where it has more than `most` bytes, and the rest is not read. Rejects with `client_gone` where it breaks off. */
 export function readBody(req: IncomingMessage, most: number): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     if (Number(req.headers['content-length'] ?? 0) > most) return resolve(null);
@@ -18,7 +19,8 @@ export function readBody(req: IncomingMessage, most: number): Promise<Buffer | n
     };
     req.on('data', onData);
     req.once('end', () => resolve(Buffer.concat(chunks)));
-    req.once('error', reject);
-    req.once('close', () => reject(new Error('the request broke off')));
+    const left = (): void => reject(new GatewayError('client_gone', 'the request broke off'));
+    req.once('error', left);
+    req.once('close', left);
   });
 }

@@ -1,5 +1,6 @@
 // One session from its 101 to its end: it stands in the registry, holds what was acquired for it, and reports itself
 // closed. What carries it (a relay tunnel, a terminated connection) is told to it once that is open.
+import { guarded } from '../base/guard.ts';
 import type { Emit, SessionEnd, SessionOpened } from '../events.ts';
 import type { Place } from '../roster.ts';
 import type { Registry, Session } from './registry.ts';
@@ -75,7 +76,7 @@ export class LiveSession implements Session {
   end(end: SessionEnd): void {
     const { registry, emit, releases } = this.#home;
     registry.remove(this.#place);
-    for (const release of releases) release();
+    for (const release of releases) giveBack(release);
     const { opened } = this;
     // Written out: a copy by spreading costs a handshake more than everything else that is done for its session.
     emit({
@@ -100,6 +101,9 @@ export class LiveSession implements Session {
     });
   }
 }
+
+/** One that breaks must not keep the others. */
+const giveBack = guarded('handshake', (release: () => void) => release());
 
 /** The same in an object of a common shape: one that was put together by spreading has a shape of its own, which costs memory. */
 function copy(opened: SessionOpened): SessionOpened {

@@ -1,7 +1,9 @@
 // Live sessions whose credentials are judged again from time to time, with the request that they came with, by whoever
 // judges their route now. What is good goes on, what is refused is closed, and so is what nobody could judge for too long.
 // Not for credentials that say themselves when they end: that is expiry.ts.
+
 import type { Asking, Authenticator, Finding } from '../auth/authenticator.ts';
+import { background } from '../base/guard.ts';
 import { isRejection } from '../handshake/rejection.ts';
 import { Departure } from '../upstream/departure.ts';
 import { Turns } from '../upstream/turns.ts';
@@ -92,7 +94,7 @@ export class Rechecks<S extends Rechecked> {
     else {
       watched.due = this.#options.wheel.now();
       this.#schedule(watched, recheck.graceMs);
-      void this.#judge(watched, recheck);
+      background('auth', this.#judge(watched, recheck));
     }
   }
 

@@ -1,7 +1,9 @@
 // Rates that several gateways share through a Redis: the same buckets as here, in Redis, by a script in
 // rate-limiter-flexible. Both packages are loaded only where a config shares its limits. While Redis is away or slow,
 // every gateway limits by what it knows.
+
 import type { RateLimiterRedis } from 'rate-limiter-flexible';
+import { background, guarded } from '../base/guard.ts';
 import type { Config } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit, Sample, Sampler } from '../events.ts';
@@ -110,7 +112,7 @@ export class RedisRates implements SharedRates, Sampler {
   }
 
   start(): void {
-    void this.#open();
+    background('redis', this.#open());
   }
 
   close(): void {
@@ -181,8 +183,9 @@ export class RedisRates implements SharedRates, Sampler {
     }) as Client;
     const link: Link = { client, limiters: new WeakMap() };
     this.#link = link;
-    client.on('error', (error: Error) => this.#lost(link, reasonOf(error)));
-    client.on('end', () => this.#lost(link, 'the connection ended'));
+    const lost = guarded('redis', (reason: string) => this.#lost(link, reason));
+    client.on('error', (error: Error) => lost(reasonOf(error)));
+    client.on('end', () => lost('the connection ended'));
     try {
       await this.#answered(link, client.connect(), CONNECT_MS);
       await this.#beat(link);
@@ -200,9 +203,8 @@ export class RedisRates implements SharedRates, Sampler {
       this.#down = null;
       this.#options.emit({ type: 'notice', level: 'info', message: 'the shared limits are there' });
     }
-    this.#timer = setTimeout(() => {
-      this.#beat(link).catch((error: unknown) => this.#lost(link, reasonOf(error)));
-    }, BEAT_MS).unref();
+    const again = guarded('redis', () => this.#beat(link).catch((error: unknown) => this.#lost(link, reasonOf(error))));
+    this.#timer = setTimeout(again, BEAT_MS).unref();
   }
 
   /** The answer, unless Redis is silent for too long: then the connection is given up, so that nobody else waits. */
@@ -210,8 +212,8 @@ export class RedisRates implements SharedRates, Sampler {
     let heard = ignore;
     const silence = new Promise<never>((_, reject) => {
       heard = watchSilence(mostMs, () => {
-        this.#lost(link, 'Redis does not answer');
         reject(new Error('Redis does not answer'));
+        this.#lost(link, 'Redis does not answer');
       });
     });
     try {
@@ -237,7 +239,8 @@ export class RedisRates implements SharedRates, Sampler {
       this.#options.emit({ type: 'notice', level: 'error', message, data });
     }
     const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries++);
-    this.#timer = setTimeout(() => void this.#open(), wait * (0.5 + Math.random() / 2)).unref();
+    const again = guarded('redis', () => this.#open());
+    this.#timer = setTimeout(again, wait * (0.5 + Math.random() / 2)).unref();
   }
 }
 

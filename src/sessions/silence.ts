@@ -1,4 +1,5 @@
 // For how long somebody who was asked something has been silent.
+import { guarded } from '../base/guard.ts';
 
 /**
  * Tells, once, that nothing came for so many milliseconds, unless what it returns is called before. Where it was this
@@ -8,9 +9,9 @@
 export function watchSilence(ms: number, tell: () => void): () => void {
   let over = false;
   let timer: NodeJS.Timeout | undefined;
-  const due = (): void => {
+  const due = guarded('redis', () => {
     if (!over) tell();
-  };
+  });
   setImmediate(() => {
     if (!over) timer = setTimeout(() => setImmediate(due), ms);
   });

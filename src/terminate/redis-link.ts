@@ -1,6 +1,7 @@
 // The two connections to Redis, one for commands and one to listen: made together, lost together, and made again until
 // close(). The one file that knows the client library, which is loaded only where a config names a Redis. What is asked of
 // Redis is redis-scripts.ts.
+import { background } from '../base/guard.ts';
 import { watchSilence } from '../sessions/silence.ts';
 import { BrokerError } from './broker.ts';
 import { SCRIPTS, type Script, type ScriptName } from './redis-scripts.ts';
@@ -56,7 +57,7 @@ export class RedisLink {
   }
 
   start(): void {
-    void this.#open();
+    background('redis', this.#open());
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 // The handler `webhook`: what happens on a connection becomes HTTP requests to a backend that keeps no state, and its
 // answers become messages. The events of one connection go out one after the other, in order.
+import { background } from '../base/guard.ts';
 import type { WebhookConfig } from '../config/schema-handlers.ts';
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { SessionEnd } from '../events.ts';
@@ -137,7 +138,7 @@ class Correspondence implements Conversation {
   #put(name: EventName, content: Content): void {
     if (!this.#setting.wanted.has(name)) return;
     this.#queue.push({ name, content });
-    if (!this.#busy) void this.#work();
+    if (!this.#busy) background('webhook', this.#work());
   }
 
   /** Never rejects. */

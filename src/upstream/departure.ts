@@ -36,8 +36,12 @@ export class Departure {
   tell(): void {
     if (this.#left) return;
     this.#left = true;
-    this.#waiter?.();
+    const waiter = this.#waiter;
     this.#waiter = null;
-    this.#controller?.abort();
+    try {
+      waiter?.();
+    } finally {
+      this.#controller?.abort();
+    }
   }
 }

@@ -1,6 +1,8 @@
 // Names among the servers of an upstream, turned into addresses by DNS and asked again when an answer has run out
 // (its TTL, RFC 1035 §3.2.1). An answer that fails changes nothing: the last good one goes on.
+
 import { isIP } from 'node:net';
+import { guarded } from '../base/guard.ts';
 import type { UpstreamConfig } from '../config/schema.ts';
 import type { Emit } from '../events.ts';
 import { type Answer, type LookUp, openLookUp } from './resolver.ts';
@@ -80,17 +82,22 @@ export class Discovery {
     if (this.#stopped) return;
     const next = Math.min(...[...this.#known.values()].map(({ until }) => until));
     const wait = Math.max(this.#options.config.min_ttl, next - performance.now());
-    this.#timer = setTimeout(() => void this.#refresh(), wait);
+    this.#timer = setTimeout(
+      guarded('upstream', () => this.#refresh()),
+      wait,
+    );
   }
 
   async #refresh(): Promise<void> {
     const now = performance.now();
     // A millisecond early is not early: timers may fire so.
     const due = this.#names.filter((name) => (this.#known.get(name)?.until ?? 0) <= now + 1);
-    const changed = await Promise.all(due.map((name) => this.#ask(name)));
-    if (this.#stopped) return;
-    if (changed.includes(true)) this.#onChange?.();
-    this.#schedule();
+    try {
+      const changed = await Promise.all(due.map((name) => this.#ask(name)));
+      if (!this.#stopped && changed.includes(true)) this.#onChange?.();
+    } finally {
+      this.#schedule();
+    }
   }
 
   /** Whether the addresses of the name are others now. */

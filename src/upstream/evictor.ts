@@ -1,5 +1,6 @@
 // Closing tunnels at a pace: those of a server that is down or has left, so that its clients come back little by little
 // and not all at once. One timer, and none while there is nothing to close.
+import { guarded } from '../base/guard.ts';
 import type { ServerState, Tunnel } from './server.ts';
 
 /** Service Restart (IANA's registry for RFC 6455 §11.7): come back, and be sent elsewhere. */
@@ -27,7 +28,10 @@ export class Evictor {
     this.#jobs.set(state, { state, reason, rate });
     if (this.#timer === undefined) {
       this.#credit = 1;
-      this.#timer = setInterval(() => this.#tick(), TICK_MS);
+      this.#timer = setInterval(
+        guarded('upstream', () => this.#tick()),
+        TICK_MS,
+      );
       this.#tick();
     }
   }

@@ -1,6 +1,8 @@
 // The body of a backend's answer that is no 101, moved to the client to its end and no further: what stands behind the
 // end is not the client's.
+
 import type { Socket } from 'node:net';
+import { guarded } from '../base/guard.ts';
 import { type Framing, followBody } from '../http/answer.ts';
 import { asSocket } from './parked.ts';
 import type { Answer } from './upgrade.ts';
@@ -22,15 +24,19 @@ export function passAnswer(answer: Answer, framing: Framing, client: Socket): Pr
       backend.removeListener('data', onData).destroy();
       resolve(whole);
     };
-    const onData = (chunk: Buffer): void => {
-      const taken = body.take(chunk);
-      if (typeof taken !== 'number') {
-        settle(false);
-        return;
-      }
-      if (taken > 0 && !client.write(chunk.subarray(0, taken))) backend.pause();
-      if (body.done) settle(true);
-    };
+    const onData = guarded(
+      'upstream',
+      (chunk: Buffer) => {
+        const taken = body.take(chunk);
+        if (typeof taken !== 'number') {
+          settle(false);
+          return;
+        }
+        if (taken > 0 && !client.write(chunk.subarray(0, taken))) backend.pause();
+        if (body.done) settle(true);
+      },
+      () => settle(false),
+    );
     const onDrain = (): void => void backend.resume();
     const onClientGone = (): void => settle(false);
     client.on('drain', onDrain).once('close', onClientGone);

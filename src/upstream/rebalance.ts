@@ -1,5 +1,6 @@
 // Moving tunnels to a server that came or came back: others that carry more than their part close one after the other with
 // 1012, and as many new sessions go to it first. It ends when the server has its part, within the tolerance.
+import { guarded } from '../base/guard.ts';
 import type { UpstreamConfig } from '../config/schema.ts';
 import { CLOSE_MS, RESTART } from './evictor.ts';
 import { isUp } from './health/health.ts';
@@ -30,7 +31,11 @@ export class Rebalance {
 
   /** Goes on with what is under way, at this config's pace. */
   resume(): void {
-    if (this.#moves.towards.size > 0) this.#timer ??= setInterval(() => this.#step(), 1000 / this.#config.rate);
+    if (this.#moves.towards.size === 0) return;
+    this.#timer ??= setInterval(
+      guarded('upstream', () => this.#step()),
+      1000 / this.#config.rate,
+    );
   }
 
   /** The server is to get its part. */

@@ -6,7 +6,7 @@ import { passingTrailers } from '../http/trailers.ts';
 import { cut, endWith, writeInterim } from './client-side.ts';
 import { Clock } from './clock.ts';
 import { upstreamError } from './dial.ts';
-import { discardBody } from './discard.ts';
+import { afterDiscard } from './discard.ts';
 import { answerHead, interimFault, interimFields, type RequestHead, requestHead } from './framing.ts';
 import { type Exchange, ExchangeError, type Progress } from './http-engine.ts';
 import type { Link, ReceivedHead, Receiver } from './link.ts';
@@ -143,7 +143,7 @@ export class Transfer implements Receiver {
       cut(res, this.#untilClose);
     } else if (req.readableDidRead) {
       // Whoever answers now can't send the request anywhere else; unread, the rest would block the connection.
-      void discardBody(req).then(() => req.complete || req.socket.destroy());
+      afterDiscard(req, () => void (req.complete || req.socket.destroy()));
     }
     this.#reject(new ExchangeError(error, res.headersSent ? 'begun' : this.#progress));
   }
@@ -283,7 +283,7 @@ export class Transfer implements Receiver {
     clearImmediate(this.#flush);
     res.flushHeaders();
     if (this.#last !== null) res.write(this.#last);
-    void discardBody(req).then(() => this.#over || res.end());
+    afterDiscard(req, () => void (this.#over || res.end()));
   }
 }
 

@@ -1,6 +1,8 @@
 // A handshake with one server: the rebuilt request goes out, the head of the answer comes back, strictly read. What the
 // answer means is judged by the caller; bytes behind the head are handed over untouched.
+
 import type { Socket } from 'node:net';
+import { guarded } from '../base/guard.ts';
 import { GatewayError } from '../errors.ts';
 import type { AnswerHead } from '../http/answer.ts';
 import { AnswerReader } from '../http/answer-reader.ts';
@@ -66,12 +68,17 @@ function readAnswer(
       socket.destroy();
       reject(error);
     };
-    const onData = (chunk: Buffer): void => {
-      const read = reader.take(chunk);
-      if (read === null) return;
-      settle('fault' in read ? new GatewayError('bad_accept', `${server.url}: ${read.fault}`) : null);
-      if ('head' in read) resolve(read);
-    };
+    const broken = (): void => settle(new GatewayError('internal', `reading the answer of ${server.url} broke`));
+    const onData = guarded(
+      'upstream',
+      (chunk: Buffer) => {
+        const read = reader.take(chunk);
+        if (read === null) return;
+        settle('fault' in read ? new GatewayError('bad_accept', `${server.url}: ${read.fault}`) : null);
+        if ('head' in read) resolve(read);
+      },
+      broken,
+    );
     const onEnd = (): void =>
       settle(new GatewayError('backend_refused', `${server.url} ended the connection before its answer`));
     const onError = (error: Error): void => settle(upstreamError(error, `reading from ${server.url}`));

@@ -24,6 +24,11 @@ function element(name, className, text) {
   return made;
 }
 
+/** Lets go of work that nobody awaits: what breaks is shown. */
+function inBackground(work) {
+  work.catch((error) => log('failed', 'console', error.message));
+}
+
 function clock(date) {
   const two = (number) => String(number).padStart(2, '0');
   const ms = String(date.getMilliseconds()).padStart(3, '0');
@@ -114,7 +119,7 @@ function connect() {
     socket = null;
     measuring?.stop();
     if (opened) closed(event);
-    else refused(url);
+    else inBackground(refused(url));
   });
 }
 
@@ -394,7 +399,7 @@ at('connect-form').addEventListener('submit', (event) => {
   event.preventDefault();
   if (socket === null) connect();
 });
-at('explain').addEventListener('click', () => ask(at('url').value.trim(), at('origin').value.trim()));
+at('explain').addEventListener('click', () => inBackground(ask(at('url').value.trim(), at('origin').value.trim())));
 at('close-form').addEventListener('submit', (event) => {
   event.preventDefault();
   try {
@@ -413,7 +418,7 @@ at('message').addEventListener('keydown', (event) => {
   event.preventDefault();
   send();
 });
-at('measure').addEventListener('click', measure);
+at('measure').addEventListener('click', () => inBackground(measure()));
 at('clear').addEventListener('click', () => {
   at('log').replaceChildren();
   counts.sent = 0;
@@ -428,9 +433,10 @@ at('url').addEventListener('input', () => {
 for (const radio of document.querySelectorAll('input[name=kind]')) {
   radio.addEventListener('change', () => hint(HINTS[kind()], false));
 }
-for (const button of document.querySelectorAll('.copy')) button.addEventListener('click', () => copy(button));
+for (const button of document.querySelectorAll('.copy'))
+  button.addEventListener('click', () => inBackground(copy(button)));
 
 at('origin').value = location.origin;
 hint(HINTS.text, false);
 showCommands();
-loadPresets();
+inBackground(loadPresets());

@@ -1,5 +1,6 @@
 // Asks each server of an upstream, again and again, whether it is up. One timer for all of them; a server whose last
 // check still runs is left out of a round.
+import { background, guarded } from '../../base/guard.ts';
 import type { UpstreamConfig } from '../../config/schema.ts';
 import type { Server } from '../server.ts';
 import { probe } from './probe.ts';
@@ -31,7 +32,10 @@ export class Checker {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#round(), this.#config.every);
+    this.#timer = setInterval(
+      guarded('upstream', () => this.#round()),
+      this.#config.every,
+    );
     this.#round();
   }
 
@@ -41,7 +45,7 @@ export class Checker {
   }
 
   #round(): void {
-    for (const server of this.#servers()) void this.#check(server);
+    for (const server of this.#servers()) background('upstream', this.#check(server));
   }
 
   async #check(server: Server): Promise<void> {
@@ -49,8 +53,9 @@ export class Checker {
     this.#rows.set(server.state, row);
     if (row.running) return;
     row.running = true;
-    const failure = await probe(server, this.#config, this.#stopped.signal);
-    row.running = false;
+    const failure = await probe(server, this.#config, this.#stopped.signal).finally(() => {
+      row.running = false;
+    });
     // One that has left meanwhile is nobody's matter any more.
     if (this.#stopped.signal.aborted || !this.#servers().includes(server)) return;
     if (failure === null) this.#passed(server, row);

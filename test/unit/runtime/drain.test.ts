@@ -74,7 +74,7 @@ const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 describe('startDrain', () => {
   test('with nothing live it is over as soon as the listeners are closed', async () => {
     const { drain, log, state } = gateway();
-    drain({});
+    void drain({});
     await pass(0);
     expect(state.doneAt).toBe(0);
     expect(log.map(([, what]) => what)).toEqual([
@@ -88,7 +88,7 @@ describe('startDrain', () => {
 
   test('is not ready at once, and serves everything until the delay is over, even when nothing is live', async () => {
     const { drain, log, state } = gateway();
-    drain({ delay: 5000 });
+    void drain({ delay: 5000 });
     expect(log).toEqual([
       [0, 'notReady'],
       [0, 'started 0'],
@@ -103,7 +103,7 @@ describe('startDrain', () => {
   test('closes what opened during the delay too', async () => {
     const { open, drain, closes, state } = gateway();
     open('before');
-    drain({ delay: 5000, spread: 0 });
+    void drain({ delay: 5000, spread: 0 });
     await pass(4000);
     open('during');
     await pass(1000);
@@ -118,7 +118,7 @@ describe('startDrain', () => {
   test('spreads the closes evenly, each with what is left of the grace', async () => {
     const { open, drain, closes, state } = gateway();
     for (const id of ['a', 'b', 'c', 'd']) open(id);
-    drain({ delay: 1000 });
+    void drain({ delay: 1000 });
     await pass(20_000);
     expect(closes()).toEqual([
       [2250, 'close a 1001 drain 28750'],
@@ -133,8 +133,8 @@ describe('startDrain', () => {
     const earliest = gateway();
     const latest = gateway();
     for (const { open } of [earliest, latest]) for (let id = 0; id < 10; id++) open(String(id));
-    earliest.drain({ delay: 1000 }, () => 0);
-    latest.drain({ delay: 1000 }, () => 0.999);
+    void earliest.drain({ delay: 1000 }, () => 0);
+    void latest.drain({ delay: 1000 }, () => 0.999);
     await pass(15_000);
     const starts = Array.from({ length: 10 }, (_, index) => 1000 + index * 1000);
     expect(earliest.closes().map(([at]) => at)).toEqual(starts);
@@ -144,7 +144,7 @@ describe('startDrain', () => {
   test('no spread: all at once', async () => {
     const { open, drain, closes } = gateway();
     for (let id = 0; id < 100; id++) open(String(id));
-    drain({ delay: 10, spread: 0 });
+    void drain({ delay: 10, spread: 0 });
     await pass(10);
     expect(closes()).toHaveLength(100);
     expect(closes().every(([at, what]) => at === 10 && what.endsWith(' 1001 drain 30000'))).toBe(true);
@@ -155,7 +155,7 @@ describe('startDrain', () => {
     open('a');
     const leaving = open('b');
     open('c');
-    drain({ delay: 1000, spread: 3000 });
+    void drain({ delay: 1000, spread: 3000 });
     await pass(1600);
     leaving.end();
     await pass(5000);
@@ -169,7 +169,7 @@ describe('startDrain', () => {
   test('when all leave by themselves it is over before the spread is', async () => {
     const { open, drain, closes, state } = gateway();
     const sessions = [open('a'), open('b')];
-    drain({ delay: 1000 });
+    void drain({ delay: 1000 });
     await pass(2000);
     for (const session of sessions) session.end();
     await pass(50);
@@ -180,7 +180,7 @@ describe('startDrain', () => {
   test('a session that opens after the listeners closed, its handshake being under way, is closed as it comes', async () => {
     const { open, drain, closes, state } = gateway();
     open('early', 'never');
-    drain({ delay: 1000, spread: 0, grace: 20_000 });
+    void drain({ delay: 1000, spread: 0, grace: 20_000 });
     await pass(3010);
     open('late');
     await pass(100);
@@ -192,7 +192,7 @@ describe('startDrain', () => {
     const { open, drain, log, state } = gateway();
     open('good', 100);
     open('stuck', 'never');
-    drain({ delay: 1000, spread: 0, grace: 5020 });
+    void drain({ delay: 1000, spread: 0, grace: 5020 });
     await pass(6019);
     expect(log.some(([, what]) => what.startsWith('cut'))).toBe(false);
     await pass(1);
@@ -210,7 +210,7 @@ describe('startDrain', () => {
     const { open, drain, log, closes, state } = gateway();
     open('a');
     open('b');
-    drain({ delay: 1000, spread: 0, grace: 0 });
+    void drain({ delay: 1000, spread: 0, grace: 0 });
     await pass(1000);
     expect(closes()).toEqual([]);
     expect(log.slice(-5).map(([, what]) => what)).toEqual([
@@ -227,7 +227,7 @@ describe('startDrain', () => {
   test('waits for a request in flight, and cuts it after the grace', async () => {
     const finishing = gateway();
     finishing.state.requests = 1;
-    finishing.drain({ delay: 1000 });
+    void finishing.drain({ delay: 1000 });
     await pass(3000);
     expect(finishing.state.doneAt).toBeUndefined();
     finishing.state.requests = 0;
@@ -236,7 +236,7 @@ describe('startDrain', () => {
 
     const hanging = gateway();
     hanging.state.requests = 1;
-    hanging.drain({ delay: 1000, grace: 4000, spread: 0 });
+    void hanging.drain({ delay: 1000, grace: 4000, spread: 0 });
     await pass(5000);
     expect(hanging.log.slice(-3).map(([, what]) => what)).toEqual(['cut 0', 'cutRequests', 'done 0']);
     expect(hanging.state.doneAt).toBe(5000);
@@ -272,7 +272,7 @@ describe('startDrain', () => {
   test('leaves no timer behind', async () => {
     const { open, drain } = gateway();
     open('a');
-    drain({ spread: 0 });
+    void drain({ spread: 0 });
     await pass(100);
     expect(vi.getTimerCount()).toBe(0);
   });
