@@ -1,7 +1,6 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
 import { randomBytes } from 'node:crypto';
 import { createSplice, type Splice } from './actions/splice.ts';
-import { warmUp } from './app/warm-up.ts';
 import { onDefect } from './base/guard.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
@@ -150,8 +149,6 @@ export class App {
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
     this.#log.configure(config.log);
-    // A place without loopback has a gateway all the same.
-    await warmUp(config, version).catch(() => this.#warn('there was no warm-up'));
     this.#openRelay(config.relay);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
     this.#broker = await openBroker(config.broker, {
@@ -245,8 +242,6 @@ export class App {
   #openRelay({ engine, threads }: Config['relay']): void {
     const { relay, fallback } = openRelay(engine, threads);
     this.#relay = { engine: relay, splice: createSplice(relay) };
-    // Behind the rehearsal, so that what that has compiled counts as there from the beginning, and is not given back at once.
-    relay.tidy();
     if (fallback === null) return;
     const level = engine === 'native' ? 'warn' : 'info';
     this.#shared.emit({ type: 'notice', level, message: 'the js relay serves', data: { why: fallback } });

@@ -20,7 +20,7 @@ export interface LifecycleOptions {
 }
 
 /** EX_SOFTWARE of sysexits(3): a defect of the program. */
-export const EXIT_DEFECT = 70;
+const EXIT_DEFECT = 70;
 /** A second signal to stop, or a drain that failed. */
 const EXIT_FORCED = 1;
 /** How long a reader of our output may hold up the end of a gateway. */

@@ -29,6 +29,7 @@ export function check(config: Config, written: Written): Problem[] {
     ...checkRouteNames(config.routes, written),
     ...config.routes.flatMap((route, index) => [...checkRoute(route, ['routes', index], { config, written })]),
     ...checkSecret(config.admin, 'token', ['admin']),
+    ...checkHttp(config),
     ...checkDrain(config, written),
     ...checkLimits(config, written),
   ];
@@ -78,6 +79,12 @@ function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Wri
   } else if (certificates === undefined && self_signed === undefined && !written.lostWithin(tlsPath)) {
     yield error(tlsPath, 'needs "certificates" or "self_signed"');
   }
+}
+
+function* checkHttp({ http }: Config): Found {
+  if (http.warm_up === undefined) return;
+  const hint = 'take it out; a gateway binds its listeners at once';
+  yield warning(['http', 'warm_up'], '"warm_up" does nothing any more', { hint, at: 'key' });
 }
 
 type Address =

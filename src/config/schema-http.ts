@@ -54,11 +54,7 @@ export const respond = z.strictObject({
 
 /** How plain requests move, whatever the route. */
 export const http = z.strictObject({
-  warm_up: duration()
-    .prefault('2500ms')
-    .describe(
-      'How long the gateway rehearses handshakes on loopback before it binds its listeners, where a route splices them; plain requests, where one forwards them, for a fifth of that, and messages, where a listener has TLS, for two fifths; `0s`: not at all',
-    ),
+  warm_up: duration().optional().describe('Does nothing: the gateway binds its listeners at once'),
   engine: z
     .enum(['auto', 'http-proxy'])
     .prefault('auto')

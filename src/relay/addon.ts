@@ -47,10 +47,6 @@ export interface Addon {
   unlisten(engine: Engine, door: number): void;
   /** What open(), dial() and collect() asked for begins. */
   wake(engine: Engine): void;
-  /** Begins a collection that gives memory back, and goes on while the loop is idle; false where this V8 has none. */
-  shrinkHeap(): boolean;
-  /** Gives back what malloc holds free; false where this libc cannot. */
-  trim(): boolean;
 }
 
 /** Where npm's postinstall puts the compiled addon; the same from src and from dist. */

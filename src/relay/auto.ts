@@ -29,10 +29,6 @@ export class MixedRelay implements RelayEngine {
     return taken ?? this.#js.open(ends, options, onEnd);
   }
 
-  tidy(): void {
-    this.#native.tidy();
-  }
-
   stop(): void {
     this.#native.stop();
   }

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const names = [
   ...['relay', 'loop', 'tunnel', 'ping', 'ending', 'side', 'pipe', 'wheel', 'cursor'],
-  ...['dial', 'door', 'memory'],
+  ...['dial', 'door'],
 ];
 const sources = names.map((name) => `${name}.c`);
 const flags = ['-std=c11', '-O2', '-g', '-fPIC', '-shared', '-fvisibility=hidden', '-pthread', '-Wall', '-Wextra'];

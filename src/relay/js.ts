@@ -27,10 +27,6 @@ export class JsRelay implements RelayEngine {
     return tunnel;
   }
 
-  tidy(): void {
-    // Nothing here can.
-  }
-
   stop(): void {
     // It has no threads.
   }

@@ -11,7 +11,6 @@ import { NativeAccept } from './native-accept.ts';
 import { INBOX_SIZE, NativeDialler } from './native-dial.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
 import { giveBack, isPlain, letGo, takeOver } from './take-over.ts';
-import { Tidy } from './tidy.ts';
 
 const REPORT_FIELDS = 11;
 const TALLY_FIELDS = 13;
@@ -73,7 +72,6 @@ export class NativeRelay implements RelayEngine {
   readonly #known = new WeakMap<TunnelOptions, number>();
   readonly #routes: string[] = [];
   readonly #numbers = new Float64Array(TALLY_FIELDS);
-  #tidy: Tidy | null = null;
 
   /** Starts the threads; throws what require() throws where the addon is not there or does not load. */
   constructor(threads: number | 'auto', addon = ADDON) {
@@ -149,13 +147,7 @@ export class NativeRelay implements RelayEngine {
     this.#addon.cut(this.#engine, id);
   }
 
-  tidy(): void {
-    this.#tidy ??= new Tidy(this.#addon);
-    this.#tidy.start();
-  }
-
   stop(): void {
-    this.#tidy?.stop();
     this.#addon.stop(this.#engine);
   }
 

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "loop.h"
-#include "memory.h"
 
 #define POLICY_FIELDS 12
 #define REPORT_FIELDS 11
@@ -727,30 +726,13 @@ static napi_value js_cancel(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-static napi_value answer(napi_env env, int yes) {
-  napi_value value;
-  return napi_get_boolean(env, yes, &value) == napi_ok ? value : NULL;
-}
-
-// shrinkHeap(): whether this V8 can.
-static napi_value js_shrink_heap(napi_env env, napi_callback_info info) {
-  (void)info;
-  return answer(env, memory_shrink_heap());
-}
-
-// trim(): whether this libc can.
-static napi_value js_trim(napi_env env, napi_callback_info info) {
-  (void)info;
-  return answer(env, memory_trim());
-}
-
 NAPI_MODULE_INIT() {
   static const struct {
     const char *name;
     napi_callback call;
   } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy},   {"tally", js_tally}, {"open", js_open},
                    {"close", js_close}, {"cut", js_cut},   {"dial", js_dial},       {"collect", js_collect},
-                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"wake", js_wake}, {"shrinkHeap", js_shrink_heap}, {"trim", js_trim}};
+                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"wake", js_wake}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||

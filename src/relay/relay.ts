@@ -83,8 +83,6 @@ export interface RelayEngine extends Sampler {
   readonly accepting: Accepting | null;
   /** Takes both connections over; the caller must not touch them again. `onEnd` is called once, never from inside open(). */
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel;
-  /** From now on memory that a storm of handshakes leaves behind is given back, where this engine can. */
-  tidy(): void;
   /** Ends its threads, where it has any, and what they carry; no onEnd is called for that. Nothing can be opened after. */
   stop(): void;
 }

@@ -25,7 +25,6 @@ upstreams:
     health: { active: { type: tcp, every: 1s, timeout: 500ms }, on_down: close }
   rest:
     servers: [${servers('http')}]
-http: { warm_up: 0s }
 routes:
   - name: spliced
     match: { path: /ws/* }

@@ -69,12 +69,9 @@ export function writeConfig(config: GatewayFile | string): string {
   return file;
 }
 
-/**
- * Starts the gateway and waits until it listens. The admin listener takes a free port unless the config names one, and it
- * does not rehearse unless the config says so: hundreds of starts would cost minutes.
- */
+/** Starts the gateway and waits until it listens. The admin listener takes a free port unless the config names one. */
 export async function startGateway(config: GatewayFile, env: NodeJS.ProcessEnv = {}): Promise<Gateway> {
-  const file = writeConfig({ admin: { port: 0 }, ...config, http: { warm_up: '0s', ...config.http } });
+  const file = writeConfig({ admin: { port: 0 }, ...config });
   const child = await startChild(process.execPath, [MAIN, 'run', '-c', file], { env });
   const logs = () => child.lines.map(asLog).filter((line) => line !== undefined);
   const named = (msg: string) => logs().filter((line) => line['msg'] === msg);

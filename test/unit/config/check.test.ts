@@ -307,3 +307,14 @@ describe('broker', () => {
     ]);
   });
 });
+
+describe('a key of before', () => {
+  it('http.warm_up is taken, and a warning says that it does nothing', () => {
+    expect(problemsOf(`${VALID}http: { warm_up: 2500ms }\n`)).toEqual([
+      '10:9: warning: http.warm_up: "warm_up" does nothing any more (take it out; a gateway binds its listeners at once)',
+    ]);
+    expect(problemsOf(`${VALID}http: { warm_up: soon }\n`)).toEqual([
+      expect.stringMatching(/^10:18: error: http\.warm_up: /),
+    ]);
+  });
+});
