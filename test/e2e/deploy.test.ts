@@ -53,17 +53,6 @@ describe('Dockerfile', () => {
   const lines = (instruction: string) =>
     [...text.matchAll(new RegExp(`^\\s*${instruction}\\s+(.*)$`, 'gm'))].map(([, rest]) => rest!.trim());
 
-  it('copies nothing that .dockerignore leaves out', () => {
-    const kept = readFileSync(`${root}.dockerignore`, 'utf8')
-      .split('\n')
-      .filter((line) => line.startsWith('!'));
-    const wanted = lines('COPY')
-      .filter((copy) => !copy.startsWith('--from='))
-      .flatMap((copy) => copy.split(/\s+/).slice(0, -1));
-    expect(wanted.length).toBeGreaterThan(4);
-    expect(wanted.filter((path) => !kept.includes(`!${path}`))).toEqual([]);
-  });
-
   it('exposes the ports of its config and runs the program that is built', () => {
     const config = parseDocument(read('container.yaml')).toJS() as Gateway;
     const ports = [...config.listeners.map(({ port }) => port), config.admin.port];

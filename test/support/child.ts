@@ -29,6 +29,9 @@ export interface LineChild {
 export interface ChildOptions {
   /** Added to our own. */
   readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** The user and group to run as, where we are root; default: our own. */
+  readonly user?: number;
   /** Where its lines are read from; default standard output. */
   readonly lines?: 'stdout' | 'stderr';
 }
@@ -39,7 +42,13 @@ export async function startChild(
   args: readonly string[],
   options: ChildOptions = {},
 ): Promise<LineChild> {
-  const child = spawn(command, args, { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { cwd, user } = options;
+  const child = spawn(command, args, {
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(user === undefined || process.getuid?.() !== 0 ? {} : { uid: user, gid: user }),
+  });
   await once(child, 'spawn');
   running.add(child);
   const lines: string[] = [];
