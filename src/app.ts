@@ -90,7 +90,8 @@ export class App {
   constructor(options: AppOptions) {
     this.#options = options;
     const samplers: Sampler[] = [];
-    this.#metrics = createMetrics({ version: options.version, samplers });
+    const expected = () => this.#snapshot?.expected ?? [];
+    this.#metrics = createMetrics({ version: options.version, samplers, expected });
     const emit = reportTo({ metrics: this.#metrics, log: this.#log, throttle: this.#throttle });
     this.#forgetDefects = onDefect(({ where, thrown, id }) =>
       emit({ type: 'internal_error', where, id, stack: stackOf(thrown) }),
@@ -117,9 +118,8 @@ export class App {
     const gateway = this.#gateway;
     this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.accepting, emit }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
-    const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
     samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#errands, this.#throttle);
-    samplers.push(relay, pools, broker);
+    samplers.push(relay, pools, { sample: () => this.#broker?.sample() ?? [] });
     this.#admin = createAdmin({
       render: this.#metrics.render,
       ready: () => this.#ready,

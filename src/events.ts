@@ -277,6 +277,9 @@ export interface Sample {
   readonly value: number;
 }
 
+/** A series that is there, at 0, before anything of it has happened. */
+export type ExpectedSeries = Omit<Sample, 'value'>;
+
 /** A source of live numbers, read when Prometheus scrapes. Counters it gives must never fall while the process lives. */
 export interface Sampler {
   sample(): Iterable<Sample>;

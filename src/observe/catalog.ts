@@ -18,7 +18,7 @@ export interface Metric {
   readonly labels: readonly string[];
   /** Of a histogram, in its unit. */
   readonly buckets?: readonly number[];
-  /** Read from the samplers when Prometheus scrapes, in place of `on`. */
+  /** Read from the samplers when Prometheus scrapes; a counter may have `on` besides, and then both are added up. */
   readonly sampled?: true;
   readonly on?: Feeds;
   /** What is known before the first event. */
@@ -98,12 +98,18 @@ export const METRICS = {
     help: "Fetches of issuers' key sets by result; after a failed one the keys of before go on being used.",
     labels: ['result'],
     on: { keys_fetched: (event) => one(event.result) },
+    initial: [
+      { labels: ['ok'], value: 0 },
+      { labels: ['failed'], value: 0 },
+    ],
   },
   websocket_pings_total: {
     type: 'counter',
     help: 'Pings of the gateway: sent, answered in time (pong), or not (timeout).',
     labels: ['route', 'result'],
+    // Of terminated sessions by events, of tunnels from their engine.
     on: { ping: (event) => one(event.route, event.result) },
+    sampled: true,
   },
   webhook_events_total: {
     type: 'counter',

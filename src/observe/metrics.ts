@@ -1,7 +1,7 @@
 // Events and live numbers become what Prometheus scrapes. What is counted are plain numbers (series.ts), handed to
 // prom-client when it collects; which metrics there are stands in catalog.ts.
 import { Counter, collectDefaultMetrics, Gauge, type Metric as PromMetric, Registry } from 'prom-client';
-import type { Emit, GatewayEvent, Sampler } from '../events.ts';
+import type { Emit, ExpectedSeries, GatewayEvent, Sampler } from '../events.ts';
 import { METRICS, type Metric, type Point } from './catalog.ts';
 import { prefersOpenMetrics, viewAsOpenMetrics } from './exposition.ts';
 import { Histogram, Series } from './series.ts';
@@ -10,6 +10,8 @@ export interface MetricsOptions {
   readonly version: string;
   /** Sources of live numbers, gone through at each scrape; what several say of the same series is added up. */
   readonly samplers: Iterable<Sampler>;
+  /** Asked at each scrape: series that are there at 0 until something of them happens. */
+  readonly expected?: () => Iterable<ExpectedSeries>;
 }
 
 export interface Rendered {
@@ -28,14 +30,13 @@ const PREFIX = 'gateway_';
 type Take = (point: Point) => void;
 type Listener = (event: GatewayEvent) => void;
 
-export function createMetrics({ version, samplers }: MetricsOptions): Metrics {
+export function createMetrics({ version, samplers, expected = () => [] }: MetricsOptions): Metrics {
   const registry = new Registry();
   const listeners = new Map<string, Listener[]>();
-  /** Of sampled metrics, what the samplers said at this scrape. */
-  const sampled = new Map<string, Series>();
+  const known: KnownSeries = { counted: new Map(), sampled: new Map() };
   for (const [name, metric] of Object.entries<Metric>(METRICS)) {
     const take =
-      metric.type === 'histogram' ? observing(registry, name, metric) : counting(registry, name, metric, sampled);
+      metric.type === 'histogram' ? observing(registry, name, metric) : counting(registry, name, metric, known);
     for (const [type, feed] of Object.entries(metric.on ?? {})) {
       // The key says which event it is that the feed takes.
       const point = feed as (event: GatewayEvent) => Point;
@@ -51,7 +52,9 @@ export function createMetrics({ version, samplers }: MetricsOptions): Metrics {
     },
     async render(accept) {
       // Every metric collects before the first await, so that two scrapes at once cannot mix.
-      readSamples(samplers, sampled);
+      readSamples(samplers, known);
+      for (const { metric, labels } of expected())
+        (known.sampled.get(metric) ?? known.counted.get(metric))?.addNamed(labels, 0);
       const chosen = prefersOpenMetrics(accept) ? openMetrics : registry;
       return { contentType: chosen.contentType, body: await chosen.metrics() };
     },
@@ -76,32 +79,46 @@ function observing(registry: Registry, name: string, { help, labels, buckets }: 
   };
 }
 
-function counting(registry: Registry, name: string, metric: Metric, sampled: Map<string, Series>): Take {
-  const series = new Series(metric.labels, metric.initial);
-  if (metric.sampled) sampled.set(name, series);
+/** By name, those of counters and gauges. */
+interface KnownSeries {
+  /** What events have brought. */
+  readonly counted: Map<string, Series>;
+  /** Of sampled metrics, what the samplers said at this scrape. */
+  readonly sampled: Map<string, Series>;
+}
+
+function counting(registry: Registry, name: string, metric: Metric, known: KnownSeries): Take {
+  const counted = new Series(metric.labels, metric.initial);
+  const sampled = metric.sampled ? new Series(metric.labels) : null;
+  known.counted.set(name, counted);
+  if (sampled !== null) known.sampled.set(name, sampled);
+  const read = function* () {
+    yield* counted.read();
+    if (sampled !== null) yield* sampled.read();
+  };
   const options = { name: PREFIX + name, help: metric.help, labelNames: [...metric.labels], registers: [registry] };
   if (metric.type === 'counter') {
     new Counter({
       ...options,
       collect() {
         this.reset();
-        for (const { labels, value } of series.read()) this.inc(labels, value);
+        for (const { labels, value } of read()) this.inc(labels, value);
       },
     });
-    return (point) => series.add(point.labels, point.value);
+    return (point) => counted.add(point.labels, point.value);
   }
   new Gauge({
     ...options,
     collect() {
       this.reset();
-      for (const { labels, value } of series.read()) this.set(labels, value);
+      for (const { labels, value } of read()) this.set(labels, value);
     },
   });
-  return (point) => series.set(point.labels, point.value);
+  return (point) => counted.set(point.labels, point.value);
 }
 
 /** Asks each source once, whatever number of metrics it speaks of. */
-function readSamples(samplers: Iterable<Sampler>, sampled: ReadonlyMap<string, Series>): void {
+function readSamples(samplers: Iterable<Sampler>, { sampled }: KnownSeries): void {
   for (const series of sampled.values()) series.clear();
   for (const sampler of samplers) {
     for (const { metric, labels, value } of sampler.sample()) sampled.get(metric)?.addNamed(labels, value);

@@ -3,7 +3,7 @@
 import type { LookupFunction } from 'node:net';
 import type { Services } from '../actions/context.ts';
 import { Authenticators } from '../auth/authenticators.ts';
-import type { Emit } from '../events.ts';
+import type { Emit, ExpectedSeries } from '../events.ts';
 import { compileTrustedProxies, type TrustedProxies } from '../http/forwarded.ts';
 import type { HttpEngines } from '../proxy/http-engines.ts';
 import { Limits } from '../sessions/limits.ts';
@@ -15,6 +15,7 @@ import { buildHandler } from '../terminate/handlers.ts';
 import type { Errands } from '../terminate/webhook-backend.ts';
 import type { Caller } from '../upstream/call.ts';
 import { Pool } from '../upstream/pool.ts';
+import { expectedSeries } from './expected-series.ts';
 import type { Prepared } from './prepare.ts';
 
 export interface Snapshot {
@@ -24,6 +25,8 @@ export interface Snapshot {
   readonly services: Services;
   readonly pools: ReadonlyMap<string, Pool>;
   readonly authenticators: Authenticators;
+  /** What metrics show of it before anything has happened. */
+  readonly expected: readonly ExpectedSeries[];
 }
 
 /** What lives as long as the process and is used by every snapshot. */
@@ -61,6 +64,7 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
     trusted: compileTrustedProxies(config.trusted_proxies, config.http.believe),
     pools,
     authenticators,
+    expected: expectedSeries(config),
     services: {
       emit: shared.emit,
       sessions: shared.sessions,

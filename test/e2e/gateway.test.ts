@@ -11,6 +11,7 @@ import { run, startChild } from '../support/child.ts';
 import { openClient } from '../support/client.ts';
 import { type Gateway, type GatewayFile, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
 import { connectRaw, exchange, handshake, readAnswer } from '../support/raw.ts';
+import { closedPort } from '../support/scripted.ts';
 
 /** A REST backend that answers when told to, and echoes what it got. */
 const held: (() => void)[] = [];
@@ -353,6 +354,35 @@ describe('addresses', () => {
     const { code, stderr } = await run(process.execPath, [MAIN, 'run', '-c', file]);
     expect(code).toBe(1);
     expect(stderr).toContain(`Cannot listen on 127.0.0.1:${gateway.port}: the port is taken (EADDRINUSE)`);
+  });
+});
+
+describe('series', () => {
+  it('of configured routes are at 0 before anything happens, also of those that a reload brings', async () => {
+    const dead = await closedPort();
+    const config = (name: string): GatewayFile => ({
+      admin: { port: 0 },
+      listeners: [{ host: '127.0.0.1', port: 0 }],
+      upstreams: { dead: { servers: [`ws://127.0.0.1:${dead}`] } },
+      routes: [{ name, match: { path: '/ws' }, websocket: { mode: 'splice', upstream: 'dead', origins: 'any' } }],
+    });
+    const own = await startGateway(config('first'));
+    const of = (route: string) =>
+      Promise.all([
+        own.metric('websocket_handshakes_total', { route, mode: 'splice', result: 'failed' }),
+        own.metric('websocket_closes_total', { route, code: 'none', initiator: 'backend' }),
+        own.metric('websocket_connections', { route, mode: 'splice' }),
+      ]);
+    const refused = { upstream: 'dead', reason: 'backend_refused' };
+    expect(await of('first')).toEqual([0, 0, 0]);
+    expect(await own.metric('upstream_errors_total', refused)).toBe(0);
+    expect(readAnswer(await exchange(own.port, handshake({}, 'GET /ws HTTP/1.1'))).status).toBe(502);
+    expect(await of('first')).toEqual([1, 0, 0]);
+    expect(await own.metric('upstream_errors_total', refused)).toBe(1);
+    writeFileSync(own.file, JSON.stringify(config('second')));
+    await expect.poll(() => of('second')).toEqual([0, 0, 0]);
+    expect((await of('first'))[0]).toBe(1);
+    expect(await own.stop()).toBe(0);
   });
 });
 

@@ -152,6 +152,8 @@ describe('from the start', () => {
   it('what has one series only is there', async () => {
     const samples = await samplesAfter([]);
     expect(Object.fromEntries(samples)).toEqual({
+      'auth_jwks_refreshes_total{result="ok"}': 0,
+      'auth_jwks_refreshes_total{result="failed"}': 0,
       http_requests_in_flight: 0,
       ramp_active: 0,
       rooms: 0,
@@ -354,4 +356,46 @@ describe('the catalog', () => {
     const documented = rows.map(([, name, type, labels]) => [name, type, (labels ?? '').match(/\w+/g) ?? []]);
     expect(documented).toEqual(all.map(([name, { type, labels }]) => [name, type, [...labels]]));
   });
+});
+
+describe('expected series', () => {
+  const expected = [
+    { metric: 'websocket_handshakes_total', labels: { route: 'new', mode: 'splice', result: 'failed' } },
+    { metric: 'websocket_connections', labels: { route: 'new', mode: 'splice' } },
+  ];
+  const failed = 'websocket_handshakes_total{route="new",mode="splice",result="failed"}';
+  const live = 'websocket_connections{route="new",mode="splice"}';
+
+  it('are at 0 until something of them happens, and count from there', async () => {
+    const sampled = [{ metric: 'websocket_connections', labels: { route: 'new', mode: 'splice' }, value: 3 }];
+    let samples: typeof sampled = [];
+    const metrics = createMetrics({ version: '1', samplers: [{ sample: () => samples }], expected: () => expected });
+    const now = async () => samplesOf((await metrics.render()).body);
+    expect([(await now()).get(failed), (await now()).get(live)]).toEqual([0, 0]);
+    metrics.emit({ ...EVENTS.handshake_failed, route: 'new' });
+    samples = sampled;
+    for (let scrape = 0; scrape < 2; scrape++)
+      expect([(await now()).get(failed), (await now()).get(live)]).toEqual([1, 3]);
+  });
+
+  it('of a config that came later are there from then on, and what was counted stays', async () => {
+    let served: typeof expected = [];
+    const metrics = createMetrics({ version: '1', samplers: [], expected: () => served });
+    const now = async () => samplesOf((await metrics.render()).body);
+    expect((await now()).has(failed)).toBe(false);
+    served = expected;
+    expect((await now()).get(failed)).toBe(0);
+    served = [];
+    expect([(await now()).get(failed), (await now()).has(live)]).toEqual([0, false]);
+  });
+});
+
+it('adds up what events and samplers say of the same counter: pings of terminated sessions and of tunnels', async () => {
+  const pings = { metric: 'websocket_pings_total', labels: { route: 'chat', result: 'pong' }, value: 5 };
+  const metrics = create([{ sample: () => [pings] }]);
+  metrics.emit(EVENTS.ping);
+  for (let scrape = 0; scrape < 2; scrape++) {
+    const samples = samplesOf((await metrics.render()).body);
+    expect(samples.get('websocket_pings_total{route="chat",result="pong"}')).toBe(6);
+  }
 });
