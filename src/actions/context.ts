@@ -14,6 +14,7 @@ import type { Departure } from '../upstream/departure.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
 import type { Connection } from '../upstream/parked.ts';
 import type { Pool } from '../upstream/pool.ts';
+import type { ReadAhead } from './read-ahead.ts';
 
 /** What actions share, of one config. */
 export interface Services {
@@ -48,8 +49,8 @@ export interface RouteContext {
 /** A client's connection that is no parser's any more. */
 export interface ClientEnd {
   readonly connection: Connection;
-  /** What was read behind the handshake. */
-  readonly rest: Buffer;
+  /** What comes behind the handshake: it is taken right before a 101. */
+  readonly ahead: ReadAhead;
   /** Tells when the client has left. */
   readonly gone: Departure;
   /** The session's; it gives it back where one opens, the caller where none does. */

@@ -26,17 +26,18 @@ export function rejectUpgrade(socket: Socket, refusal: Refusal, id: string | nul
  */
 export function endAfterReading(socket: Socket): void {
   socket.end();
-  socket.resume();
-  readAgain(socket);
+  startReading(socket);
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once('close', () => clearTimeout(timer));
 }
 
 /**
- * Starts the reading below the stream. node's HTTP parser reads past the stream and stops by itself where nobody takes a
- * body; once the parser is gone, the stream takes itself for reading, and nothing starts it again (node 20 to 26).
+ * Resumes a connection that was node's HTTP parser's, and starts the reading below the stream. The parser reads past the
+ * stream and stops by itself where nobody takes a body; once it is gone, the stream takes itself for reading, and nothing
+ * starts it again (node 20 to 26).
  */
-function readAgain(socket: Socket): void {
+export function startReading(socket: Socket): void {
+  socket.resume();
   const { _handle: handle } = socket as Socket & {
     readonly _handle?: { reading: boolean; readStart(): number } | null;
   };

@@ -155,12 +155,13 @@ function open(
   const known = new Spliced(session);
   connections.add(session.id, known);
   lease.carry(session);
+  const toBackend = client.ahead.take();
   const ends = {
     client: settled(client.connection),
     backend: answer.socket,
     toClient: answer.rest.length === 0 ? head : Buffer.concat([head, answer.rest]),
     headLength: head.length,
-    toBackend: client.rest,
+    toBackend,
   };
   recheckLater(context, upgrade, session);
   session.carriedBy(ways.carry(route, config, ends, (end) => session.end(end)));
@@ -229,6 +230,7 @@ async function pass(
   const socket = asSocket(client.connection);
   socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
   const whole = await passAnswer(answer, framing, socket);
+  client.ahead.take();
   lease.release();
   // Half an answer must not look like a whole one.
   if (whole) endAfterReading(socket);

@@ -57,7 +57,7 @@ interface Agreed {
 function open(
   context: RouteContext,
   upgrade: Upgrade,
-  { connection, rest, permit }: ClientEnd,
+  { connection, ahead, permit }: ClientEnd,
   { admission, protocol }: Agreed,
 ): boolean {
   const { route, request, handshake } = upgrade;
@@ -67,8 +67,8 @@ function open(
     id: subject.id,
     client: subject.client,
     user: subject.user,
+    rest: ahead.take(),
     socket: asSocket(connection),
-    rest,
     key: handshake.key,
     version: handshake.version,
     protocol,
@@ -106,8 +106,9 @@ function open(
 }
 
 /** A backend's own no goes to the client as what it is, whole. */
-function pass(context: RouteContext, { connection }: ClientEnd, refused: Refused): 'passed' {
+function pass(context: RouteContext, { connection, ahead }: ClientEnd, refused: Refused): 'passed' {
   const { status, at } = refused;
+  ahead.take();
   passUpgrade(asSocket(connection), refused);
   const { services, subject, startedAt } = context;
   services.emit({

@@ -10,7 +10,9 @@ import { lowerNames, valuesOf } from '../http/fields.ts';
 import { parseAuthority } from '../http/target.ts';
 import { type Answer, problem, text } from './answer.ts';
 import { showsPassword, showsToken } from './bearer.ts';
+import { Turns } from './earlier.ts';
 import { endInOrder } from './end-in-order.ts';
+import { watchHalfClose } from './half-close.ts';
 
 export interface AdminOptions {
   /** The exposition in the form that the Accept field asks for. */
@@ -44,6 +46,8 @@ const KEEP_ALIVE_MS = 75_000;
 const REQUEST_MS = 10_000;
 const CLOSE_MS = 1000;
 const MOST_CONNECTIONS = 256;
+/** Of the requests that wait behind others of their connection. */
+const MOST_WAITING_BYTES = 16 * 1024 * 1024;
 
 export function createAdmin(options: AdminOptions): Admin {
   const probes: ReadonlyMap<string, Page> = new Map<string, Page>([
@@ -54,6 +58,7 @@ export function createAdmin(options: AdminOptions): Admin {
   // Until it is bound, and known to be on loopback, anyone might reach it.
   let exposed = true;
   const answer = (req: IncomingMessage) => answerRequest(options, probes, { req, exposed });
+  const turns = new Turns(MOST_WAITING_BYTES);
   const server = createServer(
     {
       maxHeaderSize: 16 * 1024,
@@ -63,13 +68,16 @@ export function createAdmin(options: AdminOptions): Admin {
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
     (req, res) => {
-      background('admin', serve(answer, req, res), () => res.destroy());
+      turns.take(req, res, () => {
+        if (!res.destroyed) background('admin', serve(answer, req, res), () => res.destroy());
+      });
     },
   );
   server.maxConnections = MOST_CONNECTIONS;
   server.on('connection', (socket: Socket) => {
     socket.destroySoon = endInOrder;
   });
+  watchHalfClose(server, turns, 'connection');
   const refuse = guarded(
     'admin',
     (socket: Socket) => {

@@ -11,14 +11,45 @@ interface Busy {
   readonly _httpMessage?: ServerResponse | null;
 }
 
-/** Plain requests that may wait on one connection; no client of the field pipelines as many. */
+/** Plain requests that wait on one connection before it is read no further. What node has read by then waits too. */
 const MOST_WAITING = 100;
 
-/** Lets one request of a connection be carried out at a time, so that none can open backends without end. */
-export class Turns {
-  readonly #waiting = new WeakMap<Socket, number>();
+/** What node keeps for a request that waits, beside its head, in bytes: its message, its response, their listeners. */
+const KEPT_BYTES = 6 * 1024;
 
-  /** Calls `start`, which may not throw, when it is this request's turn; false where too many wait already, and the connection is destroyed. */
+/** Of one connection on which requests wait. */
+interface Line {
+  waiting: number;
+  bytes: number;
+  /** The response that stands last in line. */
+  last: ServerResponse;
+  /** Nothing more is read from the connection. */
+  paused: boolean;
+}
+
+/**
+ * Lets one request of a connection be carried out at a time, so that none can open backends without end. Reading stops
+ * where many wait; what all of them take together in memory has a bound as well.
+ */
+export class Turns {
+  readonly #lines = new WeakMap<Socket, Line>();
+  readonly #mostBytes: number;
+  #bytes = 0;
+
+  /** `mostBytes`: of all requests that wait, together. */
+  constructor(mostBytes: number) {
+    this.#mostBytes = mostBytes;
+  }
+
+  /** What the requests that wait take in memory. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Calls `start` when it is this request's turn. False where there is no room for one more that waits: its connection is
+   * destroyed.
+   */
   take(req: IncomingMessage, res: ServerResponse, start: () => void): boolean {
     // node gives a response its connection when those before it are written.
     if (res.socket !== null) {
@@ -26,18 +57,67 @@ export class Turns {
       return true;
     }
     const { socket } = req;
-    const waiting = (this.#waiting.get(socket) ?? 0) + 1;
-    if (waiting > MOST_WAITING) {
+    // What else was read along with a request that there was no room for.
+    if (socket.destroyed) return true;
+    const bytes = KEPT_BYTES + sizeOf(req);
+    if (this.#bytes + bytes > this.#mostBytes) {
       socket.destroy();
       return false;
     }
-    this.#waiting.set(socket, waiting);
+    const line = this.#lines.get(socket) ?? this.#open(socket, res);
+    this.#bytes += bytes;
+    line.bytes += bytes;
+    line.last = res;
+    line.waiting++;
+    if (line.waiting >= MOST_WAITING && !line.paused) {
+      line.paused = true;
+      socket.pause();
+    }
     res.once('socket', () => {
-      this.#waiting.set(socket, (this.#waiting.get(socket) ?? 1) - 1);
+      this.#bytes -= bytes;
+      line.bytes -= bytes;
+      line.waiting--;
+      if (line.waiting < MOST_WAITING && line.paused) {
+        line.paused = false;
+        socket.resume();
+      }
       start();
     });
     return true;
   }
+
+  /** The response to the newest request of the connection that is not answered yet, or null. */
+  newest(socket: Socket): ServerResponse | null {
+    const line = this.#lines.get(socket);
+    return line !== undefined && line.waiting > 0 ? line.last : pendingAnswer(socket);
+  }
+
+  /** The connection's parser has let go of it: whoever has it now decides when it is read. */
+  release(socket: Socket): void {
+    const line = this.#lines.get(socket);
+    if (line !== undefined) line.paused = false;
+  }
+
+  #open(socket: Socket, last: ServerResponse): Line {
+    const line: Line = { waiting: 0, bytes: 0, last, paused: false };
+    this.#lines.set(socket, line);
+    // node resumes a connection at the end of each answer.
+    socket.on('resume', () => {
+      if (line.paused) socket.pause();
+    });
+    socket.once('close', () => {
+      this.#bytes -= line.bytes;
+      line.bytes = 0;
+    });
+    return line;
+  }
+}
+
+/** How long a head is, as text. */
+function sizeOf({ url = '', rawHeaders }: IncomingMessage): number {
+  let size = url.length;
+  for (const text of rawHeaders) size += text.length;
+  return size;
 }
 
 /** The response that the connection is busy with, or null. */

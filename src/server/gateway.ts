@@ -2,6 +2,7 @@
 // verdict runs. What broke on the way ends here, as an answer and an event. Handshakes are upgrades.ts, binding and
 // timeouts listener.ts.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { getHeapStatistics } from 'node:v8';
 import type { RouteContext } from '../actions/context.ts';
 import { answer, completed, forward, type Plain } from '../actions/forward.ts';
 import { peerOf } from '../actions/peer.ts';
@@ -22,12 +23,16 @@ import { isEntered } from './entrance.ts';
 import { judge } from './judge.ts';
 import { passedDetail, Upgrades, type UpgradesOptions } from './upgrades.ts';
 
+/** The part of the heap that requests may take which wait behind others of their connection. */
+const WAITING_SHARE = 1 / 16;
+
 export class Gateway implements Sampler {
   readonly #options: UpgradesOptions;
   /** Told by every listener of what it accepts. */
   readonly acceptFirst = new AcceptFirst();
   readonly upgrades: Upgrades;
-  readonly #turns = new Turns();
+  /** Of all plain requests that wait behind others of their connection. */
+  readonly turns = new Turns(getHeapStatistics().heap_size_limit * WAITING_SHARE);
   #draining = false;
   #requests = 0;
 
@@ -66,14 +71,16 @@ export class Gateway implements Sampler {
       'request',
       () => {
         if (req.socket.writable && !res.destroyed) this.#serve(req, res);
+        else if (req.socket.destroyed) this.#missed(req, res);
       },
       () => cut(req, res),
     );
-    if (this.#turns.take(req, res, () => this.acceptFirst.hold(serve))) return;
+    if (this.turns.take(req, res, () => this.acceptFirst.hold(serve))) return;
     const { emit } = this.#options.snapshot().services;
     const client = peerOf(req.socket).address;
     const { reason, status } = reject('limit');
-    emit({ type: 'head_refused', client, status, reason, detail: 'too many requests wait on one connection' });
+    const detail = 'the requests that wait on all connections take too much memory';
+    emit({ type: 'head_refused', client, status, reason, detail });
   }
 
   #serve(req: IncomingMessage, res: ServerResponse): void {
@@ -86,6 +93,13 @@ export class Gateway implements Sampler {
       const error = asGatewayError(thrown, 'request', context.subject.id);
       answer(context, plain, refusalOf(error));
     });
+  }
+
+  /** Reports a request whose client left before its turn came. */
+  #missed(req: IncomingMessage, res: ServerResponse): void {
+    const asked = readAsked(req, req.socket, this.#options.snapshot());
+    const verdict = judge(asked, false);
+    left(named(asked.context, verdict), { req, res, writtenBefore: req.socket.bytesWritten });
   }
 
   async #plain(asked: Asked, plain: Plain): Promise<void> {
@@ -115,10 +129,7 @@ export class Gateway implements Sampler {
   async #admit(context: RouteContext, verdict: Forward | Respond, plain: Plain): Promise<void> {
     const asked = this.#options.entrance.plain(context, verdict, () => departureOf(plain.res));
     const entry = asked instanceof Promise ? await asked.catch(nullIfGone) : asked;
-    if (entry === null) {
-      const { status, detail } = refusalOf(LEFT);
-      return completed(context, plain, { at: null, reason: LEFT.code, detail, status });
-    }
+    if (entry === null) return left(context, plain);
     if (isEntered(entry)) {
       if (verdict.kind === 'forward') return forward(entry.context, verdict, plain);
       return respond(entry.context, verdict, plain);
@@ -158,6 +169,12 @@ function departureOf(res: ServerResponse): Departure {
 }
 
 const LEFT = new GatewayError('client_gone', 'the client left');
+
+/** Reports a request that nobody waits for any more. */
+function left(context: RouteContext, plain: Plain): void {
+  const { status, detail } = refusalOf(LEFT);
+  completed(context, plain, { at: null, reason: LEFT.code, detail, status });
+}
 
 /** A client that left while something was found out about it needs no answer. */
 function nullIfGone(error: unknown): null {

@@ -20,6 +20,7 @@ import { Arrivals } from './arrival.ts';
 import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
 import { endInOrder, letGo } from './end-in-order.ts';
 import type { Gateway } from './gateway.ts';
+import { watchHalfClose } from './half-close.ts';
 import { type Accepting, type Door, Reception } from './reception.ts';
 
 /** How often node looks for connections that are over their time. */
@@ -141,6 +142,8 @@ export class Listener {
     const current = (): TlsMaterial => this.#tls as TlsMaterial;
     return https.createServer({
       ...options,
+      // As http has it by itself.
+      allowHalfOpen: true,
       ...tlsServerOptions(current),
       handshakeTimeout: this.#config.timeouts.tls_handshake,
     });
@@ -171,8 +174,10 @@ export class Listener {
     server.on('checkExpectation', onRequest);
     const onUpgrade = guarded(
       'handshake',
-      (req: http.IncomingMessage, socket: Socket, rest: Buffer) =>
-        this.#gateway.upgrades.onUpgrade(server, req, socket, rest),
+      (req: http.IncomingMessage, socket: Socket, rest: Buffer) => {
+        this.#gateway.turns.release(socket);
+        this.#gateway.upgrades.onUpgrade(server, req, socket, rest);
+      },
       (_req, socket) => socket.destroy(),
     );
     server.on('upgrade', onUpgrade);
@@ -184,9 +189,11 @@ export class Listener {
     );
     server.on('clientError', (error, socket) => refuse(error, socket as Socket));
     server.on('error', (error) => this.#acceptFailed(error));
-    server.on(this.secure ? 'secureConnection' : 'connection', (socket: Socket) => {
+    const accepted = this.secure ? 'secureConnection' : 'connection';
+    server.on(accepted, (socket: Socket) => {
       socket.destroySoon = endInOrder;
     });
+    watchHalfClose(server, this.#gateway.turns, accepted);
     // A broken or stalled TLS handshake concerns nobody but its client.
     server.on('tlsClientError', (_error, socket) => socket.destroy());
   }
@@ -209,6 +216,8 @@ export class Listener {
   /** Answers a client whose head could not be read or did not arrive; none of its earlier answers is cut short. */
   async #refuse(error: Error, socket: Socket): Promise<void> {
     socket.on('error', ignore);
+    // The client has left in the middle of a body.
+    if (socket.destroyed) return;
     const reason = reasonOf(error);
     const pending = pendingAnswer(socket);
     // A client that never said a word gets none; an answer that has begun can't be taken back.

@@ -1,5 +1,6 @@
 // Whether clients are still there whose connections have not been sockets of node's: nobody watches those. Nearly every
 // handshake is through before it matters. What takes longer gets a socket, which tells.
+import type { ReadAhead } from '../actions/read-ahead.ts';
 import { guarded } from '../base/guard.ts';
 import { type Place, Roster } from '../roster.ts';
 import type { Departure } from '../upstream/departure.ts';
@@ -11,21 +12,24 @@ const LONG_MS = 100;
 /** One that breaks must not cost the others their watch. */
 const watchSocket = guarded(
   'handshake',
-  (connection: Parked, gone: Departure) => {
-    const socket = connection.socket();
-    if (socket.listenerCount('close') === 0)
-      socket.on(
-        'close',
-        guarded('handshake', () => gone.tell()),
-      );
+  (waiting: Waiting) => {
+    waiting.reads = true;
+    waiting.ahead.watch(waiting.connection.socket(), waiting.gone);
   },
-  (connection) => connection.destroy(),
+  ({ connection }) => connection.destroy(),
 );
 
-export interface Waiting {
-  readonly since: number;
+/** A client that waits for its 101. */
+interface Watched {
   readonly connection: Parked;
+  readonly ahead: ReadAhead;
   readonly gone: Departure;
+}
+
+export interface Waiting extends Watched {
+  readonly since: number;
+  /** Its connection is a socket, which tells. */
+  reads: boolean;
 }
 
 export class Lookout {
@@ -33,9 +37,9 @@ export class Lookout {
   #timer: NodeJS.Timeout | null = null;
 
   /** `gone` is told when this client leaves, until it is forgotten. */
-  watch(connection: Parked, gone: Departure): Place<Waiting> {
+  watch({ connection, ahead, gone }: Watched): Place<Waiting> {
     this.#timer ??= setTimeout(this.#onTimer, LONG_MS);
-    return this.#waiting.add({ since: performance.now(), connection, gone });
+    return this.#waiting.add({ since: performance.now(), connection, ahead, gone, reads: false });
   }
 
   forget(place: Place<Waiting>): void {
@@ -49,8 +53,8 @@ export class Lookout {
 
   #look(): void {
     const now = performance.now();
-    for (const { since, connection, gone } of this.#waiting) {
-      if (now - since >= LONG_MS && !gone.left) watchSocket(connection, gone);
+    for (const waiting of this.#waiting) {
+      if (now - waiting.since >= LONG_MS && !waiting.gone.left && !waiting.reads) watchSocket(waiting);
     }
   }
 }

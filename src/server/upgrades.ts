@@ -5,12 +5,13 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
 import { SpliceError } from '../actions/reach.ts';
+import { ReadAhead } from '../actions/read-ahead.ts';
 import { passUpgrade, refusalOf, rejectUpgrade } from '../actions/reject.ts';
 import { respondUpgrade } from '../actions/respond.ts';
 import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import type { ForeignAnswer } from '../auth/authenticator.ts';
-import { background, guarded } from '../base/guard.ts';
+import { background } from '../base/guard.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
@@ -20,7 +21,7 @@ import type { Respond, Upgrade, Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Permit } from '../sessions/permit.ts';
 import { Departure } from '../upstream/departure.ts';
-import { asSocket, type Connection, Parked } from '../upstream/parked.ts';
+import { asSocket, type Connection, type Parked } from '../upstream/parked.ts';
 import { type Asked, named, readAsked } from './asked.ts';
 import { afterEarlierAnswers, answerable, pendingAnswer } from './earlier.ts';
 import { type Entrance, isEntered } from './entrance.ts';
@@ -37,13 +38,14 @@ export interface UpgradesOptions {
   readonly crowded: (connection: Connection) => boolean;
 }
 
-/** The connection of a handshake, and what was read behind its head. */
+/** The connection of a handshake that no parser reads any more. */
 interface Released {
   readonly connection: Connection;
-  readonly rest: Buffer;
+  readonly ahead: ReadAhead;
+  readonly gone: Departure;
 }
 
-/** One that node's parser has let go of. */
+/** One that node's server has let go of. */
 interface ReleasedSocket extends Released {
   readonly connection: Socket;
   readonly server: Server;
@@ -74,7 +76,8 @@ export class Upgrades {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     socket.on('error', ignore);
     this.#underWay++;
-    background('handshake', this.#take({ server, connection: socket, rest }, req), () => socket.destroy());
+    const released = { server, connection: socket, ahead: new ReadAhead(rest), gone: new Departure() };
+    background('handshake', this.#take(released, req), () => socket.destroy());
   }
 
   /**
@@ -86,29 +89,35 @@ export class Upgrades {
     if (this.#draining || !wantsWebSocket(asked.head)) return false;
     const verdict = judge(asked, this.#options.crowded(connection));
     if (verdict.kind !== 'splice') return false;
-    const rest = bytes.length === 0 ? NOTHING : Buffer.from(bytes);
+    const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
     this.#underWay++;
-    const opening = this.#first(named(asked.context, verdict), verdict, { connection, rest });
+    const released = { connection, ahead, gone: new Departure() };
+    const opening = this.#first(named(asked.context, verdict), verdict, released);
     background('handshake', opening, () => connection.destroy());
     return true;
   }
 
-  async #first(context: RouteContext, verdict: Upgrade, released: Released): Promise<void> {
+  async #first(context: RouteContext, verdict: Upgrade, released: Released & { connection: Parked }): Promise<void> {
+    const place = this.#lookout.watch(released);
     try {
       await this.#open(context, verdict, released);
     } finally {
+      this.#lookout.forget(place);
       this.#underWay--;
     }
   }
 
   async #take(released: ReleasedSocket, req: IncomingMessage): Promise<void> {
-    const { connection } = released;
+    const { connection, ahead, gone } = released;
     let asked: Asked | null = null;
     try {
       asked = readAsked(req, connection, this.#options.snapshot());
+      // What is no handshake goes back to node's server, which reads on by itself.
+      if (wantsWebSocket(asked.head)) ahead.watch(connection, gone);
       const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
       if (free) await this.#upgrade(asked, released);
     } catch (thrown) {
+      ahead.take();
       if (asked === null) throw thrown;
       failed(asked.context, connection, 'splice', asGatewayError(thrown, 'handshake', asked.context.subject.id));
     } finally {
@@ -119,81 +128,67 @@ export class Upgrades {
   /** Of a connection that can be answered on. */
   async #upgrade(asked: Asked, released: ReleasedSocket): Promise<void> {
     const { context, head } = asked;
-    const { server, connection, rest } = released;
+    const { server, connection, ahead } = released;
     if (!wantsWebSocket(head) && head.method !== 'CONNECT')
-      return putBack(server, connection, headWithoutUpgrade(head), rest);
+      return putBack(server, connection, headWithoutUpgrade(head), ahead.take());
     const verdict = judge(asked, this.#options.crowded(connection));
     const known = named(context, verdict);
-    if (verdict.kind === 'reject') return refuse(known, connection, verdict.rejection, modeOf(verdict));
-    if (verdict.kind === 'respond') return this.#respond(known, verdict, connection);
+    if (verdict.kind === 'reject') return refuse(known, released, verdict.rejection, modeOf(verdict));
+    if (verdict.kind === 'respond') return this.#respond(known, verdict, released);
     // Of a handshake a backend's plain answer is never asked.
     if (verdict.kind === 'forward') return void connection.destroy();
-    if (this.#draining) return refuse(known, connection, reject('draining'), verdict.kind);
+    if (this.#draining) return refuse(known, released, reject('draining'), verdict.kind);
     await this.#open(known, verdict, released);
   }
 
   /** A redirect or a fixed answer, in place of a session. */
-  async #respond(context: RouteContext, verdict: Respond, connection: Socket): Promise<void> {
-    const gone = new Departure();
-    const stop = this.#watch(connection, gone);
-    try {
-      const entry = await this.#options.entrance.plain(context, verdict, () => gone);
-      if (isEntered(entry)) return respondUpgrade(entry.context, verdict, connection);
-      if (isRejection(entry)) return refuse(context, connection, entry, null);
-      passUpgrade(connection, entry);
-      rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, null);
-    } finally {
-      stop();
-    }
+  async #respond(context: RouteContext, verdict: Respond, released: ReleasedSocket): Promise<void> {
+    const { connection, ahead, gone } = released;
+    const entry = await this.#options.entrance.plain(context, verdict, () => gone);
+    if (isRejection(entry)) return refuse(context, released, entry, null);
+    ahead.take();
+    if (isEntered(entry)) return respondUpgrade(entry.context, verdict, connection);
+    passUpgrade(connection, entry);
+    rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, null);
   }
 
   /**
    * Runs the action of a handshake that is let in; its permit stays with the session where one opens, else it comes back
    * here. Never rejects.
    */
-  async #open(context: RouteContext, verdict: Upgrade, { connection, rest }: Released): Promise<void> {
-    const gone = new Departure();
-    const stop = this.#watch(connection, gone);
+  async #open(context: RouteContext, verdict: Upgrade, released: Released): Promise<void> {
+    const { connection, ahead, gone } = released;
     let permit: Permit | null = null;
     try {
       const entry = await this.#options.entrance.handshake(context, verdict, gone);
       if (!isEntered(entry)) {
-        if (isRejection(entry)) return refuse(context, connection, entry, verdict.kind);
+        if (isRejection(entry)) return refuse(context, released, entry, verdict.kind);
+        ahead.take();
         passUpgrade(asSocket(connection), entry);
         return rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, verdict.kind);
       }
       permit = entry.permit;
-      const client = { connection, rest, gone, permit };
+      const client = { connection, ahead, gone, permit };
       const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
       const outcome = await action(entry.context, verdict, client);
       if (outcome === 'opened') permit = null;
-      if (typeof outcome !== 'string') refuse(entry.context, connection, outcome, verdict.kind);
+      if (typeof outcome !== 'string') refuse(entry.context, released, outcome, verdict.kind);
     } catch (thrown) {
       const error = asGatewayError(thrown, 'handshake', context.subject.id);
       // Whoever waits for this client must learn it also where its socket broke at the very last.
       if (error.code === 'client_gone') gone.tell();
+      ahead.take();
       failed(context, connection, verdict.kind, error);
     } finally {
-      stop();
       permit?.release();
     }
-  }
-
-  /** `gone` is told when the client leaves, until what is returned is called. */
-  #watch(connection: Connection, gone: Departure): () => void {
-    if (connection instanceof Parked) {
-      const place = this.#lookout.watch(connection, gone);
-      return () => this.#lookout.forget(place);
-    }
-    const onClose = guarded('handshake', () => gone.tell());
-    connection.on('close', onClose);
-    return () => connection.removeListener('close', onClose);
   }
 }
 
 const NOTHING = Buffer.alloc(0);
 
-function refuse(context: RouteContext, connection: Connection, rejection: Rejection, mode: Mode | null): void {
+function refuse(context: RouteContext, { connection, ahead }: Released, rejection: Rejection, mode: Mode | null): void {
+  ahead.take();
   rejectUpgrade(asSocket(connection), rejection, context.subject.id);
   rejected(context, rejection, mode);
 }

@@ -1,0 +1,66 @@
+// What a client sends behind its handshake before there is a 101, and whether it has left meanwhile. Somebody has to read
+// for that: a FIN is told to nobody else.
+import type { Socket } from 'node:net';
+import { guarded } from '../base/guard.ts';
+import type { Departure } from '../upstream/departure.ts';
+import { startReading } from './reject.ts';
+
+/** Bytes that are read ahead, at most. Behind more of them a client's leaving is noticed when the handshake is over. */
+const MOST = 64 * 1024;
+
+export class ReadAhead {
+  readonly #parts: Buffer[] = [];
+  #size = 0;
+  #socket: Socket | null = null;
+  #gone: Departure | null = null;
+
+  /** `rest` was read along with the head. */
+  constructor(rest: Buffer) {
+    this.#keep(rest);
+  }
+
+  /**
+   * Reads from here on, until take(). `gone` is told when the connection closes, and when the client ends its side: no
+   * WebSocket client does so before it has its 101, so that it has left, and its connection is closed.
+   */
+  watch(socket: Socket, gone: Departure): void {
+    this.#socket = socket;
+    this.#gone = gone;
+    socket.on('close', this.#onClose).on('end', this.#onEnd).on('data', this.#onData);
+    // Whoever had the connection before may have stopped reading.
+    if (this.#size < MOST) startReading(socket);
+    else socket.pause();
+  }
+
+  /** Everything that was read behind the head, once; the connection is not read or watched any more. */
+  take(): Buffer {
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket !== null) {
+      socket.off('close', this.#onClose).off('end', this.#onEnd).off('data', this.#onData);
+      if (!socket.destroyed) socket.pause();
+    }
+    const parts = this.#parts.splice(0);
+    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+  }
+
+  #keep(part: Buffer): void {
+    if (part.length > 0) this.#parts.push(part);
+    this.#size += part.length;
+  }
+
+  readonly #onData = guarded('handshake', (part: Buffer) => {
+    this.#keep(part);
+    if (this.#size >= MOST) this.#socket?.pause();
+  });
+
+  readonly #onEnd = guarded('handshake', () => {
+    const socket = this.#socket;
+    socket?.destroy();
+    this.#gone?.tell();
+  });
+
+  readonly #onClose = guarded('handshake', () => {
+    this.#gone?.tell();
+  });
+}
