@@ -80,10 +80,13 @@ export class App {
   readonly #throttle = new Throttle();
   readonly #forgetDefects: () => void;
   #snapshot: Snapshot | null = null;
+  /** What the process was started with: of some of it a reload changes nothing. */
+  #started: Config | null = null;
   /** Once the config has said which engine. */
   #relay: { readonly engine: RelayEngine; readonly splice: Splice } | null = null;
   #broker: Broker | null = null;
-  #ready = false;
+  /** What `/readyz` says: true, or why not. */
+  #ready: boolean | string = false;
   #watch: FileWatch | null = null;
   #demo: Demo | null = null;
 
@@ -203,14 +206,14 @@ export class App {
       emit: this.#shared.emit,
       target: {
         notReady: () => {
-          this.#ready = false;
+          this.#ready = 'draining';
         },
         stopListening: () => {
           this.#gateway.startDraining();
           this.#listeners.close();
         },
         sessions: () => this.#sessions.sessions(),
-        idle: () => this.#gateway.idle(),
+        requests: () => this.#gateway.underWay(),
         cutRequests: () => this.#listeners.cut(),
       },
     });
@@ -267,13 +270,13 @@ export class App {
   }
 
   #swap({ prepared, snapshot, listeners }: Next): void {
-    const before = this.#snapshot?.config;
     startPools(snapshot, this.#snapshot);
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
     this.#throttle.configure(prepared.config, snapshot.services.limits);
     this.#log.configure(prepared.config.log);
-    for (const text of waitsForRestart(before, prepared.config)) this.#warn(text);
+    this.#started ??= prepared.config;
+    for (const text of waitsForRestart(this.#started, prepared.config)) this.#warn(text);
   }
 
   #warn(message: string): void {

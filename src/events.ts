@@ -223,7 +223,10 @@ export interface CertificateLoaded {
 export interface DrainChanged {
   readonly type: 'drain';
   readonly phase: 'started' | 'listeners_closed' | 'cut' | 'done';
+  /** Live at that moment. */
   readonly sessions: number;
+  /** Plain requests being answered, and handshakes being decided. */
+  readonly requests: number;
 }
 
 /** A defect of the gateway: something was thrown that nobody expected. */

@@ -1,27 +1,55 @@
 // What needs two fields of an upstream to judge: servers that are there twice, options that exclude or need each other.
 import { isIP } from 'node:net';
+import { hostsMeet, normaliseHost } from './address.ts';
 import { error, type Found, findDuplicates, nameOf, warning } from './findings.ts';
 import type { ConfigPath } from './problem.ts';
 import type { Written } from './prune.ts';
-import type { Config, RouteConfig, UpstreamConfig, WebSocketConfig } from './schema.ts';
+import type { Config, ListenerConfig, RouteConfig, UpstreamConfig, WebSocketConfig } from './schema.ts';
 import type { ForwardAuthConfig } from './schema-auth.ts';
 
-export function* checkUpstreams({ upstreams, routes }: Config, written: Written): Found {
+export function* checkUpstreams({ listeners, upstreams, routes }: Config, written: Written): Found {
   const named = routes.flatMap(({ websocket, http, auth }) => [websocket, http, auth?.forward].flatMap(upstreamsOf));
   const used = new Set(named.map(({ name }) => name));
-  // A route that is broken may be the one that uses it.
-  const allKnown = !written.lostWithin(['routes']);
+  // A route that is broken may be the one that uses it, and so may one whose upstream's name is mistyped.
+  const allKnown = !written.lostWithin(['routes']) && named.every(({ name }) => Object.hasOwn(upstreams, name));
   for (const [name, upstream] of Object.entries(upstreams)) {
     const path = ['upstreams', name];
     if (allKnown && !used.has(name)) yield warning(path, 'no route uses this upstream', { at: 'key' });
     const servers = upstream.servers.map(({ secure, host, port, unix }) => JSON.stringify([secure, host, port, unix]));
     yield* findDuplicates(servers, [...path, 'servers'], written);
     yield* checkServers(upstream, path, written);
+    yield* checkOwn(upstream, path, { listeners, written });
     yield* checkBalance(upstream, path, written);
     yield* checkHealth(upstream, [...path, 'health'], written);
     yield* checkTls(upstream, path, written);
   }
   yield* checkCookies(upstreams, written);
+}
+
+interface Own {
+  readonly listeners: readonly ListenerConfig[];
+  readonly written: Written;
+}
+
+/** A request sent to a listener of this gateway would come in again, and again. */
+function* checkOwn({ servers }: UpstreamConfig, path: ConfigPath, { listeners, written }: Own): Found {
+  for (const [index, server] of servers.entries()) {
+    const own = listeners.findIndex((listener) => leadsTo(server, listener));
+    if (own === -1) continue;
+    yield error([...path, 'servers', index], `is ${nameOf(['listeners', own], written)} of this gateway`, {
+      hint: 'its requests would come in again without end; name the address of the backend itself',
+    });
+  }
+}
+
+/** As far as text tells: a name other than `localhost`, and an address other than loopback, may be another machine's. */
+function leadsTo(server: UpstreamConfig['servers'][number], { unix, port, host }: ListenerConfig): boolean {
+  if (server.unix !== undefined || unix !== undefined) return server.unix === unix;
+  if (port === 0 || server.port !== port) return false;
+  const bound = normaliseHost(host ?? '::');
+  const addresses = server.host === 'localhost' ? ['localhost', '127.0.0.1', '::1'] : [server.host];
+  const isHere = server.host === 'localhost' || server.host === '::1' || /^127\./.test(server.host);
+  return bound === server.host || (isHere && addresses.some((address) => hostsMeet(bound, address)));
 }
 
 /** Two upstreams of one site would take each other's cookie away. */

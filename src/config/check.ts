@@ -140,12 +140,21 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
     yield* checkHandler(websocket, at, whole.written);
     yield* checkRooms(route, websocket, path, whole.written);
   } else yield* checkInspect(websocket, at);
-  const hostKnown = match.host !== undefined || whole.written.lost([...path, 'match', 'host']);
-  if (websocket.origins === 'same-host' && !hostKnown && !whole.written.lost([...at, 'origins'])) {
-    const message = 'same-host trusts whatever Host the client sends';
-    const hint = 'give the route a match.host, or list its origins; origins: any where none matters';
-    yield warning([...at, 'origins'], message, { hint });
-  }
+  yield* checkSameHost(route, path, whole.written);
+}
+
+/**
+ * Cookies and passwords are a host's own: behind a name that leads here no foreign page has them. Who is let in by where it
+ * comes from, or by a certificate, is let in from any page that gives its own name this address ("DNS rebinding").
+ */
+function* checkSameHost({ match, allow, auth, websocket }: RouteConfig, path: ConfigPath, written: Written): Found {
+  const at = [...path, 'websocket', 'origins'];
+  const byPlace = allow !== undefined ? 'allow' : auth?.certificate !== undefined ? 'auth.certificate' : null;
+  if (byPlace === null || websocket?.origins !== 'same-host' || match.host !== undefined) return;
+  if (written.lost(at) || written.lost([...path, 'match', 'host'])) return;
+  yield warning(at, `same-host is any host here, and "${byPlace}" lets in pages of every one`, {
+    hint: 'give the route a match.host, or list its origins; origins: any where none matters',
+  });
 }
 
 /** What answers plain requests; at most one of them. */
@@ -246,8 +255,6 @@ function* checkSecret(section: Readonly<Record<string, unknown>>, key: 'key' | '
 
 function* checkDrain({ drain }: Config, written: Written): Found {
   if (drain.spread <= drain.grace || written.lostWithin(['drain'])) return;
-  const byDefault = written.has(['drain', 'spread']) ? '' : ' by default';
-  const key = byDefault === '' ? 'spread' : 'grace';
   const hint = 'the closes must all be out before the rest is cut';
-  yield error(['drain', key], `"spread" is${byDefault} longer than "grace"`, { hint });
+  yield error(['drain', 'spread'], '"spread" is longer than "grace"', { hint });
 }

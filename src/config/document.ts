@@ -3,8 +3,9 @@
 import { isAlias, isMap, isScalar, isSeq, type ParsedNode, type Scalar as ScalarSource, type Schema } from 'yaml';
 import { type Env, substitute } from './env.ts';
 import type { ConfigPath, PlacedProblem, Problem } from './problem.ts';
+import { aliasHint } from './slips.ts';
 import { type MapNode, nodeAt, offsetAt, type Scalar, type ScalarNode, type TreeNode } from './tree.ts';
-import { readYaml, type TextFault, type YamlText } from './yaml-text.ts';
+import { BARE_STAR, readYaml, type TextFault, type YamlText } from './yaml-text.ts';
 
 export interface ConfigDocument {
   /** The map at the root; null where the text is no YAML, or no map. */
@@ -176,7 +177,8 @@ class TreeBuilder {
     this.#aliased += node?.size ?? 0;
     if (node && this.#aliased <= MOST_ALIASED) return { ...node, offset };
     if (node === undefined) {
-      this.#fault(offset, path, 'an alias without its anchor', 'put a value that begins with "*" in quotes');
+      const message = name === '' ? BARE_STAR : 'an alias without its anchor';
+      this.#fault(offset, path, message, aliasHint(path, name));
     } else if (node === null) {
       this.#fault(offset, path, 'an alias inside of what it stands for');
     } else {

@@ -65,7 +65,8 @@ function* fieldsBelow(node: JsonSchema, at: Position): Generator<Field> {
     const { mode } = each.properties ?? {};
     if (each.items) yield* fieldsBelow(each.items, { ...at, path: `${at.path}[]` });
     if (each.additionalProperties) yield* fieldsBelow(each.additionalProperties, { ...at, path: `${at.path}.<name>` });
-    yield* fieldsOf(each, mode === undefined ? at : { ...at, mode: String(mode.const) });
+    // Of a map that has a `mode` and no alternatives, all fields are there in each.
+    yield* fieldsOf(each, mode?.const === undefined ? at : { ...at, mode: String(mode.const) });
   }
 }
 

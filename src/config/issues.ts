@@ -1,10 +1,11 @@
 // What the schema found wrong, in words an operator can act on. Values are shown by showValue alone, so that no secret
 // gets into a message.
 import { showValue } from './document.ts';
-import { descriptionAt, inputSchema, isRequired, type JsonSchema } from './json-schema.ts';
+import { descriptionAt, isRequired, type JsonSchema, schemasAt } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import type { ConfigPath, Problem } from './problem.ts';
 import type { SchemaIssue, UnwordedIssue } from './schema.ts';
+import { slipHint } from './slips.ts';
 import { type MapNode, nodeAt, type Scalar, type TreeNode } from './tree.ts';
 import { explainKey } from './unknown-key.ts';
 
@@ -65,31 +66,28 @@ export function pathsOf(issue: SchemaIssue): readonly ConfigPath[] {
 }
 
 /** Puts every issue into words; one problem for each, and for each unknown key. */
-export function explainIssues(issues: readonly SchemaIssue[], root: MapNode): readonly Explained[] {
-  const schema = inputSchema();
-  const all = issues.flatMap((issue) => pathsOf(issue).map((path) => explain(issue, path, { schema, root })));
+export function explainIssues(issues: readonly SchemaIssue[], context: Context): readonly Explained[] {
+  const all = issues.flatMap((issue) => pathsOf(issue).map((path) => explain(issue, path, context)));
   // What stands there under a mistyped key is not missing.
   const meant = new Set(all.map((each) => JSON.stringify(each.meant)));
   return all.filter(({ problem }) => problem.message !== MISSING || !meant.has(JSON.stringify(problem.path)));
 }
 
-interface Context {
+/** What the issues are about. */
+export interface Context {
   readonly schema: JsonSchema;
   readonly root: MapNode;
 }
 
-function explain(issue: SchemaIssue, path: ConfigPath, { schema, root }: Context): Explained {
+function explain(issue: SchemaIssue, path: ConfigPath, context: Context): Explained {
+  const { schema, root } = context;
   const problem = { severity: 'error', path, message: issue.message } as const;
-  if (issue.code === 'unrecognized_keys') {
-    const mode = nodeAt(root, [...path.slice(0, -1), 'mode']);
-    const { hint, meant } = explainKey(schema, path, mode?.kind === 'scalar' ? mode.value : undefined);
-    return { problem: { ...problem, at: 'key', ...(hint && { hint }) }, ...(meant && { meant }) };
-  }
+  if (issue.code === 'unrecognized_keys') return explainUnknown(problem, context);
   if (issue.code === 'invalid_key') return { problem: { ...problem, at: 'key' } };
 
   const node = nodeAt(root, path);
-  const options = optionsOf(issue);
   if (node === undefined) {
+    const options = optionsOf(issue);
     const hint = options.length > 0 ? `one of ${orList(options)}` : descriptionAt(schema, path);
     return { problem: { ...problem, message: MISSING, ...(hint && { hint }) } };
   }
@@ -98,9 +96,18 @@ function explain(issue: SchemaIssue, path: ConfigPath, { schema, root }: Context
     const hint = `${empty} ${issue.message}${isRequired(schema, path) ? '' : ', or take the key out'}`;
     return { problem: { ...problem, message: 'no value', hint } };
   }
-  const hint = hintFor(issue, node);
+  const hint = slipHint(path, node, schemasAt(schema, path)) ?? hintFor(issue, node);
   const message = saysAll(issue) ? issue.message : `${issue.message}, got ${showValue(root, path)}`;
   return { problem: { ...problem, message, ...(hint && { hint }) } };
+}
+
+function explainUnknown(problem: Problem, { schema, root }: Context): Explained {
+  const { path } = problem;
+  const mode = nodeAt(root, [...path.slice(0, -1), 'mode']);
+  const { hint, meant } = explainKey(schema, path, mode?.kind === 'scalar' ? mode.value : undefined);
+  // Where the right key stands beside the wrong one, nothing is lost.
+  const lost = meant !== undefined && nodeAt(root, meant) === undefined;
+  return { problem: { ...problem, at: 'key', ...(hint && { hint }) }, ...(lost && { meant }) };
 }
 
 /** Whether the value need not be shown, or must not, as it may hold a secret. */

@@ -1,12 +1,14 @@
 // Text to Config: reads the YAML, puts in the environment, holds it against the schema and the cross-field checks, and
 // reports all that is wrong at once, each at its line and column. Pure: opens no file, reads no process environment.
+import { assumeModes, type Completed } from './assumed-mode.ts';
 import { check } from './check.ts';
 import { readDocument } from './document.ts';
 import type { Env } from './env.ts';
-import { explainIssues, unfoldIssue, wordIssue } from './issues.ts';
-import type { PlacedProblem, Problem } from './problem.ts';
+import { type Explained, explainIssues, unfoldIssue, wordIssue } from './issues.ts';
+import { inputSchema } from './json-schema.ts';
+import type { ConfigPath, PlacedProblem, Problem } from './problem.ts';
 import { PathSet, prune, writtenOf } from './prune.ts';
-import { type Config, schema } from './schema.ts';
+import { type Config, type SchemaIssue, schema } from './schema.ts';
 import { type MapNode, plainValue } from './tree.ts';
 
 export interface Parsed {
@@ -33,10 +35,15 @@ export interface Source {
 /** Reads a config. Never throws: what is wrong is in `problems`. */
 export function parseConfig(text: string, { file, env }: Source): Parsed {
   const document = readDocument(text, file, env);
-  const { root, spoiled } = document;
-  if (root === null) return { config: null, partial: null, problems: sort(document.problems), place: document.place };
+  if (document.root === null)
+    return { config: null, partial: null, problems: sort(document.problems), place: document.place };
 
-  const found = findIssues(root, new PathSet(spoiled));
+  const completed = assumeModes(document.root, inputSchema());
+  const { root, assumed } = completed;
+  const spoiled = document.spoiled.filter((path) => !new PathSet(assumed).has(path));
+  const found = findIssues(document.root, completed).filter(
+    ({ problem }) => !new PathSet(document.spoiled).hasOrPartOf(problem.path),
+  );
   const { config: sound, removed } = prune(root, spoiled);
   const written = writtenOf(
     root,
@@ -62,15 +69,21 @@ export function parseConfig(text: string, { file, env }: Source): Parsed {
   return { config, partial: rest.config, problems: sort(problems), place };
 }
 
-/** All that the schema does not accept, but for values that are not known for another reason. */
-function findIssues(root: MapNode, spoiled: PathSet) {
-  const result = schema.safeParse(
-    plainValue(root, () => false),
-    { error: wordIssue },
-  );
-  if (result.success) return [];
-  const issues = result.error.issues.flatMap(unfoldIssue);
-  return explainIssues(issues, root).filter(({ problem }) => !spoiled.hasOrPartOf(problem.path));
+/** All that the schema does not accept: the modes as they were written, and the rest by the modes that were assumed. */
+function findIssues(written: MapNode, { root, assumed, unsure }: Completed): readonly Explained[] {
+  const schema = inputSchema();
+  if (assumed.length === 0) return explainIssues(issuesOf(root), { schema, root });
+  const modes = new PathSet(assumed);
+  const ofModes = issuesOf(written).filter(({ path }) => modes.has(path as ConfigPath));
+  const guessed = new PathSet(unsure);
+  const others = issuesOf(root).filter(({ path }) => !guessed.has(path as ConfigPath));
+  return [...explainIssues(ofModes, { schema, root: written }), ...explainIssues(others, { schema, root })];
+}
+
+function issuesOf(root: MapNode): readonly SchemaIssue[] {
+  const value = plainValue(root, () => false);
+  const result = schema.safeParse(value, { error: wordIssue });
+  return result.success ? [] : result.error.issues.flatMap(unfoldIssue);
 }
 
 function sort(problems: readonly PlacedProblem[]): readonly PlacedProblem[] {

@@ -72,7 +72,9 @@ const listener = z.strictObject({
   timeouts: z
     .strictObject({
       head: wait().prefault('10s').describe('For a request head to arrive whole'),
-      keep_alive: wait().prefault('60s').describe('An idle connection is kept for the next request'),
+      keep_alive: wait()
+        .prefault('75s')
+        .describe('An idle connection is kept for the next request; longer than balancers before it keep theirs'),
       tls_handshake: wait()
         .prefault('10s')
         .describe('For the TLS handshake to end; a change takes effect at a restart'),
@@ -138,6 +140,8 @@ const route = z.strictObject({
   headers: headers.optional().describe('Change fields on their way, of `http` and of `mode: splice`'),
 });
 
+const DEFAULT_SPREAD_MS = 10_000;
+
 /** What `Authorization: Bearer` can carry, and not guessed at once. */
 export const TOKEN = /^[\x21-\x7e]{16,}$/;
 
@@ -179,8 +183,13 @@ export const schema = z.strictObject({
         .prefault('0s')
         .describe('From the signal, with `/readyz` at 503, to the closing of the listeners'),
       grace: duration().prefault('30s').describe('From then to the cutting of what is left'),
-      spread: duration().prefault('10s').describe('The closes of live sessions are spread over this long'),
+      spread: duration()
+        .optional()
+        .describe(
+          'Sessions, and answers without an end, are closed spread over this long; unset: `10s`, or `grace` if shorter',
+        ),
     })
+    .transform(({ delay, grace, spread }) => ({ delay, grace, spread: spread ?? Math.min(DEFAULT_SPREAD_MS, grace) }))
     .prefault({})
     .describe('How SIGTERM ends the gateway'),
   http: http.prefault({}).describe('How plain requests move'),

@@ -1,5 +1,6 @@
-// What the writer of an unknown key most likely meant: a key of the same map by its look, or the same key in another
-// place. Only for hints.
+// What the writer of an unknown key most likely meant: a key of the same map by its look, another server's word for it, or
+// the same key in another place. Only for hints.
+import { translate } from './foreign-words.ts';
 import { alternatives, type JsonSchema, schemasAt } from './json-schema.ts';
 import { isSameWord, nearest } from './nearest.ts';
 import type { ConfigPath } from './problem.ts';
@@ -24,6 +25,12 @@ export function explainKey(schema: JsonSchema, path: ConfigPath, mode: unknown):
   const known = keysOf(chosen.length > 0 ? chosen : parents);
   const other = parents.find((parent) => !chosen.includes(parent) && Object.hasOwn(parent.properties ?? {}, key));
   if (other !== undefined) return { hint: `"${key}" goes with mode: ${String(modeOf(other))}` };
+
+  const glued = /^([^:]+):\S/.exec(key)?.[1];
+  if (glued !== undefined && known.includes(glued))
+    return { hint: `a ":" needs a space behind it: ${glued}: …`, meant: [...parentPath, glued] };
+  const { hint, meant } = translate(key, parentPath) ?? {};
+  if (hint !== undefined) return { hint, ...(meant && { meant: [...parentPath, meant] }) };
 
   const similar = nearest(key, known);
   if (similar !== undefined) return { hint: `did you mean "${similar}"?`, meant: [...parentPath, similar] };

@@ -28,7 +28,11 @@ interface Wording {
   readonly hint: string;
 }
 
+/** What is wrong with a `*` that stands alone. */
+export const BARE_STAR = 'a "*" outside of quotes begins an alias of YAML';
+
 const WORDINGS: readonly Wording[] = [
+  { code: 'BAD_ALIAS', like: /empty/, message: BARE_STAR, hint: 'put it in quotes' },
   { code: 'TAB_AS_INDENT', message: 'a tab in the indentation', hint: 'indent with spaces' },
   {
     code: 'BAD_SCALAR_START',
@@ -123,7 +127,10 @@ export function readYaml(text: string): YamlText {
   if (document === undefined) return { document: null, faults: [], position };
   // What the parser cannot place after a first error is that error's doing.
   const causes = document.errors.filter((error, index) => index === 0 || !error.message.includes('in YAML stream'));
-  const faults: TextFault[] = causes.map((error) => faultOf(error, text));
+  const readable = second === undefined && document.errors.every(isReadable);
+  // document.ts finds an alias without a name too, and knows at which key.
+  const untold = readable ? causes.filter((error) => !isBareStar(error)) : causes;
+  const faults: TextFault[] = untold.map((error) => faultOf(error, text));
   for (const warning of document.warnings) {
     const severity = warning.code === 'BAD_DIRECTIVE' ? 'warning' : 'error';
     faults.push({ ...faultOf(warning, text), severity });
@@ -132,10 +139,9 @@ export function readYaml(text: string): YamlText {
     const message = 'a second document in the file';
     faults.push({ offset: second.range[0], severity: 'error', message, hint: 'take out the "---" or "..." before it' });
   }
-  const usable = second === undefined && document.errors.every((error) => error.code === 'TAG_RESOLVE_FAILED');
   // One fault breaks what follows it on the line: the first says it best.
   const firsts = new Map(faults.toReversed().map((fault) => [position(fault.offset).line, fault]));
-  return { document: usable ? (document as Document.Parsed) : null, faults: [...firsts.values()], position };
+  return { document: readable ? (document as Document.Parsed) : null, faults: [...firsts.values()], position };
 }
 
 /** The parser could feed the counter, but leaves out line breaks within what it cannot place (yaml 2.9.1). */
@@ -144,6 +150,20 @@ function countLines(text: string): LineCounter {
   lines.addNewLine(0);
   for (const { index } of text.matchAll(/\n/g)) lines.addNewLine(index + 1);
   return lines;
+}
+
+interface YamlError {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Whether the rest of the text can be read all the same. */
+function isReadable(error: YamlError): boolean {
+  return error.code === 'TAG_RESOLVE_FAILED' || isBareStar(error);
+}
+
+function isBareStar({ code, message }: YamlError): boolean {
+  return code === 'BAD_ALIAS' && /empty/.test(message);
 }
 
 function faultOf(error: { code: ErrorCode; message: string; pos: [number, number] }, text: string): TextFault {

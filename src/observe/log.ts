@@ -128,7 +128,8 @@ const WRITERS: Writers = {
     detail: clean(event.detail),
     origin: clean(event.origin),
   })),
-  handshake_failed: warn((event) => ({
+  // What a server did has a warning of its own, and so has a defect of the gateway; a client may leave.
+  handshake_failed: access((event) => ({
     ...subject(event),
     mode: event.mode,
     ...server(event.at),
@@ -222,7 +223,7 @@ const WRITERS: Writers = {
   drain: {
     level: ({ phase }) => (phase === 'cut' ? 'warn' : 'info'),
     access: false,
-    fields: ({ phase, sessions }) => ({ phase, sessions }),
+    fields: ({ phase, sessions, requests }) => ({ phase, sessions, requests }),
   },
   internal_error: {
     level: ({ where }) => (where === 'process' ? 'fatal' : 'error'),

@@ -6,7 +6,7 @@ const PRIVILEGED = [
   '  1. give node the capability:  sudo setcap \'cap_net_bind_service=+ep\' "$(readlink -f "$(which node)")"',
   '     or, as a systemd service:  AmbientCapabilities=CAP_NET_BIND_SERVICE',
   '  2. let everyone bind it:      sudo sysctl net.ipv4.ip_unprivileged_port_start=80',
-  '  3. take another port:         HTTP_PORT=8080 HTTPS_PORT=8443 npm start',
+  '  3. take another port:         `port: 8080` in the config; HTTP_PORT=8080 where that takes it from the environment',
 ].join('\n');
 
 /**

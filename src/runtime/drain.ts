@@ -13,8 +13,8 @@ export interface DrainTarget {
   stopListening(): void;
   /** The live sessions. */
   sessions(): readonly Session[];
-  /** True when no plain request is being answered and no handshake is being decided. */
-  idle(): boolean;
+  /** How many plain requests are being answered, and handshakes decided. */
+  requests(): number;
   /** The end of the grace: destroys the connections that still have a request on them. */
   cutRequests(): void;
 }
@@ -42,7 +42,7 @@ const EARLY_MS = 1;
  */
 export function startDrain({ config, target, emit, random = Math.random }: DrainOptions): Promise<void> {
   const tell = (phase: DrainChanged['phase']): void => {
-    emit({ type: 'drain', phase, sessions: target.sessions().length });
+    emit({ type: 'drain', phase, sessions: target.sessions().length, requests: target.requests() });
   };
   target.notReady();
   tell('started');
@@ -74,7 +74,7 @@ function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'
     }
     if (!cutting) {
       cutting = true;
-      if (target.sessions().length > 0 || !target.idle()) onCut();
+      if (isLive(target)) onCut();
       attempt(() => target.cutRequests());
     }
     for (const session of target.sessions()) attempt(() => session.cut('drain'));
@@ -83,7 +83,7 @@ function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'
     const tick = (): void => {
       const now = performance.now();
       step(now);
-      if (now < end + LAST_WORDS_MS && (target.sessions().length > 0 || !target.idle())) return;
+      if (now < end + LAST_WORDS_MS && isLive(target)) return;
       clearInterval(ticking);
       clearTimeout(ending);
       resolve();
@@ -97,6 +97,10 @@ function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'
 
 /** A drain goes on whatever one of its steps comes to. */
 const attempt = guarded('drain', (step: () => void) => step());
+
+function isLive(target: DrainTarget): boolean {
+  return target.sessions().length > 0 || target.requests() > 0;
+}
 
 /** When each session is closed: one in each equal part of the spread, somewhere within that part. */
 function planCloses(

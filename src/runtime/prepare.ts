@@ -70,7 +70,9 @@ async function loadTls(
   const materials: (TlsMaterial | null)[] = [];
   const problems: Problem[] = [];
   for (const [i, { tls }] of listeners.entries()) {
-    const material = tls === undefined ? null : await tryTls(tls, sources);
+    // The check has said so where no certificate is named.
+    const named = tls?.certificates !== undefined || tls?.self_signed !== undefined;
+    const material = tls === undefined || !named ? null : await tryTls(tls, sources);
     const found = material instanceof TlsConfigError ? material.problems : (material?.warnings ?? []);
     problems.push(...found.map((problem) => ({ ...problem, path: ['listeners', i, 'tls', ...problem.path] })));
     materials.push(material instanceof TlsConfigError ? null : material);

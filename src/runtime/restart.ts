@@ -2,14 +2,13 @@
 import type { Config } from '../config/schema.ts';
 import { sharedUrl } from '../sessions/redis-rates.ts';
 
-/** What a config changes of the one before, if there was one, and takes effect at a restart only; a sentence each. */
-export function waitsForRestart(before: Config | undefined, now: Config): string[] {
-  if (before === undefined) return [];
+/** What a config has otherwise than the one that the process was started with, and takes effect at a restart only; a sentence each. */
+export function waitsForRestart(started: Config, now: Config): string[] {
   const changed = {
-    'the address of "admin"': before.admin.host !== now.admin.host || before.admin.port !== now.admin.port,
-    '"broker"': before.broker !== now.broker,
-    '"limits.shared"': before.broker === now.broker && sharedUrl(before) !== sharedUrl(now),
-    '"relay"': JSON.stringify(before.relay) !== JSON.stringify(now.relay),
+    'the address of "admin"': started.admin.host !== now.admin.host || started.admin.port !== now.admin.port,
+    '"broker"': started.broker !== now.broker,
+    '"limits.shared"': started.broker === now.broker && sharedUrl(started) !== sharedUrl(now),
+    '"relay"': JSON.stringify(started.relay) !== JSON.stringify(now.relay),
   };
   return Object.entries(changed).flatMap(([what, differs]) =>
     differs ? [`a change of ${what} takes effect at a restart`] : [],

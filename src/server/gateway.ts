@@ -47,9 +47,9 @@ export class Gateway implements Sampler {
     this.upgrades.startDraining();
   }
 
-  /** Whether no request is being answered and no handshake decided. */
-  idle(): boolean {
-    return this.#requests === 0 && this.upgrades.idle();
+  /** How many requests are being answered and handshakes decided. */
+  underWay(): number {
+    return this.#requests + this.upgrades.underWay();
   }
 
   *sample(): Iterable<Sample> {

@@ -66,9 +66,9 @@ export class Upgrades {
     this.#draining = true;
   }
 
-  /** Whether no handshake is being decided. */
-  idle(): boolean {
-    return this.#underWay === 0;
+  /** How many handshakes are being decided. */
+  underWay(): number {
+    return this.#underWay;
   }
 
   /** A request with an Upgrade, as node's server gives it: its parser has let go of the connection. */

@@ -109,6 +109,19 @@ describe('a changed file', () => {
   });
 });
 
+it('an address of admin that is changed and changed back warns of one restart', async () => {
+  const warnings = () => gateway.logs().filter(({ msg }) => String(msg).includes('takes effect at a restart'));
+  const config = JSON.parse(good) as object;
+  writeFileSync(gateway.file, JSON.stringify({ ...config, admin: { port: 19_901 } }));
+  await reloaded('file success');
+  await expect.poll(() => warnings().length).toBe(1);
+  writeFileSync(gateway.file, good);
+  await reloaded('file success', 'file success');
+  gateway.signal('SIGHUP');
+  await reloaded('file success', 'file success', 'signal success');
+  expect(warnings()).toHaveLength(1);
+});
+
 describe('a signal', () => {
   it('and a change at once end with the newest content, one reload after the other', async () => {
     writeFileSync(gateway.file, moved('/first'));

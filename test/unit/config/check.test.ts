@@ -205,18 +205,26 @@ describe('routes', () => {
     });
   });
 
-  it('that trust the same host are warned where it can be any', () => {
-    const words = 'same-host trusts whatever Host the client sends';
+  it('that trust the same host are warned where it can be any, and clients are let in by where they are', () => {
     const hint = 'give the route a match.host, or list its origins; origins: any where none matters';
+    const words = (by: string) => `same-host is any host here, and "${by}" lets in pages of every one`;
     const terminate = '{ mode: terminate, handler: echo }';
-    expect(problemsOf(withRoute(terminate, '{ path: /a }'))).toEqual([
-      `12:16: warning: routes[1].websocket.origins: ${words} (${hint})`,
+    const anyHost = (websocket: string, more = '') => problemsOf(withRoute(websocket, '{ path: /a }') + more);
+    const allow = '    allow: [10.0.0.0/8]\n';
+    expect(anyHost(terminate, allow)).toEqual([
+      `12:16: warning: routes[1].websocket.origins: ${words('allow')} (${hint})`,
     ]);
-    expect(problemsOf(withRoute('{ mode: splice, upstream: chat, origins: same-host }', '{ path: /a }'))).toEqual([
-      `12:57: warning: routes[1].websocket.origins: ${words} (${hint})`,
+    expect(anyHost(terminate, '    auth: { certificate: {} }\n')).toEqual([
+      `12:16: warning: routes[1].websocket.origins: ${words('auth.certificate')} (${hint})`,
     ]);
-    expect(problemsOf(withRoute(terminate.replace(' }', ', origins: [https://a.com] }'), '{ path: /a }'))).toEqual([]);
-    expect(problemsOf(withRoute(terminate))).toEqual([]);
+    expect(anyHost('{ mode: splice, upstream: chat, origins: same-host }', allow)).toEqual([
+      `12:57: warning: routes[1].websocket.origins: ${words('allow')} (${hint})`,
+    ]);
+    // The usual route, and one whose credentials no foreign page has, are no matter of concern.
+    for (const more of ['', '    auth: { basic: { users_file: u } }\n', '    deny: [10.0.0.0/8]\n'])
+      expect(anyHost(terminate, more)).toEqual([]);
+    expect(anyHost(terminate.replace(' }', ', origins: [https://a.com] }'), allow)).toEqual([]);
+    expect(problemsOf(withRoute(terminate) + allow)).toEqual([]);
   });
 });
 
@@ -234,7 +242,8 @@ describe('drain', () => {
     ['{ grace: 10s, spread: 10s }', []],
     ['{ spread: 31s }', [`10:18: error: drain.spread: "spread" is longer than "grace" ${hint}`]],
     ['{ grace: 5s, spread: 6s }', [`10:29: error: drain.spread: "spread" is longer than "grace" ${hint}`]],
-    ['{ grace: 5s }', [`10:17: error: drain.grace: "spread" is by default longer than "grace" ${hint}`]],
+    ['{ grace: 5s }', []],
+    ['{ grace: 0s }', []],
   ])('%s', (drain, expected) => expect(problemsOf(`${VALID}drain: ${drain}\n`)).toEqual(expected));
 });
 

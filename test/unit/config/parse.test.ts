@@ -28,7 +28,7 @@ describe('a valid config', () => {
     expect(partial).toEqual(config);
     expect(config).toEqual({
       listeners: [
-        { port: 80, max_head: 32_768, timeouts: { head: 10_000, keep_alive: 60_000, tls_handshake: 10_000 } },
+        { port: 80, max_head: 32_768, timeouts: { head: 10_000, keep_alive: 75_000, tls_handshake: 10_000 } },
       ],
       admin: { host: '127.0.0.1', port: 9901, hosts: [] },
       trusted_proxies: [],
@@ -77,6 +77,15 @@ describe('a valid config', () => {
         close_rate: 100,
       },
     });
+  });
+
+  it.each([
+    ['{}', 10_000],
+    ['{ grace: 5s }', 5000],
+    ['{ grace: 1m }', 10_000],
+    ['{ grace: 1m, spread: 30s }', 30_000],
+  ])('spreads the closes of a drain over 10 s, or its grace: %s', (drain, spread) => {
+    expect(parse(`${VALID}drain: ${drain}\n`).config?.drain.spread).toBe(spread);
   });
 
   it('may use anchors and aliases, CRLF and a byte order mark', () => {
@@ -266,8 +275,14 @@ describe('values', () => {
       'log: { level: debgu }',
       '5:15: error: log.level: must be trace, debug, info, warn, error, fatal or silent, got "debgu" (did you mean "debug"?)',
     ],
-    ['drain: { delay: 5 }', '5:17: error: drain.delay: must be a duration, such as 250ms, 30s, 5m or 1h, got 5'],
-    ['drain: { delay: 5 s }', '5:17: error: drain.delay: must be a duration, such as 250ms, 30s, 5m or 1h, got "5 s"'],
+    [
+      'drain: { delay: 5 }',
+      '5:17: error: drain.delay: must be a duration, such as 250ms, 30s, 5m or 1h, got 5 (write 5s)',
+    ],
+    [
+      'drain: { delay: 5 s }',
+      '5:17: error: drain.delay: must be a duration, such as 250ms, 30s, 5m or 1h, got "5 s" (write 5s)',
+    ],
     ['drain: { delay: 1000h }', '5:17: error: drain.delay: must be at most 596h, got "1000h"'],
     ['trusted_proxies: 10.0.0.0/8', '5:18: error: trusted_proxies: must be a list, got "10.0.0.0/8" (put it in [ ])'],
     [
@@ -293,7 +308,11 @@ describe('values', () => {
   it.each([
     ['origins: https://a.com', 59, 'origins: must be same-host, any or a list, got "https://a.com" (put it in [ ])'],
     ['origins: sam-host', 59, 'origins: must be same-host, any or a list, got "sam-host" (did you mean "same-host"?)'],
-    ['origins: { a: 1 }', 59, 'origins: must be same-host, any or a list, got a map'],
+    [
+      'origins: { a: 1 }',
+      59,
+      'origins: must be same-host, any or a list, got a map (a list has a "- " before each of its entries)',
+    ],
     ['origins: []', 59, 'origins: must not be empty'],
     ['origins: [https://a.com, 1]', 75, 'origins[1]: must be text, got 1 (put it in quotes)'],
     ['origins: any, versions: [13, 7]', 79, 'versions[1]: must be 13 or 8, got 7'],
@@ -304,7 +323,7 @@ describe('values', () => {
     [
       'origins: any, limits: { max_message: 1mb }',
       87,
-      'limits.max_message: must be a size, such as 512B, 64KiB or 1MiB, got "1mb"',
+      'limits.max_message: must be a size, such as 512B, 64KiB or 1MiB, got "1mb" (write 1MiB)',
     ],
   ])('a websocket with %s', (inner, column, words) => {
     const text = VALID.replace('origins: any', inner);
@@ -455,10 +474,47 @@ drain: { spread: 1m }
       '5:5: error: listeners[1]: needs "port" or "unix"',
       '8:23: error: routes[0].http.upstream: no upstream is named "rset" (did you mean "rest"?)',
       '9:11: error: routes[1].name: "a" is already the name of routes[0] (metrics and logs tell routes apart by their names)',
-      '10:47: error: routes[1].http.timeouts.idle: must be a duration, such as 250ms, 30s, 5m or 1h, got 5',
+      '10:47: error: routes[1].http.timeouts.idle: must be a duration, such as 250ms, 30s, 5m or 1h, got 5 (write 5s)',
       '12:31: error: upstreams.rest.servers[1]: the same as upstreams.rest.servers[0] (take it out)',
       '13:18: error: drain.spread: "spread" is longer than "grace" (the closes must all be out before the rest is cut)',
     ]);
+  });
+
+  const WEBSOCKET = '    websocket: { mode: terminate, handler: echo, origins: any }';
+  const NO_MODE = '4:16: error: routes[0].websocket.mode: missing (one of splice or terminate)';
+  it.each([
+    ['{ handlr: echo, origins: any }', [NO_MODE, 'handlr: unknown key (did you mean "handler"?)']],
+    [
+      '{ handler: echo, orgins: any, timeouts: { idle: 5 } }',
+      [NO_MODE, 'orgins: unknown key (did you mean "origins"?)', 'got 5 (write 5s)'],
+    ],
+    ['{ upstream: chat, inspect: maybe }', [NO_MODE, 'no upstream is named "chat" (there are none)', 'got "maybe"']],
+    [
+      '{ origins: "*", pign: {} }',
+      [NO_MODE, 'got "*" (write origins: any)', 'pign: unknown key (did you mean "ping"?)'],
+    ],
+    [
+      '{ mode: , rooms: { echo: 1 } }',
+      ['mode: no value', 'handler: missing', 'rooms.echo: must be true or false, got 1'],
+    ],
+    [
+      '{ mode: proxy, handler: echo, origins: any, pign: {} }',
+      ['must be splice or terminate, got "proxy"', 'pign: unknown key'],
+    ],
+    ['{ mode: "${MODE}", handler: echo, origins: any, pign: {} }', ['variable MODE is not set', 'pign: unknown key']],
+  ])('a mode that is missing or wrong hides nothing beside it: %s', (websocket, expected) => {
+    const problems = problemsOf(VALID.replace(WEBSOCKET, `    websocket: ${websocket}`));
+    expect(problems).toHaveLength(expected.length);
+    for (const words of expected)
+      expect(
+        problems.some((problem) => problem.includes(words)),
+        words,
+      ).toBe(true);
+  });
+
+  it('an upstream is not unused whose name is mistyped where it is used', () => {
+    const text = `${VALID}    http: { upstream: rset }\nupstreams: { rest: { servers: [ws://a] } }\n`;
+    expect(one(text)).toBe('5:23: error: routes[0].http.upstream: no upstream is named "rset" (did you mean "rest"?)');
   });
 
   const UPSTREAM = 'upstreams:\n  rest: { servers: [ws://a] }\n';

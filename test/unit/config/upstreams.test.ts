@@ -7,11 +7,49 @@ import { isServerUrlFault, parseServerUrl } from '../../../src/config/server-url
 
 /** The block `chat` as YAML in one line, in a config that is valid without it. */
 function parse(chat: string) {
-  const text = `listeners: [{ port: 80 }]\nroutes: [{ name: a, http: { upstream: chat } }]\nupstreams:\n  chat: ${chat}\n`;
+  const text = `listeners: [{ port: 8000 }]\nroutes: [{ name: a, http: { upstream: chat } }]\nupstreams:\n  chat: ${chat}\n`;
   const { config, problems } = parseConfig(text, { file: 'g', env: {} });
   const words = problems.map((problem) => formatProblem(problem).replace('upstreams.chat.', '').slice('g:4:'.length));
   return { chat: config?.upstreams['chat'], problems: words.map((line) => line.replace(/^\d+: /, '')) };
 }
+
+describe('a server that is a listener of the gateway itself', () => {
+  const words = (listeners: string, server: string) => {
+    const routes = 'routes: [{ name: a, http: { upstream: chat } }]';
+    const text = `listeners: [${listeners}]\n${routes}\nupstreams: { chat: { servers: ["${server}"] } }\n`;
+    return parseConfig(text, { file: 'g', env: {} }).problems.map((problem) => formatProblem(problem));
+  };
+
+  it.each([
+    ['{ port: 8080 }', 'ws://localhost:8080'],
+    ['{ port: 8080 }', 'http://127.0.0.1:8080'],
+    ['{ port: 8080 }', 'http://127.0.0.5:8080'],
+    ['{ port: 8080 }', 'http://[::1]:8080'],
+    ['{ port: 80 }', 'http://localhost'],
+    ['{ port: 443, tls: { self_signed: [a] } }', 'wss://localhost'],
+    ['{ host: 0.0.0.0, port: 8080 }', 'http://127.0.0.1:8080'],
+    ['{ host: 10.0.0.1, port: 8080 }', 'http://10.0.0.1:8080'],
+    ['{ host: 127.0.0.1, port: 8080 }', 'http://localhost:8080'],
+    ['{ unix: /run/a.sock }', 'unix:/run/a.sock'],
+  ])('%s and %s', (listener, server) => {
+    const at = `g:3:32: error: upstreams.chat.servers[0]: is listeners[0] of this gateway`;
+    expect(words(listener, server)).toEqual([
+      `${at} (its requests would come in again without end; name the address of the backend itself)`,
+    ]);
+  });
+
+  it.each([
+    ['{ port: 8080 }', 'ws://localhost:8081'],
+    ['{ port: 0 }', 'ws://localhost:80'],
+    ['{ port: 8080 }', 'ws://10.0.0.1:8080'],
+    ['{ port: 8080 }', 'ws://app.example.com:8080'],
+    ['{ host: 127.0.0.1, port: 8080 }', 'ws://127.0.0.2:8080'],
+    ['{ host: 0.0.0.0, port: 8080 }', 'ws://[::1]:8080'],
+    ['{ unix: /run/a.sock }', 'unix:/run/b.sock'],
+    ['{ unix: /run/a.sock }', 'ws://localhost'],
+    ['{ port: 80 }', 'unix:/run/a.sock'],
+  ])('not %s and %s', (listener, server) => expect(words(listener, server)).toEqual([]));
+});
 
 describe('servers', () => {
   it('are addresses, or maps with what is said of them', () => {

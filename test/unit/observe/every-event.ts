@@ -122,7 +122,7 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     names: ['a.example', 'b.example'],
     notAfterMs: 1_800_000_000_000,
   },
-  drain: { type: 'drain', phase: 'started', sessions: 3 },
+  drain: { type: 'drain', phase: 'started', sessions: 3, requests: 2 },
   internal_error: {
     type: 'internal_error',
     where: 'request',

@@ -71,7 +71,7 @@ describe('each event has its line', () => {
       origin: 'https://evil.example',
     },
     handshake_failed: {
-      level: 'warn',
+      level: 'info',
       ...subject,
       mode: 'splice',
       ...at,
@@ -146,7 +146,7 @@ describe('each event has its line', () => {
       names: ['a.example', 'b.example'],
       not_after: '2027-01-15T08:00:00.000Z',
     },
-    drain: { level: 'info', phase: 'started', sessions: 3 },
+    drain: { level: 'info', phase: 'started', sessions: 3, requests: 2 },
     internal_error: { level: 'error', where: 'request', id: 'req-1', stack: 'Error: a defect\n    at one.ts:1:1' },
     notice: { level: 'warn', msg: 'out of descriptors', limit: 1024 },
   };
@@ -199,7 +199,6 @@ describe('what is written', () => {
 
   it('access: false leaves out requests, sessions and refusals, and keeps warnings and notices', () => {
     expect(written({ level: 'info', access: false })).toEqual([
-      'handshake_failed',
       'preamble_refused',
       'upstream_failed',
       'server_changed',
@@ -215,7 +214,6 @@ describe('what is written', () => {
 
   it('the level leaves out what is below it', () => {
     expect(written({ level: 'warn', access: true })).toEqual([
-      'handshake_failed',
       'preamble_refused',
       'upstream_failed',
       'server_changed',
@@ -227,6 +225,13 @@ describe('what is written', () => {
     ]);
     expect(written({ level: 'silent', access: true })).toEqual([]);
     expect(written({ level: 'info', access: true })).not.toContain('ping');
+  });
+
+  it('a failed handshake is one warning, which its server gives', () => {
+    const { log, parsed } = open({ level: 'warn', access: true });
+    log.emit(EVENTS.upstream_failed);
+    log.emit(EVENTS.handshake_failed);
+    expect(parsed().map(({ event }) => event)).toEqual(['upstream_failed']);
   });
 
   it('both change while it runs', () => {

@@ -47,13 +47,14 @@ function gateway() {
       config: { delay: 0, grace: 30_000, spread: 10_000, ...config },
       random,
       emit: (event: GatewayEvent) => {
-        if (event.type === 'drain') write(`${event.phase} ${event.sessions}`);
+        if (event.type !== 'drain') return;
+        write(`${event.phase} ${event.sessions}${event.requests === 0 ? '' : ` and ${event.requests}`}`);
       },
       target: {
         notReady: () => write('notReady'),
         stopListening: () => write('stopListening'),
         sessions: () => registry.sessions(),
-        idle: () => state.requests === 0,
+        requests: () => state.requests,
         cutRequests: () => {
           write('cutRequests');
           state.requests = 0;
@@ -238,7 +239,7 @@ describe('startDrain', () => {
     hanging.state.requests = 1;
     void hanging.drain({ delay: 1000, grace: 4000, spread: 0 });
     await pass(5000);
-    expect(hanging.log.slice(-3).map(([, what]) => what)).toEqual(['cut 0', 'cutRequests', 'done 0']);
+    expect(hanging.log.slice(-3).map(([, what]) => what)).toEqual(['cut 0 and 1', 'cutRequests', 'done 0']);
     expect(hanging.state.doneAt).toBe(5000);
   });
 
@@ -256,7 +257,7 @@ describe('startDrain', () => {
         notReady: nothing,
         stopListening: nothing,
         sessions: () => registry.sessions(),
-        idle: () => true,
+        requests: () => 0,
         cutRequests: nothing,
       },
     }).then(() => {
