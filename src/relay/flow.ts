@@ -3,7 +3,7 @@
 // got; dropped are only our own pong, an answer to our own Close, and everything once the direction is stopped.
 import type { DirectionCounters } from './counters.ts';
 import { FRAME, FrameCursor, HEADER, LOST, MORE, OPCODE } from './cursor.ts';
-import type { FlowLimits } from './limits.ts';
+import { countsAsMessage, type FlowLimits } from './limits.ts';
 import { BLOCK, type Side } from './side.ts';
 
 /** What waits for a boundary toward the sink: bits of `wants`. */
@@ -115,7 +115,7 @@ export class Flow {
       return true;
     }
     if (this.limits !== null && this.#refuses(cursor)) {
-      this.#breakOff(chunk, before, at);
+      this.#breakOff(chunk, before, at, cursor.carried);
       return false;
     }
     if (cursor.carried > 0) this.#pass(cursor.headerBytes(cursor.carried), 0, cursor.carried);
@@ -125,8 +125,9 @@ export class Flow {
   /** Behind a frame that ended at `at`. False as above. */
   #frameEnd(chunk: Buffer, at: number): boolean {
     const cursor = this.cursor as FrameCursor;
-    if (cursor.opcode >= 8) this.#control(chunk, at);
-    else if (!cursor.inMessage) this.#countMessage(cursor);
+    if (cursor.opcode < 8) {
+      if (!cursor.inMessage) this.#countMessage(cursor);
+    } else if (!this.#control(chunk, at)) return false;
     if (this.wants !== 0) this.#boundary(chunk, at);
     if (this.stopped) this.#discard(chunk, at);
     return !this.stopped;
@@ -156,17 +157,26 @@ export class Flow {
     else this.#counters.binary++;
   }
 
-  /** A whole control frame, ending at `at`: it may pass with what comes behind it, or it is dropped. */
-  #control(chunk: Buffer, at: number): void {
+  /** A whole control frame, ending at `at`: it may pass with what comes behind it, or it is dropped. False as above. */
+  #control(chunk: Buffer, at: number): boolean {
     const hold = this.#hold;
     this.#hold = null;
     const begin = hold === null ? this.#frame : 0;
     if (this.#keeps(hold, chunk, begin, at)) {
       this.#pass(chunk, this.#from, begin);
       this.#from = at;
+    } else if (this.#countsControl() && this.#refuses(this.cursor as FrameCursor)) {
+      this.#breakOff(chunk, begin, at, hold?.length ?? 0);
+      return false;
     } else if (hold !== null) {
       this.#pass(hold, 0, hold.length);
     }
+    return true;
+  }
+
+  /** Whether the control frame that has ended is held to limits: a Close is not. */
+  #countsControl(): boolean {
+    return this.limits !== null && !this.stopped && this.cursor?.opcode !== OPCODE.close;
   }
 
   /** Whether a control frame is for us and goes no further. */
@@ -255,13 +265,13 @@ export class Flow {
     else source.tunnel.refuse(source, TOO_FAST.code, TOO_FAST.reason);
   }
 
-  /** Whether a data frame's header breaks a limit, and must not pass. */
+  /** Whether a frame breaks a limit, and must not pass. */
   #refuses(cursor: FrameCursor): boolean {
     const { source } = this;
     const limits = this.limits as FlowLimits;
     if (cursor.messageLength > limits.maxMessage) {
       this.#withheld = TOO_BIG;
-    } else if (cursor.starts && limits.messages !== null && source.tunnel.ending === null) {
+    } else if (countsAsMessage(cursor) && limits.messages !== null && source.tunnel.ending === null) {
       const wait = limits.messages.take(1);
       if (wait > 0 && limits.pauses) source.tunnel.pause(source, wait);
       else if (wait > 0) this.#withheld = TOO_MANY;
@@ -269,11 +279,11 @@ export class Flow {
     return this.#withheld !== null;
   }
 
-  /** What came before a refused header passes, then goes the Close, and then nothing. */
-  #breakOff(chunk: Buffer, before: number, at: number): void {
+  /** What came before a refused frame passes, then goes the Close, and then nothing. `earlier` bytes of it came before. */
+  #breakOff(chunk: Buffer, before: number, at: number, earlier: number): void {
     const { code, reason } = this.#withheld as Refusal;
     this.#pass(chunk, this.#from, before);
-    this.discarded += at - before + (this.cursor?.carried ?? 0);
+    this.discarded += at - before + earlier;
     this.source.tunnel.refuse(this.source, code, reason);
     this.offer();
     this.#withheld = null;
@@ -286,7 +296,7 @@ export class Flow {
     const cursor = this.cursor as FrameCursor;
     if (this.limits !== null) {
       this.#withheld = UNFOLLOWED;
-      this.#breakOff(chunk, before, at);
+      this.#breakOff(chunk, before, at, cursor.carried);
       return;
     }
     this.#pass(chunk, this.#from, before);

@@ -1,4 +1,5 @@
 // What one direction may carry: a bound on a message and two rates. It only measures; flow.ts and ending.ts act.
+import type { FrameCursor } from './cursor.ts';
 import type { DirectionLimits } from './relay.ts';
 
 /** A token bucket that holds one second's worth, and may be overdrawn: the debt says how long to wait. */
@@ -33,4 +34,12 @@ export class FlowLimits {
     this.messages = limits.messagesPerSecond === null ? null : new Meter(limits.messagesPerSecond);
     this.bytes = limits.bytesPerSecond === null ? null : new Meter(limits.bytesPerSecond);
   }
+}
+
+/**
+ * Whether a frame counts as a message in `messagesPerSecond`: one that starts a message, and what costs as much and is none:
+ * a ping, a pong that no ping of ours asked for, and an empty fragment that ends nothing.
+ */
+export function countsAsMessage({ starts, opcode, length, fin }: FrameCursor): boolean {
+  return starts || opcode >= 8 || (length === 0 && !fin);
 }

@@ -20,7 +20,10 @@ export interface TunnelEnds {
 export interface DirectionLimits {
   /** Payload bytes of one message on the wire, over all its fragments. More: 1009 to the sender, 1001 to the other side. */
   readonly maxMessage: number | null;
-  /** Messages a second, of which a second's worth may come at once; counted where a message starts. */
+  /**
+   * Messages a second, of which a second's worth may come at once; counted where a message starts. Pings, pongs that answer no
+   * ping of the engine's own, and empty fragments that end nothing count as one each.
+   */
   readonly messagesPerSecond: number | null;
   /** Bytes a second, of which a second's worth may come at once; everything read counts, frame headers too. */
   readonly bytesPerSecond: number | null;
@@ -113,6 +116,11 @@ export interface Door {
 export interface Accepting {
   /** Accepts from the socket behind a listening descriptor, which remains the caller's; null where that can't be. */
   open(fd: number, keeper: DoorKeeper): Door | null;
+  /**
+   * Calls `onLeft` once when the other end of a connection has ended its stream (FIN) or reset it, until what is returned is
+   * called. Nothing is read for that, and whoever takes the connection meanwhile need not care.
+   */
+  watch(connection: Parked, onLeft: () => void): () => void;
 }
 
 /** What a Close of the gateway's own says behind its code, where `TunnelEnd.reason` says something else. */

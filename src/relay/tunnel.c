@@ -58,12 +58,18 @@ static void unpause(struct worker *w, struct tunnel *t, int from) {
   else way->paused = 0;
 }
 
-// A data frame's header has been read and nothing of it passed on. Returns which limit ends the tunnel here, or zero.
+// Whether a frame counts as a message in `messages_per_second`: one that starts a message, and what costs as much and is
+// none: a ping, a pong that no ping of ours asked for, and an empty fragment that ends nothing.
+static int counts(const struct cursor *c) {
+  return c->starts || cursor_is_control(c) || (!c->length && !c->fin);
+}
+
+// A frame's header has been read and nothing of it passed on. Returns which limit ends the tunnel here, or zero.
 static enum reason over_limit(struct worker *w, struct tunnel *t, int from) {
   struct way *way = &t->way[from];
   const struct limits *l = &t->policy->limits[from];
   if (l->max_message && way->cursor.message > l->max_message) return WHY_MESSAGE;
-  if (l->message_ns && way->cursor.starts && !t->ending && !spend(&way->message_full, w->now_ns, l->message_ns, l->pause)) {
+  if (l->message_ns && counts(&way->cursor) && !t->ending && !spend(&way->message_full, w->now_ns, l->message_ns, l->pause)) {
     if (!l->pause) return WHY_MESSAGE_RATE;
     pause_for(w, t, from, way->message_full);
   }
@@ -79,8 +85,8 @@ static void break_off(struct worker *w, struct tunnel *t, int from, uint16_t cod
 
 // -- Carrying -------------------------------------------------------------------------------------------------------
 
-// A data frame's header was read; what stands before it ends at a boundary. Returns whether the tunnel ends here, and
-// those n bytes had to be passed on before that.
+// A frame's header was read; what stands before it ends at a boundary. Returns whether the tunnel ends here, and those n
+// bytes had to be passed on before that.
 static int refuses(struct worker *w, struct tunnel *t, int from, const uint8_t *before, size_t n) {
   enum reason why = t->policy->limits[from].any ? over_limit(w, t, from) : 0;
   if (!why) return 0;
@@ -148,11 +154,13 @@ static int in_pieces(const uint8_t *p, size_t n) {
   return n < 2 + wide + key || (p[0] & 8 && form < 126 && p[0] & 128 && n < 2 + key + form);
 }
 
-static void hold(struct way *way, const uint8_t *p, size_t n) {
+// Keeps n bytes until the rest of their header has come; 0 where there is no memory.
+static int hold(struct way *way, const uint8_t *p, size_t n) {
   way->hold = malloc(HOLD_MAX);
-  if (!way->hold) abort();
+  if (!way->hold) return 0;
   memcpy(way->hold, p, n);
   way->held = (uint8_t)n;
+  return 1;
 }
 
 void tunnel_carry(struct worker *w, struct tunnel *t, int from, const uint8_t *p, size_t n) {
@@ -162,7 +170,10 @@ void tunnel_carry(struct worker *w, struct tunnel *t, int from, const uint8_t *p
   while (p < stop && !way->opaque) {
     if (!c->left) {
       if (in_pieces(p, (size_t)(stop - p))) {
-        hold(way, p, (size_t)(stop - p));
+        if (!hold(way, p, (size_t)(stop - p))) {
+          tunnel_blame(t, BY_GATEWAY, WHY_RESET);
+          tunnel_cut(t);
+        }
         t->last = w->now;
         stop = p;
         break;
@@ -180,6 +191,7 @@ void tunnel_carry(struct worker *w, struct tunnel *t, int from, const uint8_t *p
         p += head;
         p += cursor_body(c, p, (size_t)(stop - p));
         if (keeps(w, t, from, done, frame, (size_t)(p - frame))) done = p;
+        else if (c->opcode != OP_CLOSE && way->mode == RELAYS && refuses(w, t, from, done, (size_t)(frame - done))) done = frame;
       } else {
         way->large = c->length >= LARGE;
         if (way->mode == RELAYS && refuses(w, t, from, done, (size_t)(p - done))) done = p;

@@ -74,13 +74,75 @@ export function describeLimits({ engine, transport }: Context): void {
 
   it('`messages_per_second` with `on_limit: close`: a second’s worth may come at once, one more is 1008', async () => {
     const rig = await openTunnel(engine(), transport, { limits: fromClient({ messagesPerSecond: 3 }) });
-    const ping = up('p', { opcode: 9 });
-    rig.client.send(up('1'), ping, up('2', { fin: false }), up('2', { opcode: 0 }), up('3'), up('4'));
-    await rig.backend.expect(up('1'), ping, up('2', { fin: false }), up('2', { opcode: 0 }), up('3'));
+    const ended = up('', { opcode: 0 });
+    rig.client.send(up('1'), up('2', { fin: false }), up('2', { opcode: 0, fin: false }), ended, up('3'), up('4'));
+    await rig.backend.expect(up('1'), up('2', { fin: false }), up('2', { opcode: 0, fin: false }), ended, up('3'));
     expect(await rig.backend.close()).toBe(1001);
     expect(await rig.client.close()).toBe(1008);
     rig.tunnel.cut('test');
     expect(await rig.end).toMatchObject({ code: 1008, reason: 'messages_per_second' });
+  });
+
+  it.each<[string, Buffer]>([
+    ['ping', up('p', { opcode: 9 })],
+    ['ping without a payload', up('', { opcode: 9 })],
+    ['pong', up('p'.repeat(125), { opcode: 10 })],
+    ['control frame of no known opcode', up('x', { opcode: 11 })],
+    ['empty fragment', up('', { opcode: 0, fin: false })],
+  ])('`messages_per_second` counts a %s as a message, in one piece and in many', async (_name, one) => {
+    for (const pieces of [1, 3]) {
+      const rig = await openTunnel(engine(), transport, { limits: fromClient({ messagesPerSecond: 1 }) });
+      const first = up('1', { fin: false });
+      rig.client.send(first);
+      const size = Math.ceil(one.length / pieces);
+      for (let at = 0; at < one.length; at += size) {
+        rig.client.send(one.subarray(at, at + size));
+        if (pieces > 1) await new Promise((wake) => setTimeout(wake, 5));
+      }
+      await rig.backend.expect(first);
+      expect(await rig.backend.close()).toBe(1001);
+      expect(await rig.client.close()).toBe(1008);
+      rig.tunnel.cut('test');
+      const end = await rig.end;
+      expect(end).toMatchObject({ code: 1008, reason: 'messages_per_second', discarded: one.length });
+      expect(end.fromClient.bytes).toBe(first.length);
+    }
+  });
+
+  it('`messages_per_second` with `on_limit: pause` holds a flood of pings back', async () => {
+    const limits = fromClient({ messagesPerSecond: 20, onLimit: 'pause' });
+    const rig = await openTunnel(engine(), transport, { limits });
+    const ping = up('', { opcode: 9 });
+    rig.client.send(Buffer.concat(Array.from({ length: 1_000_000 }, () => ping)));
+    await new Promise((wake) => setTimeout(wake, 1_000));
+    rig.tunnel.cut('test');
+    // One read may run past the rate, and is paid for before the next.
+    expect((await rig.end).fromClient.bytes).toBeLessThan(600_000);
+  });
+
+  it('`messages_per_second` does not count the answers to our own pings, nor a Close', async () => {
+    const limits = fromClient({ messagesPerSecond: 1 });
+    const rig = await openTunnel(engine(), transport, { limits, ping: { everyMs: 50, timeoutMs: 5_000 } });
+    for (let i = 0; i < 8; i++) {
+      const { opcode, payload } = await rig.client.frame();
+      expect(opcode).toBe(9);
+      rig.client.send(frame(payload, { opcode: 10, mask: true }));
+    }
+    rig.client.send(up('1'), closeFrame(1000, { mask: true }));
+    for (;;) {
+      const { opcode } = await rig.backend.frame();
+      if (opcode === 8) break;
+    }
+    rig.tunnel.cut('test');
+    expect(await rig.end).toMatchObject({ code: 1000, initiator: 'client', reason: 'closed' });
+  });
+
+  it('`bytes_per_second` counts pings as it counts everything', async () => {
+    const rig = await openTunnel(engine(), transport, { limits: fromClient({ bytesPerSecond: 1_000 }) });
+    rig.client.send(Buffer.concat(Array.from({ length: 400 }, () => up('', { opcode: 9 }))));
+    expect(await rig.client.close()).toBe(1008);
+    rig.tunnel.cut('test');
+    expect(await rig.end).toMatchObject({ code: 1008, reason: 'bytes_per_second' });
   });
 
   it('`bytes_per_second` with `on_limit: close` is 1008', async () => {
