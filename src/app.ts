@@ -117,6 +117,7 @@ export class App {
       entrance: new Entrance(this.#throttle.admission),
       splice: (...args) => this.#carrier().splice(...args),
       crowded: compileCrowded(this.#descriptors),
+      watchClient: (connection, onLeft) => this.#carrier().engine.accepting?.watch(connection, onLeft) ?? null,
     });
     const gateway = this.#gateway;
     this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.accepting, emit }), emit);

@@ -21,8 +21,11 @@ import { type Reached, reach, refOf, SpliceError } from './reach.ts';
 import { endAfterReading } from './reject.ts';
 import { tunnelOptions } from './tunnel-options.ts';
 
-/** What of a handshake is written anew for the backend. */
-const REWRITTEN = new Set(['content-length', 'sec-websocket-protocol']);
+/**
+ * What of a handshake is written anew for the backend, or never goes there: it has no content, and nobody waits for an
+ * interim answer to it (RFC 9110 §10.1.1).
+ */
+const REWRITTEN = new Set(['content-length', 'expect', 'sec-websocket-protocol']);
 /** How long the closing handshake may take that somebody asked for. */
 const CLOSE_MS = 5000;
 

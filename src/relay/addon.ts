@@ -5,13 +5,35 @@ import { fileURLToPath } from 'node:url';
 /** The threads of one relay. */
 export type Engine = { readonly engine: unique symbol };
 
-/** Kinds of what is told, by enum told in relay.c. */
-export const TOLD = { ended: 0, dialled: 1, arrived: 2 } as const;
+/** Kinds of what is told, by enum news in loop.h. */
+export const TOLD = { ended: 0, dialled: 1, arrived: 2, left: 3 } as const;
 
-/** Gets the reports of tunnels that have ended, or how many dials or arrivals stand in the inbox. */
-export type Told = (kind: number, told: number | Float64Array) => void;
+/** Gets a kind and how many records of it stand in the inbox. */
+export type Told = (kind: number, count: number) => void;
 
-/** Waits are whole milliseconds; an id below 0 is an errno, negated. */
+/**
+ * What stands in the inbox: records of numbers, some with bytes behind them. It is read while the addon calls, and holds
+ * something else after that.
+ */
+export class Inbox {
+  /** Room for what is told at once: more than any one record takes. */
+  static readonly SIZE = 256 * 1024;
+  readonly bytes = Buffer.allocUnsafeSlow(Inbox.SIZE);
+  readonly numbers = new Float64Array(this.bytes.buffer, this.bytes.byteOffset, Inbox.SIZE / NUMBER);
+}
+
+/** How many bytes a number takes. */
+export const NUMBER = Float64Array.BYTES_PER_ELEMENT;
+
+/** Any thread: the one with the least to do. */
+export const ANY_THREAD = -1;
+
+/** The thread that something with an id belongs to. */
+export function threadOf(id: number): number {
+  return id % 16;
+}
+
+/** Waits are whole milliseconds; an id below 0 is an errno, negated. A thread is a number from 0 on, or ANY_THREAD. */
 export interface Addon {
   /** See Told. */
   start(threads: number, onTold: Told, inbox: Buffer): Engine;
@@ -29,6 +51,7 @@ export interface Addon {
     toBackend: Buffer,
     clientOwned: boolean,
     backendOwned: boolean,
+    thread: number,
   ): number;
   close(engine: Engine, id: number, code: number, reason: string, deadlineMs: number): void;
   cut(engine: Engine, id: number): void;
@@ -41,10 +64,12 @@ export interface Addon {
     answerMs: number,
     most: number,
   ): number;
-  collect(engine: Engine, fd: number, held: Buffer, answerMs: number, most: number): number;
+  collect(engine: Engine, fd: number, held: Buffer, answerMs: number, most: number, thread: number): number;
   cancel(engine: Engine, id: number): void;
-  listen(engine: Engine, fd: number, silentMs: number): number;
+  listen(engine: Engine, fd: number, silentMs: number, thread: number): number;
   unlisten(engine: Engine, door: number): void;
+  /** Tells once, by this id, when the other end has left; 0 or an errno, negated. */
+  watch(engine: Engine, fd: number, id: number, thread: number): number;
   /** What open(), dial() and collect() asked for begins. */
   wake(engine: Engine): void;
 }

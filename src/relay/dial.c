@@ -153,20 +153,19 @@ static int connect_to(const struct order *order, int *fd) {
   return error == EINPROGRESS || error == EINTR ? 0 : error;
 }
 
-void dial_start(struct worker *w, uint64_t id, const struct order *order, const uint8_t *bytes) {
+void dial_tell_none(struct worker *w, uint64_t id, const struct order *order, void *memory) {
+  if (order->fd >= 0) close(order->fd);
+  struct dialled *told = memory;
+  *told = (struct dialled){.id = id, .error = ENOMEM, .fd = -1, .connect_ms = -1};
+  list_add(&w->dials.told, &told->link);
+}
+
+int dial_start(struct worker *w, uint64_t id, const struct order *order, const uint8_t *bytes) {
   struct dial *dial = make_room(&w->dials, ID_SLOT(id)) ? calloc(1, sizeof *dial) : NULL;
   uint8_t *kept = dial ? malloc(order->length + 1) : NULL;
   if (!kept) {
     free(dial);
-    struct dialled *told = calloc(1, sizeof *told);
-    if (order->fd >= 0) close(order->fd);
-    if (!told) return;
-    told->id = id;
-    told->error = ENOMEM;
-    told->fd = -1;
-    told->connect_ms = -1;
-    list_add(&w->dials.told, &told->link);
-    return;
+    return 0;
   }
   memcpy(kept, bytes, order->length);
   w->dials.by_slot[ID_SLOT(id)] = dial;
@@ -192,6 +191,7 @@ void dial_start(struct worker *w, uint64_t id, const struct order *order, const 
   }
   if (error) fail(w, dial, error);
   else watch(w, dial);
+  return 1;
 }
 
 void dial_cancel(struct worker *w, uint64_t id) {

@@ -4,7 +4,7 @@
 // Invariants:
 // - a dial belongs to its worker's thread and is named by id from elsewhere, in a table of its own;
 // - each dial is told once, whatever becomes of it, a cancelled one too, so that its slot and its descriptor come home;
-// - a descriptor leaves epoll before it is told of or closed.
+// - a descriptor that is told of is watched no more: epoll has told of it once (EPOLLONESHOT, see watch.h).
 #ifndef UPGATE_DIAL_H
 #define UPGATE_DIAL_H
 
@@ -14,7 +14,7 @@
 #include "list.h"
 #include "wheel.h"
 
-// Why a dial failed, where it is no errno; the order is that of the table in native.ts.
+// Why a dial failed, where it is no errno; the order is that of the table in native-dial.ts.
 enum { DIAL_ENDED = -1, DIAL_NO_CONNECTION = -2, DIAL_SILENT = -3, DIAL_CANCELLED = -4 };
 
 // What is read at once: what stands behind the empty line and was read with it has to be carried along.
@@ -56,8 +56,10 @@ struct worker;
 #define DIAL_KEY (1ull << 63)
 
 void dials_init(struct dials *d, uint64_t now);
-// `bytes` are the order's. The dial may be over when this returns.
-void dial_start(struct worker *w, uint64_t id, const struct order *order, const uint8_t *bytes);
+// `bytes` are the order's. The dial may be over when this returns. 0 where there is no memory, and nothing has happened.
+int dial_start(struct worker *w, uint64_t id, const struct order *order, const uint8_t *bytes);
+// Tells that there was no memory to start it with; in memory that is given away, and may be the order's.
+void dial_tell_none(struct worker *w, uint64_t id, const struct order *order, void *memory);
 void dial_cancel(struct worker *w, uint64_t id);
 void dial_event(struct worker *w, uint64_t id, uint32_t events);
 // Ends those whose time is over.

@@ -25,7 +25,8 @@ struct door {
   uint64_t id;
   int fd;
   uint32_t wait_ms;
-  int full;  // not watched until arrivals are heard
+  int full;             // not watched until arrivals are heard
+  struct arrived *end;  // the memory to tell of its end in
 };
 
 struct guest {
@@ -83,12 +84,11 @@ static void tell_guest(struct doors *d, uint64_t door, int fd, const struct sock
   list_add(&d->told, &told->link);
 }
 
-static void tell_of_door(struct doors *d, uint64_t door, int error) {
-  struct arrived *told = calloc(1, sizeof *told);
+// A door could not accept.
+static void tell_of_failure(struct doors *d, uint64_t door, int error) {
+  struct arrived *told = malloc(sizeof *told);
   if (!told) return;
-  told->door = door;
-  told->fd = -1;
-  told->error = error;
+  *told = (struct arrived){.door = door, .fd = -1, .error = error};
   list_add(&d->told, &told->link);
 }
 
@@ -173,20 +173,38 @@ void guest_event(struct worker *w, uint64_t key) {
 
 // -- Doors ----------------------------------------------------------------------------------------------------------
 
-static int watch(struct worker *w, const struct door *door, int op) {
-  struct epoll_event e = {.events = door->full ? 0 : EPOLLIN, .data.u64 = DOOR_KEY | door->id};
-  return epoll_ctl(w->ep, op, door->fd, &e);
+// Who connects wakes one of the threads that wait for it, not all of them.
+static int watch(struct worker *w, const struct door *door) {
+  struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = DOOR_KEY | door->id};
+  return epoll_ctl(w->ep, EPOLL_CTL_ADD, door->fd, &e);
 }
 
-void door_open(struct worker *w, uint64_t id, int fd, uint32_t wait_ms) {
-  struct door *door = calloc(1, sizeof *door);
-  if (!door) {
-    tell_of_door(&w->doors, id, ENOMEM);
-    return;
+struct door *door_new(uint64_t id, int fd, uint32_t wait_ms) {
+  struct door *door = malloc(sizeof *door);
+  struct arrived *end = malloc(sizeof *end);
+  if (!door || !end) {
+    free(door);
+    free(end);
+    return NULL;
   }
-  *door = (struct door){.next = w->doors.first, .id = id, .fd = fd, .wait_ms = wait_ms};
+  *door = (struct door){.id = id, .fd = fd, .wait_ms = wait_ms, .end = end};
+  *end = (struct arrived){.door = id, .fd = -1};
+  return door;
+}
+
+void door_free(struct door *door) {
+  close(door->fd);
+  free(door->end);
+  free(door);
+}
+
+void door_open(struct worker *w, struct door *door) {
+  door->next = w->doors.first;
   w->doors.first = door;
-  if (watch(w, door, EPOLL_CTL_ADD) < 0) tell_of_door(&w->doors, id, errno);
+  if (watch(w, door) == 0) return;
+  tell_of_failure(&w->doors, door->id, errno);
+  door->full = 1;  // it is tried again as if that were so
+  w->doors.full++;
 }
 
 void door_close(struct worker *w, uint64_t id) {
@@ -197,22 +215,22 @@ void door_close(struct worker *w, uint64_t id) {
   if (!door) return;
   *at = door->next;
   d->full -= (uint32_t)door->full;
-  epoll_ctl(w->ep, EPOLL_CTL_DEL, door->fd, NULL);
-  close(door->fd);
-  free(door);
+  watch_end(w->ep, door->fd);
   for (uint32_t i = 0; i < d->room; i++) {
     struct guest *guest = d->by_slot[i];
     if (!guest->key || guest->door != id) continue;
     tell_of_silence(w, guest);
   }
-  tell_of_door(d, id, 0);
+  list_add(&d->told, &door->end->link);
+  door->end = NULL;
+  door_free(door);
 }
 
 // Not watched until door_timers() finds that there is room.
 static void rest(struct worker *w, struct door *door) {
   door->full = 1;
   w->doors.full++;
-  watch(w, door, EPOLL_CTL_MOD);
+  watch_end(w->ep, door->fd);
 }
 
 // No descriptor is left: who waits is turned away, since epoll would say for ever that somebody does.
@@ -252,7 +270,7 @@ void door_event(struct worker *w, uint64_t id) {
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;
     if (errno == EINTR || errno == ECONNABORTED) continue;
-    tell_of_door(d, id, errno);
+    tell_of_failure(d, id, errno);
     if (errno == EMFILE || errno == ENFILE) turn_away(w, door);
     return;
   }
@@ -265,11 +283,10 @@ void door_timers(struct worker *w) {
   }
   if (!d->full || is_full(w)) return;
   for (struct door *door = d->first; door; door = door->next) {
-    if (!door->full) continue;
+    if (!door->full || watch(w, door) < 0) continue;
     door->full = 0;
-    watch(w, door, EPOLL_CTL_MOD);
+    d->full--;
   }
-  d->full = 0;
 }
 
 int doors_wait(const struct worker *w) {
@@ -293,8 +310,7 @@ void doors_stop(struct worker *w) {
   }
   for (struct door *door = d->first, *next; door; door = next) {
     next = door->next;
-    close(door->fd);
-    free(door);
+    door_free(door);
   }
   d->first = NULL;
   arrived_free((struct arrived *)d->told.first);

@@ -6,7 +6,8 @@
 // - a door and its guests belong to one worker's thread; elsewhere a door is named by id, a guest has no name;
 // - a guest is told once, with its bytes, or without any when it was silent for the door's wait or the door closes;
 // - a door is told of as closed once, behind all its guests;
-// - no more than ARRIVED_MOST guests are told and not yet heard: then nobody is accepted, and the backlog fills.
+// - several doors, of a thread each, may accept from one listening socket: who connects wakes one that is idle;
+// - past ARRIVED_MOST guests that are told and not yet heard no door accepts, and the backlog fills.
 #ifndef UPGATE_DOOR_H
 #define UPGATE_DOOR_H
 
@@ -52,8 +53,12 @@ struct doors {
 struct worker;
 
 void doors_init(struct doors *d, uint64_t now);
-// Accepts from this listening socket, which is the door's from now on; a guest may be silent for wait_ms.
-void door_open(struct worker *w, uint64_t id, int fd, uint32_t wait_ms);
+// A door to this listening socket, which is the door's from now on; a guest may be silent for wait_ms. Null where there is
+// no memory, and the socket is the caller's still. Any thread may call this.
+struct door *door_new(uint64_t id, int fd, uint32_t wait_ms);
+void door_free(struct door *door);
+// It accepts from now on.
+void door_open(struct worker *w, struct door *door);
 void door_close(struct worker *w, uint64_t id);
 void door_event(struct worker *w, uint64_t id);
 void guest_event(struct worker *w, uint64_t key);

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "watch.h"
+
 #define EVENTS 256
 #define WAKE_KEY UINT64_MAX
 // Ended tunnels are told in batches of this many milliseconds: a wake-up of the main thread costs more than a tunnel.
@@ -28,15 +30,32 @@ static void read_clock(struct worker *w) {
   w->now = w->now_ns / 1000000;
 }
 
-void worker_random(struct worker *w, uint8_t *to, size_t n) {
-  if (w->random_at + n > sizeof w->random) {
-    size_t got = 0;
-    while (got < sizeof w->random) {
-      ssize_t r = getrandom(w->random + got, sizeof w->random - got, 0);
-      if (r > 0) got += (size_t)r;
-    }
-    w->random_at = 0;
+// Where the system has no random bytes to give: a sequence from the clock on (splitmix64). Who could guess it would gain
+// nothing: masks and pings are of bytes that no peer has chosen, and any byte answers a ping.
+static void fill_weakly(struct worker *w) {
+  uint64_t seed = w->now_ns ^ (uint64_t)(uintptr_t)w;
+  for (size_t at = 0; at < sizeof w->random; at += sizeof seed) {
+    uint64_t mixed = seed += 0x9e3779b97f4a7c15ull;
+    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9ull;
+    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebull;
+    mixed ^= mixed >> 31;
+    memcpy(w->random + at, &mixed, sizeof mixed);
   }
+}
+
+static void refill_random(struct worker *w) {
+  size_t got = 0;
+  while (got < sizeof w->random) {
+    ssize_t r = getrandom(w->random + got, sizeof w->random - got, 0);
+    if (r > 0) got += (size_t)r;
+    else if (r == 0 || errno != EINTR) break;
+  }
+  if (got < sizeof w->random) fill_weakly(w);
+  w->random_at = 0;
+}
+
+void worker_random(struct worker *w, uint8_t *to, size_t n) {
+  if (w->random_at + n > sizeof w->random) refill_random(w);
   memcpy(to, w->random + w->random_at, n);
   w->random_at += (uint32_t)n;
 }
@@ -95,6 +114,31 @@ void *engine_hear(struct engine *e, enum news kind) {
   list_clear(&e->news[kind]);
   pthread_mutex_unlock(&e->lock);
   return all;
+}
+
+void news_free(enum news kind, void *all) {
+  if (kind == NEWS_DIALLED) {
+    dialled_free(all);
+  } else if (kind == NEWS_ARRIVED) {
+    arrived_free(all);
+  } else {
+    for (struct link *at = all, *next; at; at = next) {
+      next = at->next;
+      free(at);
+    }
+  }
+}
+
+int engine_watch(struct engine *e, uint32_t worker, int fd, uint64_t id) {
+  // An end that has come already is told of, too.
+  return watch_for(e->worker[worker]->ep, fd, EPOLLRDHUP | EPOLLONESHOT, LEFT_KEY | id, 0) < 0 ? errno : 0;
+}
+
+static void tell_left(struct worker *w, uint64_t id) {
+  struct left *told = malloc(sizeof *told);
+  if (!told) return;  // whoever waits for it has a deadline
+  told->id = id;
+  list_add(&w->left, &told->link);
 }
 
 // -- Tunnels to go on with ------------------------------------------------------------------------------------------
@@ -177,21 +221,20 @@ static void set_up(struct worker *w, struct tunnel *t, const struct command *c) 
   }
 }
 
-static void open_tunnel(struct worker *w, const struct command *c) {
+// There is no memory for a tunnel: both ends are closed.
+static void report_no_tunnel(struct worker *w, struct command *c) {
+  struct report r = {.id = c->id, .initiator = BY_GATEWAY, .reason = WHY_RESET, .was_cut = 1};
+  close(c->fd[CLIENT]);
+  close(c->fd[BACKEND]);
+  memcpy(c, &r, sizeof r);
+  report(w, (struct report *)c);
+}
+
+// 0 where there is no memory, and nothing has happened.
+static int open_tunnel(struct worker *w, const struct command *c) {
   struct tunnel **at = make_slot(w, ID_SLOT(c->id));
   struct tunnel *t = at ? malloc(sizeof *t) : NULL;
-  if (!t) {  // no memory: both ends are closed, and the end is told in the command's place
-    struct report *r = calloc(1, sizeof *r);
-    close(c->fd[CLIENT]);
-    close(c->fd[BACKEND]);
-    if (!r) return;
-    r->id = c->id;
-    r->initiator = BY_GATEWAY;
-    r->reason = WHY_RESET;
-    r->was_cut = 1;
-    report(w, r);
-    return;
-  }
+  if (!t) return 0;
   set_up(w, t, c);
   *at = t;
   const uint8_t *early = c->early;
@@ -200,18 +243,25 @@ static void open_tunnel(struct worker *w, const struct command *c) {
   tunnel_early(w, t, BACKEND, early + head, c->to_client - head);
   tunnel_early(w, t, CLIENT, early + c->to_client, c->to_backend);
   tunnel_timer(w, t);
+  return 1;
 }
 
-static void obey(struct worker *w, struct command *c) {
+// Returns whether the command is the caller's to free: else it has become what is told of it.
+static int obey(struct worker *w, struct command *c) {
   struct tunnel *t = c->kind == DO_CLOSE || c->kind == DO_CUT ? find(w, c->id) : NULL;
   if (c->kind == DO_OPEN) {
-    open_tunnel(w, c);
+    if (open_tunnel(w, c)) return 1;
+    report_no_tunnel(w, c);
+    return 0;
   } else if (c->kind == DO_DIAL) {
-    dial_start(w, c->id, (const struct order *)c->early, c->early + sizeof(struct order));
+    const struct order *order = (const struct order *)c->early;
+    if (dial_start(w, c->id, order, c->early + sizeof *order)) return 1;
+    dial_tell_none(w, c->id, order, c);
+    return 0;
   } else if (c->kind == DO_CANCEL) {
     dial_cancel(w, c->id);
   } else if (c->kind == DO_LISTEN) {
-    door_open(w, c->id, c->fd[0], c->deadline_ms);
+    door_open(w, c->door);
   } else if (c->kind == DO_UNLISTEN) {
     door_close(w, c->id);
   } else if (c->kind == DO_STOP) {
@@ -224,6 +274,7 @@ static void obey(struct worker *w, struct command *c) {
     tunnel_cut(t);
     tunnel_settle(w, t);
   }
+  return 1;
 }
 
 static struct command *take_commands(struct worker *w) {
@@ -241,8 +292,7 @@ static void obey_all(struct worker *w) {
   for (struct command *c; (c = take_commands(w));) {
     while (c) {
       struct command *next = c->next;
-      obey(w, c);
-      free(c);
+      if (obey(w, c)) free(c);
       c = next;
     }
   }
@@ -321,6 +371,7 @@ static void other_event(struct worker *w, uint64_t key, uint32_t events) {
   if (key == WAKE_KEY) return;
   if (key & DIAL_KEY) dial_event(w, key & ~DIAL_KEY, events);
   else if (key & DOOR_KEY) door_event(w, key & ~DOOR_KEY);
+  else if (key & LEFT_KEY) tell_left(w, key & ~LEFT_KEY);
   else guest_event(w, key);
 }
 
@@ -335,7 +386,7 @@ static void *run(void *arg) {
     // What was asked for before these events came about is done before them.
     if (__atomic_load_n(&w->queue, __ATOMIC_RELAXED)) obey_all(w);
     for (int i = 0; i < n; i++) {
-      if (events[i].data.u64 & (DIAL_KEY | DOOR_KEY | GUEST_KEY)) {
+      if (events[i].data.u64 & (DIAL_KEY | DOOR_KEY | GUEST_KEY | LEFT_KEY)) {
         other_event(w, events[i].data.u64, events[i].events);
         continue;
       }
@@ -350,6 +401,7 @@ static void *run(void *arg) {
     if (w->report_at && (w->dials.told.first || w->doors.told.first || w->now >= w->report_at)) send_reports(w);
     dials_tell(w);
     doors_tell(w);
+    engine_tell(w->engine, NEWS_LEFT, &w->left);
   }
   for (uint32_t i = 0; i < w->chunk_count * CHUNK; i++) {
     struct tunnel **at = slot_of(w, i);
@@ -361,6 +413,7 @@ static void *run(void *arg) {
   send_reports(w);
   dials_stop(w);
   doors_stop(w);
+  news_free(NEWS_LEFT, w->left.first);
   return NULL;
 }
 
@@ -377,7 +430,7 @@ static void free_worker(struct worker *w) {
     } else if (c->kind == DO_DIAL && ((struct order *)c->early)->fd >= 0) {
       close(((struct order *)c->early)->fd);
     } else if (c->kind == DO_LISTEN) {
-      close(c->fd[0]);
+      door_free(c->door);
     }
     free(c);
   }
@@ -396,6 +449,7 @@ static struct worker *make_worker(struct engine *e, uint32_t index) {
   w->engine = e;
   w->index = index;
   list_clear(&w->reports);
+  list_clear(&w->left);
   w->queue_end = &w->queue;
   w->again_end = &w->again;
   w->random_at = sizeof w->random;
@@ -453,11 +507,6 @@ void engine_stop(struct engine *e) {
   for (uint32_t i = 0; i < e->count; i++) pthread_join(e->worker[i]->thread, NULL);
   for (uint32_t i = 0; i < e->count; i++) free_worker(e->worker[i]);
   e->count = 0;
-  for (struct link *ended = engine_hear(e, NEWS_ENDED), *next; ended; ended = next) {
-    next = ended->next;
-    free(ended);
-  }
-  dialled_free(engine_hear(e, NEWS_DIALLED));
-  arrived_free(engine_hear(e, NEWS_ARRIVED));
+  for (int kind = 0; kind < NEWS_KINDS; kind++) news_free(kind, engine_hear(e, kind));
   pthread_mutex_destroy(&e->lock);
 }

@@ -30,6 +30,15 @@
 #define SCRATCH_SCARCE (16 * 1024)
 #define CHUNK 256
 
+// The other end of a watched connection has ended its stream, or reset it; told once.
+struct left {
+  struct link link;
+  uint64_t id;
+};
+
+// Epoll's keys of watched connections.
+#define LEFT_KEY (1ull << 60)
+
 // What became of a tunnel; told once.
 struct report {
   struct link link;
@@ -49,15 +58,18 @@ struct command {
   uint32_t deadline_ms;
   // Of DO_OPEN: both descriptors, ours to close, and the early bytes behind this struct: first those to the client.
   // Of DO_CLOSE: behind this struct the reason, ended by a zero byte. Of DO_DIAL: the order, and behind it its bytes.
-  // Of DO_LISTEN: the listening socket in fd[0], ours to close, and in `deadline_ms` how long a guest may be silent.
   int fd[2];
-  uint8_t shared[2];  // node has another descriptor of it
+  uint8_t shared[2];   // node has another descriptor of it
+  struct door *door;  // of DO_LISTEN, ours
   const struct policy *policy;
   uint32_t head_length, to_client, to_backend, lifetime_ms;
   uint8_t early[];
 };
 
 _Static_assert(offsetof(struct command, early) % _Alignof(struct order) == 0, "an order may stand behind a command");
+// Where there is no memory for a tunnel or a dial, its end is told in the command's own.
+_Static_assert(sizeof(struct report) <= sizeof(struct command), "a report fits where its command was");
+_Static_assert(sizeof(struct dialled) <= sizeof(struct command), "what is told of a dial fits where its command was");
 
 struct engine;
 
@@ -77,7 +89,7 @@ struct worker {
   struct pipes pipes;
   struct tunnel ***chunks;
   uint32_t chunk_count;
-  struct list reports;
+  struct list reports, left;  // of this turn
   uint8_t random[256];
   uint32_t random_at;
   int stopping;
@@ -94,6 +106,7 @@ enum news {
   NEWS_ENDED,    // struct report
   NEWS_DIALLED,  // struct dialled
   NEWS_ARRIVED,  // struct arrived
+  NEWS_LEFT,     // struct left
   NEWS_KINDS
 };
 
@@ -125,6 +138,11 @@ void engine_wake(struct engine *e);
 // Takes all news of a kind that there are, as a list of its records, oldest first: the memory is the caller's, and the
 // descriptors in it. Null where there are none.
 void *engine_hear(struct engine *e, enum news kind);
+// Frees such a list, and closes the descriptors in it.
+void news_free(enum news kind, void *all);
+// A worker tells, as NEWS_LEFT with this id, when the other end of this connection has left; only whoever has the descriptor
+// may call this. Returns 0 or an errno.
+int engine_watch(struct engine *e, uint32_t worker, int fd, uint64_t id);
 
 // -- for tunnel.c, ending.c, dial.c and door.c ----------------------------------------------------------------------
 void worker_random(struct worker *w, uint8_t *to, size_t n);

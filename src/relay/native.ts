@@ -1,14 +1,15 @@
 // The native relay engine: takes both sockets' descriptors over from node and leaves the bytes to relay.c. What it can
 // take, and how it does so without losing a byte, stands here; frames, limits and endings are C's.
 import { availableParallelism } from 'node:os';
+import { reportDefect } from '../base/guard.ts';
 import { GatewayError } from '../errors.ts';
 import type { Initiator, Sample } from '../events.ts';
 import type { Dialler } from '../upstream/dialler.ts';
 import { type Connection, descriptorOf, Parked } from '../upstream/parked.ts';
-import { ADDON, type Addon, type Engine, loadAddon, placeOf, TOLD, Waker, whole } from './addon.ts';
+import { ADDON, type Addon, ANY_THREAD, type Engine, Inbox, loadAddon, placeOf, TOLD, Waker, whole } from './addon.ts';
 import { RouteCounters } from './counters.ts';
 import { NativeAccept } from './native-accept.ts';
-import { INBOX_SIZE, NativeDialler } from './native-dial.ts';
+import { NativeDialler } from './native-dial.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
 import { giveBack, isPlain, letGo, takeOver } from './take-over.ts';
 
@@ -72,22 +73,18 @@ export class NativeRelay implements RelayEngine {
   readonly #known = new WeakMap<TunnelOptions, number>();
   readonly #routes: string[] = [];
   readonly #numbers = new Float64Array(TALLY_FIELDS);
+  readonly #inbox = new Inbox();
 
   /** Starts the threads; throws what require() throws where the addon is not there or does not load. */
   constructor(threads: number | 'auto', addon = ADDON) {
     this.threads = threads === 'auto' ? autoThreads() : threads;
     this.#addon = loadAddon(addon);
-    const inbox = Buffer.allocUnsafeSlow(INBOX_SIZE);
-    this.#engine = this.#addon.start(this.threads, (kind, told) => this.#told(kind, told), inbox);
+    const inbox = this.#inbox;
+    this.#engine = this.#addon.start(this.threads, (kind, count) => this.#told(kind, count), inbox.bytes);
     this.#waker = new Waker(this.#addon, this.#engine);
-    this.#dialler = new NativeDialler({
-      addon: this.#addon,
-      engine: this.#engine,
-      threads: this.threads,
-      waker: this.#waker,
-      inbox,
-    });
-    this.accepting = new NativeAccept(this.#addon, this.#engine, inbox);
+    const part = { addon: this.#addon, engine: this.#engine, threads: this.threads, inbox };
+    this.#dialler = new NativeDialler({ ...part, waker: this.#waker });
+    this.accepting = new NativeAccept(part);
   }
 
   /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
@@ -125,6 +122,8 @@ export class NativeRelay implements RelayEngine {
       toBackend,
       client instanceof Parked,
       backend instanceof Parked,
+      // The thread that has dialled it watches it already.
+      backend instanceof Parked ? backend.thread : ANY_THREAD,
     );
     if (id < 0) {
       giveBack(client, toBackend, ends.toBackend.length);
@@ -174,21 +173,34 @@ export class NativeRelay implements RelayEngine {
     return policy;
   }
 
-  #told(kind: number, told: number | Float64Array): void {
-    if (typeof told !== 'number') this.#ended(told);
-    else if (kind === TOLD.dialled) this.#dialler.told(told);
-    else this.accepting.told(told);
+  #told(kind: number, count: number): void {
+    if (kind === TOLD.ended) this.#ended(count);
+    else if (kind === TOLD.dialled) this.#dialler.told(count);
+    else if (kind === TOLD.arrived) this.accepting.told(count);
+    else this.accepting.left(count);
   }
 
-  #ended(numbers: Float64Array): void {
-    for (let at = 0; at < numbers.length; at += REPORT_FIELDS) {
-      const id = numbers[at] ?? 0;
-      const index = placeOf(id, this.threads);
-      const tunnel = this.#tunnels[index];
-      if (tunnel === undefined || tunnel.id !== id) continue;
-      this.#tunnels[index] = undefined;
-      tunnel.onEnd(readReport(numbers, at, tunnel.given ?? 'closed'));
+  /** The reports of `count` tunnels stand in the inbox. All are taken out before the first is told: who hears may open others. */
+  #ended(count: number): void {
+    const { numbers } = this.#inbox;
+    const ended: (NativeTunnel | undefined)[] = [];
+    for (let i = 0; i < count; i++) ended.push(this.#leave(numbers[i * REPORT_FIELDS] ?? 0));
+    for (const [i, tunnel] of ended.entries()) {
+      if (tunnel === undefined) continue;
+      try {
+        tunnel.onEnd(readReport(numbers, i * REPORT_FIELDS, tunnel.given ?? 'closed'));
+      } catch (thrown) {
+        reportDefect('relay', thrown);
+      }
     }
+  }
+
+  #leave(id: number): NativeTunnel | undefined {
+    const index = placeOf(id, this.threads);
+    const tunnel = this.#tunnels[index];
+    if (tunnel === undefined || tunnel.id !== id) return undefined;
+    this.#tunnels[index] = undefined;
+    return tunnel;
   }
 }
 

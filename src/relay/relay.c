@@ -47,7 +47,7 @@ struct relay {
   struct policy **policies;
   uint32_t policy_count, threads;
   uint32_t use;  // makes ids unique
-  uint32_t live;  // tunnels, dials and doors
+  uint32_t live;  // tunnels, dials and doors that JS has not heard the end of
   int stopped, woken_off;  // woken_off: the thread-safe function is gone
   int holders;             // the external value and the thread-safe function; the last one frees
 };
@@ -84,17 +84,24 @@ static napi_value number(napi_env env, double n) {
 
 // -- Slots ----------------------------------------------------------------------------------------------------------
 
-// The worker with the fewest tunnels.
+// The thread with the fewest tunnels and dials, of which each is to be a tunnel.
 static uint32_t least_loaded(const struct relay *r) {
-  uint32_t best = 0;
-  for (uint32_t i = 1; i < r->engine.count; i++) {
-    if (r->slots[i].live < r->slots[best].live) best = i;
+  uint32_t best = 0, least = UINT32_MAX;
+  for (uint32_t i = 0; i < r->engine.count; i++) {
+    uint32_t load = r->slots[i].live + r->dial_slots[i].live;
+    if (load >= least) continue;
+    least = load;
+    best = i;
   }
   return best;
 }
 
-static int take_id(struct relay *r, struct slots *slots, uint64_t *id) {
-  uint32_t worker = least_loaded(r);
+// A thread by its number; below 0, or where there is none of this number: the one with the least to do.
+static uint32_t thread_of(const struct relay *r, int32_t wanted) {
+  return wanted >= 0 && (uint32_t)wanted < r->engine.count ? (uint32_t)wanted : least_loaded(r);
+}
+
+static int take_id(struct relay *r, struct slots *slots, uint32_t worker, uint64_t *id) {
   struct slots *s = &slots[worker];
   if (!s->spare_count && s->next == SLOTS_MAX) return 0;
   uint32_t slot = s->spare_count ? s->spare[--s->spare_count] : s->next++;
@@ -124,24 +131,14 @@ static void tell(void *to) {
   napi_call_threadsafe_function(r->wake, NULL, napi_tsfn_nonblocking);
 }
 
-static void fill(double *to, const struct report *r) {
-  const double values[REPORT_FIELDS] = {
-      (double)r->id,          (double)r->bytes[CLIENT], (double)r->bytes[BACKEND], (double)r->messages[CLIENT],
-      (double)r->messages[BACKEND], (double)r->discarded,     r->code,                   r->initiator,
-      r->reason,              r->was_cut,               r->inspected,
-  };
-  memcpy(to, values, sizeof values);
-}
-
 // One more of what keeps the process alive.
 static void more(napi_env env, struct relay *r) {
   if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
 }
 
 // What kept the process alive is less now.
-static void fewer(napi_env env, struct relay *r, size_t count) {
-  r->live -= (uint32_t)count;
-  if (env && count && !r->live) napi_unref_threadsafe_function(env, r->wake);
+static void fewer(napi_env env, struct relay *r) {
+  if (!--r->live) napi_unref_threadsafe_function(env, r->wake);
 }
 
 // Where something goes in the inbox, in numbers and bytes filled up to the next number; null where there is no room.
@@ -153,116 +150,111 @@ static uint8_t *place_in(const struct relay *r, size_t *at, size_t numbers, size
   return place;
 }
 
-// Puts as many dials as there is room for into the inbox, each as DIALLED_FIELDS numbers and its bytes. Returns those
-// left, and how many went in.
-static struct dialled *put_dialled(struct relay *r, struct dialled *all, uint32_t *count) {
-  size_t at = 0;
-  *count = 0;
-  for (struct dialled *next; all; all = next) {
-    uint8_t *to = place_in(r, &at, DIALLED_FIELDS, all->length);
-    if (!to) break;
-    const double values[DIALLED_FIELDS] = {(double)all->id, all->error, all->fd, all->connect_ms, all->length};
-    memcpy(to, values, sizeof values);
-    if (all->length) memcpy(to + sizeof values, all->bytes, all->length);
-    ++*count;
-    next = (struct dialled *)all->link.next;
-    give_back(r->dial_slots, all->id);
-    free(all);
-  }
-  return all;
+static int put_report(const struct relay *r, size_t *at, const struct report *t) {
+  const double values[REPORT_FIELDS] = {
+      (double)t->id,          (double)t->bytes[CLIENT], (double)t->bytes[BACKEND], (double)t->messages[CLIENT],
+      (double)t->messages[BACKEND], (double)t->discarded,     t->code,                   t->initiator,
+      t->reason,              t->was_cut,               t->inspected,
+  };
+  uint8_t *to = place_in(r, at, REPORT_FIELDS, 0);
+  if (to) memcpy(to, values, sizeof values);
+  return to != NULL;
 }
 
-// The same for arrivals: ARRIVED_FIELDS numbers, and as bytes the address and behind it what was read. `closed` is how
-// many of them say that a door is closed.
-static struct arrived *put_arrived(struct relay *r, struct arrived *all, uint32_t *count, uint32_t *closed) {
-  size_t at = 0;
-  *count = *closed = 0;
-  for (struct arrived *next; all; all = next) {
-    size_t address = strlen(all->address);
-    uint8_t *to = place_in(r, &at, ARRIVED_FIELDS, address + all->length);
-    if (!to) break;
-    const double values[ARRIVED_FIELDS] = {(double)all->door, all->fd, all->error, all->port, (double)address, all->length};
-    memcpy(to, values, sizeof values);
-    memcpy(to + sizeof values, all->address, address);
-    if (all->length) memcpy(to + sizeof values + address, all->bytes, all->length);
-    ++*count;
-    next = (struct arrived *)all->link.next;
-    if (all->fd < 0 && !all->error) {
-      give_back(r->door_slots, all->door);
-      ++*closed;
+static int put_dialled(const struct relay *r, size_t *at, const struct dialled *d) {
+  const double values[DIALLED_FIELDS] = {(double)d->id, d->error, d->fd, d->connect_ms, d->length};
+  uint8_t *to = place_in(r, at, DIALLED_FIELDS, d->length);
+  if (!to) return 0;
+  memcpy(to, values, sizeof values);
+  if (d->length) memcpy(to + sizeof values, d->bytes, d->length);
+  return 1;
+}
+
+// As bytes, the address and behind it what was read.
+static int put_arrived(const struct relay *r, size_t *at, const struct arrived *a) {
+  size_t address = strlen(a->address);
+  const double values[ARRIVED_FIELDS] = {(double)a->door, a->fd, a->error, a->port, (double)address, a->length};
+  uint8_t *to = place_in(r, at, ARRIVED_FIELDS, address + a->length);
+  if (!to) return 0;
+  memcpy(to, values, sizeof values);
+  memcpy(to + sizeof values, a->address, address);
+  if (a->length) memcpy(to + sizeof values + address, a->bytes, a->length);
+  return 1;
+}
+
+static int put_left(const struct relay *r, size_t *at, const struct left *l) {
+  const double id = (double)l->id;
+  uint8_t *to = place_in(r, at, 1, 0);
+  if (to) memcpy(to, &id, sizeof id);
+  return to != NULL;
+}
+
+// Puts a record into the inbox; 0 where there is no room.
+static int put(const struct relay *r, enum news kind, size_t *at, const struct link *record) {
+  switch (kind) {
+    case NEWS_ENDED: return put_report(r, at, (const struct report *)record);
+    case NEWS_DIALLED: return put_dialled(r, at, (const struct dialled *)record);
+    case NEWS_ARRIVED: return put_arrived(r, at, (const struct arrived *)record);
+    case NEWS_LEFT: return put_left(r, at, (const struct left *)record);
+    default: return 0;
+  }
+}
+
+// JS has been told of this record, and only now may its slot be another's: whatever JS starts meanwhile would else be taken
+// for one of those in the inbox that are still to be read.
+static void told_of(napi_env env, struct relay *r, enum news kind, const struct link *record) {
+  if (r->stopped) return;
+  if (kind == NEWS_ENDED) {
+    give_back(r->slots, ((const struct report *)record)->id);
+  } else if (kind == NEWS_DIALLED) {
+    give_back(r->dial_slots, ((const struct dialled *)record)->id);
+  } else if (kind == NEWS_ARRIVED) {
+    const struct arrived *a = (const struct arrived *)record;
+    if (a->fd >= 0 || a->error) return;
+    give_back(r->door_slots, a->door);
+  } else {
+    return;
+  }
+  fewer(env, r);
+}
+
+// Calls JS with how many records stand in the inbox. Returns whether they are JS's now. What it throws has passed every
+// guard of native.ts and is the process's to judge.
+static int call(napi_env env, napi_value callback, enum news kind, uint32_t count) {
+  napi_value undefined, error, args[2];
+  if (napi_get_undefined(env, &undefined) != napi_ok || napi_create_uint32(env, kind, &args[0]) != napi_ok ||
+      napi_create_uint32(env, count, &args[1]) != napi_ok) {
+    return 0;
+  }
+  napi_status status = napi_call_function(env, undefined, callback, 2, args, NULL);
+  if (status != napi_pending_exception) return status == napi_ok;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+  return 1;
+}
+
+// Hands all news of a kind to JS, by inboxes full.
+static void hear_of(napi_env env, napi_value callback, struct relay *r, enum news kind) {
+  struct link *left = engine_hear(&r->engine, kind);
+  int heard = 1;
+  while (left && heard && !r->stopped) {
+    struct link *first = left;
+    uint32_t count = 0;
+    for (size_t at = 0; left && put(r, kind, &at, left); left = left->next) count++;
+    heard = count && call(env, callback, kind, count);
+    if (!heard) left = first;
+    for (struct link *next; first != left; first = next) {
+      next = first->next;
+      told_of(env, r, kind, first);
+      free(first);
     }
-    free(all);
   }
-  return all;
+  news_free(kind, left);
 }
 
-// Calls JS with what it is told of; 0 where that failed.
-static int call(napi_env env, napi_value callback, enum news kind, napi_value what) {
-  napi_value undefined, args[2] = {NULL, what};
-  return napi_get_undefined(env, &undefined) == napi_ok && napi_create_uint32(env, kind, &args[0]) == napi_ok &&
-         napi_call_function(env, undefined, callback, 2, args, NULL) == napi_ok;
-}
-
-static int call_with_count(napi_env env, napi_value callback, enum news kind, uint32_t count) {
-  napi_value told;
-  return count && napi_create_uint32(env, count, &told) == napi_ok && call(env, callback, kind, told);
-}
-
-// Hands what became of dials to JS, by inboxes full: each call says how many are in it.
-static void hear_dialled(napi_env env, napi_value callback, struct relay *r) {
-  struct dialled *left = engine_hear(&r->engine, NEWS_DIALLED);
-  while (left && env) {
-    uint32_t count;
-    left = put_dialled(r, left, &count);
-    fewer(env, r, count);
-    if (!call_with_count(env, callback, NEWS_DIALLED, count)) break;
-  }
-  dialled_free(left);
-}
-
-// The same for arrivals.
-static void hear_arrived(napi_env env, napi_value callback, struct relay *r) {
-  struct arrived *left = engine_hear(&r->engine, NEWS_ARRIVED);
-  while (left && env) {
-    uint32_t count, closed;
-    left = put_arrived(r, left, &count, &closed);
-    fewer(env, r, closed);
-    if (!call_with_count(env, callback, NEWS_ARRIVED, count)) break;
-  }
-  arrived_free(left);
-}
-
-// Hands every report there is to JS in one call: REPORT_FIELDS numbers each.
 static void hear(napi_env env, napi_value callback, void *context, void *data) {
   struct relay *r = context;
   (void)data;
-  if (r->stopped) return;
-  hear_dialled(env, callback, r);
-  if (!r->stopped) hear_arrived(env, callback, r);
-  if (r->stopped) return;
-  struct link *all = engine_hear(&r->engine, NEWS_ENDED);
-  size_t count = 0;
-  for (struct link *p = all; p; p = p->next) count++;
-  napi_value buffer, array;
-  void *memory = NULL;
-  double *to = NULL;
-  if (env && count && napi_create_arraybuffer(env, count * REPORT_FIELDS * sizeof(double), &memory, &buffer) == napi_ok) {
-    to = memory;
-  }
-  for (struct link *p = all, *next; p; p = next) {
-    const struct report *report = (const struct report *)p;
-    next = p->next;
-    if (to) {
-      fill(to, report);
-      to += REPORT_FIELDS;
-    }
-    give_back(r->slots, report->id);
-    free(p);
-  }
-  fewer(env, r, count);
-  if (!env || !count) return;
-  if (napi_create_typedarray(env, napi_float64_array, count * REPORT_FIELDS, buffer, 0, &array) != napi_ok) return;
-  call(env, callback, NEWS_ENDED, array);
+  for (int kind = 0; env && kind < NEWS_KINDS && !r->stopped; kind++) hear_of(env, callback, r, kind);
 }
 
 // -- The engine's life ----------------------------------------------------------------------------------------------
@@ -316,8 +308,7 @@ static void forget(napi_env env, void *data, void *hint) {
   let_go(r);
 }
 
-// start(threads, onTold, inbox) -> engine. onTold gets a kind and, of dials and arrivals, how many stand in the inbox; of
-// tunnels that have ended, their reports.
+// start(threads, onTold, inbox) -> engine. onTold gets a kind and how many records of it stand in the inbox.
 static napi_value js_start(napi_env env, napi_callback_info info) {
   napi_value args[3], name, engine;
   uint32_t threads;
@@ -428,7 +419,7 @@ static napi_value js_tally(napi_env env, napi_callback_info info) {
 // -- Tunnels --------------------------------------------------------------------------------------------------------
 
 struct opening {
-  int32_t fd[2];
+  int32_t fd[2], thread;
   bool owned[2];  // it is the tunnel's from now on
   uint32_t policy, head_length, lifetime_ms;
   uint8_t *to_client, *to_backend;
@@ -445,6 +436,7 @@ static int read_opening(napi_env env, const napi_value *args, struct opening *o)
          napi_get_buffer_info(env, args[6], (void **)&o->to_backend, &o->to_backend_length) == napi_ok &&
          napi_get_value_bool(env, args[7], &o->owned[CLIENT]) == napi_ok &&
          napi_get_value_bool(env, args[8], &o->owned[BACKEND]) == napi_ok &&
+         napi_get_value_int32(env, args[9], &o->thread) == napi_ok &&
          o->to_client_length < INT32_MAX && o->to_backend_length < INT32_MAX && o->head_length <= o->to_client_length;
 }
 
@@ -467,15 +459,16 @@ static int duplicate(const struct opening *o, int to[2]) {
   return 0;
 }
 
-// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, clientOwned, backendOwned) -> id,
-// or -errno where no descriptor is left, or the engine has stopped: then nothing has happened. It begins with the next
-// wake().
+// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, clientOwned, backendOwned, thread)
+// -> id, or -errno where no descriptor is left, or the engine has stopped: then nothing has happened. It begins with the
+// next wake(), on that thread (see thread_of).
 static napi_value js_open(napi_env env, napi_callback_info info) {
-  napi_value args[10];
+  napi_value args[11];
   struct opening o;
-  struct relay *r = arguments(env, info, args, 10) ? relay_of(env, args[0]) : NULL;
+  struct relay *r = arguments(env, info, args, 11) ? relay_of(env, args[0]) : NULL;
   if (!r || !read_opening(env, args + 1, &o) || o.policy >= r->policy_count) {
-    return fail(env, "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend, owned, owned)");
+    return fail(env,
+                "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend, owned, owned, thread)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
   int fd[2] = {-1, -1};
@@ -483,7 +476,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   if (error) return number(env, -error);
   struct command *c = malloc(sizeof *c + o.to_client_length + o.to_backend_length);
   uint64_t id;
-  if (!c || !take_id(r, r->slots, &id)) {
+  if (!c || !take_id(r, r->slots, thread_of(r, o.thread), &id)) {
     close_copies(&o, fd);
     free(c);
     return number(env, -ENOMEM);
@@ -579,9 +572,9 @@ static int read_address(napi_env env, napi_value host, napi_value port, struct o
 }
 
 // The command of a dial, with room for its bytes; its order is filled in by the caller.
-static struct command *dial_command(struct relay *r, size_t length) {
+static struct command *dial_command(struct relay *r, int32_t thread, size_t length) {
   struct command *c = calloc(1, sizeof *c + sizeof(struct order) + length + 1);
-  if (!c || !take_id(r, r->dial_slots, &c->id)) {
+  if (!c || !take_id(r, r->dial_slots, thread_of(r, thread), &c->id)) {
     free(c);
     return NULL;
   }
@@ -611,7 +604,7 @@ static napi_value js_dial(napi_env env, napi_callback_info info) {
     return fail(env, "dial(engine, address, port, text, connectMs, answerMs, most)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
-  struct command *c = dial_command(r, length);
+  struct command *c = dial_command(r, -1, length);
   if (!c) return number(env, -ENOMEM);
   o.length = (uint32_t)length;
   memcpy(c->early, &o, sizeof o);
@@ -619,21 +612,22 @@ static napi_value js_dial(napi_env env, napi_callback_info info) {
   return send_dial(env, r, c);
 }
 
-// collect(engine, fd, held, answerMs, most) -> id, and the descriptor is the dial's; or -errno, and it is not.
+// collect(engine, fd, held, answerMs, most, thread) -> id, and the descriptor is the dial's; or -errno, and it is not.
 static napi_value js_collect(napi_env env, napi_callback_info info) {
-  napi_value args[5];
+  napi_value args[6];
   struct order o = {.fd = -1};
   void *held;
   size_t length;
-  struct relay *r = arguments(env, info, args, 5) ? relay_of(env, args[0]) : NULL;
+  int32_t thread;
+  struct relay *r = arguments(env, info, args, 6) ? relay_of(env, args[0]) : NULL;
   if (!r || napi_get_value_int32(env, args[1], &o.fd) != napi_ok ||
       napi_get_buffer_info(env, args[2], &held, &length) != napi_ok || length > INT32_MAX ||
       napi_get_value_uint32(env, args[3], &o.answer_ms) != napi_ok ||
-      napi_get_value_uint32(env, args[4], &o.most) != napi_ok) {
-    return fail(env, "collect(engine, fd, held, answerMs, most)");
+      napi_get_value_uint32(env, args[4], &o.most) != napi_ok || napi_get_value_int32(env, args[5], &thread) != napi_ok) {
+    return fail(env, "collect(engine, fd, held, answerMs, most, thread)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
-  struct command *c = dial_command(r, length);
+  struct command *c = dial_command(r, thread, length);
   if (!c) return number(env, -ENOMEM);
   o.length = (uint32_t)length;
   memcpy(c->early, &o, sizeof o);
@@ -643,36 +637,43 @@ static napi_value js_collect(napi_env env, napi_callback_info info) {
 
 // -- Doors ----------------------------------------------------------------------------------------------------------
 
-static int send_to_door(struct relay *r, enum command_kind kind, const struct listening *l, uint32_t silent_ms) {
+static int send_to_door(struct relay *r, enum command_kind kind, uint64_t id, struct door *door) {
   struct command *c = calloc(1, sizeof *c);
   if (!c) return 0;
   c->kind = kind;
-  c->id = l->door;
-  c->fd[0] = l->fd;
-  c->deadline_ms = silent_ms;
+  c->id = id;
+  c->door = door;
   engine_send(&r->engine, c);
   return 1;
 }
 
-// listen(engine, fd, silentMs) -> id of a door that accepts from the socket behind this listening descriptor, which
-// remains the caller's; or -errno. Guests that say nothing are told of after silentMs.
+// Opens a door to a descriptor that is its own from now on. 0, or an errno.
+static int open_door(struct relay *r, struct listening *l, uint32_t thread, uint32_t silent_ms) {
+  int taken = take_id(r, r->door_slots, thread, &l->door);
+  struct door *door = taken ? door_new(l->door, l->fd, silent_ms) : NULL;
+  if (door && send_to_door(r, DO_LISTEN, l->door, door)) return 0;
+  if (taken) give_back(r->door_slots, l->door);
+  if (door) door_free(door);
+  else close(l->fd);
+  return ENOMEM;
+}
+
+// listen(engine, fd, silentMs, thread) -> id of a door by which this thread accepts from the socket behind this listening
+// descriptor, which remains the caller's; or -errno. Guests that say nothing are told of after silentMs.
 static napi_value js_listen(napi_env env, napi_callback_info info) {
-  napi_value args[3];
-  int32_t fd;
+  napi_value args[4];
+  int32_t fd, thread;
   uint32_t silent_ms;
-  struct relay *r = arguments(env, info, args, 3) ? relay_of(env, args[0]) : NULL;
-  if (!r || napi_get_value_int32(env, args[1], &fd) != napi_ok || napi_get_value_uint32(env, args[2], &silent_ms) != napi_ok) {
-    return fail(env, "listen(engine, fd, silentMs)");
+  struct relay *r = arguments(env, info, args, 4) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_int32(env, args[1], &fd) != napi_ok ||
+      napi_get_value_uint32(env, args[2], &silent_ms) != napi_ok || napi_get_value_int32(env, args[3], &thread) != napi_ok) {
+    return fail(env, "listen(engine, fd, silentMs, thread)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
   struct listening *l = calloc(1, sizeof *l);
   if (!l) return number(env, -ENOMEM);
   l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  int error = l->fd < 0 ? errno : 0;
-  if (!error && (!take_id(r, r->door_slots, &l->door) || !send_to_door(r, DO_LISTEN, l, silent_ms))) {
-    close(l->fd);
-    error = ENOMEM;
-  }
+  int error = l->fd < 0 ? errno : open_door(r, l, thread_of(r, thread), silent_ms);
   if (error) {
     free(l);
     return number(env, -error);
@@ -696,10 +697,26 @@ static napi_value js_unlisten(napi_env env, napi_callback_info info) {
   if (!l) return NULL;
   // To close the descriptor is its thread's, later.
   shutdown(l->fd, SHUT_RD);
-  if (!send_to_door(r, DO_UNLISTEN, l, 0)) return fail(env, "out of memory");
+  if (!send_to_door(r, DO_UNLISTEN, l->door, NULL)) return fail(env, "out of memory");
   *at = l->next;
   free(l);
   return NULL;
+}
+
+// watch(engine, fd, id, thread) -> 0 or -errno: from now on this thread tells once, by this id, when the other end of a
+// connection has ended its stream or reset it. Whoever has given the descriptor away pays no heed to the id any more:
+// nothing has to be undone for that, see watch.h.
+static napi_value js_watch(napi_env env, napi_callback_info info) {
+  napi_value args[4];
+  int32_t fd, thread;
+  int64_t id;
+  struct relay *r = arguments(env, info, args, 4) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_int32(env, args[1], &fd) != napi_ok || napi_get_value_int64(env, args[2], &id) != napi_ok || id < 0 ||
+      napi_get_value_int32(env, args[3], &thread) != napi_ok) {
+    return fail(env, "watch(engine, fd, id, thread)");
+  }
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  return number(env, -engine_watch(&r->engine, thread_of(r, thread), fd, (uint64_t)id));
 }
 
 // wake(engine): the threads begin with what was asked of them.
@@ -732,7 +749,7 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy},   {"tally", js_tally}, {"open", js_open},
                    {"close", js_close}, {"cut", js_cut},   {"dial", js_dial},       {"collect", js_collect},
-                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"wake", js_wake}};
+                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"watch", js_watch}, {"wake", js_wake}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||

@@ -33,10 +33,12 @@ export interface Door {
 /** What accepts from the socket behind a listening descriptor; null where it can't. The relay's engine has one. */
 export interface Accepting {
   open(fd: number, keeper: Keeper): Door | null;
+  /** Calls `onLeft` once when the client has ended its stream or reset it, until what is returned is called. */
+  watch(connection: Parked, onLeft: () => void): () => void;
 }
 
 export interface ReceptionOptions {
-  readonly accepting: Accepting;
+  readonly accepting: Pick<Accepting, 'open'>;
   /** Takes a handshake, or not, and then nothing has happened; the bytes stand behind its head. */
   readonly onFirst: (message: MessageLike, connection: Parked, bytes: Buffer) => boolean;
   /** How long a head may be; 0 where connections begin with something else. */

@@ -26,7 +26,7 @@ import { type Asked, named, readAsked } from './asked.ts';
 import { afterEarlierAnswers, answerable, pendingAnswer } from './earlier.ts';
 import { type Entrance, isEntered } from './entrance.ts';
 import { judge } from './judge.ts';
-import { Lookout } from './lookout.ts';
+import { Lookout, type WatchClient } from './lookout.ts';
 import { headWithoutUpgrade, putBack } from './put-back.ts';
 
 export interface UpgradesOptions {
@@ -36,6 +36,8 @@ export interface UpgradesOptions {
   readonly splice: Splice;
   /** Whether a connection holds one of the last descriptors. */
   readonly crowded: (connection: Connection) => boolean;
+  /** For clients whose connections are no sockets of node's. */
+  readonly watchClient: WatchClient;
 }
 
 /** The connection of a handshake that no parser reads any more. */
@@ -53,12 +55,13 @@ interface ReleasedSocket extends Released {
 
 export class Upgrades {
   readonly #options: UpgradesOptions;
-  readonly #lookout = new Lookout();
+  readonly #lookout: Lookout;
   #draining = false;
   #underWay = 0;
 
   constructor(options: UpgradesOptions) {
     this.#options = options;
+    this.#lookout = new Lookout(options.watchClient);
   }
 
   /** From now on handshakes are refused. */

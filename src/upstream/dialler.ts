@@ -34,8 +34,10 @@ export interface DialCaller {
   failed(why: DialFailure, connected: boolean): void;
 }
 
-/** A dial under way, by a number that its dialler knows. */
-export type Dialling = number;
+/** A dial under way; what is in it is its dialler's. */
+export interface Dialling {
+  readonly id: number;
+}
 
 /** Throws a GatewayError `limit` where nothing can be started. */
 export interface Dialler {

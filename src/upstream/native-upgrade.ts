@@ -1,7 +1,7 @@
 // A handshake with one server by the native dial: what upgrade.ts does with a socket of node's, done with none. The head
 // is read by the same reader.
 import { isIP } from 'node:net';
-import { GatewayError } from '../errors.ts';
+import { asGatewayError, GatewayError } from '../errors.ts';
 import { AnswerReader } from '../http/answer-reader.ts';
 import { upstreamError } from './dial.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling } from './dialler.ts';
@@ -59,6 +59,15 @@ class Exchange implements DialCaller {
   }
 
   came(connection: Parked, bytes: Buffer, connectMs: number): void {
+    try {
+      this.#take(connection, bytes, connectMs);
+    } catch (error) {
+      connection.destroy();
+      this.#refuse(asGatewayError(error, 'handshake'));
+    }
+  }
+
+  #take(connection: Parked, bytes: Buffer, connectMs: number): void {
     const { asking, server, resolve } = this.#order;
     if (this.#connectMs < 0) {
       this.#connectMs = connectMs;
@@ -99,12 +108,7 @@ class Exchange implements DialCaller {
   #readOn(connection: Parked): void {
     const held = this.#reader.giveBack();
     const answerMs = Math.max(this.#answerBy - performance.now(), 0);
-    try {
-      this.#dialling = this.#order.dialler.collect(connection, held, { answerMs, most: this.#reader.room }, this);
-    } catch (error) {
-      connection.destroy();
-      this.#refuse(error as GatewayError);
-    }
+    this.#dialling = this.#order.dialler.collect(connection, held, { answerMs, most: this.#reader.room }, this);
   }
 
   #left(): void {

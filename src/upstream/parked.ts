@@ -5,11 +5,14 @@ import { Socket } from 'node:net';
 
 /** An open descriptor and the one who has to see to it. It must be taken, made a socket, or destroyed. */
 export class Parked {
+  /** The relay's thread that had it last and knows it, by its number. */
+  readonly thread: number;
   #fd: number;
   #socket: Socket | null = null;
 
-  constructor(fd: number) {
+  constructor(fd: number, thread: number) {
     this.#fd = fd;
+    this.thread = thread;
   }
 
   /** The descriptor, or -1 once it has been given away, made a socket or closed. */

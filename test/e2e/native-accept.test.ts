@@ -6,17 +6,19 @@ import { existsSync, readdirSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { peerOf } from '../../src/actions/peer.ts';
+import { type Defect, onDefect } from '../../src/base/guard.ts';
 import type { MessageLike } from '../../src/http/head.ts';
 import { ADDON } from '../../src/relay/addon.ts';
 import { NativeRelay } from '../../src/relay/native.ts';
 import { hasSpoken } from '../../src/server/accept.ts';
 import { type Door, Reception } from '../../src/server/reception.ts';
 import type { Parked } from '../../src/upstream/parked.ts';
-import { startGateway } from '../support/gateway.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { connectRaw, exchange, handshake, type RawConnection } from '../support/raw.ts';
-import { startScripted } from '../support/scripted.ts';
+import { type Scripted, startScripted } from '../support/scripted.ts';
 import { spending } from '../support/threads.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
@@ -38,6 +40,8 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
   /** After so long a client that says nothing is the server's: far longer than this process is ever kept from writing. */
   let silentMs: number;
   let firsts: First[];
+  /** Called as soon as one has come. */
+  let onFirst: () => void;
   let failures: Error[];
   /** What node's server has seen, in order. */
   let seen: string[];
@@ -46,6 +50,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
   beforeEach(async () => {
     [maxHead, takes, firsts, failures, seen, connections] = [16_384, true, [], [], [], []];
     silentMs = 60_000;
+    onFirst = () => undefined;
     await open('127.0.0.1');
   });
   afterEach(async () => {
@@ -71,6 +76,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
       onFailed: (error) => failures.push(error),
       onFirst(message, connection, bytes) {
         if (takes) firsts.push({ message, connection, rest: bytes.toString() });
+        onFirst();
         return takes;
       },
     }).open()!;
@@ -215,6 +221,39 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     await expect.poll(() => server.listening).toBe(false);
   });
 
+  it('accepts on each of its threads when many connect at once', async () => {
+    const threads = new Set<number>();
+    await expect
+      .poll(
+        () => {
+          execFileSync(process.execPath, ['-e', CROWD_AT_ONCE, `${port}`, handshake()]);
+          return new Promise((wake) => setTimeout(wake, 20)).then(() => {
+            for (const { connection } of firsts.splice(0)) {
+              threads.add(connection.thread);
+              connection.destroy();
+            }
+            return [...threads].sort();
+          });
+        },
+        { timeout: PATIENCE_MS, interval: 1 },
+      )
+      .toEqual([0, 1]);
+  });
+
+  it('what is thrown by who is told of one connection costs nobody else’s', async () => {
+    const defects: Defect[] = [];
+    cleanup.push(onDefect((defect) => defects.push(defect)));
+    const broken = Object.defineProperty(new Error('who is told broke'), 'stack', { value: '' });
+    onFirst = () => {
+      if (firsts.length === 2) throw broken;
+    };
+    const clients = [await client(), await client(), await client()];
+    for (const raw of clients) raw.write(handshake());
+    await expect.poll(() => firsts.length).toBe(3);
+    await Promise.race(clients.map((raw) => raw.closed()));
+    expect(defects).toEqual([{ where: 'connection', thrown: broken, id: null }]);
+  });
+
   it('takes in more at once than it may tell of at a time, each once, while the main thread is busy', async () => {
     const descriptors = readdirSync('/proc/self/fd').length;
     // Waiting for the clients to end, this thread hears of nobody before they have.
@@ -226,6 +265,9 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
   });
 });
 
+const switching = (accept: string): string =>
+  `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
+
 /** 1500 clients, one after the other, that say what they have to; they leave together. */
 const CROWD = `
   const [port, text] = process.argv.slice(1);
@@ -236,30 +278,87 @@ const CROWD = `
   come(0);
 `;
 
+/** 300 clients together, that leave as soon as they have said what they have to. */
+const CROWD_AT_ONCE = `
+  const [port, text] = process.argv.slice(1);
+  let left = 300;
+  for (let i = left; i > 0; i--) {
+    const socket = require('node:net').connect(Number(port), '127.0.0.1');
+    socket.write(text, () => --left || process.exit());
+  }
+`;
+
 function fields(count: number): Record<string, string> {
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, 'a']));
 }
 
-describe.skipIf(!existsSync(addon))('a client that is accepted natively', () => {
-  it('and leaves while its backend is silent, is noticed, and its backend connection ends', async () => {
-    const backend = await startScripted({ '/ws': () => null });
-    const gateway = await startGateway({
-      listeners: [{ host: '127.0.0.1', port: 0 }],
-      upstreams: { chat: { servers: [`ws://127.0.0.1:${backend.port}`] } },
-      routes: [{ name: 'chat', websocket: { mode: 'splice', upstream: 'chat', timeouts: { handshake: '30s' } } }],
+describe.skipIf(!existsSync(addon))('a client that is accepted natively, and leaves before its 101', () => {
+  let backend: Scripted;
+  let gateway: Gateway;
+
+  beforeAll(async () => {
+    backend = await startScripted({
+      '/ws': () => null,
+      '/interim': () => 'HTTP/1.1 103 Early Hints\r\n\r\n',
+      '/begun': () => 'HTTP/1.1 101 Switch',
+      '/open': (_, accept) => switching(accept),
     });
-    try {
-      const raw = await connectRaw(gateway.port);
-      raw.write(handshake());
-      await expect.poll(() => backend.heads.length).toBe(1);
-      const [socket] = backend.sockets;
-      const ended = once(socket!.resume(), 'close');
-      raw.reset();
-      await ended;
-      await gateway.log({ reason: 'client_gone' });
-    } finally {
-      backend.close();
-      await gateway.stop();
-    }
+    gateway = await startGateway({
+      listeners: [{ host: '127.0.0.1', port: 0 }],
+      upstreams: { chat: { servers: [{ url: `ws://127.0.0.1:${backend.port}`, max_connections: 1 }] } },
+      routes: [
+        {
+          name: 'chat',
+          websocket: {
+            ...{ mode: 'splice', upstream: 'chat', origins: 'any', timeouts: { handshake: '5m' } },
+            limits: { connections: 1 },
+          },
+        },
+      ],
+    });
+  });
+  afterAll(async () => {
+    backend.close();
+    await gateway.stop();
+  });
+
+  const LEAVING: readonly [string, string, (raw: RawConnection) => void][] = [
+    ['by FIN', '/ws', (raw) => raw.end()],
+    ['by FIN behind bytes of its own', '/ws', (raw) => raw.socket.end('early')],
+    ['by FIN behind interim answers', '/interim', (raw) => raw.end()],
+    ['by FIN within the answer’s head', '/begun', (raw) => raw.end()],
+    ['by RST', '/ws', (raw) => raw.reset()],
+  ];
+  it.each(LEAVING)('%s: 499, the backend’s connection ends, and its place is free', async (_, path, leave) => {
+    const left = { route: 'chat', mode: 'splice', result: 'failed' };
+    const before = (await gateway.metric('websocket_handshakes_total', left)) ?? 0;
+    const asked = backend.heads.length;
+    const raw = await connectRaw(gateway.port);
+    raw.write(handshake({}, `GET ${path} HTTP/1.1`));
+    await expect.poll(() => backend.heads.length).toBe(asked + 1);
+    leave(raw);
+    await expect.poll(() => [...backend.sockets].at(-1)!.closed).toBe(true);
+    raw.socket.destroy();
+    await expect.poll(() => gateway.metric('websocket_handshakes_total', left)).toBe(before + 1);
+    const lines = gateway.logs().filter(({ reason }) => reason === 'client_gone');
+    expect(lines).toHaveLength(before + 1);
+    expect(lines.at(-1)).toMatchObject({ status: 499, route: 'chat' });
+    // There is one place on the route, and one at the server.
+    const next = await connectRaw(gateway.port);
+    next.write(handshake({}, 'GET /open HTTP/1.1'));
+    await next.until('101 Switching');
+    next.socket.destroy();
+    await expect.poll(() => gateway.metric('websocket_connections', { route: 'chat', mode: 'splice' })).toBe(0);
+  });
+
+  it('which is noticed also where it left with its handshake', async () => {
+    const asked = backend.heads.length;
+    const raw = await connectRaw(gateway.port);
+    raw.socket.end(handshake());
+    await expect.poll(() => backend.heads.length).toBe(asked + 1);
+    await expect.poll(() => [...backend.sockets].at(-1)!.closed).toBe(true);
+    // Nothing is said to one that has left.
+    expect((await raw.closed()).bytes.toString()).toBe('');
+    raw.socket.destroy();
   });
 });

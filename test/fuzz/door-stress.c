@@ -40,8 +40,7 @@ static void send_to_door(uint32_t door, enum command_kind kind) {
   c->kind = kind;
   if (kind == DO_LISTEN) {
     place->id = ID(door % engine.count, door, next_use++);
-    c->fd[0] = fcntl(place->listener, F_DUPFD_CLOEXEC, 3);
-    c->deadline_ms = 1 + roll(20);
+    c->door = door_new(place->id, fcntl(place->listener, F_DUPFD_CLOEXEC, 3), 1 + roll(20));
   } else {
     place->closing = 1;
   }

@@ -35,6 +35,7 @@ function make(): Listeners {
     entrance: new Entrance(new Throttle().admission),
     splice: unused,
     crowded: unused,
+    watchClient: unused,
   });
   const emit = (event: GatewayEvent): void => void events.push(event);
   return new Listeners(() => ({ gateway, accepting: null, emit }), emit);
