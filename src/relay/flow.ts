@@ -3,21 +3,11 @@
 // got; dropped are only our own pong, an answer to our own Close, and everything once the direction is stopped.
 import type { DirectionCounters } from './counters.ts';
 import { FRAME, FrameCursor, HEADER, LOST, MORE, OPCODE } from './cursor.ts';
-import { countsAsMessage, type FlowLimits } from './limits.ts';
+import { countsAsMessage, type FlowLimits, REFUSAL, type Refusal } from './limits.ts';
 import { BLOCK, type Side } from './side.ts';
 
 /** What waits for a boundary toward the sink: bits of `wants`. */
 export const WANT = { close: 1, ping: 2 } as const;
-
-/** Why a header does not pass: the code its sender gets, and the tunnel's reason. */
-interface Refusal {
-  readonly code: number;
-  readonly reason: string;
-}
-const TOO_BIG: Refusal = { code: 1009, reason: 'max_message' };
-const TOO_MANY: Refusal = { code: 1008, reason: 'messages_per_second' };
-const TOO_FAST: Refusal = { code: 1008, reason: 'bytes_per_second' };
-const UNFOLLOWED: Refusal = { code: 1002, reason: 'lost' };
 
 /** What a direction counts and keeps to. */
 interface FlowSettings {
@@ -262,7 +252,7 @@ export class Flow {
     const wait = limits.bytes.take(count);
     if (wait === 0) return;
     if (limits.pauses) source.tunnel.pause(source, wait);
-    else source.tunnel.refuse(source, TOO_FAST.code, TOO_FAST.reason);
+    else source.tunnel.refuse(source, REFUSAL.tooFast.code, REFUSAL.tooFast.reason);
   }
 
   /** Whether a frame breaks a limit, and must not pass. */
@@ -270,11 +260,11 @@ export class Flow {
     const { source } = this;
     const limits = this.limits as FlowLimits;
     if (cursor.messageLength > limits.maxMessage) {
-      this.#withheld = TOO_BIG;
+      this.#withheld = REFUSAL.tooBig;
     } else if (countsAsMessage(cursor) && limits.messages !== null && source.tunnel.ending === null) {
       const wait = limits.messages.take(1);
       if (wait > 0 && limits.pauses) source.tunnel.pause(source, wait);
-      else if (wait > 0) this.#withheld = TOO_MANY;
+      else if (wait > 0) this.#withheld = REFUSAL.tooMany;
     }
     return this.#withheld !== null;
   }
@@ -295,7 +285,7 @@ export class Flow {
   #lose(chunk: Buffer, before: number, at: number): void {
     const cursor = this.cursor as FrameCursor;
     if (this.limits !== null) {
-      this.#withheld = UNFOLLOWED;
+      this.#withheld = REFUSAL.unfollowed;
       this.#breakOff(chunk, before, at, cursor.carried);
       return;
     }

@@ -2,6 +2,18 @@
 import type { FrameCursor } from './cursor.ts';
 import type { DirectionLimits } from './relay.ts';
 
+/** Why a frame does not pass: the code its sender gets, and the tunnel's reason. */
+export interface Refusal {
+  readonly code: number;
+  readonly reason: string;
+}
+export const REFUSAL = {
+  tooBig: { code: 1009, reason: 'max_message' },
+  tooMany: { code: 1008, reason: 'messages_per_second' },
+  tooFast: { code: 1008, reason: 'bytes_per_second' },
+  unfollowed: { code: 1002, reason: 'lost' },
+} as const satisfies Record<string, Refusal>;
+
 /** A token bucket that holds one second's worth, and may be overdrawn: the debt says how long to wait. */
 class Meter {
   readonly #rate: number;
