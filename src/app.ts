@@ -74,8 +74,6 @@ export class App {
   readonly #admin: Admin;
   readonly #reloader: Reloader<Next>;
   readonly #http = new HttpEngines();
-  readonly #caller = openCaller();
-  readonly #errands = new Errands();
   readonly #descriptors = readDescriptorLimit();
   readonly #throttle = new Throttle();
   readonly #forgetDefects: () => void;
@@ -106,8 +104,8 @@ export class App {
       sessions: this.#sessions,
       http: this.#http,
       terminator,
-      caller: this.#caller,
-      errands: this.#errands,
+      caller: openCaller(),
+      errands: new Errands(),
       connections: this.#connections,
       lookup: new NameCache().lookup,
       stickySecret: randomBytes(32).toString('base64'),
@@ -122,7 +120,7 @@ export class App {
     const gateway = this.#gateway;
     this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.accepting, emit }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
-    samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#errands, this.#throttle);
+    samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.errands, this.#throttle);
     samplers.push(relay, pools, { sample: () => this.#broker?.sample() ?? [] });
     this.#admin = createAdmin({
       render: this.#metrics.render,
@@ -159,6 +157,7 @@ export class App {
       reach: this.#connections.get,
       revoke: (revocation, forMs) => this.#sessions.revocations.revoke(revocation, forMs),
       emit: this.#shared.emit,
+      budgets: this.#shared.terminator.budgets,
     }).catch(fail);
     await this.#throttle.open(config, this.#shared.emit).catch(fail);
     const built = await this.#prepareNext(prepared);
@@ -219,13 +218,13 @@ export class App {
       },
     });
     // Backends are still told of the connections that have ended just now.
-    if (!(await this.#errands.settled(FAREWELL_MS))) this.#warn('webhook events were dropped at the end');
+    if (!(await this.#shared.errands.settled(FAREWELL_MS))) this.#warn('webhook events were dropped at the end');
     for (const pool of this.#current().pools.values()) pool.stop('for good');
     await this.#admin.close();
     await this.#broker?.close();
     this.#throttle.close();
     this.#http.close();
-    this.#caller.close();
+    this.#shared.caller.close();
     await this.#demo?.close();
     this.#forgetDefects();
     await this.#log.flush();
@@ -278,6 +277,7 @@ export class App {
     this.#log.configure(prepared.config.log);
     this.#started ??= prepared.config;
     for (const text of waitsForRestart(this.#started, prepared.config)) this.#warn(text);
+    this.#shared.terminator.budgets.configure(prepared.config.limits.memory);
   }
 
   #warn(message: string): void {

@@ -70,6 +70,20 @@ export const limits = z.strictObject({
     .optional()
     .describe('Largest request body on routes that do not say `http.max_body`; unset: any size'),
   ramp,
+  memory: z
+    .strictObject({
+      history: size()
+        .optional()
+        .describe('What all rooms keep of what was said, with `broker: memory`; unset: a quarter of the heap limit'),
+      queues: size()
+        .refine((bytes) => bytes >= 1024 * 1024, 'must be at least 1MiB')
+        .optional()
+        .describe(
+          'Messages that wait for slow clients, webhook backends and the broker; unset: a quarter of the heap limit',
+        ),
+    })
+    .prefault({})
+    .describe('What messages may take of the memory of this process, over all connections and rooms'),
   shared: sharedStore()
     .prefault('memory')
     .describe('Where rates are counted: in this process, in the Redis of `broker` (`redis`), or in one of their own'),

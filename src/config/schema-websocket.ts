@@ -93,11 +93,19 @@ export const terminate = z.strictObject({
   limits: z
     .strictObject({
       max_message: size().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
-      messages_per_second: count().optional().describe('Most messages of a client; more close with 1008'),
+      messages_per_second: count()
+        .prefault(10_000)
+        .describe('Most messages of a client, its pings and empty fragments among them; more close with 1008'),
       bytes_per_second: size()
         .refine((bytes) => bytes > 0, 'must be more than 0')
         .optional()
         .describe("Most bytes of a client's messages, inflated; more close with 1008"),
+      max_fragments: count()
+        .max(2 ** 31 - 1)
+        .optional()
+        .describe(
+          'Most fragments of a message; more close with 1008; unset: 16384, or one for each KiB of `max_message` where that is more',
+        ),
       ...sessionLimits,
     })
     .prefault({})

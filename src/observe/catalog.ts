@@ -1,32 +1,9 @@
 // Every metric of the gateway, once: its type, its words, its labels, and the events it is fed from. What is read of live
 // numbers instead says `sampled`. docs/metrics.md says the same, and a test holds the two equal.
 import { WHERE } from '../base/guard.ts';
-import type { GatewayEvent } from '../events.ts';
+import { TERMINATED } from './catalog-terminate.ts';
 import { closeCodeLabel, methodLabel, routeLabel, statusLabel } from './labels.ts';
-
-/** Values in the order of the metric's labels, and what to add, set or observe. */
-export interface Point {
-  readonly labels: readonly string[];
-  readonly value: number;
-}
-
-type Feeds = { readonly [T in GatewayEvent['type']]?: (event: Extract<GatewayEvent, { type: T }>) => Point };
-
-export interface Metric {
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly help: string;
-  readonly labels: readonly string[];
-  /** Of a histogram, in its unit. */
-  readonly buckets?: readonly number[];
-  /** Read from the samplers when Prometheus scrapes; a counter may have `on` besides, and then both are added up. */
-  readonly sampled?: true;
-  readonly on?: Feeds;
-  /** What is known before the first event. */
-  readonly initial?: readonly Point[];
-}
-
-const one = (...labels: readonly string[]): Point => ({ labels, value: 1 });
-const seconds = (ms: number, ...labels: readonly string[]): Point => ({ labels, value: ms / 1000 });
+import { type Metric, one, seconds } from './metric.ts';
 
 const HANDSHAKE = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const CONNECTION = [1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600];
@@ -111,59 +88,7 @@ export const METRICS = {
     on: { ping: (event) => one(event.route, event.result) },
     sampled: true,
   },
-  webhook_events_total: {
-    type: 'counter',
-    help: 'Events sent by the handler webhook, by their outcome: ok, refused (no 2xx), or failed (no answer).',
-    labels: ['route', 'event', 'result'],
-    on: { webhook_delivered: (event) => one(event.route, event.event, event.result) },
-  },
-  webhook_event_duration_seconds: {
-    type: 'histogram',
-    help: 'From an event of the handler webhook to the answer, waiting and further attempts included.',
-    labels: ['route', 'event'],
-    buckets: REQUEST,
-    on: { webhook_delivered: (event) => seconds(event.durationMs, event.route, event.event) },
-  },
-  webhook_events_pending: {
-    type: 'gauge',
-    help: 'Events of the handler webhook that wait for their turn or for an answer.',
-    labels: ['route'],
-    sampled: true,
-  },
-  rooms: {
-    type: 'gauge',
-    help: 'Rooms with members on this gateway.',
-    labels: [],
-    sampled: true,
-  },
-  room_members: {
-    type: 'gauge',
-    help: 'Connections of this gateway that are in rooms.',
-    labels: [],
-    sampled: true,
-  },
-  room_messages_total: {
-    type: 'counter',
-    help: 'Messages said in rooms through this gateway: published, or failed as the broker was away.',
-    labels: ['result'],
-    sampled: true,
-    initial: [
-      { labels: ['published'], value: 0 },
-      { labels: ['failed'], value: 0 },
-    ],
-  },
-  room_deliveries_total: {
-    type: 'counter',
-    help: 'Messages of rooms handed to connections of this gateway.',
-    labels: [],
-    sampled: true,
-  },
-  broker_up: {
-    type: 'gauge',
-    help: 'Whether the broker works: 0 while rooms are cut off from those of other gateways.',
-    labels: ['broker'],
-    sampled: true,
-  },
+  ...TERMINATED,
   api_requests_total: {
     type: 'counter',
     help: 'Requests of the admin API by operation and status.',

@@ -2,8 +2,9 @@
 // prom-client when it collects; which metrics there are stands in catalog.ts.
 import { Counter, collectDefaultMetrics, Gauge, type Metric as PromMetric, Registry } from 'prom-client';
 import type { Emit, ExpectedSeries, GatewayEvent, Sampler } from '../events.ts';
-import { METRICS, type Metric, type Point } from './catalog.ts';
+import { METRICS } from './catalog.ts';
 import { prefersOpenMetrics, viewAsOpenMetrics } from './exposition.ts';
+import type { Metric, Point } from './metric.ts';
 import { Histogram, Series } from './series.ts';
 
 export interface MetricsOptions {

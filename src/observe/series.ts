@@ -1,6 +1,6 @@
 // What a metric has counted, as plain numbers by label values: every event of the gateway adds to some of them, and they
 // become Prometheus's form only when it scrapes. That form is metrics.ts.
-import type { Point } from './catalog.ts';
+import type { Point } from './metric.ts';
 
 /** A point on the way from the first label's value to the last one's. */
 interface Node<T> {

@@ -115,7 +115,12 @@ function buildAcceptors(
   const acceptors = new Map<string, Acceptor>();
   for (const { name: route, websocket } of config.routes) {
     if (websocket?.mode !== 'terminate') continue;
-    const handler = buildHandler(websocket, { ...shared, route, pool: (upstream) => get(pools, upstream) });
+    const handler = buildHandler(websocket, {
+      ...shared,
+      route,
+      budgets: terminator.budgets,
+      pool: (upstream) => get(pools, upstream),
+    });
     acceptors.set(route, terminator.acceptor({ route, config: websocket, handler }));
   }
   return acceptors;

@@ -1,18 +1,26 @@
 // Terminating a WebSocket here: from an allowed handshake to a running session. Which handshakes are allowed is decided
 // in routing/, and then by the route's handler where it asks to be asked.
+
 import type { TerminateConfig } from '../config/schema.ts';
 import type { Emit, Sample, Sampler, SessionEnd } from '../events.ts';
+import { MAX_HEADER } from '../relay/cursor.ts';
 import { Wheel } from '../sessions/wheel.ts';
 import { Compression } from './compression.ts';
 import type { Connections } from './connections.ts';
 import type { Admission, Handler, Opener, Opening } from './handler.ts';
+import { MemoryBudgets } from './memory-budgets.ts';
 import { Meter } from './meter.ts';
 import { Corks } from './outbox.ts';
 import type { Timing } from './pulse.ts';
-import { type SessionContext, TerminatedSession } from './session.ts';
-import { createWireOpener, type Upgrade } from './wire.ts';
+import { SendQueues } from './send-queues.ts';
+import { TerminatedSession } from './session.ts';
+import type { SessionContext } from './session-context.ts';
+import { createWireOpener, mostFragments, type Upgrade, type WireLimits } from './wire.ts';
 
 export type { Upgrade } from './wire.ts';
+
+/** Bytes of pings, pongs and other messages' ends that may come with one message's fragments. */
+const MOST_BETWEEN = 1024 * 1024;
 
 /** A live session as its owner sees it. */
 export interface Accepted {
@@ -50,8 +58,11 @@ export class Terminator implements Sampler {
   readonly #corks = new Corks();
   readonly #emit: Emit;
   readonly #connections: Connections;
+  /** What messages may take of memory, here and in rooms. */
+  readonly budgets = new MemoryBudgets();
+  readonly #queues = new SendQueues(this.budgets.queues);
 
-  /** `emit` gets a `ping` event for each ping, pong and timeout, and a notice where a handler fails. Live sessions stand in `connections`. */
+  /** `emit` gets a `ping` event for each ping, pong and timeout. Live sessions stand in `connections`. */
   constructor(emit: Emit, connections: Connections) {
     this.#emit = emit;
     this.#connections = connections;
@@ -64,11 +75,11 @@ export class Terminator implements Sampler {
       meter: this.#meter.route(route),
       emit: this.#emit,
       connections: this.#connections,
-      outbox: { policy: config.send_queue, corks: this.#corks },
-      limits: config.limits,
+      outbox: { policy: config.send_queue, corks: this.#corks, queues: this.#queues },
+      limits: { ...config.limits, most_held: mostHeld(config.limits) },
     };
     const compression = config.compression ? new Compression(config.compression) : null;
-    const openWire = createWireOpener(config.limits.max_message, compression);
+    const openWire = createWireOpener(config.limits, compression);
     return {
       admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
       accept(upgrade, opener, onEnd) {
@@ -92,9 +103,14 @@ export class Terminator implements Sampler {
     };
   }
 
-  sample(): Iterable<Sample> {
-    return this.#meter.sample();
+  *sample(): Iterable<Sample> {
+    yield* this.#meter.sample();
+    yield* this.budgets.sample();
   }
+}
+
+function mostHeld(limits: WireLimits): number {
+  return limits.max_message + mostFragments(limits) * MAX_HEADER + MOST_BETWEEN;
 }
 
 function ignore(): void {}

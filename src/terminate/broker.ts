@@ -194,6 +194,9 @@ export interface Local {
 /** What a room keeps where no route says anything else. */
 export const DEFAULT_RETENTION: Retention = { count: 100, age: 3_600_000 };
 
+/** Bytes of one room's messages that are kept, whatever their number. */
+export const MOST_ROOM_BYTES = 4 * 1024 * 1024;
+
 const ID = /^\d{1,15}-\d{1,15}$/;
 
 /** Whether a text is an id of a message. */

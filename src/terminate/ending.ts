@@ -26,6 +26,11 @@ export const VIOLATIONS: Readonly<Record<string, Ending>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: violation(1009, 'too_big'),
 };
 
+/** The reason to send with a Close of ws's own; undefined where it answers the client's. */
+export function reasonOf(code: number | undefined): string | undefined {
+  return Object.values(VIOLATIONS).find((ending) => ending.code === code)?.reason;
+}
+
 /** How a session ended that the gateway did not end; 1006 is ws's word for "no Close came" (RFC 6455 §7.1.5). */
 export function endOfClient(wireCode: number, error: Error | null): Ending {
   if (wireCode !== 1006) return { code: wireCode, initiator: 'client', reason: 'closed' };

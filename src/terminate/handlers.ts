@@ -7,6 +7,7 @@ import type { Pool } from '../upstream/pool.ts';
 import type { Broker } from './broker.ts';
 import { echo } from './echo.ts';
 import type { Handler } from './handler.ts';
+import type { MemoryBudgets } from './memory-budgets.ts';
 import { createPush } from './push.ts';
 import { Rooms } from './rooms.ts';
 import { createWebhook } from './webhook.ts';
@@ -20,6 +21,7 @@ export interface HandlerServices {
   readonly broker: Broker;
   readonly caller: Caller;
   readonly errands: Errands;
+  readonly budgets: MemoryBudgets;
   /** The pool of an upstream that the config names. */
   pool(upstream: string): Pool;
 }
@@ -27,7 +29,7 @@ export interface HandlerServices {
 const BUILDERS = {
   echo: () => echo,
   push: (config) => createPush(config.push ?? pushOptions.parse({})),
-  rooms: (config, { broker }) => new Rooms(config.rooms ?? roomsOptions.parse({}), broker),
+  rooms: (config, { broker, budgets }) => new Rooms(config.rooms ?? roomsOptions.parse({}), broker, budgets.queues),
   webhook: buildWebhook,
 } as const satisfies Record<
   TerminateConfig['handler'],
@@ -41,8 +43,8 @@ export function buildHandler(config: TerminateConfig, services: HandlerServices)
 
 function buildWebhook({ webhook, limits }: TerminateConfig, services: HandlerServices): Handler {
   if (webhook === undefined) throw new Error('the check of the config holds that a webhook has options');
-  const { route, emit, caller, errands, pool } = services;
+  const { route, emit, caller, errands, budgets, pool } = services;
   const options = { route, config: webhook, mostBytes: limits.max_message, caller, errands, emit };
   const backend = new WebhookBackend({ ...options, pool: pool(webhook.upstream) });
-  return createWebhook({ route, config: webhook, backend });
+  return createWebhook({ route, config: webhook, backend, queues: budgets.queues });
 }

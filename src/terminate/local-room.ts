@@ -1,7 +1,8 @@
 // One room as far as this process holds it: its seats, and handing to them what happens there. What has happened, and in
 // which order, is the broker's word.
+import { reportDefect } from '../base/guard.ts';
 import type { Said, Seat, View } from './broker.ts';
-import { prepareText } from './frame.ts';
+import { type PreparedMessage, prepareText } from './frame.ts';
 
 export class LocalRoom {
   readonly name: string;
@@ -47,16 +48,14 @@ export class LocalRoom {
 
   /** Hands a message to all seats that listen; to `from`, who said it, only where it wants its own. */
   deliver(said: Said, from: Seat | null): void {
-    for (const [view, seats] of this.#seats) {
-      const text = view.message(this.name, said);
-      if (text === null) continue;
-      const message = prepareText(text);
-      for (const seat of seats) {
-        if (!seat.listens || (seat === from && !seat.echo)) continue;
-        seat.receive(message);
+    this.#hand(
+      (view) => view.message(this.name, said),
+      (seat) => {
+        if (!seat.listens || (seat === from && !seat.echo)) return false;
         this.#delivered++;
-      }
-    }
+        return true;
+      },
+    );
   }
 
   /** A connection of a user has come; all but its own seat are told where it is the user's first. */
@@ -79,11 +78,27 @@ export class LocalRoom {
   }
 
   #tell(show: (view: View) => string | null, except: Seat | null): void {
+    this.#hand(show, (seat) => seat !== except && seat.listens);
+  }
+
+  /** What breaks for one view or seat costs the others nothing. */
+  #hand(show: (view: View) => string | null, gets: (seat: Seat) => boolean): void {
     for (const [view, seats] of this.#seats) {
-      const text = show(view);
-      if (text === null) continue;
-      const message = prepareText(text);
-      for (const seat of seats) if (seat !== except && seat.listens) seat.receive(message);
+      const message = attempt(null, () => prepared(show(view)));
+      if (message === null) continue;
+      for (const seat of seats) if (gets(seat)) attempt(seat.connection, () => seat.receive(message));
     }
+  }
+}
+
+const prepared = (text: string | null): PreparedMessage | null => (text === null ? null : prepareText(text));
+
+/** Null where it breaks; `connection` is the id of whom it is for. */
+function attempt<T>(connection: string | null, act: () => T): T | null {
+  try {
+    return act();
+  } catch (thrown) {
+    reportDefect('rooms', thrown, connection);
+    return null;
   }
 }

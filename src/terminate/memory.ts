@@ -1,4 +1,6 @@
 // The broker of a single gateway: rooms, their history and their members in this process's memory. A restart forgets them.
+import { guarded } from '../base/guard.ts';
+import type { MemoryBudget } from '../base/memory-budget.ts';
 import type { Sample } from '../events.ts';
 import type { Revocation } from '../sessions/revocations.ts';
 import {
@@ -18,9 +20,8 @@ import { LocalRoom } from './local-room.ts';
 import { RoomLog } from './room-log.ts';
 import { UserRooms } from './user-rooms.ts';
 
-/** Rooms without members whose history is kept for those who come back, and the bytes that all of them may take. */
+/** Rooms without members whose history is kept for those who come back. */
 const MOST_EMPTY = 10_000;
-const MOST_EMPTY_BYTES = 64 * 1024 * 1024;
 /** How often history that has grown too old is let go of. */
 const SWEEP_MS = 30_000;
 
@@ -34,9 +35,11 @@ export class MemoryBroker implements Broker {
   readonly name = 'memory';
   readonly #local: Local;
   readonly #rooms = new Map<string, Room>();
-  /** Rooms without members, longest empty first, and the bytes of each. */
-  readonly #empty = new Map<string, number>();
-  #emptyBytes = 0;
+  /** Rooms without members, longest empty first. */
+  readonly #empty = new Set<string>();
+  /** Rooms that may keep messages, those first in which nothing was said for longest. */
+  readonly #spoken = new Set<Room>();
+  readonly #history: MemoryBudget;
   readonly #users = new UserRooms();
   #published = 0;
   /** Of rooms that were forgotten. */
@@ -44,12 +47,17 @@ export class MemoryBroker implements Broker {
   #members = 0;
   #sweep: NodeJS.Timeout | undefined;
 
-  constructor(local: Local) {
+  /** `history` is the budget of all rooms' messages. */
+  constructor(local: Local, history: MemoryBudget) {
     this.#local = local;
+    this.#history = history;
   }
 
   start(): void {
-    this.#sweep = setInterval(() => this.#letGo(), SWEEP_MS).unref();
+    this.#sweep = setInterval(
+      guarded('rooms', () => this.#letGo()),
+      SWEEP_MS,
+    ).unref();
   }
 
   async close(): Promise<void> {
@@ -66,7 +74,7 @@ export class MemoryBroker implements Broker {
     if (!this.#users.mayEnter(seat.user, seat.room, limits.roomsPerUser)) return 'too_many_rooms';
     const room = known ?? this.#open(seat.room);
     room.log.keep(retention);
-    this.#fill(seat.room);
+    this.#empty.delete(seat.room);
     room.members.set(seat, { user: seat.user, connection: seat.connection, since: Date.now() });
     this.#members++;
     this.#users.enter(seat.user, seat.room);
@@ -82,6 +90,7 @@ export class MemoryBroker implements Broker {
 
   async publish(name: string, post: Post): Promise<Stamp> {
     const room = this.#rooms.get(name) ?? this.#open(name);
+    this.#empty.delete(name);
     const stamp = this.#publish(room, post, null);
     this.#settle(room);
     return stamp;
@@ -134,6 +143,9 @@ export class MemoryBroker implements Broker {
   #publish(room: Room, post: Post, from: Seat | null): Stamp {
     const message = room.log.append(post, Date.now());
     this.#published++;
+    this.#spoken.delete(room);
+    this.#spoken.add(room);
+    this.#giveWay();
     room.local.deliver(message, from);
     return { id: message.id, at: message.at };
   }
@@ -150,7 +162,7 @@ export class MemoryBroker implements Broker {
   #open(name: string): Room {
     const room: Room = {
       local: new LocalRoom(name),
-      log: new RoomLog(DEFAULT_RETENTION, Date.now()),
+      log: new RoomLog(DEFAULT_RETENTION, Date.now(), this.#history),
       members: new Map(),
     };
     this.#rooms.set(name, room);
@@ -158,27 +170,40 @@ export class MemoryBroker implements Broker {
   }
 
   /** A room without members stands behind all that were empty before. */
-  #settle({ local, log, members }: Room): void {
+  #settle({ local, members }: Room): void {
     if (members.size > 0) return;
-    this.#fill(local.name);
-    this.#empty.set(local.name, log.bytes);
-    this.#emptyBytes += log.bytes;
-    for (const name of this.#empty.keys()) {
-      if (this.#empty.size <= MOST_EMPTY && this.#emptyBytes <= MOST_EMPTY_BYTES) break;
+    this.#empty.delete(local.name);
+    this.#empty.add(local.name);
+    for (const name of this.#empty) {
+      if (this.#empty.size <= MOST_EMPTY) break;
       this.#forget(name);
     }
   }
 
-  /** A room counts no longer as empty. */
-  #fill(name: string): void {
-    this.#emptyBytes -= this.#empty.get(name) ?? 0;
-    this.#empty.delete(name);
+  /**
+   * Keeps all histories within their budget: rooms without members are forgotten first, the longest empty one before the others;
+   * then the oldest messages go, of the room in which nothing was said for longest.
+   */
+  #giveWay(): void {
+    for (const name of this.#empty) {
+      if (!this.#history.exceeded) return;
+      this.#forget(name);
+    }
+    for (const room of this.#spoken) {
+      while (this.#history.exceeded && room.log.dropOldest());
+      if (!this.#history.exceeded) return;
+      this.#spoken.delete(room);
+    }
   }
 
   #forget(name: string): void {
-    this.#fill(name);
-    this.#delivered += this.#rooms.get(name)?.local.delivered ?? 0;
+    const room = this.#rooms.get(name);
+    this.#empty.delete(name);
     this.#rooms.delete(name);
+    if (room === undefined) return;
+    while (room.log.dropOldest());
+    this.#spoken.delete(room);
+    this.#delivered += room.local.delivered;
   }
 
   #letGo(): void {
@@ -187,5 +212,6 @@ export class MemoryBroker implements Broker {
       log.trim(now);
       if (members.size === 0 && log.bytes === 0) this.#forget(name);
     }
+    this.#giveWay();
   }
 }

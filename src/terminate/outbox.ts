@@ -1,8 +1,11 @@
 // What is owed to one client: messages on their way through its socket, in order and bounded. Where the route lets it, the
-// oldest of what goes to many gives way to the newest; else a client that falls too far behind is given up by session.ts.
+// oldest of what goes to many gives way to the newest; else a client that falls too far behind is given up by session.ts. What all
+// of them may take together is send-queues.ts.
 import type { Socket } from 'node:net';
+import { guarded } from '../base/guard.ts';
 import type { PreparedMessage } from './frame.ts';
 import type { MessageType } from './handler.ts';
+import type { Debtor, SendQueues } from './send-queues.ts';
 import type { Wire } from './wire.ts';
 
 /** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
@@ -46,13 +49,13 @@ export class Corks {
     this.#corked.push(socket);
   }
 
-  readonly #end = (): void => {
+  readonly #end = guarded('websocket', (): void => {
     const corked = this.#corked;
     this.#corked = [];
     this.#turn++;
     this.#ending = false;
     for (const socket of corked) socket.uncork();
-  };
+  });
 }
 
 /** A message that waits outside of the socket. */
@@ -68,15 +71,18 @@ export interface OutboxOwner {
   onSent(empty: boolean): void;
   /** Messages were dropped, and the next one is about to go. */
   onDropped(count: number): void;
+  /** Ends the session at once: all send queues together are too large, and this is the one to go. */
+  cut(reason: string): void;
 }
 
 /** What all outboxes of a route share. */
 export interface OutboxRules {
   readonly policy: OutboxPolicy;
   readonly corks: Corks;
+  readonly queues: SendQueues;
 }
 
-export class Outbox {
+export class Outbox implements Debtor {
   readonly #wire: Wire;
   readonly #socket: Socket;
   readonly #rules: OutboxRules;
@@ -90,12 +96,32 @@ export class Outbox {
   /** The last turns in which a message was sent, and in which the socket was corked. */
   #sentIn = -1;
   #corkedIn = -1;
+  #settled = 0;
+  #closed = false;
 
   constructor(wire: Wire, socket: Socket, rules: OutboxRules, owner: OutboxOwner) {
     this.#wire = wire;
     this.#socket = socket;
     this.#rules = rules;
     this.#owner = owner;
+  }
+
+  /** Bytes owed, as all queues together count them. */
+  get settled(): number {
+    return this.#settled;
+  }
+
+  /** Nothing can be sent any more; what waits is let go of. */
+  close(): void {
+    this.#closed = true;
+    this.#waiting = NONE;
+    this.#waitingBytes = 0;
+    this.#settle();
+  }
+
+  giveUp(): void {
+    this.close();
+    this.#owner.cut('slow_consumer');
   }
 
   /** Whether anything is owed. */
@@ -110,11 +136,19 @@ export class Outbox {
 
   /** Queues a message; false where there is no room for it. */
   send(type: MessageType, data: Buffer): boolean {
-    return this.#enqueue(data.length, 'kept', () => this.#sendAlone(type, data));
+    const taken = this.#enqueue(data.length, 'kept', () => this.#sendAlone(type, data));
+    this.#settle();
+    return taken;
   }
 
   /** The same for a message that goes to many, and that may be dropped before it has gone. */
   sendPrepared(message: PreparedMessage): boolean {
+    const taken = this.#putPrepared(message);
+    this.#settle();
+    return taken;
+  }
+
+  #putPrepared(message: PreparedMessage): boolean {
     if (this.#waiting.length === 0 && this.#socketOwes() <= SOCKET_FILL) {
       this.#writePrepared(message);
       return true;
@@ -172,11 +206,12 @@ export class Outbox {
   }
 
   /** One closure serves all messages of the session. */
-  readonly #onSent = (): void => {
+  readonly #onSent = guarded('websocket', (): void => {
     this.#queued--;
     if (this.#waiting.length > 0) this.#refill();
+    this.#settle();
     this.#owner.onSent(this.empty);
-  };
+  });
 
   #refill(): void {
     while (this.#socketOwes() <= SOCKET_FILL) {
@@ -192,8 +227,16 @@ export class Outbox {
     }
   }
 
+  /** Tells all queues together what is owed now. */
+  #settle(): void {
+    const before = this.#settled;
+    this.#settled = this.#closed ? 0 : this.#owed();
+    if (this.#settled !== before) this.#rules.queues.settle(this, before);
+  }
+
+  /** What waits to be compressed is owed as well as what the socket has. */
   #socketOwes(): number {
-    return this.#socket.writableLength + this.#queued * MESSAGE_COST;
+    return this.#wire.bufferedAmount + this.#queued * MESSAGE_COST;
   }
 
   #owed(): number {

@@ -57,11 +57,15 @@ export class Pulse {
     this.#activeAt = now;
   }
 
-  /** A pong stood in the last chunk; where the chunk is nothing but the answer to our ping, it was no activity. */
-  pong(payload: Buffer): void {
-    if (!this.#ping?.payload?.equals(payload)) return;
+  /**
+   * A pong stood in the last chunk; true: it answers our ping. Where the chunk is nothing but that answer, it was no
+   * activity.
+   */
+  pong(payload: Buffer): boolean {
+    if (!this.#ping?.payload?.equals(payload)) return false;
     this.#ping.payload = null;
     if (this.#chunk.size === PONG_HEAD + payload.length) this.#activeAt = this.#chunk.activeAt;
+    return true;
   }
 
   /** The payload of a ping to send now, or null while the one before is unanswered. */

@@ -41,9 +41,9 @@ export class MessageRates {
     if (bytes_per_second !== undefined) this.#bytes = new Rate(bytes_per_second, now);
   }
 
-  /** A message of so many bytes has come; false where it is one too many. */
-  take(bytes: number, now: number): boolean {
-    return (this.#messages?.take(1, now) ?? true) && (this.#bytes?.take(bytes, now) ?? true);
+  /** So many messages of so many bytes in all have come; false where they are too many. */
+  take(messages: number, bytes: number, now: number): boolean {
+    return (this.#messages?.take(messages, now) ?? true) && (this.#bytes?.take(bytes, now) ?? true);
   }
 }
 

@@ -2,22 +2,19 @@
 // do their part. Nothing is written down for it, so that opening and closing connections costs Redis nothing.
 import { randomUUID } from 'node:crypto';
 import type { Revocation } from '../sessions/revocations.ts';
-import { BrokerError, type ConnectionDescription, type Local } from './broker.ts';
+import { BrokerError, type Local } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
-import { type Act, type Errand, formatQuestion, formatReply, type Question } from './redis-wire.ts';
+import { type Act, type Errand, type Found, formatQuestion, formatReply, type Question } from './redis-wire.ts';
 
 /** How long the others may take to answer. */
 const PATIENCE_MS = 2000;
-
-/** What was found of a connection: its description, true where it was sent to or closed, null where it is not there. */
-type Found = ConnectionDescription | true | null;
 
 interface Asked {
   /** Gateways that have not answered; null until it is known who was asked. */
   left: Set<string> | null;
   readonly answered: Set<string>;
   /** Takes an answer; true: no other one is waited for. */
-  readonly take: (answer: unknown) => boolean;
+  readonly take: (answer: Found | number) => boolean;
   /** Enough have answered. */
   readonly settle: () => void;
 }
@@ -41,7 +38,7 @@ export class RedisAsks {
     let found = this.#run(errand) as Found;
     if (found !== null) return found;
     await this.#ask(errand, (answer) => {
-      found = answer as Found;
+      if (typeof answer !== 'number') found = answer;
       return found !== null;
     });
     return found;
@@ -52,7 +49,7 @@ export class RedisAsks {
     const errand: Errand = { kind: 'revoke', revocation, forMs };
     let closed = this.#local.revoke(revocation, forMs);
     await this.#ask(errand, (answer) => {
-      closed += Number(answer);
+      if (typeof answer === 'number') closed += answer;
       return false;
     });
     return closed;
@@ -66,7 +63,7 @@ export class RedisAsks {
   }
 
   /** Another gateway has answered. */
-  answered(id: string, from: string, answer: unknown): void {
+  answered(id: string, from: string, answer: Found | number): void {
     const asked = this.#asked.get(id);
     if (!asked) return;
     asked.answered.add(from);
@@ -103,7 +100,7 @@ export class RedisAsks {
     if (!found) return null;
     if (errand.kind === 'describe') return found.describe();
     if (errand.kind === 'send') found.send(errand.type, Buffer.from(errand.data, 'base64'));
-    else found.close(errand.code, errand.reason);
+    if (errand.kind === 'close') found.close(errand.code, errand.reason);
     return true;
   }
 }

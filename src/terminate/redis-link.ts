@@ -1,7 +1,9 @@
 // The two connections to Redis, one for commands and one to listen: made together, lost together, and made again until
 // close(). The one file that knows the client library, which is loaded only where a config names a Redis. What is asked of
 // Redis is redis-scripts.ts.
-import { background } from '../base/guard.ts';
+import { ByteSemaphore } from '../base/byte-semaphore.ts';
+import { background, guarded } from '../base/guard.ts';
+import { bytesOf, type MemoryBudget } from '../base/memory-budget.ts';
 import { watchSilence } from '../sessions/silence.ts';
 import { BrokerError } from './broker.ts';
 import { SCRIPTS, type Script, type ScriptName } from './redis-scripts.ts';
@@ -10,8 +12,12 @@ type Library = typeof import('redis');
 type Client = ReturnType<Library['createClient']>;
 
 const CONNECT_MS = 3000;
-/** Without an answer for so long, Redis counts as gone, though its connection may stand. */
+/** Without any answer for so long while one is owed, Redis counts as gone, though its connection may stand. */
 const SILENCE_MS = 3000;
+/** Bytes of messages on their way to Redis at a time, so that what is small and urgent waits for no more than these. */
+const MOST_UNDER_WAY = 4 * 1024 * 1024;
+/** What a question costs in memory beside its words. */
+const QUESTION_COST = 512;
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
 
@@ -25,13 +31,18 @@ export interface LinkOptions {
   readonly onUp: () => Promise<void>;
   /** They are lost, or could not be made; told once until the next onUp. */
   readonly onDown: (reason: string) => void;
+  /** Must not throw. */
   readonly onMessage: (text: string) => void;
+  /** The budget that questions count in while they wait or are under way. */
+  readonly queues: MemoryBudget;
 }
 
 /** A pair of connections while it lives. */
 interface Pair {
   readonly commands: Client;
   readonly feed: Client;
+  /** Answers that have come. */
+  answers: number;
 }
 
 /** Loads the client library. Rejects with words for the operator where it is not there. */
@@ -50,6 +61,7 @@ export class RedisLink {
   #closed = false;
   #retries = 0;
   #timer: NodeJS.Timeout | undefined;
+  readonly #underWay = new ByteSemaphore(MOST_UNDER_WAY);
 
   constructor(library: Library, options: LinkOptions) {
     this.#library = library;
@@ -73,9 +85,31 @@ export class RedisLink {
    * before it answered.
    */
   async run(name: ScriptName, ...args: readonly (string | number)[]): Promise<unknown> {
+    const words = [this.#options.prefix, ...args.map(String)];
+    const bytes = words.reduce((sum, word) => sum + bytesOf(word), QUESTION_COST);
+    const { queues } = this.#options;
+    if (!queues.fits(bytes)) throw new BrokerError('unavailable', 'too much waits for the broker');
+    queues.add(bytes);
+    try {
+      return name === 'say' ? await this.#inLine(bytes, () => this.#ask(name, words)) : await this.#ask(name, words);
+    } finally {
+      queues.remove(bytes);
+    }
+  }
+
+  async #inLine<T>(bytes: number, act: () => Promise<T>): Promise<T> {
+    const turn = this.#underWay.acquire(bytes);
+    if (turn !== null) await turn;
+    try {
+      return await act();
+    } finally {
+      this.#underWay.release(bytes);
+    }
+  }
+
+  async #ask(name: ScriptName, words: readonly string[]): Promise<unknown> {
     const pair = this.#pair;
     if (pair === null) throw new BrokerError('unavailable', 'the broker is away');
-    const words = [this.#options.prefix, ...args.map(String)];
     try {
       return await this.#answered(pair, evaluate(pair.commands, SCRIPTS[name], words));
     } catch (error) {
@@ -86,18 +120,39 @@ export class RedisLink {
     }
   }
 
-  /** The answer, unless Redis is silent for too long: then the pair is given up. */
+  /**
+   * The answer, unless Redis is silent for too long: then the pair is given up. Answers come in order, so while others
+   * come, this one is on its way.
+   */
   #answered<T>(pair: Pair, answer: Promise<T>): Promise<T> {
-    return answer.finally(watchSilence(SILENCE_MS, () => this.#lost(pair, 'Redis does not answer')));
+    let stop = (): void => {};
+    const watch = (): void => {
+      const before = pair.answers;
+      stop = watchSilence(SILENCE_MS, () => {
+        if (pair.answers === before) this.#lost(pair, 'Redis does not answer');
+        else watch();
+      });
+    };
+    watch();
+    return answer.finally(() => {
+      pair.answers++;
+      stop();
+    });
   }
 
   async #open(): Promise<void> {
-    const pair = { commands: this.#client(), feed: this.#client() };
+    const pair: Pair = { commands: this.#client(), feed: this.#client(), answers: 0 };
     this.#pair = pair;
     try {
       for (const client of [pair.commands, pair.feed]) {
-        client.on('error', (error: Error) => this.#lost(pair, error.message));
-        client.on('end', () => this.#lost(pair, 'the connection ended'));
+        client.on(
+          'error',
+          guarded('redis', (error: Error) => this.#lost(pair, error.message)),
+        );
+        client.on(
+          'end',
+          guarded('redis', () => this.#lost(pair, 'the connection ended')),
+        );
       }
       await Promise.all([pair.commands.connect(), pair.feed.connect()]);
       await this.#answered(pair, pair.feed.subscribe(this.#options.channel, this.#options.onMessage));
@@ -118,7 +173,7 @@ export class RedisLink {
     this.#options.onDown(reason);
     if (this.#closed) return;
     const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries++);
-    this.#timer = setTimeout(() => void this.#open(), wait * (0.5 + Math.random() / 2));
+    this.#timer = setTimeout(() => this.start(), wait * (0.5 + Math.random() / 2));
   }
 
   #client(): Client {

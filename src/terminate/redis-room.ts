@@ -1,7 +1,8 @@
 // One room of a gateway among others: its seats here, everyone who is in it anywhere, and the place in its log up to which
 // its seats have got everything. Messages come over Redis's channel and are handed on in the order of their ids, each
 // once; where one is missing, which its predecessor's id tells, the log is asked.
-import { compareIds, type RoomMessage, type Seat, type Stamp } from './broker.ts';
+import { bytesOf } from '../base/memory-budget.ts';
+import { compareIds, MOST_ROOM_BYTES, type RoomMessage, type Seat, type Stamp } from './broker.ts';
 import { LocalRoom } from './local-room.ts';
 
 /** A message as the log has it: with the seat it was said from, or null from outside. */
@@ -25,6 +26,24 @@ export interface Behind {
 /** Asks the log. Rejects where the broker is away. */
 export type AskLog = (room: string, after: string) => Promise<Behind>;
 
+/** What has come while the log is asked, bounded; beyond its bound it is let go of, for the log has it as well. */
+class Backlog {
+  readonly messages: Heard[] = [];
+  #bytes = 0;
+  /** Something was let go of. */
+  full = false;
+
+  add(message: Heard): void {
+    this.#bytes += bytesOf(message.data) + HEARD_COST;
+    if (this.#bytes > MOST_ROOM_BYTES) this.full = true;
+    if (this.full) this.messages.length = 0;
+    else this.messages.push(message);
+  }
+}
+
+/** What a message costs in memory beside what was said. */
+const HEARD_COST = 400;
+
 export class RedisRoom {
   readonly local: LocalRoom;
   /** The seats taken here, by id. */
@@ -32,15 +51,18 @@ export class RedisRoom {
   /** Users of all seats, here and elsewhere, by the seat's id. */
   readonly #users = new Map<string, string>();
   readonly #askLog: AskLog;
+  readonly #onError: (error: unknown) => void;
   #position: string | null = null;
   /** What has come while the log is asked; null: it is not. */
-  #waiting: Heard[] | null = [];
+  #waiting: Backlog | null = new Backlog();
   /** Who waits for a message to have been handed on, by its id. */
   readonly #awaiting = new Map<string, () => void>();
 
-  constructor(name: string, askLog: AskLog) {
+  /** `onError` gets what broke in asking the log without anybody waiting for it. */
+  constructor(name: string, askLog: AskLog, onError: (error: unknown) => void) {
     this.local = new LocalRoom(name);
     this.#askLog = askLog;
+    this.#onError = onError;
   }
 
   /** Whether something is missing, or being asked for. */
@@ -62,14 +84,14 @@ export class RedisRoom {
 
   /** The channel was cut: what comes next may not be what comes next in the log. */
   cut(): void {
-    this.#waiting ??= [];
+    this.#waiting ??= new Backlog();
   }
 
   /** Hands on what was missed while the channel was cut. Rejects where the broker is away again. */
   async catchUp(last: string): Promise<void> {
     const from = this.#position;
     if (from === null) return this.begin(last);
-    this.#waiting ??= [];
+    this.#waiting ??= new Backlog();
     const { messages, complete, last: end } = await this.#askLog(this.local.name, from);
     if (!complete) this.local.tellGap();
     for (const message of messages) this.#handOn(message);
@@ -79,12 +101,13 @@ export class RedisRoom {
 
   /** A message has come over the channel. */
   hear(message: Heard): void {
-    if (this.#waiting !== null) return void this.#waiting.push(message);
+    if (this.#waiting !== null) return void this.#waiting.add(message);
     if (this.#position === null || compareIds(message.id, this.#position) <= 0) return;
     if (message.previous === this.#position) return void this.#handOn(message);
-    this.#waiting = [message];
+    this.#waiting = new Backlog();
+    this.#waiting.add(message);
     // Where it fails the connection is lost, and the next one catches up.
-    this.catchUp(message.id).catch(() => {});
+    this.catchUp(message.id).catch(this.#onError);
   }
 
   /** Resolves once a message that was said here has been handed on, so that its sender hears of it after those before it. */
@@ -113,9 +136,10 @@ export class RedisRoom {
   }
 
   #goOn(): void {
-    const waiting = this.#waiting ?? [];
-    this.#waiting = null;
-    for (const message of waiting) this.hear(message);
+    const waiting = this.#waiting;
+    // Where some were let go of, the room stays behind until the log is asked for them.
+    this.#waiting = waiting?.full ? new Backlog() : null;
+    for (const message of waiting?.messages ?? []) this.hear(message);
     this.#settle();
   }
 

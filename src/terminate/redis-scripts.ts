@@ -1,12 +1,13 @@
 // What the broker does in Redis, as scripts: each is one step that other gateways see whole or not at all. A room has a
 // stream (its log), a hash of members, a hash of the gateways that hold any of them, and a hash `meta` with the id of its
-// last message and its floor: everything behind the floor is in the log. What happens in a room is published to the
+// last message, its floor (everything behind the floor is in the log) and the bytes of the log. What happens in a room is published to the
 // channel of each gateway that holds a member of it, so that a gateway listens to one channel however many rooms it has,
 // and begins to hear of a room in the very step that enters its first member.
 //
 // Keys begin with a prefix that holds the number of the database, since channels know no databases. They are made in the
 // scripts, so a Redis Cluster will not do; one Redis, or one with replicas, will.
 import { createHash } from 'node:crypto';
+import { DEFAULT_RETENTION, MOST_ROOM_BYTES } from './broker.ts';
 
 export interface Script {
   readonly text: string;
@@ -20,6 +21,10 @@ export const LEASE_MS = 4000;
 const REAP = 200;
 /** How long a room without members is remembered beyond the age of its last message. */
 const SPARE_MS = 60_000;
+/** Bytes of messages in one answer; a message that is larger comes alone. What is left is asked for again. */
+const PAGE_BYTES = 256 * 1024;
+/** What a message costs Redis beside its texts. */
+const MESSAGE_COST = 200;
 
 const SHARED = `
 local P = ARGV[1]
@@ -38,38 +43,61 @@ local function tell(room, event)
 end
 local function open(room, at)
   local meta, log = roomKey(room, 'meta'), roomKey(room, 'log')
-  local floor, last = unpack(redis.call('HMGET', meta, 'floor', 'last'))
+  local floor, last, bytes = unpack(redis.call('HMGET', meta, 'floor', 'last', 'bytes'))
   if not floor or not last then
     floor = text(at - 1) .. '-0'
     last = floor
     redis.call('DEL', log)
-    redis.call('HSET', meta, 'floor', floor, 'last', last)
-  elseif floor ~= last and redis.call('EXISTS', log) == 0 then
+    redis.call('HSET', meta, 'floor', floor, 'last', last, 'bytes', 0)
+  elseif not bytes or (floor ~= last and redis.call('EXISTS', log) == 0) then
     floor = last
-    redis.call('HSET', meta, 'floor', floor)
+    redis.call('DEL', log)
+    redis.call('HSET', meta, 'floor', floor, 'bytes', 0)
   end
   return floor, last
+end
+local function cost(fields)
+  local bytes = MESSAGE_COST
+  for i = 2, #fields, 2 do bytes = bytes + #fields[i] end
+  return bytes
+end
+local function page(command, log, from, to, most)
+  local found, bytes = {}, 0
+  while #found < most do
+    local wanted = math.min(8, most - #found)
+    local some = redis.call(command, log, from, to, 'COUNT', wanted)
+    for _, entry in ipairs(some) do
+      bytes = bytes + cost(entry[2])
+      if #found > 0 and bytes > PAGE_BYTES then return found, 1 end
+      table.insert(found, entry)
+    end
+    if #some < wanted then return found, 0 end
+    from = '(' .. some[#some][1]
+  end
+  return found, 0
 end
 local function retention(room)
   local count, age = unpack(redis.call('HMGET', roomKey(room, 'meta'), 'count', 'age'))
   return tonumber(count or DEFAULT_COUNT), tonumber(age or DEFAULT_AGE)
 end
 local function trim(room, at)
-  local log, floor = roomKey(room, 'log'), nil
+  local log, meta, floor = roomKey(room, 'log'), roomKey(room, 'meta'), nil
   local count, age = retention(room)
-  local cut = text(at - age) .. '-0'
-  local old = redis.call('XREVRANGE', log, '(' .. cut, '-', 'COUNT', 1)
-  if old[1] then
-    floor = old[1][1]
-    redis.call('XTRIM', log, 'MINID', cut)
+  local bytes = tonumber(redis.call('HGET', meta, 'bytes') or 0)
+  local function drop(to, most)
+    local gone = redis.call('XRANGE', log, '-', to, 'COUNT', most)
+    if #gone == 0 then return 0 end
+    for _, entry in ipairs(gone) do bytes = bytes - cost(entry[2]) end
+    floor = gone[#gone][1]
+    redis.call('XTRIM', log, 'MAXLEN', redis.call('XLEN', log) - #gone)
+    return #gone
   end
+  local cut = '(' .. text(at - age) .. '-0'
+  while drop(cut, 16) == 16 do end
   local surplus = redis.call('XLEN', log) - count
-  if surplus > 0 then
-    local evicted = redis.call('XRANGE', log, '-', '+', 'COUNT', surplus)
-    floor = evicted[#evicted][1]
-    redis.call('XTRIM', log, 'MAXLEN', count)
-  end
-  if floor then redis.call('HSET', roomKey(room, 'meta'), 'floor', floor) end
+  while surplus > 0 do surplus = surplus - drop('+', math.min(16, surplus)) end
+  while bytes > MOST_BYTES and drop('+', 1) == 1 do end
+  if floor then redis.call('HSET', meta, 'floor', floor, 'bytes', text(math.max(0, bytes))) end
 end
 local function remember(room)
   local _, age = retention(room)
@@ -87,8 +115,11 @@ local function leave(gate, seat, room, user)
   tell(room, { 'leave', room, seat, user })
 end
 `
-  .replace('DEFAULT_COUNT', '100')
-  .replace('DEFAULT_AGE', '3600000')
+  .replace('DEFAULT_COUNT', String(DEFAULT_RETENTION.count))
+  .replace('DEFAULT_AGE', String(DEFAULT_RETENTION.age))
+  .replace('MESSAGE_COST', String(MESSAGE_COST))
+  .replace('MOST_BYTES', String(MOST_ROOM_BYTES))
+  .replace('PAGE_BYTES', String(PAGE_BYTES))
   .replace('SPARE', String(SPARE_MS));
 
 function script(body: string): Script {
@@ -137,13 +168,14 @@ local _, prev = open(room, at)
 local log = roomKey(room, 'log')
 local id = redis.call('XADD', log, '*', 'user', user, 'data', data, 'seat', seat)
 redis.call('HSET', roomKey(room, 'meta'), 'last', id)
+redis.call('HINCRBY', roomKey(room, 'meta'), 'bytes', cost({ 'user', user, 'data', data, 'seat', seat }))
 trim(room, at)
 redis.call('PEXPIRE', log, text(remember(room) + SPARE))
 tell(room, { 'say', room, id, prev, user, data, seat })
 return id
 `.replace('SPARE', String(SPARE_MS)),
   ),
-  /** prefix, room, after, until. Gives floor, last, and the messages between. */
+  /** prefix, room, after, until. Gives floor, last, the first messages between, and whether there are more. */
   since: script(`
 local room = ARGV[2]
 local at = now()
@@ -151,16 +183,18 @@ open(room, at)
 trim(room, at)
 local floor, last = open(room, at)
 remember(room)
-return { floor, last, redis.call('XRANGE', roomKey(room, 'log'), '(' .. ARGV[3], ARGV[4]) }
+local found, more = page('XRANGE', roomKey(room, 'log'), '(' .. ARGV[3], ARGV[4], math.huge)
+return { floor, last, found, more }
 `),
-  /** prefix, room, until, count. Gives the messages, newest first. */
+  /** prefix, room, until, count. Gives the last of the messages, newest first, and whether there are more of them. */
   last: script(`
 local room = ARGV[2]
 local at = now()
 open(room, at)
 trim(room, at)
 remember(room)
-return redis.call('XREVRANGE', roomKey(room, 'log'), ARGV[3], '-', 'COUNT', ARGV[4])
+local found, more = page('XREVRANGE', roomKey(room, 'log'), ARGV[3], '-', tonumber(ARGV[4]))
+return { found, more }
 `),
   /** prefix, room. Gives seat, user, …. */
   members: script(`return redis.call('HGETALL', roomKey(ARGV[2], 'members'))`),

@@ -1,9 +1,13 @@
 // What a gateway asks of Redis, typed: one method for each script of redis-scripts.ts that has to do with rooms. Each
 // rejects with a BrokerError as RedisLink.run does.
+import { Turns } from '../upstream/turns.ts';
 import { compareIds, type Member, type RoomLimits, type RoomSummary, type Seat, type Stamp } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
 import type { Behind, Logged } from './redis-room.ts';
-import { readBehind, readEntries, readMembers } from './redis-wire.ts';
+import { readBehind, readMembers, readPage } from './redis-wire.ts';
+
+/** Members whose histories are read at a time. */
+const MOST_READERS = 8;
 
 /** A seat, and what Redis is to know of it. */
 export interface Entry {
@@ -25,6 +29,7 @@ export interface Entered {
 export class RedisStore {
   readonly #gate: string;
   readonly #link: RedisLink;
+  readonly #readers = new Turns(MOST_READERS);
 
   constructor(gate: string, link: RedisLink) {
     this.#gate = gate;
@@ -54,15 +59,48 @@ export class RedisStore {
     return { id, at: Number(id.split('-')[0]) };
   }
 
-  /** What was said behind an id and up to another one; `+` is the last. */
-  async since(room: string, after: string, until: string): Promise<Behind> {
-    const { floor, last, messages } = readBehind(await this.#link.run('since', room, after, until));
-    return { messages, last, complete: compareIds(after, floor) >= 0 && compareIds(after, last) <= 0 };
+  /** What was said behind an id and up to another one; `+` is the last at this moment. */
+  since(room: string, after: string, until: string): Promise<Behind> {
+    return this.#reading(async () => {
+      const first = readBehind(await this.#link.run('since', room, after, until));
+      const { last, messages } = first;
+      const end = until === '+' ? last : until;
+      let complete = compareIds(after, first.floor) >= 0 && compareIds(after, last) <= 0;
+      for (let { more } = first; more; ) {
+        const from = messages.at(-1)?.id ?? after;
+        const next = readBehind(await this.#link.run('since', room, from, end));
+        // What was to come next may have been let go of meanwhile.
+        complete &&= compareIds(from, next.floor) >= 0;
+        messages.push(...next.messages);
+        more = next.more && next.messages.length > 0;
+      }
+      return { messages, last, complete };
+    });
   }
 
   /** What was said up to an id, oldest first. */
-  async last(room: string, until: string, count: number): Promise<Logged[]> {
-    return readEntries(await this.#link.run('last', room, until, count)).reverse();
+  last(room: string, until: string, count: number): Promise<Logged[]> {
+    return this.#reading(async () => {
+      const messages: Logged[] = [];
+      for (let more = count > 0; more; ) {
+        const oldest = messages.at(-1)?.id;
+        const to = oldest === undefined ? until : `(${oldest}`;
+        const next = readPage(await this.#link.run('last', room, to, count - messages.length));
+        messages.push(...next.messages);
+        more = next.more && next.messages.length > 0;
+      }
+      return messages.reverse();
+    });
+  }
+
+  /** Answers that may be as large as all that a room keeps: so many at a time. */
+  async #reading<T>(act: () => Promise<T>): Promise<T> {
+    const release = await this.#readers.take(null);
+    try {
+      return await act();
+    } finally {
+      release();
+    }
   }
 
   async members(room: string): Promise<ReadonlyMap<string, Member>> {
@@ -86,4 +124,9 @@ export class RedisStore {
   async end(): Promise<void> {
     await this.#link.run('end', this.#gate);
   }
+}
+
+/** The users by seat. */
+export function usersOf(members: Entered['members']): ReadonlyMap<string, string> {
+  return new Map([...members].map(([seat, { user }]) => [seat, user]));
 }

@@ -2,6 +2,8 @@
 // redis-link.ts, the order of messages is redis-room.ts; here a gateway takes part: it enters and leaves for its members,
 // says that it lives, and after Redis was away takes up where it was.
 import { randomBytes } from 'node:crypto';
+import { background, reportDefect } from '../base/guard.ts';
+import type { MemoryBudget } from '../base/memory-budget.ts';
 import type { Emit, Sample } from '../events.ts';
 import type { Revocation } from '../sessions/revocations.ts';
 import {
@@ -21,11 +23,12 @@ import {
 } from './broker.ts';
 import type { MessageType } from './handler.ts';
 import { RedisAsks } from './redis-asks.ts';
+import { RedisChannel } from './redis-channel.ts';
 import { type loadRedis, RedisLink } from './redis-link.ts';
-import { RedisRoom } from './redis-room.ts';
+import { type AskLog, RedisRoom } from './redis-room.ts';
 import { LEASE_MS } from './redis-scripts.ts';
-import { type Entered, type Entry, RedisStore } from './redis-store.ts';
-import { prefixOf, readEvent } from './redis-wire.ts';
+import { type Entry, RedisStore, usersOf } from './redis-store.ts';
+import { type Event, prefixOf } from './redis-wire.ts';
 
 const BEAT_MS = LEASE_MS / 4;
 
@@ -34,6 +37,8 @@ export interface RedisOptions {
   readonly url: string;
   readonly local: Local;
   readonly emit: Emit;
+  /** The budget of what waits for Redis. */
+  readonly queues: MemoryBudget;
 }
 
 /** A seat taken here. */
@@ -57,7 +62,15 @@ export class RedisBroker implements Broker {
   #beat: NodeJS.Timeout | undefined;
   readonly #counts = { published: 0, failed: 0, delivered: 0 };
 
-  constructor({ library, url, local, emit }: RedisOptions) {
+  /** That the broker is away is told elsewhere; anything else is a defect. */
+  readonly #onError = (error: unknown): void => {
+    if (!(error instanceof BrokerError)) reportDefect('redis', error);
+  };
+
+  readonly #askLog: AskLog = (room, after) => this.#store.since(room, after, '+');
+  readonly #channel = new RedisChannel((event) => this.#hear(event), this.#onError);
+
+  constructor({ library, url, local, emit, queues }: RedisOptions) {
     this.#emit = emit;
     const prefix = prefixOf(url);
     this.#link = new RedisLink(library, {
@@ -66,7 +79,8 @@ export class RedisBroker implements Broker {
       channel: `${prefix}gate:${this.#gate}`,
       onUp: () => this.#takeUp(),
       onDown: (reason) => this.#onDown(reason),
-      onMessage: (text) => this.#hear(text),
+      onMessage: this.#channel.receive,
+      queues,
     });
     this.#store = new RedisStore(this.#gate, this.#link);
     this.#asks = new RedisAsks(this.#gate, this.#link, local);
@@ -89,7 +103,7 @@ export class RedisBroker implements Broker {
 
   async join(seat: Seat, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
     const known = this.#rooms.get(seat.room);
-    const room = known ?? new RedisRoom(seat.room, (name, after) => this.#store.since(name, after, '+'));
+    const room = known ?? new RedisRoom(seat.room, this.#askLog, this.#onError);
     this.#rooms.set(seat.room, room);
     const place = { id: `${this.#gate}.${this.#seats++}`, seat, room, retention: rules.retention, since: Date.now() };
     room.seats.set(place.id, seat);
@@ -165,6 +179,7 @@ export class RedisBroker implements Broker {
     yield { metric: 'room_members', labels: {}, value: this.#places.size };
     yield { metric: 'room_messages_total', labels: { result: 'published' }, value: published };
     yield { metric: 'room_messages_total', labels: { result: 'failed' }, value: failed };
+    yield* this.#channel.sample();
     yield { metric: 'room_deliveries_total', labels: {}, value: delivered };
     yield { metric: 'broker_up', labels: { broker: this.name }, value: this.#down === null ? 1 : 0 };
   }
@@ -174,7 +189,7 @@ export class RedisBroker implements Broker {
     const list = room.position === null ? 'list' : '';
     const entered = await this.#store.enter(place, limits, list);
     if (typeof entered === 'string') return entered;
-    if (list === 'list') renew(room, entered.members);
+    if (list === 'list') room.renew(usersOf(entered.members));
     room.begin(entered.last);
     return null;
   }
@@ -210,8 +225,7 @@ export class RedisBroker implements Broker {
     this.#rooms.delete(room.local.name);
   }
 
-  #hear(text: string): void {
-    const event = readEvent(text);
+  #hear(event: Event): void {
     switch (event.kind) {
       case 'say':
         return void this.#rooms.get(event.room)?.hear(event.message);
@@ -230,11 +244,9 @@ export class RedisBroker implements Broker {
 
   #onDown(reason: string): void {
     clearTimeout(this.#beat);
-    if (this.#down !== null) {
-      this.#down = reason;
-      return;
-    }
+    const known = this.#down !== null;
     this.#down = reason;
+    if (known) return;
     this.#emit({ type: 'notice', level: 'error', message: 'the broker is away', data: { reason } });
     for (const room of this.#rooms.values()) room.cut();
   }
@@ -255,7 +267,7 @@ export class RedisBroker implements Broker {
   }
 
   async #renewRoom(room: RedisRoom): Promise<void> {
-    renew(room, await this.#store.members(room.local.name));
+    room.renew(usersOf(await this.#store.members(room.local.name)));
     if (room.position !== null) await room.catchUp(room.position);
   }
 
@@ -263,12 +275,11 @@ export class RedisBroker implements Broker {
     clearTimeout(this.#beat);
     // Where the link is lost meanwhile, it is taken up anew and scheduled again.
     this.#beat = setTimeout(() => {
-      this.#sayAlive()
-        .then(() => this.#mendRooms())
-        .then(
-          () => this.#schedule(),
-          () => this.#schedule(),
-        );
+      const alive = this.#sayAlive().then(() => this.#mendRooms());
+      background(
+        'redis',
+        alive.catch(this.#onError).finally(() => this.#schedule()),
+      );
     }, BEAT_MS).unref();
   }
 
@@ -286,8 +297,4 @@ export class RedisBroker implements Broker {
     if (!known) await Promise.all([...this.#places.values()].map((place) => this.#enter(place, {})));
     if (more) await this.#sayAlive();
   }
-}
-
-function renew(room: RedisRoom, members: Entered['members']): void {
-  room.renew(new Map([...members].map(([seat, { user }]) => [seat, user])));
 }

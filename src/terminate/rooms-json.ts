@@ -7,6 +7,8 @@ import type { Talk, TalkOptions } from './room-talk.ts';
 /** Messages that one answer to `history` has at most. */
 const MOST_HISTORY = 1000;
 const DEFAULT_HISTORY = 50;
+/** How deep objects and arrays may stand in each other, a message's own object among them. */
+const MOST_DEPTH = 64;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -54,13 +56,25 @@ export class JsonTalk implements Talk {
   message(type: MessageType, data: Buffer): void {
     if (type === 'binary') return void this.#options.connection.close(1003, 'text_only');
     const request = parse(data);
-    if (request === null)
-      return void this.#fail(undefined, new Fault('malformed', 'a message is a JSON object with a type'));
-    this.#serve(request).catch((error: unknown) => this.#fail(request['ref'], error));
+    if (request instanceof Fault) return void this.#tell(undefined, request);
+    const { requests } = this.#options;
+    const act = (): Promise<void> => this.#answer(request);
+    // Answers may be large, and one costs the broker as much as many messages: each member waits for its own.
+    if (request['type'] === 'publish') requests.begin(data.length, act);
+    else requests.inLine(data.length, act);
   }
 
   dropped(count: number): void {
     this.#send({ type: 'gap', dropped: count });
+  }
+
+  async #answer(request: Fields): Promise<void> {
+    try {
+      await this.#serve(request);
+    } catch (error) {
+      if (!(error instanceof Fault || error instanceof BrokerError)) throw error;
+      this.#tell(request['ref'], error);
+    }
   }
 
   async #serve(request: Fields): Promise<void> {
@@ -140,11 +154,9 @@ export class JsonTalk implements Talk {
     this.#send({ type: 'presence', ref, users: await this.#options.users() });
   }
 
-  #fail(ref: unknown, error: unknown): void {
-    if (error instanceof Fault) return void this.#send({ type: 'error', ref, code: error.code, detail: error.message });
-    if (error instanceof BrokerError)
-      return void this.#send({ type: 'error', ref, code: error.fault, detail: error.message });
-    throw error;
+  #tell(ref: unknown, error: Fault | BrokerError): void {
+    const code = error instanceof Fault ? error.code : error.fault;
+    this.#send({ type: 'error', ref, code, detail: error.message });
   }
 
   #send(message: object): void {
@@ -156,13 +168,33 @@ export class JsonTalk implements Talk {
   }
 }
 
-function parse(data: Buffer): Fields | null {
+function parse(data: Buffer): Fields | Fault {
+  // JSON.stringify and many clients' parsers recurse.
+  if (isDeeper(data, MOST_DEPTH)) return new Fault('malformed', `a message is at most ${MOST_DEPTH} levels deep`);
   try {
     const value: unknown = JSON.parse(data.toString());
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : null;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
   } catch {
-    return null;
+    // Neither is an object.
   }
+  return new Fault('malformed', 'a message is a JSON object with a type');
+}
+
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+
+/** Whether brackets and braces of a JSON text stand in each other more than so many times. Of another text it says anything. */
+function isDeeper(text: Buffer, most: number): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const octet = text[i] as number;
+    if (octet === QUOTE) quoted = !quoted;
+    else if (quoted) i += octet === BACKSLASH ? 1 : 0;
+    // `[` and `{`, `]` and `}` differ in one bit.
+    else if ((octet | 0x20) === 0x7b && ++depth > most) return true;
+    else if ((octet | 0x20) === 0x7d) depth--;
+  }
+  return false;
 }
 
 function mayOf({ publish, subscribe }: TalkOptions['may']): string[] {

@@ -1,10 +1,11 @@
 // The handler `rooms`: who is in a room gets what the others say there. The seat is taken before the 101, so that a full
 // room is an answer of HTTP; what members say and get is rooms-text.ts or rooms-json.ts, where it goes is the broker's.
+import type { MemoryBudget } from '../base/memory-budget.ts';
 import { isRejection, reject } from '../handshake/rejection.ts';
 import type { Broker, Joined, RoomRules, Seat, View } from './broker.ts';
 import type { Admission, Connection, Conversation, Gatekeeper, Opening } from './handler.ts';
 import { type NameRules, RoomNames } from './room-names.ts';
-import { converse, Mailbox, type May, type TalkOptions } from './room-talk.ts';
+import { converse, Mailbox, type May, Requests, type TalkOptions } from './room-talk.ts';
 import { JsonTalk, jsonView } from './rooms-json.ts';
 import { textTalk, textView } from './rooms-text.ts';
 
@@ -29,13 +30,16 @@ interface Taken {
 export class Rooms implements Gatekeeper {
   readonly #options: RoomsOptions;
   readonly #broker: Broker;
+  readonly #queues: MemoryBudget;
   readonly #names: RoomNames;
   readonly #rules: RoomRules;
   readonly #views: { readonly guest: View; readonly named: View };
 
-  constructor(options: RoomsOptions, broker: Broker) {
+  /** `queues` is the budget of what waits for members. */
+  constructor(options: RoomsOptions, broker: Broker, queues: MemoryBudget) {
     this.#options = options;
     this.#broker = broker;
+    this.#queues = queues;
     this.#names = new RoomNames(options);
     const { members, rooms_per_user } = options.limits;
     this.#rules = { retention: options.history, limits: { members, roomsPerUser: rooms_per_user } };
@@ -53,7 +57,7 @@ export class Rooms implements Gatekeeper {
       publish: allow.includes('publish') && (publishers?.includes(user) ?? true),
       subscribe: allow.includes('subscribe'),
     };
-    const mailbox = new Mailbox();
+    const mailbox = new Mailbox(this.#queues);
     const view = guest ? this.#views.guest : this.#views.named;
     const seat: Seat = {
       room,
@@ -67,13 +71,17 @@ export class Rooms implements Gatekeeper {
     const joined = await this.#broker.join(seat, this.#rules);
     if (typeof joined === 'string') return reject(joined);
     // Until it opens, a client that leaves takes its seat with it.
-    opening.gone.addEventListener('abort', joined.leave, { once: true });
-    if (opening.gone.aborted) joined.leave();
+    const leave = (): void => {
+      joined.leave();
+      mailbox.discard();
+    };
+    opening.gone.addEventListener('abort', leave, { once: true });
+    if (opening.gone.aborted) leave();
     return {
       user,
       room,
       open: (connection) => {
-        opening.gone.removeEventListener('abort', joined.leave);
+        opening.gone.removeEventListener('abort', leave);
         return this.#open({ seat, joined, may, mailbox }, connection);
       },
     };
@@ -91,11 +99,12 @@ export class Rooms implements Gatekeeper {
       joined,
       may,
       mailbox,
+      requests: new Requests(connection),
       read: (span) => broker.read(room, span),
       users: async () => [...new Set((await broker.members(room)).map((member) => member.user))],
     };
     const talk = format === 'json' ? new JsonTalk(options, presence) : textTalk(options);
     mailbox.release();
-    return converse(talk, joined);
+    return converse(talk, options);
   }
 }

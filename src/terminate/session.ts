@@ -1,31 +1,23 @@
 // One terminated session from its 101 to its end: what it may hold in memory, when it is ended, and how it ended.
 // Framing is ws's (wire.ts), time is pulse.ts's, messages are the handler's.
 import type { Socket } from 'node:net';
+import { guarded, reportDefect } from '../base/guard.ts';
 import { systemCode } from '../errors.ts';
-import type { Emit, PingResult, SessionEnd } from '../events.ts';
-import type { Timed, Wheel } from '../sessions/wheel.ts';
+import type { PingResult, SessionEnd } from '../events.ts';
+import type { Timed } from '../sessions/wheel.ts';
 import type { ConnectionDescription } from './broker.ts';
-import type { Connections, Reachable } from './connections.ts';
+import type { Reachable } from './connections.ts';
 import { CLOSE_WAIT_MS, type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
 import type { PreparedMessage } from './frame.ts';
 import type { Connection, Conversation, MessageType, Opener } from './handler.ts';
-import type { Carrying, MessageCounts, RouteMeter } from './meter.ts';
-import { Outbox, type OutboxOwner, type OutboxRules } from './outbox.ts';
+import { Inbound } from './inbound.ts';
+import type { Carrying, MessageCounts } from './meter.ts';
+import { Outbox, type OutboxOwner } from './outbox.ts';
 import { Pongs } from './pongs.ts';
 import { Pulse, type Timing } from './pulse.ts';
-import { type MessageRates, openRates, type RateLimits } from './rate.ts';
+import { ReadPause } from './read-pause.ts';
+import type { SessionContext } from './session-context.ts';
 import type { OpenConnection, Wire, WireListener } from './wire.ts';
-
-/** What the sessions of one route share. */
-export interface SessionContext {
-  readonly route: string;
-  readonly wheel: Wheel;
-  readonly meter: RouteMeter;
-  readonly emit: Emit;
-  readonly connections: Connections;
-  readonly outbox: OutboxRules;
-  readonly limits: RateLimits;
-}
 
 export class TerminatedSession implements Connection, Reachable, Carrying, Timed, WireListener, OutboxOwner {
   readonly id: string;
@@ -41,15 +33,14 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   /** Once the closing handshake has begun: when the connection is cut. */
   #deadline = Number.POSITIVE_INFINITY;
   readonly #outbox: Outbox;
-  readonly #rates: MessageRates | null;
+  readonly #inbound: Inbound;
   readonly #about: Pick<ConnectionDescription, 'client' | 'subprotocol' | 'openedAt'>;
   #user: string | null;
   #room: string | null = null;
   #onEnd: (end: SessionEnd) => void = () => {};
   /** When a message last came or went, as Unix time in milliseconds. */
   #activeAt = Date.now();
-  /** Why the client is not read from. */
-  readonly #held = { owed: false, handler: false };
+  readonly #readPause: ReadPause;
   #pongs: Pongs | undefined;
 
   constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
@@ -63,7 +54,8 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     this.#context = context;
     const now = context.wheel.now();
     this.#pulse = new Pulse(timing, now);
-    this.#rates = openRates(context.limits, now);
+    this.#readPause = new ReadPause(wire, this.#pulse);
+    this.#inbound = new Inbound(context.limits, now);
     this.#outbox = new Outbox(wire, socket, context.outbox, this);
   }
 
@@ -76,13 +68,27 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     meter.add(this);
     connections.add(this.id, this);
     // Before ws's own listener, so that the pulse knows the chunk when ws tells of a pong in it.
-    this.#socket.prependListener('data', (chunk: Buffer) => {
-      if (this.#pulse.read(chunk.length, wheel.now())) this.#report('pong');
-    });
-    this.#socket.on('end', () => this.onClosing());
+    const read = guarded(
+      'websocket',
+      (chunk: Buffer) => this.#onChunk(chunk),
+      () => this.cut('internal'),
+    );
+    this.#socket.prependListener('data', read);
+    this.#socket.on(
+      'end',
+      guarded('websocket', () => this.onClosing()),
+    );
     this.#wire.tell(this);
     wheel.schedule(this, this.#pulse.next());
     this.#converse(opener);
+  }
+
+  #onChunk(chunk: Buffer): void {
+    const now = this.#context.wheel.now();
+    if (this.#pulse.read(chunk.length, now)) this.#report('pong');
+    if (this.#closing()) return;
+    const excess = this.#inbound.chunk(chunk, now);
+    if (excess !== null) this.close(1008, excess);
   }
 
   /** By itself, so that nothing that lives as long as the session keeps the opener and with it the handshake alive. */
@@ -97,7 +103,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   }
 
   onPong(payload: Buffer): void {
-    this.#pulse.pong(payload);
+    if (!this.#pulse.pong(payload)) this.#admit(0);
   }
 
   onClose(code: number): void {
@@ -105,6 +111,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     wheel.remove(this);
     meter.remove(this);
     connections.remove(this.id, this);
+    this.#outbox.close();
     const end = this.#end(code);
     this.#guard(() => this.#conversation?.closed(end));
     this.#onEnd(end);
@@ -112,7 +119,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
 
   onSent(empty: boolean): void {
     this.#pulse.wrote(this.#context.wheel.now());
-    if (empty) this.#release('owed');
+    if (empty) this.#readPause.remove('owed', this.#context.wheel.now());
   }
 
   onDropped(count: number): void {
@@ -162,15 +169,15 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   }
 
   hold(): void {
-    if (!this.#outbox.empty) this.#hold('owed');
+    if (!this.#closing() && !this.#outbox.empty) this.#readPause.add('owed');
   }
 
   pause(): void {
-    this.#hold('handler');
+    if (!this.#closing()) this.#readPause.add('handler');
   }
 
   resume(): void {
-    this.#release('handler');
+    this.#readPause.remove('handler', this.#context.wheel.now());
   }
 
   /** Starts the closing handshake, and cuts the connection after `deadlineMs`. Under way already: only the sooner deadline counts. */
@@ -180,8 +187,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
       this.#wire.close(code, truncateReason(reason));
       this.#ending = { code, initiator: 'gateway', reason };
       // What the client still sends is read and dropped, until its own Close comes.
-      this.#release('owed');
-      this.#release('handler');
+      this.#readPause.end(this.#context.wheel.now());
     }
     this.#expireAt(deadline);
   }
@@ -238,7 +244,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     if (this.#closing()) return;
     const type = binary ? 'binary' : 'text';
     this.#count('fromClient', this.#context.meter.fromClient, type);
-    if (this.#rates?.take(data.length, this.#context.wheel.now()) === false) return void this.close(1008, 'rate_limit');
+    if (!this.#admit(data.length)) return;
     this.#guard(() => this.#conversation?.message(type, data));
   }
 
@@ -248,8 +254,16 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     this.#activeAt = Date.now();
   }
 
+  /** Counts a message, or a frame that is as much work; false: it is not to be looked at. */
+  #admit(bytes: number): boolean {
+    if (this.#closing()) return false;
+    const excess = this.#inbound.count(1, bytes, this.#context.wheel.now());
+    if (excess !== null) this.close(1008, excess);
+    return excess === null;
+  }
+
   onPing(payload: Buffer): void {
-    if (this.#closing()) return;
+    if (!this.#admit(0)) return;
     this.#pongs ??= new Pongs(this.#wire);
     this.#pongs.answer(payload);
   }
@@ -269,31 +283,12 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     this.#context.emit({ type: 'ping', route: this.#context.route, result });
   }
 
-  #hold(why: 'owed' | 'handler'): void {
-    if (this.#closing()) return;
-    const reading = !this.#held.owed && !this.#held.handler;
-    this.#held[why] = true;
-    if (!reading) return;
-    this.#pulse.hold();
-    this.#wire.pause();
-  }
-
-  #release(why: 'owed' | 'handler'): void {
-    if (!this.#held[why]) return;
-    this.#held[why] = false;
-    if (this.#held.owed || this.#held.handler) return;
-    this.#pulse.release(this.#context.wheel.now());
-    this.#wire.resume();
-  }
-
   /** A handler's defect costs its own connection only. */
   #guard(act: () => void): void {
     try {
       act();
-    } catch (error) {
-      const { route, emit } = this.#context;
-      const message = error instanceof Error ? error.message : String(error);
-      emit({ type: 'notice', level: 'error', message: `a handler failed: ${message}`, data: { route, id: this.id } });
+    } catch (thrown) {
+      reportDefect('websocket', thrown, this.id);
       this.close(1011, 'handler_failed');
     }
   }

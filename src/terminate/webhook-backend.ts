@@ -124,19 +124,25 @@ export class WebhookBackend {
     const { config, pool } = this.#options;
     const tried: Server[] = [];
     for (let attempt = 0; ; attempt++) {
-      const turn = await this.#turns.take(gone);
-      // Another server while there is one that was not asked, else the next in turn.
-      const server = pool.pick(null, tried) ?? pool.pick(null);
-      if (server === null) {
-        turn();
-        throw new GatewayError('backend_refused', 'the upstream has no server');
-      }
-      tried.push(server);
-      const outcome = await this.#once(event, server);
-      turn();
+      const outcome = await this.#inTurn(gone, () => {
+        // Another server while there is one that was not asked, else the next in turn.
+        const server = pool.pick(null, tried) ?? pool.pick(null);
+        if (server === null) throw new GatewayError('backend_refused', 'the upstream has no server');
+        tried.push(server);
+        return this.#once(event, server);
+      });
       if (!('error' in outcome)) return outcome;
       if (attempt >= config.retries || outcome.error.source !== 'upstream') throw outcome.error;
       await pause(attempt, outcome.retryAfterMs, gone);
+    }
+  }
+
+  async #inTurn<T>(gone: AbortSignal | null, act: () => Promise<T>): Promise<T> {
+    const release = await this.#turns.take(gone);
+    try {
+      return await act();
+    } finally {
+      release();
     }
   }
 

@@ -1,6 +1,7 @@
 // The handler `webhook`: what happens on a connection becomes HTTP requests to a backend that keeps no state, and its
 // answers become messages. The events of one connection go out one after the other, in order.
 import { background } from '../base/guard.ts';
+import type { MemoryBudget } from '../base/memory-budget.ts';
 import type { WebhookConfig } from '../config/schema-handlers.ts';
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { SessionEnd } from '../events.ts';
@@ -26,12 +27,14 @@ export interface WebhookOptions {
   readonly route: string;
   readonly config: Pick<WebhookConfig, 'hub' | 'key' | 'events' | 'queue'>;
   readonly backend: WebhookBackend;
+  /** The budget of what waits. */
+  readonly queues: MemoryBudget;
 }
 
-export function createWebhook({ route, config, backend }: WebhookOptions): Gatekeeper {
+export function createWebhook({ route, config, backend, queues }: WebhookOptions): Gatekeeper {
   const keys = (config.key ?? '').split(',').flatMap((key) => key.trim() || []);
   const wanted: ReadonlySet<EventName> = new Set(config.events);
-  const setting = { backend, wanted, queue: config.queue };
+  const setting = { backend, wanted, queue: config.queue, queues };
   return {
     admit(opening) {
       const source: EventSource = {
@@ -53,7 +56,11 @@ interface Setting {
   readonly backend: WebhookBackend;
   readonly wanted: ReadonlySet<EventName>;
   readonly queue: number;
+  readonly queues: MemoryBudget;
 }
+
+/** What an event costs in memory beside its body: the fields of its request. */
+const EVENT_COST = 1024;
 
 /** The event `connect`: nothing is answered to the client before the backend has. */
 async function ask(opening: Opening, source: EventSource, setting: Setting): Promise<Admission> {
@@ -125,8 +132,14 @@ class Correspondence implements Conversation {
 
   message(type: MessageType, data: Buffer): void {
     if (this.#broken) return;
+    const { queue, queues } = this.#setting;
+    if (!queues.fits(data.length + EVENT_COST)) {
+      this.#break(1013, 'queues_full');
+      return;
+    }
     this.#put('message', messageContent(type, data));
-    if (this.#paused || this.#queue.length < this.#setting.queue) return;
+    // While all queues together are more than half full, nobody gets further messages in line.
+    if (this.#paused || (this.#queue.length < queue && queues.used <= queues.limit / 2)) return;
     this.#paused = true;
     this.#connection?.pause();
   }
@@ -138,21 +151,29 @@ class Correspondence implements Conversation {
   #put(name: EventName, content: Content): void {
     if (!this.#setting.wanted.has(name)) return;
     this.#queue.push({ name, content });
-    if (!this.#busy) background('webhook', this.#work());
+    this.#setting.queues.add(content.body.length + EVENT_COST);
+    if (!this.#busy) background('webhook', this.#work(), () => this.#break(1011, 'handler_failed'));
   }
 
-  /** Never rejects. */
   async #work(): Promise<void> {
     this.#busy = true;
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      if (this.#broken && next.name === 'message') continue;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) await this.#next(next);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #next(next: Waiting): Promise<void> {
+    try {
       if (this.#paused && this.#queue.length <= this.#setting.queue / 2) {
         this.#paused = false;
         this.#connection?.resume();
       }
-      await this.#deliver(next);
+      if (!this.#broken || next.name !== 'message') await this.#deliver(next);
+    } finally {
+      this.#setting.queues.remove(next.content.body.length + EVENT_COST);
     }
-    this.#busy = false;
   }
 
   async #deliver({ name, content }: Waiting): Promise<void> {

@@ -3,8 +3,10 @@
 import { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type PerMessageDeflateOptions, type ServerOptions, WebSocket, WebSocketServer } from 'ws';
+import { reportDefect } from '../base/guard.ts';
 import type { Extension } from '../handshake/extensions.ts';
 import { type Compression, memoryLevel, TAKEN_OFFER } from './compression.ts';
+import { reasonOf } from './ending.ts';
 
 /** A handshake that was allowed, and the connection it came on. */
 export interface Upgrade {
@@ -34,6 +36,8 @@ export interface WireListener {
   /** The closing handshake begins, or goes on. */
   onClosing(): void;
   onError(error: Error): void;
+  /** Ends the session at once: what it was told of has thrown. */
+  cut(reason: string): void;
   /** It is over; 1006 where there was no Close (RFC 6455 §7.1.5). */
   onClose(code: number): void;
 }
@@ -56,31 +60,44 @@ export class Wire extends WebSocket {
   }
 
   override close(code?: number, data?: string | Buffer): void {
-    super.close(code, data);
+    // Without a reason it is ws that closes, for what it found wrong.
+    super.close(code, data ?? reasonOf(code));
     this.#listener?.onClosing();
   }
 
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const listener = this.#listener;
     if (listener === null) return super.emit(event, ...args);
-    switch (event) {
-      case 'message':
-        listener.onMessage(args[0] as Buffer, args[1] as boolean);
-        return true;
-      case 'ping':
-        listener.onPing(args[0] as Buffer);
-        return true;
-      case 'pong':
-        listener.onPong(args[0] as Buffer);
-        return true;
-      case 'error':
-        listener.onError(args[0] as Error);
-        return true;
-      case 'close':
-        listener.onClose(args[0] as number);
-        break;
+    try {
+      if (tell(listener, event, args)) return true;
+    } catch (thrown) {
+      reportDefect('websocket', thrown);
+      if (event !== 'close') listener.cut('internal');
     }
     return super.emit(event, ...args);
+  }
+}
+
+/** Whether nobody else has to hear of it. */
+function tell(listener: WireListener, event: string | symbol, args: readonly unknown[]): boolean {
+  switch (event) {
+    case 'message':
+      listener.onMessage(args[0] as Buffer, args[1] as boolean);
+      return true;
+    case 'ping':
+      listener.onPing(args[0] as Buffer);
+      return true;
+    case 'pong':
+      listener.onPong(args[0] as Buffer);
+      return true;
+    case 'error':
+      listener.onError(args[0] as Error);
+      return true;
+    case 'close':
+      listener.onClose(args[0] as number);
+      return false;
+    default:
+      return false;
   }
 }
 
@@ -105,34 +122,53 @@ const NEVER_MS = 2 ** 31 - 1;
 /** Turns one upgrade into an open socket, or null where the client has left. */
 export type OpenWire = (upgrade: Upgrade) => Wire | null;
 
-/** `maxMessage` is the size in bytes of the largest message let in, inflated; without `compression` none is agreed on. */
-export function createWireOpener(maxMessage: number, compression: Compression | null): OpenWire {
-  const plain = createOpener(maxMessage, null);
+/** What one connection may send as a message. */
+export interface WireLimits {
+  /** Size in bytes of the largest message let in, inflated. */
+  readonly max_message: number;
+  readonly max_fragments?: number | undefined;
+}
+
+/** Fragments of a message, and reads that one frame may come in, where the config says nothing. */
+const MOST_FRAGMENTS = 16_384;
+
+/** How many fragments a message may have. */
+export function mostFragments({ max_message, max_fragments }: WireLimits): number {
+  return max_fragments ?? Math.min(MOST_BYTES, Math.max(MOST_FRAGMENTS, Math.ceil(max_message / 1024)));
+}
+
+/** Without `compression` none is agreed on. */
+export function createWireOpener(limits: WireLimits, compression: Compression | null): OpenWire {
+  const plain = createOpener(limits, null);
   if (!compression) return (upgrade) => plain(upgrade, '');
-  const deflating = createOpener(maxMessage, compression);
+  const deflating = new Map<number, ReturnType<typeof createOpener>>();
   return (upgrade) => {
     const share = compression.take(upgrade.extensions);
     if (!share) return plain(upgrade, '');
-    const wire = deflating(upgrade, TAKEN_OFFER);
-    if (wire) wire.once('close', share);
-    else share();
+    const open = deflating.get(share.windowBits) ?? createOpener(limits, deflateOptions(compression, share.windowBits));
+    deflating.set(share.windowBits, open);
+    const wire = open(upgrade, TAKEN_OFFER);
+    if (wire) wire.once('close', share.release);
+    else share.release();
     return wire;
   };
 }
 
-function createOpener(maxMessage: number, compression: Compression | null) {
-  const limit = Math.min(maxMessage, MOST_BYTES);
+function createOpener(limits: WireLimits, deflate: PerMessageDeflateOptions | null) {
+  const limit = Math.min(limits.max_message, MOST_BYTES);
   const options: ServerOptions<typeof Wire> & { closeTimeout: number } = {
     noServer: true,
     clientTracking: false,
     WebSocket: Wire,
-    perMessageDeflate: compression ? deflateOptions(compression) : false,
+    perMessageDeflate: deflate ?? false,
     skipUTF8Validation: false,
     maxPayload: limit,
-    // Each fragment may keep the whole chunk alive that it came in, so their number is a limit on memory too
-    // (CVE-2026-48779). An honest client needs no fragments under 1 KiB, and no chunks under 256 bytes.
-    maxFragments: Math.max(256, Math.ceil(limit / 1024)),
-    maxBufferedChunks: Math.max(4096, Math.ceil(limit / 256)),
+    // Each fragment may keep the whole chunk alive that it came in (CVE-2026-48779): their number is a limit on memory too, and
+    // session.ts bounds the bytes. A frame in very small pieces costs as much; of a large one 256 bytes each will do.
+    maxFragments: mostFragments(limits),
+    maxBufferedChunks: Math.min(MOST_BYTES, Math.max(mostFragments(limits), Math.ceil(limit / 256))),
+    // One message, ping or pong of a client a turn of the event loop: nobody who floods keeps the others waiting.
+    allowSynchronousEvents: false,
     // ws cuts a client off after 60 pings in one go; session.ts answers the newest instead (§5.5.3).
     autoPong: false,
     closeTimeout: NEVER_MS,
@@ -152,13 +188,13 @@ function createOpener(maxMessage: number, compression: Compression | null) {
 }
 
 /** zlib's state lives no longer than a message, in either direction. */
-function deflateOptions({ options }: Compression): PerMessageDeflateOptions {
+function deflateOptions({ options }: Compression, windowBits: number): PerMessageDeflateOptions {
   return {
     serverNoContextTakeover: true,
     clientNoContextTakeover: true,
-    serverMaxWindowBits: options.window_bits,
+    serverMaxWindowBits: windowBits,
     threshold: options.threshold,
-    zlibDeflateOptions: { level: options.level, memLevel: memoryLevel(options) },
+    zlibDeflateOptions: { level: options.level, memLevel: memoryLevel(windowBits) },
   };
 }
 

@@ -83,6 +83,16 @@ describe('format: text', () => {
     expect(await one.next()).toBe('back');
   });
 
+  it('no line of a message looks as if another user had said it', async () => {
+    const [alice, mallory] = await Promise.all([enter('/rooms/lines/alice'), enter('/rooms/lines/mallory')]);
+    mallory.socket.send('hi\nbob: one\r\nbob: two\rbob: three\u2028bob: four\u0085bob: five\u000bbob: six');
+    const got = String(await alice.next());
+    expect(got.split('\n')[0]).toBe('mallory: hi');
+    expect(got.split(/\r\n|[\n\v\f\r\u0085\u2028\u2029]/).slice(1)).toEqual(
+      ['one', 'two', 'three', 'four', 'five', 'six'].map((word) => ` bob: ${word}`),
+    );
+  });
+
   it('names come from the path and from nothing else', async () => {
     const [alice, mallory] = await Promise.all([enter('/rooms/names/alice'), enter('/rooms/names/mallory?user=alice')]);
     mallory.socket.send('alice: give me your money');
@@ -265,5 +275,32 @@ describe('limits and rules', () => {
     expect(await gateway.metric('room_messages_total', { result: 'published' })).toBeGreaterThan(10);
     expect(await gateway.metric('broker_up', { broker: 'memory' })).toBe(1);
     expect((await gateway.admin('/readyz')).text).toBe('ok\n');
+  });
+});
+
+describe('deep JSON', () => {
+  const deep = (levels: number, open = '[', close = ']') => `${open.repeat(levels)}${close.repeat(levels)}`;
+
+  it.each([
+    ['lists', deep(5000)],
+    ['objects', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`],
+    ['as many lists as a message may have octets', deep(500_000)],
+    ['one level too many', deep(64)],
+  ])('of %s is malformed, and costs nobody else anything', async (_, data) => {
+    const [alice, bob] = [await join('/json/deep/alice'), await join('/json/deep/bob')];
+    alice.client.socket.send(`{"type":"publish","ref":1,"data":${data}}`);
+    expect(await alice.hearOnly({ type: 'error' })).toMatchObject({ code: 'malformed' });
+    alice.client.socket.send(`{"type":${data}}`);
+    expect(await alice.hearOnly({ type: 'error' })).toMatchObject({ code: 'malformed' });
+    expect(await bob.publish('still here')).toMatchObject({ type: 'ack' });
+    expect(await alice.hearOnly({ type: 'message' })).toMatchObject({ data: 'still here' });
+    for (const { client } of [alice, bob]) client.socket.terminate();
+  });
+
+  it('is said as it is up to 64 levels, brackets in texts not counted', async () => {
+    const [alice, bob] = [await join('/json/flat/alice'), await join('/json/flat/bob')];
+    const data = `[${deep(62)},"${'['.repeat(100)}\\"${'{'.repeat(100)}"]`;
+    alice.client.socket.send(`{"type":"publish","ref":1,"data":${data}}`);
+    expect(await bob.hearOnly({ type: 'message' })).toMatchObject({ data: JSON.parse(data) as unknown });
   });
 });

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, openClient } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { hasPeers, pythonClient } from '../support/peers.ts';
+import { connectRaw, handshake } from '../support/raw.ts';
 import { joinRoom, messagesOf } from '../support/rooms.ts';
 
 const route = (name: string, websocket: object): GatewayFile['routes'][number] => ({
@@ -136,9 +137,21 @@ describe('compression', () => {
     expect(bytes_out).toBeLessThan(5000);
   });
 
-  it('a client whose window is too small, or whose offer is odd, goes uncompressed', async () => {
+  it.each([
+    ['permessage-deflate; server_max_window_bits=10', 10],
+    ['permessage-deflate; server_max_window_bits=15', 12],
+    ['permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=9', 9],
+  ])('of the window that is asked for and its own it takes the smaller: %s', async (offer, bits) => {
+    const connection = await connectRaw(gateway.port);
+    connection.write(handshake({ 'Sec-WebSocket-Extensions': offer }, 'GET /deflate/r/u HTTP/1.1'));
+    const head = (await connection.until('\r\n\r\n')).toString();
+    connection.socket.destroy();
+    expect(head).toMatch(new RegExp(`permessage-deflate;.*server_max_window_bits=${bits}(?!\\d)`));
+  });
+
+  it('a client whose window is too small for zlib, or whose offer is odd, goes uncompressed', async () => {
     const offers = [
-      'permessage-deflate; server_max_window_bits=10',
+      'permessage-deflate; server_max_window_bits=8',
       'permessage-deflate; server_max_window_bits',
       'permessage-deflate; client_max_window_bits=7',
       'permessage-deflate; server_no_context_takeover=1',

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
+import { type Defect, onDefect } from '../../src/base/guard.ts';
 import { schema } from '../../src/config/schema.ts';
 import type { GatewayEvent, SessionEnd } from '../../src/events.ts';
 import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
@@ -53,7 +54,7 @@ interface Options {
 
 /** As little config as an acceptor can do with. */
 const LEAST = {
-  limits: { max_message: 1 },
+  limits: { max_message: 1, messages_per_second: 1 },
   timeouts: { idle: 1000 },
   send_queue: { size: 4 * 1024 * 1024, overflow: 'close' },
 } as const;
@@ -195,7 +196,7 @@ describe('the handshake', () => {
     const { bytes } = await connection.closed();
     connection.socket.destroy();
     expect(bytes.toString()).toBe('ours');
-    expect(thrown).toMatchObject([{ code: 'internal', source: 'internal' }]);
+    expect(thrown).toMatchObject([{ message: 'ws refused an allowed handshake' }]);
   });
 
   it('a client that has left gets nothing, and has no session', async () => {
@@ -366,16 +367,44 @@ describe('the end', () => {
     ],
     ['a length over 2^53', Buffer.from([0x82, 0xff, 0xff, ...Array(11).fill(0)]), 1009, 'too_big'],
     ['fragments without end', buildFragments(OPCODE.text, Array(257).fill('x'), MASK), 1008, 'too_many_parts'],
+    [
+      'pings between fragments without end',
+      Buffer.concat([
+        buildFrame({ opcode: OPCODE.text, payload: 'x', fin: false, mask: MASK }),
+        ...Array<Buffer>(9000).fill(buildFrame({ opcode: OPCODE.ping, payload: 'x'.repeat(125), mask: MASK })),
+      ]),
+      1008,
+      'too_many_parts',
+    ],
   ])('%s: the Close is on the wire, and the end says who and why', async (_, bytes, code, reason) => {
-    const { port, ended } = await stand({ config: { limits: { max_message: '1KiB' } } });
+    const { port, ended } = await stand({ config: { limits: { max_message: '1KiB', max_fragments: 256 } } });
     const connection = await openRaw(port);
     connection.write(bytes);
     const { how } = await connection.closed();
     const last = framesOf(connection).at(-1);
-    expect(last && [last.opcode, last.masked, readClose(last).code]).toEqual([OPCODE.close, false, code]);
+    expect(last && [last.opcode, last.masked, readClose(last)]).toEqual([OPCODE.close, false, { code, reason }]);
     expect(how).toBe('fin');
     connection.end();
     expect(await ended()).toMatchObject({ code, reason, initiator: 'gateway' });
+  });
+
+  it.each([
+    ['1,024 fragments of 3 bytes', '4KiB', Array<string>(1024).fill('abc')],
+    ['16,384 fragments of a byte', '16KiB', Array<string>(16_384).fill('x')],
+  ])('%s are a message', async (_, max_message, pieces) => {
+    const { port } = await stand({ config: { limits: { max_message } } });
+    const connection = await openRaw(port);
+    connection.write(buildFragments(OPCODE.text, pieces, MASK));
+    expect((await frames(connection, 1))[0]?.payload.toString()).toBe(pieces.join(''));
+  });
+
+  it('a message whose frame comes in 9,000 reads is one', async () => {
+    const { port, sockets } = await stand({ config: { limits: { max_message: '16KiB' } } });
+    const connection = await openRaw(port);
+    const bytes = text('x'.repeat(9000));
+    // As if each octet had come by itself, which TCP does not promise.
+    for (const octet of bytes) sockets[0]!.emit('data', Buffer.from([octet]));
+    expect((await frames(connection, 1))[0]?.payload).toHaveLength(9000);
   });
 
   it('the largest message is let in', async () => {
@@ -653,7 +682,9 @@ describe('counting', () => {
 });
 
 describe('nothing takes down another', () => {
-  it('a handler that throws ends its own connection with 1011, and a notice tells', async () => {
+  it('a handler that throws ends its own connection with 1011, and the defect is reported', async () => {
+    const defects: Defect[] = [];
+    onTestFinished(onDefect((defect) => defects.push(defect)));
     const handler: Opener = {
       open: () => ({
         message(_, data) {
@@ -664,7 +695,7 @@ describe('nothing takes down another', () => {
         },
       }),
     };
-    const { port, ended, events } = await stand({ handler });
+    const { port, ended } = await stand({ handler });
     const other = await openRaw(port);
     const connection = await openRaw(port);
     connection.write(text('bad'));
@@ -673,9 +704,9 @@ describe('nothing takes down another', () => {
     connection.write(buildClose(1011, '', MASK));
     connection.end();
     expect(await ended()).toMatchObject({ code: 1011, initiator: 'gateway', reason: 'handler_failed' });
-    expect(events).toMatchObject([
-      { type: 'notice', level: 'error', message: 'a handler failed: boom', data: { route: 'local', id: 'id-1' } },
-      { type: 'notice', level: 'error', message: 'a handler failed: late boom' },
+    expect(defects).toEqual([
+      { where: 'websocket', thrown: new Error('boom'), id: 'id-1' },
+      { where: 'websocket', thrown: new Error('late boom'), id: 'id-1' },
     ]);
     expect(framesOf(other)).toEqual([]);
   });
@@ -716,5 +747,75 @@ describe('nothing takes down another', () => {
       expect(end.toClient.bytes).toBeGreaterThanOrEqual(0);
       if (end.fromClient.bytes === 11 + 8 && end.code === 1000) break;
     }
+  });
+});
+
+describe('floods', () => {
+  /** Counts what a handler gets between two turns of the event loop. */
+  function counting() {
+    const turns: number[] = [];
+    let now = 0;
+    const count = () => {
+      if (now++ === 0)
+        setImmediate(() => {
+          turns.push(now);
+          now = 0;
+        });
+    };
+    return { turns, count };
+  }
+
+  it('of one client a handler gets one message a turn, however many come at once', async () => {
+    const { turns, count } = counting();
+    const handler: Opener = { open: () => ({ message: count, closed: () => {} }) };
+    const { port, sample } = await stand({ handler });
+    const connection = await openRaw(port, Buffer.concat(Array<Buffer>(500).fill(text('x'.repeat(16)))));
+    connection.write(buildClose(1000, '', MASK));
+    await connection.closed();
+    expect(sample('websocket_messages_total', { direction: 'from_client', type: 'text' })).toBe(500);
+    expect(Math.max(...turns)).toBe(1);
+  });
+
+  it.each([
+    ['messages', text('x')],
+    ['pings', buildFrame({ opcode: OPCODE.ping, payload: '', mask: MASK })],
+    ['pongs', buildFrame({ opcode: OPCODE.pong, payload: 'x', mask: MASK })],
+    [
+      'empty fragments',
+      buildFrame({ opcode: OPCODE.continuation, payload: '', fin: false, mask: MASK }),
+      buildFrame({ opcode: OPCODE.text, payload: '', fin: false, mask: MASK }),
+    ],
+  ])('%s count toward messages_per_second', async (_, frame, first = Buffer.alloc(0)) => {
+    const { port, ended } = await stand({ config: { limits: { messages_per_second: 20 } } });
+    const connection = await openRaw(port);
+    connection.write(Buffer.concat([first, ...Array<Buffer>(19).fill(frame)]));
+    connection.write(buildFrame({ opcode: OPCODE.ping, payload: 'still there', mask: MASK }));
+    await connection.until('still there');
+    for (let n = 0; n < 10; n++) connection.write(Buffer.concat(Array<Buffer>(1000).fill(frame)));
+    await connection.closed();
+    expect(readClose(framesOf(connection).at(-1)!)).toEqual({ code: 1008, reason: 'rate_limit' });
+    connection.end();
+    expect(await ended()).toMatchObject({ code: 1008, reason: 'rate_limit' });
+  });
+
+  it('whoever does not read is given up once all queues are too large, and the others stay', async () => {
+    const handler: Opener = {
+      open(connection) {
+        return {
+          message: (_, data) => void connection.send('binary', Buffer.alloc(Number(data.toString()))),
+          closed: () => {},
+        };
+      },
+    };
+    const { port, ended, terminator } = await stand({ handler, config: { send_queue: { size: '64MiB' } } });
+    const { queues } = terminator.budgets;
+    queues.resize(2 ** 20);
+    const [deaf, fine] = [await openRaw(port), await openRaw(port)];
+    deaf.socket.pause();
+    for (let n = 0; n < 20; n++) deaf.write(text(`${2 ** 20}`));
+    expect(await ended()).toMatchObject({ code: null, reason: 'slow_consumer', initiator: 'gateway', cut: true });
+    expect(queues.used).toBe(0);
+    fine.write(text('5'));
+    expect((await frames(fine, 1))[0]?.payload).toHaveLength(5);
   });
 });

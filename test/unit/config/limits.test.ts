@@ -126,7 +126,7 @@ describe('limits.shared', () => {
 
 it('what limits there are by default: none', () => {
   const { config } = parse(configOf('{}'));
-  expect(config?.limits).toEqual({ shared: 'memory' });
+  expect(config?.limits).toEqual({ memory: {}, shared: 'memory' });
   expect(config?.routes[0]?.websocket?.limits).toEqual({ on_limit: 'close' });
 });
 

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { WHERE } from '../../../src/base/guard.ts';
 import type { GatewayEvent, Sampler } from '../../../src/events.ts';
-import { METRICS, type Metric } from '../../../src/observe/catalog.ts';
+import { METRICS } from '../../../src/observe/catalog.ts';
 import { closeCodeLabel, methodLabel, statusLabel } from '../../../src/observe/labels.ts';
+import type { Metric } from '../../../src/observe/metric.ts';
 import { createMetrics } from '../../../src/observe/metrics.ts';
 import { EVENTS } from './every-event.ts';
 

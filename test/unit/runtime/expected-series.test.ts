@@ -3,8 +3,9 @@ import { expect, it } from 'vitest';
 import { schema } from '../../../src/config/schema.ts';
 import { ERRORS } from '../../../src/errors.ts';
 import { REJECTIONS } from '../../../src/handshake/rejection.ts';
-import { METRICS, type Metric } from '../../../src/observe/catalog.ts';
+import { METRICS } from '../../../src/observe/catalog.ts';
 import { closeCodeLabel } from '../../../src/observe/labels.ts';
+import type { Metric } from '../../../src/observe/metric.ts';
 import { expectedSeries } from '../../../src/runtime/expected-series.ts';
 
 const upstreams = { chat: { servers: ['ws://a:1'] }, rest: { servers: ['http://b:1'] } };

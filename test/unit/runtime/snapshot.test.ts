@@ -15,12 +15,13 @@ import { NameCache } from '../../../src/upstream/name-cache.ts';
 import { asking } from '../../support/asking.ts';
 
 const emit = () => {};
+const terminator = new Terminator(emit, new Connections());
 const shared: Shared = {
   emit,
   sessions: new Registry(),
   http: new HttpEngines(),
-  terminator: new Terminator(emit, new Connections()),
-  broker: new MemoryBroker({ reach: () => undefined, revoke: () => 0 }),
+  terminator,
+  broker: new MemoryBroker({ reach: () => undefined, revoke: () => 0 }, terminator.budgets.history),
   connections: new Connections(),
   caller: openCaller(),
   errands: new Errands(),

@@ -38,8 +38,8 @@ describe('openRates', () => {
 
   it('one limit is enough to refuse', () => {
     const messages = openRates({ messages_per_second: 1 }, 0);
-    expect([messages?.take(1_000_000, 0), messages?.take(1, 0)]).toEqual([true, false]);
+    expect([messages?.take(1, 1_000_000, 0), messages?.take(1, 1, 0)]).toEqual([true, false]);
     const bytes = openRates({ bytes_per_second: 10 }, 0);
-    expect([bytes?.take(4, 0), bytes?.take(6, 0), bytes?.take(1, 0)]).toEqual([true, true, false]);
+    expect([bytes?.take(1, 4, 0), bytes?.take(1, 6, 0), bytes?.take(1, 1, 0)]).toEqual([true, true, false]);
   });
 });

@@ -13,14 +13,19 @@ const heard = (n: number, previous = n - 1, seat: string | null = null): Heard =
 /** A room behind the message 0, with one seat, and a log that has everything up to `last`. */
 function stand({ last = 0, floor = 0 } = {}) {
   const log = { last, floor, asked: [] as string[], away: false };
-  const room = new RedisRoom('r', async (_, after) => {
-    log.asked.push(after);
-    if (log.away) throw new BrokerError('unavailable', 'away');
-    const from = Number(after.split('-')[0]);
-    const first = Math.max(from, log.floor) + 1;
-    const messages = Array.from({ length: Math.max(0, log.last - first + 1) }, (_, n) => logged(first + n));
-    return { messages, complete: from >= log.floor, last: id(log.last) };
-  });
+  const errors: unknown[] = [];
+  const room = new RedisRoom(
+    'r',
+    async (_, after) => {
+      log.asked.push(after);
+      if (log.away) throw new BrokerError('unavailable', 'away');
+      const from = Number(after.split('-')[0]);
+      const first = Math.max(from, log.floor) + 1;
+      const messages = Array.from({ length: Math.max(0, log.last - first + 1) }, (_, n) => logged(first + n));
+      return { messages, complete: from >= log.floor, last: id(log.last) };
+    },
+    (error) => errors.push(error),
+  );
   const got: string[] = [];
   const view: View = {
     message: (_, said: Said) => said.data,
@@ -33,7 +38,7 @@ function stand({ last = 0, floor = 0 } = {}) {
   };
   room.seats.set('own', seat);
   room.local.take(seat);
-  return { room, got, log, seat };
+  return { room, got, log, seat, errors };
 }
 
 /** Lets what was asked of the log come back. */
@@ -169,4 +174,29 @@ describe('presence', () => {
     expect(got).toEqual(['leave ann', 'join ben']);
     expect(room.local.users()).toEqual(['me', 'ben']);
   });
+});
+
+it('what comes while the log is asked is bounded, and what was let go of is asked for again', async () => {
+  const { room, got, log } = stand();
+  room.begin(id(0));
+  log.last = 2;
+  room.hear(heard(2));
+  // One after the other, 8 MiB in all.
+  for (let n = 3; n <= 10; n++) room.hear({ ...heard(n), data: 'x'.repeat(2 ** 20) });
+  await settled();
+  expect(got).toEqual(['1', '2']);
+  expect(room.behind).toBe(true);
+  log.last = 10;
+  await room.catchUp(room.position!);
+  expect(got).toEqual(['1', '2', '3', '4', '5', '6', '7', '8', '9', '10']);
+  expect(room.behind).toBe(false);
+});
+
+it('a defect in asking the log is told, and that the broker is away is not one', async () => {
+  const { room, log, errors } = stand();
+  room.begin(id(0));
+  log.away = true;
+  room.hear(heard(2));
+  await settled();
+  expect(errors).toEqual([expect.any(BrokerError)]);
 });

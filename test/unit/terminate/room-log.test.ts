@@ -1,13 +1,17 @@
 // What a room of one process keeps: by count, age and bytes, and whether what is asked for is whole.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { MemoryBudget } from '../../../src/base/memory-budget.ts';
 import { compareIds, isMessageId } from '../../../src/terminate/broker.ts';
 import { RoomLog } from '../../../src/terminate/room-log.ts';
 
 const RETENTION = { count: 3, age: 1000 };
+const budget = () => new MemoryBudget(2 ** 30);
 const END = '999999999999999-0';
 
 function logWith(count: number, at = (n: number) => 100 + n) {
-  const log = new RoomLog(RETENTION, 100);
+  const log = new RoomLog(RETENTION, 100, budget());
   const start = log.last;
   const ids = Array.from({ length: count }, (_, n) => log.append({ user: 'u', data: `${n}` }, at(n)).id);
   return { log, start, ids };
@@ -68,16 +72,28 @@ describe('reading the last', () => {
 });
 
 it('keeps at most 4 MiB, whatever the count', () => {
-  const log = new RoomLog({ count: 10_000, age: 1e9 }, 0);
+  const log = new RoomLog({ count: 10_000, age: 1e9 }, 0, budget());
   for (let n = 0; n < 20; n++) log.append({ user: null, data: 'x'.repeat(512 * 1024) }, n + 1);
   expect(log.bytes).toBeLessThanOrEqual(4 * 1024 * 1024);
   expect(log.read({ count: 100, until: END }, 30).messages).toHaveLength(7);
 });
 
 it('keeps nothing where nothing is to be kept, and ids go on', () => {
-  const log = new RoomLog({ count: 0, age: 1000 }, 1);
+  const log = new RoomLog({ count: 0, age: 1000 }, 1, budget());
   const { id } = log.append({ user: null, data: '1' }, 2);
   expect(log.last).toBe(id);
   expect(log.read({ after: id, until: END }, 3)).toEqual({ messages: [], complete: true });
   expect(log.bytes).toBe(0);
+});
+
+it('does not hold in memory what it has let go of', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  const log = new RoomLog({ count: 100, age: 1e9 }, 0, budget());
+  for (let n = 0; n < 63; n++) log.append({ user: null, data: Buffer.alloc(2 ** 20, 'x').toString('latin1') }, n + 1);
+  collect();
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(16 * 2 ** 20);
+  expect(log.bytes).toBeLessThanOrEqual(4 * 2 ** 20);
 });

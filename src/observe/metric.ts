@@ -1,0 +1,26 @@
+// What a metric of the catalog is: its type, its words, its labels, and what it is fed from.
+import type { GatewayEvent } from '../events.ts';
+
+/** Values in the order of the metric's labels, and what to add, set or observe. */
+export interface Point {
+  readonly labels: readonly string[];
+  readonly value: number;
+}
+
+type Feeds = { readonly [T in GatewayEvent['type']]?: (event: Extract<GatewayEvent, { type: T }>) => Point };
+
+export interface Metric {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Of a histogram, in its unit. */
+  readonly buckets?: readonly number[];
+  /** Read from the samplers when Prometheus scrapes; a counter may have `on` besides, and then both are added up. */
+  readonly sampled?: true;
+  readonly on?: Feeds;
+  /** What is known before the first event. */
+  readonly initial?: readonly Point[];
+}
+
+export const one = (...labels: readonly string[]): Point => ({ labels, value: 1 });
+export const seconds = (ms: number, ...labels: readonly string[]): Point => ({ labels, value: ms / 1000 });
