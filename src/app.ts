@@ -1,6 +1,7 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
 import { randomBytes } from 'node:crypto';
 import { createSplice, type Splice } from './actions/splice.ts';
+import { readFdLimit } from './base/fd-limit.ts';
 import { onDefect } from './base/guard.ts';
 import type { Env } from './config/env.ts';
 import { formatProblem } from './config/problem.ts';
@@ -25,7 +26,7 @@ import { type FileWatch, watchFiles } from './runtime/watch.ts';
 import { type Admin, createAdmin } from './server/admin.ts';
 import { createApi } from './server/api.ts';
 import { createConsole } from './server/console.ts';
-import { compileCrowded, readDescriptorLimit } from './server/descriptors.ts';
+import { FdGuard } from './server/descriptors.ts';
 import { Entrance } from './server/entrance.ts';
 import { Gateway } from './server/gateway.ts';
 import { Listeners, type NextListeners } from './server/listeners.ts';
@@ -74,7 +75,7 @@ export class App {
   readonly #admin: Admin;
   readonly #reloader: Reloader<Next>;
   readonly #http = new HttpEngines();
-  readonly #descriptors = readDescriptorLimit();
+  readonly #descriptors = readFdLimit();
   readonly #throttle = new Throttle();
   readonly #forgetDefects: () => void;
   #snapshot: Snapshot | null = null;
@@ -114,11 +115,11 @@ export class App {
       snapshot: () => this.#current(),
       entrance: new Entrance(this.#throttle.admission),
       splice: (...args) => this.#carrier().splice(...args),
-      crowded: compileCrowded(this.#descriptors),
       watchClient: (connection, onLeft) => this.#carrier().engine.accepting?.watch(connection, onLeft) ?? null,
     });
     const gateway = this.#gateway;
-    this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.accepting, emit }), emit);
+    const fds = new FdGuard(() => this.#listeners.closeIdle());
+    this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.accepting, emit, fds }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.errands, this.#throttle);
     samplers.push(relay, pools, { sample: () => this.#broker?.sample() ?? [] });

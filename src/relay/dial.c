@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fd-limit.h"
 #include "loop.h"
 #include "watch.h"
 
@@ -138,6 +139,11 @@ static int send_on(struct worker *w, struct dial *dial) {
 static int connect_to(const struct order *order, int *fd) {
   *fd = socket(order->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (*fd < 0) return errno;
+  if (*fd >= fd_limit_servers()) {
+    close(*fd);
+    *fd = -1;
+    return EMFILE;
+  }
   const struct {
     int level, name, value;
   } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},

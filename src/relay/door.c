@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fd-limit.h"
 #include "loop.h"
 #include "watch.h"
 
@@ -248,13 +249,15 @@ static void turn_away(struct worker *w, struct door *door) {
 }
 
 static int is_full(const struct worker *w) {
-  return list_count(&w->engine->news[NEWS_ARRIVED]) + list_count(&w->doors.told) >= ARRIVED_MOST;
+  // Where descriptors are short, JS hears of each arrival before the next: it closes idle connections for them.
+  return list_count(&w->engine->news[NEWS_ARRIVED]) + list_count(&w->doors.told) >= (w->doors.pressing ? 1 : ARRIVED_MOST);
 }
 
 void door_event(struct worker *w, uint64_t id) {
   struct doors *d = &w->doors;
   struct door *door = find_door(d, id);
   if (!door || door->full) return;
+  int most = fd_limit_clients(), pressing = fd_limit_pressing(), refused = 0;
   for (int i = 0; i < ACCEPTS_MOST; i++) {
     if (is_full(w)) {
       rest(w, door);
@@ -263,9 +266,18 @@ void door_event(struct worker *w, uint64_t id) {
     struct sockaddr_storage peer;
     socklen_t length = sizeof peer;
     int fd = accept4(door->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= most) {
+      // The last descriptors are kept; one notice for all of this turn.
+      close(fd);
+      if (!refused++) tell_of_door(d, id, EMFILE);
+      continue;
+    }
     if (fd >= 0) {
+      d->pressing = fd >= pressing;
       // Where the first bytes came with the connection there is nothing to wait for.
-      if (!hear_out(w, id, fd, &peer)) await(w, door, fd, &peer);
+      if (hear_out(w, id, fd, &peer)) continue;
+      if (d->pressing) tell_guest(d, id, fd, &peer, 0, NULL);
+      else await(w, door, fd, &peer);
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;

@@ -45,6 +45,7 @@ struct doors {
   struct guest **by_slot;  // guests that have not said a word yet
   uint32_t room, spare, use;
   uint32_t full;           // doors that wait until arrivals are heard
+  int pressing;            // whether the last one accepted has one of the last descriptors but some
   int reserve;             // a descriptor to have when there is no other
   struct wheel wheel;
   struct list told;        // of this turn

@@ -8,6 +8,7 @@ import type { ListenerConfig } from '../config/schema.ts';
 import type { Emit } from '../events.ts';
 import { type AddressSet, compileAddresses } from '../http/addresses.ts';
 import { type Preamble, readPreamble } from '../http/proxy-protocol.ts';
+import type { Connection } from '../upstream/parked.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -16,6 +17,8 @@ export interface ArrivalsOptions {
   readonly address: string;
   readonly over: 'tcp' | 'unix';
   readonly emit: Emit;
+  /** Asked of each connection that has come, before a byte of it is read; one that is not admitted is closed. */
+  readonly admits: (connection: Connection) => boolean;
 }
 
 /** Who must send a preamble, and within how many milliseconds. */
@@ -63,6 +66,10 @@ export class Arrivals {
     const peer = hasPeer(socket) ? null : readPeer(socket, this.#options.over);
     if (peer === 'gone') {
       // A request of nobody's must not be served.
+      socket.destroy();
+      return;
+    }
+    if (peer !== null && !this.#options.admits(socket)) {
       socket.destroy();
       return;
     }

@@ -1,27 +1,34 @@
-// Running out of descriptors must be an answer and never a crash: a connection that was given one of the last is told so
-// and closed, which leaves room for the answer itself, for logs and for the admin listener.
-import { readFileSync } from 'node:fs';
+// What is done about descriptors that run out, as connections are accepted (base/fd-limit.ts says which are kept): idle ones
+// are closed first, and then newcomers are refused.
+import { FD_LIMITS, type FdLimits } from '../base/fd-limit.ts';
 import { type Connection, descriptorOf } from '../upstream/parked.ts';
 
-/** Descriptors kept free, at most; of a small limit an eighth. */
-const RESERVE = 64;
+/** Looking for idle connections goes through all there are. */
+const RELIEVE_MS = 100;
 
-/** The soft limit of this process, or null where the system does not tell. */
-export function readDescriptorLimit(): number | null {
-  try {
-    const found = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-    return found ? Number(found[1]) : null;
-  } catch {
-    return null;
+export class FdGuard {
+  readonly #closeIdle: () => void;
+  readonly #limits: FdLimits;
+  #relievedAt = Number.NEGATIVE_INFINITY;
+
+  /** `closeIdle` closes every connection, of any listener, that waits for a next request. */
+  constructor(closeIdle: () => void, limits: FdLimits = FD_LIMITS) {
+    this.#closeIdle = closeIdle;
+    this.#limits = limits;
   }
-}
 
-/**
- * Tells whether a connection holds one of the last descriptors. The system always gives the lowest free one, so the number
- * itself says how many are in use; nothing has to be counted.
- */
-export function compileCrowded(limit: number | null): (connection: Connection) => boolean {
-  if (limit === null) return () => false;
-  const last = limit - Math.min(RESERVE, Math.floor(limit / 8));
-  return (connection) => descriptorOf(connection) >= last;
+  /** Whether a connection that was accepted may stay. */
+  admits(connection: Connection): boolean {
+    const fd = descriptorOf(connection);
+    if (fd >= this.#limits.pressing) this.relieve();
+    return fd < this.#limits.clients;
+  }
+
+  /** Makes room, for those who come next. */
+  relieve(): void {
+    const now = performance.now();
+    if (now - this.#relievedAt < RELIEVE_MS) return;
+    this.#relievedAt = now;
+    this.#closeIdle();
+  }
 }

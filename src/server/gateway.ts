@@ -98,15 +98,15 @@ export class Gateway implements Sampler {
   /** Reports a request whose client left before its turn came. */
   #missed(req: IncomingMessage, res: ServerResponse): void {
     const asked = readAsked(req, req.socket, this.#options.snapshot());
-    const verdict = judge(asked, false);
+    const verdict = judge(asked);
     left(named(asked.context, verdict), { req, res, writtenBefore: req.socket.bytesWritten });
   }
 
   async #plain(asked: Asked, plain: Plain): Promise<void> {
     const { context } = asked;
-    const { req, res } = plain;
+    const { res } = plain;
     if (this.#draining || asksForUpgrade(asked.head)) res.shouldKeepAlive = false;
-    const verdict = judge(asked, this.#options.crowded(req.socket));
+    const verdict = judge(asked);
     switch (verdict.kind) {
       case 'forward':
       case 'respond':

@@ -1,14 +1,12 @@
-// The verdict on a request, after what stands before any route: too many fields, too few descriptors.
+// The verdict on a request, after what stands before any route: too many fields.
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { MOST_FIELDS } from '../http/head.ts';
 import { decide, type Verdict } from '../routing/decide.ts';
 import type { Asked } from './asked.ts';
 
-/** `crowded`: its connection holds one of the last descriptors. */
-export function judge({ snapshot, head, context }: Asked, crowded: boolean): Verdict {
+export function judge({ snapshot, head, context }: Asked): Verdict {
   if (head.names.length > MOST_FIELDS)
     return refuse(reject('head_too_large', `a head has at most ${MOST_FIELDS} fields`));
-  if (crowded) return refuse(reject('limit'));
   return decide(snapshot.table, head, context.client.address);
 }
 

@@ -16,7 +16,9 @@ import type { ClientAuthMode } from '../runtime/client-auth.ts';
 import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls.ts';
 import { KEEPALIVE_MS } from '../upstream/dial.ts';
 import { connectionOptions, hasSpoken, tune } from './accept.ts';
+import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
 import { Arrivals } from './arrival.ts';
+import type { FdGuard } from './descriptors.ts';
 import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
 import { endInOrder, letGo } from './end-in-order.ts';
 import type { Gateway } from './gateway.ts';
@@ -25,8 +27,6 @@ import { type Accepting, type Door, Reception } from './reception.ts';
 
 /** How often node looks for connections that are over their time. */
 const CHECK_MS = 1000;
-/** The longest silence between two notices about failed accepts. */
-const ACCEPT_NOTICE_MS = 10_000;
 
 /** The address a listener is told apart by: `host:port`, or the path of its socket. */
 export function addressOf(config: ListenerConfig): string {
@@ -40,12 +40,14 @@ export interface ListenerServices {
   /** What accepts connections without node; null where node has to. */
   readonly accepting: Accepting | null;
   readonly emit: Emit;
+  readonly fds: FdGuard;
 }
 
 export class Listener {
   readonly address: string;
   readonly #gateway: Gateway;
   readonly #emit: Emit;
+  readonly #fds: FdGuard;
   readonly #server: http.Server | https.Server;
   readonly #arrivals: Arrivals;
   readonly #accepting: Accepting | null;
@@ -53,14 +55,16 @@ export class Listener {
   #bound: AddressInfo | string | null = null;
   #config: ListenerConfig;
   #tls: TlsMaterial | null;
-  #noticedAt = Number.NEGATIVE_INFINITY;
+  readonly #failures: AcceptFailures;
 
-  constructor(config: ListenerConfig, tls: TlsMaterial | null, { gateway, accepting, emit }: ListenerServices) {
+  constructor(config: ListenerConfig, tls: TlsMaterial | null, { gateway, accepting, emit, fds }: ListenerServices) {
     this.address = addressOf(config);
     this.#config = config;
     this.#tls = tls;
     this.#gateway = gateway;
     this.#emit = emit;
+    this.#failures = new AcceptFailures(this.address, emit);
+    this.#fds = fds;
     // TLS and what passes on a unix socket are node's from the beginning.
     this.#accepting = tls === null && config.unix === undefined ? accepting : null;
     this.#server = this.#create();
@@ -69,6 +73,11 @@ export class Listener {
       address: this.address,
       over: config.unix === undefined ? 'tcp' : 'unix',
       emit,
+      admits: (connection) => {
+        if (this.#fds.admits(connection)) return true;
+        this.#failures.tell(SHORTAGE);
+        return false;
+      },
     });
     this.#configure();
   }
@@ -117,6 +126,11 @@ export class Listener {
     this.#bound = null;
     this.#door?.close();
     this.#server.close();
+    this.#server.closeIdleConnections();
+  }
+
+  /** Closes connections that are kept open between requests. */
+  closeIdle(): void {
     this.#server.closeIdleConnections();
   }
 
@@ -188,7 +202,7 @@ export class Listener {
       (_error, socket) => socket.destroy(),
     );
     server.on('clientError', (error, socket) => refuse(error, socket as Socket));
-    server.on('error', (error) => this.#acceptFailed(error));
+    server.on('error', (error) => this.#server.listening && this.#failures.tell(error));
     const accepted = this.secure ? 'secureConnection' : 'connection';
     server.on(accepted, (socket: Socket) => {
       socket.destroySoon = endInOrder;
@@ -252,21 +266,13 @@ export class Listener {
       onFirst: (...args) => this.#gateway.upgrades.onFirst(...args),
       // What comes first may be a preamble, and what a head may be changes with the config.
       maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : 0),
-      onFailed: (error) => this.#acceptFailed(error),
+      onAccepted: (connection) => void this.#fds.admits(connection),
+      onFailed: (error) => {
+        this.#fds.relieve();
+        this.#failures.tell(error);
+      },
     });
     return reception.open();
-  }
-
-  #acceptFailed(error: Error): void {
-    const now = performance.now();
-    if (!this.#server.listening || now - this.#noticedAt < ACCEPT_NOTICE_MS) return;
-    this.#noticedAt = now;
-    this.#emit({
-      type: 'notice',
-      level: 'error',
-      message: `accepting a connection failed: ${error.message}`,
-      data: { listener: this.address },
-    });
   }
 }
 

@@ -103,6 +103,11 @@ export class Listeners implements Sampler {
     }
   }
 
+  /** Closes connections that are kept open between requests. */
+  closeIdle(): void {
+    for (const listener of this.#current) listener.closeIdle();
+  }
+
   /** Stops listening everywhere; open connections go on. */
   close(): void {
     for (const listener of this.#current) listener.close();

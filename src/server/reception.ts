@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 import { setPeer } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
 import type { MessageLike } from '../http/head.ts';
-import type { Parked } from '../upstream/parked.ts';
+import type { Connection, Parked } from '../upstream/parked.ts';
 import { enterWith, listeningDescriptor, stopAccepting } from './accept.ts';
 import { FirstHeads } from './first-head.ts';
 
@@ -43,6 +43,8 @@ export interface ReceptionOptions {
   readonly onFirst: (message: MessageLike, connection: Parked, bytes: Buffer) => boolean;
   /** How long a head may be; 0 where connections begin with something else. */
   readonly maxHead: () => number;
+  /** Told of each connection, before anything else. */
+  readonly onAccepted: (connection: Connection) => void;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -72,7 +74,8 @@ export class Reception implements Keeper {
   );
 
   #arrived({ connection, address, port, bytes }: Arrival): void {
-    const { maxHead, onFirst } = this.#options;
+    const { maxHead, onFirst, onAccepted } = this.#options;
+    onAccepted(connection);
     const most = maxHead();
     const peer = most === 0 ? null : { address, port, destination: null };
     if (peer !== null) {

@@ -34,8 +34,6 @@ export interface UpgradesOptions {
   readonly snapshot: () => Snapshot;
   readonly entrance: Entrance;
   readonly splice: Splice;
-  /** Whether a connection holds one of the last descriptors. */
-  readonly crowded: (connection: Connection) => boolean;
   /** For clients whose connections are no sockets of node's. */
   readonly watchClient: WatchClient;
 }
@@ -90,7 +88,7 @@ export class Upgrades {
   onFirst(message: MessageLike, connection: Parked, bytes: Buffer): boolean {
     const asked = readAsked(message, connection, this.#options.snapshot());
     if (this.#draining || !wantsWebSocket(asked.head)) return false;
-    const verdict = judge(asked, this.#options.crowded(connection));
+    const verdict = judge(asked);
     if (verdict.kind !== 'splice') return false;
     const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
     this.#underWay++;
@@ -134,7 +132,7 @@ export class Upgrades {
     const { server, connection, ahead } = released;
     if (!wantsWebSocket(head) && head.method !== 'CONNECT')
       return putBack(server, connection, headWithoutUpgrade(head), ahead.take());
-    const verdict = judge(asked, this.#options.crowded(connection));
+    const verdict = judge(asked);
     const known = named(context, verdict);
     if (verdict.kind === 'reject') return refuse(known, released, verdict.rejection, modeOf(verdict));
     if (verdict.kind === 'respond') return this.#respond(known, verdict, released);

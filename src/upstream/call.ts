@@ -1,7 +1,9 @@
 // A request of the gateway's own to one server: the whole request is in memory, and so is the whole answer. Not for what
 // clients send, which streams through an HttpEngine. What an answer means, and whether to ask again, is the caller's matter.
+
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
+import { fdShortage } from '../base/fd-limit.ts';
 import { GatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
 import { Agents } from './agents.ts';
@@ -85,6 +87,8 @@ class StaleError extends GatewayError {}
 
 function exchange(call: Call, agent: http.Agent | false): Promise<Reply> {
   const { server, timeoutMs } = call;
+  const shortage = fdShortage();
+  if (shortage !== null) return Promise.reject(upstreamError(shortage, `asking ${server.url}`));
   return new Promise((resolve, reject) => {
     const request = (server.secure ? https : http).request(optionsOf(call, agent));
     const settle = (outcome: Reply | GatewayError): void => {

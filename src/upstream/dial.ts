@@ -1,7 +1,9 @@
 // Connecting to one server, by TCP or TLS, with a PROXY preamble before everything else where the server wants one. The
 // socket comes back paused, with nothing read.
+
 import net from 'node:net';
 import tls from 'node:tls';
+import { fdShortage } from '../base/fd-limit.ts';
 import { GatewayError, systemCode } from '../errors.ts';
 import { formatPreamble } from '../http/proxy-protocol.ts';
 import type { Departure } from './departure.ts';
@@ -31,9 +33,19 @@ export function addressOf({ host, port, unix, lookup }: Endpoint): net.TcpNetCon
   return { host, port, ...(lookup === undefined ? {} : { lookup }) };
 }
 
+/** In place of a connection where the last descriptors are kept free: one that has failed; null where there is room. */
+export function refuseIfShort(connected: Connected): net.Socket | null {
+  const shortage = fdShortage();
+  if (shortage === null) return null;
+  process.nextTick(connected, shortage, null);
+  return new net.Socket().destroy();
+}
+
 function start(server: Endpoint, preamble: Buffer | null, connected: Connected): net.Socket {
   const { secure } = server;
   if (secure && preamble !== null) return openPrefaced(server, preamble, connected);
+  const refused = refuseIfShort(connected);
+  if (refused !== null) return refused;
   if (secure) {
     const socket = tls.connect({ ...addressOf(server), ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
     return report(tune(socket), 'secureConnect', connected);
@@ -54,6 +66,8 @@ function start(server: Endpoint, preamble: Buffer | null, connected: Connected):
  * it is destroyed, at any time; what is to be written to and read from comes with `connected`.
  */
 export function openPrefaced(server: Endpoint, preamble: Buffer, connected: Connected): net.Socket {
+  const refused = refuseIfShort(connected);
+  if (refused !== null) return refused;
   const { secure } = server;
   const below = tune(connectPatiently(addressOf(server)));
   return report(below, 'connect', (error) => {

@@ -7,7 +7,7 @@ import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run, startChild } from '../support/child.ts';
+import { run } from '../support/child.ts';
 import { openClient } from '../support/client.ts';
 import { type Gateway, type GatewayFile, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
 import { connectRaw, exchange, handshake, readAnswer } from '../support/raw.ts';
@@ -504,55 +504,5 @@ describe('drain', () => {
     await one.log({ event: 'drain', phase: 'started' });
     one.signal('SIGTERM');
     expect(await one.exited).toBe(1);
-  });
-});
-
-describe('descriptors', () => {
-  it('run out with 503 and a log line, never with the process', async () => {
-    const file = writeConfig({
-      listeners: [{ host: '127.0.0.1', port: 0 }],
-      admin: { port: 0 },
-      upstreams: upstreams(),
-      routes,
-    });
-    const child = await startChild('/bin/sh', [
-      '-c',
-      `ulimit -n 256; exec "${process.execPath}" "${MAIN}" run -c "${file}"`,
-    ]);
-    const log = (msg: string) =>
-      child.line(
-        (line) => (line.includes(`"msg":"${msg}"`) ? (JSON.parse(line) as Record<string, unknown>) : undefined),
-        msg,
-      );
-    const port = Number((await log('listening'))['port']);
-    expect((await log('started'))['descriptors']).toBe(256);
-    const clients = await Promise.all(Array.from({ length: 300 }, () => connectRaw(port)));
-    const answers = await Promise.all(
-      clients.map(async (client) => {
-        client.write(handshake());
-        return client.until(' ').then(
-          () => client.received().toString().slice(9, 12),
-          () => 'closed',
-        );
-      }),
-    );
-    const count = (answer: string) => answers.filter((one) => one === answer).length;
-    expect(count('101')).toBeGreaterThan(100);
-    expect(count('503')).toBeGreaterThan(0);
-    expect(count('101') + count('503') + count('closed')).toBe(300);
-    for (const client of clients) client.socket.destroy();
-    // Once it has closed what left, there is room again.
-    const opens = async () => {
-      const again = await connectRaw(port);
-      again.write(handshake());
-      const opened = await again.until('101 ').then(
-        () => true,
-        () => false,
-      );
-      again.socket.destroy();
-      return opened;
-    };
-    await expect.poll(opens).toBe(true);
-    expect(await child.stop()).toBe(0);
   });
 });

@@ -73,6 +73,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     door = new Reception(server, {
       accepting: { open: (fd, keeper) => relay.accepting.open(fd, keeper, silentMs) },
       maxHead: () => maxHead,
+      onAccepted: () => {},
       onFailed: (error) => failures.push(error),
       onFirst(message, connection, bytes) {
         if (takes) firsts.push({ message, connection, rest: bytes.toString() });

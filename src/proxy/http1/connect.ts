@@ -1,7 +1,14 @@
 // How a connection to a server is opened for plain requests, by TCP or TLS; a TLS session is taken up again.
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
-import { addressOf, type Connected, KEEPALIVE_MS, openPrefaced, tlsOptions } from '../../upstream/dial.ts';
+import {
+  addressOf,
+  type Connected,
+  KEEPALIVE_MS,
+  openPrefaced,
+  refuseIfShort,
+  tlsOptions,
+} from '../../upstream/dial.ts';
 import { connectPatiently } from '../../upstream/patient-socket.ts';
 import type { Endpoint } from '../../upstream/server.ts';
 
@@ -14,6 +21,8 @@ export function connectTo(server: Endpoint, ca: string | undefined): Connect {
   const trusted = ca === undefined ? {} : { ca };
   let session: Buffer | undefined;
   return (connected) => {
+    const refused = refuseIfShort(connected);
+    if (refused !== null) return refused;
     const resumed = session === undefined ? {} : { session };
     const socket: Socket = secure
       ? tls.connect({

@@ -10,6 +10,7 @@ import { schema } from '../../../src/config/schema.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { makeSelfSigned } from '../../../src/runtime/self-signed.ts';
 import { buildTls, type TlsMaterial } from '../../../src/runtime/tls.ts';
+import { FdGuard } from '../../../src/server/descriptors.ts';
 import { Entrance } from '../../../src/server/entrance.ts';
 import { Gateway } from '../../../src/server/gateway.ts';
 import { addressOf } from '../../../src/server/listener.ts';
@@ -34,11 +35,10 @@ function make(): Listeners {
     snapshot: unused,
     entrance: new Entrance(new Throttle().admission),
     splice: unused,
-    crowded: unused,
     watchClient: unused,
   });
   const emit = (event: GatewayEvent): void => void events.push(event);
-  return new Listeners(() => ({ gateway, accepting: null, emit }), emit);
+  return new Listeners(() => ({ gateway, accepting: null, emit, fds: new FdGuard(unused) }), emit);
 }
 
 function wanted(listener: object, tls: TlsMaterial | null = null): Wanted {

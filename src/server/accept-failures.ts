@@ -1,0 +1,32 @@
+// Tells the operator that connections could not be accepted, seldom enough for a log that has room for the rest.
+import { systemCode } from '../errors.ts';
+import type { Emit } from '../events.ts';
+
+/** The longest silence between two notices of one listener. */
+const NOTICE_MS = 10_000;
+
+/** As the system says it of the very last descriptor. */
+export const SHORTAGE = Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
+
+export class AcceptFailures {
+  readonly #listener: string;
+  readonly #emit: Emit;
+  #noticedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(listener: string, emit: Emit) {
+    this.#listener = listener;
+    this.#emit = emit;
+  }
+
+  tell(error: Error): void {
+    const now = performance.now();
+    if (now - this.#noticedAt < NOTICE_MS) return;
+    this.#noticedAt = now;
+    const code = systemCode(error);
+    const message =
+      code === 'EMFILE' || code === 'ENFILE'
+        ? `descriptors run out, and clients are refused as they connect: ${error.message}`
+        : `accepting a connection failed: ${error.message}`;
+    this.#emit({ type: 'notice', level: 'error', message, data: { listener: this.#listener } });
+  }
+}
