@@ -1,5 +1,6 @@
 // Upgrades that do not happen: refused by the gateway, refused by the backend, or to something else than WebSocket. What
 // the client sent behind its head must be neither a request nor the start of a tunnel (RFC 6455 §4.2.2, RFC 9110 §7.8).
+import { createServer } from 'node:http';
 import { handshake } from '../../support/raw.ts';
 import type { Case } from './attack.ts';
 import type { Script } from './canary.ts';
@@ -183,7 +184,11 @@ export const H2C: readonly Case[] = [
   {
     name: 'a body in chunks behind Upgrade: h2c',
     bytes: `POST /public/a HTTP/1.1\r\n${HOST}\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n${LAST}`,
-    want: through(`POST /public/a "hello" ${NO_UPGRADE}`, `${LAST_ONLY} ${NO_UPGRADE}`),
+    // Node that can be told not to take such an upgrade loses what came along behind it: the connection ends there.
+    want: through(
+      `POST /public/a "hello" ${NO_UPGRADE}`,
+      ...('shouldUpgradeCallback' in createServer() ? [] : [`${LAST_ONLY} ${NO_UPGRADE}`]),
+    ),
     watch,
   },
   {
