@@ -43,14 +43,18 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
     const at = { upstream: pool.name, server: lease.server.url };
     const ownFields = pool.sticky?.fieldsFor(lease.server, ask) ?? [];
     const { http } = services;
-    const message = buildMessage(context, verdict, {
-      plain,
-      own: lease.server.authority,
-      ownFields,
-      preamble: preambleFor(lease.server, address, plain.req.socket),
-    });
-    const ended = await tryOn(http, { lease, attempts }, message);
-    lease.release();
+    let ended: Ended | null;
+    try {
+      const message = buildMessage(context, verdict, {
+        plain,
+        own: lease.server.authority,
+        ownFields,
+        preamble: preambleFor(lease.server, address, plain.req.socket),
+      });
+      ended = await tryOn(http, { lease, attempts }, message);
+    } finally {
+      lease.release();
+    }
     if (ended === null) return completed(context, plain, { at, reason: null, detail: null });
     const { error, next } = ended;
     if (error.source === 'upstream') {

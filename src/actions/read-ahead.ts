@@ -27,8 +27,10 @@ export class ReadAhead {
     this.#socket = socket;
     this.#gone = gone;
     socket.on('close', this.#onClose).on('end', this.#onEnd).on('data', this.#onData);
+    // A socket that has been one for long enough to read the FIN tells of it no more.
+    if (socket.readableEnded || socket.destroyed) this.#onEnd();
     // Whoever had the connection before may have stopped reading.
-    if (this.#size < MOST) startReading(socket);
+    else if (this.#size < MOST) startReading(socket);
     else socket.pause();
   }
 

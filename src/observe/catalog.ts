@@ -144,7 +144,7 @@ export const METRICS = {
   },
   upstream_connections: {
     type: 'gauge',
-    help: 'Sessions and requests a server carries.',
+    help: 'Sessions, requests, and handshakes under way that a server carries.',
     labels: ['upstream', 'server'],
     sampled: true,
   },

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createSecure } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer as createTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -206,6 +206,63 @@ describe('a server that carries as much as it may', () => {
     await expect.poll(() => gateway.metric('upstream_connections', { upstream: 'chat', server: a.url })).toBe(1);
     expect((await get(gateway)).text).toBe('a');
   });
+});
+
+describe('what a server carries', () => {
+  const HANDSHAKE =
+    'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n';
+  const answers: Readonly<Record<string, string>> = {
+    '/never': '',
+    '/half': `HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n${'x'.repeat(500)}`,
+    '/until-close': `HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(500)}`,
+  };
+  const kinds = Object.keys(answers).flatMap((path) => [
+    { what: `a handshake to ${path}`, head: `GET /ws${path} HTTP/1.1\r\nHost: a\r\n${HANDSHAKE}\r\n` },
+    { what: `a GET of ${path}`, head: `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n` },
+  ]);
+
+  it.each(['auto', 'http-proxy'] as const)(
+    'is given back with the client that left, by FIN or RST, though the server never ends its answer (%s)',
+    async (engine) => {
+      const server = createTcp((socket) => {
+        socket
+          .on('error', () => {})
+          .once('data', (head) => {
+            const path = /^GET (?:\/ws)?(\S+)/.exec(String(head))?.[1] ?? '';
+            socket.write(answers[path] ?? '');
+          });
+      });
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      ends.push(() => server.close());
+      const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const long = { connect: '60s', handshake: '600s' };
+      const plain = { head: '600s', idle: '600s' };
+      const gateway = await startGateway({
+        listeners: [{ host: '127.0.0.1', port: 0 }],
+        http: { engine },
+        upstreams: { chat: { servers: [url] } },
+        routes: [
+          {
+            name: 'ws',
+            match: { path: '/ws/*' },
+            websocket: { mode: 'splice', upstream: 'chat', origins: 'any', timeouts: long },
+          },
+          { name: 'api', http: { upstream: 'chat', timeouts: plain } },
+        ],
+      });
+      ends.push(() => gateway.stop('SIGKILL'));
+      const carried = () => gateway.metric('upstream_connections', { upstream: 'chat', server: url });
+      for (const { what, head } of kinds) {
+        for (const leave of ['end', 'resetAndDestroy'] as const) {
+          const clients = Array.from({ length: 5 }, () => connectTcp(gateway.port, '127.0.0.1').on('error', () => {}));
+          for (const client of clients) client.resume().write(head);
+          await expect.poll(carried, { message: what }).toBe(5);
+          for (const client of clients) client[leave]();
+          await expect.poll(carried, { message: `${what}, ${leave}` }).toBe(0);
+        }
+      }
+    },
+  );
 });
 
 describe('a server that goes down', () => {
