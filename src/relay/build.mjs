@@ -13,7 +13,18 @@ const names = [
   ...['dial', 'door'],
 ];
 const sources = names.map((name) => `${name}.c`);
-const flags = ['-std=c11', '-O2', '-g', '-fPIC', '-shared', '-fvisibility=hidden', '-pthread', '-Wall', '-Wextra'];
+const flags = [
+  '-std=c11',
+  '-O2',
+  '-g',
+  '-fPIC',
+  '-shared',
+  '-fvisibility=hidden',
+  '-pthread',
+  '-Wall',
+  '-Wextra',
+  '-Werror=implicit-function-declaration',
+];
 const extra = process.argv.slice(2);
 const chosen = extra[0] === '--output' ? extra.splice(0, 2)[1] : undefined;
 const output = chosen ?? join(here, '..', '..', 'native', 'upgate-relay.node');

@@ -269,7 +269,7 @@ void door_event(struct worker *w, uint64_t id) {
     if (fd >= most) {
       // The last descriptors are kept; one notice for all of this turn.
       close(fd);
-      if (!refused++) tell_of_door(d, id, EMFILE);
+      if (!refused++) tell_of_failure(d, id, EMFILE);
       continue;
     }
     if (fd >= 0) {
