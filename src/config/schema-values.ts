@@ -40,6 +40,9 @@ export const size = () =>
       return z.NEVER;
     });
 
+/** A size that bounds something: 0 would bound it at nothing, and is read as no bound in many a program. */
+export const sizeLimit = () => size().refine((bytes) => bytes > 0, 'must be more than 0');
+
 export const name = () =>
   z
     .string()

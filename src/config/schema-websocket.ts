@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { pushOptions, roomsOptions, webhookOptions } from './schema-handlers.ts';
 import { sessionLimits } from './schema-limits.ts';
-import { count, name, size, wait } from './schema-values.ts';
+import { count, name, sizeLimit, wait } from './schema-values.ts';
 import { compression, sendQueue } from './schema-wire.ts';
 
 const origins = z
@@ -59,11 +59,13 @@ export const splice = z.strictObject({
     .describe('Follow frame headers, for Close frames, pings, limits and message counts; `off`: an opaque tunnel'),
   limits: z
     .strictObject({
-      max_message: size()
+      max_message: sizeLimit()
         .optional()
         .describe('Largest message on the wire, either way; a larger one closes with 1009; unset: any size'),
-      messages_per_second: count().optional().describe('Messages a second from the client; unset: any number'),
-      bytes_per_second: size().optional().describe('Bytes a second from the client; unset: any number'),
+      messages_per_second: count()
+        .optional()
+        .describe('Messages a second from the client, pings and pongs too; unset: any number'),
+      bytes_per_second: sizeLimit().optional().describe('Bytes a second from the client; unset: any number'),
       on_limit: z
         .enum(['close', 'pause'])
         .prefault('close')
@@ -92,12 +94,11 @@ export const terminate = z.strictObject({
   ...handshakeRules,
   limits: z
     .strictObject({
-      max_message: size().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
+      max_message: sizeLimit().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
       messages_per_second: count()
         .prefault(10_000)
         .describe('Most messages of a client, its pings and empty fragments among them; more close with 1008'),
-      bytes_per_second: size()
-        .refine((bytes) => bytes > 0, 'must be more than 0')
+      bytes_per_second: sizeLimit()
         .optional()
         .describe("Most bytes of a client's messages, inflated; more close with 1008"),
       max_fragments: count()

@@ -17,6 +17,7 @@ import {
   oneOrMore,
   port,
   size,
+  sizeLimit,
   unixPath,
   wait,
 } from './schema-values.ts';
@@ -68,7 +69,7 @@ const listener = z.strictObject({
     })
     .optional()
     .describe("Read the client's address from a PROXY preamble, version 1 or 2, before anything else; unset: never"),
-  max_head: size().prefault('32KiB').describe('Largest request head; a larger one is answered with 431'),
+  max_head: sizeLimit().prefault('32KiB').describe('Largest request head; a larger one is answered with 431'),
   timeouts: z
     .strictObject({
       head: wait().prefault('10s').describe('For a request head to arrive whole'),

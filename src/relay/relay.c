@@ -357,8 +357,7 @@ static napi_value js_stop(napi_env env, napi_callback_info info) {
 static double in_ns(double per_second) { return per_second > 0 ? 1e9 / per_second : 0; }
 
 // policy(engine, [inspect, idleMs, pingEveryMs, pingTimeoutMs, then for fromClient and toClient: maxMessage,
-// messagesPerSecond, bytesPerSecond, pause]) -> its number. A maxMessage below 0 is unlimited, and so is
-// every other 0.
+// messagesPerSecond, bytesPerSecond, pause]) -> its number. A maxMessage below 0 is unlimited, and so is a rate of 0.
 static napi_value js_policy(napi_env env, napi_callback_info info) {
   napi_value args[2];
   double *v;

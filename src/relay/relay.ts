@@ -16,7 +16,7 @@ export interface TunnelEnds {
   readonly toBackend: Buffer;
 }
 
-/** What one direction may carry; null is unlimited. A direction with any of them ends the tunnel when it gets lost. */
+/** What one direction may carry; null is unlimited, and a rate is above 0. A direction with any of them ends the tunnel when it gets lost. */
 export interface DirectionLimits {
   /** Payload bytes of one message on the wire, over all its fragments. More: 1009 to the sender, 1001 to the other side. */
   readonly maxMessage: number | null;

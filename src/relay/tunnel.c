@@ -68,7 +68,7 @@ static int counts(const struct cursor *c) {
 static enum reason over_limit(struct worker *w, struct tunnel *t, int from) {
   struct way *way = &t->way[from];
   const struct limits *l = &t->policy->limits[from];
-  if (l->max_message && way->cursor.message > l->max_message) return WHY_MESSAGE;
+  if (way->cursor.message > l->max_message) return WHY_MESSAGE;
   if (l->message_ns && counts(&way->cursor) && !t->ending && !spend(&way->message_full, w->now_ns, l->message_ns, l->pause)) {
     if (!l->pause) return WHY_MESSAGE_RATE;
     pause_for(w, t, from, way->message_full);
@@ -285,8 +285,8 @@ static ssize_t look_ahead(struct tunnel *t, int from, struct cursor *c) {
   ssize_t n = side_peek(&t->end[from].side, p, sizeof p);
   if (n <= 0) return n;
   size_t head = in_pieces(p, (size_t)n) || p[0] & 8 ? 0 : cursor_head(c, p, (size_t)n);
-  uint64_t most = t->policy->limits[from].max_message;
-  if (!head || c->length < LARGE || (most && c->message > most)) return SIDE_COPY;
+  const struct limits *l = &t->policy->limits[from];
+  if (!head || c->length < LARGE || (l->any && c->message > l->max_message)) return SIDE_COPY;
   c->left += head;
   return 1;
 }

@@ -45,9 +45,9 @@ enum reason {
   WHY_PING,
 };
 
-// What one way may carry; zero is unlimited.
+// What one way may carry; a rate of zero is unlimited.
 struct limits {
-  uint64_t max_message;
+  uint64_t max_message;  // UINT64_MAX is unlimited
   uint64_t message_ns;  // what a message costs at messages_per_second
   double byte_ns;       // what a byte costs at bytes_per_second
   uint8_t pause;        // past a rate reading is paused; else the tunnel ends

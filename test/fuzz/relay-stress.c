@@ -211,8 +211,8 @@ static void make_policies(void) {
     p->idle_ms = i == 1 ? 60 : 3600000;
     if (i == 2) p->ping_every_ms = 20, p->ping_timeout_ms = 200;
     for (int w = 0; i == 3 && w < 2; w++) p->limits[w] = (struct limits){.max_message = 30000, .message_ns = 100000, .any = 1};
-    for (int w = 0; i == 4 && w < 2; w++) p->limits[w] = (struct limits){.byte_ns = 5000, .message_ns = 20000, .pause = 1, .any = 1};
-    if (i == 7) p->limits[CLIENT] = p->limits[BACKEND] = (struct limits){.byte_ns = 2500, .any = 1};
+    for (int w = 0; i == 4 && w < 2; w++) p->limits[w] = (struct limits){.max_message = UINT64_MAX, .byte_ns = 5000, .message_ns = 20000, .pause = 1, .any = 1};
+    if (i == 7) p->limits[CLIENT] = p->limits[BACKEND] = (struct limits){.max_message = UINT64_MAX, .byte_ns = 2500, .any = 1};
   }
 }
 
