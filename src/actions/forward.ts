@@ -186,6 +186,7 @@ export function completed(
     detail,
     at,
     durationMs: performance.now() - context.startedAt,
-    bytesToClient: req.socket.bytesWritten - writtenBefore,
+    // What still waits has not left, and may never.
+    bytesToClient: req.socket.bytesWritten - req.socket.writableLength - writtenBefore,
   });
 }

@@ -1,11 +1,10 @@
 // The start of a server's answer, collected from the bytes as they come and read strictly: for handshakes and for plain
 // requests alike, so that no two readers can disagree about one. Pure.
 import { type AnswerHead, LARGEST_ANSWER_HEAD, parseAnswerHead } from './answer.ts';
-import { looksLike } from './foreign.ts';
+import { foreignStart } from './foreign.ts';
 import type { Fault } from './target.ts';
 
 const NOTHING = Buffer.alloc(0);
-const START = Buffer.from('HTTP/', 'latin1');
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -71,15 +70,8 @@ export class AnswerReader {
     // Up to three bytes of the blank line may be here already; they are not the head's.
     if (this.#seen + (end === -1 ? this.#held.length - 3 : end) > LARGEST_ANSWER_HEAD)
       return 'the head of the answer is too large';
-    return startFault(this.#held) ?? (end === -1 ? lineFault(this.#held, from) : null);
+    return foreignStart(this.#held) ?? (end === -1 ? lineFault(this.#held, from) : null);
   }
-}
-
-/** What is wrong with the first bytes, however few there are. */
-function startFault(bytes: Buffer): string | null {
-  const length = Math.min(bytes.length, START.length);
-  for (let i = 0; i < length; i++) if (bytes[i] !== START[i]) return `this is no HTTP: ${looksLike(bytes)}`;
-  return null;
 }
 
 /** A line that ends with a bare LF, from `from` on: its head will never end (RFC 9112 §2.2). */

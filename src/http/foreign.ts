@@ -1,5 +1,6 @@
 // What a server speaks that does not speak HTTP, guessed from its first bytes, for whoever reads the log. Pure.
 
+const START = Buffer.from('HTTP/', 'latin1');
 const SHOWN = 24;
 
 /** How it begins, as text. */
@@ -22,8 +23,14 @@ const OCTETS: readonly (readonly [readonly (number | null)[], string])[] = [
   [[null, 0, 0, 0, 0x0a], 'this is MySQL'],
 ];
 
+/** What the first bytes of an answer say where they can't be HTTP, however few they are; null where they can. */
+export function foreignStart(bytes: Buffer): string | null {
+  const length = Math.min(bytes.length, START.length);
+  return bytes.compare(START, 0, length, 0, length) === 0 ? null : `this is no HTTP: ${looksLike(bytes)}`;
+}
+
 /** Says it in a few words, with the octets themselves: as text where they are text, else in hexadecimal. */
-export function looksLike(bytes: Buffer): string {
+function looksLike(bytes: Buffer): string {
   const line = bytes.toString('latin1', 0, SHOWN).split(/[\r\n]/, 1)[0] as string;
   const known =
     TEXTS.find(([start]) => start.test(line)) ??

@@ -217,6 +217,17 @@ static int keep(struct dial *dial, const uint8_t *p, size_t n) {
   return 1;
 }
 
+// Whether these bytes can't become the head of an answer, whatever follows: they begin with something else, or a line behind
+// `from` ends without CR. Such a peer may wait for our next word for ever, and whoever reads its bytes says what is wrong.
+static int is_no_head(const uint8_t *p, size_t n, size_t from) {
+  static const char start[] = {'H', 'T', 'T', 'P', '/'};
+  if (memcmp(p, start, n < sizeof start ? n : sizeof start) != 0) return 1;
+  for (const uint8_t *at = p + from; (at = memchr(at, '\n', (size_t)(p + n - at))); at++) {
+    if (at[-1] != '\r') return 1;
+  }
+  return 0;
+}
+
 static void collect(struct worker *w, struct dial *dial) {
   uint8_t *p = w->scratch + SCRATCH_ROOM;
   ssize_t n;
@@ -239,7 +250,8 @@ static void collect(struct worker *w, struct dial *dial) {
   uint32_t from = dial->seen > 3 ? dial->seen - 3 : 0;  // the empty line may straddle two pieces
   dial->seen = dial->got_length;
   // Too much is for whoever reads it to judge, like everything else.
-  if (memmem(dial->got + from, dial->got_length - from, "\r\n\r\n", 4) || dial->got_length > dial->most) {
+  if (memmem(dial->got + from, dial->got_length - from, "\r\n\r\n", 4) || dial->got_length > dial->most ||
+      is_no_head(dial->got, dial->got_length, from)) {
     finish(w, dial, p, 0);
   }
 }

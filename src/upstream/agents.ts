@@ -2,6 +2,7 @@
 // (another authority, another client certificate) is none to use.
 import type { Agent } from 'node:http';
 import { type AgentOptions, Agent as SecureAgent } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Endpoint } from './server.ts';
 
 export class Agents {
@@ -31,5 +32,32 @@ export class Agents {
       agent.maxFreeSockets = 0;
       for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
     }
+  }
+}
+
+/** Agents of one client each: what authenticates a connection is that client's, and its connections end with it. */
+export class ClientAgents {
+  readonly #of = new Map<Socket, Agents>();
+  readonly #make: () => Agents;
+
+  constructor(make: () => Agents) {
+    this.#make = make;
+  }
+
+  /** The client's; null where it has none, and `wanted` does not ask for them. */
+  for(client: Socket, wanted: boolean): Agents | null {
+    const known = this.#of.get(client);
+    if (known !== undefined || !wanted || client.destroyed) return known ?? null;
+    const agents = this.#make();
+    this.#of.set(client, agents);
+    client.once('close', () => {
+      this.#of.delete(client);
+      agents.close();
+    });
+    return agents;
+  }
+
+  close(): void {
+    for (const agents of this.#of.values()) agents.close();
   }
 }

@@ -1,6 +1,6 @@
 // What node's ServerResponse can't be told by its public methods: interim answers as they came, and the end of a
 // connection that must not look like the end of an answer.
-import type { ServerResponse } from 'node:http';
+import type { OutgoingMessage, ServerResponse } from 'node:http';
 import { isPhrase } from './framing.ts';
 
 /** Node's own writeEarlyHints knows neither repeated fields nor fields without Link. */
@@ -12,6 +12,14 @@ export function writeInterim(res: ServerResponse, status: string, fields: readon
   let head = `HTTP/1.1 ${status}\r\n`;
   for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;
   socket.write(`${head}\r\n`, 'latin1');
+}
+
+/**
+ * Sends a head before its body comes; nothing where there is no body, whose head leaves with its end. node's flushHeaders()
+ * writes it as UTF-8, which changes octets beyond ASCII.
+ */
+export function sendHeadAlone(message: OutgoingMessage): void {
+  message.write('', 'latin1');
 }
 
 /** Up to this many bytes copying a part into the head's text is cheaper than writing both side by side. */
@@ -41,4 +49,36 @@ export function cut(res: ServerResponse, untilClose: boolean): void {
     // TLS and unix sockets know no RST; a TLS client sees that no close_notify came.
     socket.destroy();
   }
+}
+
+/** How long the kernel has for what it was given: a RST throws the rest away, and it does not tell when it is done. */
+const KERNEL_MS = 1000;
+
+/**
+ * The same behind what has come of the answer: that is written first, for as long as the client takes it, `most`
+ * milliseconds at most. Resolves once the connection is broken off.
+ */
+export function cutBehind(res: ServerResponse, untilClose: boolean, most: number): Promise<void> {
+  const { socket } = res;
+  if (socket === null || socket.destroyed) {
+    cut(res, untilClose);
+    return Promise.resolve();
+  }
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      clearTimeout(timer);
+      socket.off('close', settle);
+      cut(res, untilClose);
+      resolve();
+    };
+    let timer = setTimeout(settle, most);
+    socket.once('close', settle);
+    sendHeadAlone(res);
+    // Called when all that stands before it has been given to the kernel.
+    socket.write('', () => {
+      if (!untilClose) return settle();
+      clearTimeout(timer);
+      timer = setTimeout(settle, KERNEL_MS);
+    });
+  });
 }

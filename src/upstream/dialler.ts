@@ -26,7 +26,8 @@ export type DialFailure = 'timeout' | 'silent' | 'ended' | (string & {});
 /** Who is told of a dial, once: never from inside the call that starts it, and never after it was cancelled. */
 export interface DialCaller {
   /**
-   * Bytes have come, with an empty line (CRLF CRLF) among them, or more than `most`. `bytes` may be looked at until this
+   * Bytes have come, with an empty line (CRLF CRLF) among them, more than `most`, or such as can't become the head of an
+   * answer: they don't begin with `HTTP/`, or a line ends without CR. `bytes` may be looked at until this
    * returns. The connection is the caller's. `connectMs` is how long connecting took.
    */
   came(connection: Parked, bytes: Buffer, connectMs: number): void;

@@ -14,6 +14,20 @@ export function isPhrase(text: string): boolean {
   return PHRASE.test(text);
 }
 
+/**
+ * The fields with Content-Length behind all others, where there is a Content-Disposition: node, once it knows the length,
+ * takes that field's text for UTF-8 and damages or refuses octets beyond ASCII (nodejs/node#58240).
+ */
+export function lengthLast<T extends readonly string[]>(fields: T): T | string[] {
+  if (!has(fields, 'content-disposition') || !has(fields, 'content-length')) return fields;
+  const lengths: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    if ((fields[i] as string).toLowerCase() === 'content-length')
+      lengths.push(fields[i] as string, fields[i + 1] as string);
+  }
+  return [...without(fields, 'content-length'), ...lengths];
+}
+
 /** How a message says where its body ends; null where it has no such field. */
 interface Framing {
   readonly coding: string | null;
@@ -95,7 +109,7 @@ export function answerHead({ req, responseFields, ownFields }: Exchange, answer:
   return {
     status,
     phrase,
-    fields: chunked ? without(fields, 'content-length') : without(fields, 'trailer'),
+    fields: chunked ? without(fields, 'content-length') : lengthLast(without(fields, 'trailer')),
     length: empty || length === null ? null : Number(length),
     untilClose: !framed && !chunked,
   };

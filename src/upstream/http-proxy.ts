@@ -5,8 +5,10 @@ import { type Agent, ClientRequest, IncomingMessage } from 'node:http';
 import httpProxy from 'http-proxy';
 import { asGatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
-import { Agents } from './agents.ts';
+import { authenticatesConnection } from '../http/connection-auth.ts';
+import { Agents, ClientAgents } from './agents.ts';
 import { KEEPALIVE_MS, tlsOptions } from './dial.ts';
+import { lengthLast } from './framing.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from './http-engine.ts';
 import { PatientAgent } from './patient-socket.ts';
 import { PrefacedAgent } from './prefaced-agent.ts';
@@ -28,6 +30,7 @@ const IDLE_MS = 4000;
 class Stand extends IncomingMessage {
   readonly #exchange: Exchange;
   readonly #transfer: Transfer;
+  #link: RequestLink | null = null;
 
   constructor(exchange: Exchange, transfer: Transfer) {
     super(exchange.req.socket);
@@ -39,8 +42,14 @@ class Stand extends IncomingMessage {
   override pipe<T extends NodeJS.WritableStream>(destination: T): T {
     if (!(destination instanceof ClientRequest)) throw new TypeError('http-proxy pipes into no request');
     const connected = this.#exchange.server.secure ? 'secureConnect' : 'connect';
-    this.#transfer.start(new RequestLink(destination, this.#transfer, connected));
+    this.#link = new RequestLink(destination, this.#transfer, connected);
+    this.#transfer.start(this.#link);
     return destination;
+  }
+
+  /** What breaks behind a whole answer is not the exchange's: bytes that nobody asked for, which cost their connection. */
+  onError(error: unknown): void {
+    if (this.#link?.whole !== true) this.#transfer.lost(error);
   }
 }
 
@@ -71,9 +80,10 @@ type Proxy = ReturnType<typeof openProxy>;
 /** Has http-proxy make the request, over a connection of the agent's. */
 function send(proxy: Proxy, exchange: Exchange, transfer: Transfer, agent: Agent): Promise<Outcome> {
   const { secure, host, port, unix, tls } = exchange.server;
+  const stand = new Stand(exchange, transfer);
   try {
     proxy.web(
-      new Stand(exchange, transfer),
+      stand,
       exchange.res,
       {
         target: {
@@ -83,14 +93,14 @@ function send(proxy: Proxy, exchange: Exchange, transfer: Transfer, agent: Agent
           ...(unix === undefined ? {} : { socketPath: unix }),
         },
         agent,
-        ssl: requestOptions(exchange, transfer.head.fields),
+        ssl: requestOptions(exchange, lengthLast(transfer.head.fields)),
         secure: tls?.options.rejectUnauthorized !== false,
         selfHandleResponse: true,
         // Both together keep it from parsing the target.
         toProxy: true,
         ignorePath: true,
       },
-      (error) => transfer.lost(error),
+      (error) => stand.onError(error),
     );
   } catch (thrown) {
     transfer.fail(asGatewayError(thrown, 'request'));
@@ -114,6 +124,7 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
   } as const;
   const passing = { ...trusted, keepAlive: false, noDelay: true };
   const kept = new Agents(new PatientAgent(keeping), keeping);
+  const own = new ClientAgents(() => new Agents(new PatientAgent(keeping), keeping));
   const single = new Agents(new PatientAgent(passing), passing);
 
   function attempt(exchange: Exchange, agents: Agents): Promise<Outcome> {
@@ -131,12 +142,14 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
   return {
     name: 'http-proxy',
     async forward(exchange) {
-      const outcome = await attempt(exchange, kept);
+      const { req, fields } = exchange;
+      const outcome = await attempt(exchange, own.for(req.socket, authenticatesConnection(fields)) ?? kept);
       // The one place where a request is sent again: its kept connection was gone before anything came of it.
       if (outcome === 'stale') await attempt(exchange, single);
     },
     close() {
       kept.close();
+      own.close();
     },
   };
 }

@@ -1,6 +1,7 @@
 // A Link over node's ClientRequest, which is what http-proxy makes.
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { sendHeadAlone } from './client-side.ts';
 import type { Link, Receiver } from './link.ts';
 
 const ABORTED = Object.assign(new Error('the answer ended before its end'), { code: 'ECONNRESET' });
@@ -43,8 +44,13 @@ export class RequestLink implements Link {
     return this.#socket === null || this.#socket.bytesRead !== this.#readBefore;
   }
 
+  /** Whether the answer has come to its end; it may not have been told yet. */
+  get whole(): boolean {
+    return this.#answer?.complete === true;
+  }
+
   sendHead(): void {
-    this.#request.flushHeaders();
+    sendHeadAlone(this.#request);
   }
 
   write(part: Buffer): boolean {

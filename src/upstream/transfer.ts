@@ -3,14 +3,14 @@
 // the engine's, behind a Link.
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
-import { cut, endWith, writeInterim } from './client-side.ts';
+import { cut, cutBehind, endWith, sendHeadAlone, writeInterim } from './client-side.ts';
 import { Clock } from './clock.ts';
-import { upstreamError } from './dial.ts';
 import { afterDiscard } from './discard.ts';
 import { answerHead, interimFault, interimFields, type RequestHead, requestHead } from './framing.ts';
 import { type Exchange, ExchangeError, type Progress } from './http-engine.ts';
 import type { Link, ReceivedHead, Receiver } from './link.ts';
 import { type Pump, pump } from './pump.ts';
+import { serverError } from './server-error.ts';
 
 /** `stale`: a kept connection turned out to be gone before it was used, and the request may be sent again. */
 export type Outcome = 'answered' | 'stale';
@@ -127,7 +127,7 @@ export class Transfer implements Receiver {
       return void this.#resolve('stale');
     }
     const { url } = this.#exchange.server;
-    const broken = serverError(cause, url);
+    const broken = serverError(cause, url, this.#answering);
     // In the middle of an answer it matters little how it broke off, unless it stopped being HTTP.
     if (!this.#answering || broken.code === 'bad_accept') return void this.fail(broken);
     this.fail(new GatewayError('backend_refused', `${url} ended in the middle of its answer`, cause));
@@ -136,16 +136,21 @@ export class Transfer implements Receiver {
   /** Ends the exchange with an error. */
   fail(error: GatewayError): void {
     if (this.#over) return;
-    const { req, res } = this.#exchange;
+    const { req, res, timeouts } = this.#exchange;
     this.#end();
     this.#link?.destroy();
-    if (res.headersSent || error.code === 'client_gone') {
+    const failed = new ExchangeError(error, res.headersSent ? 'begun' : this.#progress);
+    if (res.headersSent && error.code !== 'client_gone') {
+      // What has come of the answer is the client's.
+      return void cutBehind(res, this.#untilClose, timeouts.idle).then(() => this.#reject(failed));
+    }
+    if (error.code === 'client_gone') {
       cut(res, this.#untilClose);
     } else if (req.readableDidRead) {
       // Whoever answers now can't send the request anywhere else; unread, the rest would block the connection.
       afterDiscard(req, () => void (req.complete || req.socket.destroy()));
     }
-    this.#reject(new ExchangeError(error, res.headersSent ? 'begun' : this.#progress));
+    this.#reject(failed);
   }
 
   #end(): void {
@@ -178,13 +183,9 @@ export class Transfer implements Receiver {
   /** RFC 9112 §9.3.1: only where the server can't have begun to act on the request, or may act on it twice. */
   #isStale(cause: unknown): boolean {
     const link = this.#link;
-    return (
-      link?.reused === true &&
-      !link.touched &&
-      IDEMPOTENT.has(this.#exchange.req.method ?? '') &&
-      !this.head.hasBody &&
-      LOST.has(systemCode(cause) ?? '')
-    );
+    if (link?.reused !== true || link.touched || !LOST.has(systemCode(cause) ?? '')) return false;
+    if (this.#progress === 'unsent') return true;
+    return IDEMPOTENT.has(this.#exchange.req.method ?? '') && !this.head.hasBody;
   }
 
   /** A server that answers while the request still comes is measured by its answer. */
@@ -236,7 +237,7 @@ export class Transfer implements Receiver {
     }
     this.#answering = true;
     // The head goes out with what came along with it, and alone if nothing did.
-    this.#flush = setImmediate(() => res.flushHeaders());
+    this.#flush = setImmediate(() => sendHeadAlone(res));
     this.#clock.waitFor('answer');
   }
 
@@ -281,17 +282,8 @@ export class Transfer implements Receiver {
     this.#lingering = true;
     this.#clock.stop();
     clearImmediate(this.#flush);
-    res.flushHeaders();
+    sendHeadAlone(res);
     if (this.#last !== null) res.write(this.#last);
     afterDiscard(req, () => void (this.#over || res.end()));
   }
-}
-
-function serverError(cause: unknown, url: string): GatewayError {
-  if (cause instanceof GatewayError) return cause;
-  const code = systemCode(cause) ?? '';
-  const message = cause instanceof Error ? cause.message : String(cause);
-  if (code.startsWith('HPE_')) return new GatewayError('bad_accept', `${url} sent no valid HTTP: ${message}`, cause);
-  if (code === 'ETIMEDOUT') return new GatewayError('backend_timeout', `no connection to ${url}: ${message}`, cause);
-  return upstreamError(cause, `forwarding to ${url}`);
 }

@@ -11,10 +11,15 @@ import {
 } from '../support/forwarding.ts';
 import { connectRaw, type RawConnection } from '../support/raw.ts';
 import { describeAnswers } from './http-engine-answers.suite.ts';
+import { describeBinding } from './http-engine-binding.suite.ts';
+import { describeBreaks } from './http-engine-breaks.suite.ts';
 import { describeConnections } from './http-engine-connections.suite.ts';
 import { describeFailures } from './http-engine-failures.suite.ts';
 import { describeInterims } from './http-engine-interims.suite.ts';
+import { describeLeaving } from './http-engine-leaving.suite.ts';
+import { describeOctets } from './http-engine-octets.suite.ts';
 import { describeRequests } from './http-engine-requests.suite.ts';
+import { describeTraps } from './http-engine-traps.suite.ts';
 
 export type MakeEngine = (options?: HttpEngineOptions) => HttpEngine;
 
@@ -41,7 +46,8 @@ export interface Stages {
   keep<T extends { close(): void }>(closable: T): T;
 }
 
-export function describeHttpEngine(name: string, make: MakeEngine): void {
+/** `more`: what this engine alone promises. */
+export function describeHttpEngine(name: string, make: MakeEngine, more?: (stages: Stages) => void): void {
   const open: { close(): void }[] = [];
   afterEach(() => {
     for (const closable of open.splice(0)) closable.close();
@@ -71,9 +77,15 @@ export function describeHttpEngine(name: string, make: MakeEngine): void {
   const stages: Stages = { make, set, keep };
   describe(name, () => {
     describe('the request', () => describeRequests(stages));
+    describe('octets', () => describeOctets(stages));
     describe('the answer', () => describeAnswers(stages));
     describe('interim and early answers', () => describeInterims(stages));
     describe('what breaks', () => describeFailures(stages));
+    describe('what breaks off', () => describeBreaks(stages));
     describe('connections', () => describeConnections(stages));
+    describe('connections of one client', () => describeBinding(stages));
+    describe('clients that leave', () => describeLeaving(stages));
+    describe('traps', () => describeTraps(stages));
+    if (more !== undefined) describe('of its own', () => more(stages));
   });
 }

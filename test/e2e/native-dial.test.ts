@@ -232,7 +232,15 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
   });
 
   it.each<[string, string, RegExp, (at: Peer) => void]>([
-    ['what is no HTTP', 'bad_accept', /malformed/, (at) => at.send(Buffer.from('SSH-2.0-x\r\n\r\n'))],
+    ['what is no HTTP', 'bad_accept', /this is SSH/, (at) => at.send(Buffer.from('SSH-2.0-x\r\n'))],
+    ['its first octet', 'bad_accept', /this is no HTTP: it begins with "X"/, (at) => at.send(Buffer.from('X'))],
+    [
+      'a line without CR',
+      'bad_accept',
+      /without CR/,
+      (at) => at.send(Buffer.from('HTTP/1.1 101 x\nUpgrade: websocket\n\n')),
+    ],
+    ['a malformed head', 'bad_accept', /malformed/, (at) => at.send(Buffer.from('HTTP/1.1 1x1\r\n\r\n'))],
     ['an end before the answer', 'backend_refused', /ended the connection/, (at) => at.fin()],
     ['an end within the head', 'backend_refused', /ended the connection/, (at) => at.socket.end('HTTP/1.1 101')],
     ['a reset', 'backend_refused', /read ECONNRESET/, (at) => at.reset()],

@@ -10,6 +10,9 @@ const PYTHON = '/usr/bin/python3';
 const PEERS = {
   'python3-websockets': [PYTHON, '-c', 'import websockets'],
   'python3-tornado': [PYTHON, '-c', 'import tornado'],
+  'python3-hypercorn': [PYTHON, '-c', 'import hypercorn'],
+  'uwsgi-core': ['/usr/bin/uwsgi', '--version'],
+  'uwsgi-plugin-python3': ['/usr/bin/uwsgi', '--need-plugin', 'python3', '--version'],
   python3: [PYTHON, '--version'],
   curl: ['curl', '--version'],
   nginx: ['nginx', '-v'],

@@ -3,9 +3,9 @@
 import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
 import type { AnswerHead } from '../../http/answer.ts';
+import { authenticatesConnection, tellsOfAuthentication } from '../../http/connection-auth.ts';
 import type { Exchange } from '../../upstream/http-engine.ts';
 import type { Transfer } from '../../upstream/transfer.ts';
-import { authenticatesConnection, tellsOfAuthentication } from './binding.ts';
 import type { Connect } from './connect.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 

@@ -1,7 +1,7 @@
 // Which connections to a server carry one client's credentials: NTLM and Negotiate authenticate the connection itself
-// (RFC 4559 §6), so that whoever used it next would be taken for that client.
-import type { AnswerHead } from '../../http/answer.ts';
-import { type Fields, valuesOf } from '../../http/fields.ts';
+// (RFC 4559 §6), so that whoever used it next would be taken for that client. Pure.
+import type { AnswerHead } from './answer.ts';
+import { type Fields, valuesOf } from './fields.ts';
 
 const CREDENTIALS = /^(?:NTLM|Negotiate)(?:[\t ]|$)/i;
 /** One of the challenges of a list. */
