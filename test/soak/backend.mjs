@@ -7,6 +7,8 @@ import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
 
 const LARGE = randomBytes(256 * 1024);
+/** Bytes of a download: 32 MiB. */
+const ENDLESS = 128 * LARGE.length;
 const DIGEST = createHash('sha256').update(LARGE).digest('hex');
 
 let insane = false;
@@ -20,9 +22,36 @@ const server = createServer((req, res) => {
     req.on('end', () => res.end(hash.digest('hex')));
     return;
   }
+  if (req.url.startsWith('/download/')) return void download(req, res);
   if (req.url.startsWith('/large')) return void res.setHeader('X-Digest', DIGEST).end(LARGE);
   res.end('fine');
 });
+/** More than anybody waits for, in each way that a body can end, and on connections that are kept and that are not. */
+function download(req, res) {
+  const { socket } = req;
+  const framing = req.url.split('/')[2];
+  if (framing === 'length') res.setHeader('Content-Length', ENDLESS);
+  if (framing === 'closing') res.setHeader('Connection', 'close');
+  let write = (bytes) => res.write(bytes);
+  let drained = res;
+  if (framing === 'until-close' || framing === '1.0') {
+    // Written by hand: node would send chunks.
+    socket.write(`HTTP/1.${framing === '1.0' ? 0 : 1} 200 OK\r\nConnection: close\r\n\r\n`);
+    write = (bytes) => socket.write(bytes);
+    drained = socket;
+  }
+  let left = ENDLESS;
+  const more = () => {
+    while (left > 0 && !socket.destroyed) {
+      left -= LARGE.length;
+      if (!write(LARGE)) return void drained.once('drain', more);
+    }
+    if (drained === socket) socket.end();
+    else res.end();
+  };
+  more();
+}
+
 server.on('connection', (socket) => {
   sockets.add(socket);
   socket.on('error', () => socket.destroy());
@@ -33,6 +62,16 @@ const websockets = new WebSocketServer({ noServer: true, maxPayload: 16 * 1024 *
 server.on('upgrade', (req, socket, head) => {
   if (insane)
     return void socket.end(`HTTP/1.1 101 Sure\r\nUpgrade: websocket\r\n\r\n${randomBytes(200).toString('latin1')}`);
+  // Some answer with interim answers first, and late; some never, for clients who leave meanwhile.
+  if (req.url.includes('/mute')) return;
+  if (req.url.includes('/interim')) {
+    socket.write('HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n');
+    setTimeout(() => upgrade(req, socket, head), Math.random() * 300);
+  } else upgrade(req, socket, head);
+});
+
+function upgrade(req, socket, head) {
+  if (socket.destroyed) return;
   websockets.handleUpgrade(req, socket, head, (ws) => {
     ws.on('error', () => {});
     ws.on('message', (data, binary) => {
@@ -41,7 +80,7 @@ server.on('upgrade', (req, socket, head) => {
       ws.send(data, { binary }, () => ws.resume());
     });
   });
-});
+}
 
 process.on('message', (command) => {
   if (command === 'reset') for (const socket of sockets) socket.resetAndDestroy();

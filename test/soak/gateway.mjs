@@ -7,10 +7,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+/** More than the soak needs, and few enough to be used up. */
+export const DESCRIPTORS = 1024;
+
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 /** The file; `turn` changes what a reload may change, and nothing that would end a session. */
-function configText(ports, engine, turn) {
+function configText({ ports, relay, http }, turn) {
   const servers = (scheme) => ports.map((port) => `${scheme}://127.0.0.1:${port}`).join(', ');
   const balance = ['least_connections', 'round_robin', 'random_two'][turn % 3];
   return `
@@ -45,16 +48,19 @@ routes:
     match: { path: /* }
     http: { upstream: rest, timeouts: { connect: 2s, head: 5s, idle: ${5 + (turn % 2)}s } }
 drain: { grace: 5s, spread: 1s }
-relay: { engine: ${engine} }
+relay: { engine: ${relay} }
+http: { engine: ${http} }
 `;
 }
 
-export async function startGateway({ dir, ports, engine }) {
+/** `ports` of the backends; `relay` and `http` name engines. */
+export async function startGateway({ dir, ...setting }) {
   const file = join(dir, 'gateway.yaml');
   let turn = 0;
-  writeFileSync(file, configText(ports, engine, turn));
+  writeFileSync(file, configText(setting, turn));
   const flags = ['--expose-gc', '--require', here('gc-on-signal.cjs')];
-  const child = spawn(process.execPath, [...flags, here('../../dist/main.js'), 'run', '-c', file], {
+  const limited = ['-c', `ulimit -n ${DESCRIPTORS}; exec "$@"`, 'sh', process.execPath];
+  const child = spawn('/bin/sh', [...limited, ...flags, here('../../dist/main.js'), 'run', '-c', file], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const stderr = [];
@@ -69,22 +75,31 @@ export async function startGateway({ dir, ports, engine }) {
       const entry = JSON.parse(line);
       if (entry.msg === 'listening') listening.push(entry);
       if (entry.msg === 'started') resolve(entry);
-      if (entry.reason === 'internal' || (entry.level === 'error' && entry.msg === 'a request broke'))
-        alarms.push(line);
+      if (entry.event === 'internal_error' || entry.reason === 'internal') alarms.push(line);
     });
   });
-  const { admin, relay } = await started;
+  const { admin, relay, http } = await started;
   const portOf = (tls) => listening.find((entry) => entry.tls === tls).port;
   return {
     relay,
+    http,
     alarms,
     stderr,
     plain: portOf(false),
     secure: portOf(true),
     alive: () => child.exitCode === null && child.signalCode === null,
+    /** Whether the admin listener answers, within two seconds. */
+    async answers(path) {
+      const answer = await fetch(`http://${admin}${path}`, {
+        headers: { Connection: 'close' },
+        signal: AbortSignal.timeout(2000),
+      }).catch(() => null);
+      await answer?.text();
+      return answer?.status === 200;
+    },
     reload() {
       turn++;
-      writeFileSync(file, configText(ports, engine, turn));
+      writeFileSync(file, configText(setting, turn));
       child.kill('SIGHUP');
     },
     async metrics() {

@@ -5,6 +5,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
+import { DESCRIPTORS } from './gateway.mjs';
 
 const HANDSHAKE = (path) =>
   `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
@@ -27,6 +28,18 @@ function frame(length) {
     head.writeBigUInt64BE(BigInt(length), 2);
   }
   return length < 126 ? Buffer.concat([head, Buffer.alloc(4 + length)]) : Buffer.concat([head, Buffer.alloc(length)]);
+}
+
+const FRAMINGS = ['length', 'chunked', 'until-close', '1.0', 'closing'];
+/** A masked ping with nothing in it. */
+const PING = Buffer.of(0x89, 0x80, 0, 0, 0, 0);
+
+/** A client frame of one text message. */
+function textFrame(text) {
+  const whole = frame(Math.max(126, text.length));
+  whole[0] = 0x81;
+  whole.write(text.padEnd(126), 14, 'latin1');
+  return whole;
 }
 
 /** Each is given a socket and the path of a WebSocket, and may take as long as it wants to. */
@@ -68,6 +81,41 @@ const PESTS = {
     socket.write(HANDSHAKE(path));
     await sleep(Math.random() * 4);
   },
+  /** Leaves by FIN while its handshake is pending: its backend says nothing, or an interim answer alone. */
+  async finWhilePending(socket) {
+    socket.write(HANDSHAKE(Math.random() < 0.5 ? '/ws/mute' : '/ws/interim'));
+    await sleep(Math.random() * 150);
+    socket.end();
+    await sleep(200);
+  },
+  /** Frames of one byte, as fast as they are taken, and pings among them. */
+  async tinyMessages(socket, path) {
+    socket.write(HANDSHAKE(path));
+    const many = Buffer.concat(Array.from({ length: 2000 }, (_, i) => (i % 10 === 0 ? PING : frame(1))));
+    for (let i = 0; i < 30 && !socket.destroyed; i++) {
+      socket.write(many);
+      // Not for ever: the gateway may have paused it.
+      for (let waited = 0; waited < 25 && socket.writableNeedDrain && !socket.destroyed; waited++) await sleep(20);
+    }
+  },
+  /** Deep and huge JSON for a room that nobody else is in. */
+  async heavyJson(socket) {
+    socket.write(HANDSHAKE(`/rooms/heavy-${Math.random()}/u`));
+    await sleep(20);
+    const depth = 10 + Math.floor(Math.random() * 20_000);
+    const data = Math.random() < 0.5 ? `${'['.repeat(depth)}${']'.repeat(depth)}` : `"${'a'.repeat(depth * 40)}"`;
+    socket.write(textFrame(`{"type":"publish","data":${data}}`));
+    socket.write(textFrame(`{"type":"publish","data":{"${'"x":{'.repeat(20)}`));
+    await sleep(200);
+  },
+  /** A download that it leaves, or does not read. */
+  async download(socket) {
+    const framing = FRAMINGS[Math.floor(Math.random() * FRAMINGS.length)];
+    const version = Math.random() < 0.3 ? '1.0' : '1.1';
+    socket.write(`GET /download/${framing} HTTP/${version}\r\nHost: localhost\r\n\r\n`);
+    if (Math.random() < 0.5) socket.pause();
+    await sleep(Math.random() * 800);
+  },
   async silent() {
     await sleep(Math.random() * 3000);
   },
@@ -91,6 +139,23 @@ export async function pest(gateway, paths, over) {
     else socket.destroy();
     await sleep(20);
   }
+}
+
+/**
+ * Takes the descriptors away while it is calm: silent connections, more than there is room for. What of the admin listener
+ * did not answer meanwhile is given back.
+ */
+export async function exhaustDescriptors(gateway) {
+  const sockets = Array.from({ length: DESCRIPTORS + 100 }, () => connect({ plain: gateway.plain }));
+  for (const socket of sockets) socket.resume();
+  const missed = [];
+  // Longer than any timer of the gateway that looks after something now and then.
+  for (let i = 0; i < 6; i++) {
+    await sleep(500);
+    for (const path of ['/readyz', '/metrics']) if (!(await gateway.answers(path))) missed.push(path);
+  }
+  for (const socket of sockets) socket.destroy();
+  return missed;
 }
 
 /** Plain requests over kept connections: an answer is the backend's, whole, or a refusal of the gateway's own. */

@@ -1,7 +1,8 @@
 // npm run soak: the built gateway under everything at once, on loopback and bounded: clients that keep books, clients that
 // misbehave, backends that are killed, frozen, reset and talk garbage, a reload each second. It ends with a verdict:
 // every check below holds, or it says which does not and exits with 1.
-//   npm run soak -- [--seconds 600] [--engine native|js] [--streams 30]
+//   npm run soak -- [--seconds 600] [--relay native|js] [--http auto|http-proxy] [--streams 30]
+//   npm run soak:all -- [--seconds 600]           all four combinations, one after the other
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,13 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startFleet } from './fleet.mjs';
 import { startGateway, sumOf } from './gateway.mjs';
-import { pest, pestCounts, plainClient } from './pests.mjs';
+import { exhaustDescriptors, pest, pestCounts, plainClient } from './pests.mjs';
 import { createBooks, echoStream, roomMember } from './streams.mjs';
 
 const { values: options } = parseArgs({
   options: {
     seconds: { type: 'string', default: '600' },
-    engine: { type: 'string', default: 'auto' },
+    relay: { type: 'string', default: 'auto' },
+    http: { type: 'string', default: 'auto' },
     streams: { type: 'string', default: '30' },
   },
 });
@@ -31,7 +33,7 @@ const WEBSOCKETS = ['/ws/a', '/paused/a', '/opaque/a', '/local/echo'];
 
 const dir = mkdtempSync(join(tmpdir(), 'upgate-soak-'));
 const fleet = await startFleet(3);
-const gateway = await startGateway({ dir, ports: fleet.ports, engine: options.engine });
+const gateway = await startGateway({ dir, ports: fleet.ports, relay: options.relay, http: options.http });
 const echo = createBooks();
 const rooms = createBooks();
 const plain = { requests: 0, statuses: new Map(), faults: [] };
@@ -46,6 +48,7 @@ async function rush(forSeconds) {
     const scheme = i % 4 === 3 ? `wss://127.0.0.1:${gateway.secure}` : `ws://127.0.0.1:${gateway.plain}`;
     clients.push(echoStream(`${scheme}${WEBSOCKETS[i % WEBSOCKETS.length]}`, echo, over));
   }
+  for (let i = 0; i < 4; i++) clients.push(echoStream(`ws://127.0.0.1:${gateway.plain}/ws/interim`, echo, over));
   for (let i = 0; i < 8; i++) {
     clients.push(roomMember(`ws://127.0.0.1:${gateway.plain}/rooms/r${i % 2}/u${i}`, `u${i}`, rooms, over));
     clients.push(plainClient(gateway.plain, plain, over));
@@ -86,6 +89,8 @@ try {
   // Code that runs for the first time, and pools at their size: the start is measured after that.
   await rush(Math.max(2, seconds * 0.1));
   await rest();
+  const missed = await exhaustDescriptors(gateway);
+  await rest();
   const before = await gateway.footprint();
   await rush(seconds * 0.9);
   const samples = await rest();
@@ -96,7 +101,9 @@ try {
   const closed = sumOf(samples, 'gateway_websocket_closes_total');
   const live = sumOf(samples, 'gateway_websocket_connections');
   const held = sumOf(samples, 'gateway_upstream_connections');
-  console.log(`${minutes} minutes, relay ${gateway.relay}, node ${process.version}, ${streams} streams`);
+  console.log(
+    `${minutes} minutes, relay ${gateway.relay}, http ${gateway.http}, node ${process.version}, ${streams} streams`,
+  );
   console.log(`backends: ${JSON.stringify(fleet.happened)}; pests: ${JSON.stringify(pestCounts)}; reloads: ${reloads}`);
   console.log(`echo: ${echo.connections} connections, ${echo.refused} refused, close codes ${list(echo.codes)}`);
   console.log(`rooms: ${rooms.connections} connections, ${rooms.heard} heard, close codes ${list(rooms.codes)}`);
@@ -105,6 +112,13 @@ try {
     'the process lives and complained of nothing',
     gateway.alive() && gateway.alarms.length + gateway.stderr.length === 0,
     [...gateway.alarms, ...gateway.stderr].join('\n') || 'no alarm',
+  );
+  const internal = sumOf(samples, 'gateway_internal_errors_total');
+  check('no internal error was counted', internal === 0, `${internal}`);
+  check(
+    'the admin listener answers while descriptors run out',
+    missed.length === 0,
+    missed.join(', ') || '/readyz and /metrics',
   );
   check(
     'each message came back once, whole and in order',
