@@ -62,6 +62,8 @@ export interface HandshakePassed extends Subject {
 
 export interface SessionOpened extends Subject {
   readonly type: 'session_opened';
+  /** The id of the connection, by which the API and the backends of webhooks know it. */
+  readonly connection: string;
   readonly route: string;
   readonly mode: Mode;
   readonly at: ServerRef | null;
@@ -94,6 +96,7 @@ export interface SessionEnd {
 
 export interface SessionClosed extends Subject, SessionEnd {
   readonly type: 'session_closed';
+  readonly connection: string;
   readonly route: string;
   readonly mode: Mode;
   readonly at: ServerRef | null;
@@ -181,8 +184,9 @@ export interface PingResult {
 /** An event of a connection was sent to a backend: answered with 2xx, with another status, or not at all. */
 export interface WebhookDelivered {
   readonly type: 'webhook_delivered';
-  /** The connection's id. */
+  /** X-Request-Id of the handshake. */
   readonly id: string;
+  readonly connection: string;
   readonly route: string;
   readonly event: 'connect' | 'connected' | 'message' | 'disconnected';
   readonly result: 'ok' | 'refused' | 'failed';

@@ -71,5 +71,5 @@ export function recheckLater({ services, client, principal }: RouteContext, upgr
   const { route, request, token, sent } = upgrade;
   const everyMs = route.auth === null ? null : route.auth.recheckMs;
   if (everyMs === null || principal === null) return;
-  services.sessions.rechecks.watch(session, { id: session.id, request, path: sent.path, token, client }, everyMs);
+  services.sessions.rechecks.watch(session, { id: client.id, request, path: sent.path, token, client }, everyMs);
 }

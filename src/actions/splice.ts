@@ -130,6 +130,7 @@ function open(
     {
       type: 'session_opened',
       id: subject.id,
+      connection: context.client.connection,
       route,
       client: subject.client,
       method: subject.method,
@@ -187,7 +188,7 @@ class Spliced implements Reachable {
   }
 
   describe(): ReturnType<Reachable['describe']> {
-    const { id, route, client, user, subprotocol } = this.#session.opened;
+    const { connection: id, route, client, user, subprotocol } = this.#session.opened;
     return {
       ...{ id, route, mode: 'splice', client, subprotocol, openedAt: this.#openedAt },
       ...{ user, room: null, activeAt: null },

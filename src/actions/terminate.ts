@@ -20,11 +20,11 @@ export async function terminate(
   upgrade: Upgrade,
   client: ClientEnd,
 ): Promise<'opened' | 'passed' | Rejection> {
-  const { services, subject } = context;
+  const { services } = context;
   const { request, params, handshake, route } = upgrade;
   const { offer } = handshake;
   const opening: Opening = {
-    id: subject.id,
+    id: context.client.connection,
     request,
     params,
     client: context.client,
@@ -64,7 +64,7 @@ function open(
   const { services, subject, startedAt } = context;
   const offered = readExtensions(request.head);
   const wanted = {
-    id: subject.id,
+    id: context.client.connection,
     client: subject.client,
     user: subject.user,
     rest: ahead.take(),
@@ -81,6 +81,7 @@ function open(
     {
       type: 'session_opened',
       id: subject.id,
+      connection: context.client.connection,
       route: route.name,
       client: subject.client,
       method: subject.method,

@@ -47,6 +47,11 @@ export interface Client {
   readonly viaTrusted: boolean;
   /** The request's id: a trusted proxy's, if it is fit for a log, or a fresh one. */
   readonly id: string;
+  /**
+   * The id of the connection that a handshake opens: the gateway's own, whoever names the request. It is the request's id where
+   * that is fresh.
+   */
+  readonly connection: string;
   /** Of the TLS connection itself: one behind a proxy has none. */
   readonly certificate?: ClientCertificate;
   /** What else a trusted peer says, for the backend. */
@@ -67,14 +72,16 @@ export interface Attributed {
 
 /** Reads who asks from the peer and, where that is trusted, from what it says, right to left. */
 export function attribute(head: RequestHead, trusted: TrustedProxies, freshId: () => string): Attributed {
-  if (!trusted.has(head.peer)) return { head, client: { address: head.peer, viaTrusted: false, id: freshId() } };
+  const own = freshId();
+  if (!trusted.has(head.peer))
+    return { head, client: { address: head.peer, viaTrusted: false, id: own, connection: own } };
   const [id] = valuesOf(head, 'x-request-id');
   const { address, ...told } = readTold(head, trusted);
   const secure = told.proto === null ? head.secure : /^(?:https|wss)$/i.test(told.proto);
-  const kept = id !== undefined && REQUEST_ID.test(id) ? id : freshId();
+  const kept = id !== undefined && REQUEST_ID.test(id) ? id : own;
   return {
     head: secure === head.secure ? head : { ...head, secure },
-    client: { address, viaTrusted: true, id: kept, told },
+    client: { address, viaTrusted: true, id: kept, connection: own, told },
   };
 }
 

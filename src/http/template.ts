@@ -35,6 +35,7 @@ const VARIABLES = {
   client_cert_subject: ({ client }) => formatClaim(client.certificate?.subject),
   client_cert_fingerprint: ({ client }) => formatClaim(client.certificate?.fingerprint),
   request_id: ({ client }) => client.id,
+  connection_id: ({ client }) => client.connection,
   host: ({ request }) => request.host,
   path: ({ request }) => rawPath(request.target.raw),
   query: ({ request }) => request.target.query,

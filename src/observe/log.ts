@@ -99,6 +99,7 @@ type Writers = { readonly [T in GatewayEvent['type']]: Writer<Extract<GatewayEve
 const WRITERS: Writers = {
   session_opened: access((event) => ({
     ...subject(event),
+    connection: event.connection,
     mode: event.mode,
     ...server(event.at),
     origin: clean(event.origin),
@@ -107,6 +108,7 @@ const WRITERS: Writers = {
   })),
   session_closed: access((event) => ({
     ...subject(event),
+    connection: event.connection,
     mode: event.mode,
     ...server(event.at),
     duration_ms: round(event.durationMs),
@@ -183,8 +185,9 @@ const WRITERS: Writers = {
     level: ({ result, event }) =>
       result === 'failed' || (result === 'refused' && event !== 'connect') ? 'warn' : 'debug',
     access: false,
-    fields: ({ id, route, event, result, detail, durationMs }) => ({
+    fields: ({ id, connection, route, event, result, detail, durationMs }) => ({
       id,
+      connection,
       route,
       webhook_event: event,
       result,

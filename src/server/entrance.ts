@@ -112,10 +112,14 @@ async function whileThere<T>(found: T | Promise<T>, gone: Departure): Promise<T>
 }
 
 /** Whether the client's access was taken back. */
-function judgeAccess({ services, subject }: RouteContext, route: string, found: Principal | null): Rejection | null {
+function judgeAccess(
+  { services, subject, client }: RouteContext,
+  route: string,
+  found: Principal | null,
+): Rejection | null {
   const { revocations } = services.sessions;
   if (revocations.none) return null;
-  const visitor = { id: subject.id, route, client: subject.client, user: found?.subject ?? null };
+  const visitor = { id: client.connection, route, client: subject.client, user: found?.subject ?? null };
   return revocations.refuses(visitor) ? reject('revoked') : null;
 }
 

@@ -36,7 +36,7 @@ export class LiveSession implements Session {
   }
 
   get id(): string {
-    return this.opened.id;
+    return this.opened.connection;
   }
 
   get route(): string {
@@ -82,6 +82,7 @@ export class LiveSession implements Session {
     emit({
       type: 'session_closed',
       id: opened.id,
+      connection: opened.connection,
       route: opened.route,
       client: opened.client,
       method: opened.method,
@@ -107,6 +108,7 @@ const giveBack = guarded('handshake', (release: () => void) => release());
 
 /** The same in an object of a common shape: one that was put together by spreading has a shape of its own, which costs memory. */
 function copy(opened: SessionOpened): SessionOpened {
-  const { type, id, route, client, method, host, path, user, mode, at, origin, subprotocol, durationMs } = opened;
-  return { type, id, route, client, method, host, path, user, mode, at, origin, subprotocol, durationMs };
+  const { type, id, connection, route, client, method, host, path, user, mode, at, origin, subprotocol, durationMs } =
+    opened;
+  return { type, id, connection, route, client, method, host, path, user, mode, at, origin, subprotocol, durationMs };
 }

@@ -9,6 +9,7 @@ import { Wheel } from './wheel.ts';
 
 /** An upgraded connection while it lives. */
 export interface Session {
+  /** Of the connection. */
   readonly id: string;
   readonly route: string;
   readonly mode: Mode;

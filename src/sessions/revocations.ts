@@ -11,7 +11,7 @@ export interface Revocation {
   /** Of the client: an address or a CIDR range. */
   readonly address?: string | undefined;
   readonly route?: string | undefined;
-  /** Of the session, which is the X-Request-Id of its handshake. */
+  /** Of the connection. */
   readonly id?: string | undefined;
 }
 

@@ -19,6 +19,8 @@ export interface CloudEvent {
   /** `ce-id`, the same on every attempt. */
   readonly id: string;
   readonly connection: string;
+  /** X-Request-Id of the handshake, for the log. */
+  readonly request: string;
   readonly fields: readonly string[];
   readonly body: Buffer;
 }
@@ -26,6 +28,8 @@ export interface CloudEvent {
 /** What the events of one connection have in common. */
 export interface EventSource {
   readonly connection: string;
+  /** X-Request-Id of its handshake. */
+  readonly request: string;
   readonly hub: string;
   /** Host as the client wrote it. */
   readonly host: string;
@@ -60,7 +64,7 @@ export function sign(keys: readonly string[], connection: string): string | null
 /** Builds an event with an id of its own. */
 export function buildEvent(source: EventSource, name: EventName, content: Content): CloudEvent {
   const id = randomUUID();
-  const { connection, hub, signature, user, subprotocol, state } = source;
+  const { connection, request, hub, signature, user, subprotocol, state } = source;
   const optional = (field: string, value: string | null): string[] => (value === null ? [] : [field, value]);
   const fields = [
     ...['Content-Type', content.type],
@@ -79,9 +83,9 @@ export function buildEvent(source: EventSource, name: EventName, content: Conten
     ...optional('ce-subprotocol', subprotocol),
     ...optional('ce-connectionState', state),
     ...['Idempotency-Key', id],
-    ...['X-Request-Id', connection],
+    ...['X-Request-Id', request],
   ];
-  return { name, id, connection, fields, body: content.body };
+  return { name, id, connection, request, fields, body: content.body };
 }
 
 /** An attribute as a field value (CloudEvents HTTP binding §3.1.3.2): what is not visible ASCII, and `"` and `%`, is escaped. */

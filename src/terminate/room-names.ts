@@ -22,8 +22,15 @@ export interface Names {
 /** What a name may be; the first character is a letter or digit, so that none looks like an option or a path. */
 const CHARSETS = {
   ascii: /^[A-Za-z0-9][A-Za-z0-9._~@+-]*$/,
-  unicode: /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._~@+-]*$/u,
+  unicode: /^[\p{L}\p{N}][\p{L}\p{Mn}\p{Mc}\p{N}._~@+-]*$/u,
 } as const;
+/** Letters and marks that show nothing, such as fillers, joiners and variation selectors. */
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/u;
+/** More marks on a letter than any script writes, or the same one twice (UTS #39 §5.4). */
+const HEAPED = /\p{Mn}{5}|(\p{Mn})\1/u;
+
+/** Guests are called so, and nobody else. */
+const GUEST = 'guest-';
 
 /** Where the path has this parameter, it names the user without further words. */
 const USER = 'user';
@@ -46,7 +53,9 @@ export class RoomNames {
     const template = this.#user ?? (USER in opening.params ? [{ from: 'path', name: USER } as const] : null);
     if (template === null) return { room, user: guest(), guest: true };
     const user = this.#fill(template, opening);
-    return typeof user === 'string' ? { room, user, guest: false } : user;
+    if (typeof user !== 'string') return user;
+    if (user.toLowerCase().startsWith(GUEST)) return reject('name', `only guests are called ${GUEST}…`);
+    return { room, user, guest: false };
   }
 
   #fill(template: Template, opening: Opening): string | Rejection {
@@ -64,11 +73,15 @@ export class RoomNames {
     const value = valueAt(place, opening);
     if (value === null) return reject('name', `${name} is missing, or is no name`);
     const { charset, length } = this.#rules.names;
-    // One name in two normal forms would be two users that look the same.
-    const normal = value.normalize('NFC');
+    // One name in two normal forms would be two users that look the same, and so would one in wide or ligated letters.
+    const normal = value.normalize('NFKC');
     if ([...normal].length > length) return reject('name', `${name} has more than ${length} characters`);
-    return CHARSETS[charset].test(normal) ? normal : reject('name', `${name} has characters that no name has here`);
+    return isName(normal, charset) ? normal : reject('name', `${name} has characters that no name has here`);
   }
+}
+
+function isName(text: string, charset: keyof typeof CHARSETS): boolean {
+  return CHARSETS[charset].test(text) && !INVISIBLE.test(text) && !HEAPED.test(text);
 }
 
 function valueAt({ from, name }: Place, { params, request, principal }: Opening): string | null {
@@ -94,5 +107,5 @@ function single(query: URLSearchParams, name: string): string | null {
 }
 
 function guest(): string {
-  return `guest-${randomBytes(4).toString('hex')}`;
+  return `${GUEST}${randomBytes(4).toString('hex')}`;
 }

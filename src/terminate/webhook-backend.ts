@@ -98,7 +98,8 @@ export class WebhookBackend {
     const report = (result: 'ok' | 'refused' | 'failed', detail: string | null): void =>
       emit({
         type: 'webhook_delivered',
-        id: event.connection,
+        id: event.request,
+        connection: event.connection,
         route,
         event: event.name,
         result,
@@ -112,7 +113,7 @@ export class WebhookBackend {
       else report('ok', null);
       return answered;
     } catch (thrown) {
-      const error = asGatewayError(thrown, 'webhook', event.connection);
+      const error = asGatewayError(thrown, 'webhook', event.request);
       report('failed', error.message);
       throw error;
     } finally {
@@ -153,7 +154,7 @@ export class WebhookBackend {
   ): Promise<Answered | { readonly error: GatewayError; readonly retryAfterMs: number }> {
     const { config, mostBytes } = this.#options;
     const { reply, error } = await inquire(this.#options, server, {
-      id: event.connection,
+      id: event.request,
       method: 'POST',
       target: config.path,
       fields: ['Host', hostOf(server), ...event.fields],

@@ -39,6 +39,7 @@ export function createWebhook({ route, config, backend, queues }: WebhookOptions
     admit(opening) {
       const source: EventSource = {
         connection: opening.id,
+        request: opening.client.id,
         hub: config.hub ?? route,
         host: opening.request.host,
         signature: sign(keys, opening.id),

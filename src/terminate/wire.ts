@@ -10,7 +10,7 @@ import { reasonOf } from './ending.ts';
 
 /** A handshake that was allowed, and the connection it came on. */
 export interface Upgrade {
-  /** X-Request-Id of the request. */
+  /** Of the connection. */
   readonly id: string;
   /** The client's address. */
   readonly client: string;

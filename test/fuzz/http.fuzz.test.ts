@@ -102,7 +102,8 @@ describe('heads', () => {
       expect(client.address === head.peer || isIP(client.address) > 0).toBe(true);
       expect(client.address).not.toMatch(/^::ffff:[\d.]+$/i);
       expect(client.id).toMatch(/^[\w.-]{1,128}$/);
-      if (!client.viaTrusted) expect(client).toEqual({ address: head.peer, viaTrusted: false, id: 'fresh' });
+      if (!client.viaTrusted)
+        expect(client).toEqual({ address: head.peer, viaTrusted: false, id: 'fresh', connection: 'fresh' });
     });
   });
   it('never hand on a field of their connection, or a claim of an untrusted peer', () => {

@@ -46,13 +46,14 @@ describe('a client that comes by itself', () => {
     expect(client({ peer: '203.0.113.9', fields })).toEqual({
       address: '203.0.113.9',
       viaTrusted: false,
+      connection: 'fresh',
       id: 'fresh',
     });
   });
   it('has an IPv4 address on an IPv6 socket', () =>
     expect(client({ peer: '::ffff:203.0.113.9', fields }).address).toBe('203.0.113.9'));
   it('has no address on a unix socket', () =>
-    expect(client({ peer: '', fields })).toEqual({ address: '', viaTrusted: false, id: 'fresh' }));
+    expect(client({ peer: '', fields })).toEqual({ address: '', viaTrusted: false, id: 'fresh', connection: 'fresh' }));
 });
 
 describe('X-Forwarded-For of a trusted peer, right to left', () => {
@@ -96,6 +97,8 @@ describe('X-Request-Id of a trusted peer', () => {
   );
   it('missing: the fresh one', () => expect(client({}).id).toBe('fresh'));
   it('twice: the first', () => expect(idOf(['one', 'two'])).toBe('one'));
+  it('never names the connection', () =>
+    expect(client({ fields: { 'X-Request-Id': 'theirs' } })).toMatchObject({ id: 'theirs', connection: 'fresh' }));
 });
 
 describe('forwarding fields by name', () => {
@@ -115,7 +118,7 @@ describe('forwarding fields by name', () => {
     expect(isForwardingField(name)).toBe(false),
   );
   it('pass from a trusted peer only, unless we write them ourselves or they are an alias', () => {
-    const via = { address: '', viaTrusted: true, id: '' };
+    const via = { address: '', viaTrusted: true, id: '', connection: '' };
     expect(mayPass('forwarded', via)).toBe(false);
     expect(mayPass('x-real-ip', via)).toBe(true);
     expect(mayPass('x-forwarded-port', via)).toBe(true);

@@ -158,7 +158,7 @@ describe('to the client', () => {
 });
 
 describe('fields that come with credentials', () => {
-  const client = { address: '203.0.113.9', viaTrusted: false, id: 'id' };
+  const client = { address: '203.0.113.9', viaTrusted: false, id: 'id', connection: 'id' };
   const sentWith = (request: FieldRules | null) => {
     const facts = { client, route: 'r', params: {}, claims: {}, granted: ['X-User', 'ada'] };
     const head = plainHead({ fields: { 'x-user': 'root', X_User: 'root', 'X-Old': '1' } });
@@ -183,7 +183,7 @@ describe('fields that come with credentials', () => {
 
 it('a field that was granted without a value keeps the client’s own out, under either spelling, and is not sent', () => {
   const request = requestOf(plainHead({ fields: { 'X-User': 'mallory', X_Role: 'admin' } }));
-  const client = { address: '203.0.113.9', viaTrusted: false, id: 'id' };
+  const client = { address: '203.0.113.9', viaTrusted: false, id: 'id', connection: 'id' };
   const granted = ['X_User', '', 'X-Role', ''];
   const fields = requestFields({ request, client, route: 'r', params: {}, claims: null, granted }, new Set());
   expect(fields.join(' ')).not.toMatch(/mallory|admin|X.User|X.Role/);

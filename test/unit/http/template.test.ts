@@ -5,7 +5,7 @@ import { plainHead, requestOf } from '../../support/heads.ts';
 
 const facts = {
   request: requestOf(plainHead({ target: '/rooms/a%20b?x=1&y', secure: true, method: 'PUT' })),
-  client: { address: '203.0.113.9', viaTrusted: false, id: 'abc' },
+  client: { address: '203.0.113.9', viaTrusted: false, id: 'abc', connection: 'abc' },
   route: 'rooms',
   params: { room: 'a%20b' },
   claims: null,

@@ -16,6 +16,7 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
   session_opened: {
     ...subject,
     type: 'session_opened',
+    connection: 'c-1',
     mode: 'splice',
     at,
     origin: 'https://app.example.com',
@@ -25,6 +26,7 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
   session_closed: {
     ...subject,
     type: 'session_closed',
+    connection: 'c-1',
     mode: 'terminate',
     at,
     durationMs: 90_000,
@@ -91,6 +93,7 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
   },
   webhook_delivered: {
     type: 'webhook_delivered',
+    connection: 'c-1',
     id: 'req-1',
     route: 'hooked',
     event: 'message',

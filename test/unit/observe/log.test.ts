@@ -39,6 +39,7 @@ describe('each event has its line', () => {
     session_opened: {
       level: 'info',
       ...subject,
+      connection: 'c-1',
       mode: 'splice',
       ...at,
       origin: 'https://app.example.com',
@@ -48,6 +49,7 @@ describe('each event has its line', () => {
     session_closed: {
       level: 'info',
       ...subject,
+      connection: 'c-1',
       mode: 'terminate',
       ...at,
       duration_ms: 90_000,
@@ -117,6 +119,7 @@ describe('each event has its line', () => {
     webhook_delivered: {
       level: 'warn',
       id: 'req-1',
+      connection: 'c-1',
       route: 'hooked',
       webhook_event: 'message',
       result: 'failed',

@@ -366,7 +366,7 @@ describe('a token', () => {
   it('is in no answer of our own', () => {
     const verdict = verdictOf(plainHead({ target: '/own?access_token=x&b' }));
     if (verdict.kind !== 'respond') throw new Error(verdict.kind);
-    const client = { address: '203.0.113.9', viaTrusted: false, id: 'id' };
+    const client = { address: '203.0.113.9', viaTrusted: false, id: 'id', connection: 'id' };
     expect(verdict.fields(client, { sub: 'ada' })).toEqual(['X-User', 'ada', 'X-Query', 'b']);
     expect(verdict.fields(client, null)).toEqual(['X-Query', 'b']);
   });

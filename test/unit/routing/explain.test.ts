@@ -190,7 +190,7 @@ describe('a request that is refused', () => {
   });
 });
 
-const nobody = { address: '203.0.113.9', viaTrusted: false, id: '' };
+const nobody = { address: '203.0.113.9', viaTrusted: false, id: '', connection: '' };
 
 describe('outcomes', () => {
   it('a redirect says where to', () => {

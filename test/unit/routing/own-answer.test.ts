@@ -14,7 +14,7 @@ function ask(route: object, change: Change = {}): Verdict {
 function location(route: object, change: Change = {}): string | undefined {
   const verdict = ask({ redirect: route }, change);
   if (verdict.kind !== 'respond') throw new Error(verdict.kind);
-  const fields = verdict.fields({ address: '203.0.113.9', viaTrusted: false, id: 'id' }, null);
+  const fields = verdict.fields({ address: '203.0.113.9', viaTrusted: false, id: 'id', connection: 'id' }, null);
   return fields[fields.indexOf('Location') + 1];
 }
 
@@ -48,7 +48,7 @@ describe('a handshake', () => {
   it('is redirected to TLS as a plain request is, and spliced over TLS', () => {
     const verdict = of([tls, chat], { target: '/ws/a?b' });
     if (verdict.kind !== 'respond') throw new Error(verdict.kind);
-    const client = { address: '203.0.113.9', viaTrusted: false, id: 'id' };
+    const client = { address: '203.0.113.9', viaTrusted: false, id: 'id', connection: 'id' };
     expect([verdict.status, verdict.fields(client, null)]).toEqual([
       308,
       ['Location', 'https://app.example.com/ws/a?b'],
@@ -83,7 +83,7 @@ describe('a handshake', () => {
 });
 
 describe('a fixed answer', () => {
-  const client = { address: '203.0.113.9', viaTrusted: false, id: 'id' };
+  const client = { address: '203.0.113.9', viaTrusted: false, id: 'id', connection: 'id' };
   const respond = (config: object) => {
     const verdict = ask({ respond: config });
     if (verdict.kind !== 'respond') throw new Error(verdict.kind);

@@ -238,7 +238,7 @@ describe('an answer', () => {
 });
 
 describe('an answer of the gateway’s own', () => {
-  const client = { address: '203.0.113.9', viaTrusted: false, id: 'fresh' };
+  const client = { address: '203.0.113.9', viaTrusted: false, id: 'fresh', connection: 'fresh' };
   function own(route: object, change: Change = {}) {
     const table = tableOf({ name: 'own', ...route });
     const verdict = decide(table, attribute(plainHead({ target: '/', ...change }), trusted, () => 'fresh').head, '');

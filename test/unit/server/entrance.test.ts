@@ -34,7 +34,7 @@ function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | n
     ({
       services: { limits, authenticator: () => authenticator, sessions },
       subject: { id: 'id-1', client: address, user: null },
-      client: { address, viaTrusted: false, id: 'id-1' },
+      client: { address, viaTrusted: false, id: 'id-1', connection: 'id-1' },
       principal: null,
     }) as unknown as RouteContext;
   const upgrade = decide(table, handshakeHead(), '192.0.2.1') as Upgrade;

@@ -8,6 +8,7 @@ import { Registry } from '../../../src/sessions/registry.ts';
 const opened = (change: Partial<SessionOpened> = {}): SessionOpened => ({
   type: 'session_opened',
   id: 'id-1',
+  connection: 'c-1',
   route: 'chat',
   client: '192.0.2.1',
   method: 'GET',
@@ -52,7 +53,7 @@ describe('a session', () => {
   it('is entered and told open, then given back and told closed', () => {
     const { registry, events, released, home: at } = home();
     const session = new LiveSession(opened(), at);
-    expect(session).toMatchObject({ id: 'id-1', route: 'chat', mode: 'splice', client: '192.0.2.1', user: 'ada' });
+    expect(session).toMatchObject({ id: 'c-1', route: 'chat', mode: 'splice', client: '192.0.2.1', user: 'ada' });
     expect(registry.sessions()).toEqual([session]);
     expect(events).toEqual([opened()]);
     expect(released).toEqual([]);

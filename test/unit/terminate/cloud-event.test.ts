@@ -19,6 +19,7 @@ const source = {
   user: null,
   subprotocol: null,
   state: null,
+  request: 'r-1',
 };
 const reply = (body: string | Buffer, fields: readonly string[] = []): Reply => ({
   status: 200,
@@ -77,7 +78,7 @@ describe('the content of connect', () => {
         host: 'h',
       },
       params: {},
-      client: { address: '192.0.2.1', viaTrusted: false, id: 'id' },
+      client: { address: '192.0.2.1', viaTrusted: false, id: 'id', connection: 'id' },
       offer: [],
     } as unknown as Opening;
     const text = connectContent(opening).body.toString();
