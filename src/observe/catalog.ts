@@ -64,6 +64,12 @@ export const METRICS = {
     labels: ['route', 'direction', 'type'],
     sampled: true,
   },
+  websocket_lost_directions_total: {
+    type: 'counter',
+    help: 'Directions of spliced sessions whose frames could not be followed any further.',
+    labels: ['route', 'direction'],
+    sampled: true,
+  },
   websocket_closes_total: {
     type: 'counter',
     help: 'Ended WebSocket sessions by close code and by who ended them.',

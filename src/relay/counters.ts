@@ -5,6 +5,8 @@ export class DirectionCounters {
   bytes = 0;
   text = 0;
   binary = 0;
+  /** How often it could be followed no further. */
+  lost = 0;
 }
 
 export class RouteCounters {
@@ -27,6 +29,7 @@ export class RouteCounters {
       for (const type of ['text', 'binary'] as const) {
         yield { metric: 'websocket_messages_total', labels: { route, direction, type }, value: counters[type] };
       }
+      yield { metric: 'websocket_lost_directions_total', labels: { route, direction }, value: counters.lost };
     }
     for (const result of ['sent', 'pong', 'timeout'] as const) {
       yield { metric: 'websocket_pings_total', labels: { route, result }, value: this.pings[result] };

@@ -26,9 +26,6 @@ size_t cursor_head(struct cursor *c, const uint8_t *p, size_t n) {
   c->masked = masked;
   c->length = c->left = wide ? big_endian(p + 2, wide) : form;
   if (masked) memcpy(c->key, p + 2 + wide, 4);
-  c->odd = (uint8_t)((p[0] & 0x70 ? ODD_RSV : 0) | ((opcode & 7) > 2 ? ODD_OPCODE : 0) |
-                     (masked != c->expects ? ODD_MASK : 0) |
-                     ((wide == 2 && c->length < 126) || (wide == 8 && c->length < 65536) ? ODD_LENGTH : 0));
   c->starts = 0;
   if (opcode == OP_CLOSE) c->code = 0;
   if (control) return size;

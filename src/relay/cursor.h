@@ -18,9 +18,6 @@ enum opcode { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_
 // Why a direction cannot be followed within bounds.
 enum lost { LOST_NOT = 0, LOST_LENGTH, LOST_CONTROL_LENGTH, LOST_CONTROL_FRAGMENT };
 
-// What the cursor let pass although RFC 6455 forbids it; one bit each, of the newest header.
-enum odd { ODD_OPCODE = 1, ODD_RSV = 2, ODD_LENGTH = 4, ODD_MASK = 8 };
-
 // A status code that was there, as opposed to none: 0 can stand on the wire too.
 #define CODE(n) (0x10000u | (n))
 
@@ -33,13 +30,11 @@ struct cursor {
   uint8_t first;     // first byte of that code, until the second has come
   uint8_t opcode;    // of this frame
   uint8_t type;      // opcode this message began with
-  uint8_t odd;       // enum odd, of this frame
   uint8_t lost;      // enum lost
   uint8_t fin : 1;      // of this frame
   uint8_t masked : 1;   // of this frame
   uint8_t starts : 1;   // this frame starts a message
   uint8_t open : 1;     // a message has started and not ended; control frames may stand inside (§5.4)
-  uint8_t expects : 1;  // whether frames of this direction must be masked (§5.1)
 };
 
 // Reads the header at p. Returns its length, or 0 where it is not whole yet, or where `lost` has just been set.

@@ -284,6 +284,7 @@ export class Flow {
   /** The direction can be followed no further: it is opaque from its last header on, or ends where there is a limit. */
   #lose(chunk: Buffer, before: number, at: number): void {
     const cursor = this.cursor as FrameCursor;
+    this.#counters.lost++;
     if (this.limits !== null) {
       this.#withheld = REFUSAL.unfollowed;
       this.#breakOff(chunk, before, at, cursor.carried);

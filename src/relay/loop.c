@@ -210,7 +210,6 @@ static void set_up(struct worker *w, struct tunnel *t, const struct command *c) 
   t->last = w->now;
   t->dies_at = c->lifetime_ms ? w->now + c->lifetime_ms : WHEEL_NEVER;
   t->close_at = t->any_at = WHEEL_NEVER;
-  t->way[CLIENT].cursor.expects = 1;
   for (int i = 0; i < 2; i++) {
     t->way[i].opaque = !policy->inspect;
     t->end[i].side.fd = c->fd[i];

@@ -14,7 +14,7 @@ import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, Tunne
 import { giveBack, isPlain, letGo, takeOver } from './take-over.ts';
 
 const REPORT_FIELDS = 11;
-const TALLY_FIELDS = 13;
+const TALLY_FIELDS = 11;
 const INITIATORS: readonly Initiator[] = ['gateway', 'client', 'backend', 'gateway'];
 /** By enum reason in tunnel.h; the first is the one given to close() or cut(). */
 const REASONS = [
@@ -238,14 +238,16 @@ function readReport(numbers: Float64Array, at: number, given: string): TunnelEnd
 }
 
 function addTally(to: RouteCounters, numbers: Float64Array): void {
-  const [bytes = 0, text = 0, binary = 0, bytesBack = 0, textBack = 0, binaryBack = 0, ...pings] = numbers;
-  const [sent = 0, pong = 0, timeout = 0] = pings;
+  const [bytes = 0, text = 0, binary = 0, bytesBack = 0, textBack = 0, binaryBack = 0, ...others] = numbers;
+  const [sent = 0, pong = 0, timeout = 0, lost = 0, lostBack = 0] = others;
   to.fromClient.bytes += bytes;
   to.fromClient.text += text;
   to.fromClient.binary += binary;
+  to.fromClient.lost += lost;
   to.toClient.bytes += bytesBack;
   to.toClient.text += textBack;
   to.toClient.binary += binaryBack;
+  to.toClient.lost += lostBack;
   to.pings.sent += sent;
   to.pings.pong += pong;
   to.pings.timeout += timeout;

@@ -19,7 +19,7 @@
 
 #define POLICY_FIELDS 12
 #define REPORT_FIELDS 11
-#define TALLY_FIELDS 13
+#define TALLY_FIELDS 11
 #define DIALLED_FIELDS 5
 #define ARRIVED_FIELDS 6
 
@@ -407,8 +407,8 @@ static napi_value js_tally(napi_env env, napi_callback_info info) {
     const struct tally *t = &r->policies[policy]->tally[i];
     const uint64_t *counters[TALLY_FIELDS] = {
         &t->bytes[CLIENT], &t->text[CLIENT],  &t->binary[CLIENT], &t->bytes[BACKEND], &t->text[BACKEND],
-        &t->binary[BACKEND], &t->ping_sent,   &t->ping_pong,      &t->ping_timeout,   &t->odd[CLIENT],
-        &t->odd[BACKEND],  &t->lost[CLIENT],  &t->lost[BACKEND],
+        &t->binary[BACKEND], &t->ping_sent,   &t->ping_pong,      &t->ping_timeout,   &t->lost[CLIENT],
+        &t->lost[BACKEND],
     };
     for (int j = 0; j < TALLY_FIELDS; j++) to[j] += (double)__atomic_load_n(counters[j], __ATOMIC_RELAXED);
   }

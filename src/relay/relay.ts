@@ -75,8 +75,8 @@ export interface Tunnel {
 
 /**
  * One way of carrying tunnels. It samples `websocket_bytes_total{route,direction}` and, where it follows frames,
- * `websocket_messages_total{route,direction,type}` and `websocket_pings_total{route,result}`, for live and ended tunnels
- * alike; `direction` is `from_client` or `to_client`, `type` is `text` or `binary` (all that is not text).
+ * `websocket_messages_total{route,direction,type}`, `websocket_lost_directions_total{route,direction}` and
+ * `websocket_pings_total{route,result}`, for live and ended tunnels alike; `direction` is `from_client` or `to_client`, `type` is `text` or `binary` (all that is not text).
  */
 export interface RelayEngine extends Sampler {
   readonly name: 'js' | 'native';

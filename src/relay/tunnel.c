@@ -185,7 +185,6 @@ void tunnel_carry(struct worker *w, struct tunnel *t, int from, const uint8_t *p
         lose(w, t, from);
         break;
       }
-      if (c->odd) tally_add(&t->tally->odd[from], 1);
       if (cursor_is_control(c)) {
         const uint8_t *frame = p;
         p += head;
@@ -297,7 +296,6 @@ static void pass_moved(struct worker *w, struct tunnel *t, int from, const struc
   struct cursor *c = &way->cursor;
   int ends = 0;
   if (!way->opaque) {
-    if (!c->left && at->odd) tally_add(&t->tally->odd[from], 1);
     *c = *at;
     c->left -= n;
     ends = !c->left;

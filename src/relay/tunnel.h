@@ -64,7 +64,7 @@ struct policy {
 
 // The counters of one route in one worker: written by that worker alone, read by anyone.
 struct tally {
-  uint64_t bytes[2], text[2], binary[2], odd[2], lost[2];
+  uint64_t bytes[2], text[2], binary[2], lost[2];
   uint64_t ping_sent, ping_pong, ping_timeout;
 } __attribute__((aligned(64)));
 

@@ -71,6 +71,9 @@ function ofSockets(route: string, websocket: NonNullable<RouteConfig['websocket'
     ...['from_client', 'to_client'].flatMap((direction) => [
       { metric: 'websocket_bytes_total', labels: { route, direction } },
       ...(followed ? each('websocket_messages_total', { route, direction }, 'type', ['text', 'binary']) : []),
+      ...(followed && mode === 'splice'
+        ? [{ metric: 'websocket_lost_directions_total' as const, labels: { route, direction } }]
+        : []),
     ]),
     ...(websocket.ping === undefined
       ? []

@@ -2,6 +2,7 @@
 // once, late, never, or leave with a FIN or a reset before they have said a word, at two doors that are closed and opened
 // anew meanwhile, told to somebody who hears slowly. Checks that each client that spoke is told of at most once, with what it
 // said from the first byte on and the address it has, that nobody is told of behind a door's end, and that every door ends.
+// Some of those that were told of are watched from then on: each is told of as left once, and not before it has.
 //   door-stress [guests [seed]]
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -32,7 +33,13 @@ static struct client clients[CLIENTS];
 static struct place places[DOORS];
 static uint8_t told_of[NUMBERS];  // by a client's number
 static uint32_t next_number;
-static uint64_t guests, with_words, silent, ends;
+static uint64_t guests, with_words, silent, ends, left_after;
+
+// Connections that are watched, by their clients' numbers.
+enum { NOT_WATCHED, WATCHED, FORGOTTEN };
+static struct {
+  int fd, what;
+} watched[NUMBERS];
 
 static void send_to_door(uint32_t door, enum command_kind kind) {
   struct place *place = &places[door];
@@ -82,7 +89,29 @@ static void hear_guest(const struct arrived *a) {
   for (uint32_t i = 0; i < a->length; i++) {
     if (a->bytes[i] != (uint8_t)want[i % 5]) die("bytes changed on their way");
   }
-  close(a->fd);
+  if (roll(2) && !engine_watch(&engine, roll(engine.count), a->fd, number)) {
+    watched[number].fd = a->fd;
+    watched[number].what = WATCHED;
+  } else {
+    close(a->fd);
+  }
+}
+
+static void hear_left(uint64_t number) {
+  if (number >= NUMBERS || watched[number].what == NOT_WATCHED) die("one has left that is not watched");
+  for (int i = 0; i < CLIENTS; i++) {
+    if (clients[i].fd >= 0 && clients[i].number == number && watched[number].what == WATCHED) die("one has left that is here");
+  }
+  if (watched[number].what == WATCHED) close(watched[number].fd);
+  watched[number].what = NOT_WATCHED;
+  left_after++;
+}
+
+// Nobody cares for one of them any more, as where it has become a tunnel's; it may have been told of already.
+static void forget(uint32_t number) {
+  if (watched[number].what != WATCHED) return;
+  close(watched[number].fd);
+  watched[number].what = FORGOTTEN;
 }
 
 static void hear(void) {
@@ -91,6 +120,11 @@ static void hear(void) {
     next = (struct arrived *)a->link.next;
     hear_guest(a);
     free(a);
+  }
+  for (struct left *l = engine_hear(&engine, NEWS_LEFT), *next; l; l = next) {
+    next = (struct left *)l->link.next;
+    hear_left(l->id);
+    free(l);
   }
 }
 
@@ -138,6 +172,7 @@ int main(int argc, char **argv) {
     if (c->fd < 0) come(c);
     else if (!roll(4)) leave(c, (int)roll(2));
     else if (!roll(3)) say(c);
+    else if (!roll(20)) forget(c->number);
     uint32_t door = roll(DOORS);
     if (!places[door].id) send_to_door(door, DO_LISTEN);
     else if (!places[door].closing && guests >= due) {
@@ -146,13 +181,16 @@ int main(int argc, char **argv) {
     }
   }
   if (with_words < guests / 8 || !ends) die("hardly any guest said a word, or no door has ended");
-  printf("%llu guests, each told of once, %llu of them with words, %llu silent, %llu doors ended\n",
-         (unsigned long long)guests, (unsigned long long)with_words, (unsigned long long)silent, (unsigned long long)ends);
+  if (left_after < guests / 20) die("hardly any watched one was told of as left");
+  printf("%llu guests, each told of once, %llu of them with words, %llu silent, %llu doors ended, %llu left when watched\n",
+         (unsigned long long)guests, (unsigned long long)with_words, (unsigned long long)silent, (unsigned long long)ends,
+         (unsigned long long)left_after);
   // Doors are open and guests are waited for when the engine stops.
   engine_stop(&engine);
   for (int i = 0; i < CLIENTS; i++) {
     if (clients[i].fd >= 0) close(clients[i].fd);
   }
+  for (uint32_t i = 0; i < NUMBERS; i++) forget(i);
   for (int i = 0; i < DOORS; i++) close(places[i].listener);
   return 0;
 }

@@ -1,7 +1,7 @@
 // Limits on what a direction carries, and the waits that end a tunnel.
 import { expect, it } from 'vitest';
 import type { DirectionLimits } from '../../../src/relay/relay.ts';
-import { closeFrame, frame, openTunnel } from '../../support/relay-rig.ts';
+import { closeFrame, frame, openTunnel, sampled } from '../../support/relay-rig.ts';
 import type { Context } from './context.ts';
 
 const NONE: DirectionLimits = { maxMessage: null, messagesPerSecond: null, bytesPerSecond: null, onLimit: 'close' };
@@ -194,6 +194,9 @@ export function describeLimits({ engine, transport }: Context): void {
       rig.backend.send(closeFrame(1001));
       rig.backend.fin();
       expect(await rig.end).toMatchObject({ code: 1002, initiator: 'gateway', reason: 'lost' });
+      const lost = (direction: string) =>
+        sampled(rig.engine, 'websocket_lost_directions_total', { route: 'r', direction });
+      expect([lost('from_client'), lost('to_client')]).toEqual([1, 0]);
     },
   );
 

@@ -54,6 +54,7 @@ it('has what each kind of route, upstream and listener can bring, and nothing el
     'websocket_closes_total echo gateway 1012',
     'websocket_bytes_total opaque to_client',
     'websocket_messages_total chat from_client binary',
+    'websocket_lost_directions_total chat to_client',
     'websocket_pings_total chat timeout',
     'webhook_events_total hooked message failed',
     'webhook_events_pending hooked',
@@ -66,7 +67,7 @@ it('has what each kind of route, upstream and listener can bring, and nothing el
   ])
     expect(shown).toContain(wanted);
   const none =
-    /^(websocket_messages_total opaque|websocket_handshakes_total echo terminate passed|websocket_closes_total echo backend|websocket_pings_total echo|webhook_\w+ echo|http_requests_total echo|websocket_\w+ plain|proxy_protocol_refusals_total \/run\/a)/;
+    /^(websocket_messages_total opaque|websocket_lost_directions_total (opaque|echo)|websocket_handshakes_total echo terminate passed|websocket_closes_total echo backend|websocket_pings_total echo|webhook_\w+ echo|http_requests_total echo|websocket_\w+ plain|proxy_protocol_refusals_total \/run\/a)/;
   expect(shown.filter((one) => none.test(one))).toEqual([]);
 });
 
