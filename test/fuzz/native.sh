@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sanitizers over the native relay's C, without Node and for a bounded time: the frame cursor under libFuzzer with ASan and
 # UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c) and clients (door-stress.c) under ASan with its leak
-# checker, under TSan, and under valgrind.
+# checker, the same where memory is short, under TSan, and under valgrind.
 #   test/fuzz/native.sh [seconds]        what is not installed is left out, with a line that says so
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -51,6 +51,8 @@ stress() { # name, how many tunnels, dials or clients, compiler flags
 }
 runner=
 stress asan 3000 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+stress starved 1000 -fsanitize=address,undefined -fno-sanitize-recover=undefined -DSTARVED \
+  -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=getrandom
 stress tsan 2000 -fsanitize=thread
 if command -v valgrind >/dev/null; then
   runner='valgrind -q --leak-check=full --error-exitcode=9'
