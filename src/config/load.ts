@@ -32,6 +32,6 @@ export async function loadConfig(file: string, env: Env): Promise<Loaded> {
     const place = (problem: Problem) => ({ ...problem, file, line: 1, column: 1 });
     const message = `cannot be read: ${REASONS[code] ?? code}`;
     const problems = [place({ severity: 'error', path: [], message })];
-    return { config: null, partial: null, problems, place, baseDir, text: '' };
+    return { config: null, partial: null, widened: new Map(), problems, place, baseDir, text: '' };
   }
 }

@@ -7,23 +7,30 @@ import type { Env } from './env.ts';
 import { type Explained, explainIssues, unfoldIssue, wordIssue } from './issues.ts';
 import { inputSchema } from './json-schema.ts';
 import type { ConfigPath, PlacedProblem, Problem } from './problem.ts';
-import { PathSet, prune, writtenOf } from './prune.ts';
+import { PathSet, prune, type Written, writtenOf } from './prune.ts';
 import { type Config, type SchemaIssue, schema } from './schema.ts';
 import { type MapNode, plainValue } from './tree.ts';
 
 export interface Parsed {
   /** Null where there is any error. */
   readonly config: Config | null;
-  /**
-   * What of the config can be checked further: without its broken values, and without routes that would match more for the
-   * lack of them; null where nothing can.
-   */
+  /** What of the config can be checked further, without its broken values; null where nothing can. */
   readonly partial: Config | null;
+  /** The routes of `partial` that lost a part of their match, by their places. */
+  readonly widened: Widened;
   /** Errors and warnings, in the order of the file. */
   readonly problems: readonly PlacedProblem[];
   /** Gives a problem found in `config` or `partial` its place in the file. */
   place(problem: Problem): PlacedProblem;
 }
+
+/**
+ * Routes that would match more than they were meant to, and so seem to shadow others: whether what is left still has the
+ * paths as they were written.
+ */
+export type Widened = ReadonlyMap<number, { readonly knowsPath: boolean }>;
+
+const NONE: Widened = new Map();
 
 /** Where a text comes from, and the environment for its `${VAR}`. */
 export interface Source {
@@ -36,7 +43,7 @@ export interface Source {
 export function parseConfig(text: string, { file, env }: Source): Parsed {
   const document = readDocument(text, file, env);
   if (document.root === null)
-    return { config: null, partial: null, problems: sort(document.problems), place: document.place };
+    return { config: null, partial: null, widened: NONE, problems: sort(document.problems), place: document.place };
 
   const completed = assumeModes(document.root, inputSchema());
   const { root, assumed } = completed;
@@ -57,16 +64,20 @@ export function parseConfig(text: string, { file, env }: Source): Parsed {
       document.place({ ...problem, path: written.pathInFile(problem.path) }),
     ),
   ];
-  // A route that lost a part of its match would take more than it was meant to, and seem to shadow others.
-  const widened = (sound?.routes ?? [])
-    .map((_, index) => ['routes', index])
-    .filter((route) => written.lostWithin([...route, 'match']))
-    .map(written.pathInFile);
-  const rest = widened.length === 0 ? { config: sound, removed } : prune(root, [...removed, ...widened]);
-  const writtenRest = writtenOf(root, rest.removed, []);
-  const config = problems.every(({ severity }) => severity === 'warning') ? rest.config : null;
-  const place = (problem: Problem) => document.place({ ...problem, path: writtenRest.pathInFile(problem.path) });
-  return { config, partial: rest.config, problems: sort(problems), place };
+  const config = problems.every(({ severity }) => severity === 'warning') ? sound : null;
+  const place = (problem: Problem) => document.place({ ...problem, path: written.pathInFile(problem.path) });
+  return { config, partial: sound, widened: widenedIn(sound, written), problems: sort(problems), place };
+}
+
+function widenedIn(sound: Config | null, written: Written): Widened {
+  const matches = (sound?.routes ?? []).map((_, index): ConfigPath => ['routes', index, 'match']);
+  return new Map(
+    matches.flatMap((match, index) => {
+      if (!written.lostWithin(match)) return [];
+      const path = [...match, 'path'];
+      return [[index, { knowsPath: written.has(path) && !written.lostWithin(path) }] as const];
+    }),
+  );
 }
 
 /** All that the schema does not accept: the modes as they were written, and the rest by the modes that were assumed. */

@@ -43,6 +43,21 @@ export function slipHint(path: ConfigPath, node: TreeNode, schemas: readonly Jso
     : undefined;
 }
 
+/** How a host, a path or an origin of a route was meant that is none; undefined where nothing tells. */
+export function patternHint(key: 'host' | 'path' | 'origins', text: string): string | undefined {
+  if (ALL.has(text)) return EVERYTHING[key];
+  const isUrl = /^[a-z]+:\/\//i.test(text);
+  if (key === 'origins') return text.startsWith('*.') ? `write "https://${text}"` : undefined;
+  if (key === 'host') {
+    if (isUrl) return 'write the name alone: app.example.com';
+    return text.startsWith('.') ? `write "*${text}"` : undefined;
+  }
+  if (/^[~^]|\.\*|[\\$()|]/.test(text)) return 'there are no regular expressions; write /a, /a/* or /a/{name}';
+  if (isUrl) return 'write the path alone, and the name as match.host';
+  if (/^[A-Za-z0-9_]/.test(text)) return `write /${text}`;
+  return /^\/[^*?#]*[^*?#/]\*$/.test(text) ? `write ${text.slice(0, -1)}/* for all below it` : undefined;
+}
+
 function listenerHint(path: ConfigPath, node: TreeNode, text: string | undefined): string | undefined {
   if (path.length === 1) return node.kind === 'map' ? 'write it as a list: [{ port: 80 }]' : 'write [{ port: 80 }]';
   if (path[2] === 'tls' && path.length === 3)

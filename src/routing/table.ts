@@ -1,7 +1,9 @@
 // The route rules of a config, compiled: patterns checked, shadowed routes found, and candidates looked up by host. Pure.
+import type { Widened } from '../config/parse.ts';
 import type { Problem } from '../config/problem.ts';
 import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema.ts';
 import { AUTH_KINDS, type AuthConfig } from '../config/schema-auth.ts';
+import { patternHint } from '../config/slips.ts';
 import { isUnusualText, type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
 import { compileAddresses } from '../http/addresses.ts';
 import type { Request } from '../http/head.ts';
@@ -94,10 +96,19 @@ function findIn(list: readonly Placed[], request: Request, before: number): { at
   return null;
 }
 
-/** Compiles the routes; what can't be compiled is left out of the table and stands among the problems. */
-export function compileTable(config: Config): { table: RouteTable; problems: Problem[] } {
+/**
+ * Compiles the routes; what can't be compiled is left out of the table and stands among the problems. Of routes that are
+ * `widened` only the problems are found.
+ */
+export function compileTable(config: Config, widened: Widened = new Map()): { table: RouteTable; problems: Problem[] } {
   const problems: Problem[] = [];
-  const routes: (Route | null)[] = config.routes.map((route, i) => compileRoute(config, route, i, problems));
+  const routes = config.routes.map((route, i): Route | null => {
+    const lost = widened.get(i);
+    if (lost === undefined) return compileRoute(config, route, i, problems);
+    if (lost.knowsPath) compileRoute(config, route, i, problems);
+    else compileRules(route, i, problems);
+    return null;
+  });
   for (const kind of ['websocket', 'http'] as const) problems.push(...findShadowed(routes, kind));
   const whole = routes.filter((route) => route !== null);
   const of = (kind: Kind) => new Candidates(whole.filter((route) => takes(route, kind)));
@@ -106,8 +117,7 @@ export function compileTable(config: Config): { table: RouteTable; problems: Pro
 
 function compileRoute(config: Config, route: RouteConfig, i: number, problems: Problem[]): Route | null {
   const before = problems.length;
-  const match = compileMatch(route.match, i, problems);
-  const websocket = route.websocket === undefined ? null : compileWebSocket(route.websocket, i, problems);
+  const { match, websocket } = compileRules(route, i, problems);
   if (match === null) return null;
   const place = { problems, path: ['routes', i] };
   const policy = compilePolicy(config.http, route, match.paths, place);
@@ -128,6 +138,13 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
     path,
     limits: limitsInForce(config, route),
   };
+}
+
+/** What of a route is judged whatever its paths are. */
+function compileRules(route: RouteConfig, i: number, problems: Problem[]) {
+  const match = compileMatch(route.match, i, problems);
+  const websocket = route.websocket === undefined ? null : compileWebSocket(route.websocket, i, problems);
+  return { match, websocket };
 }
 
 /** The check of the config holds that there is a kind. */
@@ -181,7 +198,8 @@ function compileEach<T extends object>(
     if (typeof compiled !== 'string') return compiled;
     // A value that is no list has no entries to point at.
     const at = texts.length === 1 ? [key] : [key, k];
-    problems.push({ severity: 'error', path: [...path, ...at], message: compiled });
+    const hint = patternHint(key, text);
+    problems.push({ severity: 'error', path: [...path, ...at], message: compiled, ...(hint && { hint }) });
     return null;
   });
 }
@@ -211,7 +229,9 @@ function compileOrigins(config: WebSocketConfig['origins'], i: number, problems:
         severity: 'error',
         path,
         message: `${quoted} is no origin`,
-        hint: 'an origin is https://app.example.com or https://*.example.com, in ASCII; or exact text, as file://',
+        hint:
+          patternHint('origins', text) ??
+          'an origin is https://app.example.com or https://*.example.com, in ASCII; or exact text, as file://',
       });
     } else if (pattern.kind === 'text' && isUnusualText(text)) {
       problems.push({

@@ -34,14 +34,14 @@ export interface Preparation {
 
 /** Reads and checks a config file. What is wrong is in `problems`; rejects for a defect of the gateway only. */
 export async function prepare(file: string, env: Env, selfSigned: SelfSignedCache): Promise<Preparation> {
-  const { config, partial, problems: found, place, baseDir, text } = await loadConfig(file, env);
+  const { config, partial, problems: found, widened, place, baseDir, text } = await loadConfig(file, env);
   const own: [string, string] = [resolve(file), digest(text)];
   if (partial === null) return { prepared: null, problems: found, files: new Map([own]) };
   const digests = await Promise.all(
     namedFiles(partial, baseDir).map(async (named): Promise<[string, string | null]> => [named, await digestOf(named)]),
   );
   // What can be judged of a broken config is judged too, so that one look shows everything.
-  const routes = compileTable(partial);
+  const routes = compileTable(partial, widened);
   const tls = await loadTls(partial.listeners, { baseDir, selfSigned, now: new Date() });
   const backends = await loadBackends(partial, baseDir);
   const secrets = await readSecrets(partial, baseDir);

@@ -1,5 +1,5 @@
 // socket.io through the built gateway with two servers: it begins by polling, over several requests, and goes on by
-// WebSocket; each of them must come to the same server, which only the sticky cookie can bring about.
+// WebSocket; each of them must come to the same server: by the sticky cookie, or by balance: hash for clients that keep no cookies.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -30,6 +30,7 @@ async function start(upstream: object) {
   const servers = [await startServer('a'), await startServer('b')];
   const config: GatewayFile = {
     listeners: [{ host: '127.0.0.1', port: 0 }],
+    trusted_proxies: ['127.0.0.1'],
     upstreams: { io: { servers: servers.map(({ url }) => url), ...upstream } },
     routes: [
       {
@@ -92,6 +93,30 @@ describe('socket.io', () => {
   it('does not without the cookie: a poll that comes to the other server is refused there', async () => {
     const { connect } = await start({});
     await expect(connected(connect({ reconnection: false }))).rejects.toThrow();
+  });
+
+  it('needs no cookie under balance: hash, where each client has an address of its own', async () => {
+    const { servers, connect } = await start({ balance: 'hash' });
+    const sockets = Array.from({ length: 20 }, (_, i) =>
+      connect({ withCredentials: false, extraHeaders: { 'X-Forwarded-For': `192.0.2.${i}` } }),
+    );
+    const names = await Promise.all(sockets.map(connected));
+    expect(new Set(names)).toEqual(new Set(['a', 'b']));
+    expect(await Promise.all(sockets.map(upgraded))).toEqual(sockets.map(() => 'websocket'));
+    for (const [i, socket] of sockets.entries()) expect(await ask(socket, 'hi')).toBe(`${names[i]}: hi`);
+    expect(servers.reduce((sum, { server }) => sum + server.engine.clientsCount, 0)).toBe(20);
+  });
+
+  it('nor where clients share one address, or are told apart by what the page puts into the query', async () => {
+    const shared = await start({ balance: 'hash' });
+    const polling = { withCredentials: false, transports: ['polling'] };
+    const sockets = Array.from({ length: 10 }, () => shared.connect(polling));
+    expect(new Set(await Promise.all(sockets.map(connected))).size).toBe(1);
+    const byQuery = await start({ balance: { hash: { query: 'client' } } });
+    const told = Array.from({ length: 20 }, (_, i) => byQuery.connect({ ...polling, query: { client: `${i}` } }));
+    const names = await Promise.all(told.map(connected));
+    expect(new Set(names)).toEqual(new Set(['a', 'b']));
+    for (const [i, socket] of told.entries()) expect(await ask(socket, 'hi')).toBe(`${names[i]}: hi`);
   });
 
   it('comes back to the other server when its own is gone', async () => {

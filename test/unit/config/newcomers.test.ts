@@ -72,10 +72,7 @@ const CASES: readonly (readonly [Change, ...string[]])[] = [
     origins('"*"'),
     '6:57: error: routes[0].websocket.origins: must be same-host, any or a list, got "*" (write origins: any)',
   ],
-  [
-    origins('["*"]'),
-    '6:58: error: routes[0].websocket.origins[0]: "*" is no origin (an origin is https://app.example.com or https://*.example.com, in ASCII; or exact text, as file://)',
-  ],
+  [origins('["*"]'), '6:58: error: routes[0].websocket.origins[0]: "*" is no origin (write origins: any)'],
   [origins('[*]'), `6:58: error: routes[0].websocket.origins[0]: ${STAR} (write origins: any)`],
   [
     origins('*.example.com'),
@@ -91,20 +88,23 @@ const CASES: readonly (readonly [Change, ...string[]])[] = [
   ],
   [
     origins('["*.example.com"]'),
-    '6:58: error: routes[0].websocket.origins[0]: "*.example.com" is no origin (an origin is https://app.example.com or https://*.example.com, in ASCII; or exact text, as file://)',
+    '6:58: error: routes[0].websocket.origins[0]: "*.example.com" is no origin (write "https://*.example.com")',
   ],
   [{ match: '{ path: * }' }, `5:20: error: routes[0].match.path: ${STAR} (write path: /*)`],
-  [{ match: '{ path: "*" }' }, '5:20: error: routes[0].match.path: a path starts with "/"'],
-  [{ match: '{ path: ws }' }, '5:20: error: routes[0].match.path: a path starts with "/"'],
+  [{ match: '{ path: "*" }' }, '5:20: error: routes[0].match.path: a path starts with "/" (write path: /*)'],
+  [{ match: '{ path: ws }' }, '5:20: error: routes[0].match.path: a path starts with "/" (write /ws)'],
   [
     { match: '{ path: /ws* }' },
-    '5:20: error: routes[0].match.path: "*" stands only as "/*" at the end, and a path has no "?" or "#"',
+    '5:20: error: routes[0].match.path: "*" stands only as "/*" at the end, and a path has no "?" or "#" (write /ws/* for all below it)',
   ],
-  [{ match: '{ path: "^/ws" }' }, '5:20: error: routes[0].match.path: a path starts with "/"'],
+  [
+    { match: '{ path: "^/ws" }' },
+    '5:20: error: routes[0].match.path: a path starts with "/" (there are no regular expressions; write /a, /a/* or /a/{name})',
+  ],
   [{ match: '{ host: * }' }, `5:20: error: routes[0].match.host: ${STAR} (leave "host" out for any host)`],
   [
     { match: '{ host: "*" }' },
-    '5:20: error: routes[0].match.host: a host is a name, an address, or "*." before a name',
+    '5:20: error: routes[0].match.host: a host is a name, an address, or "*." before a name (leave "host" out for any host)',
   ],
   [
     { match: '{ host: *.example.com }' },
@@ -112,8 +112,21 @@ const CASES: readonly (readonly [Change, ...string[]])[] = [
   ],
   [
     { match: '{ host: "https://app.example.com" }' },
-    '5:20: error: routes[0].match.host: a host is a name, an address, or "*." before a name',
+    '5:20: error: routes[0].match.host: a host is a name, an address, or "*." before a name (write the name alone: app.example.com)',
   ],
+  [
+    { match: '{ host: .example.com }' },
+    '5:20: error: routes[0].match.host: a host is a name, an address, or "*." before a name (write "*.example.com")',
+  ],
+  [
+    { match: '{ path: "wss://a.example.com/ws" }' },
+    '5:20: error: routes[0].match.path: a path starts with "/" (write the path alone, and the name as match.host)',
+  ],
+  [
+    { match: '{ path: /api/.* }' },
+    '5:20: error: routes[0].match.path: "*" stands only as "/*" at the end, and a path has no "?" or "#" (there are no regular expressions; write /a, /a/* or /a/{name})',
+  ],
+  [{ match: '{ path: [/ws, ws] }' }, '5:26: error: routes[0].match.path[1]: a path starts with "/" (write /ws)'],
   [{ match: '{ hosts: [a.example.com] }' }, '5:14: error: routes[0].match.hosts: unknown key (did you mean "host"?)'],
   [
     { match: '{ location: /ws }' },

@@ -591,21 +591,23 @@ upstreams: { rest: { servers: [ws://a] } }
   });
 
   it.each([
-    'match: { paths: /ws/* }',
-    'match: { path: 1 }',
-    'mach: { path: /a }',
-    'match: { method: GET }',
-    'match: *x',
-  ])('leave no route that matches more than it was meant to: %s', (match) => {
-    const text = VALID.replace('name: hello', `name: hello\n    ${match}`);
-    const { partial, place, problems } = parse(`${text}  - name: b\n    http: { upstream: none }\n`);
-    expect(partial?.routes.map(({ name }) => name)).toEqual(['b']);
-    expect(place({ severity: 'error', path: ['routes', 0, 'name'], message: '' })).toMatchObject({
-      line: 6,
-      column: 11,
-    });
-    expect(problems.map(({ line, column }) => [line, column])).toContainEqual([7, 23]);
-  });
+    ['match: { paths: /ws/* }', false],
+    ['match: { path: 1 }', false],
+    ['mach: { path: /a }', false],
+    ['match: { method: GET }', false],
+    ['match: *x', false],
+    ['match: { path: /ws/*, method: GET }', true],
+    ['match: { path: /ws/*, host: 1 }', true],
+  ])(
+    'tell of a route that matches more than it was meant to, and whether its paths are whole: %s',
+    (match, knowsPath) => {
+      const text = VALID.replace('name: hello', `name: hello\n    ${match}`);
+      const { partial, widened, problems } = parse(`${text}  - name: b\n    http: { upstream: none }\n`);
+      expect(partial?.routes.map(({ name }) => name)).toEqual(['hello', 'b']);
+      expect([...widened]).toEqual([[0, { knowsPath }]]);
+      expect(problems.map(({ line, column }) => [line, column])).toContainEqual([7, 23]);
+    },
+  );
 
   it('take a place at the deepest node there is', () => {
     const { place } = parse(`${VALID}log: { level: info }\n`);

@@ -92,6 +92,27 @@ describe('a bad file', () => {
     expect(places).toEqual(expect.arrayContaining([2, 13, 14]));
   });
 
+  it.each([
+    ['{ host: a.example, method: GET, path: ws }', ['match.method: unknown key', 'match.path: a path starts']],
+    ['{ host: 1, path: ws }', ['match.host: must be', 'match.path: a path starts']],
+    ['{ hots: a.example, path: /ws/*, query: { v: 1 } }', ['match.hots: unknown key', 'match.query.v: must be text']],
+    // Nothing is known of the path, so nothing that goes by it is judged; the origins are.
+    ['{ host: a.example, regex: "/ws" }', ['match.regex: unknown key']],
+  ])('a mistake in match hides no other one of its route, and shadows nobody: %s', async (match, expected) => {
+    const first = GOOD.replace(/match: \{.*\}/, `match: ${match}`).replace(
+      'splice,',
+      'splice, origins: ["*.a.example"],',
+    );
+    const last = '  - name: last\n    http: { upstream: chat }\n    rewrite: { prefix: nowhere }\n';
+    const { problems } = await ready(`${first}${last}`);
+    const of = (index: number) => problems.filter((problem) => problem.includes(`routes[${index}]`));
+    expect(of(0)).toHaveLength(expected.length + 1);
+    for (const words of [...expected, 'origins[0]: "*.a.example" is no origin'])
+      expect(of(0).join('\n')).toContain(words);
+    expect(of(1).join('\n')).not.toContain('never reached');
+    expect(of(1).join('\n')).toContain('rewrite.prefix');
+  });
+
   it('says everything wrong with its certificates at once', async () => {
     const { problems } = await ready(GOOD.replace('tls.crt', 'no.crt').replace('tls.key', 'no.key'));
     expect(problems.map((problem) => problem.split(' error: ')[0])).toEqual([
