@@ -84,7 +84,6 @@ export class App {
   /** Once the config has said which engine. */
   #relay: { readonly engine: RelayEngine; readonly splice: Splice } | null = null;
   #broker: Broker | null = null;
-  /** What `/readyz` says: true, or why not. */
   #ready: boolean | string = false;
   #watch: FileWatch | null = null;
   #demo: Demo | null = null;
@@ -215,6 +214,7 @@ export class App {
         },
         sessions: () => this.#sessions.sessions(),
         requests: () => this.#gateway.underWay(),
+        endlessAnswers: () => this.#http.endless.members(),
         cutRequests: () => this.#listeners.cut(),
       },
     });

@@ -4,6 +4,7 @@ import type { Emit, Subject } from '../events.ts';
 import type { Fields } from '../http/fields.ts';
 import type { Client } from '../http/forwarded.ts';
 import type { Facts } from '../http/template.ts';
+import type { Roster } from '../roster.ts';
 import type { Forward, Upgrade } from '../routing/decide.ts';
 import type { Limits } from '../sessions/limits.ts';
 import type { Permit } from '../sessions/permit.ts';
@@ -11,6 +12,7 @@ import type { Registry, Session } from '../sessions/registry.ts';
 import type { Acceptor } from '../terminate/accept.ts';
 import type { Connections } from '../terminate/connections.ts';
 import type { Departure } from '../upstream/departure.ts';
+import type { EndlessAnswer } from '../upstream/endless.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
 import type { Connection } from '../upstream/parked.ts';
 import type { Pool } from '../upstream/pool.ts';
@@ -21,6 +23,8 @@ export interface Services {
   readonly emit: Emit;
   readonly sessions: Registry;
   readonly http: HttpEngine;
+  /** Answers without an end, of all configs. */
+  readonly endless: Roster<EndlessAnswer>;
   /** Sessions by id, for those who ask about one. */
   readonly connections: Connections;
   /** The pool of an upstream that the config names. */

@@ -9,7 +9,7 @@ import { requestFields, responsePolicy } from '../http/policy.ts';
 import type { Refusal } from '../http/problem.ts';
 import type { Forward } from '../routing/decide.ts';
 import { Attempts } from '../upstream/attempts.ts';
-import { type Exchange, ExchangeError, type HttpEngine } from '../upstream/http-engine.ts';
+import { type Exchange, ExchangeError, type HttpEngine, IDEMPOTENT } from '../upstream/http-engine.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import { factsOf, type RouteContext } from './context.ts';
 import { preambleFor } from './peer.ts';
@@ -18,8 +18,6 @@ import { refusalOf, rejectRequest } from './reject.ts';
 /** HTTP/1.0 knows no interim answers, so that nobody would wait for one (RFC 9110 §10.1.1). */
 const OF_HTTP_1_0: ReadonlySet<string> = new Set(['expect']);
 const NOTHING: ReadonlySet<string> = new Set();
-/** RFC 9110 §9.2.2. */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 /** A plain request and its response, as node's server gives them. */
 export interface Plain {
@@ -94,6 +92,7 @@ function buildMessage(context: RouteContext, verdict: Forward, { plain, own, own
     ownFields,
     preamble,
     maxBody: route.http.max_body ?? null,
+    endless: context.services.endless,
     timeouts: route.http.timeouts,
   };
 }
@@ -113,7 +112,7 @@ async function tryOn(
   { lease, attempts }: { lease: Lease; attempts: Attempts },
   message: Message,
 ): Promise<Ended | null> {
-  const { req, res, preamble, target, fields, responseFields, ownFields, maxBody, timeouts } = message;
+  const { req, res, preamble, target, fields, responseFields, ownFields, maxBody, endless, timeouts } = message;
   const repeatable = IDEMPOTENT.has(req.method ?? '');
   let next: Lease | null = null;
   const declines = (status: number, answered: readonly string[]): boolean => {
@@ -136,6 +135,7 @@ async function tryOn(
       ownFields,
       declines,
       maxBody,
+      endless,
       timeouts,
     });
     // Behind an interim answer that went out, the final one was not asked about.

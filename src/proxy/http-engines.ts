@@ -1,5 +1,7 @@
 // Which HttpEngine serves: our own, or http-proxy where it is asked for. Each is opened once, when it is first needed, and
 // keeps its connections over reloads.
+import { Roster } from '../roster.ts';
+import type { EndlessAnswer } from '../upstream/endless.ts';
 import type { HttpEngine } from '../upstream/http-engine.ts';
 import { openHttpProxy } from '../upstream/http-proxy.ts';
 import { openHttp1 } from './http1/engine.ts';
@@ -9,6 +11,8 @@ const OPENERS = { auto: openHttp1, 'http-proxy': openHttpProxy } as const satisf
 export type EngineName = keyof typeof OPENERS;
 
 export class HttpEngines {
+  /** The answers without an end that are under way, of all engines. */
+  readonly endless = new Roster<EndlessAnswer>();
   readonly #open = new Map<EngineName, HttpEngine>();
 
   /** The engine of `http: { engine }`. */

@@ -4,6 +4,7 @@ import { background, guarded } from '../base/guard.ts';
 import type { DrainConfig } from '../config/schema.ts';
 import type { DrainChanged, Emit } from '../events.ts';
 import type { Session } from '../sessions/registry.ts';
+import type { EndlessAnswer } from '../upstream/endless.ts';
 
 /** What a drain acts on. */
 export interface DrainTarget {
@@ -15,6 +16,8 @@ export interface DrainTarget {
   sessions(): readonly Session[];
   /** How many plain requests are being answered, and handshakes decided. */
   requests(): number;
+  /** Those of the requests whose answers would not end by themselves. */
+  endlessAnswers(): readonly EndlessAnswer[];
   /** The end of the grace: destroys the connections that still have a request on them. */
   cutRequests(): void;
 }
@@ -60,16 +63,18 @@ export function startDrain({ config, target, emit, random = Math.random }: Drain
   });
 }
 
-/** Closes the sessions over `spread`, cuts what is left after `grace`, and resolves when nothing is. */
+/** Closes the sessions, and ends the answers that have no end, over `spread`, cuts what is left after `grace`, and resolves when nothing is. */
 function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'>>, onCut: () => void): Promise<void> {
   const start = performance.now();
   const end = start + config.grace;
-  const due = planCloses(target.sessions(), { start, spread: config.spread, random });
+  const due = planCloses([...target.sessions(), ...target.endlessAnswers()], { start, spread: config.spread, random });
   let cutting = false;
 
   const step = (now: number): void => {
     if (now < end - EARLY_MS) {
-      closeDue(target.sessions(), due, { now, end });
+      for (const session of takeDue(target.sessions(), due, now))
+        attempt(() => session.close(GOING_AWAY, 'drain', end - now));
+      for (const answer of takeDue(target.endlessAnswers(), due, now)) attempt(() => answer.end());
       return;
     }
     if (!cutting) {
@@ -102,24 +107,21 @@ function isLive(target: DrainTarget): boolean {
   return target.sessions().length > 0 || target.requests() > 0;
 }
 
-/** When each session is closed: one in each equal part of the spread, somewhere within that part. */
+/** What is closed once, at its time. */
+type Closable = Session | EndlessAnswer;
+
+/** When each is closed: one in each equal part of the spread, somewhere within that part. */
 function planCloses(
-  sessions: readonly Session[],
+  live: readonly Closable[],
   { start, spread, random }: { start: number; spread: number; random: () => number },
-): Map<Session, number> {
-  const part = spread / sessions.length;
-  return new Map(sessions.map((session, index) => [session, start + (index + random()) * part]));
+): Map<Closable, number> {
+  const part = spread / live.length;
+  return new Map(live.map((each, index) => [each, start + (index + random()) * part]));
 }
 
-function closeDue(
-  live: readonly Session[],
-  due: Map<Session, number>,
-  { now, end }: { now: number; end: number },
-): void {
-  for (const session of live) {
-    // Not in the plan: its handshake was under way when the listeners closed, and it opened just now.
-    if ((due.get(session) ?? now) > now) continue;
-    due.set(session, Number.POSITIVE_INFINITY);
-    attempt(() => session.close(GOING_AWAY, 'drain', end - now));
-  }
+/** Those that are due, each once. One that is not in the plan has opened just now, and is due at once. */
+function takeDue<T extends Closable>(live: readonly T[], due: Map<Closable, number>, now: number): T[] {
+  const found = live.filter((each) => (due.get(each) ?? now) <= now);
+  for (const each of found) due.set(each, Number.POSITIVE_INFINITY);
+  return found;
 }

@@ -1,5 +1,6 @@
 // One config made ready to serve: compiled routes, pools, engines, acceptors. A snapshot never changes; a reload builds
 // the next one and swaps one reference. Live sessions hold nothing of it.
+
 import type { LookupFunction } from 'node:net';
 import type { Services } from '../actions/context.ts';
 import { Authenticators } from '../auth/authenticators.ts';
@@ -33,7 +34,7 @@ export interface Snapshot {
 export interface Shared {
   readonly emit: Emit;
   readonly sessions: Registry;
-  readonly http: Pick<HttpEngines, 'pick'>;
+  readonly http: Pick<HttpEngines, 'pick' | 'endless'>;
   readonly terminator: Terminator;
   /** Random; for sticky cookies of upstreams that name no secret. */
   readonly stickySecret: string;
@@ -69,6 +70,7 @@ export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snap
       emit: shared.emit,
       sessions: shared.sessions,
       http: shared.http.pick(config.http.engine),
+      endless: shared.http.endless,
       connections: shared.connections,
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),

@@ -2,6 +2,8 @@
 // it fails is decided by actions/forward.ts; an engine moves the message.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../errors.ts';
+import type { Roster } from '../roster.ts';
+import type { EndlessAnswer } from './endless.ts';
 import type { Endpoint } from './server.ts';
 
 export interface Exchange {
@@ -31,6 +33,8 @@ export interface Exchange {
    * fails with `backend_refused`. Not asked where the client has seen an interim answer.
    */
   readonly declines: (status: number, fields: readonly string[]) => boolean;
+  /** Where an answer without an end stands while it is under way. */
+  readonly endless: Roster<EndlessAnswer>;
   /** Milliseconds. */
   readonly timeouts: Timeouts;
 }
@@ -44,6 +48,9 @@ export interface Timeouts {
   /** Without a byte moving: between two parts of an answer, or of a request that still comes. */
   readonly idle: number;
 }
+
+/** Methods whose request may be made twice (RFC 9110 §9.2.2). */
+export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 export interface HttpEngineOptions {
   /** Connections to one server at a time, busy and idle; further requests stand in line. Unset: no limit. */

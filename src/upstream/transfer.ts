@@ -3,11 +3,13 @@
 // the engine's, behind a Link.
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
+import type { Place } from '../roster.ts';
 import { cut, cutBehind, endWith, sendHeadAlone, writeInterim } from './client-side.ts';
 import { Clock } from './clock.ts';
 import { afterDiscard } from './discard.ts';
+import { type EndlessAnswer, isEndless } from './endless.ts';
 import { answerHead, interimFault, interimFields, type RequestHead, requestHead } from './framing.ts';
-import { type Exchange, ExchangeError, type Progress } from './http-engine.ts';
+import { type Exchange, ExchangeError, IDEMPOTENT, type Progress } from './http-engine.ts';
 import type { Link, ReceivedHead, Receiver } from './link.ts';
 import { type Pump, pump } from './pump.ts';
 import { serverError } from './server-error.ts';
@@ -15,8 +17,6 @@ import { serverError } from './server-error.ts';
 /** `stale`: a kept connection turned out to be gone before it was used, and the request may be sent again. */
 export type Outcome = 'answered' | 'stale';
 
-/** RFC 9110 §9.2.2. */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 const LOST = new Set(['ECONNRESET', 'EPIPE']);
 
 const nothing = (): void => undefined;
@@ -49,6 +49,7 @@ export class Transfer implements Receiver {
   /** The answer is written but for its end, which waits for the client to stop sending. */
   #lingering = false;
   #flush: NodeJS.Immediate | undefined;
+  #endlessPlace: Place<EndlessAnswer> | null = null;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
@@ -155,6 +156,7 @@ export class Transfer implements Receiver {
 
   #end(): void {
     this.#over = true;
+    if (this.#endlessPlace !== null) this.#exchange.endless.remove(this.#endlessPlace);
     this.#clock.stop();
     clearImmediate(this.#flush);
     this.#request?.stop();
@@ -162,6 +164,14 @@ export class Transfer implements Receiver {
     res.off('finish', this.#onSent).off('close', this.#onClientClosed).off('drain', this.#onDrain);
     req.socket.off('close', this.#onClientClosed);
   }
+
+  #endEarly = (): void => {
+    if (this.#link === null) return;
+    this.#link.destroy();
+    const { req, res } = this.#exchange;
+    res.once('finish', () => req.socket.destroySoon());
+    this.end([]);
+  };
 
   #onSent = (): void => {
     this.#end();
@@ -219,7 +229,7 @@ export class Transfer implements Receiver {
 
   answer(received: ReceivedHead): void {
     if (this.#over) return;
-    const { req, res, server, declines } = this.#exchange;
+    const { req, res, server, declines, endless } = this.#exchange;
     if (this.#progress !== 'begun' && declines(received.status, received.fields)) {
       return void this.fail(new GatewayError('backend_refused', `${server.url} answered ${received.status}`));
     }
@@ -232,6 +242,7 @@ export class Transfer implements Receiver {
       res.writeHead(status, phrase, fields);
       this.#untilClose = untilClose;
       this.#left = length;
+      if (length === null && isEndless(fields)) this.#endlessPlace = endless.add({ end: this.#endEarly });
     } catch (thrown) {
       return void this.fail(asGatewayError(thrown, 'request'));
     }

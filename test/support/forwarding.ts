@@ -1,11 +1,13 @@
 // What the suite of HTTP engines stands on: a backend whose every byte the test writes, and a front that calls the engine
 // as actions/forward.ts does. Not a REST server: that is rest.ts.
+
 import { EventEmitter, once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { asGatewayError, statusOf } from '../../src/errors.ts';
 import { responseFields } from '../../src/http/policy.ts';
+import { Roster } from '../../src/roster.ts';
 import { type Exchange, ExchangeError, type HttpEngine, type Progress } from '../../src/upstream/http-engine.ts';
 import type { BackendTls } from '../../src/upstream/server.ts';
 
@@ -183,6 +185,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
         responseFields,
         maxBody,
         ownFields,
+        endless: new Roster(),
         declines,
         timeouts: { connect: 5000, head: 10_000, idle: 10_000, ...timeouts },
       });

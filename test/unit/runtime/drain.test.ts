@@ -17,7 +17,7 @@ function gateway() {
   const start = performance.now();
   const log: [at: number, what: string][] = [];
   const write = (what: string) => log.push([Math.round(performance.now() - start), what]);
-  const state = { requests: 0, doneAt: undefined as number | undefined };
+  const state = { requests: 0, answers: [] as { end(): void }[], doneAt: undefined as number | undefined };
 
   /** Opens a session that takes `closingMs` to close; `never`: it has to be cut. */
   function open(id: string, closingMs: number | 'never' = 0) {
@@ -42,6 +42,17 @@ function gateway() {
     return { end };
   }
 
+  /** Begins an answer without an end of its own. */
+  function stream(id: string): void {
+    const answer = {
+      end: () => {
+        write(`end ${id}`);
+        state.answers = state.answers.filter((each) => each !== answer);
+      },
+    };
+    state.answers = [...state.answers, answer];
+  }
+
   function drain(config: Partial<DrainConfig>, random = () => 0.5) {
     const drained = startDrain({
       config: { delay: 0, grace: 30_000, spread: 10_000, ...config },
@@ -54,7 +65,8 @@ function gateway() {
         notReady: () => write('notReady'),
         stopListening: () => write('stopListening'),
         sessions: () => registry.sessions(),
-        requests: () => state.requests,
+        requests: () => state.requests + state.answers.length,
+        endlessAnswers: () => state.answers,
         cutRequests: () => {
           write('cutRequests');
           state.requests = 0;
@@ -67,7 +79,7 @@ function gateway() {
     return drained;
   }
 
-  return { open, drain, log, state, closes: () => log.filter(([, what]) => what.startsWith('close ')) };
+  return { open, stream, drain, log, state, closes: () => log.filter(([, what]) => what.startsWith('close ')) };
 }
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
@@ -243,6 +255,25 @@ describe('startDrain', () => {
     expect(hanging.state.doneAt).toBe(5000);
   });
 
+  test('ends answers that have no end over the spread, with the sessions', async () => {
+    const { open, stream, drain, log, state } = gateway();
+    open('a');
+    for (const id of ['b', 'c', 'd']) stream(id);
+    void drain({ grace: 30_000, spread: 8000 });
+    await pass(0);
+    stream('late');
+    await pass(8000);
+    // One in each quarter, in its middle; one that came behind the plan at once. A tick is 50 ms.
+    expect(log.filter(([, what]) => /^(close|end) /.test(what)).map(([at, what]) => [at, what.slice(0, 7)])).toEqual([
+      [50, 'end lat'],
+      [1000, 'close a'],
+      [3000, 'end b'],
+      [5000, 'end c'],
+      [7000, 'end d'],
+    ]);
+    expect(state.doneAt).toBe(7000);
+  });
+
   test('gives up on a session that not even a cut ends, a second after the grace', async () => {
     const registry = new Registry();
     const cut = vi.fn();
@@ -258,6 +289,7 @@ describe('startDrain', () => {
         stopListening: nothing,
         sessions: () => registry.sessions(),
         requests: () => 0,
+        endlessAnswers: () => [],
         cutRequests: nothing,
       },
     }).then(() => {
