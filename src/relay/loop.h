@@ -3,7 +3,8 @@
 //
 // Invariants:
 // - a tunnel's memory belongs to its worker's thread; everybody else has its id only, and an id is used once;
-// - whoever opens tunnels gives out slots and takes them back when it hears of the end, so a slot is never shared;
+// - whoever opens tunnels gives out slots and takes them back when it has heard of the end and is done with it, so a slot is
+//   never shared: not between two of one batch of news either;
 // - a worker holds its lock only to move a list, never while it reads, writes or calls out.
 #ifndef UPGATE_LOOP_H
 #define UPGATE_LOOP_H

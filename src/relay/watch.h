@@ -1,7 +1,8 @@
 // What epoll watches a descriptor for. A registration belongs to an open file and stays with it: a descriptor that goes
 // from one owner to the next in a thread (a guest, a dial, a tunnel's side) is never taken out of epoll on the way, since
 // whoever had it was told once and no more (EPOLLONESHOT). It goes when the open file does, which is at close() where no
-// other descriptor of it is left.
+// other descriptor of it is left. So does the one of a client that is watched for its leaving (engine_watch): in the thread
+// that its tunnel goes to it becomes the tunnel's, in another one it may still tell once, by an id that nobody heeds.
 #ifndef UPGATE_WATCH_H
 #define UPGATE_WATCH_H
 
