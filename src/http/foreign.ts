@@ -1,7 +1,9 @@
 // What a server speaks that does not speak HTTP, guessed from its first bytes, for whoever reads the log. Pure.
 
 const START = Buffer.from('HTTP/', 'latin1');
-const SHOWN = 24;
+/** So few that they hold no secret: a server may say what it was sent, and the log must not. */
+const SHOWN = 4;
+const LOOKED_AT = 24;
 
 /** How it begins, as text. */
 const TEXTS: readonly (readonly [RegExp, string])[] = [
@@ -29,12 +31,13 @@ export function foreignStart(bytes: Buffer): string | null {
   return bytes.compare(START, 0, length, 0, length) === 0 ? null : `this is no HTTP: ${looksLike(bytes)}`;
 }
 
-/** Says it in a few words, with the octets themselves: as text where they are text, else in hexadecimal. */
+/** Says it in a few words, with the first octets themselves: as text where they are text, else in hexadecimal. */
 function looksLike(bytes: Buffer): string {
-  const line = bytes.toString('latin1', 0, SHOWN).split(/[\r\n]/, 1)[0] as string;
+  const line = bytes.toString('latin1', 0, LOOKED_AT).split(/[\r\n]/, 1)[0] as string;
   const known =
     TEXTS.find(([start]) => start.test(line)) ??
     OCTETS.find(([start]) => start.every((octet, i) => octet === null || bytes[i] === octet));
-  const shown = /^[\x20-\x7e]+$/.test(line) ? JSON.stringify(line) : `0x${bytes.toString('hex', 0, 8)}`;
+  const first = line.slice(0, SHOWN);
+  const shown = /^[\x20-\x7e]+$/.test(first) ? JSON.stringify(first) : `0x${bytes.toString('hex', 0, SHOWN)}`;
   return known === undefined ? `it begins with ${shown}` : `${known[1]} (it begins with ${shown})`;
 }

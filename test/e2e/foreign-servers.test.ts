@@ -15,7 +15,7 @@ const SPEAKERS = {
   tls: { says: '\x15\x03\x01\x00\x02\x02\x46', greets: false, looks: 'this is TLS: write wss:// or https:// for it' },
   h2: { says: '\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03', greets: true, looks: 'this is HTTP/2' },
   mysql: { says: 'J\x00\x00\x00\x0a8.0.36\x00', greets: true, looks: 'this is MySQL' },
-  other: { says: 'hello, who is there?', greets: true, looks: 'it begins with "hello, who is there?"' },
+  other: { says: 'hello, who is there?', greets: true, looks: 'it begins with "hell"' },
   octet: { says: '\x01', greets: true, looks: 'it begins with 0x01' },
   empty: { says: '\r\n', greets: false, looks: 'it begins with 0x0d0a' },
 } as const;
