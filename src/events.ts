@@ -115,6 +115,12 @@ export interface RequestCompleted extends Subject {
   readonly bytesToClient: number;
 }
 
+/** A request asked for this Upgrade, which is none to WebSocket: it goes on as plain HTTP, with an event of its own. */
+export interface UpgradeDropped extends Subject {
+  readonly type: 'upgrade_dropped';
+  readonly upgrade: string;
+}
+
 /** A head that could not be read as HTTP, or did not arrive in time; there is no request to name. */
 export interface HeadRefused {
   readonly type: 'head_refused';
@@ -258,6 +264,7 @@ export type GatewayEvent =
   | SessionOpened
   | SessionClosed
   | RequestCompleted
+  | UpgradeDropped
   | HeadRefused
   | PreambleRefused
   | UpstreamConnected

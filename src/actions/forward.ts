@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asGatewayError, type GatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
 import { reject } from '../handshake/rejection.ts';
-import { lowerNames } from '../http/fields.ts';
+import { listHas, lowerNames } from '../http/fields.ts';
+import type { RequestHead } from '../http/head.ts';
 import { requestFields, responsePolicy } from '../http/policy.ts';
 import type { Refusal } from '../http/problem.ts';
 import type { Forward } from '../routing/decide.ts';
@@ -83,11 +84,14 @@ interface OfServer {
 function buildMessage(context: RouteContext, verdict: Forward, { plain, own, ownFields, preamble }: OfServer): Message {
   const { request, route, sent } = verdict;
   const facts = factsOf(context, verdict);
+  const skip = request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING;
+  const fields = requestFields(facts, skip, route.policy, own);
+  if (takesTrailers(request.head)) fields.push('TE', 'trailers', 'Connection', 'TE');
   return {
     req: plain.req,
     res: plain.res,
     target: sent.target,
-    fields: requestFields(facts, request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING, route.policy, own),
+    fields,
     responseFields: responsePolicy(route.policy, { facts, sent, own }),
     ownFields,
     preamble,
@@ -95,6 +99,11 @@ function buildMessage(context: RouteContext, verdict: Forward, { plain, own, own
     endless: context.services.endless,
     timeouts: route.http.timeouts,
   };
+}
+
+/** Whether the client would see the trailers of an answer (RFC 9110 §10.1.4); gRPC asks for nothing less. */
+function takesTrailers(head: RequestHead): boolean {
+  return head.version === '1.1' && listHas(head, 'te', 'trailers');
 }
 
 /** How an exchange failed, and the server that is tried next, where one may be. */

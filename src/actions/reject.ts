@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { ForeignAnswer } from '../auth/authenticator.ts';
 import { ERRORS, type GatewayError, statusOf } from '../errors.ts';
 import { buildRefusal, formatHead, formatRefusal, type Refusal } from '../http/problem.ts';
+import { lengthLast } from '../upstream/framing.ts';
 
 /** How long a client that was refused may go on sending before its connection is cut. */
 const LINGER_MS = 2000;
@@ -53,8 +54,9 @@ export function rejectRequest(res: ServerResponse, refusal: Refusal, id: string 
   if (refusal.fields.includes('Upgrade')) fields.push('Connection', 'Upgrade, close');
   // Nobody will read the body, and it may have no end.
   if (hasBody(res.req)) res.shouldKeepAlive = false;
+  // As octets: behind a text node would write the head as UTF-8 too.
   res.writeHead(refusal.status, fields);
-  res.end(body);
+  res.end(Buffer.from(body));
 }
 
 /** Another server's no goes to the client as what it is, whole, on a socket that node's HTTP server has let go of. */
@@ -67,7 +69,7 @@ export function passUpgrade(socket: Socket, { status, phrase, answer, body }: Fo
 /** The same for a plain request. */
 export function passRequest(res: ServerResponse, { status, phrase, answer, body }: ForeignAnswer): void {
   if (hasBody(res.req)) res.shouldKeepAlive = false;
-  res.writeHead(status, phrase, [...answer, 'Content-Length', `${body.length}`]);
+  res.writeHead(status, phrase, lengthLast([...answer, 'Content-Length', `${body.length}`]));
   res.end(body);
 }
 

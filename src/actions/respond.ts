@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { formatHead } from '../http/problem.ts';
 import type { Respond } from '../routing/decide.ts';
+import { lengthLast } from '../upstream/framing.ts';
 import type { RouteContext } from './context.ts';
 import { completed, type Plain } from './forward.ts';
 import { endAfterReading, hasBody } from './reject.ts';
@@ -13,7 +14,7 @@ export function respond(context: RouteContext, verdict: Respond, plain: Plain): 
   const { fields, body } = buildAnswer(context, verdict);
   // Nobody will read the body of the request, and it may have no end.
   if (hasBody(res.req)) res.shouldKeepAlive = false;
-  res.writeHead(verdict.status, fields);
+  res.writeHead(verdict.status, lengthLast(fields));
   if (body === null) res.end();
   else res.end(body);
   completed(context, plain, { at: null, reason: null, detail: null });

@@ -4,8 +4,8 @@ import type { SpliceConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { judgeAnswer } from '../handshake/accept.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
+import { shownSubprotocol } from '../handshake/subprotocol.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
-import { without } from '../http/fields.ts';
 import { requestFields, responsePolicy } from '../http/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
@@ -26,6 +26,8 @@ import { tunnelOptions } from './tunnel-options.ts';
  * interim answer to it (RFC 9110 §10.1.1).
  */
 const REWRITTEN = new Set(['content-length', 'expect', 'sec-websocket-protocol']);
+/** The same where the client offers no extension: a field that is empty is none. */
+const WITHOUT_EXTENSIONS = new Set([...REWRITTEN, 'sec-websocket-extensions']);
 /** How long the closing handshake may take that somebody asked for. */
 const CLOSE_MS = 5000;
 
@@ -84,7 +86,7 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
       await pass(context, upgrade, client, reached);
       return 'passed';
     }
-    const judged = judgeAnswer(answer.head, upgrade.handshake.key, upgrade.handshake.offer);
+    const judged = judgeAnswer(answer.head, upgrade.handshake);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
     lease.tell('ok');
     open(context, { ways, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
@@ -100,7 +102,8 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
 /** The handshake for the backend, one write: what the client said, less what is its own connection's, and our fields. */
 function buildHandshake(context: RouteContext, upgrade: Upgrade, server: Server): string {
   const { route, handshake, sent } = upgrade;
-  const fields = requestFields(factsOf(context, upgrade), REWRITTEN, route.policy, server.authority);
+  const skip = handshake.extensions.length > 0 ? REWRITTEN : WITHOUT_EXTENSIONS;
+  const fields = requestFields(factsOf(context, upgrade), skip, route.policy, server.authority);
   if (handshake.offer.length > 0) fields.push('Sec-WebSocket-Protocol', handshake.offer.join(', '));
   return `GET ${sent.target} HTTP/1.1\r\n${formatFields(fields)}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n`;
 }
@@ -140,7 +143,7 @@ function open(
       mode: 'splice',
       at: refOf(lease.server),
       origin: upgrade.handshake.origin,
-      subprotocol,
+      subprotocol: shownSubprotocol(subprotocol, upgrade.route.websocket.subprotocols),
       durationMs: performance.now() - startedAt,
     },
     {
@@ -204,14 +207,18 @@ class Spliced implements Reachable {
   }
 }
 
-/** A 101 has no body, and says nothing of its length (RFC 9110 §8.6). */
-const NOT_IN_101 = new Set(['content-length']);
+/** What a 101 may have empty, which is as if it were not there. */
+const OPTIONAL = new Set(['sec-websocket-protocol', 'sec-websocket-extensions']);
 
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */
-function formatSwitching(head: AnswerHead, policy: AnswerPolicy, ownFields: readonly string[]): string {
-  const passed = policy(head.fields);
-  const fields = head.names.includes('content-length') ? without(passed, NOT_IN_101) : passed;
-  return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...fields, ...ownFields]);
+function formatSwitching({ fields, names }: AnswerHead, policy: AnswerPolicy, ownFields: readonly string[]): string {
+  const said: string[] = [];
+  for (const [i, name] of names.entries()) {
+    const value = fields[2 * i + 1] as string;
+    // It has no body, and says nothing of its length (RFC 9110 §8.6).
+    if (name !== 'content-length' && !(value === '' && OPTIONAL.has(name))) said.push(fields[2 * i] as string, value);
+  }
+  return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...policy(said), ...ownFields]);
 }
 
 /** The backend said no, or something else that is no 101: its answer is the client's. */

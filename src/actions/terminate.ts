@@ -1,9 +1,8 @@
 // Verdict `terminate`: the gateway is the WebSocket server. The route's handler is asked where it wants to be, and gets the
 // connection behind the 101.
 import { GatewayError } from '../errors.ts';
-import { readExtensions } from '../handshake/extensions.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
-import { chooseSubprotocol } from '../handshake/subprotocol.ts';
+import { chooseSubprotocol, shownSubprotocol } from '../handshake/subprotocol.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Admitted, Opening, Refused } from '../terminate/handler.ts';
@@ -60,9 +59,8 @@ function open(
   { connection, ahead, permit }: ClientEnd,
   { admission, protocol }: Agreed,
 ): boolean {
-  const { route, request, handshake } = upgrade;
+  const { route, handshake } = upgrade;
   const { services, subject, startedAt } = context;
-  const offered = readExtensions(request.head);
   const wanted = {
     id: context.client.connection,
     client: subject.client,
@@ -72,7 +70,7 @@ function open(
     key: handshake.key,
     version: handshake.version,
     protocol,
-    extensions: isRejection(offered) ? [] : offered,
+    extensions: handshake.extensions,
   };
   // The acceptor calls back later than it returns, so that the session is there by then.
   const accepted = services.acceptor(route.name).accept(wanted, admission, (end) => session?.end(end));
@@ -91,7 +89,7 @@ function open(
       mode: 'terminate',
       at: null,
       origin: handshake.origin,
-      subprotocol: protocol,
+      subprotocol: shownSubprotocol(protocol, route.websocket.subprotocols),
       durationMs: performance.now() - startedAt,
     },
     {

@@ -5,6 +5,9 @@ import { hash } from 'node:crypto';
 import type { AnswerHead } from '../http/answer.ts';
 import { listHas, valuesOf } from '../http/fields.ts';
 import type { Fault } from '../http/target.ts';
+import { readExtensions } from './extensions.ts';
+import type { Handshake } from './handshake.ts';
+import { isRejection } from './rejection.ts';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
@@ -16,8 +19,7 @@ export function acceptKey(key: string): string {
 /** The subprotocol a valid 101 chose, or what is wrong with it. Any casing and any reason phrase will do. */
 export function judgeAnswer(
   answer: AnswerHead,
-  key: string,
-  offer: readonly string[],
+  { key, offer, extensions }: Pick<Handshake, 'key' | 'offer' | 'extensions'>,
 ): { subprotocol: string | null } | Fault {
   if (answer.version !== '1.1') return { fault: 'the 101 is not HTTP/1.1' };
   if (!listHas(answer, 'upgrade', 'websocket')) return { fault: 'the 101 has no Upgrade: websocket' };
@@ -27,8 +29,13 @@ export function judgeAnswer(
     return { fault: 'Sec-WebSocket-Accept does not fit the key' };
   const chosen = valuesOf(answer, 'sec-websocket-protocol');
   if (chosen.length > 1) return { fault: 'the 101 chooses more than one subprotocol' };
-  const subprotocol = chosen[0] ?? null;
+  // Kubernetes sends an empty one where none is chosen.
+  const subprotocol = chosen[0] || null;
   if (subprotocol !== null && !offer.includes(subprotocol))
     return { fault: 'the 101 chooses a subprotocol that was not offered' };
+  const agreed = readExtensions(answer);
+  if (isRejection(agreed)) return { fault: `the 101: ${agreed.detail}` };
+  const unasked = agreed.find(({ name }) => !extensions.some((offered) => offered.name === name));
+  if (unasked !== undefined) return { fault: `the 101 agrees to the extension ${unasked.name}, which was not offered` };
   return { subprotocol };
 }

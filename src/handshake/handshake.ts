@@ -2,8 +2,8 @@
 // which subprotocol may pass is origin.ts and subprotocol.ts.
 import { type FieldSection, listHas, valuesOf } from '../http/fields.ts';
 import type { RequestHead } from '../http/head.ts';
-import { readExtensions } from './extensions.ts';
-import { isRejection, type Rejection, reject, rejectVersion } from './rejection.ts';
+import { type Extension, readExtensions } from './extensions.ts';
+import { isRejection, type Rejection, reject, rejectVersion, versionList } from './rejection.ts';
 import { readOffer } from './subprotocol.ts';
 
 /** 13 is RFC 6455; 8 is draft-ietf-hybi-thewebsocketprotocol-10, which is the same but for the name of its Origin field. */
@@ -18,6 +18,8 @@ export interface Handshake {
   readonly origin: string | null;
   /** The subprotocols offered, in the client's order. */
   readonly offer: readonly string[];
+  /** The extensions offered, in the client's order. */
+  readonly extensions: readonly Extension[];
 }
 
 /** Whether the client asks for a WebSocket: `websocket` in Upgrade and `upgrade` in Connection, over all their lines. */
@@ -40,12 +42,11 @@ export function readHandshake(head: RequestHead, versions: readonly Version[]): 
   if (typeof version !== 'number') return version;
   // Version 8 (draft 10 of the protocol) names the field Sec-WebSocket-Origin.
   const origins = valuesOf(head, version === 8 ? 'sec-websocket-origin' : 'origin');
-  if (origins.length > 1) return reject('malformed', 'there is more than one Origin');
   const offer = readOffer(head);
   if (isRejection(offer)) return offer;
   const extensions = readExtensions(head);
   if (isRejection(extensions)) return extensions;
-  return { key, version, origin: origins[0] ?? null, offer };
+  return { key, version, origin: origins[0] ?? null, offer, extensions };
 }
 
 function hasBody(head: RequestHead): boolean {
@@ -58,7 +59,11 @@ function readVersion(head: RequestHead, spoken: readonly Version[]): Version | R
   const texts = valuesOf(head, 'sec-websocket-version');
   const text = texts[0];
   if (text === undefined || texts.length > 1 || !VERSION.test(text)) {
-    return reject('malformed', 'Sec-WebSocket-Version must be there once, as a number');
+    const listed = versionList(spoken);
+    return reject('malformed', `Sec-WebSocket-Version must be there once, as a number: ${listed}`, [
+      'Sec-WebSocket-Version',
+      listed,
+    ]);
   }
   return spoken.find((version) => version === Number(text)) ?? rejectVersion(spoken);
 }

@@ -5,8 +5,10 @@
 export const REJECTIONS = {
   /** No request of HTTP/1.1 as RFC 9112 has it, or no handshake as RFC 6455 §4.2.1 has it. */
   malformed: { status: 400, detail: 'the request is malformed' },
-  /** A handshake by another method than GET, or a method that a gateway does not serve. */
+  /** A handshake by another method than GET, or a method that a gateway does not serve; 501 where no parser knows it. */
   method: { status: 405, detail: 'the method is not allowed here' },
+  /** A Transfer-Encoding that is more than chunked. */
+  transfer_encoding: { status: 501, detail: 'the only Transfer-Encoding that is understood is chunked' },
   /** Sec-WebSocket-Key is missing, repeated, or not 16 octets in base64. */
   key: { status: 400, detail: 'Sec-WebSocket-Key is not 16 octets in base64' },
   /** The version is not in the route's list. */
@@ -84,8 +86,12 @@ function fieldsOf(reason: Reason): readonly string[] {
 
 /** RFC 6455 §4.4: the versions spoken, newest first, so that the client can try again with one of them. */
 export function rejectVersion(versions: readonly number[]): Rejection {
-  const newestFirst = [...versions].sort((a, b) => b - a).join(', ');
-  return reject('version', undefined, ['Upgrade', 'websocket', 'Sec-WebSocket-Version', newestFirst]);
+  return reject('version', undefined, ['Upgrade', 'websocket', 'Sec-WebSocket-Version', versionList(versions)]);
+}
+
+/** The versions as a list for Sec-WebSocket-Version, newest first. */
+export function versionList(versions: readonly number[]): string {
+  return [...versions].sort((a, b) => b - a).join(', ');
 }
 
 /** Whether a value is a rejection and not what was asked for. */

@@ -8,12 +8,20 @@ import { type Rejection, reject } from './rejection.ts';
  */
 export function readOffer(head: FieldSection): string[] | Rejection {
   const offer = new Set<string>();
-  for (const name of listElements(head, 'sec-websocket-protocol')) {
-    if (!isToken(name)) return reject('malformed', 'Sec-WebSocket-Protocol is malformed');
-    if (offer.has(name)) return reject('malformed', 'Sec-WebSocket-Protocol names one subprotocol twice');
+  for (const [i, name] of listElements(head, 'sec-websocket-protocol').entries()) {
+    if (!isToken(name)) return reject('malformed', notToken(i + 1, name));
+    if (offer.has(name))
+      return reject('malformed', `Sec-WebSocket-Protocol names one subprotocol twice, again as element ${i + 1}`);
     offer.add(name);
   }
   return [...offer];
+}
+
+/** Says where an element is wrong, and not what stands there: some clients put a secret into it. */
+function notToken(position: number, element: string): string {
+  const octet = [...element].find((char) => !isToken(char)) as string;
+  const hex = octet.charCodeAt(0).toString(16).padStart(2, '0');
+  return `element ${position} of Sec-WebSocket-Protocol holds the octet 0x${hex}, which no token may`;
 }
 
 /** Which subprotocols a route lets through; a null list lets any pass. */
@@ -28,6 +36,14 @@ export function cutOffer(offer: readonly string[], rule: SubprotocolRule): reado
   const allowed = rule.subprotocols;
   const left = offer.filter((name) => allowed.includes(name));
   return left.length === 0 && rule.required ? reject('subprotocol') : left;
+}
+
+/**
+ * A chosen subprotocol as the log and the API show it: null where the route does not list it. Some clients offer a secret
+ * as a subprotocol, and some servers echo it.
+ */
+export function shownSubprotocol(chosen: string | null, { subprotocols }: SubprotocolRule): string | null {
+  return chosen !== null && subprotocols?.includes(chosen) === true ? chosen : null;
 }
 
 /** What a terminating route answers with: the first of its own list that is offered, else the client's first. */

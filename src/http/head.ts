@@ -1,7 +1,7 @@
 // A request head as one immutable value, and the judgement every request must pass before a route is looked for: version,
 // Host, framing, target (RFC 9112). Pure: what node's parser already refused never gets here.
 import { plainAddress } from './addresses.ts';
-import { type FieldSection, listElements, lowerNames, valuesOf } from './fields.ts';
+import { type FieldSection, listElements, lowerNames, splitList, valuesOf } from './fields.ts';
 import { type Authority, type Fault, parseAuthority, parseTarget, type Target } from './target.ts';
 
 /** More fields than this are answered with 431 (node would drop the rest silently, and with them perhaps Origin). */
@@ -58,11 +58,21 @@ export interface Request {
   readonly host: string;
 }
 
-/** Judges what holds for every request, plain or handshake; a fault is answered with 400 and the connection closed. */
-export function readRequest(head: RequestHead): Request | Fault {
+/** Why a request is none that a route may be looked for; `unknownCoding`: it may be sound, but is not understood. */
+export interface RequestFault extends Fault {
+  readonly unknownCoding?: true;
+}
+
+/**
+ * Judges what holds for every request, plain or handshake; a fault is answered with 400, or 501 for an unknown coding, and
+ * the connection closed.
+ */
+export function readRequest(head: RequestHead): Request | RequestFault {
   if (head.version !== '1.1' && head.version !== '1.0') return { fault: 'the HTTP version is not 1.0 or 1.1' };
-  const framing = framingFault(head) ?? connectionFault(head);
-  if (framing !== null) return { fault: framing };
+  const framing = framingFault(head);
+  if (framing !== null) return framing;
+  const fault = connectionFault(head) ?? repeatedFault(head);
+  if (fault !== null) return { fault };
   const hosts = valuesOf(head, 'host');
   if (hosts.length > 1) return { fault: 'there is more than one Host' };
   if (hosts.length === 0 && head.version === '1.1') return { fault: 'Host is missing' };
@@ -81,19 +91,24 @@ export function readRequest(head: RequestHead): Request | Fault {
 }
 
 /** Message framing on which two readers could disagree (RFC 9112 §6.1, §6.3). */
-function framingFault(head: RequestHead): string | null {
+function framingFault(head: RequestHead): RequestFault | null {
   // Nearly every handshake has neither.
   if (!head.names.includes('content-length') && !head.names.includes('transfer-encoding')) return null;
   const lengths = valuesOf(head, 'content-length');
   const codings = valuesOf(head, 'transfer-encoding');
-  if (lengths.length > 1) return 'there is more than one Content-Length';
-  if (lengths[0] !== undefined && !/^\d+$/.test(lengths[0])) return 'Content-Length is not a number';
+  if (lengths.length > 1) return { fault: 'there is more than one Content-Length' };
+  if (lengths[0] !== undefined && !/^\d+$/.test(lengths[0])) return { fault: 'Content-Length is not a number' };
   if (codings.length === 0) return null;
-  if (lengths.length > 0) return 'Content-Length and Transfer-Encoding exclude each other';
-  if (head.version === '1.0') return 'HTTP/1.0 has no Transfer-Encoding';
-  if (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked')
-    return 'the only Transfer-Encoding taken is chunked';
-  return null;
+  if (lengths.length > 0) return { fault: 'Content-Length and Transfer-Encoding exclude each other' };
+  if (head.version === '1.0') return { fault: 'HTTP/1.0 has no Transfer-Encoding' };
+  if (codings.length > 1) return { fault: 'there is more than one Transfer-Encoding' };
+  const coding = (codings[0] as string).toLowerCase();
+  if (coding === 'chunked') return null;
+  // RFC 9112 §6.1: the end of the body is known, and its coding is not.
+  const further = splitList(coding).slice(0, -1);
+  if (further.length === 0 || further.includes('chunked') || !coding.endsWith('chunked'))
+    return { fault: 'the only Transfer-Encoding taken is chunked' };
+  return { fault: 'the only Transfer-Encoding that is understood is chunked', unknownCoding: true };
 }
 
 /**
@@ -102,10 +117,30 @@ function framingFault(head: RequestHead): string | null {
  */
 const NEVER_HOP_BY_HOP = new Set(['host', 'origin', 'content-length', 'authorization', 'cookie']);
 
+/** Whether a field, given in lower case, stays what it is though Connection names it. */
+export function isEndToEnd(name: string): boolean {
+  return NEVER_HOP_BY_HOP.has(name) || name.startsWith('sec-websocket-');
+}
+
 function connectionFault(head: RequestHead): string | null {
   for (const element of listElements(head, 'connection')) {
     const name = element.toLowerCase();
-    if (NEVER_HOP_BY_HOP.has(name) || name.startsWith('sec-websocket-')) return `Connection may not name ${name}`;
+    if (isEndToEnd(name)) return `Connection may not name ${name}`;
+  }
+  return null;
+}
+
+/** Of these a request has one. Where there are two, a rule here could be kept by the one, and a backend go by the other. */
+const SINGLE: ReadonlyMap<string, string> = new Map([
+  ['authorization', 'Authorization'],
+  ['origin', 'Origin'],
+  ['sec-websocket-origin', 'Sec-WebSocket-Origin'],
+]);
+
+function repeatedFault({ names }: RequestHead): string | null {
+  for (const [name, written] of SINGLE) {
+    const at = names.indexOf(name);
+    if (at !== -1 && names.includes(name, at + 1)) return `there is more than one ${written}`;
   }
   return null;
 }

@@ -2,7 +2,7 @@
 // a route adds to them. Pure.
 import { type FieldSection, type Fields, listElements, lowerNames, trimOws, without } from './fields.ts';
 import { type Forwarding, forwardingFields, isForwardingField, mayPass } from './forwarded.ts';
-import type { Request } from './head.ts';
+import { isEndToEnd, type Request } from './head.ts';
 import { type Sent, showCookie, showLocation, type View } from './rewrite.ts';
 import type { Facts, Template } from './template.ts';
 
@@ -25,7 +25,8 @@ function connectionFields(section: FieldSection): ReadonlySet<string> {
   let dropped: Set<string> | null = null;
   for (const element of listElements(section, 'connection')) {
     const name = element.toLowerCase();
-    if (HOP_BY_HOP.has(name)) continue;
+    // A backend that names Sec-WebSocket-Accept would take the 101 from the client.
+    if (HOP_BY_HOP.has(name) || isEndToEnd(name)) continue;
     dropped ??= new Set(HOP_BY_HOP);
     dropped.add(name);
   }
@@ -62,9 +63,10 @@ const PLAIN_POLICY: Policy = {
   movesPaths: false,
 };
 
-/** The Host that a backend gets; `own` is the server's authority. */
+/** The Host that a backend gets; `own` is the server's authority, which stands in where the client names none. */
 function hostFor(policy: Policy, request: Request, own: string): string {
-  if (policy.host === 'keep') return request.host;
+  // What HTTP/1.0 need not name, HTTP/1.1 has to.
+  if (policy.host === 'keep') return request.host || own;
   return policy.host === 'upstream' ? own : policy.host.given;
 }
 

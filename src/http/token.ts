@@ -40,6 +40,8 @@ export function takeToken(rule: TokenRule, request: Request): Taken {
   const found = new Set<string>();
   let rest = request;
   for (const place of rule.from) rest = takeFrom(place, { request: rest, keep: rule.keep, found });
+  if (rule.from.some((place) => place.kind === 'query' && hasLookAlike(request.target.query, place.name)))
+    return { request: rest, token: { fault: 'the query holds what some servers would take for a token' } };
   found.delete('');
   const [token = null, ...others] = found;
   if (others.length > 0) return { request: rest, token: { fault: 'the request shows more than one token' } };
@@ -92,6 +94,23 @@ function takeFrom(place: TokenPlace, { request, keep, found }: Taking): Request 
         }),
       );
   }
+}
+
+/**
+ * Whether a query holds a parameter that is not named so, and that some servers would read under the name all the same: in
+ * other letters, behind a `;`, as an element of a list, or with a `.` or a blank for `_`.
+ */
+function hasLookAlike(query: string, name: string): boolean {
+  return query.split('&').some((parameter) =>
+    parameter.split(';').some((part, i) => {
+      const [[read] = ['']] = new URLSearchParams(part);
+      return (i > 0 || read !== name) && folded(read) === folded(name);
+    }),
+  );
+}
+
+function folded(name: string): string {
+  return name.replace(/\[.*$/s, '').replace(/[. ]/g, '_').toLowerCase();
 }
 
 function bearerOf(value: string): string[] {

@@ -155,6 +155,7 @@ const WRITERS: Writers = {
     duration_ms: round(event.durationMs),
     bytes_out: event.bytesToClient,
   })),
+  upgrade_dropped: access((event) => ({ ...subject(event), upgrade: clean(event.upgrade) })),
   head_refused: access((event) => ({
     client: event.client,
     status: event.status,

@@ -93,11 +93,38 @@ export function decide(table: RouteTable, head: RequestHead, client: string, tra
   const request = readRequest(head);
   if ('fault' in request) {
     trace?.({ rule: 'request', passed: false, detail: request.fault });
-    return refuse(null, reject('malformed', request.fault));
+    return refuse(null, reject(request.unknownCoding ? 'transfer_encoding' : 'malformed', request.fault));
+  }
+  // It would show a page the fields that the gateway and the proxies before it have added (RFC 9110 §9.3.8).
+  if (head.method === 'TRACE') {
+    trace?.({ rule: 'request', passed: false, detail: 'TRACE is not forwarded' });
+    return refuse(null, reject('method', 'TRACE is not forwarded', ['Allow', METHODS]));
+  }
+  const ambiguous = ambiguity(table, request);
+  if (ambiguous !== null) {
+    trace?.({ rule: 'request', passed: false, detail: ambiguous });
+    return refuse(null, reject('malformed', ambiguous));
   }
   const websocket = wantsWebSocket(head);
   trace?.({ rule: 'kind', passed: true, detail: websocket ? 'a WebSocket handshake' : 'plain HTTP' });
   return websocket ? decideHandshake(table, request, client, trace) : decidePlain(table, request, client, trace);
+}
+
+/**
+ * A field or parameter by whose value some route is chosen, with two values: a route could go by the one, and a backend by
+ * the other.
+ */
+function ambiguity({ chosenBy }: RouteTable, { head, target }: Request): string | null {
+  for (const name of chosenBy.headers) {
+    if (head.names.includes(name) && new Set(valuesOf(head, name)).size > 1)
+      return `there is more than one ${name}, and a route goes by it`;
+  }
+  if (chosenBy.query.size === 0 || target.query === '') return null;
+  const query = new URLSearchParams(target.query);
+  for (const name of chosenBy.query) {
+    if (new Set(query.getAll(name)).size > 1) return `the query has more than one ${name}, and a route goes by it`;
+  }
+  return null;
 }
 
 function decideHandshake(table: RouteTable, received: Request, client: string, trace?: Trace): Verdict {

@@ -30,6 +30,8 @@ import { findShadowed } from './shadowed.ts';
 export interface RouteTable {
   readonly websocket: Candidates;
   readonly http: Candidates;
+  /** The fields, in lower case, and the parameters of the query by whose values some route is chosen. */
+  readonly chosenBy: { readonly headers: ReadonlySet<string>; readonly query: ReadonlySet<string> };
 }
 
 /** Told of each route that was looked at, and why it does not fit; null where it does. */
@@ -112,7 +114,11 @@ export function compileTable(config: Config, widened: Widened = new Map()): { ta
   for (const kind of ['websocket', 'http'] as const) problems.push(...findShadowed(routes, kind));
   const whole = routes.filter((route) => route !== null);
   const of = (kind: Kind) => new Candidates(whole.filter((route) => takes(route, kind)));
-  return { table: { websocket: of('websocket'), http: of('http') }, problems };
+  const valued = (conditions: readonly Condition[]) => conditions.filter(({ value }) => value !== null);
+  const namesOf = (kind: 'headers' | 'query') =>
+    new Set(whole.flatMap(({ match }) => valued(match[kind]).map(({ name }) => name)));
+  const chosenBy = { headers: namesOf('headers'), query: namesOf('query') };
+  return { table: { websocket: of('websocket'), http: of('http'), chosenBy }, problems };
 }
 
 function compileRoute(config: Config, route: RouteConfig, i: number, problems: Problem[]): Route | null {

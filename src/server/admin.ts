@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { background, guarded } from '../base/guard.ts';
+import { MemoryBudget } from '../base/memory-budget.ts';
 import { asGatewayError } from '../errors.ts';
 import { plainAddress } from '../http/addresses.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
@@ -58,7 +59,7 @@ export function createAdmin(options: AdminOptions): Admin {
   // Until it is bound, and known to be on loopback, anyone might reach it.
   let exposed = true;
   const answer = (req: IncomingMessage) => answerRequest(options, probes, { req, exposed });
-  const turns = new Turns(MOST_WAITING_BYTES);
+  const turns = new Turns(new MemoryBudget(MOST_WAITING_BYTES));
   const server = createServer(
     {
       maxHeaderSize: 16 * 1024,

@@ -2,6 +2,7 @@
 // carried out beside those before it, and the answer to an upgrade would overtake theirs. Here they wait for their turn.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { MemoryBudget } from '../base/memory-budget.ts';
 
 /** How long earlier answers may take before the connection is given up. */
 const PATIENCE_MS = 60_000;
@@ -33,17 +34,11 @@ interface Line {
  */
 export class Turns {
   readonly #lines = new WeakMap<Socket, Line>();
-  readonly #mostBytes: number;
-  #bytes = 0;
+  readonly #budget: MemoryBudget;
 
-  /** `mostBytes`: of all requests that wait, together. */
-  constructor(mostBytes: number) {
-    this.#mostBytes = mostBytes;
-  }
-
-  /** What the requests that wait take in memory. */
-  get bytes(): number {
-    return this.#bytes;
+  /** `budget`: of all requests that wait, together. */
+  constructor(budget: MemoryBudget) {
+    this.#budget = budget;
   }
 
   /**
@@ -60,12 +55,12 @@ export class Turns {
     // What else was read along with a request that there was no room for.
     if (socket.destroyed) return true;
     const bytes = KEPT_BYTES + sizeOf(req);
-    if (this.#bytes + bytes > this.#mostBytes) {
+    if (!this.#budget.fits(bytes)) {
       socket.destroy();
       return false;
     }
     const line = this.#lines.get(socket) ?? this.#open(socket, res);
-    this.#bytes += bytes;
+    this.#budget.add(bytes);
     line.bytes += bytes;
     line.last = res;
     line.waiting++;
@@ -74,7 +69,7 @@ export class Turns {
       socket.pause();
     }
     res.once('socket', () => {
-      this.#bytes -= bytes;
+      this.#budget.remove(bytes);
       line.bytes -= bytes;
       line.waiting--;
       if (line.waiting < MOST_WAITING && line.paused) {
@@ -106,7 +101,7 @@ export class Turns {
       if (line.paused) socket.pause();
     });
     socket.once('close', () => {
-      this.#bytes -= line.bytes;
+      this.#budget.remove(line.bytes);
       line.bytes = 0;
     });
     return line;

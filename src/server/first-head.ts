@@ -1,6 +1,8 @@
 // The head of a connection's first request, read by node's own parser before the connection has become a socket of node's.
 // Only a handshake that came whole is read here; everything else is left to node's server, from its first byte on.
 import { createRequire } from 'node:module';
+import { wantsWebSocket } from '../handshake/handshake.ts';
+import { lowerNames } from '../http/fields.ts';
 import type { MessageLike } from '../http/head.ts';
 
 /** The part of node's parser that this needs. It is not documented, and the same in node 20 to 26. */
@@ -86,7 +88,9 @@ export class FirstHeads {
       boolean,
     ]
   ): number => {
-    if (upgrade && method === GET && rawHeaders !== undefined && url !== undefined) {
+    if (method !== GET || rawHeaders === undefined || url === undefined) return UPGRADES;
+    // The parser sees no upgrade in a Connection with a tab behind it, which others strip (RFC 9110 §5.6.3).
+    if (upgrade || wantsWebSocket({ fields: rawHeaders, names: lowerNames(rawHeaders) })) {
       this.#read = { method: 'GET', url, httpVersion: `${major}.${minor}`, rawHeaders };
     }
     return UPGRADES;

@@ -9,8 +9,10 @@ import { peerOf } from '../actions/peer.ts';
 import { passRequest, refusalOf } from '../actions/reject.ts';
 import { respond } from '../actions/respond.ts';
 import { guarded } from '../base/guard.ts';
+import { MemoryBudget } from '../base/memory-budget.ts';
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Sample, Sampler } from '../events.ts';
+import { wantsWebSocket } from '../handshake/handshake.ts';
 import { isRejection, type Reason, reject } from '../handshake/rejection.ts';
 import { listHas } from '../http/fields.ts';
 import type { RequestHead } from '../http/head.ts';
@@ -21,7 +23,7 @@ import { type Asked, named, readAsked } from './asked.ts';
 import { Turns } from './earlier.ts';
 import { isEntered } from './entrance.ts';
 import { judge } from './judge.ts';
-import { passedDetail, Upgrades, type UpgradesOptions } from './upgrades.ts';
+import { passedDetail, reportDropped, Upgrades, type UpgradesOptions } from './upgrades.ts';
 
 /** The part of the heap that requests may take which wait behind others of their connection. */
 const WAITING_SHARE = 1 / 16;
@@ -32,12 +34,14 @@ export class Gateway implements Sampler {
   readonly acceptFirst = new AcceptFirst();
   readonly upgrades: Upgrades;
   /** Of all plain requests that wait behind others of their connection. */
-  readonly turns = new Turns(getHeapStatistics().heap_size_limit * WAITING_SHARE);
+  readonly turns: Turns;
+  readonly #waiting = new MemoryBudget(Math.floor(getHeapStatistics().heap_size_limit * WAITING_SHARE));
   #draining = false;
   #requests = 0;
 
   constructor(options: UpgradesOptions) {
     this.#options = options;
+    this.turns = new Turns(this.#waiting);
     this.upgrades = new Upgrades(options);
   }
 
@@ -54,6 +58,9 @@ export class Gateway implements Sampler {
 
   *sample(): Iterable<Sample> {
     yield { metric: 'http_requests_in_flight', labels: {}, value: this.#requests };
+    const labels = { budget: 'pipelining' };
+    yield { metric: 'memory_budget_bytes', labels, value: this.#waiting.used };
+    yield { metric: 'memory_budget_limit_bytes', labels, value: this.#waiting.limit };
   }
 
   /** A plain request, as node's server gives it. */
@@ -106,6 +113,7 @@ export class Gateway implements Sampler {
     const { context } = asked;
     const { res } = plain;
     if (this.#draining || asksForUpgrade(asked.head)) res.shouldKeepAlive = false;
+    if (asked.head.names.includes('upgrade') && !wantsWebSocket(asked.head)) reportDropped(asked);
     const verdict = judge(asked);
     switch (verdict.kind) {
       case 'forward':
@@ -144,7 +152,7 @@ export class Gateway implements Sampler {
  * Refusals after which the connection has no next request: where framing was not understood none could be found, and a
  * greedy client or a crowded gateway should not go on.
  */
-const LAST: ReadonlySet<Reason> = new Set(['malformed', 'head_too_large', 'limit']);
+const LAST: ReadonlySet<Reason> = new Set(['malformed', 'transfer_encoding', 'head_too_large', 'limit']);
 
 /** The end of a request that broke before anything could answer it. */
 function cut(_req: IncomingMessage, res: ServerResponse): void {

@@ -17,7 +17,11 @@ interface HalfOpen {
 /** Decides what a FIN means on every connection that the server accepts from now on; called once. */
 export function watchHalfClose(server: Server, turns: Turns, accepted: 'connection' | 'secureConnection'): void {
   (server as Server & HalfOpen).httpAllowHalfOpen = true;
+  const watched = new WeakSet<Socket>();
   server.on(accepted, (socket: Socket) => {
+    // One that was put back begins once more.
+    if (watched.has(socket)) return;
+    watched.add(socket);
     // Before node's own listener, which would call the rest of a body that was cut off malformed.
     const onEnd = guarded(
       'connection',

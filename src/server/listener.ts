@@ -11,9 +11,9 @@ import { guarded } from '../base/guard.ts';
 import type { ListenerConfig } from '../config/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
-import { type Reason, reject } from '../handshake/rejection.ts';
 import type { ClientAuthMode } from '../runtime/client-auth.ts';
 import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls.ts';
+import { writeOctets } from '../upstream/client-side.ts';
 import { KEEPALIVE_MS } from '../upstream/dial.ts';
 import { connectionOptions, hasSpoken, tune } from './accept.ts';
 import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
@@ -23,6 +23,7 @@ import { afterEarlierAnswers, pendingAnswer } from './earlier.ts';
 import { endInOrder, letGo } from './end-in-order.ts';
 import type { Gateway } from './gateway.ts';
 import { watchHalfClose } from './half-close.ts';
+import { rejectParserError } from './parser-errors.ts';
 import { type Accepting, type Door, Reception } from './reception.ts';
 
 /** How often node looks for connections that are over their time. */
@@ -206,6 +207,7 @@ export class Listener {
     const accepted = this.secure ? 'secureConnection' : 'connection';
     server.on(accepted, (socket: Socket) => {
       socket.destroySoon = endInOrder;
+      writeOctets(socket);
     });
     watchHalfClose(server, this.#gateway.turns, accepted);
     // A broken or stalled TLS handshake concerns nobody but its client.
@@ -232,10 +234,10 @@ export class Listener {
     socket.on('error', ignore);
     // The client has left in the middle of a body.
     if (socket.destroyed) return;
-    const reason = reasonOf(error);
+    const rejection = rejectParserError(error);
     const pending = pendingAnswer(socket);
     // A client that never said a word gets none; an answer that has begun can't be taken back.
-    if (reason === null || !hasSpoken(socket) || pending?.headersSent === true) {
+    if (rejection === null || !hasSpoken(socket) || pending?.headersSent === true) {
       socket.destroy();
       return;
     }
@@ -247,16 +249,10 @@ export class Listener {
       socket.destroy();
       return;
     }
-    const rejection = reject(reason);
     rejectUpgrade(socket, rejection, null);
     const client = peerOf(socket).address;
-    this.#emit({
-      type: 'head_refused',
-      client,
-      status: rejection.status,
-      reason,
-      detail: systemCode(error) ?? error.message,
-    });
+    const { status, reason, detail } = rejection;
+    this.#emit({ type: 'head_refused', client, status, reason, detail });
   }
 
   /** Connections are accepted natively from here on, where that can be. */
@@ -274,14 +270,6 @@ export class Listener {
     });
     return reception.open();
   }
-}
-
-/** What a parser's error means to the client; null where there is nobody left to tell. */
-function reasonOf(error: Error): Reason | null {
-  const code = systemCode(error) ?? '';
-  if (code === 'HPE_HEADER_OVERFLOW') return 'head_too_large';
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'head_timeout';
-  return code.startsWith('HPE_') ? 'malformed' : null;
 }
 
 /** A socket file that nobody listens on any more is in the way of binding. */

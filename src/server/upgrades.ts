@@ -16,6 +16,7 @@ import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
+import { valuesOf } from '../http/fields.ts';
 import type { MessageLike } from '../http/head.ts';
 import type { Respond, Upgrade, Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
@@ -130,8 +131,10 @@ export class Upgrades {
   async #upgrade(asked: Asked, released: ReleasedSocket): Promise<void> {
     const { context, head } = asked;
     const { server, connection, ahead } = released;
-    if (!wantsWebSocket(head) && head.method !== 'CONNECT')
+    if (!wantsWebSocket(head) && head.method !== 'CONNECT') {
+      reportDropped(asked);
       return putBack(server, connection, headWithoutUpgrade(head), ahead.take());
+    }
     const verdict = judge(asked);
     const known = named(context, verdict);
     if (verdict.kind === 'reject') return refuse(known, released, verdict.rejection, modeOf(verdict));
@@ -187,6 +190,12 @@ export class Upgrades {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+/** Tells that an Upgrade is dropped, which a client that asked for one will wonder about. */
+export function reportDropped({ context, head }: Asked): void {
+  const upgrade = valuesOf(head, 'upgrade').join(', ');
+  context.services.emit({ type: 'upgrade_dropped', ...context.subject, upgrade });
+}
 
 function refuse(context: RouteContext, { connection, ahead }: Released, rejection: Rejection, mode: Mode | null): void {
   ahead.take();

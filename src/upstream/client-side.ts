@@ -1,6 +1,7 @@
-// What node's ServerResponse can't be told by its public methods: interim answers as they came, and the end of a
-// connection that must not look like the end of an answer.
-import type { OutgoingMessage, ServerResponse } from 'node:http';
+// How node's ServerResponse is told what it makes something else of: the octets of a head, interim answers as they came,
+// and the end of a connection that must not look like the end of an answer.
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { isPhrase } from './framing.ts';
 
 /** Node's own writeEarlyHints knows neither repeated fields nor fields without Link. */
@@ -15,11 +16,11 @@ export function writeInterim(res: ServerResponse, status: string, fields: readon
 }
 
 /**
- * Sends a head before its body comes; nothing where there is no body, whose head leaves with its end. node's flushHeaders()
- * writes it as UTF-8, which changes octets beyond ASCII.
+ * For a connection on which node's outgoing messages write: a head that leaves before there is a body (`flushHeaders`,
+ * `Expect`) would be written as UTF-8. Bodies are given as octets.
  */
-export function sendHeadAlone(message: OutgoingMessage): void {
-  message.write('', 'latin1');
+export function writeOctets(socket: Socket): void {
+  socket.setDefaultEncoding('latin1');
 }
 
 /** Up to this many bytes copying a part into the head's text is cheaper than writing both side by side. */
@@ -73,7 +74,7 @@ export function cutBehind(res: ServerResponse, untilClose: boolean, most: number
     };
     let timer = setTimeout(settle, most);
     socket.once('close', settle);
-    sendHeadAlone(res);
+    res.flushHeaders();
     // Called when all that stands before it has been given to the kernel.
     socket.write('', () => {
       if (!untilClose) return settle();

@@ -1,7 +1,7 @@
 // A Link over node's ClientRequest, which is what http-proxy makes.
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { sendHeadAlone } from './client-side.ts';
+import { writeOctets } from './client-side.ts';
 import type { Link, Receiver } from './link.ts';
 
 const ABORTED = Object.assign(new Error('the answer ended before its end'), { code: 'ECONNRESET' });
@@ -20,6 +20,7 @@ export class RequestLink implements Link {
     request.maxHeadersCount = 0;
     request.once('socket', (socket) => {
       this.#socket = socket;
+      writeOctets(socket);
       this.#readBefore = socket.bytesRead;
       if (!socket.connecting) return void receiver.connected();
       receiver.connecting();
@@ -50,7 +51,7 @@ export class RequestLink implements Link {
   }
 
   sendHead(): void {
-    sendHeadAlone(this.#request);
+    this.#request.flushHeaders();
   }
 
   write(part: Buffer): boolean {

@@ -4,7 +4,7 @@
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
 import type { Place } from '../roster.ts';
-import { cut, cutBehind, endWith, sendHeadAlone, writeInterim } from './client-side.ts';
+import { cut, cutBehind, endWith, writeInterim } from './client-side.ts';
 import { Clock } from './clock.ts';
 import { afterDiscard } from './discard.ts';
 import { type EndlessAnswer, isEndless } from './endless.ts';
@@ -248,7 +248,7 @@ export class Transfer implements Receiver {
     }
     this.#answering = true;
     // The head goes out with what came along with it, and alone if nothing did.
-    this.#flush = setImmediate(() => sendHeadAlone(res));
+    this.#flush = setImmediate(() => res.flushHeaders());
     this.#clock.waitFor('answer');
   }
 
@@ -293,7 +293,7 @@ export class Transfer implements Receiver {
     this.#lingering = true;
     this.#clock.stop();
     clearImmediate(this.#flush);
-    sendHeadAlone(res);
+    res.flushHeaders();
     if (this.#last !== null) res.write(this.#last);
     afterDiscard(req, () => void (this.#over || res.end()));
   }

@@ -154,6 +154,8 @@ describe('the request that the backend gets', () => {
       'X-Forwarded-Proto: http',
       'X-Forwarded-Host: app.example',
       'X-Request-Id: (fresh)',
+      'TE: trailers',
+      'Connection: TE',
     ]);
     peer.write('HTTP/1.1 204 No Content\r\n\r\n');
     await client.until('204');

@@ -8,6 +8,7 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { asGatewayError, statusOf } from '../../src/errors.ts';
 import { responseFields } from '../../src/http/policy.ts';
 import { Roster } from '../../src/roster.ts';
+import { writeOctets } from '../../src/upstream/client-side.ts';
 import { type Exchange, ExchangeError, type HttpEngine, type Progress } from '../../src/upstream/http-engine.ts';
 import type { BackendTls } from '../../src/upstream/server.ts';
 
@@ -207,6 +208,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
   let before = 0;
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
+    writeOctets(socket);
     socket.once('close', () => {
       sockets.delete(socket);
       before += socket.bytesRead;

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ERRORS } from '../../src/errors.ts';
 import { REJECTIONS } from '../../src/handshake/rejection.ts';
+import { PARSER_ERRORS } from '../../src/server/parser-errors.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 
@@ -25,5 +26,9 @@ describe('docs/answers.md', () => {
 
   it.each(codes)('%s has its status, when it comes and what to do', (name, { status }) => {
     expect(documented.find((row) => row.name === name)).toEqual({ name, status, explained: true });
+  });
+
+  it.each(Object.entries(PARSER_ERRORS))('%s has its sentence', (code, sentence) => {
+    expect(read('answers.md')).toContain(`| ${sentence} | \`${code}\` |`);
   });
 });

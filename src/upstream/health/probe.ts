@@ -101,7 +101,7 @@ async function probeWebSocket(server: Endpoint, config: CheckConfig, gone: Abort
   socket.end(CLOSE);
   socket.resume();
   socket.setTimeout(config.timeout, () => socket.destroy());
-  const judged = judgeAnswer(head, key, []);
+  const judged = judgeAnswer(head, { key, offer: [], extensions: [] });
   return 'fault' in judged ? judged.fault : null;
 }
 

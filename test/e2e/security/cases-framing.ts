@@ -75,7 +75,7 @@ export const CODINGS: readonly Case[] = [
   coding('Transfer-Encoding: xchunked alone', 'Transfer-Encoding: xchunked'),
   coding('Transfer-Encoding: chunked, identity alone', 'Transfer-Encoding: chunked, identity'),
   coding('Transfer-Encoding: identity alone', 'Transfer-Encoding: identity'),
-  coding('Transfer-Encoding: gzip, chunked', 'Transfer-Encoding: gzip, chunked'),
+  coding('Transfer-Encoding: gzip, chunked', 'Transfer-Encoding: gzip, chunked', refused(501)),
   coding('Transfer-Encoding: chunked, chunked', 'Transfer-Encoding: chunked, chunked'),
   coding('Transfer-Encoding empty', 'Transfer-Encoding:'),
   coding('Transfer-Encoding: two fields alike', 'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked'),
@@ -119,7 +119,7 @@ export const LENGTHS: readonly Case[] = [
     name: 'Content-Length longer than the body',
     staysOpen: true,
     bytes: `POST /public/a HTTP/1.1\r\n${HOST}\r\nContent-Length: 200\r\n\r\n${SMUGGLED}`,
-    want: { answers: [400, 'open'], reached: ['never ended: POST /public/a'] },
+    want: { answers: ['open'], reached: ['never ended: POST /public/a'] },
   },
   {
     name: 'Content-Length named in Connection',

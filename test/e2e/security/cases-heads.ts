@@ -70,9 +70,9 @@ export const STARTS: readonly Case[] = [
   start('a space in the target', 'GET /public/a /b HTTP/1.1'),
   start('a space before the method', ' GET /public/a HTTP/1.1'),
   start('a space behind the version', 'GET /public/a HTTP/1.1 '),
-  start('a method in lower case', 'get /public/a HTTP/1.1'),
-  start('a method of its own', 'SMUGGLE /public/a HTTP/1.1'),
-  start('TRACE', 'TRACE /public/a HTTP/1.1', through('TRACE /public/a', LAST_ONLY)),
+  start('a method in lower case', 'get /public/a HTTP/1.1', refused(501)),
+  start('a method of its own', 'SMUGGLE /public/a HTTP/1.1', refused(501)),
+  start('TRACE', 'TRACE /public/a HTTP/1.1', { answers: [405, 200], reached: [LAST_ONLY] }),
   { name: 'the preface of HTTP/2', bytes: 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', want: refused() },
 ];
 

@@ -17,8 +17,13 @@ function answer(change: Record<string, string | string[] | null>, line = 'HTTP/1
   );
   return parseAnswerHead([line, ...fields].join('\r\n')) as AnswerHead;
 }
+const ASKED = {
+  key: KEY,
+  offer: [] as string[],
+  extensions: [{ name: 'permessage-deflate', parameters: [] }],
+};
 const judge = (change: Record<string, string | string[] | null>, offer: string[] = []) =>
-  judgeAnswer(answer(change), KEY, offer);
+  judgeAnswer(answer(change), { ...ASKED, offer });
 const fault = (text: string) => ({ fault: expect.stringContaining(text) });
 
 it('the accept key is that of RFC 6455 §1.3', () => expect(acceptKey(KEY)).toBe('s3pPLMBiTxaQ9kYGzzhZRbK+xOo='));
@@ -30,11 +35,13 @@ describe('a valid 101', () => {
     ['Connection in another case, in a list', { Connection: 'keep-alive,\tUPGRADE' }],
     ['Connection over lines', { Connection: ['keep-alive', 'upgrade'] }],
     ['an accept key with spaces around', { 'Sec-WebSocket-Accept': `  ${VALID['Sec-WebSocket-Accept']}\t` }],
-    ['extensions', { 'Sec-WebSocket-Extensions': 'permessage-deflate' }],
+    ['an extension that was offered', { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits=12' }],
+    ['no extension, said by an empty field', { 'Sec-WebSocket-Extensions': '' }],
+    ['no subprotocol, said by an empty field', { 'Sec-WebSocket-Protocol': '' }],
   ])('%s', (_, change) => expect(judge(change)).toEqual({ subprotocol: null }));
   it('with another reason phrase', () => {
     const head = answer({}, 'HTTP/1.1 101 WebSocket Protocol Hybi-10');
-    expect(judgeAnswer(head, KEY, [])).toEqual({ subprotocol: null });
+    expect(judgeAnswer(head, ASKED)).toEqual({ subprotocol: null });
   });
   it('with a subprotocol that was offered', () =>
     expect(judge({ 'Sec-WebSocket-Protocol': 'b' }, ['a', 'b'])).toEqual({ subprotocol: 'b' }));
@@ -42,7 +49,7 @@ describe('a valid 101', () => {
 });
 
 describe('no valid 101', () => {
-  it('of HTTP/1.0', () => expect(judgeAnswer(answer({}, 'HTTP/1.0 101 OK'), KEY, [])).toEqual(fault('HTTP/1.1')));
+  it('of HTTP/1.0', () => expect(judgeAnswer(answer({}, 'HTTP/1.0 101 OK'), ASKED)).toEqual(fault('HTTP/1.1')));
   it.each([
     ['no Upgrade', { Upgrade: null }, 'Upgrade: websocket'],
     ['another Upgrade', { Upgrade: 'h2c' }, 'Upgrade: websocket'],
@@ -57,9 +64,16 @@ describe('no valid 101', () => {
       'Accept',
     ],
     ['two accept keys', { 'Sec-WebSocket-Accept': [VALID['Sec-WebSocket-Accept'], 'x'] }, 'Accept'],
+    ['an extension that was not offered', { 'Sec-WebSocket-Extensions': 'x-mux' }, 'the extension x-mux'],
+    [
+      'an extension that was not offered beside one that was',
+      { 'Sec-WebSocket-Extensions': ['permessage-deflate', 'x-mux'] },
+      'the extension x-mux',
+    ],
+    ['malformed extensions', { 'Sec-WebSocket-Extensions': 'a b' }, 'Sec-WebSocket-Extensions is malformed'],
+    ['two subprotocols, one of them empty', { 'Sec-WebSocket-Protocol': ['', 'a'] }, 'more than one'],
     ['a subprotocol that was not offered', { 'Sec-WebSocket-Protocol': 'c' }, 'not offered'],
     ['a subprotocol in another case', { 'Sec-WebSocket-Protocol': 'A' }, 'not offered'],
-    ['an empty subprotocol', { 'Sec-WebSocket-Protocol': '' }, 'not offered'],
     ['a list of subprotocols', { 'Sec-WebSocket-Protocol': 'a, b' }, 'not offered'],
     ['two subprotocols', { 'Sec-WebSocket-Protocol': ['a', 'b'] }, 'more than one'],
   ])('%s', (_, change, why) => expect(judge(change, ['a', 'b'])).toEqual(fault(why)));

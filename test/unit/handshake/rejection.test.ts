@@ -6,6 +6,7 @@ describe('each reason has its status', () => {
   it.each([
     ['malformed', 400],
     ['method', 405],
+    ['transfer_encoding', 501],
     ['key', 400],
     ['version', 426],
     ['upgrade_required', 426],
@@ -30,7 +31,7 @@ describe('each reason has its status', () => {
   ] as const)('%s: %d', (reason, status) => {
     expect(reject(reason)).toMatchObject({ reason, status, detail: REJECTIONS[reason].detail });
   });
-  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(25));
+  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(26));
 });
 
 describe('fields that go with it', () => {

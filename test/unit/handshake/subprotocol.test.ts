@@ -1,6 +1,6 @@
 // What a client offers, what a route lets through, and what a terminating route answers.
 import { describe, expect, it } from 'vitest';
-import { chooseSubprotocol, cutOffer, readOffer } from '../../../src/handshake/subprotocol.ts';
+import { chooseSubprotocol, cutOffer, readOffer, shownSubprotocol } from '../../../src/handshake/subprotocol.ts';
 import { handshakeHead } from '../../support/heads.ts';
 
 const offer = (...lines: string[]) => readOffer(handshakeHead({ fields: { 'Sec-WebSocket-Protocol': lines } }));
@@ -55,4 +55,26 @@ describe('what a terminating route answers', () => {
     expect(chooseSubprotocol([], { subprotocols: null, required: true })).toBeNull();
     expect(chooseSubprotocol([], { subprotocols: ['a'], required: false })).toBeNull();
   });
+});
+
+describe('a refusal of a malformed offer', () => {
+  it.each([
+    [['chat, a b'], 'element 2 of Sec-WebSocket-Protocol holds the octet 0x20, which no token may'],
+    [['\u00e9'], 'element 1 of Sec-WebSocket-Protocol holds the octet 0xe9, which no token may'],
+    [['a', 'b, a'], 'Sec-WebSocket-Protocol names one subprotocol twice, again as element 3'],
+  ])('%j: says which element and octet, and nothing of what stands there', (lines, detail) =>
+    expect(offer(...lines)).toMatchObject({ reason: 'malformed', detail }),
+  );
+});
+
+describe('a chosen subprotocol in log and API', () => {
+  const rule = (subprotocols: string[] | null) => ({ subprotocols, required: true });
+  it.each([
+    ['chat', ['chat'], 'chat'],
+    ['secret', ['chat'], null],
+    ['secret', null, null],
+    [null, ['chat'], null],
+  ])('%j on a route with %j: %j', (chosen, listed, shown) =>
+    expect(shownSubprotocol(chosen, rule(listed))).toBe(shown),
+  );
 });

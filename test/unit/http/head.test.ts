@@ -118,11 +118,21 @@ describe('framing (RFC 9112 §6)', () => {
     ['a hexadecimal length', { 'Content-Length': '0x1' }, 'not a number'],
     ['a length and chunks', { 'Content-Length': '1', 'Transfer-Encoding': 'chunked' }, 'exclude'],
     ['an unknown coding', { 'Transfer-Encoding': 'gzip' }, 'only Transfer-Encoding'],
-    ['a coding before chunked', { 'Transfer-Encoding': 'gzip, chunked' }, 'only Transfer-Encoding'],
-    ['chunked over two lines', { 'Transfer-Encoding': ['chunked', 'chunked'] }, 'only Transfer-Encoding'],
+    ['chunked over two lines', { 'Transfer-Encoding': ['chunked', 'chunked'] }, 'more than one Transfer-Encoding'],
+    ['chunked twice', { 'Transfer-Encoding': 'chunked, chunked' }, 'only Transfer-Encoding'],
+    ['chunked before a coding', { 'Transfer-Encoding': 'chunked, gzip' }, 'only Transfer-Encoding'],
+    ['a coding alone', { 'Transfer-Encoding': 'gzip' }, 'only Transfer-Encoding'],
     ['an empty coding', { 'Transfer-Encoding': '' }, 'only Transfer-Encoding'],
     ['a coding behind a vertical tab', { 'Transfer-Encoding': '\vchunked' }, 'only Transfer-Encoding'],
   ])('%s', (_, fields, text) => expect(read({ method: 'POST', fields })).toEqual(fault(text)));
+  it.each(['gzip, chunked', 'GZIP ,Chunked', 'deflate, gzip, chunked'])(
+    '%s is not understood (RFC 9112 §6.1)',
+    (coding) =>
+      expect(read({ method: 'POST', fields: { 'Transfer-Encoding': coding } })).toEqual({
+        fault: 'the only Transfer-Encoding that is understood is chunked',
+        unknownCoding: true,
+      }),
+  );
   it('chunks in HTTP/1.0', () =>
     expect(read({ version: '1.0', fields: { 'Transfer-Encoding': 'chunked' } })).toEqual(fault('HTTP/1.0')));
 });
@@ -151,4 +161,14 @@ it('a preflight is an OPTIONS with both fields of a browser', () => {
   expect(isPreflight(plainHead({ method: 'GET', fields }))).toBe(false);
   for (const name of Object.keys(fields))
     expect(isPreflight(plainHead({ method: 'OPTIONS', fields: { ...fields, [name]: null } }))).toBe(false);
+});
+
+describe('a field that a request has one of', () => {
+  it.each(['Authorization', 'Origin', 'Sec-WebSocket-Origin'])('%s twice, even the same, is refused', (name) => {
+    expect(read({ fields: { [name]: ['a', 'a'] } })).toEqual(fault(`there is more than one ${name}`));
+    expect(read({ fields: { [name]: 'a' } })).not.toHaveProperty('fault');
+  });
+  it.each(['Cookie', 'Accept', 'X-Forwarded-For'])('%s twice passes', (name) =>
+    expect(read({ fields: { [name]: ['a', 'b'] } })).not.toHaveProperty('fault'),
+  );
 });

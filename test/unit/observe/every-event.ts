@@ -67,6 +67,7 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     durationMs: 30,
     bytesToClient: 512,
   },
+  upgrade_dropped: { ...subject, type: 'upgrade_dropped', upgrade: 'SPDY/3.1' },
   head_refused: { type: 'head_refused', client: '192.0.2.7', status: 431, reason: 'malformed', detail: 'too large' },
   preamble_refused: {
     type: 'preamble_refused',

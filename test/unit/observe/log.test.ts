@@ -99,6 +99,7 @@ describe('each event has its line', () => {
       reason: 'late',
       detail: 'no whole preamble within 5000 ms',
     },
+    upgrade_dropped: { level: 'info', ...subject, upgrade: 'SPDY/3.1' },
     head_refused: { level: 'info', client: '192.0.2.7', status: 431, reason: 'malformed', detail: 'too large' },
     upstream_connected: { level: 'debug', ...at, duration_ms: 2 },
     upstream_failed: {

@@ -101,6 +101,7 @@ describe('each event feeds its metrics, and no other', () => {
       EVENTS.preamble_refused,
       { 'proxy_protocol_refusals_total{listener="[::]:443",reason="late"}': 1 },
     ],
+    ['upgrade_dropped', EVENTS.upgrade_dropped, {}],
     ['head_refused', EVENTS.head_refused, { 'http_requests_total{route="none",method="OTHER",code="431"}': 1 }],
     [
       'upstream_connected',

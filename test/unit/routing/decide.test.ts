@@ -78,13 +78,14 @@ describe('the table of answers: handshakes', () => {
     ['Origin not listed', { fields: { Origin: 'https://evil.example' } }, 403, 'origin'],
     ['Origin null', { fields: { Origin: 'null' } }, 403, 'origin'],
     ['Origin empty', { fields: { Origin: '' } }, 403, 'origin'],
-    ['two Origins', { fields: { Origin: ['https://app.example.com', 'https://evil.example'] } }, 400, 'malformed'],
   ])('%s', (_, change, status, reason) => expect(handshake(change)).toEqual(refused(status, reason, 'chat')));
   it.each([
     ['no Host', { fields: { Host: null } }],
     ['two Hosts', { fields: { Host: ['app.example.com', 'app.example.com'] } }],
     ['a bad Host', { fields: { Host: 'a b' } }],
     ['an unknown HTTP version', { version: '3.0' }],
+    ['two Origins', { fields: { Origin: ['https://app.example.com', 'https://evil.example'] } }],
+    ['two Authorizations', { fields: { Authorization: ['Bearer a', 'Basic b'] } }],
     ['two ways of framing', { fields: { 'Content-Length': '0', 'Transfer-Encoding': 'chunked' } }],
     ['Origin named by Connection', { fields: { Connection: 'Upgrade, Origin' } }],
     ['a path above the root', { target: '/../ws' }],
@@ -381,4 +382,48 @@ it('a route knows how often its live sessions are judged again', () => {
     return verdict.route?.auth?.recheckMs;
   };
   expect([recheckOf(rechecked), recheckOf(once)]).toEqual([300_000, null]);
+});
+
+describe('what a route goes by', () => {
+  const chosen = tableOf(
+    { name: 'a', match: { path: '/x', headers: { 'X-Tenant': 'a' }, query: { v: '1' } }, ...http },
+    { name: 'any', match: { path: '/x' }, ...http },
+  );
+  const ask = (fields: Change['fields'], target = '/x?v=1') =>
+    decide(chosen, plainHead({ target, ...(fields === undefined ? {} : { fields }) }), '192.0.2.1');
+  it.each([
+    [{ 'X-Tenant': ['a', 'b'] }, '/x?v=1'],
+    [{ 'x-tenant': ['b', 'a'] }, '/x'],
+    [{ 'X-Tenant': 'a' }, '/x?v=1&v=2'],
+    [{}, '/x?v=2&%76=1'],
+  ])('is not there with two values: %j, %s', (fields, target) =>
+    expect(ask(fields, target)).toMatchObject({ kind: 'reject', rejection: { status: 400, reason: 'malformed' } }),
+  );
+  it.each([
+    [{ 'X-Tenant': 'a' }, '/x?v=1', 'a'],
+    [{ 'X-Tenant': ['a', 'a'] }, '/x?v=1&v=1', 'a'],
+    [{ 'X-Tenant': 'a' }, '/x?w=1&w=2', 'any'],
+    [{ 'X-Other': ['a', 'b'] }, '/x', 'any'],
+  ])('may be there once, or twice alike, and anything else as often as it likes: %j, %s', (fields, target, name) =>
+    expect(ask(fields, target)).toMatchObject({ kind: 'forward', route: { name } }),
+  );
+});
+
+describe('what no route is asked for', () => {
+  it.each([plainHead({ method: 'TRACE', target: '/api/x' }), handshakeHead({ method: 'TRACE' })])(
+    'TRACE is 405, and says what may be asked',
+    (head) =>
+      expect(decide(table, head, '192.0.2.1')).toMatchObject({
+        kind: 'reject',
+        route: null,
+        rejection: { status: 405, reason: 'method', fields: ['Allow', expect.stringContaining('GET')] },
+      }),
+  );
+  it('a coding beside chunked is 501', () => {
+    const head = plainHead({ method: 'POST', target: '/api/x', fields: { 'Transfer-Encoding': 'gzip, chunked' } });
+    expect(decide(table, head, '192.0.2.1')).toMatchObject({
+      kind: 'reject',
+      rejection: { status: 501, reason: 'transfer_encoding' },
+    });
+  });
 });

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { MemoryBudget } from '../../../src/base/memory-budget.ts';
 import { Turns } from '../../../src/server/earlier.ts';
 import { connectRaw, type RawConnection } from '../../support/raw.ts';
 
@@ -18,7 +19,7 @@ afterEach(() => {
 });
 
 interface Stage {
-  readonly turns: Turns;
+  readonly budget: MemoryBudget;
   /** The responses whose turn has come, in order, and the paths that were asked for. */
   readonly started: { res: ServerResponse; path: string }[];
   /** What take() said no to. */
@@ -31,7 +32,8 @@ interface Stage {
 }
 
 async function stage(mostBytes: number): Promise<Stage> {
-  const turns = new Turns(mostBytes);
+  const budget = new MemoryBudget(mostBytes);
+  const turns = new Turns(budget);
   const started: Stage['started'] = [];
   const refused: string[] = [];
   const sockets: Socket[] = [];
@@ -50,7 +52,7 @@ async function stage(mostBytes: number): Promise<Stage> {
   listening.listen(0, '127.0.0.1');
   await once(listening, 'listening');
   return {
-    turns,
+    budget,
     started,
     refused,
     sockets,
@@ -68,7 +70,7 @@ async function stage(mostBytes: number): Promise<Stage> {
 
 describe('requests of one connection', () => {
   it('are started one by one, in their order, over more than one read of the connection', async () => {
-    const { started, until, connect, turns } = await stage(PLENTY);
+    const { started, until, connect, budget } = await stage(PLENTY);
     const client = await connect();
     const all = Array.from({ length: 4000 }, (_, i) => i);
     client.write(all.map(request).join(''));
@@ -79,7 +81,7 @@ describe('requests of one connection', () => {
     }
     expect(started.map(({ path }) => path)).toEqual(all.map((i) => `/${i}`));
     await client.until((bytes) => bytes.toString().split('HTTP/1.1 200 OK').length === 4001);
-    expect(turns.bytes).toBe(0);
+    expect(budget.used).toBe(0);
   });
 
   it('are not read without end while one is being answered', async () => {
@@ -107,20 +109,20 @@ describe('requests of one connection', () => {
 
 describe('the memory of all requests that wait', () => {
   it('is counted while they wait, and given back when a connection ends', async () => {
-    const { until, connect, turns, sockets, seen } = await stage(PLENTY);
+    const { until, connect, budget, sockets, seen } = await stage(PLENTY);
     const client = await connect();
     client.write([0, 1, 2].map(request).join(''));
     await until(1);
     await expect.poll(seen).toBe(3);
-    const bytes = turns.bytes;
+    const bytes = budget.used;
     expect(bytes).toBeGreaterThan(2 * 1024);
     client.reset();
     await new Promise((resolve) => sockets[0]!.on('error', () => {}).once('close', resolve));
-    expect(turns.bytes).toBe(0);
+    expect(budget.used).toBe(0);
   });
 
   it('has an end: the connection that passes it is closed, and another one is served', async () => {
-    const { started, refused, until, connect, turns } = await stage(64 * 1024);
+    const { started, refused, until, connect, budget } = await stage(64 * 1024);
     const other = await connect();
     other.write(request(1));
     await until(1);
@@ -129,7 +131,7 @@ describe('the memory of all requests that wait', () => {
     const { bytes } = await client.closed();
     expect(bytes.length).toBe(0);
     expect(refused.length).toBe(1);
-    expect(turns.bytes).toBe(0);
+    expect(budget.used).toBe(0);
     other.write(request(2));
     started[0]!.res.end('one');
     await expect.poll(() => started.at(-1)?.path).toBe('/2');
