@@ -471,7 +471,7 @@ describe('drain', () => {
     const answer = await heldAnswer();
     one.signal('SIGTERM');
     await one.log({ event: 'drain', phase: 'started' });
-    expect((await one.admin('/readyz')).status).toBe(503);
+    expect(await one.admin('/readyz')).toMatchObject({ status: 503, text: expect.stringMatching(/^draining$/m) });
     expect((await one.admin('/healthz')).status).toBe(200);
     const client = await openClient(`ws://127.0.0.1:${one.port}/ws`);
     client.socket.send('served');

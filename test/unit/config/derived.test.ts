@@ -60,6 +60,12 @@ describe('listFields', () => {
     expect(fields.filter(({ path }) => path === 'routes[].websocket.limits.max_message')).toHaveLength(2);
   });
 
+  it('names a mode only of fields that one mode of a websocket route has', () => {
+    const modes = new Set(fields.flatMap(({ mode }) => (mode === undefined ? [] : [mode])));
+    expect(modes).toEqual(new Set(['splice', 'terminate']));
+    expect(fields.find(({ path }) => path === 'listeners[].tls.client_auth.mode')).not.toHaveProperty('mode');
+  });
+
   it('has a doc line for every field, and each field once', () => {
     expect(fields.filter(({ description }) => description === '')).toEqual([]);
     expect(new Set(fields.map(({ path, mode }) => `${path} ${mode}`)).size).toBe(fields.length);
