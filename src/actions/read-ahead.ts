@@ -20,10 +20,12 @@ export class ReadAhead {
   }
 
   /**
-   * Reads from here on, until take(). `gone` is told when the connection closes, and when the client ends its side: no
-   * WebSocket client does so before it has its 101, so that it has left, and its connection is closed.
+   * Reads from here on, until take(); nothing where it does so already. `gone` is told when the connection closes, and when
+   * the client ends its side: no WebSocket client does so before it has its 101, so that it has left, and its connection is
+   * closed.
    */
   watch(socket: Socket, gone: Departure): void {
+    if (this.#socket !== null) return;
     this.#socket = socket;
     this.#gone = gone;
     socket.on('close', this.#onClose).on('end', this.#onEnd).on('data', this.#onData);

@@ -239,6 +239,8 @@ async function pass(
   if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');
   else fields.push('Connection', 'close');
   const socket = asSocket(client.connection);
+  // A client that leaves is noticed though its backend says nothing more.
+  client.ahead.watch(socket, client.gone);
   socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
   const whole = await passAnswer(answer, framing, socket);
   client.ahead.take();

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments, parseDocument } from 'yaml';
@@ -62,10 +62,16 @@ describe.each(dockerfiles)('deploy/%s', (name) => {
   describe('built', () => {
     let directory: string;
     let image: Image;
+    let node: string;
     beforeAll(async () => {
       directory = mkdtempSync(join(tmpdir(), 'upgate-image-'));
       chmodSync(directory, 0o755);
       image = await buildImage(root, dockerfile, directory);
+      // As in the base image; ours may stand where only we may go.
+      node = join(image.root, 'nodejs/bin/node');
+      mkdirSync(dirname(node), { recursive: true });
+      cpSync(process.execPath, node);
+      chmodSync(node, 0o755);
     }, BUILD_MS);
     afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -77,7 +83,7 @@ describe.each(dockerfiles)('deploy/%s', (name) => {
       writeFileSync(file, text);
       const args = image.cmd.map((word) => (word === written ? file : word));
       const { cwd, env } = image;
-      return { child: await startChild(process.execPath, args, { cwd, env, user: NONROOT }), ports, file };
+      return { child: await startChild(node, args, { cwd, env, user: NONROOT }), ports, file };
     }
 
     it('starts as its user with the native relay, serves, and passes its health check', async () => {
@@ -94,7 +100,7 @@ describe.each(dockerfiles)('deploy/%s', (name) => {
       const [program, ...args] = image.healthcheck;
       expect(program).toBe('/nodejs/bin/node');
       const check = await startChild(
-        process.execPath,
+        node,
         args.map((word) => (word.startsWith('/') ? file : word)),
         { cwd: image.cwd, env: image.env, user: NONROOT },
       );
