@@ -1,6 +1,6 @@
 // What an address of the config may look like: a host to bind or to reach, and a range of trusted clients. Facts of text
 // only; nothing is resolved.
-import { BlockList, isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
 
 /** Letters, digits, `-` and `_`: RFC 952 and 1123, and the underscore that container networks give to services. */
 const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
@@ -62,14 +62,6 @@ export function isAddressEntry(text: string): boolean {
   return text === UNIX_PEERS || parseRange(text) !== null;
 }
 
-/** Whether every address of `narrow` is one of `wide`. */
-export function rangeCovers(wide: AddressRange, narrow: AddressRange): boolean {
-  if (wide.family !== narrow.family || wide.bits > narrow.bits) return false;
-  const list = new BlockList();
-  list.addSubnet(wide.address, wide.bits, wide.family);
-  return list.check(narrow.address, wide.family);
-}
-
 /** An IP address, or one with a port (IPv6 in brackets then), as node's resolvers take it. */
 export function isResolver(text: string): boolean {
   const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
@@ -82,6 +74,21 @@ export function isResolver(text: string): boolean {
 export function normaliseHost(host: string): string {
   if (!isIPv6(host) || host.includes('%')) return host.toLowerCase();
   return new SocketAddress({ address: host, family: 'ipv6' }).address;
+}
+
+/** The 4 or 16 bytes of an address, in any of its spellings, without a zone. */
+export function addressBytes(address: string): number[] {
+  if (isIPv4(address)) return address.split('.').map(Number);
+  const [left = [], right] = address.split('::').map((half) => half.split(':').flatMap(groupBytes));
+  return right === undefined ? left : [...left, ...Array<number>(16 - left.length - right.length).fill(0), ...right];
+}
+
+/** The two bytes of a group, or the four of IPv4 at the end of IPv6. */
+function groupBytes(group: string): number[] {
+  if (group === '') return [];
+  if (group.includes('.')) return group.split('.').map(Number);
+  const value = Number.parseInt(group, 16);
+  return [value >> 8, value & 0xff];
 }
 
 /** Whether two hosts that listeners bind would meet on the same port; an unset host is `::`, which takes both families. */

@@ -1,9 +1,10 @@
 // What needs two entries of lists of addresses to judge: the same one twice, one that another list takes back, peers that a
 // listener can't have, and what is believed of trusted ones. A part of check.ts.
-import { type AddressRange, parseRange, rangeCovers, UNIX_PEERS } from './address.ts';
+import { UNIX_PEERS } from './address.ts';
 import { error, type Found, warning } from './findings.ts';
 import type { ConfigPath } from './problem.ts';
 import type { Written } from './prune.ts';
+import { RangeList } from './range-list.ts';
 import type { Config, ListenerConfig, RouteConfig } from './schema.ts';
 
 export function* checkAddresses(config: Config, written: Written): Found {
@@ -17,9 +18,10 @@ export function* checkAddresses(config: Config, written: Written): Found {
 function* checkRoute({ allow = [], deny = [] }: RouteConfig, path: ConfigPath): Found {
   yield* checkList(allow, [...path, 'allow']);
   yield* checkList(deny, [...path, 'deny']);
+  const denied = new RangeList(deny);
   for (const [index, entry] of allow.entries()) {
-    const by = deny.find((denied) => covers(denied, entry));
-    const hint = `it is refused by ${by} of "deny", which is looked at first`;
+    const by = denied.covering(entry);
+    const hint = `it is refused by ${deny[by ?? -1]} of "deny", which is looked at first`;
     if (by !== undefined) yield warning([...path, 'allow', index], 'lets nobody in', { hint });
   }
 }
@@ -39,12 +41,11 @@ function* checkBelieved({ trusted_proxies, http }: Config, written: Written): Fo
 
 /** Entries that add nothing to those before or behind them. */
 function* checkList(entries: readonly string[], path: ConfigPath): Found {
+  const list = new RangeList(entries);
   for (const [index, entry] of entries.entries()) {
     // Of two that are the same the second is too much.
-    const by = entries.find(
-      (other, at) => at !== index && covers(other, entry) && (at < index || !covers(entry, other)),
-    );
-    if (by !== undefined) yield warning([...path, index], `adds nothing to ${by}`, { hint: 'take it out' });
+    const by = list.covering(entry, index);
+    if (by !== undefined) yield warning([...path, index], `adds nothing to ${entries[by]}`, { hint: 'take it out' });
   }
 }
 
@@ -57,12 +58,4 @@ function* checkSenders({ proxy_protocol: proxy, unix }: ListenerConfig, path: Co
     yield error(at, 'no peer on a unix socket has an address', { hint: 'write from: [unix]' });
   if (unix === undefined && named && proxy.from.length === 1)
     yield error(at, '"unix" is for a listener on a unix socket', { hint: 'name the proxies by their addresses' });
-}
-
-function covers(wide: string, narrow: string): boolean {
-  if (wide === UNIX_PEERS || narrow === UNIX_PEERS) return wide === narrow;
-  const ranges = [parseRange(wide), parseRange(narrow)];
-  if (!ranges.every((range) => range !== null)) return false;
-  const [outer, inner] = ranges as [AddressRange, AddressRange];
-  return rangeCovers(outer, inner);
 }

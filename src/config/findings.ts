@@ -21,9 +21,13 @@ export function nameOf(path: ConfigPath, written: Written): string {
 
 /** The same value twice in a list. */
 export function* findDuplicates(values: readonly string[], path: ConfigPath, written: Written): Found {
+  const firsts = new Map<string, number>();
   for (const [index, value] of values.entries()) {
-    const first = values.indexOf(value);
-    if (first === index) continue;
+    const first = firsts.get(value);
+    if (first === undefined) {
+      firsts.set(value, index);
+      continue;
+    }
     yield error([...path, index], `the same as ${nameOf([...path, first], written)}`, { hint: 'take it out' });
   }
 }

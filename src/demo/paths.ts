@@ -31,7 +31,7 @@ function samplePaths({ match }: RouteConfig, tails: readonly string[]): string[]
 
 /** A pattern with names in the place of its `{name}`s; those that `names` does not have are `demo`. */
 export function samplePath(pattern: string, names: Readonly<Record<string, string>>): string {
-  return pattern.replace(/\{([^}]*)\}/g, (_, name: string) => names[name] ?? 'demo');
+  return pattern.replace(/\{([^{}]*)\}/g, (_, name: string) => names[name] ?? 'demo');
 }
 
 function unique(paths: readonly string[]): string[] {

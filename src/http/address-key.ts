@@ -1,5 +1,6 @@
 // One name for the client behind an address, for whatever is counted by client. Pure.
 import { isIPv6 } from 'node:net';
+import { addressBytes } from '../config/address.ts';
 import { canonicalAddress, translatedIPv4 } from './addresses.ts';
 
 /**
@@ -16,9 +17,7 @@ export function addressKey(address: string): string {
   return ipv4 ?? `${firstGroups(canonical).join(':')}::/64`;
 }
 
-/** The first four groups of an IPv6 address, those that are left out written as 0. */
-function firstGroups(canonical: string): string[] {
-  const [left = [], right = []] = canonical.split('::').map((half) => half.split(':').filter((group) => group !== ''));
-  // A half that ends in dotted IPv4 counts one group too few; those are not among the first four.
-  return [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right].slice(0, 4);
+function firstGroups(address: string): string[] {
+  const bytes = addressBytes(address);
+  return [0, 2, 4, 6].map((at) => (((bytes[at] as number) << 8) | (bytes[at + 1] as number)).toString(16));
 }

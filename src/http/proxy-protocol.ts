@@ -2,6 +2,7 @@
 // before the connection's own first byte, read and written. Pure: who is believed, and for how long to wait, is
 // server/arrival.ts.
 import { isIPv4, isIPv6 } from 'node:net';
+import { addressBytes } from '../config/address.ts';
 import { canonicalAddress } from './addresses.ts';
 import type { Fault } from './target.ts';
 
@@ -188,21 +189,4 @@ export function formatPreamble(version: ProxyVersion, proxied: Proxied | null): 
 
 function formatBlock(command: number, family: number, rest: readonly number[]): Buffer {
   return Buffer.concat([SIGNATURE, Buffer.from([command, family, 0, rest.length, ...rest])]);
-}
-
-function addressBytes(address: string): number[] {
-  if (isIPv4(address)) return address.split('.').map(Number);
-  // IPv4 at the end of IPv6 is two groups of it.
-  const grouped = address.replace(/[\d.]+\.\d+$/, (tail) => {
-    const [a, b, c, d] = tail.split('.').map(Number) as [number, number, number, number];
-    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
-  });
-  const [first, last] = grouped.split('::').map(groupsOf) as [number[], number[]?];
-  const groups =
-    last === undefined ? first : [...first, ...Array<number>(8 - first.length - last.length).fill(0), ...last];
-  return groups.flatMap((group) => [group >> 8, group & 0xff]);
-}
-
-function groupsOf(part: string): number[] {
-  return part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16));
 }

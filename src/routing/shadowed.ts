@@ -38,7 +38,7 @@ class Earlier {
     for (const host of hosts === null ? [ANY_HOST] : hosts.map(hostKey)) {
       for (const path of paths) {
         const leaf = leafOf(entryOf(this.#byHost, host, newNode), path);
-        entryOf(leaf, firstCondition(placed.route.match), newList).push(placed);
+        entryOf(leaf, rarestCondition(leaf, placed.route.match), newList).push(placed);
       }
     }
   }
@@ -60,7 +60,7 @@ class Earlier {
   }
 }
 
-/** Routes by the first of their conditions; a route without any stands under the empty text. */
+/** Routes by one of their conditions; a route without any stands under the empty text. */
 type Leaf = Map<string, Placed[]>;
 
 /** What stands below some segments of a path. */
@@ -110,9 +110,18 @@ function wideHosts(host: HostPattern | null): string[] {
   return [ANY_HOST, hostKey(host), ...parent];
 }
 
-function firstCondition(match: Match): string {
-  const [, first = ''] = conditionsOf(match);
-  return first;
+/** The condition of a route under which the fewest others stand, so that lists stay short. */
+function rarestCondition(leaf: Leaf, { headers, query }: Match): string {
+  let rarest = '';
+  let fewest = Number.POSITIVE_INFINITY;
+  for (const [kind, conditions] of Object.entries({ headers, query })) {
+    for (const { name, value } of conditions) {
+      const key = conditionKey(kind, name, value);
+      const count = leaf.get(key)?.length ?? 0;
+      if (count < fewest) [rarest, fewest] = [key, count];
+    }
+  }
+  return rarest;
 }
 
 /** No condition, and each that the route has: with its value, and with any. */
@@ -120,10 +129,14 @@ function* conditionsOf({ headers, query }: Match): Iterable<string> {
   yield '';
   for (const [kind, conditions] of Object.entries({ headers, query })) {
     for (const { name, value } of conditions) {
-      yield JSON.stringify([kind, name, value]);
-      if (value !== null) yield JSON.stringify([kind, name, null]);
+      yield conditionKey(kind, name, value);
+      if (value !== null) yield conditionKey(kind, name, null);
     }
   }
+}
+
+function conditionKey(kind: string, name: string, value: string | null): string {
+  return JSON.stringify([kind, name, value]);
 }
 
 function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {
