@@ -1,6 +1,8 @@
 // One end of a tunnel: its socket, whether we read it, and how far its closing has come. It moves bytes when told to and
 // tells the tunnel what happened; it knows no frames. One set of listeners serves all sockets: a socket carries its side.
+
 import type { Socket } from 'node:net';
+import { guarded, reportDefect } from '../base/guard.ts';
 import type { Flow } from './flow.ts';
 import type { Pinger } from './ping.ts';
 import { WAITS } from './relay.ts';
@@ -64,8 +66,8 @@ export class Side {
     socket.on('close', onClose).on('end', onEnd).on('drain', onDrain).on('finish', onFinish);
     for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) this.read(chunk);
     if (!this.tunnel.buffers.read(socket)) socket.on('data', onData);
-    if (socket.closed) process.nextTick(gone, this);
-    else if (socket.readableEnded) process.nextTick(ended, this);
+    if (socket.closed) process.nextTick(onClose.bind(socket));
+    else if (socket.readableEnded) process.nextTick(onEnd.bind(socket));
     else if (this.blocks === 0) socket.resume();
   }
 
@@ -154,32 +156,42 @@ function sideOf(socket: Socket): Side {
   return (socket as TunnelSocket)[SIDE];
 }
 
-/** Takes what a socket with a side has read. */
-export function onData(this: Socket, chunk: Buffer): void {
-  sideOf(this).read(chunk);
+/** A listener on every socket with a side, which may break its own tunnel alone. */
+function entered(step: (side: Side) => void): (this: Socket) => void {
+  const enter = guarded('relay', step, cutTunnel);
+  return function enterSide(this: Socket): void {
+    enter(sideOf(this));
+  };
 }
 
-function onDrain(this: Socket): void {
-  sideOf(this).peer.unblock(BLOCK.peerFull);
+function cutTunnel(side: Side): void {
+  side.tunnel.cut('internal');
 }
+
+/** Takes what a socket with a side has read. Written out: it is called for every chunk. */
+export function onData(this: Socket, chunk: Buffer): void {
+  const side = sideOf(this);
+  try {
+    side.read(chunk);
+  } catch (thrown) {
+    reportDefect('relay', thrown);
+    cutTunnel(side);
+  }
+}
+
+const onDrain = entered((side) => side.peer.unblock(BLOCK.peerFull));
 
 function onError(this: Socket): void {
   sideOf(this).failed = true;
 }
 
-function onFinish(this: Socket): void {
-  const side = sideOf(this);
+const onFinish = entered((side) => {
   if (side.lingerBy === Number.POSITIVE_INFINITY) return;
   side.lingerBy = side.tunnel.wheel.refresh() + WAITS.linger;
-}
+});
 
-function onEnd(this: Socket): void {
-  ended(sideOf(this));
-}
-
-function onClose(this: Socket): void {
-  gone(sideOf(this));
-}
+const onEnd = entered(ended);
+const onClose = entered(gone);
 
 function ended(side: Side): void {
   if (side.finIn || side.gone) return;

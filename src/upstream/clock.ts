@@ -1,5 +1,6 @@
 // Whom an exchange waits for, and how long at most. One timer: an exchange waits for one thing at a time. Progress only
 // moves the deadline; the timer looks at it when it fires, since nearly no exchange ever gets there.
+import { guarded } from '../base/guard.ts';
 import { GatewayError } from '../errors.ts';
 import type { Timeouts } from './http-engine.ts';
 
@@ -53,8 +54,10 @@ export class Clock {
 
   #arm(ms: number): void {
     this.#fires = performance.now() + ms;
-    this.#timer = setTimeout(() => this.#onTimer(), ms);
+    this.#timer = setTimeout(this.#onDue, ms);
   }
+
+  readonly #onDue = guarded('request', () => this.#onTimer());
 
   #onTimer(): void {
     this.#timer = undefined;
@@ -64,10 +67,11 @@ export class Clock {
     if (left > 1) return void this.#arm(Math.ceil(left));
     // Timers go first: where this process stood still, what came meanwhile is read before an immediate.
     const deadline = this.#deadline;
-    setImmediate(() => {
+    const expire = guarded('request', () => {
       if (this.#wait === null || this.#deadline !== deadline) return;
       const { code, message } = WAITS[this.#wait];
       this.#expired(new GatewayError(code, `${message} within ${this.#limit} ms`));
     });
+    setImmediate(expire);
   }
 }

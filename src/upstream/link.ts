@@ -1,5 +1,6 @@
 // What an HTTP engine gives a transfer: the request toward one server, to be written, and its answer, to be told.
-import type { GatewayError } from '../errors.ts';
+import { guarded } from '../base/guard.ts';
+import { GatewayError } from '../errors.ts';
 
 /** One request toward a server. The engine calls the transfer (Receiver) with what comes back. */
 export interface Link {
@@ -46,4 +47,14 @@ export interface Receiver {
   /** The connection broke, or what came over it is not HTTP. */
   lost(cause: unknown): void;
   fail(error: GatewayError): void;
+}
+
+const DEFECT = new GatewayError('internal', 'carrying the exchange broke');
+
+/** What node calls about an exchange: one where that breaks is lost. */
+export function lostIfBroken<A extends readonly unknown[]>(
+  receiver: Receiver,
+  callback: (...args: A) => void,
+): (...args: A) => void {
+  return guarded('request', callback, () => receiver.lost(DEFECT));
 }

@@ -1,8 +1,9 @@
 // A Link over node's ClientRequest, which is what http-proxy makes.
-import type { ClientRequest, IncomingMessage } from 'node:http';
+
+import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http';
 import type { Socket } from 'node:net';
 import { writeOctets } from './client-side.ts';
-import type { Link, Receiver } from './link.ts';
+import { type Link, lostIfBroken, type Receiver } from './link.ts';
 
 const ABORTED = Object.assign(new Error('the answer ended before its end'), { code: 'ECONNRESET' });
 
@@ -18,19 +19,21 @@ export class RequestLink implements Link {
     this.#receiver = receiver;
     // Node would silently drop fields past its limit; the size of the head is bounded anyway.
     request.maxHeadersCount = 0;
-    request.once('socket', (socket) => {
+    const onSocket = lostIfBroken(receiver, (socket: Socket) => {
       this.#socket = socket;
       writeOctets(socket);
       this.#readBefore = socket.bytesRead;
       if (!socket.connecting) return void receiver.connected();
       receiver.connecting();
-      socket.once(connected, () => receiver.connected());
+      const onConnected = lostIfBroken(receiver, () => receiver.connected());
+      socket.once(connected, onConnected);
     });
-    request.on('drain', () => receiver.drained());
-    request.on('information', ({ statusCode, statusMessage, rawHeaders }) =>
+    const onInterim = lostIfBroken(receiver, ({ statusCode, statusMessage, rawHeaders }: InformationEvent) =>
       receiver.interim(statusCode, statusMessage, rawHeaders),
     );
-    request.once('response', (answer) => this.#onAnswer(answer));
+    const onDrain = lostIfBroken(receiver, () => receiver.drained());
+    const onResponse = lostIfBroken(receiver, (answer: IncomingMessage) => this.#onAnswer(answer));
+    request.once('socket', onSocket).on('drain', onDrain).on('information', onInterim).once('response', onResponse);
     request.once('upgrade', (_answer, socket) => {
       socket.destroy();
       receiver.interim(101, '', []);
@@ -74,21 +77,23 @@ export class RequestLink implements Link {
   #onAnswer(answer: IncomingMessage): void {
     const receiver = this.#receiver;
     this.#answer = answer;
-    answer.once('error', (cause) => receiver.lost(cause));
+    const onError = lostIfBroken(receiver, (cause: Error) => receiver.lost(cause));
+    answer.once('error', onError);
     receiver.answer({
       version: answer.httpVersion,
       status: answer.statusCode ?? 0,
       phrase: answer.statusMessage ?? '',
       fields: answer.rawHeaders,
     });
-    answer.on('data', (part: Buffer) => {
+    const onData = lostIfBroken(receiver, (part: Buffer) => {
       if (!receiver.part(part)) answer.pause();
     });
-    answer.once('end', () => {
+    const onEnd = lostIfBroken(receiver, () => {
       if (!answer.complete) return void receiver.lost(ABORTED);
       receiver.end(answer.rawTrailers);
       // Node has let go of a connection that can serve another request by now.
       this.#request.destroy();
     });
+    answer.on('data', onData).once('end', onEnd);
   }
 }

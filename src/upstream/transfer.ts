@@ -10,7 +10,7 @@ import { afterDiscard } from './discard.ts';
 import { type EndlessAnswer, isEndless } from './endless.ts';
 import { answerHead, interimFault, interimFields, type RequestHead, requestHead } from './framing.ts';
 import { type Exchange, ExchangeError, IDEMPOTENT, type Progress } from './http-engine.ts';
-import type { Link, ReceivedHead, Receiver } from './link.ts';
+import { type Link, lostIfBroken, type ReceivedHead, type Receiver } from './link.ts';
 import { type Pump, pump } from './pump.ts';
 import { serverError } from './server-error.ts';
 
@@ -165,23 +165,23 @@ export class Transfer implements Receiver {
     req.socket.off('close', this.#onClientClosed);
   }
 
-  #endEarly = (): void => {
+  #endEarly = lostIfBroken(this, () => {
     if (this.#link === null) return;
     this.#link.destroy();
     const { req, res } = this.#exchange;
     res.once('finish', () => req.socket.destroySoon());
     this.end([]);
-  };
+  });
 
-  #onSent = (): void => {
+  #onSent = lostIfBroken(this, () => {
     this.#end();
     this.#resolve('answered');
-  };
+  });
 
-  #onClientClosed = (): void => {
+  #onClientClosed = lostIfBroken(this, () => {
     if (this.#lingering) this.#onSent();
     else this.fail(new GatewayError('client_gone', 'the client left before it had its answer'));
-  };
+  });
 
   #onExpired(error: GatewayError): void {
     const { res } = this.#exchange;
@@ -248,7 +248,7 @@ export class Transfer implements Receiver {
     }
     this.#answering = true;
     // The head goes out with what came along with it, and alone if nothing did.
-    this.#flush = setImmediate(() => res.flushHeaders());
+    this.#flush = setImmediate(lostIfBroken(this, () => res.flushHeaders()));
     this.#clock.waitFor('answer');
   }
 
@@ -270,11 +270,11 @@ export class Transfer implements Receiver {
     return room;
   }
 
-  #onDrain = (): void => {
+  #onDrain = lostIfBroken(this, () => {
     this.#waitsForDrain = false;
     this.#clock.waitFor('answer');
     this.#link?.resume();
-  };
+  });
 
   end(trailers: readonly string[]): void {
     if (this.#over) return;

@@ -2,7 +2,7 @@
 // what /proc says of its process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -68,6 +68,8 @@ export async function startGateway({ dir, ...setting }) {
   const listening = [];
   /** Lines that say that something of the gateway's own broke. */
   const alarms = [];
+  /** Why reloads failed. */
+  const refusals = [];
   const lines = createInterface({ input: child.stdout });
   const started = new Promise((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`the gateway ended with ${code}: ${stderr.join('')}`)));
@@ -75,6 +77,7 @@ export async function startGateway({ dir, ...setting }) {
       const entry = JSON.parse(line);
       if (entry.msg === 'listening') listening.push(entry);
       if (entry.msg === 'started') resolve(entry);
+      if (entry.event === 'config_reloaded') refusals.push(...(entry.problems ?? []));
       if (entry.event === 'internal_error' || entry.reason === 'internal') alarms.push(line);
     });
   });
@@ -84,6 +87,7 @@ export async function startGateway({ dir, ...setting }) {
     relay,
     http,
     alarms,
+    refusals,
     stderr,
     plain: portOf(false),
     secure: portOf(true),
@@ -99,7 +103,9 @@ export async function startGateway({ dir, ...setting }) {
     },
     reload() {
       turn++;
-      writeFileSync(file, configText(setting, turn));
+      // In one step: a file that is read while it is written is another kind of mistake.
+      writeFileSync(`${file}.next`, configText(setting, turn));
+      renameSync(`${file}.next`, file);
       child.kill('SIGHUP');
     },
     async metrics() {

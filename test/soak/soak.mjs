@@ -152,7 +152,10 @@ try {
   check(
     'reloads succeeded',
     sumOf(samples, 'gateway_config_reloads_total', 'result="failure"') === 0,
-    `${sumOf(samples, 'gateway_config_reloads_total', 'result="success"')}, by signal and by file`,
+    [
+      `${sumOf(samples, 'gateway_config_reloads_total', 'result="success"')}, by signal and by file`,
+      ...gateway.refusals,
+    ].join('\n'),
   );
   check('it ends in order', (await gateway.stop()) === 0, 'exit 0');
 } finally {
