@@ -112,14 +112,16 @@ export async function startGateway({ dir, ...setting }) {
       const answer = await fetch(`http://${admin}/metrics`);
       return parseMetrics(await answer.text());
     },
-    /** Descriptors, and resident bytes after a collection. */
+    /** Descriptors, and bytes after a collection: those in use in V8's heap and beside it, and those resident. */
     async footprint() {
       child.kill('SIGUSR2');
       child.kill('SIGUSR2');
       await fetch(`http://${admin}/healthz`);
+      const samples = await this.metrics();
       const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
       return {
         descriptors: readdirSync(`/proc/${child.pid}/fd`).length,
+        used: sumOf(samples, 'nodejs_heap_size_used_bytes') + sumOf(samples, 'nodejs_external_memory_bytes'),
         resident: Number(/VmRSS:\s+(\d+)/.exec(status)[1]) * 1024,
       };
     },
@@ -136,7 +138,7 @@ export async function startGateway({ dir, ...setting }) {
 function parseMetrics(text) {
   const samples = new Map();
   for (const line of text.split('\n')) {
-    const found = /^(gateway_\w+|nodejs_heap_size_used_bytes)(\{.*\})? (\S+)$/.exec(line);
+    const found = /^(gateway_\w+|nodejs_heap_size_used_bytes|nodejs_external_memory_bytes)(\{.*\})? (\S+)$/.exec(line);
     if (found) samples.set(`${found[1]}${found[2] ?? ''}`, Number(found[3]));
   }
   return samples;
