@@ -133,7 +133,7 @@ export class App {
         version: options.version,
       }),
       token: () => this.#current().config.admin.token,
-      hosts: () => this.#current().config.admin.hosts.map((host) => host.toLowerCase()),
+      hosts: () => this.#current().config.admin.hosts,
     });
     this.#reloader = new Reloader({
       build: () => this.#build(),

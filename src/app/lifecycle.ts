@@ -26,8 +26,6 @@ const EXIT_FORCED = 1;
 /** How long a reader of our output may hold up the end of a gateway. */
 const OUTPUT_MS = 1000;
 
-const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
-
 export class Lifecycle {
   readonly #options: LifecycleOptions;
   #service: Service | null = null;
@@ -40,10 +38,15 @@ export class Lifecycle {
     this.#options = options;
   }
 
-  /** Takes over signals and what nothing catches, from here to the end of the process. */
+  /**
+   * Takes over what nothing catches, from here to the end of the process, and signals where there is something to serve. A
+   * command that answers and ends keeps the system's way with them, which also ends one that is busy.
+   */
   watch(): void {
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => this.#onStop(name));
-    process.on('SIGHUP', () => this.#onReload());
+    if (this.#options.serves) {
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => this.#onStop());
+      process.on('SIGHUP', () => this.#onReload());
+    }
     // A rejection that nobody handles gets here too.
     process.on('uncaughtException', (thrown: unknown) => this.#onEscape(thrown));
     // Whoever read our output may leave; that is no reason to end.
@@ -68,16 +71,15 @@ export class Lifecycle {
     this.#options.exit(code);
   }
 
-  #onStop(signal: keyof typeof SIGNALS): void {
-    const { exit, serves } = this.#options;
+  #onStop(): void {
+    const { exit } = this.#options;
     // Where nothing is served yet, there is nothing to end in order; being stopped then is no failure of a gateway.
-    if (!this.#service?.started) return void exit(serves ? 0 : 128 + SIGNALS[signal]);
+    if (!this.#service?.started) return void exit(0);
     if (this.#stopping) return void exit(this.#escaped ? EXIT_DEFECT : EXIT_FORCED);
     this.#stop(this.#service);
   }
 
   #onReload(): void {
-    if (!this.#options.serves) return void this.#options.exit(128 + SIGNALS.SIGHUP);
     this.#reloads = !this.#service?.started;
     if (!this.#reloads) void this.#service?.reload().catch((thrown: unknown) => reportDefect('config', thrown));
   }

@@ -280,7 +280,8 @@ void door_event(struct worker *w, uint64_t id) {
       else await(w, door, fd, &peer);
       continue;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+    // EINVAL: the socket listens no more, since another thread was told first that its listener closes.
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINVAL) return;
     if (errno == EINTR || errno == ECONNABORTED) continue;
     tell_of_failure(d, id, errno);
     if (errno == EMFILE || errno == ENFILE) turn_away(w, door);

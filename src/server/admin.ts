@@ -8,7 +8,7 @@ import { MemoryBudget } from '../base/memory-budget.ts';
 import { asGatewayError } from '../errors.ts';
 import { plainAddress } from '../http/addresses.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
-import { parseAuthority } from '../http/target.ts';
+import { comparedHost, parseAuthority } from '../http/target.ts';
 import { type Answer, problem, text } from './answer.ts';
 import { showsPassword, showsToken } from './bearer.ts';
 import { Turns } from './earlier.ts';
@@ -184,7 +184,12 @@ function mayAsk({ rawHeaders }: IncomingMessage, hosts: readonly string[]): bool
   const authority = further.length === 0 ? parseAuthority(host) : null;
   if (authority === null) return false;
   const name = authority.host;
-  return name.startsWith('[') || isIP(name) !== 0 || name === 'localhost' || hosts.includes(name);
+  return (
+    name.startsWith('[') ||
+    isIP(name) !== 0 ||
+    name === 'localhost' ||
+    hosts.some((listed) => comparedHost(listed) === name)
+  );
 }
 
 async function metrics({ render }: AdminOptions, req: IncomingMessage): Promise<Answer> {

@@ -70,12 +70,13 @@ function explainUrl({ config, table, trusted }: Snapshot, query: URLSearchParams
   return json(200, { lines, status, reason });
 }
 
+/** A websocket route once for each host and path that it matches. */
 function listRoutes({ snapshot, listening }: ConsoleOptions): Answer {
   const routes = snapshot().config.routes.flatMap(({ name, match, websocket }) => {
     if (websocket === undefined) return [];
     const serves = websocket.mode === 'splice' ? websocket.upstream : websocket.handler;
-    const { host = null, path } = match;
-    return [{ name, host, path, mode: websocket.mode, serves, subprotocols: websocket.subprotocols ?? [] }];
+    const shared = { mode: websocket.mode, serves, subprotocols: websocket.subprotocols ?? [] };
+    return (match.host ?? [null]).flatMap((host) => match.path.map((path) => ({ name, host, path, ...shared })));
   });
   return json(200, { listeners: listening().map(({ port, tls }) => ({ port, tls })), routes });
 }

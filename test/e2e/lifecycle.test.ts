@@ -34,15 +34,16 @@ describe('a signal while the program is loaded', () => {
     expect(child.lines).toEqual([]);
   });
 
-  it.each([
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-    ['SIGHUP', 129],
-  ])('%s breaks a command off, which says so', async (signal, code) => {
-    const child = await startChild(process.execPath, [MAIN, 'check', '-c', writeConfig(CONFIG)], { env: env(signal) });
-    ends.push(() => child.stop('SIGKILL'));
-    expect(await child.exited).toBe(code);
-  });
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'])(
+    '%s breaks a command off as it does any, also a busy one',
+    async (signal) => {
+      const child = await startChild(process.execPath, [MAIN, 'check', '-c', writeConfig(CONFIG)], {
+        env: env(signal),
+      });
+      ends.push(() => child.stop('SIGKILL'));
+      expect(await child.exited).toBe(signal);
+    },
+  );
 });
 
 describe('output', () => {

@@ -90,7 +90,7 @@ describe.each(['0.0.0.0', '::'])('on %s, which others reach', (host) => {
 describe('with a token, on loopback', () => {
   let gateway: Gateway;
   beforeAll(async () => {
-    gateway = await start({ token: TOKEN, hosts: ['Gate.Example'] });
+    gateway = await start({ token: TOKEN, hosts: ['Gate.Example.'] });
   });
   afterAll(() => gateway.stop());
 
@@ -119,6 +119,8 @@ describe('with a token, on loopback', () => {
     'LOCALHOST:1',
     'gate.example',
     'GATE.example:1',
+    'localhost.',
+    'gate.example.',
   ])('may be asked as %s', async (host) => {
     expect(await statuses(gateway.adminPort, ['/', '/rooms'], [`Host: ${host}`, bearer(TOKEN)])).toEqual([200, 200]);
   });
@@ -129,8 +131,8 @@ describe('with a token, on loopback', () => {
     ['a name that begins with an address', ['Host: 127.0.0.1.evil.test']],
     ['a name that begins with localhost', ['Host: localhost.evil.test']],
     ['a name below localhost', ['Host: evil.localhost']],
-    ['localhost with a dot', ['Host: localhost.']],
-    ['a listed name with a dot', ['Host: gate.example.']],
+    ['localhost with two dots', ['Host: localhost..']],
+    ['a listed name with two dots', ['Host: gate.example..']],
     ['a name below a listed one', ['Host: evil.gate.example']],
     ['a short address', ['Host: 127.1']],
     ['an address as one number', ['Host: 2130706433']],
