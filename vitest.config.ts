@@ -1,6 +1,6 @@
 // How the tests run. Coverage is measured with COVERAGE=1 and in CI; the pure layers must have every branch covered.
 import { defineConfig } from 'vitest/config';
-import { PATIENCE_MS } from './test/support/patience.ts';
+import { PATIENCE_MS } from './test/support/test-timeout.ts';
 
 const measured = process.env['COVERAGE'] === '1' || process.env['CI'] !== undefined;
 

@@ -36,10 +36,10 @@ describe('layers', () => {
     ['an inline type', 'http/head.ts', "type A = import('../routing/table.ts').Table;"],
     ['a re-export', 'errors.ts', "export { decide } from './routing/decide.ts';"],
     ['a re-export of all', 'errors.ts', "export * from './events.ts';"],
-    ['a late import', 'sessions/registry.ts', "const later = () => import('../server/gateway.ts');"],
-    ['an import over several lines', 'config/schema.ts', 'import {\n  decide,\n} from\n  "../routing/decide.ts";'],
-    ['a neighbour', 'relay/js.ts', "import { accept } from '../terminate/accept.ts';"],
-    ['observe from elsewhere than app', 'server/admin.ts', "import { metrics } from '../observe/metrics.ts';"],
+    ['a late import', 'sessions/registry.ts', "const later = () => import('../pipeline/requests.ts');"],
+    ['an import over several lines', 'config/parse.ts', 'import {\n  decide,\n} from\n  "../routing/decide.ts";'],
+    ['a neighbour', 'relay/auto.ts', "import { compileTable } from '../routing/table.ts';"],
+    ['observe from elsewhere than app', 'admin/admin.ts', "import { metrics } from '../observe/metrics.ts';"],
     ['demo from elsewhere than app', 'main.ts', "import { startDemo } from './demo/demo.ts';"],
     ['more than events in observe', 'observe/log.ts', "import type { Config } from '../config/schema.ts';"],
     ['the gateway in demo', 'demo/demo.ts', "import { Pool } from '../upstream/pool.ts';"],
@@ -66,10 +66,10 @@ describe('layers', () => {
 
 describe('relay', () => {
   it('is caught outside splice and app', () => {
-    const line = "import { openRelay } from '../relay/js.ts';";
-    expect(checkRelay([file('actions/terminate.ts', line), file('server/gateway.ts', line)])).toHaveLength(2);
+    const line = "import { openRelay } from '../relay/js/js.ts';";
+    expect(checkRelay([file('actions/terminate.ts', line), file('pipeline/requests.ts', line)])).toHaveLength(2);
     expect(checkRelay([file('actions/splice.ts', line)])).toEqual([]);
-    expect(checkRelay([file('app.ts', "import { openRelay } from './relay/js.ts';")])).toEqual([]);
+    expect(checkRelay([file('app.ts', "import { openRelay } from './relay/js/js.ts';")])).toEqual([]);
   });
 
   it('is imported by splice and app only', () => {
@@ -95,7 +95,7 @@ describe('purity', () => {
       file('routing/table.ts', "import { BlockList, isIP, SocketAddress, type Socket } from 'node:net';"),
       file('handshake/handshake.ts', "import { createHash } from 'node:crypto';"),
       file('config/load.ts', "import { readFileSync } from 'node:fs';"),
-      file('upstream/dial.ts', "import { connect } from 'node:net';"),
+      file('net/dial.ts', "import { connect } from 'node:net';"),
     ];
     expect(checkPurity(fine)).toEqual([]);
   });
@@ -107,10 +107,10 @@ describe('purity', () => {
 
 describe('packages', () => {
   it('a third user is caught, type imports and subpaths counted', () => {
-    const users = ['a', 'b', 'c'].map((name) => file(`server/${name}.ts`, `import type { X } from 'pkg/${name}';`));
+    const users = ['a', 'b', 'c'].map((name) => file(`admin/${name}.ts`, `import type { X } from 'pkg/${name}';`));
     expect(checkPackages(users)).toHaveLength(1);
     expect(checkPackages(users.slice(1))).toEqual([]);
-    const scoped = ['@x/a', '@x/b', '@x/c'].map((name, i) => file(`server/${i}.ts`, `import { X } from '${name}';`));
+    const scoped = ['@x/a', '@x/b', '@x/c'].map((name, i) => file(`admin/${i}.ts`, `import { X } from '${name}';`));
     expect(checkPackages(scoped)).toEqual([]);
   });
 

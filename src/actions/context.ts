@@ -1,21 +1,21 @@
 // What an action gets to work with: the request's own facts, and the few services it may use. Not the snapshot.
 import type { Authenticator, Principal } from '../auth/authenticator.ts';
+import type { Roster } from '../base/slot-set.ts';
 import type { Emit, Subject } from '../events.ts';
 import type { Fields } from '../http/fields.ts';
-import type { Client } from '../http/forwarded.ts';
-import type { Facts } from '../http/template.ts';
-import type { Roster } from '../roster.ts';
+import type { Client } from '../http/forwarding/forwarded.ts';
+import type { Facts } from '../http/policy/template.ts';
+import type { Limits } from '../limits/limits.ts';
+import type { Permit } from '../limits/permit.ts';
+import type { Departure } from '../net/client-closed.ts';
+import type { Connection } from '../net/fd-connection.ts';
+import type { HttpEngine } from '../proxy/http-engine.ts';
 import type { Forward, Upgrade } from '../routing/decide.ts';
-import type { Limits } from '../sessions/limits.ts';
-import type { Permit } from '../sessions/permit.ts';
 import type { Registry, Session } from '../sessions/registry.ts';
-import type { Acceptor } from '../terminate/accept.ts';
-import type { Connections } from '../terminate/connections.ts';
-import type { Departure } from '../upstream/departure.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';
-import type { HttpEngine } from '../upstream/http-engine.ts';
-import type { Connection } from '../upstream/parked.ts';
 import type { Pool } from '../upstream/pool.ts';
+import type { Acceptor } from '../websocket/connection/accept.ts';
+import type { Connections } from '../websocket/connections.ts';
 import type { ReadAhead } from './read-ahead.ts';
 
 /** What actions share, of one config. */

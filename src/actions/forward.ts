@@ -1,4 +1,4 @@
-// Verdict `forward`: a plain request goes to a server of the route's REST upstream. Which fields cross is http/policy.ts,
+// Verdict `forward`: a plain request goes to a server of the route's REST upstream. Which fields cross is http/policy/policy.ts,
 // how the message moves is the engine's; here a server is picked, and failures become answers.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asGatewayError, type GatewayError } from '../errors.ts';
@@ -6,12 +6,12 @@ import type { ServerRef } from '../events.ts';
 import { reject } from '../handshake/rejection.ts';
 import { listHas, lowerNames } from '../http/fields.ts';
 import type { RequestHead } from '../http/head.ts';
-import { requestFields, responsePolicy } from '../http/policy.ts';
+import { requestFields, responsePolicy } from '../http/policy/policy.ts';
 import type { Refusal } from '../http/problem.ts';
+import { type Exchange, ExchangeError, type HttpEngine, IDEMPOTENT } from '../proxy/http-engine.ts';
 import type { Forward } from '../routing/decide.ts';
-import { Attempts } from '../upstream/attempts.ts';
-import { type Exchange, ExchangeError, type HttpEngine, IDEMPOTENT } from '../upstream/http-engine.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
+import { Attempts } from '../upstream/retry/retry-state.ts';
 import { factsOf, type RouteContext } from './context.ts';
 import { preambleFor } from './peer.ts';
 import { refusalOf, rejectRequest } from './reject.ts';

@@ -1,10 +1,10 @@
 // Who is at the other end of a client's connection: said once, when the connection is accepted, and asked here by everyone
 // after. The system can't be asked later: of a connection that was reset meanwhile it knows no address any more.
 import { isIP, type Socket } from 'node:net';
-import { plainAddress } from '../http/addresses.ts';
+import { plainAddress } from '../http/forwarding/addresses.ts';
 import { formatPreamble, type Place, type Proxied } from '../http/proxy-protocol.ts';
-import { asSocket, type Connection } from '../upstream/parked.ts';
-import type { Endpoint } from '../upstream/server.ts';
+import type { Endpoint } from '../net/endpoint.ts';
+import { asSocket, type Connection } from '../net/fd-connection.ts';
 
 /** The peer of a connection, or the one that a believed PROXY preamble names in its place. */
 export interface Peer extends Place {

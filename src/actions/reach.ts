@@ -1,16 +1,16 @@
 // Finding the server that answers a handshake: one after the other is asked, natively where that can be, until one says
 // something better than "not me". What its answer means is splice.ts.
-import type { SpliceConfig } from '../config/schema.ts';
+import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
+import type { Dialler } from '../net/dialler.ts';
 import type { Upgrade } from '../routing/decide.ts';
-import { Attempts } from '../upstream/attempts.ts';
-import type { Dialler } from '../upstream/dialler.ts';
+import { canDialNatively, requestNatively } from '../upstream/handshake/native-upgrade.ts';
+import { type Answer, type Asking, requestUpgrade } from '../upstream/handshake/upgrade.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
-import { canDialNatively, requestNatively } from '../upstream/native-upgrade.ts';
 import type { Server } from '../upstream/pool.ts';
-import { type Answer, type Asking, requestUpgrade } from '../upstream/upgrade.ts';
+import { Attempts } from '../upstream/retry/retry-state.ts';
 import type { RouteContext } from './context.ts';
 
 /** The backend's answer, and the server that gave it. */

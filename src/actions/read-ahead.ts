@@ -2,7 +2,7 @@
 // for that: a FIN is told to nobody else.
 import type { Socket } from 'node:net';
 import { guarded } from '../base/guard.ts';
-import type { Departure } from '../upstream/departure.ts';
+import type { Departure } from '../net/client-closed.ts';
 import { startReading } from './reject.ts';
 
 /** Bytes that are read ahead, at most. Behind more of them a client's leaving is noticed when the handshake is over. */

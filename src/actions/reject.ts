@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { ForeignAnswer } from '../auth/authenticator.ts';
 import { ERRORS, type GatewayError, statusOf } from '../errors.ts';
 import { buildRefusal, formatHead, formatRefusal, type Refusal } from '../http/problem.ts';
-import { lengthLast } from '../upstream/framing.ts';
+import { lengthLast } from '../proxy/framing.ts';
 
 /** How long a client that was refused may go on sending before its connection is cut. */
 const LINGER_MS = 2000;

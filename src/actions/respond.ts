@@ -2,8 +2,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { formatHead } from '../http/problem.ts';
+import { lengthLast } from '../proxy/framing.ts';
 import type { Respond } from '../routing/decide.ts';
-import { lengthLast } from '../upstream/framing.ts';
 import type { RouteContext } from './context.ts';
 import { completed, type Plain } from './forward.ts';
 import { endAfterReading, hasBody } from './reject.ts';

@@ -1,20 +1,20 @@
 // Verdict `splice`: a server of the route's upstream is asked with the rebuilt handshake, and only after its real 101 do
 // bytes flow. Any other answer of the backend goes to the client as what it is, a plain HTTP response.
-import type { SpliceConfig } from '../config/schema.ts';
+import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { judgeAnswer } from '../handshake/accept.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { shownSubprotocol } from '../handshake/subprotocol.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
-import { requestFields, responsePolicy } from '../http/policy.ts';
+import { requestFields, responsePolicy } from '../http/policy/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
+import { asSocket, settled } from '../net/fd-connection.ts';
+import { passAnswer } from '../proxy/pass.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
-import type { Reachable } from '../terminate/connections.ts';
-import { asSocket, settled } from '../upstream/parked.ts';
-import { passAnswer } from '../upstream/pass.ts';
 import type { Server } from '../upstream/pool.ts';
+import type { Reachable } from '../websocket/connections.ts';
 import { type ClientEnd, factsOf, type RouteContext, recheckLater } from './context.ts';
 import { preambleFor } from './peer.ts';
 import { type Reached, reach, refOf, SpliceError } from './reach.ts';

@@ -3,10 +3,10 @@
 import { GatewayError } from '../errors.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { chooseSubprotocol, shownSubprotocol } from '../handshake/subprotocol.ts';
+import { asSocket } from '../net/fd-connection.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
-import type { Admitted, Opening, Refused } from '../terminate/handler.ts';
-import { asSocket } from '../upstream/parked.ts';
+import type { Admitted, Opening, Refused } from '../websocket/handler.ts';
 import { type ClientEnd, type RouteContext, recheckLater } from './context.ts';
 import { passUpgrade } from './reject.ts';
 

@@ -1,5 +1,5 @@
 // What a splice route's config says, in the relay's words. Not what becomes of a tunnel: that is splice.ts.
-import type { SpliceConfig } from '../config/schema.ts';
+import type { SpliceConfig } from '../config/schema/schema.ts';
 
 /** The options of a route's tunnels, as relay.ts has them; splice.ts alone knows the relay. */
 export function tunnelOptions(route: string, { inspect, limits, timeouts, ping }: SpliceConfig) {

@@ -4,15 +4,15 @@ import http from 'node:http';
 import { parseArgs } from 'node:util';
 import { App, StartError } from '../app.ts';
 import { Authenticators, type Ways } from '../auth/authenticators.ts';
-import { editorSchema } from '../config/json-schema.ts';
 import { formatProblem } from '../config/problem.ts';
+import { editorSchema } from '../config/schema/json-schema.ts';
 import { systemCode } from '../errors.ts';
-import { attribute, compileTrustedProxies } from '../http/forwarded.ts';
+import { attribute, compileTrustedProxies } from '../http/forwarding/forwarded.ts';
+import { Departure } from '../net/client-closed.ts';
 import { decide } from '../routing/decide.ts';
-import { type Explanation, explain, type Judged } from '../routing/explain.ts';
-import { parseQuestion, type Question } from '../routing/question.ts';
+import { type Explanation, explain, type Judged } from '../routing/explain/explain.ts';
+import { parseQuestion, type Question } from '../routing/explain/explain-request.ts';
 import { type Prepared, prepare } from '../runtime/prepare.ts';
-import { Departure } from '../upstream/departure.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
 const USAGE = `Usage: upgate <command> [options]

@@ -1,12 +1,12 @@
 // Who a client is: the seam between a request that shows credentials and those who can tell what they are worth. One file
-// for each kind of credentials; where they stand among the steps of a request's way in is server/entrance.ts.
+// for each kind of credentials; where they stand among the steps of a request's way in is pipeline/access.ts.
 import type { Rejection } from '../handshake/rejection.ts';
 import type { Claims } from '../http/claims.ts';
 import type { Fields } from '../http/fields.ts';
-import type { Client } from '../http/forwarded.ts';
+import type { Client } from '../http/forwarding/forwarded.ts';
 import type { Request } from '../http/head.ts';
 import type { ShownToken } from '../http/token.ts';
-import type { Departure } from '../upstream/departure.ts';
+import type { Departure } from '../net/client-closed.ts';
 
 /** Who a client was found to be. */
 export interface Principal {

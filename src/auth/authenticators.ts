@@ -1,8 +1,8 @@
 // The authenticators of one config, by route. Key sets that were fetched for the config before are taken over, as pools are.
-import type { Config } from '../config/schema.ts';
-import type { AuthConfig, JwtConfig } from '../config/schema-auth.ts';
+import type { Config } from '../config/schema/schema.ts';
+import type { AuthConfig, JwtConfig } from '../config/schema/schema-auth.ts';
 import type { Emit } from '../events.ts';
-import type { Caller } from '../upstream/call.ts';
+import type { Caller } from '../proxy/internal-client.ts';
 import type { Pool } from '../upstream/pool.ts';
 import type { Authenticator } from './authenticator.ts';
 import { createBasic, PASSWORD_CHECKS } from './basic.ts';

@@ -1,6 +1,6 @@
 // `auth.certificate`: a client has to show a certificate that the listener's authorities have signed (RFC 8446 §4.4.2).
 // Whether it is one was judged when TLS began; here it is only asked for, and its subject looked up.
-import type { CertificateAuthConfig } from '../config/schema-auth.ts';
+import type { CertificateAuthConfig } from '../config/schema/schema-auth.ts';
 import { reject } from '../handshake/rejection.ts';
 import type { Authenticator } from './authenticator.ts';
 

@@ -1,13 +1,13 @@
 // `auth.forward`: another server is asked about each request, as nginx's auth_request and others' forward auth do it. Its
 // 2xx lets in and may set fields, its 401, 403 and redirects reach the client; anything else, or no answer, keeps out.
 import { isUtf8 } from 'node:buffer';
-import type { ForwardAuthConfig } from '../config/schema-auth.ts';
+import type { ForwardAuthConfig } from '../config/schema/schema-auth.ts';
 import { reject } from '../handshake/rejection.ts';
 import { type Fields, lowerNames, valuesOf, without } from '../http/fields.ts';
-import { requestFields, responseFields } from '../http/policy.ts';
-import { withQuery } from '../http/rewrite.ts';
-import type { Reply } from '../upstream/call.ts';
-import { type Inquirer, inquire } from '../upstream/inquiry.ts';
+import { requestFields, responseFields } from '../http/policy/policy.ts';
+import { withQuery } from '../http/policy/rewrite.ts';
+import type { Reply } from '../proxy/internal-client.ts';
+import { type Inquirer, inquire } from '../proxy/internal-request.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
 import type { Asking, Authenticator, Finding } from './authenticator.ts';
 

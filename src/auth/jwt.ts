@@ -1,7 +1,7 @@
 // `auth.jwt`: a token is who it says, where its signature holds and its claims are those that the route asks for (RFC 7519,
 // RFC 8725). Where it stood in the request was found out before, in http/token.ts.
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
-import type { JwtConfig } from '../config/schema-auth.ts';
+import type { JwtConfig } from '../config/schema/schema-auth.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { claimHas, textOf } from '../http/claims.ts';
 import type { Asking, Authenticator, Finding, Principal } from './authenticator.ts';

@@ -1,7 +1,7 @@
 // The key of a config, as text: a public key in PEM, a JWK or a JWKS, or the secret of HMAC. It is judged against the
 // algorithms that it is for, so that no public key is ever taken for a secret.
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import type { JwtConfig } from '../config/schema-auth.ts';
+import type { JwtConfig } from '../config/schema/schema-auth.ts';
 import { type FindKey, openKeySet, openSecret } from './key-set.ts';
 
 type Algorithm = JwtConfig['algorithms'][number];

@@ -1,7 +1,7 @@
 // An issuer's JSON Web Key Set, fetched and kept: a set that grows old is fetched anew while it goes on being used, and goes
 // on being used where that fails; a key it does not have asks for a fetch too, now and then. It knows no tokens.
 import { background } from '../base/guard.ts';
-import type { JwtConfig } from '../config/schema-auth.ts';
+import type { JwtConfig } from '../config/schema/schema-auth.ts';
 import type { Emit } from '../events.ts';
 import { type FindKey, isUnknownKey, openKeySet, type SignedToken, type TokenHeader } from './key-set.ts';
 

@@ -1,6 +1,6 @@
 // Descriptors are the first thing that clients can use up, silent ones too. The last ones are kept: a client that would get
 // one of them is refused as it is accepted, before a byte of it is read, and a connection to a server may take half of
-// them, so that the admin listener, names, files and logs always find one. The same shares stand in relay/fd-limit.h.
+// them, so that the admin listener, names, files and logs always find one. The same shares stand in relay/native/c/fd-limit.h.
 import { closeSync, openSync, readFileSync } from 'node:fs';
 
 /** Descriptors kept from clients, at most; of a small limit an eighth. */

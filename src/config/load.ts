@@ -1,11 +1,11 @@
 // The config from its file. The only file here that touches the disk; the certificates that the config names are read and
-// checked where they are used, in runtime/tls.ts.
+// checked where they are used, in runtime/tls/tls.ts.
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { systemCode } from '../errors.ts';
-import type { Env } from './env.ts';
 import { type Parsed, parseConfig } from './parse.ts';
 import type { Problem } from './problem.ts';
+import type { Env } from './yaml/env.ts';
 
 export interface Loaded extends Parsed {
   /** What relative paths of the config are relative to: the directory of its file. */

@@ -1,15 +1,16 @@
 // Text to Config: reads the YAML, puts in the environment, holds it against the schema and the cross-field checks, and
 // reports all that is wrong at once, each at its line and column. Pure: opens no file, reads no process environment.
-import { assumeModes, type Completed } from './assumed-mode.ts';
-import { check } from './check.ts';
-import { readDocument } from './document.ts';
-import type { Env } from './env.ts';
-import { type Explained, explainIssues, unfoldIssue, wordIssue } from './issues.ts';
-import { inputSchema } from './json-schema.ts';
+
+import { check } from './check/check.ts';
 import type { ConfigPath, PlacedProblem, Problem } from './problem.ts';
-import { PathSet, prune, type Written, writtenOf } from './prune.ts';
-import { type Config, type SchemaIssue, schema } from './schema.ts';
-import { type MapNode, plainValue } from './tree.ts';
+import { assumeModes, type Completed } from './problems/assumed-mode.ts';
+import { type Explained, explainIssues, unfoldIssue, wordIssue } from './problems/issues.ts';
+import { PathSet, prune, type Written, writtenOf } from './problems/prune.ts';
+import { inputSchema } from './schema/json-schema.ts';
+import { type Config, type SchemaIssue, schema } from './schema/schema.ts';
+import { readDocument } from './yaml/document.ts';
+import type { Env } from './yaml/env.ts';
+import { type MapNode, plainValue } from './yaml/tree.ts';
 
 export interface Parsed {
   /** Null where there is any error. */

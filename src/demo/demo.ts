@@ -2,7 +2,7 @@
 // gateway like any other server does; nothing of the gateway knows that they are its own.
 import { createServer, type Server } from 'node:http';
 import { BlockList, isIP, isIPv6 } from 'node:net';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/schema/schema.ts';
 import type { ServerUrl } from '../config/server-url.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';

@@ -1,5 +1,5 @@
 // The lines that `npm start` prints: what to try, on the addresses that are bound. Text only.
-import type { Config, RouteConfig } from '../config/schema.ts';
+import type { Config, RouteConfig } from '../config/schema/schema.ts';
 import { httpPaths, samplePath, webSocketPaths } from './paths.ts';
 
 export interface BoundListener {

@@ -1,5 +1,5 @@
 // What a newcomer can try on this config: paths that its routes take from anyone. Not the routing itself; `explain` is.
-import type { Config, RouteConfig } from '../config/schema.ts';
+import type { Config, RouteConfig } from '../config/schema/schema.ts';
 
 /** What stands in for `{name}`; any other name gets `demo`. */
 const SAMPLES: Readonly<Record<string, string>> = { room: 'lobby', user: 'me' };

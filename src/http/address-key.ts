@@ -1,7 +1,7 @@
 // One name for the client behind an address, for whatever is counted by client. Pure.
 import { isIPv6 } from 'node:net';
 import { addressBytes } from '../config/address.ts';
-import { canonicalAddress, translatedIPv4 } from './addresses.ts';
+import { canonicalAddress, translatedIPv4 } from './forwarding/addresses.ts';
 
 /**
  * An IPv4 address as it is. Of IPv6 the first 64 bits: whoever has one address there has all of them (RFC 6177), and could

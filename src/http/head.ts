@@ -1,7 +1,8 @@
 // A request head as one immutable value, and the judgement every request must pass before a route is looked for: version,
 // Host, framing, target (RFC 9112). Pure: what node's parser already refused never gets here.
-import { plainAddress } from './addresses.ts';
+
 import { type FieldSection, listElements, lowerNames, splitList, valuesOf } from './fields.ts';
+import { plainAddress } from './forwarding/addresses.ts';
 import { type Authority, type Fault, parseAuthority, parseTarget, type Target } from './target.ts';
 
 /** More fields than this are answered with 431 (node would drop the rest silently, and with them perhaps Origin). */

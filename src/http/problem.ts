@@ -1,6 +1,6 @@
 // The gateway's own answers: every refusal and every error is one whole HTTP response with a short problem+json body
 // (RFC 9457) and its reason code. Pure.
-import { REASON_FIELD } from './policy.ts';
+import { REASON_FIELD } from './policy/policy.ts';
 
 /** What is to be answered; a Rejection fits, and so does an error with its status. */
 export interface Refusal {

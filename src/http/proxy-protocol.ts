@@ -1,9 +1,9 @@
 // The PROXY protocol, versions 1 and 2 (haproxy.org/download/3.0/doc/proxy-protocol.txt): what a proxy says of a connection
 // before the connection's own first byte, read and written. Pure: who is believed, and for how long to wait, is
-// server/arrival.ts.
+// listen/proxy-preamble.ts.
 import { isIPv4, isIPv6 } from 'node:net';
 import { addressBytes } from '../config/address.ts';
-import { canonicalAddress } from './addresses.ts';
+import { canonicalAddress } from './forwarding/addresses.ts';
 import type { Fault } from './target.ts';
 
 export type ProxyVersion = 'v1' | 'v2';

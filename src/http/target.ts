@@ -1,7 +1,7 @@
 // The request target (RFC 9112 §3.2) and its path, normalised for matching only: what is forwarded is the target as it
 // came. Pure.
 import { isIP } from 'node:net';
-import { shortAddress } from './addresses.ts';
+import { shortAddress } from './forwarding/addresses.ts';
 
 /** A target taken apart. */
 export interface Target {

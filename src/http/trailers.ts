@@ -1,6 +1,6 @@
 // Which trailer fields cross the gateway (RFC 9110 §6.5). Pure.
 import type { Fields } from './fields.ts';
-import { isForwardingField } from './forwarded.ts';
+import { isForwardingField } from './forwarding/forwarded.ts';
 
 /**
  * What decides framing, routing, who is asking or how to read the content is settled before the content comes, and

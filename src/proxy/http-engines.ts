@@ -1,9 +1,9 @@
 // Which HttpEngine serves: our own, or http-proxy where it is asked for. Each is opened once, when it is first needed, and
 // keeps its connections over reloads.
-import { Roster } from '../roster.ts';
+import { Roster } from '../base/slot-set.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';
-import type { HttpEngine } from '../upstream/http-engine.ts';
-import { openHttpProxy } from '../upstream/http-proxy.ts';
+import type { HttpEngine } from './http-engine.ts';
+import { openHttpProxy } from './http-proxy/http-proxy.ts';
 import { openHttp1 } from './http1/engine.ts';
 
 const OPENERS = { auto: openHttp1, 'http-proxy': openHttpProxy } as const satisfies Record<string, () => HttpEngine>;

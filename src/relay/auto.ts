@@ -1,9 +1,9 @@
 // Which engine carries a tunnel: the native one wherever it is there and can take both sockets, the js one for the rest.
 import type { Sample } from '../events.ts';
-import type { Dialler } from '../upstream/dialler.ts';
-import type { Connection } from '../upstream/parked.ts';
-import { JsRelay } from './js.ts';
-import { NativeRelay } from './native.ts';
+import type { Dialler } from '../net/dialler.ts';
+import type { Connection } from '../net/fd-connection.ts';
+import { JsRelay } from './js/js.ts';
+import { NativeRelay } from './native/native.ts';
 import type { Accepting, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
 
 /** Plain sockets go to the native engine, all others to the js engine. */

@@ -1,8 +1,8 @@
 // The seam of the relay: bytes both ways between two sockets, after the 101. An engine knows no HTTP and no config; what
 // it is told stands here. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
 import type { Sampler, SessionEnd } from '../events.ts';
-import type { Dialler } from '../upstream/dialler.ts';
-import type { Connection, Parked } from '../upstream/parked.ts';
+import type { Dialler } from '../net/dialler.ts';
+import type { Connection, Parked } from '../net/fd-connection.ts';
 
 /** Two connections, and the first bytes owed to each; the engine sends those before anything else. */
 export interface TunnelEnds {

@@ -12,16 +12,16 @@
 //   8. subprotocol      400
 //   9. max_body         413, for plain requests
 //  10. rewrite          where the request goes on the backend, else 400
-// What needs more than the head (permits, credentials, a server) comes after, in server/entrance.ts and actions/.
+// What needs more than the head (permits, credentials, a server) comes after, in pipeline/access.ts and actions/.
 import { type Handshake, readHandshake, wantsWebSocket } from '../handshake/handshake.ts';
 import { originAllowed } from '../handshake/origin.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { cutOffer } from '../handshake/subprotocol.ts';
 import { valuesOf } from '../http/fields.ts';
 import { type Request, type RequestHead, readRequest } from '../http/head.ts';
-import { rewriteTarget, type Sent } from '../http/rewrite.ts';
+import { rewriteTarget, type Sent } from '../http/policy/rewrite.ts';
 import { type ShownToken, type Taken, takeToken } from '../http/token.ts';
-import type { OwnAnswer } from './own-answer.ts';
+import type { OwnAnswer } from './direct-response.ts';
 import { matchPath, type Params } from './pattern.ts';
 import type { Fit, Route, WebSocketRule } from './route.ts';
 import type { RouteTable } from './table.ts';

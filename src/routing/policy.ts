@@ -1,11 +1,11 @@
 // A route's header rules and rewriting, compiled: every name, value and variable is checked here, once. Pure.
 import type { ConfigPath, Problem } from '../config/problem.ts';
-import type { Config, HeadersConfig, RouteConfig } from '../config/schema.ts';
+import type { Config, HeadersConfig, RouteConfig } from '../config/schema/schema.ts';
 import { isToken } from '../http/fields.ts';
-import type { FieldRules, Policy } from '../http/policy.ts';
-import type { PathRule } from '../http/rewrite.ts';
+import type { FieldRules, Policy } from '../http/policy/policy.ts';
+import type { PathRule } from '../http/policy/rewrite.ts';
+import { compileTemplate, type Known, type Template } from '../http/policy/template.ts';
 import { normalisePath, parseAuthority } from '../http/target.ts';
-import { compileTemplate, type Known, type Template } from '../http/template.ts';
 import type { PathPattern } from './pattern.ts';
 
 /** Names that are the gateway's own to write, and why. */

@@ -1,18 +1,18 @@
 // A compiled route: what decide() judges by, and what the actions find their settings in. Pure values.
 
-import type { HttpConfig, WebSocketConfig } from '../config/schema.ts';
-import type { AUTH_KINDS } from '../config/schema-auth.ts';
+import type { HttpConfig, WebSocketConfig } from '../config/schema/schema.ts';
+import type { AUTH_KINDS } from '../config/schema/schema-auth.ts';
 import type { Version } from '../handshake/handshake.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
-import type { AddressSet } from '../http/addresses.ts';
 import { valuesOf } from '../http/fields.ts';
+import type { AddressSet } from '../http/forwarding/addresses.ts';
 import type { Request } from '../http/head.ts';
-import type { Policy } from '../http/policy.ts';
-import type { PathRule } from '../http/rewrite.ts';
+import type { Policy } from '../http/policy/policy.ts';
+import type { PathRule } from '../http/policy/rewrite.ts';
 import type { TokenRule } from '../http/token.ts';
-import type { LimitsInForce } from './limits-in-force.ts';
-import type { OwnRule } from './own-answer.ts';
+import type { OwnRule } from './direct-response.ts';
+import type { LimitsInForce } from './explain/effective-limits.ts';
 import {
   coversHost,
   coversPath,

@@ -1,15 +1,15 @@
 // The route rules of a config, compiled: patterns checked, shadowed routes found, and candidates looked up by host. Pure.
 import type { Widened } from '../config/parse.ts';
 import type { Problem } from '../config/problem.ts';
-import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema.ts';
-import { AUTH_KINDS, type AuthConfig } from '../config/schema-auth.ts';
-import { patternHint } from '../config/slips.ts';
+import { patternHint } from '../config/problems/slips.ts';
+import type { Config, MatchConfig, RouteConfig, WebSocketConfig } from '../config/schema/schema.ts';
+import { AUTH_KINDS, type AuthConfig } from '../config/schema/schema-auth.ts';
 import { isUnusualText, type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
-import { compileAddresses } from '../http/addresses.ts';
+import { compileAddresses } from '../http/forwarding/addresses.ts';
 import type { Request } from '../http/head.ts';
 import type { TokenPlace } from '../http/token.ts';
-import { limitsInForce } from './limits-in-force.ts';
-import { compileOwnRule } from './own-answer.ts';
+import { compileOwnRule } from './direct-response.ts';
+import { limitsInForce } from './explain/effective-limits.ts';
 import { compileHost, compilePath, parentOf } from './pattern.ts';
 import { compilePathRule, compilePolicy, type Place } from './policy.ts';
 import {

@@ -1,7 +1,7 @@
 // How the gateway stops in order: out of the balancers' sight, then no new connections, then every session closed, then
 // the rest cut. It decides when; what each step does to listeners, sessions and sockets comes from app as callbacks.
 import { background, guarded } from '../base/guard.ts';
-import type { DrainConfig } from '../config/schema.ts';
+import type { DrainConfig } from '../config/schema/schema.ts';
 import type { DrainChanged, Emit } from '../events.ts';
 import type { Session } from '../sessions/registry.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';

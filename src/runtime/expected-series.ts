@@ -1,7 +1,7 @@
 // The series that a config lets expect, so that each is there at 0 before its first event: Prometheus sees a rise only
 // between two values, and the first failure of a route would be none (prometheus.io, "Avoid missing metrics"). Only label
 // values that are few and known from the start: what a client or a backend chooses comes with its first event.
-import type { Config, ListenerConfig, RouteConfig } from '../config/schema.ts';
+import type { Config, ListenerConfig, RouteConfig } from '../config/schema/schema.ts';
 import { ERRORS } from '../errors.ts';
 import type { ExpectedSeries } from '../events.ts';
 

@@ -1,7 +1,7 @@
 // Which files a config names: certificates, keys, secrets. Their content is part of what serves, so that a change of it is a
 // change of the config. Who reads them is tls.ts, backend-tls.ts and secrets.ts.
 import { resolve } from 'node:path';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/schema/schema.ts';
 
 /** Absolute paths, each once; relative ones of the config count from `baseDir`. */
 export function namedFiles({ admin, listeners, upstreams, routes }: Config, baseDir: string): string[] {

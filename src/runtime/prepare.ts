@@ -1,17 +1,17 @@
 // A config file made ready to be served from: parsed, its routes compiled, its certificates loaded, and everything that is
 // wrong at once and at its place. `check`, `explain`, the start and every reload go through here.
 import { resolve } from 'node:path';
-import type { Env } from '../config/env.ts';
 import { loadConfig } from '../config/load.ts';
 import type { PlacedProblem, Problem } from '../config/problem.ts';
-import type { Config, ListenerConfig } from '../config/schema.ts';
+import type { Config, ListenerConfig } from '../config/schema/schema.ts';
+import type { Env } from '../config/yaml/env.ts';
+import type { BackendTls } from '../net/endpoint.ts';
 import { compileTable, type RouteTable } from '../routing/table.ts';
-import type { BackendTls } from '../upstream/server.ts';
-import { loadBackendTls } from './backend-tls.ts';
 import { namedFiles } from './named-files.ts';
-import { TlsConfigError } from './pem.ts';
 import { readSecrets } from './secrets.ts';
-import { buildTls, type SelfSignedCache, type TlsMaterial, type TlsSources } from './tls.ts';
+import { loadBackendTls } from './tls/backend-tls.ts';
+import { TlsConfigError } from './tls/pem.ts';
+import { buildTls, type SelfSignedCache, type TlsMaterial, type TlsSources } from './tls/tls.ts';
 import { digest, digestOf, type WatchedFiles } from './watch.ts';
 
 /** A config without errors. */

@@ -1,6 +1,6 @@
 // What a reload can't change: parts that are made at the start and live as long as the process.
-import type { Config } from '../config/schema.ts';
-import { sharedUrl } from '../sessions/redis-rates.ts';
+import type { Config } from '../config/schema/schema.ts';
+import { sharedUrl } from '../limits/redis-rates.ts';
 
 /** What a config has otherwise than the one that the process was started with, and takes effect at a restart only; a sentence each. */
 export function waitsForRestart(started: Config, now: Config): string[] {

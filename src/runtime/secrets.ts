@@ -6,7 +6,7 @@ import { readKeyText } from '../auth/key-text.ts';
 import { isBcrypt, loadBcrypt } from '../auth/password.ts';
 import { faultOfUser, readUsers } from '../auth/users.ts';
 import type { ConfigPath, Problem } from '../config/problem.ts';
-import { type AdminConfig, type Config, type RouteConfig, TOKEN } from '../config/schema.ts';
+import { type AdminConfig, type Config, type RouteConfig, TOKEN } from '../config/schema/schema.ts';
 import { systemCode } from '../errors.ts';
 
 /** The config with its secrets, and what is wrong with their files. */

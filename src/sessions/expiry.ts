@@ -1,5 +1,5 @@
 // Sessions whose credentials end: each is closed then, with 4401. One timer for all of them, and none while there are none.
-import { Wheel } from './wheel.ts';
+import { Wheel } from '../base/timer-wheel.ts';
 
 /** What ends with its credentials. */
 export interface Expiring {
@@ -16,7 +16,7 @@ const LONGEST_MS = 60_000;
 
 export class Expiry {
   readonly #wheel: Wheel;
-  /** Weak for the reason in roster.ts. */
+  /** Weak for the reason in slot-set.ts. */
   readonly #alarms = new WeakMap<Expiring, Alarm>();
 
   constructor(wheel = new Wheel()) {

@@ -1,8 +1,8 @@
 // One session from its 101 to its end: it stands in the registry, holds what was acquired for it, and reports itself
 // closed. What carries it (a relay tunnel, a terminated connection) is told to it once that is open.
 import { guarded } from '../base/guard.ts';
+import type { Place } from '../base/slot-set.ts';
 import type { Emit, SessionEnd, SessionOpened } from '../events.ts';
-import type { Place } from '../roster.ts';
 import type { Registry, Session } from './registry.ts';
 
 /** What moves a session's bytes or messages. */

@@ -4,10 +4,10 @@
 
 import type { Asking, Authenticator, Finding } from '../auth/authenticator.ts';
 import { background } from '../base/guard.ts';
+import { Turns } from '../base/semaphore.ts';
+import type { Timed, Wheel } from '../base/timer-wheel.ts';
 import { isRejection } from '../handshake/rejection.ts';
-import { Departure } from '../upstream/departure.ts';
-import { Turns } from '../upstream/turns.ts';
-import type { Timed, Wheel } from './wheel.ts';
+import { Departure } from '../net/client-closed.ts';
 
 /** How a route judges its live sessions again. */
 export interface Recheck {
@@ -56,7 +56,7 @@ type Verdict = 'good' | 'nobody' | Ending;
 export class Rechecks<S extends Rechecked> {
   readonly #options: Required<RechecksOptions<S>>;
   readonly #turns = new Turns(AT_A_TIME);
-  /** Weak for the reason in roster.ts. */
+  /** Weak for the reason in slot-set.ts. */
   readonly #watched = new WeakMap<S, Watched<S>>();
   /** Routes where the last that was found out is that nobody can tell, and since when. */
   readonly #silent = new Map<string, number>();

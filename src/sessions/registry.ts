@@ -1,11 +1,12 @@
 // What is live: every upgraded connection from its 101 to its end. Drain and metrics read it. A session ends with its
 // client's credentials.
+
+import { type Place, Roster } from '../base/slot-set.ts';
+import { Wheel } from '../base/timer-wheel.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
-import { type Place, Roster } from '../roster.ts';
 import { Expiry } from './expiry.ts';
 import { type Recheck, Rechecks } from './recheck.ts';
 import { Revocations } from './revocations.ts';
-import { Wheel } from './wheel.ts';
 
 /** An upgraded connection while it lives. */
 export interface Session {

@@ -1,7 +1,7 @@
 // Taking access back: live sessions of a subject, an address, a route or an id are closed with 4403, and nobody whom it is
 // about is let in again for a while. It lives in this process's memory: a restart forgets it, and so a token has to end by
 // itself some time.
-import { compileAddresses } from '../http/addresses.ts';
+import { compileAddresses } from '../http/forwarding/addresses.ts';
 import type { Session } from './registry.ts';
 
 /** Whom it is about: everything that is given has to fit. */

@@ -3,7 +3,7 @@
 
 import { isIP } from 'node:net';
 import { guarded } from '../base/guard.ts';
-import type { UpstreamConfig } from '../config/schema.ts';
+import type { UpstreamConfig } from '../config/schema/schema.ts';
 import type { Emit } from '../events.ts';
 import { type Answer, type LookUp, openLookUp } from './resolver.ts';
 import type { ServerConfig } from './server.ts';

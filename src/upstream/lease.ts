@@ -1,5 +1,5 @@
 // A server taken for one request or session: what came of it is told through the lease, and at the end it is given back.
-import type { Place } from '../roster.ts';
+import type { Place } from '../base/slot-set.ts';
 import type { Outcome } from './health/breaker.ts';
 import type { Server, Tunnel } from './server.ts';
 

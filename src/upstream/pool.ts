@@ -1,17 +1,18 @@
 // The servers of one upstream: which there are, which of them takes the next request, and what is live on each. A pool is
 // of one config; what is live about a server (its count, its tunnels, its health) goes on in the pool of the next one.
 import type { LookupFunction } from 'node:net';
-import type { UpstreamConfig } from '../config/schema.ts';
+import type { UpstreamConfig } from '../config/schema/schema.ts';
 import type { Emit, Sample } from '../events.ts';
+import type { BackendTls } from '../net/endpoint.ts';
 import { type Balance, buildBalance } from './balance/build.ts';
 import type { Ask } from './balance/key.ts';
-import { Budget } from './budget.ts';
 import { Discovery, type Expanded } from './discovery.ts';
-import { Evictor } from './evictor.ts';
+import { Evictor } from './gradual-close.ts';
 import { Health, isUp } from './health/health.ts';
 import { Lease } from './lease.ts';
 import { Rebalance } from './rebalance.ts';
-import { type BackendTls, Server, ServerState } from './server.ts';
+import { Budget } from './retry/retry-budget.ts';
+import { Server, ServerState } from './server.ts';
 import { Sticky } from './sticky.ts';
 
 export type { Server } from './server.ts';

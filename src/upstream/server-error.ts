@@ -1,7 +1,7 @@
 // What broke of a server's side of an exchange, in the gateway's own words.
 import { GatewayError, systemCode } from '../errors.ts';
 import { foreignStart } from '../http/foreign.ts';
-import { upstreamError } from './dial.ts';
+import { upstreamError } from '../net/dial.ts';
 
 /** `answering`: an answer had begun, so that what is malformed is no start of one. */
 export function serverError(cause: unknown, url: string, answering: boolean): GatewayError {

@@ -1,44 +1,17 @@
 // One server of an upstream: where it is, what part of the traffic it gets, and what is live on it. What is live outlasts
 // a reload; the rest is as one config has it.
 import type { LookupFunction } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
-import type { UpstreamConfig } from '../config/schema.ts';
+
+import { Roster } from '../base/slot-set.ts';
+import { Bucket, type Rate } from '../base/token-bucket.ts';
+import type { UpstreamConfig } from '../config/schema/schema.ts';
 import type { ProxyVersion } from '../http/proxy-protocol.ts';
-import { Roster } from '../roster.ts';
+import type { BackendTls, Endpoint } from '../net/endpoint.ts';
 import type { Ask } from './balance/key.ts';
-import { Bucket, type Rate } from './bucket.ts';
 import { Breaker } from './health/breaker.ts';
 
 /** A server that was written as its address alone has nothing else. */
 export type ServerConfig = Extract<UpstreamConfig['servers'][number], { max_connections?: unknown }>;
-
-/** How TLS is spoken to the servers of an upstream; one value as long as its files and settings stay the same. */
-export interface BackendTls {
-  /** Tells two of them apart: a digest of all that they are made of. */
-  readonly id: string;
-  readonly options: Pick<ConnectionOptions, 'secureContext' | 'rejectUnauthorized'>;
-  /** The name to ask for and to verify in place of the address's own. */
-  readonly serverName: string | null;
-}
-
-/** Where a connection goes. */
-export interface Endpoint {
-  /** As in the config: the `server` label of metrics and logs. */
-  readonly url: string;
-  readonly secure: boolean;
-  /** A name or an IP address, without brackets. */
-  readonly host: string;
-  readonly port: number;
-  /** The path of a unix socket, in place of host and port. */
-  readonly unix?: string;
-  readonly tls?: BackendTls | null;
-  /** The name that its certificate must be for, where it is not `host`. */
-  readonly serverName?: string;
-  /** The version of the PROXY preamble that each connection begins with; unset: none. */
-  readonly proxyProtocol?: ProxyVersion;
-  /** How a name that is `host` is looked up; unset: by node. */
-  readonly lookup?: LookupFunction;
-}
 
 /** What is counted apart. */
 export type Kind = Ask['kind'];

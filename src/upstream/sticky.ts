@@ -1,7 +1,7 @@
 // The cookie that keeps a client with its server, so that what it began by polling goes on by WebSocket there (socket.io).
 // Its value is a keyed digest of the address: the gateway finds the server by it, and nobody else learns of one.
 import { createHmac } from 'node:crypto';
-import type { UpstreamConfig } from '../config/schema.ts';
+import type { UpstreamConfig } from '../config/schema/schema.ts';
 import { cookieOf } from '../http/cookies.ts';
 import { valuesOf } from '../http/fields.ts';
 import type { Ask } from './balance/key.ts';

@@ -5,9 +5,9 @@
 import { lookup as getaddrinfo } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { Turns } from '../base/semaphore.ts';
 import { systemCode } from '../errors.ts';
 import { type Answer, type LookUp, NO_ADDRESS, openLookUp } from './resolver.ts';
-import { Turns } from './turns.ts';
 
 export interface SystemNamesOptions {
   /** Default: /etc/hosts. */

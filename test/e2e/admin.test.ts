@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { type Admin, type AdminOptions, createAdmin } from '../../src/admin/admin.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
-import { type Admin, type AdminOptions, createAdmin } from '../../src/server/admin.ts';
 import { connectRaw, exchange, readAnswer } from '../support/raw.ts';
 
 const admins: Admin[] = [];

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { ADDON } from '../../src/relay/addon.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
 import { openClient, type Refusal } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { connectRaw, exchange, handshake, KEY, readAnswer } from '../support/raw.ts';

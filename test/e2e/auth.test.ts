@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { ADDON } from '../../src/relay/addon.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
 import { openBrowser } from '../support/browser.ts';
 import { parseFrames, readClose } from '../support/frames.ts';
 import { type Gateway, type GatewayFile, MAIN, startGateway } from '../support/gateway.ts';

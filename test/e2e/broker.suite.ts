@@ -1,9 +1,9 @@
 // What every broker must do, whichever it is: run over each implementation by broker.test.ts. `stands` are gateways that share
 // one broker; a single one where it is of one process.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Broker, Joined, RoomRules, Seat } from '../../src/terminate/broker.ts';
-import type { Connections, Reachable } from '../../src/terminate/connections.ts';
-import { jsonView } from '../../src/terminate/rooms-json.ts';
+import type { Broker, Joined, RoomRules, Seat } from '../../src/websocket/broker/broker.ts';
+import type { Connections, Reachable } from '../../src/websocket/connections.ts';
+import { jsonView } from '../../src/websocket/rooms/rooms-json.ts';
 
 export interface Stand {
   readonly broker: Broker;

@@ -2,15 +2,15 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import type { GatewayEvent } from '../../src/events.ts';
-import type { Joined } from '../../src/terminate/broker.ts';
-import { Connections } from '../../src/terminate/connections.ts';
-import { MemoryBudgets } from '../../src/terminate/memory-budgets.ts';
-import { openBroker } from '../../src/terminate/open-broker.ts';
-import { loadRedis, RedisLink } from '../../src/terminate/redis-link.ts';
-import { jsonView } from '../../src/terminate/rooms-json.ts';
+import type { Joined } from '../../src/websocket/broker/broker.ts';
+import { openBroker } from '../../src/websocket/broker/open-broker.ts';
+import { loadRedis, RedisLink } from '../../src/websocket/broker/redis-link.ts';
+import { Connections } from '../../src/websocket/connections.ts';
+import { MemoryBudgets } from '../../src/websocket/memory-budgets.ts';
+import { jsonView } from '../../src/websocket/rooms/rooms-json.ts';
+import { standStill } from '../support/block-thread.ts';
 import { hasPeers } from '../support/peers.ts';
 import { startRedis } from '../support/redis.ts';
-import { standStill } from '../support/stand-still.ts';
 import { describeBroker, type Stand } from './broker.suite.ts';
 
 async function openStand(config: string): Promise<Stand> {

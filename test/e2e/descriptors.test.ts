@@ -2,7 +2,7 @@
 // neither silent clients nor those with half a head take the admin listener's, or the process.
 import { existsSync, readdirSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ADDON } from '../../src/relay/addon.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
 import { type LineChild, startChild } from '../support/child.ts';
 import { startEcho } from '../support/echo.ts';
 import { MAIN, writeConfig } from '../support/gateway.ts';

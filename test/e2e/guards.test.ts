@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ADDON } from '../../src/relay/addon.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
 import { openClient } from '../support/client.ts';
 import { startEcho } from '../support/echo.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
@@ -62,7 +62,7 @@ const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: cl
 const CASES: readonly Case[] = [
   {
     what: 'a plain request, before it has a context',
-    fault: 'performance.now server/asked.js',
+    fault: 'performance.now pipeline/incoming.js',
     engine: 'js',
     where: 'request',
     meet: ({ port }) => asText(port, ask('/hello')),
@@ -70,7 +70,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a handshake from node, before it has a context',
-    fault: 'performance.now server/asked.js',
+    fault: 'performance.now pipeline/incoming.js',
     engine: 'js',
     where: 'handshake',
     meet: ({ port }) => asText(port, upgrade('/spliced')),
@@ -78,7 +78,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a handshake that was accepted natively',
-    fault: 'performance.now server/asked.js',
+    fault: 'performance.now pipeline/incoming.js',
     engine: 'native',
     where: 'connection',
     meet: ({ port }) => asText(port, upgrade('/spliced')),
@@ -102,7 +102,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a request of the admin API',
-    fault: 'performance.now server/api.js',
+    fault: 'performance.now admin/api.js',
     engine: 'js',
     where: 'admin',
     meet: ({ adminPort }) =>

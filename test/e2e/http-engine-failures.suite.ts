@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
-import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
+import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { readMessage, startBackend } from '../support/forwarding.ts';
 import { connectRaw } from '../support/raw.ts';
 import { closedPort } from '../support/scripted.ts';

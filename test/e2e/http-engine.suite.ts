@@ -1,6 +1,6 @@
 // What every HTTP engine must do, whatever library moves the bytes; run over each by its own test file.
 import { afterEach, describe } from 'vitest';
-import type { HttpEngine, HttpEngineOptions } from '../../src/upstream/http-engine.ts';
+import type { HttpEngine, HttpEngineOptions } from '../../src/proxy/http-engine.ts';
 import {
   type Backend,
   type Front,

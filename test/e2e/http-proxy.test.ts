@@ -1,4 +1,4 @@
-import { openHttpProxy } from '../../src/upstream/http-proxy.ts';
+import { openHttpProxy } from '../../src/proxy/http-proxy/http-proxy.ts';
 import { describeHttpEngine } from './http-engine.suite.ts';
 
 describeHttpEngine('http-proxy', openHttpProxy);

@@ -1,7 +1,7 @@
 // The gateway's own HTTP/1.1: connections that their server has ended.
 import { once } from 'node:events';
 import { expect, it } from 'vitest';
-import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
+import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { startBackend } from '../support/forwarding.ts';
 import type { Stages } from './http-engine.suite.ts';
 

@@ -2,13 +2,13 @@
 // may be killed, frozen and come back, and nobody waits for it.
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { GatewayEvent } from '../../src/events.ts';
-import { createLimiter } from '../../src/sessions/limiter.ts';
-import { openSharedRates } from '../../src/sessions/redis-rates.ts';
+import { createLimiter } from '../../src/limits/limiter.ts';
+import { openSharedRates } from '../../src/limits/redis-rates.ts';
+import { standStill } from '../support/block-thread.ts';
 import { openClient, Refusal } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { hasPeers } from '../support/peers.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
-import { standStill } from '../support/stand-still.ts';
 
 /** Opens one and ends it; the status. */
 async function knock(gateway: Gateway, route: string, from = '192.0.2.1'): Promise<number> {

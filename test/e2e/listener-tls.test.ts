@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
+import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { openClient, openRefused } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { connectRaw, type RawConnection, readAnswer } from '../support/raw.ts';

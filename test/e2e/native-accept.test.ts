@@ -10,15 +10,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { peerOf } from '../../src/actions/peer.ts';
 import { type Defect, onDefect } from '../../src/base/guard.ts';
 import type { MessageLike } from '../../src/http/head.ts';
-import { ADDON } from '../../src/relay/addon.ts';
-import { NativeRelay } from '../../src/relay/native.ts';
-import { hasSpoken } from '../../src/server/accept.ts';
-import { type Door, Reception } from '../../src/server/reception.ts';
-import type { Parked } from '../../src/upstream/parked.ts';
+import { type Door, Reception } from '../../src/listen/native-acceptor.ts';
+import { hasSpoken } from '../../src/listen/node-acceptor.ts';
+import type { Parked } from '../../src/net/fd-connection.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
+import { NativeRelay } from '../../src/relay/native/native.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
-import { PATIENCE_MS } from '../support/patience.ts';
 import { connectRaw, exchange, handshake, type RawConnection } from '../support/raw.ts';
 import { type Scripted, startScripted } from '../support/scripted.ts';
+import { PATIENCE_MS } from '../support/test-timeout.ts';
 import { spending } from '../support/threads.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;

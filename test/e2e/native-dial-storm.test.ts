@@ -5,17 +5,17 @@ import { existsSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Defect, onDefect } from '../../src/base/guard.ts';
-import { ADDON } from '../../src/relay/addon.ts';
-import { NativeRelay } from '../../src/relay/native.ts';
+import { Departure } from '../../src/net/client-closed.ts';
+import type { DialCaller, Dialler, DialOrder } from '../../src/net/dialler.ts';
+import type { Endpoint } from '../../src/net/endpoint.ts';
+import type { Parked } from '../../src/net/fd-connection.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
+import { NativeRelay } from '../../src/relay/native/native.ts';
 import type { TunnelEnd } from '../../src/relay/relay.ts';
-import { Departure } from '../../src/upstream/departure.ts';
-import type { DialCaller, Dialler, DialOrder } from '../../src/upstream/dialler.ts';
-import { requestNatively } from '../../src/upstream/native-upgrade.ts';
-import type { Parked } from '../../src/upstream/parked.ts';
-import type { Endpoint } from '../../src/upstream/server.ts';
-import { PATIENCE_MS } from '../support/patience.ts';
-import { connect, HEAD, OPTIONS } from '../support/relay-rig.ts';
-import { standStill } from '../support/stand-still.ts';
+import { requestNatively } from '../../src/upstream/handshake/native-upgrade.ts';
+import { standStill } from '../support/block-thread.ts';
+import { PATIENCE_MS } from '../support/test-timeout.ts';
+import { connect, HEAD, OPTIONS } from '../support/tunnel-fixture.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
 

@@ -6,12 +6,12 @@ import { existsSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ADDON } from '../../src/relay/addon.ts';
 import { MixedRelay } from '../../src/relay/auto.ts';
-import { NativeRelay } from '../../src/relay/native.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
+import { NativeRelay } from '../../src/relay/native/native.ts';
 import type { TunnelEnd } from '../../src/relay/relay.ts';
-import { ANSWER, Gateway, HANDSHAKE, type Hooks } from '../support/handover-rig.ts';
-import { connect, frame, HEAD, openTunnel, Peer, sampled } from '../support/relay-rig.ts';
+import { ANSWER, Gateway, HANDSHAKE, type Hooks } from '../support/handover-fixture.ts';
+import { connect, frame, HEAD, openTunnel, Peer, sampled } from '../support/tunnel-fixture.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatPreamble, type Proxied } from '../../src/http/proxy-protocol.ts';
-import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
+import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { openClient } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { type PreambleServer, startPreambleServer } from '../support/preambles.ts';

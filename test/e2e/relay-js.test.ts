@@ -1,5 +1,5 @@
 // The js relay engine against the shared suite.
-import { JsRelay } from '../../src/relay/js.ts';
+import { JsRelay } from '../../src/relay/js/js.ts';
 import { describeRelay } from './relay.suite.ts';
 
 describeRelay('js', () => new JsRelay(), 'plain');

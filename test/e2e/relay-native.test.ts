@@ -1,9 +1,9 @@
 // The native relay engine against the shared suite, where it is compiled: npm's postinstall does that when `cc` is there.
 import { existsSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ADDON } from '../../src/relay/addon.ts';
 import { MixedRelay } from '../../src/relay/auto.ts';
-import { NativeRelay } from '../../src/relay/native.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
+import { NativeRelay } from '../../src/relay/native/native.ts';
 import { describeRelay } from './relay.suite.ts';
 
 /** Another build of it, such as one with a sanitizer. */

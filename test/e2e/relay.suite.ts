@@ -2,7 +2,7 @@
 // and a raw backend assert exact bytes and their order.
 import { describe } from 'vitest';
 import type { RelayEngine } from '../../src/relay/relay.ts';
-import type { Transport } from '../support/relay-rig.ts';
+import type { Transport } from '../support/tunnel-fixture.ts';
 import { describeBytes } from './relay/bytes.ts';
 import { describeClose } from './relay/close.ts';
 import { describeDrain } from './relay/drain.ts';

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ADDON } from '../../src/relay/addon.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
 import { buildClose } from '../support/frames.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { acceptOf, connectRaw, exchange, handshake, KEY, type RawConnection, readAnswer } from '../support/raw.ts';

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ADDON } from '../../src/relay/addon.ts';
+import { ADDON } from '../../src/relay/native/addon.ts';
 import { type Client, openClient } from '../support/client.ts';
 import { startEcho } from '../support/echo.ts';
 import { startGateway } from '../support/gateway.ts';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeSelfSigned } from '../../src/runtime/self-signed.ts';
+import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { makeAuthority } from '../support/authority.ts';
 import { run } from '../support/child.ts';
 import { openClient } from '../support/client.ts';

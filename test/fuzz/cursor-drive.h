@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/relay/cursor.h"
+#include "../../src/relay/native/c/cursor.h"
 
 enum told { TOLD_HEADER, TOLD_FRAME, TOLD_LOST };
 typedef void (*tell)(void *to, enum told what, uint64_t at, const struct cursor *c, int ends_message);

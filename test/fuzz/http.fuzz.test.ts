@@ -4,9 +4,9 @@ import { isIP, Socket } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isToken, listElements, listHas, lowerNames, trimOws, valuesOf } from '../../src/http/fields.ts';
-import { attribute, compileTrustedProxies } from '../../src/http/forwarded.ts';
+import { attribute, compileTrustedProxies } from '../../src/http/forwarding/forwarded.ts';
 import { readHead, readRequest } from '../../src/http/head.ts';
-import { requestFields, responseFields } from '../../src/http/policy.ts';
+import { requestFields, responseFields } from '../../src/http/policy/policy.ts';
 import { normalisePath, parseAuthority, parseTarget } from '../../src/http/target.ts';
 import { always, anyHead, fieldValue, likeTarget, octets } from '../support/arbitraries.ts';
 

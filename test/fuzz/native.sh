@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sanitizers over the native relay's C, without Node and for a bounded time: the frame cursor under libFuzzer with ASan and
-# UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c) and clients (door-stress.c) under ASan with its leak
+# UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c) and clients (listener-stress.c) under ASan with its leak
 # checker, the same where memory is short, under TSan, and under valgrind.
 #   test/fuzz/native.sh [seconds]        what is not installed is left out, with a line that says so
 set -eu
@@ -17,7 +17,7 @@ for name in clang clang-20 clang-19 clang-18 clang-17 clang-16 clang-15 clang-14
 done
 if [ -n "$clang" ]; then
   "$clang" -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-    -o "$work/cursor-fuzz" "$here/cursor-fuzz.c" "$root/src/relay/cursor.c"
+    -o "$work/cursor-fuzz" "$here/cursor-fuzz.c" "$root/src/relay/native/c/cursor.c"
   # Whole frames to start from: text, masked text, fragments with a ping between, each length form, a Close, lost ones.
   printf 'a\201\005Hello' >"$corpus/text"
   printf 'b\201\205\067\372\041\075\177\237\115\121\130' >"$corpus/masked"
@@ -37,7 +37,7 @@ stress() { # name, how many tunnels, dials or clients, compiler flags
   name=$1 count=$2
   shift 2
   set -- "$@" -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100
-  for part in loop tunnel ping ending side pipe wheel cursor dial door; do set -- "$@" "$root/src/relay/$part.c"; done
+  for part in worker tunnel ping ending conn pipe timer-wheel cursor dial listener; do set -- "$@" "$root/src/relay/native/c/$part.c"; done
   for what in relay dial door; do
     "${CC:-cc}" -std=c11 -g -O1 -pthread -Wall -Wextra -o "$work/$what-$name" "$@" "$here/$what-stress.c"
     # A tunnel carries much, and its receivers take their time.

@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalAddress } from '../../src/http/addresses.ts';
+import { canonicalAddress } from '../../src/http/forwarding/addresses.ts';
 import { formatPreamble, readPreamble } from '../../src/http/proxy-protocol.ts';
 import { always } from '../support/arbitraries.ts';
 

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../src/relay/loop.h"
+#include "../../src/relay/native/c/worker.h"
 
 #ifdef STARVED
 // Memory that the engine's threads ask for is now and then not there, and random bytes never are. The linker puts these in

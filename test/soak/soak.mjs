@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startFleet } from './fleet.mjs';
 import { startGateway, sumOf } from './gateway.mjs';
-import { exhaustDescriptors, pest, pestCounts, plainClient } from './pests.mjs';
+import { exhaustDescriptors, pest, pestCounts, plainClient } from './misbehaving-clients.mjs';
 import { createBooks, echoStream, roomMember } from './streams.mjs';
 
 const { values: options } = parseArgs({

@@ -1,7 +1,7 @@
 // For programs that say nothing when they are ready.
 import { setTimeout as wait } from 'node:timers/promises';
-import { PATIENCE_MS } from './patience.ts';
 import { connectRaw } from './raw.ts';
+import { PATIENCE_MS } from './test-timeout.ts';
 
 const BETWEEN_MS = 25;
 

@@ -3,7 +3,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { PATIENCE_MS } from './patience.ts';
+import { PATIENCE_MS } from './test-timeout.ts';
 
 const running = new Set<ChildProcess>();
 process.once('exit', () => {

@@ -1,7 +1,7 @@
 // The `ws` client, with its messages and its end as promises. Not for exact bytes: that is raw.ts.
 import type { IncomingMessage } from 'node:http';
 import WebSocket, { type ClientOptions } from 'ws';
-import { PATIENCE_MS } from './patience.ts';
+import { PATIENCE_MS } from './test-timeout.ts';
 
 export interface Client {
   readonly socket: WebSocket;

@@ -1,6 +1,6 @@
 // Follows a stream with the TypeScript cursor, and tells of it in the words of test/fixtures/cursor-vectors.json, in which
 // the C cursor's program tells of it too.
-import { FRAME, FrameCursor, HEADER, LOST, MORE } from '../../src/relay/cursor.ts';
+import { FRAME, FrameCursor, HEADER, LOST, MORE } from '../../src/relay/js/cursor.ts';
 
 export interface Told {
   events: Record<string, unknown>[];

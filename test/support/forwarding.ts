@@ -5,12 +5,12 @@ import { EventEmitter, once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { Roster } from '../../src/base/slot-set.ts';
 import { asGatewayError, statusOf } from '../../src/errors.ts';
-import { responseFields } from '../../src/http/policy.ts';
-import { Roster } from '../../src/roster.ts';
-import { writeOctets } from '../../src/upstream/client-side.ts';
-import { type Exchange, ExchangeError, type HttpEngine, type Progress } from '../../src/upstream/http-engine.ts';
-import type { BackendTls } from '../../src/upstream/server.ts';
+import { responseFields } from '../../src/http/policy/policy.ts';
+import type { BackendTls } from '../../src/net/endpoint.ts';
+import { writeOctets } from '../../src/proxy/client-side.ts';
+import { type Exchange, ExchangeError, type HttpEngine, type Progress } from '../../src/proxy/http-engine.ts';
 
 /** A connection that a backend accepted. */
 export interface Peer {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type * as z from 'zod';
-import type { schema } from '../../src/config/schema.ts';
+import type { schema } from '../../src/config/schema/schema.ts';
 import { startChild } from './child.ts';
 
 /** gateway.yaml as a value: what a user may write, before defaults. */

@@ -1,8 +1,8 @@
 // Request heads and route tables for tests: a valid handshake, a plain request, and either of them with one thing changed.
 import { expect } from 'vitest';
-import { schema } from '../../src/config/schema.ts';
-import { plainAddress } from '../../src/http/addresses.ts';
+import { schema } from '../../src/config/schema/schema.ts';
 import { lowerNames } from '../../src/http/fields.ts';
+import { plainAddress } from '../../src/http/forwarding/addresses.ts';
 import { type Request, type RequestHead, readRequest } from '../../src/http/head.ts';
 import { compileTable, type RouteTable } from '../../src/routing/table.ts';
 

@@ -2,7 +2,7 @@
 // not change, as a ratio between two sizes, which the speed of the machine does not change.
 
 /** The size at which all is measured: nearly what a request head may have. */
-export const SIZE = 30 * 1024;
+const SIZE = 30 * 1024;
 
 /** Steps up to it, so that what is exponential or cubic is found before it would take for ever. */
 const LADDER = [16, 20, 24, 28, 32, 256, 512, 1024, 2048, 4096];

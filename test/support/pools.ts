@@ -1,5 +1,5 @@
 // Pools of upstreams without a gateway around them, from what a user may write.
-import { schema } from '../../src/config/schema.ts';
+import { schema } from '../../src/config/schema/schema.ts';
 import type { GatewayEvent } from '../../src/events.ts';
 import { Pool } from '../../src/upstream/pool.ts';
 

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectSocket, type NetConnectOpts, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import { PATIENCE_MS } from './patience.ts';
+import { PATIENCE_MS } from './test-timeout.ts';
 
 export interface RawConnection {
   readonly socket: Socket;

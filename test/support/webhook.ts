@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { PATIENCE_MS } from './patience.ts';
+import { PATIENCE_MS } from './test-timeout.ts';
 
 export interface SentEvent {
   readonly method: string;

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ERRORS } from '../../src/errors.ts';
 import { REJECTIONS } from '../../src/handshake/rejection.ts';
-import { PARSER_ERRORS } from '../../src/server/parser-errors.ts';
+import { PARSER_ERRORS } from '../../src/listen/parser-errors.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 

@@ -1,16 +1,9 @@
 // How a connection to a server is opened for plain requests, by TCP or TLS; a TLS session is taken up again.
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
-import {
-  addressOf,
-  type Connected,
-  KEEPALIVE_MS,
-  openPrefaced,
-  refuseIfShort,
-  tlsOptions,
-} from '../../upstream/dial.ts';
-import { connectPatiently } from '../../upstream/patient-socket.ts';
-import type { Endpoint } from '../../upstream/server.ts';
+import { addressOf, type Connected, KEEPALIVE_MS, openPrefaced, refuseIfShort, tlsOptions } from '../../net/dial.ts';
+import type { Endpoint } from '../../net/endpoint.ts';
+import { connectPatiently } from '../../net/read-after-write-error.ts';
 
 /** Starts a connection; what it gives ends it when destroyed, and what is connected may be another socket above it. */
 export type Connect = (connected: Connected) => Socket;

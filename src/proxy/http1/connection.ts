@@ -6,9 +6,9 @@ import { asGatewayError, GatewayError } from '../../errors.ts';
 import { type AnswerHead, answerFraming, type BodyCursor, type Framing, followBody } from '../../http/answer.ts';
 import { AnswerReader } from '../../http/answer-reader.ts';
 import { formatFields } from '../../http/problem.ts';
-import type { Exchange } from '../../upstream/http-engine.ts';
-import type { Link } from '../../upstream/link.ts';
-import type { Transfer } from '../../upstream/transfer.ts';
+import type { Transfer } from '../exchange.ts';
+import type { Exchange } from '../http-engine.ts';
+import type { Link } from '../upstream-stream.ts';
 import type { Connect } from './connect.ts';
 import { IDLE_MS, persistence } from './persistence.ts';
 

@@ -1,8 +1,9 @@
 // The HttpEngine of our own: HTTP/1.1 toward servers, over pooled connections. What an exchange is stands in
-// upstream/transfer.ts, what is ours of the protocol in connection.ts.
-import type { Exchange, HttpEngine, HttpEngineOptions } from '../../upstream/http-engine.ts';
-import type { Endpoint } from '../../upstream/server.ts';
-import { type Outcome, Transfer } from '../../upstream/transfer.ts';
+// proxy/exchange.ts, what is ours of the protocol in connection.ts.
+
+import type { Endpoint } from '../../net/endpoint.ts';
+import { type Outcome, Transfer } from '../exchange.ts';
+import type { Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
 import { connectPrefaced, connectTo } from './connect.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import { ConnectionPool } from './pool.ts';

@@ -4,8 +4,8 @@ import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
 import type { AnswerHead } from '../../http/answer.ts';
 import { authenticatesConnection, tellsOfAuthentication } from '../../http/connection-auth.ts';
-import type { Exchange } from '../../upstream/http-engine.ts';
-import type { Transfer } from '../../upstream/transfer.ts';
+import type { Transfer } from '../exchange.ts';
+import type { Exchange } from '../http-engine.ts';
 import type { Connect } from './connect.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 

@@ -1,5 +1,5 @@
 // The balancer that a config names.
-import type { UpstreamConfig } from '../../config/schema.ts';
+import type { UpstreamConfig } from '../../config/schema/schema.ts';
 import type { Balancer } from './balancer.ts';
 import { hashed } from './hash.ts';
 import { type Ask, compileKey } from './key.ts';

@@ -1,7 +1,7 @@
 // Asks each server of an upstream, again and again, whether it is up. One timer for all of them; a server whose last
 // check still runs is left out of a round.
 import { background, guarded } from '../../base/guard.ts';
-import type { UpstreamConfig } from '../../config/schema.ts';
+import type { UpstreamConfig } from '../../config/schema/schema.ts';
 import type { Server } from '../server.ts';
 import { probe } from './probe.ts';
 

@@ -1,6 +1,6 @@
 // Which servers of an upstream are up: what the active check and the traffic say, put together. Each change is one event.
 // What a change leads to (tunnels closed, traffic moved) is the caller's.
-import type { UpstreamConfig } from '../../config/schema.ts';
+import type { UpstreamConfig } from '../../config/schema/schema.ts';
 import type { Emit, ServerChanged } from '../../events.ts';
 import type { Server } from '../server.ts';
 import type { Outcome } from './breaker.ts';

@@ -4,10 +4,10 @@ import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { judgeAnswer } from '../../handshake/accept.ts';
 import { formatFields } from '../../http/problem.ts';
-import { Departure } from '../departure.ts';
-import { dial, ownPreamble } from '../dial.ts';
-import type { Endpoint } from '../server.ts';
-import { requestUpgrade } from '../upgrade.ts';
+import { Departure } from '../../net/client-closed.ts';
+import { dial, ownPreamble } from '../../net/dial.ts';
+import type { Endpoint } from '../../net/endpoint.ts';
+import { requestUpgrade } from '../handshake/upgrade.ts';
 import type { CheckConfig } from './checker.ts';
 
 /** As much of a body is looked through. */

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Frame, OPCODE, parseFrames, readClose } from '../../support/frames.ts';
-import { PATIENCE_MS } from '../../support/patience.ts';
 import { ACCEPT, handshake } from '../../support/raw.ts';
+import { PATIENCE_MS } from '../../support/test-timeout.ts';
 import { type Case, close, echoes, frame, heardOf, type Message, STILL_OPEN, type Step } from './case.ts';
 import { Codec, readAgreed } from './codec.ts';
 

@@ -2,7 +2,7 @@
 // the backend makes of it.
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ADDON } from '../../../src/relay/addon.ts';
+import { ADDON } from '../../../src/relay/native/addon.ts';
 import type { Gateway } from '../../support/gateway.ts';
 import { type Case, FULL } from './case.ts';
 import { BAD_OFFERS, deflateRuns } from './deflate.ts';

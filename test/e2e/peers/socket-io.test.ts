@@ -7,7 +7,7 @@ import { Server } from 'socket.io';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type GatewayFile, startGateway } from '../../support/gateway.ts';
-import { PATIENCE_MS } from '../../support/patience.ts';
+import { PATIENCE_MS } from '../../support/test-timeout.ts';
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {

@@ -3,7 +3,7 @@ import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
-import { closeFrame, frame, HEAD, openTunnel, type Peer, sampled } from '../../support/relay-rig.ts';
+import { closeFrame, frame, HEAD, openTunnel, type Peer, sampled } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
 /** Mixed frames: deflate bit, fragments, control frames between them, reserved bits, odd lengths, every length form. */

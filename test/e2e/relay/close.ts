@@ -1,6 +1,6 @@
 // A Close of the gateway's own between two frames, its answer, and the end.
 import { expect, it } from 'vitest';
-import { closeFrame, frame, openTunnel } from '../../support/relay-rig.ts';
+import { closeFrame, frame, openTunnel } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
 const LONG = 60_000;

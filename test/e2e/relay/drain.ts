@@ -5,9 +5,9 @@ import http from 'node:http';
 import net from 'node:net';
 import { expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { FRAME, FrameCursor, HEADER } from '../../../src/relay/cursor.ts';
+import { FRAME, FrameCursor, HEADER } from '../../../src/relay/js/cursor.ts';
 import type { Tunnel, TunnelEnd } from '../../../src/relay/relay.ts';
-import { closeFrame, frame, OPTIONS, openTunnel, type Peer, type Rig } from '../../support/relay-rig.ts';
+import { closeFrame, frame, OPTIONS, openTunnel, type Peer, type Rig } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
 /** Answers a Close as an end should, and reads to the end. */

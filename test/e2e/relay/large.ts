@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
-import { closeFrame, frame, openTunnel } from '../../support/relay-rig.ts';
+import { closeFrame, frame, openTunnel } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
 const MIB = 1024 ** 2;

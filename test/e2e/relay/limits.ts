@@ -1,7 +1,7 @@
 // Limits on what a direction carries, and the waits that end a tunnel.
 import { expect, it } from 'vitest';
 import type { DirectionLimits } from '../../../src/relay/relay.ts';
-import { closeFrame, frame, openTunnel, sampled } from '../../support/relay-rig.ts';
+import { closeFrame, frame, openTunnel, sampled } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
 const NONE: DirectionLimits = { maxMessage: null, messagesPerSecond: null, bytesPerSecond: null, onLimit: 'close' };

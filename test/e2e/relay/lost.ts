@@ -1,6 +1,6 @@
 // What becomes of one end when the other vanishes, and half-close.
 import { expect, it } from 'vitest';
-import { closeFrame, frame, openTunnel } from '../../support/relay-rig.ts';
+import { closeFrame, frame, openTunnel } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
 const { RELAY_SLOW } = process.env;

@@ -1,6 +1,6 @@
 // Pings of the gateway's own: nobody but the pinged end sees them, and alive means any byte.
 import { expect, it } from 'vitest';
-import { closeFrame, frame, openTunnel, type Peer, sampled } from '../../support/relay-rig.ts';
+import { closeFrame, frame, openTunnel, type Peer, sampled } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
 const PING = { everyMs: 300, timeoutMs: 1_200 };

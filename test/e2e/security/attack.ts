@@ -1,7 +1,8 @@
 // Sends the exact bytes of a case through a gateway, and tells what came of them: the statuses that the client saw, what
 // reached the backend, and whether the next client got its own answer.
-import { PATIENCE_MS } from '../../support/patience.ts';
+
 import { connectRaw } from '../../support/raw.ts';
+import { PATIENCE_MS } from '../../support/test-timeout.ts';
 import type { Canary } from './canary.ts';
 
 export interface Case {

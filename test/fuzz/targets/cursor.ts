@@ -27,7 +27,7 @@ function openNative(): Native | null {
     '-o',
     program,
     here('../cursor-drive.c'),
-    here('../../../src/relay/cursor.c'),
+    here('../../../src/relay/native/c/cursor.c'),
   ]);
   const child: ChildProcessWithoutNullStreams = spawn(program);
   const lines = createInterface({ input: child.stdout });

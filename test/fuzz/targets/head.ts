@@ -1,11 +1,11 @@
 // Heads of requests. The input is bytes off a connection: what node's parser makes a request of is accepted or refused
 // with a fault, and the head rebuilt from an accepted one is the same request to node's parser again, and to a reader
 // written here line by line.
-import { attribute, compileTrustedProxies } from '../../../src/http/forwarded.ts';
+import { attribute, compileTrustedProxies } from '../../../src/http/forwarding/forwarded.ts';
 import { type Request, type RequestHead, readHead, readRequest } from '../../../src/http/head.ts';
-import { requestFields } from '../../../src/http/policy.ts';
+import { requestFields } from '../../../src/http/policy/policy.ts';
 import { formatFields } from '../../../src/http/problem.ts';
-import { headWithoutUpgrade } from '../../../src/server/put-back.ts';
+import { headWithoutUpgrade } from '../../../src/pipeline/downgrade.ts';
 import { type NodeRequests, openNodeRequests } from '../node-http.ts';
 import { promise, type Target } from '../target.ts';
 

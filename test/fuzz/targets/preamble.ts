@@ -2,7 +2,7 @@
 // part stays what it is with more behind it; what it names are addresses, and they are what another reader finds.
 import { isIP } from 'node:net';
 import { V1ProxyProtocol } from 'proxy-protocol-js';
-import { canonicalAddress } from '../../../src/http/addresses.ts';
+import { canonicalAddress } from '../../../src/http/forwarding/addresses.ts';
 import { formatPreamble, type Proxied, readPreamble } from '../../../src/http/proxy-protocol.ts';
 import { promise, type Target } from '../target.ts';
 

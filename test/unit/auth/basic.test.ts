@@ -3,7 +3,7 @@ import type { Asking } from '../../../src/auth/authenticator.ts';
 import { createBasic } from '../../../src/auth/basic.ts';
 import type { PasswordHash } from '../../../src/auth/password.ts';
 import { lowerNames } from '../../../src/http/fields.ts';
-import { Departure } from '../../../src/upstream/departure.ts';
+import { Departure } from '../../../src/net/client-closed.ts';
 
 /** A hash that counts its checks, and waits with them until it may go on. */
 function hashOf(password: string, go: Promise<void> = Promise.resolve()): PasswordHash {

@@ -7,7 +7,7 @@ import type { Asking } from '../../../src/auth/authenticator.ts';
 import { createJwt } from '../../../src/auth/jwt.ts';
 import { openKeySet, openSecret } from '../../../src/auth/key-set.ts';
 import { KeysUnavailable } from '../../../src/auth/remote-keys.ts';
-import { auth, type JwtConfig } from '../../../src/config/schema-auth.ts';
+import { auth, type JwtConfig } from '../../../src/config/schema/schema-auth.ts';
 
 const SECRET = createSecretKey('x'.repeat(32), 'utf8');
 const keys = openSecret(SECRET.export());

@@ -1,10 +1,15 @@
 // What is derived from the schema is current, and what is shipped as an example is a config.
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { formatFieldTable, listFields } from '../../../src/config/fields.ts';
-import { editorSchema, formatEditorSchema, type JsonSchema, schemasAt } from '../../../src/config/json-schema.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblem } from '../../../src/config/problem.ts';
+import { formatFieldTable, listFields } from '../../../src/config/schema/fields.ts';
+import {
+  editorSchema,
+  formatEditorSchema,
+  type JsonSchema,
+  schemasAt,
+} from '../../../src/config/schema/json-schema.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
 const fields = listFields();

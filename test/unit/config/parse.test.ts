@@ -1,9 +1,9 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: ${VAR} is what the config itself writes.
 // Every kind of problem, with its exact place and words. Each case is a valid config with one thing broken.
 import { describe, expect, it } from 'vitest';
-import type { Env } from '../../../src/config/env.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblem } from '../../../src/config/problem.ts';
+import type { Env } from '../../../src/config/yaml/env.ts';
 
 /** Four lines; what a case adds begins at line 5. */
 const VALID = `listeners: [{ port: 80 }]

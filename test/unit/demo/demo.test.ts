@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { type Config, schema } from '../../../src/config/schema.ts';
+import { type Config, schema } from '../../../src/config/schema/schema.ts';
 import { startDemo } from '../../../src/demo/demo.ts';
 import { type Bound, demoHints } from '../../../src/demo/hints.ts';
 import { demoPage } from '../../../src/demo/page.ts';

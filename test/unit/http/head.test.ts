@@ -1,6 +1,6 @@
 // What every request must be, plain or handshake, before a route is looked for.
 import { describe, expect, it } from 'vitest';
-import { plainAddress } from '../../../src/http/addresses.ts';
+import { plainAddress } from '../../../src/http/forwarding/addresses.ts';
 import { isPreflight, readHead, readRequest } from '../../../src/http/head.ts';
 import { type Change, plainHead } from '../../support/heads.ts';
 

@@ -52,7 +52,7 @@ const use = (expression: RegExp) => (text: string) => {
 
 it('are found', () => {
   expect(distinct.length).toBeGreaterThan(150);
-  expect(all.map(({ file }) => file)).toContain('http/hops.ts');
+  expect(all.map(({ file }) => file)).toContain('http/forwarding/hops.ts');
 });
 
 describe('the sweep finds', () => {

@@ -1,4 +1,4 @@
-// The C cursor (relay.c's) against the shared vectors at every split, and against the TypeScript cursor over random
+// The C cursor (addon.c's) against the shared vectors at every split, and against the TypeScript cursor over random
 // streams: one machine, written twice. Skipped where there is no C compiler.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -17,7 +17,7 @@ const compiled = compile();
 
 function compile(): boolean {
   if (spawnSync('cc', ['--version'], { stdio: 'ignore' }).error) return false;
-  const sources = [here('../../fuzz/cursor-drive.c'), here('../../../src/relay/cursor.c')];
+  const sources = [here('../../fuzz/cursor-drive.c'), here('../../../src/relay/native/c/cursor.c')];
   execFileSync('cc', ['-std=c11', '-O1', '-Wall', '-Wextra', '-Werror', '-o', program, ...sources]);
   return true;
 }

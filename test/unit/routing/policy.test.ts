@@ -1,8 +1,8 @@
 // A route's header rules, rewriting, redirects and own answers: what is refused at load, and what crosses.
 import { describe, expect, it } from 'vitest';
-import { schema } from '../../../src/config/schema.ts';
-import { attribute, compileTrustedProxies } from '../../../src/http/forwarded.ts';
-import { requestFields, responsePolicy } from '../../../src/http/policy.ts';
+import { schema } from '../../../src/config/schema/schema.ts';
+import { attribute, compileTrustedProxies } from '../../../src/http/forwarding/forwarded.ts';
+import { requestFields, responsePolicy } from '../../../src/http/policy/policy.ts';
 import { decide, type Forward } from '../../../src/routing/decide.ts';
 import { compileTable } from '../../../src/routing/table.ts';
 import { type Change, configOf, http, plainHead, tableOf } from '../../support/heads.ts';

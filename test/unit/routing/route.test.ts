@@ -1,7 +1,7 @@
 // Whether a request fits a route's match, and why not.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { schema } from '../../../src/config/schema.ts';
+import { schema } from '../../../src/config/schema/schema.ts';
 import { readRequest } from '../../../src/http/head.ts';
 import { covers, fitRoute, type Match, type Route } from '../../../src/routing/route.ts';
 import { compileTable } from '../../../src/routing/table.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { DrainConfig } from '../../../src/config/schema.ts';
+import type { DrainConfig } from '../../../src/config/schema/schema.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { startDrain } from '../../../src/runtime/drain.ts';
 import { Registry, type Session } from '../../../src/sessions/registry.ts';

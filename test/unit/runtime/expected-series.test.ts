@@ -1,6 +1,6 @@
 // What is at 0 before its first event: series that there are, with label values that can come.
 import { expect, it } from 'vitest';
-import { schema } from '../../../src/config/schema.ts';
+import { schema } from '../../../src/config/schema/schema.ts';
 import { ERRORS } from '../../../src/errors.ts';
 import { REJECTIONS } from '../../../src/handshake/rejection.ts';
 import { METRICS } from '../../../src/observe/catalog.ts';

@@ -1,7 +1,7 @@
 // Every file that a config can name is watched: what is told here is what the schema has, so that a new key can't be left out.
 import { expect, it } from 'vitest';
-import { editorSchema } from '../../../src/config/json-schema.ts';
-import { schema } from '../../../src/config/schema.ts';
+import { editorSchema } from '../../../src/config/schema/json-schema.ts';
+import { schema } from '../../../src/config/schema/schema.ts';
 import { namedFiles } from '../../../src/runtime/named-files.ts';
 
 const config = schema.parse({

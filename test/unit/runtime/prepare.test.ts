@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatProblem } from '../../../src/config/problem.ts';
 import { prepare } from '../../../src/runtime/prepare.ts';
-import { makeSelfSigned } from '../../../src/runtime/self-signed.ts';
+import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
 
 const GOOD = `listeners:
   - port: 80

@@ -1,7 +1,7 @@
 // What only a restart can change, against what the process was started with.
 import { expect, it } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
-import type { Config } from '../../../src/config/schema.ts';
+import type { Config } from '../../../src/config/schema/schema.ts';
 import { waitsForRestart } from '../../../src/runtime/restart.ts';
 
 const ROUTES = 'routes: [{ name: a, websocket: { mode: terminate, handler: echo, origins: any } }]';

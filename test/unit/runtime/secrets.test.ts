@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { schema } from '../../../src/config/schema.ts';
+import { schema } from '../../../src/config/schema/schema.ts';
 import { readSecrets } from '../../../src/runtime/secrets.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'upgate-secrets-'));

@@ -1,18 +1,18 @@
 // One config made ready to serve, and what the next one takes over from it: the pools of upstreams that stayed the same,
 // with their counts.
 import { describe, expect, it } from 'vitest';
-import { schema } from '../../../src/config/schema.ts';
+import { schema } from '../../../src/config/schema/schema.ts';
 import { HttpEngines } from '../../../src/proxy/http-engines.ts';
+import { openCaller } from '../../../src/proxy/internal-client.ts';
 import { compileTable } from '../../../src/routing/table.ts';
 import { buildSnapshot, type Shared, type Snapshot } from '../../../src/runtime/snapshot.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
-import { Terminator } from '../../../src/terminate/accept.ts';
-import { Connections } from '../../../src/terminate/connections.ts';
-import { MemoryBroker } from '../../../src/terminate/memory.ts';
-import { Errands } from '../../../src/terminate/webhook-backend.ts';
-import { openCaller } from '../../../src/upstream/call.ts';
 import { NameCache } from '../../../src/upstream/name-cache.ts';
-import { asking } from '../../support/asking.ts';
+import { MemoryBroker } from '../../../src/websocket/broker/memory.ts';
+import { Terminator } from '../../../src/websocket/connection/accept.ts';
+import { Connections } from '../../../src/websocket/connections.ts';
+import { Errands } from '../../../src/websocket/webhook/webhook-backend.ts';
+import { asking } from '../../support/balancer-request.ts';
 
 const emit = () => {};
 const terminator = new Terminator(emit, new Connections());

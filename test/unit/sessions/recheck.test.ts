@@ -1,9 +1,9 @@
 // Live sessions judged again: when, by whom, how many at a time, and what becomes of those nobody can judge.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Asking, Finding } from '../../../src/auth/authenticator.ts';
+import { Wheel } from '../../../src/base/timer-wheel.ts';
 import { reject } from '../../../src/handshake/rejection.ts';
 import { type Recheck, Rechecks, type Shown } from '../../../src/sessions/recheck.ts';
-import { Wheel } from '../../../src/sessions/wheel.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance', 'Date'] }));
 afterEach(() => void vi.useRealTimers());

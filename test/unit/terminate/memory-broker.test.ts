@@ -1,9 +1,9 @@
 // The histories of all rooms of one process against their one budget.
 import { expect, it } from 'vitest';
 import { MemoryBudget } from '../../../src/base/memory-budget.ts';
-import type { Joined, Seat } from '../../../src/terminate/broker.ts';
-import { MemoryBroker } from '../../../src/terminate/memory.ts';
-import { jsonView } from '../../../src/terminate/rooms-json.ts';
+import type { Joined, Seat } from '../../../src/websocket/broker/broker.ts';
+import { MemoryBroker } from '../../../src/websocket/broker/memory.ts';
+import { jsonView } from '../../../src/websocket/rooms/rooms-json.ts';
 
 const RULES = { retention: { count: 100, age: 3_600_000 }, limits: {} };
 const ALL = { count: 100, until: '999999999999999-0' };

@@ -2,9 +2,9 @@
 import { expect, it } from 'vitest';
 import { MemoryBudget } from '../../../src/base/memory-budget.ts';
 import type { SessionEnd } from '../../../src/events.ts';
-import type { Admitted, Connection, Gatekeeper, Opening } from '../../../src/terminate/handler.ts';
-import { createWebhook } from '../../../src/terminate/webhook.ts';
-import type { WebhookBackend } from '../../../src/terminate/webhook-backend.ts';
+import type { Admitted, Connection, Gatekeeper, Opening } from '../../../src/websocket/handler.ts';
+import { createWebhook } from '../../../src/websocket/webhook/webhook.ts';
+import type { WebhookBackend } from '../../../src/websocket/webhook/webhook-backend.ts';
 
 const END: SessionEnd = {
   ...{ fromClient: { bytes: 0, messages: 0 }, toClient: { bytes: 0, messages: 0 }, discarded: 0 },

@@ -2,13 +2,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Departure } from '../../../src/upstream/departure.ts';
-import { dial } from '../../../src/upstream/dial.ts';
+import { Departure } from '../../../src/net/client-closed.ts';
+import { dial } from '../../../src/net/dial.ts';
 import { NameCache, type NameCacheOptions } from '../../../src/upstream/name-cache.ts';
 import type { Answer } from '../../../src/upstream/resolver.ts';
 import { openSystemNames } from '../../../src/upstream/system-names.ts';
 import { startDns, type TestDns } from '../../support/dns.ts';
-import { PATIENCE_MS } from '../../support/patience.ts';
+import { PATIENCE_MS } from '../../support/test-timeout.ts';
 
 const good = (addresses: readonly string[], ttlMs = 0): Answer => ({ addresses, ttlMs, fault: null });
 const bad = (fault: string): Answer => ({ addresses: [], ttlMs: 0, fault });

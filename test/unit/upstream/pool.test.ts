@@ -1,7 +1,7 @@
 // The servers of one upstream: who may be picked, live counts that come back to nothing, and what goes on after a reload.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Pool, Server } from '../../../src/upstream/pool.ts';
-import { asking } from '../../support/asking.ts';
+import { asking } from '../../support/balancer-request.ts';
 import { makePool } from '../../support/pools.ts';
 
 const hostsOf = (pool: Pool, count: number) =>

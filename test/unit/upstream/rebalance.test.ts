@@ -1,7 +1,7 @@
 // Moving tunnels to a server that comes: at its pace, to its part and no further, and where the clients go then.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Pool } from '../../../src/upstream/pool.ts';
-import { asking } from '../../support/asking.ts';
+import { asking } from '../../support/balancer-request.ts';
 import { makePool } from '../../support/pools.ts';
 
 beforeEach(() => void vi.useFakeTimers());

@@ -1,6 +1,6 @@
 // The cookie that keeps a client with its server: what it says, and what it does not tell.
 import { describe, expect, it } from 'vitest';
-import { asking } from '../../support/asking.ts';
+import { asking } from '../../support/balancer-request.ts';
 import { makePool } from '../../support/pools.ts';
 
 const SECRET = 'a secret of the tests';

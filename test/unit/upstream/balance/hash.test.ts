@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Candidate } from '../../../../src/upstream/balance/balancer.ts';
 import { hashed } from '../../../../src/upstream/balance/hash.ts';
 import { compileKey } from '../../../../src/upstream/balance/key.ts';
-import { asking } from '../../../support/asking.ts';
+import { asking } from '../../../support/balancer-request.ts';
 
 const server = (url: string, weight = 1): Candidate => ({ url, live: 0, weight, share: weight });
 const some = (count: number, from = 0) =>

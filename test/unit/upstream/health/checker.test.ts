@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import type { GatewayEvent } from '../../../../src/events.ts';
+import type { Endpoint } from '../../../../src/net/endpoint.ts';
 import { probe } from '../../../../src/upstream/health/probe.ts';
-import type { Endpoint } from '../../../../src/upstream/server.ts';
 import { makePool, upstreamConfig } from '../../../support/pools.ts';
 import { closedPort } from '../../../support/scripted.ts';
 

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Outcome } from '../../../../src/upstream/health/breaker.ts';
 import type { Pool } from '../../../../src/upstream/pool.ts';
-import { asking } from '../../../support/asking.ts';
+import { asking } from '../../../support/balancer-request.ts';
 import { makePool } from '../../../support/pools.ts';
 
 beforeEach(() => void vi.useFakeTimers());

@@ -1,0 +1,226 @@
+// The admin listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts and stops gateways, the API for
+// backends (api.ts), the page to try it in (console.ts). What the answers are made of comes in as functions; clients of the
+// gateway never get here.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, isIP, type Socket } from 'node:net';
+import { background, guarded } from '../base/guard.ts';
+import { MemoryBudget } from '../base/memory-budget.ts';
+import { asGatewayError } from '../errors.ts';
+import { lowerNames, valuesOf } from '../http/fields.ts';
+import { plainAddress } from '../http/forwarding/addresses.ts';
+import { comparedHost, parseAuthority } from '../http/target.ts';
+import { watchHalfClose } from '../pipeline/half-close.ts';
+import { endInOrder } from '../pipeline/lingering-close.ts';
+import { Turns } from '../pipeline/pipelining.ts';
+import { type Answer, problem, text } from './answer.ts';
+import { showsPassword, showsToken } from './bearer.ts';
+
+export interface AdminOptions {
+  /** The exposition in the form that the Accept field asks for. */
+  readonly render: (accept?: string) => Promise<{ readonly contentType: string; readonly body: string }>;
+  /** True while new traffic is welcome; else false, or the reason in a word or two. */
+  readonly ready: () => boolean | string;
+  /** What does not work as it should while traffic is still welcome, in a few words; null where all is well. */
+  readonly degraded: () => string | null;
+  /** Answers requests of the API; null where the path is none of its own. */
+  readonly api: (req: IncomingMessage) => Promise<Answer | null>;
+  /** Further pages, by path; they get the query. */
+  readonly pages: ReadonlyMap<string, (query: string) => Answer>;
+  /** What everything but the probes asks for where the listener can be reached from elsewhere; undefined: nobody gets it. */
+  readonly token: () => string | undefined;
+  /** Host names under which API and pages may be asked, in lower case, beside IP addresses and `localhost`. */
+  readonly hosts: () => readonly string[];
+}
+
+export interface Admin {
+  /** Binds, and gives the address; rejects with the system's error where it can't. */
+  listen(host: string, port: number): Promise<AddressInfo>;
+  /** Stops; what is being answered has a second to end. */
+  close(): Promise<void>;
+}
+
+type Page = (req: IncomingMessage, query: string) => Answer | Promise<Answer>;
+
+const METHODS = ['GET', 'HEAD'];
+/** Scrapers keep their connection from one scrape to the next; a usual interval is up to a minute. */
+const KEEP_ALIVE_MS = 75_000;
+const REQUEST_MS = 10_000;
+const CLOSE_MS = 1000;
+const MOST_CONNECTIONS = 256;
+/** Of the requests that wait behind others of their connection. */
+const MOST_WAITING_BYTES = 16 * 1024 * 1024;
+
+export function createAdmin(options: AdminOptions): Admin {
+  const probes: ReadonlyMap<string, Page> = new Map<string, Page>([
+    ['/metrics', (req) => metrics(options, req)],
+    ['/healthz', () => text(200, 'ok')],
+    ['/readyz', () => readiness(options.ready(), options.degraded())],
+  ]);
+  // Until it is bound, and known to be on loopback, anyone might reach it.
+  let exposed = true;
+  const answer = (req: IncomingMessage) => answerRequest(options, probes, { req, exposed });
+  const turns = new Turns(new MemoryBudget(MOST_WAITING_BYTES));
+  const server = createServer(
+    {
+      maxHeaderSize: 16 * 1024,
+      headersTimeout: REQUEST_MS,
+      requestTimeout: REQUEST_MS,
+      connectionsCheckingInterval: 1000,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
+    (req, res) => {
+      turns.take(req, res, () => {
+        if (!res.destroyed) background('admin', serve(answer, req, res), () => res.destroy());
+      });
+    },
+  );
+  server.maxConnections = MOST_CONNECTIONS;
+  server.on('connection', (socket: Socket) => {
+    socket.destroySoon = endInOrder;
+  });
+  watchHalfClose(server, turns, 'connection');
+  const refuse = guarded(
+    'admin',
+    (socket: Socket) => {
+      if (!socket.writable) return void socket.destroy();
+      socket.write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      socket.destroySoon();
+    },
+    (socket) => socket.destroy(),
+  );
+  server.on('clientError', (_, socket) => refuse(socket as Socket));
+  return {
+    listen: async (host, port) => {
+      const bound = await listen(server, host, port);
+      exposed = !isLoopback(bound.address);
+      return bound;
+    },
+    close: () => close(server),
+  };
+}
+
+/** Nothing of it is for a page of another origin, and an answer that is no page loads nothing. */
+const GUARDS = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+};
+
+async function serve(
+  answer: (req: IncomingMessage) => Promise<Answer>,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
+  const { status, contentType, body, fields } = await answer(req);
+  const bytes = Buffer.from(body);
+  res.writeHead(status, {
+    ...(contentType === null ? {} : { 'Content-Type': contentType, 'Content-Length': bytes.length }),
+    ...GUARDS,
+    // A body nobody reads must not hold the connection.
+    ...(req.complete || METHODS.includes(req.method ?? '') ? {} : { Connection: 'close' }),
+    ...fields,
+  });
+  res.end(req.method === 'HEAD' ? undefined : bytes);
+}
+
+interface Asked {
+  readonly req: IncomingMessage;
+  /** Whether others than this machine reach the listener. */
+  readonly exposed: boolean;
+}
+
+async function answerRequest(
+  options: AdminOptions,
+  probes: ReadonlyMap<string, Page>,
+  { req, exposed }: Asked,
+): Promise<Answer> {
+  const [path = '', ...query] = (req.url ?? '').split('?');
+  try {
+    const probe = probes.get(path);
+    if (probe) return await get(req, () => probe(req, ''));
+    if (!mayAsk(req, options.hosts()))
+      return problem(403, 'host', 'ask by an IP address, localhost, or a name in admin.hosts of the config');
+    const answer = await options.api(req);
+    if (answer !== null) return answer;
+    const refused = exposed ? refuse(options.token(), req) : null;
+    if (refused !== null) return refused;
+    const page = options.pages.get(path);
+    return page ? await get(req, () => page(query.join('?'))) : text(404, 'not found');
+  } catch (error) {
+    return text(500, asGatewayError(error, 'admin').message);
+  }
+}
+
+function get(req: IncomingMessage, page: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
+  if (METHODS.includes(req.method ?? '')) return page();
+  return { ...text(405, 'method not allowed'), fields: { Allow: METHODS.join(', ') } };
+}
+
+/** What a page asks for; the API has asked by itself. A browser can show the token as a password, for pages only read. */
+function refuse(token: string | undefined, { headers: { authorization } }: IncomingMessage): Answer | null {
+  if (token === undefined)
+    return problem(
+      403,
+      'api_off',
+      'on this address all but /metrics, /healthz and /readyz needs admin.token in the config',
+    );
+  if (showsToken(authorization, token) || showsPassword(authorization, token)) return null;
+  return problem(401, 'unauthorized', 'the token is missing or wrong', {
+    'WWW-Authenticate': 'Basic realm="upgate admin", charset="UTF-8", Bearer',
+  });
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || plainAddress(address).startsWith('127.');
+}
+
+/**
+ * A page on the web can make its own name lead to this address ("DNS rebinding") and would then be of one origin with
+ * this listener; its name in Host gives it away. An IP address can be asked by nobody else's page.
+ */
+function mayAsk({ rawHeaders }: IncomingMessage, hosts: readonly string[]): boolean {
+  const [host = '', ...further] = valuesOf({ fields: rawHeaders, names: lowerNames(rawHeaders) }, 'host');
+  const authority = further.length === 0 ? parseAuthority(host) : null;
+  if (authority === null) return false;
+  const name = authority.host;
+  return (
+    name.startsWith('[') ||
+    isIP(name) !== 0 ||
+    name === 'localhost' ||
+    hosts.some((listed) => comparedHost(listed) === name)
+  );
+}
+
+async function metrics({ render }: AdminOptions, req: IncomingMessage): Promise<Answer> {
+  return { status: 200, ...(await render(req.headers.accept)), fields: { Vary: 'Accept' } };
+}
+
+function readiness(ready: boolean | string, degraded: string | null): Answer {
+  // Degraded is no reason to take traffic away: what all gateways lack would take away all of them.
+  if (ready === true) return text(200, degraded === null ? 'ok' : `degraded: ${degraded}`);
+  return text(503, ready === false ? 'not ready' : ready);
+}
+
+function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      // Such as too many open files while accepting: the next connection may do better.
+      server.on('error', () => {});
+      resolve(server.address() as AddressInfo);
+    });
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

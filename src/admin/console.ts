@@ -1,0 +1,82 @@
+// The page to try the gateway in, the API's document, and the two questions that the page asks: which routes there are, and what would become of a
+// handshake, since a browser hides the answer to one that was refused. The page itself is page/, served as it stands.
+import { readFileSync } from 'node:fs';
+import { explain } from '../routing/explain/explain.ts';
+import { parseQuestion } from '../routing/explain/explain-request.ts';
+import type { Snapshot } from '../runtime/snapshot.ts';
+import { type Answer, json, problem } from './answer.ts';
+import { buildOpenApi } from './openapi.ts';
+
+/** Where clients connect. */
+export interface ListeningAt {
+  readonly port: number;
+  readonly tls: boolean;
+}
+
+export interface ConsoleOptions {
+  readonly snapshot: () => Snapshot;
+  readonly listening: () => readonly ListeningAt[];
+  /** The gateway's, for the API's document. */
+  readonly version: string;
+}
+
+/** Answers a GET; the query stands without its `?`. */
+export type Page = (query: string) => Answer;
+
+/** Nothing inline, nothing from elsewhere; sockets may be opened to anywhere, which is what the page is for. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self' ws: wss:",
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const FIELDS = {
+  'Content-Security-Policy': POLICY,
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+};
+
+/** The pages by path. Throws where their files are not beside this one. */
+export function createConsole(options: ConsoleOptions): ReadonlyMap<string, Page> {
+  const document = json(200, buildOpenApi(options.version));
+  return new Map<string, Page>([
+    ['/openapi.json', () => document],
+    ['/', asset('index.html', 'text/html; charset=utf-8')],
+    ['/console.css', asset('console.css', 'text/css; charset=utf-8')],
+    ['/console.js', asset('console.js', 'text/javascript; charset=utf-8')],
+    ['/explain', (query) => explainUrl(options.snapshot(), new URLSearchParams(query))],
+    ['/routes', () => listRoutes(options)],
+  ]);
+}
+
+function asset(file: string, contentType: string): Page {
+  const body = readFileSync(new URL(`page/${file}`, import.meta.url));
+  return () => ({ status: 200, contentType, body, fields: FIELDS });
+}
+
+function explainUrl({ config, table, trusted }: Snapshot, query: URLSearchParams): Answer {
+  const url = query.get('url');
+  if (url === null) return problem(400, 'malformed', 'url is missing');
+  const given = ['origin', 'version', 'protocol', 'from'].map((name) => [name, query.get(name) ?? undefined]);
+  const question = parseQuestion(url, { ...Object.fromEntries(given), header: query.getAll('header') });
+  if (typeof question === 'string') return problem(400, 'malformed', question);
+  // Whoever asks gets no token back.
+  const { lines, status, reason } = explain(table, question, { trusted, upstreams: config.upstreams });
+  return json(200, { lines, status, reason });
+}
+
+/** A websocket route once for each host and path that it matches. */
+function listRoutes({ snapshot, listening }: ConsoleOptions): Answer {
+  const routes = snapshot().config.routes.flatMap(({ name, match, websocket }) => {
+    if (websocket === undefined) return [];
+    const serves = websocket.mode === 'splice' ? websocket.upstream : websocket.handler;
+    const shared = { mode: websocket.mode, serves, subprotocols: websocket.subprotocols ?? [] };
+    return (match.host ?? [null]).flatMap((host) => match.path.map((path) => ({ name, host, path, ...shared })));
+  });
+  return json(200, { listeners: listening().map(({ port, tls }) => ({ port, tls })), routes });
+}

@@ -1,0 +1,92 @@
+// One timer for all terminated sessions: each asks to be looked at again at some time, and says at that look what has
+// become due. Buckets of 50 ms; a look comes up to that much late and never early.
+import { guarded } from './guard.ts';
+import { type Place, Roster } from './slot-set.ts';
+import { Standstill } from './stall-detector.ts';
+
+const TICK_MS = 50;
+
+/** Something with deadlines. */
+export interface Timed {
+  /** Called once the time asked for has come; `now` is the wheel's clock. */
+  look(now: number): void;
+}
+
+interface Appointment {
+  readonly tick: number;
+  readonly place: Place<Timed>;
+}
+
+/** One that breaks must not cost the others of its tick theirs. */
+const look = guarded('websocket', (timed: Timed, now: number) => timed.look(now));
+
+export class Wheel {
+  readonly #buckets = new Map<number, Roster<Timed>>();
+  /** Weak for the reason in slot-set.ts. */
+  readonly #appointments = new WeakMap<Timed, Appointment>();
+  #size = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #tick = 0;
+  #standstill = new Standstill(this.now());
+
+  /** Milliseconds of a clock that never goes back. */
+  now(): number {
+    return performance.now();
+  }
+
+  /** Asks for a look at `at`, in place of the one asked for before. */
+  schedule(timed: Timed, at: number): void {
+    if (this.#timer === undefined) this.#start();
+    const tick = Math.max(Math.ceil(at / TICK_MS), this.#tick + 1);
+    if (this.#appointments.get(timed)?.tick === tick) return;
+    this.#leave(timed);
+    const bucket = this.#buckets.get(tick) ?? new Roster<Timed>();
+    this.#buckets.set(tick, bucket);
+    this.#appointments.set(timed, { tick, place: bucket.add(timed) });
+    this.#size++;
+  }
+
+  /** Asks for no look any more. */
+  remove(timed: Timed): void {
+    this.#leave(timed);
+    if (this.#size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #start(): void {
+    const now = this.now();
+    this.#standstill = new Standstill(now);
+    this.#tick = Math.floor(now / TICK_MS);
+    // Sessions hold the process through their sockets; the timer alone must not.
+    this.#timer = setInterval(() => this.#turn(), TICK_MS).unref();
+  }
+
+  #turn(): void {
+    const now = this.now();
+    if (this.#standstill.leaves(now)) return;
+    const last = Math.floor(now / TICK_MS);
+    while (this.#tick < last && this.#timer !== undefined) {
+      this.#tick++;
+      const bucket = this.#buckets.get(this.#tick);
+      if (!bucket) continue;
+      // Who is looked at may ask for another look, or take others out of this very bucket.
+      for (const timed of bucket) {
+        if (this.#appointments.get(timed)?.tick !== this.#tick) continue;
+        this.#leave(timed);
+        look(timed, now);
+      }
+    }
+  }
+
+  #leave(timed: Timed): void {
+    const appointment = this.#appointments.get(timed);
+    if (appointment === undefined) return;
+    const { tick, place } = appointment;
+    this.#appointments.delete(timed);
+    this.#size--;
+    const bucket = this.#buckets.get(tick);
+    bucket?.remove(place);
+    if (bucket?.size === 0) this.#buckets.delete(tick);
+  }
+}

@@ -1,0 +1,246 @@
+// The shape of gateway.yaml, once: every field's type, default, unit and doc line. The validator, the type Config, the
+// JSON Schema and the table in docs/configuration.md are all derived from here and from the schema-*.ts beside it. What
+// needs two fields to judge is in check.ts.
+import * as z from 'zod';
+import { isCertificateName } from '../address.ts';
+import { auth } from './schema-auth.ts';
+import { headers, http, redirect, respond, rewrite } from './schema-http.ts';
+import { limits, requestLimits } from './schema-limits.ts';
+import { upstream } from './schema-upstream.ts';
+import {
+  addressEntries,
+  broker,
+  count,
+  duration,
+  host,
+  name,
+  oneOrMore,
+  port,
+  size,
+  sizeLimit,
+  unixPath,
+  wait,
+} from './schema-values.ts';
+import { splice, terminate } from './schema-websocket.ts';
+
+const certificate = z.strictObject({
+  cert: z.string().min(1).describe('Path of the certificate chain, PEM, leaf first'),
+  key: z.string().min(1).describe('Path of the private key, PEM'),
+});
+
+const listener = z.strictObject({
+  host: host()
+    .optional()
+    .describe('Address or host name to bind; unset: `::` (both families), `0.0.0.0` where there is no IPv6'),
+  port: port().optional().describe('TCP port; 0 takes any free one'),
+  unix: unixPath().optional().describe('Path of a unix socket, in place of a port'),
+  tls: z
+    .strictObject({
+      certificates: z
+        .array(certificate)
+        .min(1)
+        .optional()
+        .describe('Certificates; SNI picks among them, the first is the default'),
+      self_signed: z
+        .array(z.string().refine(isCertificateName, 'must be a host name, `*.` and a host name, or an IP address'))
+        .min(1)
+        .optional()
+        .describe('Names for a certificate made at start, in place of `certificates`; for trying out'),
+      client_auth: z
+        .strictObject({
+          ca: z.string().min(1).describe('Path of the authorities whose client certificates are taken, PEM'),
+          crl: z.string().min(1).optional().describe('Path of their lists of revoked certificates, PEM'),
+          mode: z
+            .enum(['required', 'optional'])
+            .prefault('required')
+            .describe('A client without a valid certificate: no TLS at all, or one that routes can refuse'),
+        })
+        .optional()
+        .describe('Ask clients for certificates; unset: none are asked for'),
+    })
+    .optional()
+    .describe('Speak TLS on this listener'),
+  proxy_protocol: z
+    .strictObject({
+      from: addressEntries()
+        .min(1)
+        .describe('Who must send a preamble: addresses, CIDR ranges, `unix`. A connection of anyone else has none'),
+      timeout: wait().prefault('5s').describe('For the preamble to arrive whole'),
+    })
+    .optional()
+    .describe("Read the client's address from a PROXY preamble, version 1 or 2, before anything else; unset: never"),
+  max_head: sizeLimit().prefault('32KiB').describe('Largest request head; a larger one is answered with 431'),
+  timeouts: z
+    .strictObject({
+      head: wait().prefault('10s').describe('For a request head to arrive whole'),
+      keep_alive: wait()
+        .prefault('75s')
+        .describe('An idle connection is kept for the next request; longer than balancers before it keep theirs'),
+      tls_handshake: wait()
+        .prefault('10s')
+        .describe('For the TLS handshake to end; a change takes effect at a restart'),
+    })
+    .prefault({})
+    .describe('How long a client may take'),
+});
+
+const match = z.strictObject({
+  host: oneOrMore()
+    .optional()
+    .describe('Exact host, or `*.suffix` for exactly one label before it; or a list of them; unset: any host'),
+  path: oneOrMore()
+    .prefault('/*')
+    .describe('Exact `/a`, prefix `/a/*`, or with `{name}` for one non-empty segment; or a list of them'),
+  scheme: z
+    .enum(['http', 'https'])
+    .optional()
+    .describe('How the client came, as far as trusted proxies vouch for it; unset: either way'),
+  headers: z
+    .record(z.string(), z.string())
+    .optional()
+    .describe('Header fields that must be there with this value; `*` for any value'),
+  query: z
+    .record(z.string(), z.string())
+    .optional()
+    .describe('Query parameters that must be there with this value; `*` for any value'),
+});
+
+const route = z.strictObject({
+  name: name().describe('Names the route in metrics, logs and `explain`'),
+  match: match.prefault({}).describe('Which requests this route takes'),
+  deny: addressEntries()
+    .min(1)
+    .optional()
+    .describe('Clients that are refused: addresses, CIDR ranges, `unix` for clients on unix sockets'),
+  allow: addressEntries().min(1).optional().describe('The only clients that are let in, less those of `deny`'),
+  websocket: z.discriminatedUnion('mode', [splice, terminate]).optional().describe('Take handshakes'),
+  http: z
+    .strictObject({
+      upstream: name().describe('Upstream of the REST servers'),
+      max_body: size()
+        .optional()
+        .describe('Largest request body; a larger one is answered with 413; unset: `limits.max_body`'),
+      limits: requestLimits,
+      timeouts: z
+        .strictObject({
+          connect: wait().prefault('5s').describe('For the connection to a server'),
+          head: wait().prefault('60s').describe('From the request to the head of its answer'),
+          idle: wait().prefault('60s').describe("Between two parts of the answer's body"),
+        })
+        .prefault({})
+        .describe('How long this route waits'),
+    })
+    .optional()
+    .describe('Take plain requests'),
+  auth: auth.optional().describe('Ask who the client is, whatever the route does with its requests'),
+  redirect: redirect
+    .optional()
+    .describe('Answer with a redirect, handshakes too where there is no `websocket`; query and what is unset stay'),
+  respond: respond.optional().describe('Answer with this, handshakes too where there is no `websocket`'),
+  rewrite: rewrite.optional().describe('Change where requests go on the backend, of `http` and of `mode: splice`'),
+  headers: headers.optional().describe('Change fields on their way, of `http` and of `mode: splice`'),
+});
+
+const DEFAULT_SPREAD_MS = 10_000;
+
+/** What `Authorization: Bearer` can carry, and not guessed at once. */
+export const TOKEN = /^[\x21-\x7e]{16,}$/;
+
+export const schema = z.strictObject({
+  listeners: z.array(listener).min(1).describe('Where clients connect'),
+  admin: z
+    .strictObject({
+      host: host().prefault('127.0.0.1').describe('Address or host name to bind'),
+      port: port().prefault(9901).describe('TCP port; 0 takes any free one'),
+      hosts: z
+        .array(host())
+        .prefault([])
+        .describe('Further host names under which page and API may be asked, beside IP addresses and `localhost`'),
+      token: z
+        .string()
+        .regex(TOKEN, 'must be 16 or more visible ASCII characters, without spaces')
+        .optional()
+        .describe(
+          'Bearer token of the API, and of the page where `host` is not loopback; mostly from the environment. Without one there is no API',
+        ),
+      token_file: z.string().min(1).optional().describe('Path of a file that holds the token, in place of `token`'),
+    })
+    .prefault({})
+    .describe('Where `/metrics`, `/healthz` and `/readyz`, the API and the page to try it in are served'),
+  trusted_proxies: addressEntries()
+    .prefault([])
+    .describe('Addresses and CIDR ranges whose forwarding fields are believed; `unix`: peers on unix sockets'),
+  upstreams: z.record(name(), upstream).prefault({}).describe('Groups of backend servers, by name'),
+  routes: z.array(route).min(1).describe('Rules, tried in order; the first that fits takes the request'),
+  limits: limits.prefault({}).describe('How much the gateway takes, over all routes'),
+  broker: broker()
+    .prefault('memory')
+    .describe(
+      'What brings rooms and connections of several gateways together: a Redis, or `memory` for a single gateway',
+    ),
+  drain: z
+    .strictObject({
+      delay: duration()
+        .prefault('0s')
+        .describe('From the signal, with `/readyz` at 503, to the closing of the listeners'),
+      grace: duration().prefault('30s').describe('From then to the cutting of what is left'),
+      spread: duration()
+        .optional()
+        .describe(
+          'Sessions, and answers without an end, are closed spread over this long; unset: `10s`, or `grace` if shorter',
+        ),
+    })
+    .transform(({ delay, grace, spread }) => ({ delay, grace, spread: spread ?? Math.min(DEFAULT_SPREAD_MS, grace) }))
+    .prefault({})
+    .describe('How SIGTERM ends the gateway'),
+  http: http.prefault({}).describe('How plain requests move'),
+  relay: z
+    .strictObject({
+      engine: z
+        .enum(['auto', 'native', 'js'])
+        .prefault('auto')
+        .describe('What carries spliced tunnels; `auto`: the native engine where it was built, else js'),
+      threads: z
+        .union([z.literal('auto'), count().max(64)])
+        .prefault('auto')
+        .describe('Threads of the native engine; `auto`: one less than there are cores, at least one'),
+    })
+    .prefault({})
+    .describe('How the bytes of spliced sessions move; takes effect at a restart'),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+        .prefault('info')
+        .describe('Lowest level that is written'),
+      access: z.boolean().prefault(true).describe('A line for each request, session and refusal'),
+    })
+    .prefault({})
+    .describe('JSON lines on standard output'),
+});
+
+/** The same without what the root must have: for what is left of a config after its broken values are taken out. */
+export const relaxedSchema = schema.extend({
+  listeners: z.array(listener).prefault([]),
+  routes: z.array(route).prefault([]),
+});
+
+/** One thing the schema found wrong, and what the wording of its message is made from. */
+export type SchemaIssue = z.core.$ZodIssue;
+export type UnwordedIssue = z.core.$ZodRawIssue;
+
+/** The whole config after parsing: defaults filled in, durations in milliseconds, sizes in bytes. */
+export type Config = z.output<typeof schema>;
+export type ListenerConfig = Config['listeners'][number];
+export type UpstreamConfig = Config['upstreams'][string];
+export type RouteConfig = Config['routes'][number];
+export type MatchConfig = RouteConfig['match'];
+export type WebSocketConfig = NonNullable<RouteConfig['websocket']>;
+export type SpliceConfig = Extract<WebSocketConfig, { mode: 'splice' }>;
+export type TerminateConfig = Extract<WebSocketConfig, { mode: 'terminate' }>;
+export type HttpConfig = NonNullable<RouteConfig['http']>;
+export type HeadersConfig = NonNullable<RouteConfig['headers']>;
+export type RedirectConfig = NonNullable<RouteConfig['redirect']>;
+export type RespondConfig = NonNullable<RouteConfig['respond']>;
+export type AdminConfig = Config['admin'];
+export type DrainConfig = Config['drain'];

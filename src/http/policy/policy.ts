@@ -1,0 +1,188 @@
+// Which fields cross the gateway, in both directions, for plain requests and handshakes alike (RFC 9110 §7.6.1), and what
+// a route adds to them. Pure.
+import { type FieldSection, type Fields, listElements, lowerNames, trimOws, without } from '../fields.ts';
+import { type Forwarding, forwardingFields, isForwardingField, mayPass } from '../forwarding/forwarded.ts';
+import { isEndToEnd, type Request } from '../head.ts';
+import { type Sent, showCookie, showLocation, type View } from './rewrite.ts';
+import type { Facts, Template } from './template.ts';
+
+/** Fields that belong to one connection, beside those that Connection names. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+]);
+
+/** The names, in lower case, that may not cross: those of one connection and those that Connection names. */
+function connectionFields(section: FieldSection): ReadonlySet<string> {
+  if (!section.names.includes('connection')) return HOP_BY_HOP;
+  let dropped: Set<string> | null = null;
+  for (const element of listElements(section, 'connection')) {
+    const name = element.toLowerCase();
+    // A backend that names Sec-WebSocket-Accept would take the 101 from the client.
+    if (HOP_BY_HOP.has(name) || isEndToEnd(name)) continue;
+    dropped ??= new Set(HOP_BY_HOP);
+    dropped.add(name);
+  }
+  return dropped ?? HOP_BY_HOP;
+}
+
+/** What a route changes of the fields of one direction; names in lower case. */
+export interface FieldRules {
+  /** Those that do not pass, and those that are set. */
+  readonly dropped: ReadonlySet<string>;
+  /** Those that are set or appended. */
+  readonly added: readonly { readonly name: string; readonly value: Template }[];
+}
+
+/** A route's header policy. */
+export interface Policy {
+  readonly forwarding: Forwarding;
+  /** The name in Via; null: none. */
+  readonly via: string | null;
+  /** Host for the backend: the client's, the server's own, or one that is given. */
+  readonly host: 'keep' | 'upstream' | { readonly given: string };
+  readonly request: FieldRules | null;
+  readonly response: FieldRules | null;
+  /** Whether the backend sees other paths than the client. */
+  readonly movesPaths: boolean;
+}
+
+const PLAIN_POLICY: Policy = {
+  forwarding: 'x-forwarded',
+  via: null,
+  host: 'keep',
+  request: null,
+  response: null,
+  movesPaths: false,
+};
+
+/** The Host that a backend gets; `own` is the server's authority, which stands in where the client names none. */
+function hostFor(policy: Policy, request: Request, own: string): string {
+  // What HTTP/1.0 need not name, HTTP/1.1 has to.
+  if (policy.host === 'keep') return request.host || own;
+  return policy.host === 'upstream' ? own : policy.host.given;
+}
+
+/**
+ * The fields of a request for the backend: Host first, then what may cross in its order, then ours. `skip` leaves out
+ * further names, given in lower case; `own` is the server's authority.
+ */
+export function requestFields(
+  facts: Facts,
+  skip: ReadonlySet<string>,
+  policy: Policy = PLAIN_POLICY,
+  own = '',
+): string[] {
+  const { request, client } = facts;
+  const { head } = request;
+  const dropped = connectionFields(head);
+  const set = replaced(policy.request, facts.granted);
+  const host = hostFor(policy, request, own);
+  const fields: string[] = host === '' ? [] : ['Host', host];
+  for (let i = 0; i < head.names.length; i++) {
+    const name = head.names[i] as string;
+    // A backend that reads `_` as `-` (CGI, WSGI) would take an alias for the field itself.
+    const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
+    if (plain === 'host' || dropped.has(plain) || dropped.has(name) || skip.has(plain)) continue;
+    if (set !== undefined && (set.has(plain) || set.has(name))) continue;
+    if (isForwardingField(name) && !mayPass(name, client, policy.forwarding)) continue;
+    fields.push(head.fields[2 * i] as string, trimOws(head.fields[2 * i + 1] as string));
+  }
+  const ours = forwardingFields(head, client, request.host, policy.forwarding);
+  if (policy.via !== null) ours.push('Via', `${head.version} ${policy.via}`);
+  for (const field of set === undefined ? ours : without(ours, set)) fields.push(field);
+  grant(fields, facts.granted);
+  add(fields, policy.request, facts);
+  return fields;
+}
+
+/** The field a refusal of the gateway's own carries; a backend's answer must not look like one. */
+export const REASON_FIELD = 'X-Gateway-Reason';
+
+/** The fields of a backend's answer for the client: what may cross, in its order. */
+export function responseFields(fields: Fields): string[] {
+  const section = { fields, names: lowerNames(fields) };
+  const dropped = connectionFields(section);
+  const kept: string[] = [];
+  for (let i = 0; i < section.names.length; i++) {
+    const name = section.names[i] as string;
+    if (dropped.has(name) || name === 'x-gateway-reason') continue;
+    kept.push(fields[2 * i] as string, fields[2 * i + 1] as string);
+  }
+  return kept;
+}
+
+/** What an answer's policy needs to know of its request. */
+export interface Answering {
+  readonly facts: Facts;
+  readonly sent: Sent;
+  /** The server's authority. */
+  readonly own: string;
+}
+
+/** The same by a route's policy; the result is a function, since an exchange may have several heads of answers. */
+export function responsePolicy(policy: Policy, answering: Answering): (fields: Fields) => string[] {
+  const { response, via } = policy;
+  const moves = policy.movesPaths || policy.host !== 'keep';
+  if (response === null && via === null && !moves) return responseFields;
+  const view = moves ? viewOf(policy, answering) : null;
+  return (fields) => {
+    let kept = responseFields(fields);
+    if (view !== null) kept = show(kept, view);
+    if (response !== null) kept = without(kept, response.dropped);
+    if (via !== null) kept.push('Via', `1.1 ${via}`);
+    add(kept, response, answering.facts);
+    return kept;
+  };
+}
+
+function viewOf(policy: Policy, { facts, sent, own }: Answering): View {
+  const { request } = facts;
+  const scheme = request.head.secure ? 'https' : 'http';
+  const host = hostFor(policy, request, own);
+  return {
+    shown: sent.shown,
+    sent: sent.sent,
+    own: [host, own],
+    origin: policy.host === 'keep' || request.host === '' ? null : `${scheme}://${request.host}`,
+  };
+}
+
+function show(fields: readonly string[], view: View): string[] {
+  return fields.map((text, i) => {
+    if (i % 2 === 0) return text;
+    const name = (fields[i - 1] as string).toLowerCase();
+    if (name === 'location' || name === 'content-location') return showLocation(text, view);
+    return name === 'set-cookie' ? showCookie(text, view) : text;
+  });
+}
+
+/** The names of fields that the client's own do not pass under. */
+function replaced(rules: FieldRules | null, granted: Fields): ReadonlySet<string> | undefined {
+  const dropped = rules === null ? undefined : rules.dropped;
+  if (granted.length === 0) return dropped;
+  // A name with `_` stands for the one with `-` too: backends that read the one as the other would take the client's own.
+  return new Set([...lowerNames(granted).map((name) => name.replaceAll('_', '-')), ...(dropped ?? [])]);
+}
+
+/** Those without a value are only said so that the client's own do not pass. */
+function grant(fields: string[], granted: Fields): void {
+  for (let i = 0; i < granted.length; i += 2) {
+    const value = granted[i + 1] as string;
+    if (value !== '') fields.push(granted[i] as string, value);
+  }
+}
+
+function add(fields: string[], rules: FieldRules | null, facts: Facts): void {
+  for (const { name, value } of rules?.added ?? []) {
+    const text = value(facts);
+    if (text !== null) fields.push(name, text);
+  }
+}

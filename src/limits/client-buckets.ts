@@ -1,0 +1,79 @@
+// When the bucket of each client will be full, in memory that is the same whoever asks and however many: a table of fixed
+// size, in which a client has its place by a hash that nobody outside can know. A bucket that is full needs no place. What
+// a bucket is stands in base/token-bucket.ts.
+import { randomInt } from 'node:crypto';
+
+/** Places that one client may stand in. */
+const WAYS = 8;
+/** With 8 places each and two numbers a place: 2 MiB, of which the system gives what is written to. */
+const SETS = 2 ** 14;
+
+/** The most clients that are known at a time. */
+export const MOST_CLIENTS = SETS * WAYS;
+
+/**
+ * Where a client has no place left, the bucket that is nearest to full gives its own: first those that are full, which
+ * changes nothing, then those that miss least. So a flood of fresh clients, each of which has taken one token, pushes out
+ * itself, and not the client that has used up its burst.
+ */
+export class ClientBuckets {
+  readonly #seed = randomInt(2 ** 32);
+  readonly #clients = new Float64Array(MOST_CLIENTS);
+  readonly #fullAt = new Float64Array(MOST_CLIENTS);
+
+  /** When its bucket will be full; 0 where nothing is known of it. */
+  get(client: string): number {
+    const tag = tagOf(client, this.#seed);
+    const place = this.#find(tag);
+    return place === -1 ? 0 : (this.#fullAt[place] as number);
+  }
+
+  set(client: string, fullAt: number): void {
+    const tag = tagOf(client, this.#seed);
+    const known = this.#find(tag);
+    const place = known === -1 ? this.#nearestToFull(tag) : known;
+    this.#clients[place] = tag;
+    this.#fullAt[place] = fullAt;
+  }
+
+  /** Clients whose bucket is not full. */
+  count(now: number): number {
+    let known = 0;
+    for (const fullAt of this.#fullAt) if (fullAt > now) known++;
+    return known;
+  }
+
+  #find(tag: number): number {
+    const first = firstOf(tag);
+    for (let place = first; place < first + WAYS; place++) if (this.#clients[place] === tag) return place;
+    return -1;
+  }
+
+  #nearestToFull(tag: number): number {
+    const first = firstOf(tag);
+    let least = first;
+    for (let place = first + 1; place < first + WAYS; place++) {
+      if ((this.#fullAt[place] as number) < (this.#fullAt[least] as number)) least = place;
+    }
+    return least;
+  }
+}
+
+function firstOf(tag: number): number {
+  return (tag & (SETS - 1)) * WAYS;
+}
+
+/** 53 bits of a client's name that depend on the seed, never 0: two 32-bit hashes in the manner of MurmurHash, mixed. */
+function tagOf(client: string, seed: number): number {
+  let one = 0xdeadbeef ^ seed;
+  let other = 0x41c6ce57 ^ seed;
+  for (let i = 0; i < client.length; i++) {
+    const unit = client.charCodeAt(i);
+    one = Math.imul(one ^ unit, 2654435761);
+    other = Math.imul(other ^ unit, 1597334677);
+    other = (other << 13) | (other >>> 19);
+  }
+  one = Math.imul(one ^ (one >>> 16), 2246822507) ^ Math.imul(other ^ (other >>> 13), 3266489909);
+  other = Math.imul(other ^ (other >>> 16), 2246822507) ^ Math.imul(one ^ (one >>> 13), 3266489909);
+  return (other & 0x1fffff) * 2 ** 32 + (one >>> 0) || 1;
+}

@@ -1,0 +1,258 @@
+// Rates that several gateways share through a Redis: the same buckets as here, in Redis, by a script in
+// rate-limiter-flexible. Both packages are loaded only where a config shares its limits. While Redis is away or slow,
+// every gateway limits by what it knows.
+
+import type { RateLimiterRedis } from 'rate-limiter-flexible';
+import { background, guarded } from '../base/guard.ts';
+import { watchSilence } from '../base/response-timeout.ts';
+import type { Config } from '../config/schema/schema.ts';
+import { systemCode } from '../errors.ts';
+import type { Emit, Sample, Sampler } from '../events.ts';
+import type { Limiter } from './limiter.ts';
+import type { Ask, SharedRates, Wait } from './rates.ts';
+
+type Redis = typeof import('redis');
+type Client = ReturnType<Redis['createClient']>;
+
+/** What a handshake waits for Redis at most. */
+const ANSWER_MS = 150;
+const CONNECT_MS = 3000;
+/** Between two questions whether Redis is there, while nobody asks it anything else. */
+const BEAT_MS = 1000;
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 1000;
+
+/**
+ * In place of the library's fixed window, which lets twice as much through around its edge: the bucket of
+ * base/token-bucket.ts, by Redis's clock. KEYS[1] holds when it will be full, in microseconds. ARGV: tokens to take (or, below 0, to give
+ * back), -, burst, microseconds to fill a whole bucket. It answers, in the library's form, what counts as consumed (more
+ * than the burst is a refusal) and milliseconds to wait.
+ */
+const SCRIPT = `
+local time = redis.call('time')
+local now = time[1] * 1000000 + time[2]
+local amount, burst = tonumber(ARGV[1]), tonumber(ARGV[3])
+local each = tonumber(ARGV[4]) / burst
+local full = math.max(now, tonumber(redis.call('get', KEYS[1]) or '0')) + amount * each
+local wait = full - now - burst * each
+if amount > 0 and wait > 0.5 then return {burst + 1, math.ceil(wait / 1000)} end
+if full <= now then redis.call('del', KEYS[1])
+else redis.call('set', KEYS[1], string.format('%.0f', full), 'px', math.ceil((full - now) / 1000)) end
+return {0, 0}
+`;
+
+export interface RedisRatesOptions {
+  readonly url: string;
+  readonly emit: Emit;
+}
+
+/** What the config says of where rates are counted. */
+type Where = Pick<Config, 'broker'> & { readonly limits: Pick<Config['limits'], 'shared'> };
+
+/** The URL of the Redis that rates are shared through; null where they are not. */
+export function sharedUrl({ broker, limits: { shared } }: Where): string | null {
+  if (shared === 'memory') return null;
+  return shared === 'redis' ? broker : shared;
+}
+
+/** A connection while it lives, and the library's limiters that speak through it. */
+interface Link {
+  readonly client: Client;
+  readonly limiters: WeakMap<Limiter, RateLimiterRedis>;
+}
+
+/** Both libraries. */
+interface Libraries {
+  readonly redis: Redis;
+  readonly limits: typeof import('rate-limiter-flexible');
+}
+
+/** Null where nothing is shared. It begins with start(). Rejects with words for the operator where a package is not there. */
+export async function openSharedRates(where: Where, emit: Emit): Promise<RedisRates | null> {
+  const url = sharedUrl(where);
+  return url === null ? null : load({ url, emit });
+}
+
+async function load(options: RedisRatesOptions): Promise<RedisRates> {
+  try {
+    const [redis, limits] = await Promise.all([import('redis'), import('rate-limiter-flexible')]);
+    return new RedisRates({ redis, limits }, options);
+  } catch (error) {
+    const message =
+      'limits: sharing them needs the npm packages "redis" and "rate-limiter-flexible" (npm install redis rate-limiter-flexible)';
+    throw new Error(message, { cause: error });
+  }
+}
+
+export class RedisRates implements SharedRates, Sampler {
+  readonly #libraries: Libraries;
+  readonly #options: RedisRatesOptions;
+  #link: Link | null = null;
+  #down: string | null = 'not connected yet';
+  #retries = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(libraries: Libraries, options: RedisRatesOptions) {
+    this.#libraries = libraries;
+    this.#options = options;
+  }
+
+  get up(): boolean {
+    return this.#down === null;
+  }
+
+  /** What is to be said of it to whoever asks about the gateway; null where all is well. */
+  degraded(): string | null {
+    return this.#down === null ? null : `the shared limits are away (${this.#down})`;
+  }
+
+  *sample(): Iterable<Sample> {
+    yield { metric: 'shared_limits_up', labels: { store: 'redis' }, value: this.up ? 1 : 0 };
+  }
+
+  start(): void {
+    background('redis', this.#open());
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    const link = this.#link;
+    this.#link = null;
+    if (link !== null) destroy(link.client);
+  }
+
+  async take(asks: readonly Ask[]): Promise<Wait | 'taken' | 'unknown'> {
+    const link = this.#link;
+    if (link === null || !this.up) return 'unknown';
+    try {
+      return await this.#answered(link, this.#takeEach(link, asks));
+    } catch {
+      return 'unknown';
+    }
+  }
+
+  async #takeEach(link: Link, asks: readonly Ask[]): Promise<Wait | 'taken'> {
+    for (const [i, ask] of asks.entries()) {
+      const waitMs = await this.#consume(link, ask);
+      if (waitMs === 0) continue;
+      const taken = asks.slice(0, i);
+      // Nobody waits for it: what is lost of it comes back by itself.
+      for (const one of taken) this.#limiterOf(link, one.limiter).reward(one.client, 1).catch(ignore);
+      return { ask, waitMs };
+    }
+    return 'taken';
+  }
+
+  /** 0 where a token was taken, else milliseconds to wait. */
+  async #consume(link: Link, { limiter, client }: Ask): Promise<number> {
+    try {
+      await this.#limiterOf(link, limiter).consume(client, 1);
+      return 0;
+    } catch (refused) {
+      if (refused instanceof this.#libraries.limits.RateLimiterRes) return Math.max(1, refused.msBeforeNext);
+      // Redis itself may refuse, such as for want of memory: it is of no use then.
+      this.#lost(link, reasonOf(refused));
+      throw refused;
+    }
+  }
+
+  #limiterOf({ client, limiters }: Link, limiter: Limiter): RateLimiterRedis {
+    const known = limiters.get(limiter);
+    if (known !== undefined) return known;
+    const { rate, burst } = limiter.rate;
+    const fresh = new this.#libraries.limits.RateLimiterRedis({
+      storeClient: client,
+      useRedisPackage: true,
+      customIncrTtlLuaScript: SCRIPT,
+      keyPrefix: `upgate:rate:${limiter.id}`,
+      points: burst,
+      duration: (burst / rate) * 1_000_000,
+    });
+    limiters.set(limiter, fresh);
+    return fresh;
+  }
+
+  async #open(): Promise<void> {
+    const client = this.#libraries.redis.createClient({
+      url: this.#options.url,
+      disableOfflineQueue: true,
+      maintNotifications: 'disabled',
+      socket: { connectTimeout: CONNECT_MS, reconnectStrategy: false },
+    }) as Client;
+    const link: Link = { client, limiters: new WeakMap() };
+    this.#link = link;
+    const lost = guarded('redis', (reason: string) => this.#lost(link, reason));
+    client.on('error', (error: Error) => lost(reasonOf(error)));
+    client.on('end', () => lost('the connection ended'));
+    try {
+      await this.#answered(link, client.connect(), CONNECT_MS);
+      await this.#beat(link);
+    } catch (error) {
+      this.#lost(link, reasonOf(error));
+    }
+  }
+
+  /** Asks whether Redis is there, now and from time to time. Rejects where it is not. */
+  async #beat(link: Link): Promise<void> {
+    await this.#answered(link, link.client.ping());
+    if (link !== this.#link) return;
+    this.#retries = 0;
+    if (this.#down !== null) {
+      this.#down = null;
+      this.#options.emit({ type: 'notice', level: 'info', message: 'the shared limits are there' });
+    }
+    const again = guarded('redis', () => this.#beat(link).catch((error: unknown) => this.#lost(link, reasonOf(error))));
+    this.#timer = setTimeout(again, BEAT_MS).unref();
+  }
+
+  /** The answer, unless Redis is silent for too long: then the connection is given up, so that nobody else waits. */
+  async #answered<T>(link: Link, answer: Promise<T>, mostMs = ANSWER_MS): Promise<T> {
+    let heard = ignore;
+    const silence = new Promise<never>((_, reject) => {
+      heard = watchSilence(mostMs, () => {
+        reject(new Error('Redis does not answer'));
+        this.#lost(link, 'Redis does not answer');
+      });
+    });
+    try {
+      return await Promise.race([answer, silence]);
+    } finally {
+      heard();
+      answer.catch(ignore);
+    }
+  }
+
+  /** Gives the connection up and makes the next one, after a while that grows. */
+  #lost(link: Link, reason: string): void {
+    if (this.#link !== link) return;
+    this.#link = null;
+    clearTimeout(this.#timer);
+    destroy(link.client);
+    const told = this.#down !== null && this.#retries > 0;
+    this.#down = reason;
+    if (this.#closed) return;
+    const data = { reason };
+    if (!told) {
+      const message = 'the shared limits are away; this gateway limits by itself';
+      this.#options.emit({ type: 'notice', level: 'error', message, data });
+    }
+    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries++);
+    const again = guarded('redis', () => this.#open());
+    this.#timer = setTimeout(again, wait * (0.5 + Math.random() / 2)).unref();
+  }
+}
+
+function destroy(client: Client): void {
+  client.removeAllListeners();
+  // What is on its way fails; nobody else listens.
+  client.on('error', ignore);
+  client.destroy();
+}
+
+function reasonOf(error: unknown): string {
+  return systemCode(error) ?? (error instanceof Error ? error.message : String(error));
+}
+
+function ignore(): void {}

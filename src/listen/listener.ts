@@ -1,0 +1,287 @@
+// One address where clients connect: binding it, every timeout and bound on what a client may make us hold, and what is
+// answered when not even a head could be read. What happens to a request is requests.ts.
+
+import { unlink } from 'node:fs/promises';
+import http from 'node:http';
+import https from 'node:https';
+import net, { type AddressInfo, type Socket } from 'node:net';
+import { peerOf } from '../actions/peer.ts';
+import { hasBody, rejectUpgrade } from '../actions/reject.ts';
+import { guarded } from '../base/guard.ts';
+import type { ListenerConfig } from '../config/schema/schema.ts';
+import { systemCode } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import { KEEPALIVE_MS } from '../net/dial.ts';
+import { watchHalfClose } from '../pipeline/half-close.ts';
+import { endInOrder, letGo } from '../pipeline/lingering-close.ts';
+import { afterEarlierAnswers, pendingAnswer } from '../pipeline/pipelining.ts';
+import type { Gateway } from '../pipeline/requests.ts';
+import { writeOctets } from '../proxy/client-side.ts';
+import type { ClientAuthMode } from '../runtime/tls/client-auth.ts';
+import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls/tls.ts';
+import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
+import type { FdGuard } from './fd-limit.ts';
+import { type Accepting, type Door, Reception } from './native-acceptor.ts';
+import { connectionOptions, hasSpoken, tune } from './node-acceptor.ts';
+import { rejectParserError } from './parser-errors.ts';
+import { Arrivals } from './proxy-preamble.ts';
+
+/** How often node looks for connections that are over their time. */
+const CHECK_MS = 1000;
+
+/** The address a listener is told apart by: `host:port`, or the path of its socket. */
+export function addressOf(config: ListenerConfig): string {
+  if (config.unix !== undefined) return config.unix;
+  const host = config.host ?? '::';
+  return `${net.isIP(host) === 6 ? `[${host}]` : host}:${config.port}`;
+}
+
+export interface ListenerServices {
+  readonly gateway: Gateway;
+  /** What accepts connections without node; null where node has to. */
+  readonly accepting: Accepting | null;
+  readonly emit: Emit;
+  readonly fds: FdGuard;
+}
+
+export class Listener {
+  readonly address: string;
+  readonly #gateway: Gateway;
+  readonly #emit: Emit;
+  readonly #fds: FdGuard;
+  readonly #server: http.Server | https.Server;
+  readonly #arrivals: Arrivals;
+  readonly #accepting: Accepting | null;
+  #door: Door | null = null;
+  #bound: AddressInfo | string | null = null;
+  #config: ListenerConfig;
+  #tls: TlsMaterial | null;
+  readonly #failures: AcceptFailures;
+
+  constructor(config: ListenerConfig, tls: TlsMaterial | null, { gateway, accepting, emit, fds }: ListenerServices) {
+    this.address = addressOf(config);
+    this.#config = config;
+    this.#tls = tls;
+    this.#gateway = gateway;
+    this.#emit = emit;
+    this.#failures = new AcceptFailures(this.address, emit);
+    this.#fds = fds;
+    // TLS and what passes on a unix socket are node's from the beginning.
+    this.#accepting = tls === null && config.unix === undefined ? accepting : null;
+    this.#server = this.#create();
+    this.#attach();
+    this.#arrivals = new Arrivals(this.#server, {
+      address: this.address,
+      over: config.unix === undefined ? 'tcp' : 'unix',
+      emit,
+      admits: (connection) => {
+        if (this.#fds.admits(connection)) return true;
+        this.#failures.tell(SHORTAGE);
+        return false;
+      },
+    });
+    this.#configure();
+  }
+
+  /** Whether it speaks TLS; a listener can't change that while it is bound. */
+  get secure(): boolean {
+    return this.#tls !== null;
+  }
+
+  /** Whether clients are asked for certificates, which can't change either. */
+  get clientAuth(): ClientAuthMode | null {
+    return this.#tls?.clientAuth ?? null;
+  }
+
+  /** What it is bound to, once it is. */
+  bound(): AddressInfo | string | null {
+    return this.#bound;
+  }
+
+  /** Binds; rejects with the system's error. */
+  async listen(): Promise<void> {
+    const { unix, port, host } = this.#config;
+    if (unix !== undefined) {
+      await removeStale(unix);
+      return this.#bind({ path: unix });
+    }
+    try {
+      await this.#bind({ host: host ?? '::', port });
+    } catch (error) {
+      // `::` takes both families; without IPv6 there is one.
+      if (host !== undefined || systemCode(error) !== 'EAFNOSUPPORT') throw error;
+      await this.#bind({ host: '0.0.0.0', port });
+    }
+  }
+
+  /** Takes a new config of the same address; connections that are open are not touched. */
+  update(config: ListenerConfig, tls: TlsMaterial | null): void {
+    this.#config = config;
+    this.#tls = tls;
+    this.#configure();
+    if (tls !== null) swapTls(this.#server as https.Server, tls);
+  }
+
+  /** Closes the listening socket; resolves when it is closed. Open connections go on; idle ones are ended. */
+  close(): void {
+    this.#bound = null;
+    this.#door?.close();
+    this.#server.close();
+    this.#server.closeIdleConnections();
+  }
+
+  /** Closes connections that are kept open between requests. */
+  closeIdle(): void {
+    this.#server.closeIdleConnections();
+  }
+
+  /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
+  cut(): void {
+    this.#arrivals.cut();
+    this.#server.closeAllConnections();
+  }
+
+  #create(): http.Server | https.Server {
+    const options = {
+      // Our own judgement covers it, with a whole answer.
+      requireHostHeader: false,
+      insecureHTTPParser: false,
+      connectionsCheckingInterval: CHECK_MS,
+      ...connectionOptions(KEEPALIVE_MS),
+      maxHeaderSize: this.#config.max_head,
+      // From node 22.21 and 24.9 on. An upgrade with a body is none of ours, and node 26 would keep the body to itself. What
+      // came in one piece behind such a request node then loses, so it is the last one of its connection (requests.ts).
+      shouldUpgradeCallback: (req: http.IncomingMessage) => !hasBody(req),
+    };
+    if (this.#tls === null) return http.createServer(options);
+    const current = (): TlsMaterial => this.#tls as TlsMaterial;
+    return https.createServer({
+      ...options,
+      // As http has it by itself.
+      allowHalfOpen: true,
+      ...tlsServerOptions(current),
+      handshakeTimeout: this.#config.timeouts.tls_handshake,
+    });
+  }
+
+  /** Everything that may change at a reload. */
+  #configure(): void {
+    const server = this.#server;
+    const { timeouts, max_head, proxy_protocol } = this.#config;
+    this.#arrivals.configure(proxy_protocol);
+    server.headersTimeout = timeouts.head;
+    server.keepAliveTimeout = timeouts.keep_alive;
+    // A body may take as long as it flows; the engine watches it.
+    server.requestTimeout = 0;
+    server.timeout = 0;
+    // node would drop the fields past the limit and with them perhaps Origin: all are read, and too many are refused.
+    server.maxHeadersCount = 0;
+    (server as { maxHeaderSize?: number }).maxHeaderSize = max_head;
+  }
+
+  #attach(): void {
+    const server = this.#server;
+    const { onRequest, acceptFirst } = this.#gateway;
+    server.on('connection', acceptFirst.onConnection);
+    server.on('request', onRequest);
+    // The backend answers `Expect: 100-continue` and any other expectation, not node.
+    server.on('checkContinue', onRequest);
+    server.on('checkExpectation', onRequest);
+    const onUpgrade = guarded(
+      'handshake',
+      (req: http.IncomingMessage, socket: Socket, rest: Buffer) => {
+        this.#gateway.turns.release(socket);
+        this.#gateway.upgrades.onUpgrade(server, req, socket, rest);
+      },
+      (_req, socket) => socket.destroy(),
+    );
+    server.on('upgrade', onUpgrade);
+    server.on('connect', onUpgrade);
+    const refuse = guarded(
+      'connection',
+      (error: Error, socket: Socket) => this.#refuse(error, socket),
+      (_error, socket) => socket.destroy(),
+    );
+    server.on('clientError', (error, socket) => refuse(error, socket as Socket));
+    server.on('error', (error) => this.#server.listening && this.#failures.tell(error));
+    const accepted = this.secure ? 'secureConnection' : 'connection';
+    server.on(accepted, (socket: Socket) => {
+      socket.destroySoon = endInOrder;
+      writeOctets(socket);
+    });
+    watchHalfClose(server, this.#gateway.turns, accepted);
+    // A broken or stalled TLS handshake concerns nobody but its client.
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+  }
+
+  #bind(options: net.ListenOptions): Promise<void> {
+    const server = this.#server;
+    return new Promise((resolve, fail) => {
+      const onError = (error: Error): void => fail(error);
+      server.once('error', onError);
+      server.listen({ ...options, backlog: 4096 }, () => {
+        server.removeListener('error', onError);
+        tune(server, KEEPALIVE_MS);
+        this.#bound = server.address();
+        if (this.#accepting !== null) this.#door = this.#openDoor(this.#accepting);
+        resolve();
+      });
+    });
+  }
+
+  /** Answers a client whose head could not be read or did not arrive; none of its earlier answers is cut short. */
+  async #refuse(error: Error, socket: Socket): Promise<void> {
+    socket.on('error', ignore);
+    // The client has left in the middle of a body.
+    if (socket.destroyed) return;
+    const rejection = rejectParserError(error);
+    const pending = pendingAnswer(socket);
+    // A client that never said a word gets none; an answer that has begun can't be taken back.
+    if (rejection === null || !hasSpoken(socket) || pending?.headersSent === true) {
+      socket.destroy();
+      return;
+    }
+    letGo(socket);
+    // Its own body may be what is malformed, and then its answer will not come.
+    const earlier = pending?.req.complete;
+    if (earlier && !(await afterEarlierAnswers(socket))) return;
+    if (pendingAnswer(socket)?.headersSent) {
+      socket.destroy();
+      return;
+    }
+    rejectUpgrade(socket, rejection, null);
+    const client = peerOf(socket).address;
+    const { status, reason, detail } = rejection;
+    this.#emit({ type: 'head_refused', client, status, reason, detail });
+  }
+
+  /** Connections are accepted natively from here on, where that can be. */
+  #openDoor(accepting: Accepting): Door | null {
+    const reception = new Reception(this.#server, {
+      accepting,
+      onFirst: (...args) => this.#gateway.upgrades.onFirst(...args),
+      // What comes first may be a preamble, and what a head may be changes with the config.
+      maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : 0),
+      onAccepted: (connection) => void this.#fds.admits(connection),
+      onFailed: (error) => {
+        this.#fds.relieve();
+        this.#failures.tell(error);
+      },
+    });
+    return reception.open();
+  }
+}
+
+/** A socket file that nobody listens on any more is in the way of binding. */
+async function removeStale(path: string): Promise<void> {
+  const code = await new Promise<string | undefined>((resolve) => {
+    const probe = net.connect({ path }, () => {
+      probe.destroy();
+      resolve(undefined);
+    });
+    probe.once('error', (error) => resolve(systemCode(error)));
+  });
+  if (code === 'ECONNREFUSED') await unlink(path);
+}
+
+function ignore(): void {}

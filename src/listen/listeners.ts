@@ -1,0 +1,138 @@
+// All addresses where clients connect, as one set that a reload moves to the next config: new addresses are bound before
+// anything changes, those that stay take their new settings, those that are gone stop listening.
+import type { ListenerConfig } from '../config/schema/schema.ts';
+import type { Emit, Sample, Sampler } from '../events.ts';
+import { describeBindError } from '../runtime/bind-error.ts';
+import type { TlsMaterial } from '../runtime/tls/tls.ts';
+import { addressOf, Listener, type ListenerServices } from './listener.ts';
+
+/** A listener of the config with its TLS. */
+export interface Wanted {
+  readonly config: ListenerConfig;
+  readonly tls: TlsMaterial | null;
+}
+
+/** A set of listeners ready to take over, one for each listener of the config. */
+export interface NextListeners {
+  readonly places: readonly { readonly wanted: Wanted; readonly listener: Listener; readonly isNew: boolean }[];
+}
+
+export class Listeners implements Sampler {
+  readonly #services: () => ListenerServices;
+  readonly #emit: Emit;
+  #current: readonly Listener[] = [];
+  /** When the certificates in service end, by their labels as JSON. */
+  #certificates: ReadonlyMap<string, number> = new Map();
+
+  /** The services are asked for with each new listener. */
+  constructor(services: () => ListenerServices, emit: Emit) {
+    this.#services = services;
+    this.#emit = emit;
+  }
+
+  get current(): readonly Listener[] {
+    return this.#current;
+  }
+
+  /** Where clients connect by TCP. */
+  bound(): { host: string; port: number; tls: boolean }[] {
+    return this.#current.flatMap((listener) => {
+      const bound = listener.bound();
+      return typeof bound === 'object' && bound !== null
+        ? [{ host: bound.address, port: bound.port, tls: listener.secure }]
+        : [];
+    });
+  }
+
+  /** Binds what is new; a text says why that failed, and then nothing of it is left. */
+  async prepare(wanted: readonly Wanted[]): Promise<NextListeners | string> {
+    const places: { wanted: Wanted; listener: Listener; isNew: boolean }[] = [];
+    // Two listeners with port 0 have the same address and are two all the same.
+    const left = [...this.#current];
+    for (const one of wanted) {
+      const at = left.findIndex(({ address }) => address === addressOf(one.config));
+      const [known] = at === -1 ? [] : left.splice(at, 1);
+      const fixed = known === undefined ? null : fixedIn(known, one.tls);
+      if (fixed !== null) {
+        this.discard({ places });
+        return fixed;
+      }
+      const listener = known ?? new Listener(one.config, one.tls, this.#services());
+      try {
+        if (!known) await listener.listen();
+      } catch (error) {
+        this.discard({ places });
+        return describeBindError(error, listener.address);
+      }
+      places.push({ wanted: one, listener, isNew: !known });
+    }
+    return { places };
+  }
+
+  /** Gives back what prepare() bound. */
+  discard({ places }: NextListeners): void {
+    for (const { listener, isNew } of places) if (isNew) listener.close();
+  }
+
+  /** Makes the next set the current one. */
+  swap({ places }: NextListeners): void {
+    const next = places.map(({ listener }) => listener);
+    for (const listener of this.#current) if (!next.includes(listener)) listener.close();
+    this.#current = next;
+    const certificates = new Map<string, number>();
+    for (const { wanted, listener, isNew } of places) {
+      if (isNew) this.#announce(listener);
+      else listener.update(wanted.config, wanted.tls);
+      for (const { names, notAfterMs } of wanted.tls?.certificates ?? []) {
+        this.#emit({ type: 'certificate_loaded', listener: listener.address, names, notAfterMs });
+        const labels = JSON.stringify({ listener: listener.address, names: names.join(',') });
+        // Where two have the same names (as of RSA and EC), the one that ends first counts.
+        certificates.set(labels, Math.min(notAfterMs, certificates.get(labels) ?? notAfterMs));
+      }
+    }
+    this.#certificates = certificates;
+  }
+
+  *sample(): Iterable<Sample> {
+    for (const [labels, notAfterMs] of this.#certificates) {
+      yield {
+        metric: 'tls_certificate_not_after_timestamp_seconds',
+        labels: JSON.parse(labels) as Record<string, string>,
+        value: notAfterMs / 1000,
+      };
+    }
+  }
+
+  /** Closes connections that are kept open between requests. */
+  closeIdle(): void {
+    for (const listener of this.#current) listener.closeIdle();
+  }
+
+  /** Stops listening everywhere; open connections go on. */
+  close(): void {
+    for (const listener of this.#current) listener.close();
+  }
+
+  /** Destroys every connection that is not an upgraded one. */
+  cut(): void {
+    for (const listener of this.#current) listener.cut();
+  }
+
+  #announce(listener: Listener): void {
+    const bound = listener.bound();
+    const data =
+      typeof bound === 'object' && bound !== null
+        ? { address: bound.address, port: bound.port }
+        : { address: bound ?? '' };
+    this.#emit({ type: 'notice', level: 'info', message: 'listening', data: { ...data, tls: listener.secure } });
+  }
+}
+
+/** What a listener would have to change and can't while it is bound. */
+function fixedIn(known: Listener, tls: TlsMaterial | null): string | null {
+  if (known.secure !== (tls !== null))
+    return `${known.address}: a listener begins or stops to speak TLS only at a restart`;
+  if (known.clientAuth !== (tls?.clientAuth ?? null))
+    return `${known.address}: whether clients need a certificate changes only at a restart`;
+  return null;
+}

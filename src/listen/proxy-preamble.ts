@@ -1,0 +1,172 @@
+// What a connection passes between its accepting and node's own server: who its peer is gets said (actions/peer.ts), and
+// where the listener wants a PROXY preamble of that peer, it is read first. The server learns nothing of all this: it is
+// given a connection whose first byte is the client's.
+import type { Server, Socket } from 'node:net';
+import { hasPeer, type Peer, readPeer, setPeer } from '../actions/peer.ts';
+import { guarded } from '../base/guard.ts';
+import type { ListenerConfig } from '../config/schema/schema.ts';
+import type { Emit } from '../events.ts';
+import { type AddressSet, compileAddresses } from '../http/forwarding/addresses.ts';
+import { type Preamble, readPreamble } from '../http/proxy-protocol.ts';
+import type { Connection } from '../net/fd-connection.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+export interface ArrivalsOptions {
+  /** The listener's name in events. */
+  readonly address: string;
+  readonly over: 'tcp' | 'unix';
+  readonly emit: Emit;
+  /** Asked of each connection that has come, before a byte of it is read; one that is not admitted is closed. */
+  readonly admits: (connection: Connection) => boolean;
+}
+
+/** Who must send a preamble, and within how many milliseconds. */
+interface Rule {
+  readonly from: AddressSet;
+  readonly timeoutMs: number;
+}
+
+export class Arrivals {
+  readonly #options: ArrivalsOptions;
+  readonly #server: Server;
+  /** What the server does with a connection. */
+  readonly #take: readonly ((socket: Socket) => void)[];
+  /** Connections whose preamble is awaited. */
+  readonly #waiting = new Set<Socket>();
+  #rule: Rule | null = null;
+
+  /** Takes the place of what listens for the server's connections by now. */
+  constructor(server: Server, options: ArrivalsOptions) {
+    this.#server = server;
+    this.#options = options;
+    this.#take = server.listeners('connection') as ((socket: Socket) => void)[];
+    server.removeAllListeners('connection').on(
+      'connection',
+      guarded(
+        'connection',
+        (socket: Socket) => this.#enter(socket),
+        (socket) => socket.destroy(),
+      ),
+    );
+  }
+
+  /** Holds for the connections to come. */
+  configure(config: ListenerConfig['proxy_protocol']): void {
+    this.#rule = config === undefined ? null : { from: compileAddresses(config.from), timeoutMs: config.timeout };
+  }
+
+  /** Destroys the connections that node's server does not know yet. */
+  cut(): void {
+    for (const socket of this.#waiting) socket.destroy();
+  }
+
+  #enter(socket: Socket): void {
+    // One that was put back begins again as the same client's.
+    const peer = hasPeer(socket) ? null : readPeer(socket, this.#options.over);
+    if (peer === 'gone') {
+      // A request of nobody's must not be served.
+      socket.destroy();
+      return;
+    }
+    if (peer !== null && !this.#options.admits(socket)) {
+      socket.destroy();
+      return;
+    }
+    if (peer !== null) setPeer(socket, peer);
+    const rule = this.#rule;
+    if (peer !== null && rule?.from.has(peer.address)) this.#read(socket, peer, rule.timeoutMs);
+    else this.#admit(socket);
+  }
+
+  #read(socket: Socket, proxy: Peer, timeoutMs: number): void {
+    this.#waiting.add(socket);
+    new Reading(socket, timeoutMs, (outcome) => {
+      this.#waiting.delete(socket);
+      if ('length' in outcome) this.#announced(socket, outcome);
+      else this.#refuse(socket, proxy, outcome);
+    });
+  }
+
+  #announced(socket: Socket, { proxied }: Preamble): void {
+    if (proxied !== null) setPeer(socket, { ...proxied.source, destination: proxied.destination });
+    this.#admit(socket);
+    // TLS reads on by itself, from below.
+    if (socket.listenerCount('data') > 0) socket.resume();
+  }
+
+  #refuse(socket: Socket, proxy: Peer, { reason, detail }: Refused): void {
+    socket.destroy();
+    // A check of the port, as load balancers make it, ends without a word.
+    if (reason === 'silent') return;
+    const { address, emit } = this.#options;
+    emit({ type: 'preamble_refused', listener: address, client: proxy.address, reason, detail });
+  }
+
+  #admit(socket: Socket): void {
+    for (const take of this.#take) take.call(this.#server, socket);
+  }
+}
+
+interface Refused {
+  /** `silent`: it ended without a word. */
+  readonly reason: 'malformed' | 'late' | 'silent';
+  readonly detail: string;
+}
+
+type Outcome = Preamble | Refused;
+
+/** Reads one preamble; the connection is paused behind it, with nothing of what follows lost. */
+class Reading {
+  readonly #socket: Socket;
+  readonly #timer: NodeJS.Timeout;
+  readonly #done: (outcome: Outcome) => void;
+  readonly #onData: (chunk: Buffer) => void;
+  readonly #onEnd: () => void;
+  #held: Buffer = NOTHING;
+
+  constructor(socket: Socket, timeoutMs: number, done: (outcome: Outcome) => void) {
+    this.#socket = socket;
+    this.#done = done;
+    const broken = (): void => void socket.destroy();
+    this.#onData = guarded('connection', (chunk: Buffer) => this.#read(chunk), broken);
+    this.#onEnd = guarded('connection', () => this.#ended(), broken);
+    const late = { reason: 'late', detail: `no whole preamble within ${timeoutMs} ms` } as const;
+    this.#timer = setTimeout(
+      guarded('connection', () => this.#settle(late), broken),
+      timeoutMs,
+    );
+    socket.on('error', ignore).on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onEnd);
+  }
+
+  #read(chunk: Buffer): void {
+    const held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#held = held;
+    const read = readPreamble(held);
+    if (read === null) return;
+    if ('fault' in read) {
+      this.#settle({ reason: 'malformed', detail: read.fault });
+      return;
+    }
+    this.#socket.pause();
+    if (held.length > read.length) this.#socket.unshift(held.subarray(read.length));
+    this.#settle(read);
+  }
+
+  #ended(): void {
+    const { length } = this.#held;
+    const detail = `the connection ended within the preamble, after ${length} bytes`;
+    this.#settle({ reason: length === 0 ? 'silent' : 'malformed', detail });
+  }
+
+  #settle(outcome: Outcome): void {
+    clearTimeout(this.#timer);
+    const socket = this.#socket;
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onEnd);
+    this.#done(outcome);
+    // Whoever has it by now listens for its errors; of one that is destroyed none may go unheard.
+    if (!socket.destroyed) socket.off('error', ignore);
+  }
+}
+
+function ignore(): void {}

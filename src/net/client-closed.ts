@@ -1,0 +1,52 @@
+// Whether the client is still there, for whoever works on its behalf. An AbortSignal would say the same, at the price of
+// an event target for each handshake.
+import { GatewayError } from '../errors.ts';
+
+/** A client's leaving. One may wait for it at a time: a handshake has one step that is under way. */
+export class Departure {
+  #left = false;
+  #waiter: (() => void) | null = null;
+  #controller: AbortController | null = null;
+
+  /** One that is told of by a signal. */
+  static of(signal: AbortSignal): Departure {
+    const gone = new Departure();
+    if (signal.aborted) gone.tell();
+    else signal.addEventListener('abort', () => gone.tell(), { once: true });
+    return gone;
+  }
+
+  /** Whether the client has left. */
+  get left(): boolean {
+    return this.#left;
+  }
+
+  /** Calls `waiter` when the client leaves, in place of the one before; null: nobody waits any more. */
+  watch(waiter: (() => void) | null): void {
+    this.#waiter = waiter;
+  }
+
+  /** The same as a signal, for those who work with one. */
+  signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#left) this.#controller.abort(clientGone());
+    return this.#controller.signal;
+  }
+
+  /** The client has left; the first call counts. */
+  tell(): void {
+    if (this.#left) return;
+    this.#left = true;
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    try {
+      waiter?.();
+    } finally {
+      this.#controller?.abort(clientGone());
+    }
+  }
+}
+
+function clientGone(): GatewayError {
+  return new GatewayError('client_gone', 'the client left');
+}

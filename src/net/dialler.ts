@@ -1,0 +1,50 @@
+// The seam of the native dial: connecting, sending and collecting happen elsewhere, and what has come is judged here. A
+// dialler knows addresses and bytes, no HTTP and no names.
+import type { Parked } from './fd-connection.ts';
+
+/** What to dial, and what to send as soon as it is connected. Waits are in milliseconds. */
+export interface DialOrder {
+  /** An IPv4 or IPv6 address without a zone. */
+  readonly address: string;
+  readonly port: number;
+  /** One character is one byte. */
+  readonly bytes: string;
+  /** For the connection. */
+  readonly connectMs: number;
+  /** From there on, for the end of what is collected. */
+  readonly answerMs: number;
+  /** How many bytes are collected at most, but for those that are read at once. */
+  readonly most: number;
+}
+
+/**
+ * Why there is no connection, or no whole answer: `timeout` of connecting, `silent` where the answer did not come in time,
+ * `ended` where the server ended the connection, or a system error's code.
+ */
+export type DialFailure = 'timeout' | 'silent' | 'ended' | (string & {});
+
+/** Who is told of a dial, once: never from inside the call that starts it, and never after it was cancelled. */
+export interface DialCaller {
+  /**
+   * Bytes have come, with an empty line (CRLF CRLF) among them, more than `most`, or such as can't become the head of an
+   * answer: they don't begin with `HTTP/`, or a line ends without CR. `bytes` may be looked at until this
+   * returns. The connection is the caller's. `connectMs` is how long connecting took.
+   */
+  came(connection: Parked, bytes: Buffer, connectMs: number): void;
+  /** Nothing of the connection is left. */
+  failed(why: DialFailure, connected: boolean): void;
+}
+
+/** A dial under way; what is in it is its dialler's. */
+export interface Dialling {
+  readonly id: number;
+}
+
+/** Throws a GatewayError `limit` where nothing can be started. */
+export interface Dialler {
+  dial(order: DialOrder, caller: DialCaller): Dialling;
+  /** Goes on with a connection: collects behind the bytes that came and are not used up, which come again. */
+  collect(connection: Parked, held: Buffer, wait: Pick<DialOrder, 'answerMs' | 'most'>, caller: DialCaller): Dialling;
+  /** Its caller is told of nothing any more, and nothing of its connection is left. */
+  cancel(dialling: Dialling): void;
+}

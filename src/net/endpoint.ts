@@ -1,0 +1,32 @@
+// Where a connection toward a server goes, and how it is spoken to there. Which server is chosen is upstream/.
+import type { LookupFunction } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+import type { ProxyVersion } from '../http/proxy-protocol.ts';
+
+/** How TLS is spoken to the servers of an upstream; one value as long as its files and settings stay the same. */
+export interface BackendTls {
+  /** Tells two of them apart: a digest of all that they are made of. */
+  readonly id: string;
+  readonly options: Pick<ConnectionOptions, 'secureContext' | 'rejectUnauthorized'>;
+  /** The name to ask for and to verify in place of the address's own. */
+  readonly serverName: string | null;
+}
+
+/** Where a connection goes. */
+export interface Endpoint {
+  /** As in the config: the `server` label of metrics and logs. */
+  readonly url: string;
+  readonly secure: boolean;
+  /** A name or an IP address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** The path of a unix socket, in place of host and port. */
+  readonly unix?: string;
+  readonly tls?: BackendTls | null;
+  /** The name that its certificate must be for, where it is not `host`. */
+  readonly serverName?: string;
+  /** The version of the PROXY preamble that each connection begins with; unset: none. */
+  readonly proxyProtocol?: ProxyVersion;
+  /** How a name that is `host` is looked up; unset: by node. */
+  readonly lookup?: LookupFunction;
+}

@@ -1,0 +1,15 @@
+// The verdict on a request, after what stands before any route: too many fields.
+import { type Rejection, reject } from '../handshake/rejection.ts';
+import { MOST_FIELDS } from '../http/head.ts';
+import { decide, type Verdict } from '../routing/decide.ts';
+import type { Asked } from './incoming.ts';
+
+export function judge({ snapshot, head, context }: Asked): Verdict {
+  if (head.names.length > MOST_FIELDS)
+    return refuse(reject('head_too_large', `a head has at most ${MOST_FIELDS} fields`));
+  return decide(snapshot.table, head, context.client.address);
+}
+
+function refuse(rejection: Rejection): Verdict {
+  return { kind: 'reject', route: null, rejection };
+}

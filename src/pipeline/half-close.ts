@@ -1,0 +1,46 @@
+// What the end of a client's sending, a FIN, means to its plain requests; docs/http.md says the same. Handshakes are
+// read-ahead.ts.
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { guarded } from '../base/guard.ts';
+import { listHas, lowerNames } from '../http/fields.ts';
+import type { Turns } from './pipelining.ts';
+
+/**
+ * Whether a server serves what was asked before a FIN, where nobody closes the connection then. node has it undocumented
+ * and off, and then ends its own side at a FIN, whatever is still to be answered (node 20 to 26).
+ */
+interface HalfOpen {
+  httpAllowHalfOpen: boolean;
+}
+
+/** Decides what a FIN means on every connection that the server accepts from now on; called once. */
+export function watchHalfClose(server: Server, turns: Turns, accepted: 'connection' | 'secureConnection'): void {
+  (server as Server & HalfOpen).httpAllowHalfOpen = true;
+  const watched = new WeakSet<Socket>();
+  server.on(accepted, (socket: Socket) => {
+    // One that was put back begins once more.
+    if (watched.has(socket)) return;
+    watched.add(socket);
+    // Before node's own listener, which would call the rest of a body that was cut off malformed.
+    const onEnd = guarded(
+      'connection',
+      () => {
+        const newest = turns.newest(socket);
+        if (newest !== null && !isLast(newest.req)) socket.destroy();
+      },
+      () => socket.destroy(),
+    );
+    socket.prependListener('end', onEnd);
+  });
+}
+
+/**
+ * Whether a request has come whole and said that it is the last one of its connection (RFC 9112 §9.6): a FIN behind it says
+ * that its client has finished sending. Behind any other one the client has left.
+ */
+function isLast({ complete, rawHeaders, httpVersion }: IncomingMessage): boolean {
+  const section = { fields: rawHeaders, names: lowerNames(rawHeaders) };
+  if (!complete || listHas(section, 'connection', 'close')) return complete;
+  return httpVersion === '1.0' && !listHas(section, 'connection', 'keep-alive');
+}

@@ -1,0 +1,236 @@
+// Every handshake's way through the gateway: its head is read and decided (routing/decide.ts), it is let in
+// (access.ts), then the action of its verdict runs. What broke on the way ends here, as an answer and an event. Plain
+// requests are requests.ts.
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { RouteContext } from '../actions/context.ts';
+import { SpliceError } from '../actions/reach.ts';
+import { ReadAhead } from '../actions/read-ahead.ts';
+import { passUpgrade, refusalOf, rejectUpgrade } from '../actions/reject.ts';
+import { respondUpgrade } from '../actions/respond.ts';
+import type { Splice } from '../actions/splice.ts';
+import { terminate } from '../actions/terminate.ts';
+import type { ForeignAnswer } from '../auth/authenticator.ts';
+import { background } from '../base/guard.ts';
+import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
+import type { Mode } from '../events.ts';
+import { wantsWebSocket } from '../handshake/handshake.ts';
+import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
+import { valuesOf } from '../http/fields.ts';
+import type { MessageLike } from '../http/head.ts';
+import type { Permit } from '../limits/permit.ts';
+import { Departure } from '../net/client-closed.ts';
+import { asSocket, type Connection, type Parked } from '../net/fd-connection.ts';
+import type { Respond, Upgrade, Verdict } from '../routing/decide.ts';
+import type { Snapshot } from '../runtime/snapshot.ts';
+import { type Entrance, isEntered } from './access.ts';
+import { judge } from './decide-incoming.ts';
+import { Lookout, type WatchClient } from './disconnect-watch.ts';
+import { headWithoutUpgrade, putBack } from './downgrade.ts';
+import { type Asked, named, readAsked } from './incoming.ts';
+import { afterEarlierAnswers, answerable, pendingAnswer } from './pipelining.ts';
+
+export interface UpgradesOptions {
+  /** The snapshot that is current now. */
+  readonly snapshot: () => Snapshot;
+  readonly entrance: Entrance;
+  readonly splice: Splice;
+  /** For clients whose connections are no sockets of node's. */
+  readonly watchClient: WatchClient;
+}
+
+/** The connection of a handshake that no parser reads any more. */
+interface Released {
+  readonly connection: Connection;
+  readonly ahead: ReadAhead;
+  readonly gone: Departure;
+}
+
+/** One that node's server has let go of. */
+interface ReleasedSocket extends Released {
+  readonly connection: Socket;
+  readonly server: Server;
+}
+
+export class Upgrades {
+  readonly #options: UpgradesOptions;
+  readonly #lookout: Lookout;
+  #draining = false;
+  #underWay = 0;
+
+  constructor(options: UpgradesOptions) {
+    this.#options = options;
+    this.#lookout = new Lookout(options.watchClient);
+  }
+
+  /** From now on handshakes are refused. */
+  startDraining(): void {
+    this.#draining = true;
+  }
+
+  /** How many handshakes are being decided. */
+  underWay(): number {
+    return this.#underWay;
+  }
+
+  /** A request with an Upgrade, as node's server gives it: its parser has let go of the connection. */
+  onUpgrade(server: Server, req: IncomingMessage, socket: Socket, rest: Buffer): void {
+    // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
+    socket.on('error', ignore);
+    this.#underWay++;
+    const released = { server, connection: socket, ahead: new ReadAhead(rest), gone: new Departure() };
+    background('handshake', this.#take(released, req), () => socket.destroy());
+  }
+
+  /**
+   * A handshake that has come whole with its connection. Returns whether it was let through to be spliced; all else is for
+   * node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept.
+   */
+  onFirst(message: MessageLike, connection: Parked, bytes: Buffer): boolean {
+    const asked = readAsked(message, connection, this.#options.snapshot());
+    if (this.#draining || !wantsWebSocket(asked.head)) return false;
+    const verdict = judge(asked);
+    if (verdict.kind !== 'splice') return false;
+    const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
+    this.#underWay++;
+    const released = { connection, ahead, gone: new Departure() };
+    const opening = this.#first(named(asked.context, verdict), verdict, released);
+    background('handshake', opening, () => connection.destroy());
+    return true;
+  }
+
+  async #first(context: RouteContext, verdict: Upgrade, released: Released & { connection: Parked }): Promise<void> {
+    const place = this.#lookout.watch(released);
+    try {
+      await this.#open(context, verdict, released);
+    } finally {
+      this.#lookout.forget(place);
+      this.#underWay--;
+    }
+  }
+
+  async #take(released: ReleasedSocket, req: IncomingMessage): Promise<void> {
+    const { connection, ahead, gone } = released;
+    let asked: Asked | null = null;
+    try {
+      asked = readAsked(req, connection, this.#options.snapshot());
+      // What is no handshake goes back to node's server, which reads on by itself.
+      if (wantsWebSocket(asked.head)) ahead.watch(connection, gone);
+      const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
+      if (free) await this.#upgrade(asked, released);
+    } catch (thrown) {
+      ahead.take();
+      if (asked === null) throw thrown;
+      failed(asked.context, connection, 'splice', asGatewayError(thrown, 'handshake', asked.context.subject.id));
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  /** Of a connection that can be answered on. */
+  async #upgrade(asked: Asked, released: ReleasedSocket): Promise<void> {
+    const { context, head } = asked;
+    const { server, connection, ahead } = released;
+    if (!wantsWebSocket(head) && head.method !== 'CONNECT') {
+      reportDropped(asked);
+      return putBack(server, connection, headWithoutUpgrade(head), ahead.take());
+    }
+    const verdict = judge(asked);
+    const known = named(context, verdict);
+    if (verdict.kind === 'reject') return refuse(known, released, verdict.rejection, modeOf(verdict));
+    if (verdict.kind === 'respond') return this.#respond(known, verdict, released);
+    // Of a handshake a backend's plain answer is never asked.
+    if (verdict.kind === 'forward') return void connection.destroy();
+    if (this.#draining) return refuse(known, released, reject('draining'), verdict.kind);
+    await this.#open(known, verdict, released);
+  }
+
+  /** A redirect or a fixed answer, in place of a session. */
+  async #respond(context: RouteContext, verdict: Respond, released: ReleasedSocket): Promise<void> {
+    const { connection, ahead, gone } = released;
+    const entry = await this.#options.entrance.plain(context, verdict, () => gone);
+    if (isRejection(entry)) return refuse(context, released, entry, null);
+    ahead.take();
+    if (isEntered(entry)) return respondUpgrade(entry.context, verdict, connection);
+    passUpgrade(connection, entry);
+    rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, null);
+  }
+
+  /**
+   * Runs the action of a handshake that is let in; its permit stays with the session where one opens, else it comes back
+   * here. Never rejects.
+   */
+  async #open(context: RouteContext, verdict: Upgrade, released: Released): Promise<void> {
+    const { connection, ahead, gone } = released;
+    let permit: Permit | null = null;
+    try {
+      const entry = await this.#options.entrance.handshake(context, verdict, gone);
+      if (!isEntered(entry)) {
+        if (isRejection(entry)) return refuse(context, released, entry, verdict.kind);
+        ahead.take();
+        passUpgrade(asSocket(connection), entry);
+        return rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, verdict.kind);
+      }
+      permit = entry.permit;
+      const client = { connection, ahead, gone, permit };
+      const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
+      const outcome = await action(entry.context, verdict, client);
+      if (outcome === 'opened') permit = null;
+      if (typeof outcome !== 'string') refuse(entry.context, released, outcome, verdict.kind);
+    } catch (thrown) {
+      const error = asGatewayError(thrown, 'handshake', context.subject.id);
+      // Whoever waits for this client must learn it also where its socket broke at the very last.
+      if (error.code === 'client_gone') gone.tell();
+      ahead.take();
+      failed(context, connection, verdict.kind, error);
+    } finally {
+      permit?.release();
+    }
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** Tells that an Upgrade is dropped, which a client that asked for one will wonder about. */
+export function reportDropped({ context, head }: Asked): void {
+  const upgrade = valuesOf(head, 'upgrade').join(', ');
+  context.services.emit({ type: 'upgrade_dropped', ...context.subject, upgrade });
+}
+
+function refuse(context: RouteContext, { connection, ahead }: Released, rejection: Rejection, mode: Mode | null): void {
+  ahead.take();
+  rejectUpgrade(asSocket(connection), rejection, context.subject.id);
+  rejected(context, rejection, mode);
+}
+
+function rejected(
+  context: RouteContext,
+  { reason, status, detail }: Omit<Rejection, 'fields'>,
+  mode: Mode | null,
+): void {
+  const { services, subject, origin } = context;
+  services.emit({ ...subject, type: 'handshake_rejected', mode, reason, status, detail, origin });
+}
+
+function failed({ services, subject }: RouteContext, connection: Connection, mode: Mode, error: GatewayError): void {
+  rejectUpgrade(asSocket(connection), refusalOf(error), subject.id);
+  services.emit({
+    ...subject,
+    type: 'handshake_failed',
+    mode,
+    reason: error.code,
+    status: statusOf(error),
+    detail: error.message,
+    at: error instanceof SpliceError ? error.at : null,
+  });
+}
+
+export function passedDetail({ status }: ForeignAnswer): string {
+  return `the server that judges credentials answered ${status}`;
+}
+
+function modeOf({ route }: Verdict): Mode | null {
+  return route?.websocket?.config.mode ?? null;
+}
+
+function ignore(): void {}

@@ -1,0 +1,65 @@
+// A request as it came: its head, who asks as far as trusted proxies vouch for it, and the config it is judged by. What
+// becomes of it is requests.ts.
+import { randomUUID } from 'node:crypto';
+import type { RouteContext } from '../actions/context.ts';
+import { peerOf } from '../actions/peer.ts';
+import { attribute } from '../http/forwarding/forwarded.ts';
+import { type MessageLike, type RequestHead, readHead } from '../http/head.ts';
+import { loggedPath } from '../http/target.ts';
+import type { Connection } from '../net/fd-connection.ts';
+import { readCertificate } from '../net/peer-certificate.ts';
+import type { Verdict } from '../routing/decide.ts';
+import type { Snapshot } from '../runtime/snapshot.ts';
+
+export interface Asked {
+  readonly snapshot: Snapshot;
+  readonly head: RequestHead;
+  readonly context: RouteContext;
+}
+
+/** Reads a request against one snapshot, so that a reload can't mix two in it. */
+export function readAsked(message: MessageLike, connection: Connection, snapshot: Snapshot): Asked {
+  const received = readHead(message, 'encrypted' in connection, peerOf(connection).address);
+  const { head, client: known } = attribute(received, snapshot.trusted, freshId);
+  const certificate = readCertificate(connection);
+  const client = certificate === null ? known : { ...known, certificate };
+  const subject = {
+    id: client.id,
+    route: null,
+    client: client.address,
+    method: head.method,
+    host: fieldOf(head, 'host') ?? '',
+    path: loggedPath(head.target),
+    user: null,
+  };
+  const context = {
+    services: snapshot.services,
+    subject,
+    client,
+    principal: null,
+    origin: fieldOf(head, 'origin'),
+    startedAt: performance.now(),
+  };
+  return { snapshot, head, context };
+}
+
+function fieldOf(head: RequestHead, name: string): string | null {
+  const i = head.names.indexOf(name);
+  return i === -1 ? null : (head.fields[2 * i + 1] as string);
+}
+
+/** The context once a route is known. Written out: this is done for every request, and a spread is slow. */
+export function named(context: RouteContext, { route }: Verdict): RouteContext {
+  if (route === null) return context;
+  const { services, subject, client, principal, origin, startedAt } = context;
+  const { id, client: address, method, host, path, user } = subject;
+  const named = { id, route: route.name, client: address, method, host, path, user };
+  return { services, subject: named, client, principal, origin, startedAt };
+}
+
+/** An id in one piece: node puts a UUID together of twenty, which would all be kept as long as the id is. */
+function freshId(): string {
+  const id = randomUUID();
+  Number(id);
+  return id;
+}

@@ -1,0 +1,191 @@
+// Every plain request's way through the gateway: its head is read and decided (routing/decide.ts), then the action of its
+// verdict runs. What broke on the way ends here, as an answer and an event. Handshakes are handshakes.ts, binding and
+// timeouts listener.ts.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { getHeapStatistics } from 'node:v8';
+import type { RouteContext } from '../actions/context.ts';
+import { answer, completed, forward, type Plain } from '../actions/forward.ts';
+import { peerOf } from '../actions/peer.ts';
+import { passRequest, refusalOf } from '../actions/reject.ts';
+import { respond } from '../actions/respond.ts';
+import { guarded } from '../base/guard.ts';
+import { MemoryBudget } from '../base/memory-budget.ts';
+import { asGatewayError, GatewayError } from '../errors.ts';
+import type { Sample, Sampler } from '../events.ts';
+import { wantsWebSocket } from '../handshake/handshake.ts';
+import { isRejection, type Reason, reject } from '../handshake/rejection.ts';
+import { listHas } from '../http/fields.ts';
+import type { RequestHead } from '../http/head.ts';
+import { Departure } from '../net/client-closed.ts';
+import type { Forward, Respond } from '../routing/decide.ts';
+import { AcceptFirst } from './accept-priority.ts';
+import { isEntered } from './access.ts';
+import { judge } from './decide-incoming.ts';
+import { passedDetail, reportDropped, Upgrades, type UpgradesOptions } from './handshakes.ts';
+import { type Asked, named, readAsked } from './incoming.ts';
+import { Turns } from './pipelining.ts';
+
+/** The part of the heap that requests may take which wait behind others of their connection. */
+const WAITING_SHARE = 1 / 16;
+
+export class Gateway implements Sampler {
+  readonly #options: UpgradesOptions;
+  /** Told by every listener of what it accepts. */
+  readonly acceptFirst = new AcceptFirst();
+  readonly upgrades: Upgrades;
+  /** Of all plain requests that wait behind others of their connection. */
+  readonly turns: Turns;
+  readonly #waiting = new MemoryBudget(Math.floor(getHeapStatistics().heap_size_limit * WAITING_SHARE));
+  #draining = false;
+  #requests = 0;
+
+  constructor(options: UpgradesOptions) {
+    this.#options = options;
+    this.turns = new Turns(this.#waiting);
+    this.upgrades = new Upgrades(options);
+  }
+
+  /** From now on handshakes are refused, and a plain request is the last one of its connection. */
+  startDraining(): void {
+    this.#draining = true;
+    this.upgrades.startDraining();
+  }
+
+  /** How many requests are being answered and handshakes decided. */
+  underWay(): number {
+    return this.#requests + this.upgrades.underWay();
+  }
+
+  *sample(): Iterable<Sample> {
+    yield { metric: 'http_requests_in_flight', labels: {}, value: this.#requests };
+    const labels = { budget: 'pipelining' };
+    yield { metric: 'memory_budget_bytes', labels, value: this.#waiting.used };
+    yield { metric: 'memory_budget_limit_bytes', labels, value: this.#waiting.limit };
+  }
+
+  /** A plain request, as node's server gives it. */
+  readonly onRequest = guarded(
+    'request',
+    (req: IncomingMessage, res: ServerResponse) => this.#onRequest(req, res),
+    cut,
+  );
+
+  #onRequest(req: IncomingMessage, res: ServerResponse): void {
+    // The answer before it said that the connection ends, and there is no request behind that (RFC 9112 §9.6): node may
+    // have read one all the same, where it came along with the one before. Or its client has left while it waited, or its
+    // own body turned out to be malformed and was answered.
+    const serve = guarded(
+      'request',
+      () => {
+        if (req.socket.writable && !res.destroyed) this.#serve(req, res);
+        else if (req.socket.destroyed) this.#missed(req, res);
+      },
+      () => cut(req, res),
+    );
+    if (this.turns.take(req, res, () => this.acceptFirst.hold(serve))) return;
+    const { emit } = this.#options.snapshot().services;
+    const client = peerOf(req.socket).address;
+    const { reason, status } = reject('limit');
+    const detail = 'the requests that wait on all connections take too much memory';
+    emit({ type: 'head_refused', client, status, reason, detail });
+  }
+
+  #serve(req: IncomingMessage, res: ServerResponse): void {
+    this.#requests++;
+    res.once('close', () => this.#requests--);
+    const asked = readAsked(req, req.socket, this.#options.snapshot());
+    const { context } = asked;
+    const plain = { req, res, writtenBefore: req.socket.bytesWritten };
+    this.#plain(asked, plain).catch((thrown: unknown) => {
+      const error = asGatewayError(thrown, 'request', context.subject.id);
+      answer(context, plain, refusalOf(error));
+    });
+  }
+
+  /** Reports a request whose client left before its turn came. */
+  #missed(req: IncomingMessage, res: ServerResponse): void {
+    const asked = readAsked(req, req.socket, this.#options.snapshot());
+    const verdict = judge(asked);
+    left(named(asked.context, verdict), { req, res, writtenBefore: req.socket.bytesWritten });
+  }
+
+  async #plain(asked: Asked, plain: Plain): Promise<void> {
+    const { context } = asked;
+    const { res } = plain;
+    if (this.#draining || asksForUpgrade(asked.head)) res.shouldKeepAlive = false;
+    if (asked.head.names.includes('upgrade') && !wantsWebSocket(asked.head)) reportDropped(asked);
+    const verdict = judge(asked);
+    switch (verdict.kind) {
+      case 'forward':
+      case 'respond':
+        return this.#admit(named(context, verdict), verdict, plain);
+      case 'reject':
+        if (LAST.has(verdict.rejection.reason)) res.shouldKeepAlive = false;
+        return answer(named(context, verdict), plain, verdict.rejection);
+      default:
+        // node's parser did not see the upgrade (such as a tab before the token) and still owns the connection.
+        res.shouldKeepAlive = false;
+        return answer(
+          named(context, verdict),
+          plain,
+          reject('malformed', 'Upgrade or Connection is written in a way that cannot be taken over'),
+        );
+    }
+  }
+
+  /** Runs the action of a plain request that is let in. */
+  async #admit(context: RouteContext, verdict: Forward | Respond, plain: Plain): Promise<void> {
+    const asked = this.#options.entrance.plain(context, verdict, () => departureOf(plain.res));
+    const entry = asked instanceof Promise ? await asked.catch(nullIfGone) : asked;
+    if (entry === null) return left(context, plain);
+    if (isEntered(entry)) {
+      if (verdict.kind === 'forward') return forward(entry.context, verdict, plain);
+      return respond(entry.context, verdict, plain);
+    }
+    if (isRejection(entry)) return answer(context, plain, entry);
+    passRequest(plain.res, entry);
+    completed(context, plain, { at: null, reason: 'auth', detail: passedDetail(entry) });
+  }
+}
+
+/**
+ * Refusals after which the connection has no next request: where framing was not understood none could be found, and a
+ * greedy client or a crowded gateway should not go on.
+ */
+const LAST: ReadonlySet<Reason> = new Set(['malformed', 'transfer_encoding', 'head_too_large', 'limit']);
+
+/** The end of a request that broke before anything could answer it. */
+function cut(_req: IncomingMessage, res: ServerResponse): void {
+  res.destroy();
+}
+
+/** Whether node's parser may have seen an upgrade, although nobody took it. */
+function asksForUpgrade(head: RequestHead): boolean {
+  return head.names.includes('upgrade') && listHas(head, 'connection', 'upgrade');
+}
+
+/** Tells of a plain request's client. */
+function departureOf(res: ServerResponse): Departure {
+  const gone = new Departure();
+  if (res.destroyed) gone.tell();
+  else
+    res.once(
+      'close',
+      guarded('request', () => gone.tell()),
+    );
+  return gone;
+}
+
+const LEFT = new GatewayError('client_gone', 'the client left');
+
+/** Reports a request that nobody waits for any more. */
+function left(context: RouteContext, plain: Plain): void {
+  const { status, detail } = refusalOf(LEFT);
+  completed(context, plain, { at: null, reason: LEFT.code, detail, status });
+}
+
+/** A client that left while something was found out about it needs no answer. */
+function nullIfGone(error: unknown): null {
+  if (error instanceof GatewayError && error.code === LEFT.code) return null;
+  throw error;
+}

@@ -1,0 +1,90 @@
+// The seam of plain HTTP: one request to one server, its answer back. Which server, which fields and what to answer when
+// it fails is decided by actions/forward.ts; an engine moves the message.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Roster } from '../base/slot-set.ts';
+import { GatewayError } from '../errors.ts';
+import type { Endpoint } from '../net/endpoint.ts';
+import type { EndlessAnswer } from '../upstream/endless.ts';
+
+export interface Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly server: Endpoint;
+  /**
+   * What the connection to the server begins with, before TLS: it names one client, so that the connection carries this
+   * exchange and no other. Null: nothing, and any connection to the server will do.
+   */
+  readonly preamble: Buffer | null;
+  /** The target to send, origin-form or `*`. */
+  readonly target: string;
+  /**
+   * The fields to send, flat name, value, …; the header policy has been applied. Content-Length, Transfer-Encoding and
+   * Connection are the engine's: it frames the message as the client framed it.
+   */
+  readonly fields: readonly string[];
+  /** Applies the header policy to the fields of an answer, flat, before they reach the client. */
+  readonly responseFields: (fields: readonly string[]) => string[];
+  /** Most bytes of the request's body; past them the exchange fails with `body_too_large`. Null: any number. */
+  readonly maxBody: number | null;
+  /** The gateway's own fields of the final answer, flat. */
+  readonly ownFields: readonly string[];
+  /**
+   * Asked with the head of the final answer, before anything of it is passed on. True: it is not wanted, and the exchange
+   * fails with `backend_refused`. Not asked where the client has seen an interim answer.
+   */
+  readonly declines: (status: number, fields: readonly string[]) => boolean;
+  /** Where an answer without an end stands while it is under way. */
+  readonly endless: Roster<EndlessAnswer>;
+  /** Milliseconds. */
+  readonly timeouts: Timeouts;
+}
+
+/** Milliseconds. */
+export interface Timeouts {
+  /** Until a connection to the server stands, TLS included. */
+  readonly connect: number;
+  /** From the request's sending to the answer's head; stands still while the client is the one who is awaited. */
+  readonly head: number;
+  /** Without a byte moving: between two parts of an answer, or of a request that still comes. */
+  readonly idle: number;
+}
+
+/** Methods whose request may be made twice (RFC 9110 §9.2.2). */
+export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+export interface HttpEngineOptions {
+  /** Connections to one server at a time, busy and idle; further requests stand in line. Unset: no limit. */
+  readonly connectionsPerServer?: number;
+  /** PEM of the authorities to trust in place of the usual ones. */
+  readonly ca?: string;
+}
+
+/**
+ * How far an exchange had got: nothing of the request was sent to the server; the head was, and the request has no body;
+ * part of a body was, or something of an answer to the client.
+ */
+export type Progress = 'unsent' | 'head' | 'begun';
+
+/** Why an exchange failed, and how far it had got. */
+export class ExchangeError extends GatewayError {
+  readonly progress: Progress;
+
+  constructor({ code, message, cause }: GatewayError, progress: Progress) {
+    super(code, message, cause);
+    this.progress = progress;
+  }
+}
+
+/**
+ * One way of moving a plain request. `forward` settles when the exchange is over: it resolves once the whole answer is
+ * written, and rejects with an ExchangeError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`,
+ * `body_too_large`, `limit`)
+ * otherwise. Where it rejects and nothing of an answer was sent, `res` is untouched, so that the caller can answer;
+ * where part of an answer was sent, and with `client_gone`, the client's connection has been destroyed.
+ */
+export interface HttpEngine {
+  readonly name: string;
+  forward(exchange: Exchange): Promise<void>;
+  /** Ends idle connections to servers, once the config that used them is gone; busy ones end when they are done. */
+  close(): void;
+}

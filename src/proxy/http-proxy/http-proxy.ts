@@ -1,0 +1,155 @@
+// The HttpEngine by http-proxy (http-proxy-3 under that name): it makes the request toward the server, over TLS where the
+// server speaks it, tells what breaks, and drops the request when the client is gone. What it leaves open is done by
+// exchange.ts. Of its own ideas about fields, paths and framing nothing is used.
+import { type Agent, ClientRequest, IncomingMessage } from 'node:http';
+import httpProxy from 'http-proxy';
+import { asGatewayError } from '../../errors.ts';
+import { LARGEST_ANSWER_HEAD } from '../../http/answer.ts';
+import { authenticatesConnection } from '../../http/connection-auth.ts';
+import { KEEPALIVE_MS, tlsOptions } from '../../net/dial.ts';
+import { PatientAgent } from '../../net/read-after-write-error.ts';
+import { type Outcome, Transfer } from '../exchange.ts';
+import { lengthLast } from '../framing.ts';
+import type { Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
+import { Agents, ClientAgents } from './agents.ts';
+import { PrefacedAgent } from './proxy-protocol-agent.ts';
+import { RequestLink } from './request-stream.ts';
+
+/** Idle connections kept to one server, at most. */
+const MOST_IDLE = 256;
+/**
+ * How long a connection is kept idle where the server names no time of its own: shorter than servers wait, so that they
+ * seldom close one under a request. The server's `Keep-Alive: timeout` shortens it.
+ */
+const IDLE_MS = 4000;
+
+/**
+ * The request as http-proxy gets to see it. It edits the fields of a DELETE or OPTIONS without a length, copies all
+ * fields into its own request and pipes the body; so it gets no fields, and the pipe is the transfer's.
+ */
+class Stand extends IncomingMessage {
+  readonly #exchange: Exchange;
+  readonly #transfer: Transfer;
+  #link: RequestLink | null = null;
+
+  constructor(exchange: Exchange, transfer: Transfer) {
+    super(exchange.req.socket);
+    this.method = exchange.req.method ?? '';
+    this.#exchange = exchange;
+    this.#transfer = transfer;
+  }
+
+  override pipe<T extends NodeJS.WritableStream>(destination: T): T {
+    if (!(destination instanceof ClientRequest)) throw new TypeError('http-proxy pipes into no request');
+    const connected = this.#exchange.server.secure ? 'secureConnect' : 'connect';
+    this.#link = new RequestLink(destination, this.#transfer, connected);
+    this.#transfer.start(this.#link);
+    return destination;
+  }
+
+  /** What breaks behind a whole answer is not the exchange's: bytes that nobody asked for, which cost their connection. */
+  onError(error: unknown): void {
+    if (this.#link?.whole !== true) this.#transfer.lost(error);
+  }
+}
+
+/**
+ * http-proxy fills this object in and hands it to http.request. Its own path went through a URL parser, and its own
+ * fields through an object, which loses order, casing and repetitions; a flat list keeps them, and is sent as it is.
+ */
+function requestOptions(exchange: Exchange, head: readonly string[]): object {
+  return {
+    get path(): string {
+      return exchange.target;
+    },
+    set path(_: string) {},
+    get headers(): readonly string[] {
+      return head;
+    },
+    set headers(_: unknown) {},
+    ...(exchange.server.secure ? tlsOptions(exchange.server) : {}),
+    ...(exchange.server.lookup === undefined ? {} : { lookup: exchange.server.lookup }),
+    maxHeaderSize: LARGEST_ANSWER_HEAD,
+    insecureHTTPParser: false,
+  };
+}
+
+const openProxy = () => httpProxy.createProxyServer();
+type Proxy = ReturnType<typeof openProxy>;
+
+/** Has http-proxy make the request, over a connection of the agent's. */
+function send(proxy: Proxy, exchange: Exchange, transfer: Transfer, agent: Agent): Promise<Outcome> {
+  const { secure, host, port, unix, tls } = exchange.server;
+  const stand = new Stand(exchange, transfer);
+  try {
+    proxy.web(
+      stand,
+      exchange.res,
+      {
+        target: {
+          protocol: secure ? 'https:' : 'http:',
+          host,
+          port,
+          ...(unix === undefined ? {} : { socketPath: unix }),
+        },
+        agent,
+        ssl: requestOptions(exchange, lengthLast(transfer.head.fields)),
+        secure: tls?.options.rejectUnauthorized !== false,
+        selfHandleResponse: true,
+        // Both together keep it from parsing the target.
+        toProxy: true,
+        ignorePath: true,
+      },
+      (error) => stand.onError(error),
+    );
+  } catch (thrown) {
+    transfer.fail(asGatewayError(thrown, 'request'));
+  }
+  return transfer.outcome;
+}
+
+/** Makes an engine with connections of its own. */
+export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = {}): HttpEngine {
+  const proxy = openProxy();
+  const trusted = ca === undefined ? {} : { ca };
+  const keeping = {
+    ...trusted,
+    keepAlive: true,
+    keepAliveMsecs: KEEPALIVE_MS,
+    noDelay: true,
+    scheduling: 'lifo',
+    maxFreeSockets: MOST_IDLE,
+    timeout: IDLE_MS,
+    ...(connectionsPerServer === undefined ? {} : { maxSockets: connectionsPerServer }),
+  } as const;
+  const passing = { ...trusted, keepAlive: false, noDelay: true };
+  const kept = new Agents(new PatientAgent(keeping), keeping);
+  const own = new ClientAgents(() => new Agents(new PatientAgent(keeping), keeping));
+  const single = new Agents(new PatientAgent(passing), passing);
+
+  function attempt(exchange: Exchange, agents: Agents): Promise<Outcome> {
+    const transfer = new Transfer(exchange);
+    if (transfer.over) return transfer.outcome;
+    const { server, preamble } = exchange;
+    if (preamble === null) return send(proxy, exchange, transfer, agents.for(server));
+    const agent = new PrefacedAgent(server, preamble);
+    const outcome = send(proxy, exchange, transfer, agent);
+    // Its socket comes when it is connected, and until then nobody would look at the time.
+    transfer.connecting();
+    return outcome.finally(() => agent.drop());
+  }
+
+  return {
+    name: 'http-proxy',
+    async forward(exchange) {
+      const { req, fields } = exchange;
+      const outcome = await attempt(exchange, own.for(req.socket, authenticatesConnection(fields)) ?? kept);
+      // The one place where a request is sent again: its kept connection was gone before anything came of it.
+      if (outcome === 'stale') await attempt(exchange, single);
+    },
+    close() {
+      kept.close();
+      own.close();
+    },
+  };
+}

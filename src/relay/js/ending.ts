@@ -1,0 +1,162 @@
+// How a tunnel ends in order: a Close between two frames to each receiver that has none yet, its answer, FIN, and a last
+// wait. Begun by the gateway (begin) or by a backend that
+// vanished (peerLost). RFC 6455 §7.1; the rules stand in the design's section
+// on the frame cursor and in docs.
+
+import { WAITS } from '../relay.ts';
+import { type Flow, WANT } from './flow.ts';
+import { buildClose } from './frames.ts';
+import { BLOCK, type Side } from './side.ts';
+import type { JsTunnel } from './tunnel.ts';
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** What the two receivers are told, and which of the two codes the tunnel is said to have ended with. */
+export interface Farewell {
+  readonly code: number;
+  readonly toClient: number;
+  readonly toBackend: number;
+  /** Goes out behind the code. */
+  readonly reason: string;
+}
+
+export class Ending {
+  readonly #tunnel: JsTunnel;
+  readonly #farewell: Farewell;
+  #deadlineAt = NEVER;
+  /** From then on a Close may stand between the fragments of a message. */
+  #anyFrameAt = NEVER;
+
+  constructor(tunnel: JsTunnel, farewell: Farewell) {
+    this.#tunnel = tunnel;
+    this.#farewell = farewell;
+  }
+
+  /** Asks both directions for their next boundary. */
+  begin(deadlineMs: number): void {
+    this.limit(deadlineMs);
+    const { client, backend } = this.#tunnel;
+    for (const side of [client, backend]) side.unblock(BLOCK.rate);
+    this.#ask(backend.flow);
+    this.#ask(client.flow);
+    this.settle();
+  }
+
+  /** Sets the deadline, or shortens it. */
+  limit(deadlineMs: number): void {
+    const now = this.#tunnel.wheel.refresh();
+    this.#deadlineAt = Math.min(this.#deadlineAt, now + deadlineMs);
+    this.#anyFrameAt = Math.min(this.#anyFrameAt, now + Math.min(WAITS.message, deadlineMs / 2));
+    this.#tunnel.wake(Math.min(this.#anyFrameAt, this.#deadlineAt));
+  }
+
+  #ask(flow: Flow): void {
+    const { sink } = flow;
+    if (sink.deaf) flow.stop();
+    else if (sink.closeOut !== 'none') return;
+    else if (!flow.followed && !flow.atFrame) this.unfollowed(flow);
+    else {
+      flow.wants |= WANT.close;
+      flow.offer();
+    }
+  }
+
+  /** A direction without known frames cannot take a Close: its receiver gets FIN. */
+  unfollowed(flow: Flow): void {
+    if (flow.stopped || flow.sink.closeOut !== 'none') return;
+    flow.stop();
+    this.#finish(flow.sink);
+  }
+
+  /** The direction is at a boundary: the Close goes out, and nothing behind it. */
+  inject(flow: Flow): void {
+    const { sink } = flow;
+    const code = sink.role === 'client' ? this.#farewell.toClient : this.#farewell.toBackend;
+    sink.write(buildClose(code, this.#farewell.reason, sink.role));
+    sink.closeOut = 'injected';
+    this.#tunnel.noteCode(this.#farewell.code);
+    flow.stop();
+  }
+
+  /** A whole Close of the flow's source, while the tunnel ends. True: it goes no further. */
+  closeArrived(flow: Flow): boolean {
+    const { source, sink } = flow;
+    if (flow.stopped) return true;
+    if (source.closeOut !== 'injected') {
+      sink.closeOut = 'passed';
+      flow.wants &= ~WANT.close;
+      return false;
+    }
+    // The answer to our Close. Nothing follows it, so the sink is at its last boundary.
+    if (sink.closeOut === 'none') flow.anyFrame = true;
+    return true;
+  }
+
+  /**
+   * The backend's stream ended without a Close: the client is told between two frames, and gets FIN at once. Where the
+   * client's own FIN came first, the backend has only answered it and is not lost: FIN alone.
+   */
+  peerLost(): void {
+    const { client, backend } = this.#tunnel;
+    const whole = backend.flow.flush();
+    if (whole && client.closeOut === 'none' && !client.finIn && !client.deaf) this.inject(backend.flow);
+    for (const side of [client, backend]) {
+      side.flow.stop();
+      this.#finish(side);
+    }
+  }
+
+  /** The flow's source will send no more. */
+  streamOver(flow: Flow): void {
+    if (!flow.stopped) {
+      const whole = flow.flush();
+      const { sink } = flow;
+      if (whole && sink.closeOut === 'none' && !sink.deaf) this.inject(flow);
+      else {
+        flow.stop();
+        this.#finish(sink);
+      }
+    }
+    this.settle();
+  }
+
+  /** Sends FIN wherever the closing handshake is through. */
+  settle(): void {
+    const { client, backend } = this.#tunnel;
+    this.#settle(client);
+    this.#settle(backend);
+  }
+
+  /** Toward the client the gateway is the server and closes at once; the backend's FIN it awaits (RFC 6455 §7.1.1). */
+  #settle(side: Side): void {
+    if (side.finOut) side.linger();
+    if (side.deaf || side.closeOut === 'none') return;
+    if (side.finIn || !side.flow.followed || (side.closeIn && side.role === 'client')) this.#finish(side);
+    else if (side.closeIn && side.finBy === NEVER) {
+      side.finBy = this.#tunnel.wheel.refresh() + WAITS.fin;
+      this.#tunnel.wake(side.finBy);
+    }
+  }
+
+  #finish(side: Side): void {
+    side.end();
+    side.linger();
+  }
+
+  /** Looks at the clock; returns when to look again. */
+  due(now: number): number {
+    if (now >= this.#deadlineAt) {
+      this.#tunnel.destroy();
+      return NEVER;
+    }
+    if (now >= this.#anyFrameAt) {
+      this.#anyFrameAt = NEVER;
+      for (const { flow } of [this.#tunnel.client, this.#tunnel.backend]) {
+        flow.anyFrame = true;
+        flow.offer();
+      }
+      this.settle();
+    }
+    return Math.min(this.#anyFrameAt, this.#deadlineAt);
+  }
+}

@@ -1,0 +1,206 @@
+// One end of a tunnel: its socket, whether we read it, and how far its closing has come. It moves bytes when told to and
+// tells the tunnel what happened; it knows no frames. One set of listeners serves all sockets: a socket carries its side.
+
+import type { Socket } from 'node:net';
+import { guarded, reportDefect } from '../../base/guard.ts';
+import { WAITS } from '../relay.ts';
+import type { Flow } from './flow.ts';
+import type { Pinger } from './ping.ts';
+import type { JsTunnel } from './tunnel.ts';
+
+const SIDE = Symbol('side');
+type TunnelSocket = Socket & { [SIDE]: Side };
+
+/** Bytes a socket may have waiting in this process before the other side is not read any more; node's own mark is not above. */
+const HIGH_WATER = 64 * 1024;
+
+/** Why a side is not read: bits of `blocks`. */
+export const BLOCK = { peerFull: 1, rate: 2 } as const;
+
+/** Whether a Close went toward a side: none, one the other end sent, or the gateway's own. */
+export type CloseOut = 'none' | 'passed' | 'injected';
+
+export class Side {
+  readonly socket: Socket;
+  readonly role: 'client' | 'backend';
+  readonly tunnel: JsTunnel;
+  /** What is read from this side. Set once, right after construction, as is `peer`. */
+  declare flow: Flow;
+  declare peer: Side;
+  pinger: Pinger | null = null;
+
+  /** Chunks read. */
+  reads = 0;
+  blocks = 0;
+  /** When a rate is kept again and reading goes on; Infinity: no wait. */
+  rateUntil = Number.POSITIVE_INFINITY;
+
+  closeOut: CloseOut = 'none';
+  /** It has sent its Close. */
+  closeIn = false;
+  finOut = false;
+  finIn = false;
+  gone = false;
+  failed = false;
+  /** As the backend's client we wait for its FIN until then (RFC 6455 §7.1.1). */
+  finBy = Number.POSITIVE_INFINITY;
+  /** The tunnel is ending, and this side is destroyed then. */
+  lingerBy = Number.POSITIVE_INFINITY;
+  #owed = 0;
+  /** The socket had taken as much as it likes to, at the last write. */
+  #crowded = false;
+
+  constructor(socket: Socket, role: 'client' | 'backend', tunnel: JsTunnel) {
+    this.socket = socket;
+    this.role = role;
+    this.tunnel = tunnel;
+    (socket as TunnelSocket)[SIDE] = this;
+    socket.on('error', onError);
+  }
+
+  /** Listens and reads. What had already happened to the socket is told later, as if it happened now. */
+  start(): void {
+    const { socket } = this;
+    socket.setTimeout(0);
+    socket.allowHalfOpen = true;
+    socket.on('close', onClose).on('end', onEnd).on('drain', onDrain).on('finish', onFinish);
+    for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) this.read(chunk);
+    if (!this.tunnel.buffers.read(socket)) socket.on('data', onData);
+    if (socket.closed) process.nextTick(onClose.bind(socket));
+    else if (socket.readableEnded) process.nextTick(onEnd.bind(socket));
+    else if (this.blocks === 0) socket.resume();
+  }
+
+  /** Nothing more can be sent to it. */
+  get deaf(): boolean {
+    return this.finOut || this.gone || !this.socket.writable;
+  }
+
+  write(bytes: Buffer): void {
+    if (!this.deaf) this.#crowded = !this.socket.write(bytes);
+  }
+
+  /** As write(), for bytes as they were read. */
+  pass(bytes: Buffer): void {
+    if (!this.deaf) this.#crowded = !this.tunnel.buffers.write(this.socket, bytes);
+  }
+
+  /** More waits for it than may wait. */
+  get full(): boolean {
+    return this.#crowded && this.socket.writableLength > HIGH_WATER && !this.deaf;
+  }
+
+  block(why: number): void {
+    if (this.blocks === 0) this.socket.pause();
+    this.blocks |= why;
+  }
+
+  unblock(why: number): void {
+    if ((this.blocks & why) === 0) return;
+    this.blocks &= ~why;
+    if ((why & BLOCK.rate) !== 0) this.rateUntil = Number.POSITIVE_INFINITY;
+    if (this.blocks === 0) this.socket.resume();
+  }
+
+  /** Sends FIN behind what is owed to it. */
+  end(): void {
+    if (this.finOut || this.gone) return;
+    this.finOut = true;
+    this.finBy = Number.POSITIVE_INFINITY;
+    this.socket.end();
+  }
+
+  /** From now on it is destroyed after a wait: 5 s after our FIN, or when it takes nothing of what is owed for as long. */
+  linger(): void {
+    if (this.gone || this.lingerBy !== Number.POSITIVE_INFINITY) return;
+    this.#owed = this.socket.writableLength;
+    this.lingerBy = this.tunnel.wheel.refresh() + WAITS.linger;
+    this.tunnel.wake(this.lingerBy);
+  }
+
+  /** Looks at its own waits; returns when to look again. */
+  due(now: number): number {
+    if (this.gone) return Number.POSITIVE_INFINITY;
+    if (now >= this.rateUntil) this.unblock(BLOCK.rate);
+    if (now >= this.finBy) {
+      this.end();
+      this.linger();
+    }
+    if (now >= this.lingerBy) this.#lingered(now);
+    return Math.min(this.rateUntil, this.finBy, this.lingerBy);
+  }
+
+  #lingered(now: number): void {
+    const owed = this.socket.writableLength;
+    if (!this.socket.writableFinished && owed < this.#owed) {
+      this.#owed = owed;
+      this.lingerBy = now + WAITS.linger;
+      return;
+    }
+    if (!this.socket.writableFinished && this.finOut) this.tunnel.wasCut = true;
+    this.lingerBy = Number.POSITIVE_INFINITY;
+    this.socket.destroy();
+  }
+
+  read(chunk: Buffer): void {
+    this.reads++;
+    const { flow, tunnel } = this;
+    const swallowed = flow.swallowed;
+    flow.carry(chunk, 0);
+    if (flow.swallowed - swallowed < chunk.length) tunnel.touched = tunnel.wheel.now;
+    if (tunnel.ending !== null) tunnel.ending.settle();
+  }
+}
+
+function sideOf(socket: Socket): Side {
+  return (socket as TunnelSocket)[SIDE];
+}
+
+/** A listener on every socket with a side, which may break its own tunnel alone. */
+function entered(step: (side: Side) => void): (this: Socket) => void {
+  const enter = guarded('relay', step, cutTunnel);
+  return function enterSide(this: Socket): void {
+    enter(sideOf(this));
+  };
+}
+
+function cutTunnel(side: Side): void {
+  side.tunnel.cut('internal');
+}
+
+/** Takes what a socket with a side has read. Written out: it is called for every chunk. */
+export function onData(this: Socket, chunk: Buffer): void {
+  const side = sideOf(this);
+  try {
+    side.read(chunk);
+  } catch (thrown) {
+    reportDefect('relay', thrown);
+    cutTunnel(side);
+  }
+}
+
+const onDrain = entered((side) => side.peer.unblock(BLOCK.peerFull));
+
+function onError(this: Socket): void {
+  sideOf(this).failed = true;
+}
+
+const onFinish = entered((side) => {
+  if (side.lingerBy === Number.POSITIVE_INFINITY) return;
+  side.lingerBy = side.tunnel.wheel.refresh() + WAITS.linger;
+});
+
+const onEnd = entered(ended);
+const onClose = entered(gone);
+
+function ended(side: Side): void {
+  if (side.finIn || side.gone) return;
+  side.finIn = true;
+  side.tunnel.streamEnded(side);
+}
+
+function gone(side: Side): void {
+  if (side.gone) return;
+  side.gone = true;
+  side.tunnel.sideGone(side);
+}

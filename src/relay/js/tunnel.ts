@@ -1,0 +1,241 @@
+// One tunnel of the js engine: its two sides, what ends it, and what is told of it afterwards. Frames are flow.ts's,
+// closing in order is ending.ts's.
+import type { Initiator, Traffic } from '../../events.ts';
+import { asSocket } from '../../net/fd-connection.ts';
+import type { RouteCounters } from '../counters.ts';
+import type { Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
+import { BACKEND_LOST, WAITS } from '../relay.ts';
+import type { SharedBuffers } from './buffers.ts';
+import { Ending, type Farewell } from './ending.ts';
+import { Flow } from './flow.ts';
+import { FlowLimits } from './limits.ts';
+import { Pinger } from './ping.ts';
+import { BLOCK, Side } from './side.ts';
+import { Scheduled, type Wheel } from './tunnel-timers.ts';
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** What all tunnels of an engine, or of a route, have together. */
+export interface Shared {
+  readonly wheel: Wheel;
+  readonly buffers: SharedBuffers;
+  readonly counters: RouteCounters;
+}
+
+export class JsTunnel extends Scheduled implements Tunnel {
+  readonly client: Side;
+  readonly backend: Side;
+  readonly wheel: Wheel;
+  readonly buffers: SharedBuffers;
+  readonly #options: TunnelOptions;
+  readonly #counters: RouteCounters;
+  readonly #onEnd: (end: TunnelEnd) => void;
+  readonly #lifetimeAt: number;
+
+  /** When a byte that counts was last read. */
+  touched: number;
+  /** The client has sent FIN and no Close was seen from the backend: silence ends the other direction. */
+  #halfClosed = false;
+  ending: Ending | null = null;
+  wasCut = false;
+  #finished = false;
+
+  #initiator: Initiator | null = null;
+  #reason = 'closed';
+  #code: number | null = null;
+  #coded = false;
+
+  constructor(ends: TunnelEnds, options: TunnelOptions, shared: Shared, onEnd: (end: TunnelEnd) => void) {
+    super();
+    const { wheel, buffers, counters } = shared;
+    const { now } = wheel;
+    this.wheel = wheel;
+    this.buffers = buffers;
+    this.#options = options;
+    this.#counters = counters;
+    this.#onEnd = onEnd;
+    this.touched = now;
+    this.#lifetimeAt = options.maxLifetimeMs === null ? NEVER : now + options.maxLifetimeMs * (1 - Math.random() / 10);
+    this.client = new Side(asSocket(ends.client), 'client', this);
+    this.backend = new Side(asSocket(ends.backend), 'backend', this);
+    this.#connect(this.client, this.backend);
+    this.#connect(this.backend, this.client);
+  }
+
+  #connect(source: Side, sink: Side): void {
+    const { inspect, ping, limits } = this.#options;
+    const direction = source.role === 'client' ? 'fromClient' : 'toClient';
+    const bounds = inspect ? limits[direction] : null;
+    const meter = bounds === null ? null : new FlowLimits(bounds);
+    source.peer = sink;
+    source.flow = new Flow(source, sink, { counters: this.#counters[direction], limits: meter, inspect });
+    if (inspect && ping !== null) source.pinger = new Pinger(source, ping, this.#counters.pings, this.wheel.now);
+  }
+
+  /** Sends the first bytes and starts reading. */
+  start(ends: TunnelEnds): void {
+    const { client, backend } = this;
+    backend.flow.begin(ends.toClient, ends.headLength);
+    client.flow.begin(ends.toBackend, 0);
+    client.start();
+    backend.start();
+    this.wake(Math.min(this.touched + this.#options.idleMs, this.#lifetimeAt, client.pinger?.nextAt ?? NEVER));
+  }
+
+  /** Has due() called at `at` or before. */
+  wake(at: number): void {
+    if (!this.#finished) this.wheel.wake(this, at);
+  }
+
+  close(code: number, reason: string, deadlineMs: number): void {
+    this.#begin({ code, toClient: code, toBackend: code, reason }, deadlineMs);
+  }
+
+  cut(reason: string): void {
+    if (this.#finished) return;
+    this.#note('gateway', reason);
+    this.destroy();
+  }
+
+  /** Both sockets at once; it has not ended in order. */
+  destroy(): void {
+    this.wasCut = true;
+    this.client.socket.destroy();
+    this.backend.socket.destroy();
+  }
+
+  /** The gateway ends the tunnel, in order. */
+  #begin(farewell: Farewell, deadlineMs: number): void {
+    if (this.#finished) return;
+    this.#note('gateway', farewell.reason);
+    if (this.ending === null) {
+      this.ending = new Ending(this, farewell);
+      this.ending.begin(deadlineMs);
+    } else {
+      this.ending.limit(deadlineMs);
+    }
+  }
+
+  /** `offender` has broken a limit: it gets `code`, the other side 1001. */
+  refuse(offender: Side, code: number, reason: string): void {
+    const toClient = offender.role === 'client' ? code : 1001;
+    const toBackend = offender.role === 'backend' ? code : 1001;
+    this.#begin({ code, toClient, toBackend, reason }, WAITS.close);
+  }
+
+  /** A side did not answer a ping, nor sent anything: it is cut, the other one closed. */
+  silent(side: Side): void {
+    side.socket.destroy();
+    const code = side.role === 'backend' ? 1011 : 1001;
+    this.#begin({ code, toClient: code, toBackend: code, reason: 'ping_timeout' }, WAITS.close);
+  }
+
+  /** A side is not read for a while. */
+  pause(side: Side, ms: number): void {
+    side.rateUntil = this.wheel.now + ms;
+    side.block(BLOCK.rate);
+    this.wake(side.rateUntil);
+  }
+
+  /** A whole Close frame was read. True: it goes no further. */
+  closeArrived(flow: Flow, code: number | null): boolean {
+    const { source, sink } = flow;
+    source.closeIn = true;
+    this.#note(source.role, 'closed');
+    this.noteCode(code);
+    if (this.ending !== null) return this.ending.closeArrived(flow);
+    sink.closeOut = 'passed';
+    return false;
+  }
+
+  /** The code of the first Close on the wire is the tunnel's. */
+  noteCode(code: number | null): void {
+    if (!this.#coded) this.#code = code;
+    this.#coded = true;
+  }
+
+  /** The first cause is the tunnel's. */
+  #note(initiator: Initiator, reason: string): void {
+    if (this.#initiator !== null) return;
+    this.#initiator = initiator;
+    this.#reason = reason;
+  }
+
+  /** FIN was read. */
+  streamEnded(side: Side): void {
+    this.#note(side.role, 'closed');
+    if (this.ending !== null) this.ending.streamOver(side.flow);
+    else if (side.role === 'backend' && !side.closeIn) this.#backendLost();
+    else this.#passEnd(side);
+  }
+
+  /** A socket is closed. */
+  sideGone(side: Side): void {
+    this.#note(side.role, side.failed || !side.finIn ? 'reset' : 'closed');
+    const { peer } = side;
+    if (this.ending !== null) this.ending.streamOver(side.flow);
+    else if (side.role === 'backend' && !side.closeIn) this.#backendLost();
+    else {
+      this.#passEnd(side);
+      peer.linger();
+    }
+    peer.flow.stop();
+    if (peer.gone) this.#finish();
+  }
+
+  #backendLost(): void {
+    this.ending = new Ending(this, { code: 1011, toClient: 1011, toBackend: 1001, reason: BACKEND_LOST });
+    this.ending.peerLost();
+  }
+
+  /** What is owed to the other side, then FIN. It lives on until it has ended too. */
+  #passEnd(side: Side): void {
+    const { peer } = side;
+    side.flow.flush();
+    peer.end();
+    if (side.role === 'backend' || peer.closeIn || peer.finIn) peer.linger();
+    else {
+      this.#halfClosed = true;
+      this.wake(this.touched + WAITS.halfClosed);
+    }
+  }
+
+  override due(now: number): void {
+    if (this.#finished) return;
+    const sides = Math.min(this.client.due(now), this.backend.due(now));
+    const next = this.ending === null ? this.#watch(now) : NEVER;
+    this.wake(Math.min(sides, next, this.ending?.due(now) ?? NEVER));
+  }
+
+  /** The waits of a tunnel that is not ending; returns when to look again. */
+  #watch(now: number): number {
+    const silence = this.#halfClosed ? Math.min(WAITS.halfClosed, this.#options.idleMs) : this.#options.idleMs;
+    const idleAt = this.touched + silence;
+    const why = now >= idleAt ? 'idle' : now >= this.#lifetimeAt ? 'max_lifetime' : null;
+    if (why !== null) {
+      this.close(1001, why, WAITS.close);
+      return NEVER;
+    }
+    const pings = Math.min(this.client.pinger?.due(now) ?? NEVER, this.backend.pinger?.due(now) ?? NEVER);
+    return Math.min(idleAt, this.#lifetimeAt, pings);
+  }
+
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.wheel.remove(this);
+    this.#onEnd({
+      fromClient: traffic(this.client.flow),
+      toClient: traffic(this.backend.flow),
+      discarded: this.client.flow.discarded + this.backend.flow.discarded,
+      code: this.#code,
+      initiator: this.#initiator ?? 'gateway',
+      reason: this.#reason,
+      cut: this.wasCut,
+    });
+  }
+}
+
+function traffic(flow: Flow): Traffic {
+  return { bytes: flow.bytes, messages: flow.cursor === null ? null : flow.messages };
+}

@@ -1,0 +1,760 @@
+// The native relay as Node sees it: Node-API around worker.c. native.ts is its only caller, and what it passes is checked
+// there; here a wrong argument is a thrown error, never a crash.
+//
+// Everything in this file runs on the main thread but tell(), which wakes it. The main thread gives out slots and takes
+// them back when it hears of a tunnel's end, so ids need no lock.
+#define _GNU_SOURCE
+#define NAPI_VERSION 8
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <node_api.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "worker.h"
+
+#define POLICY_FIELDS 12
+#define REPORT_FIELDS 11
+#define TALLY_FIELDS 11
+#define DIALLED_FIELDS 5
+#define ARRIVED_FIELDS 6
+
+struct slots {
+  uint32_t *spare, spare_count, spare_room;  // given back
+  uint32_t next;                             // never given out yet
+  uint32_t live;
+};
+
+// A door's listening socket, as long as it is open.
+struct listening {
+  struct listening *next;
+  uint64_t door;
+  int fd;
+};
+
+struct relay {
+  struct engine engine;
+  napi_env env;
+  napi_threadsafe_function wake;
+  struct slots slots[WORKERS_MAX], dial_slots[WORKERS_MAX], door_slots[WORKERS_MAX];
+  uint8_t *inbox;  // of JS, which keeps it as long as it can be called
+  size_t inbox_size;
+  struct listening *listening;
+  struct policy **policies;
+  uint32_t policy_count, threads;
+  uint32_t use;  // makes ids unique
+  uint32_t live;  // tunnels, dials and doors that JS has not heard the end of
+  int stopped, woken_off;  // woken_off: the thread-safe function is gone
+  int holders;             // the external value and the thread-safe function; the last one frees
+};
+
+// -- Arguments ------------------------------------------------------------------------------------------------------
+
+static napi_value fail(napi_env env, const char *message) {
+  napi_throw_error(env, NULL, message);
+  return NULL;
+}
+
+static int arguments(napi_env env, napi_callback_info info, napi_value *args, size_t count) {
+  size_t got = count;
+  return napi_get_cb_info(env, info, &got, args, NULL, NULL) == napi_ok && got == count;
+}
+
+static struct relay *relay_of(napi_env env, napi_value value) {
+  void *relay = NULL;
+  return napi_get_value_external(env, value, &relay) == napi_ok ? relay : NULL;
+}
+
+static int floats(napi_env env, napi_value value, size_t count, double **to) {
+  napi_typedarray_type type;
+  size_t length;
+  return napi_get_typedarray_info(env, value, &type, &length, (void **)to, NULL, NULL) == napi_ok &&
+         type == napi_float64_array && length == count;
+}
+
+static napi_value number(napi_env env, double n) {
+  napi_value value = NULL;
+  napi_create_double(env, n, &value);
+  return value;
+}
+
+// -- Slots ----------------------------------------------------------------------------------------------------------
+
+// The thread with the fewest tunnels and dials, of which each is to be a tunnel.
+static uint32_t least_loaded(const struct relay *r) {
+  uint32_t best = 0, least = UINT32_MAX;
+  for (uint32_t i = 0; i < r->engine.count; i++) {
+    uint32_t load = r->slots[i].live + r->dial_slots[i].live;
+    if (load >= least) continue;
+    least = load;
+    best = i;
+  }
+  return best;
+}
+
+// A thread by its number; below 0, or where there is none of this number: the one with the least to do.
+static uint32_t thread_of(const struct relay *r, int32_t wanted) {
+  return wanted >= 0 && (uint32_t)wanted < r->engine.count ? (uint32_t)wanted : least_loaded(r);
+}
+
+static int take_id(struct relay *r, struct slots *slots, uint32_t worker, uint64_t *id) {
+  struct slots *s = &slots[worker];
+  if (!s->spare_count && s->next == SLOTS_MAX) return 0;
+  uint32_t slot = s->spare_count ? s->spare[--s->spare_count] : s->next++;
+  s->live++;
+  r->use = r->use + 1 < USES_MAX ? r->use + 1 : 1;
+  *id = ID(worker, slot, r->use);
+  return 1;
+}
+
+static void give_back(struct slots *slots, uint64_t id) {
+  struct slots *s = &slots[ID_WORKER(id)];
+  s->live--;
+  if (s->spare_count == s->spare_room) {
+    uint32_t room = s->spare_room ? s->spare_room * 2 : 64;
+    uint32_t *spare = realloc(s->spare, room * sizeof *spare);
+    if (!spare) return;  // the slot is lost, nothing else
+    s->spare = spare;
+    s->spare_room = room;
+  }
+  s->spare[s->spare_count++] = ID_SLOT(id);
+}
+
+// -- What the threads tell ------------------------------------------------------------------------------------------
+
+static void tell(void *to) {
+  struct relay *r = to;
+  napi_call_threadsafe_function(r->wake, NULL, napi_tsfn_nonblocking);
+}
+
+// One more of what keeps the process alive.
+static void more(napi_env env, struct relay *r) {
+  if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
+}
+
+// What kept the process alive is less now.
+static void fewer(napi_env env, struct relay *r) {
+  if (!--r->live) napi_unref_threadsafe_function(env, r->wake);
+}
+
+// Where something goes in the inbox, in numbers and bytes filled up to the next number; null where there is no room.
+static uint8_t *place_in(const struct relay *r, size_t *at, size_t numbers, size_t length) {
+  size_t size = (numbers + (length + sizeof(double) - 1) / sizeof(double)) * sizeof(double);
+  if (*at + size > r->inbox_size) return NULL;
+  uint8_t *place = r->inbox + *at;
+  *at += size;
+  return place;
+}
+
+static int put_report(const struct relay *r, size_t *at, const struct report *t) {
+  const double values[REPORT_FIELDS] = {
+      (double)t->id,          (double)t->bytes[CLIENT], (double)t->bytes[BACKEND], (double)t->messages[CLIENT],
+      (double)t->messages[BACKEND], (double)t->discarded,     t->code,                   t->initiator,
+      t->reason,              t->was_cut,               t->inspected,
+  };
+  uint8_t *to = place_in(r, at, REPORT_FIELDS, 0);
+  if (to) memcpy(to, values, sizeof values);
+  return to != NULL;
+}
+
+static int put_dialled(const struct relay *r, size_t *at, const struct dialled *d) {
+  const double values[DIALLED_FIELDS] = {(double)d->id, d->error, d->fd, d->connect_ms, d->length};
+  uint8_t *to = place_in(r, at, DIALLED_FIELDS, d->length);
+  if (!to) return 0;
+  memcpy(to, values, sizeof values);
+  if (d->length) memcpy(to + sizeof values, d->bytes, d->length);
+  return 1;
+}
+
+// As bytes, the address and behind it what was read.
+static int put_arrived(const struct relay *r, size_t *at, const struct arrived *a) {
+  size_t address = strlen(a->address);
+  const double values[ARRIVED_FIELDS] = {(double)a->door, a->fd, a->error, a->port, (double)address, a->length};
+  uint8_t *to = place_in(r, at, ARRIVED_FIELDS, address + a->length);
+  if (!to) return 0;
+  memcpy(to, values, sizeof values);
+  memcpy(to + sizeof values, a->address, address);
+  if (a->length) memcpy(to + sizeof values + address, a->bytes, a->length);
+  return 1;
+}
+
+static int put_left(const struct relay *r, size_t *at, const struct left *l) {
+  const double id = (double)l->id;
+  uint8_t *to = place_in(r, at, 1, 0);
+  if (to) memcpy(to, &id, sizeof id);
+  return to != NULL;
+}
+
+// Puts a record into the inbox; 0 where there is no room.
+static int put(const struct relay *r, enum news kind, size_t *at, const struct link *record) {
+  switch (kind) {
+    case NEWS_ENDED: return put_report(r, at, (const struct report *)record);
+    case NEWS_DIALLED: return put_dialled(r, at, (const struct dialled *)record);
+    case NEWS_ARRIVED: return put_arrived(r, at, (const struct arrived *)record);
+    case NEWS_LEFT: return put_left(r, at, (const struct left *)record);
+    default: return 0;
+  }
+}
+
+// JS has been told of this record, and only now may its slot be another's: whatever JS starts meanwhile would else be taken
+// for one of those in the inbox that are still to be read.
+static void told_of(napi_env env, struct relay *r, enum news kind, const struct link *record) {
+  if (r->stopped) return;
+  if (kind == NEWS_ENDED) {
+    give_back(r->slots, ((const struct report *)record)->id);
+  } else if (kind == NEWS_DIALLED) {
+    give_back(r->dial_slots, ((const struct dialled *)record)->id);
+  } else if (kind == NEWS_ARRIVED) {
+    const struct arrived *a = (const struct arrived *)record;
+    if (a->fd >= 0 || a->error) return;
+    give_back(r->door_slots, a->door);
+  } else {
+    return;
+  }
+  fewer(env, r);
+}
+
+// Calls JS with how many records stand in the inbox. Returns whether they are JS's now. What it throws has passed every
+// guard of native.ts and is the process's to judge.
+static int call(napi_env env, napi_value callback, enum news kind, uint32_t count) {
+  napi_value undefined, error, args[2];
+  if (napi_get_undefined(env, &undefined) != napi_ok || napi_create_uint32(env, kind, &args[0]) != napi_ok ||
+      napi_create_uint32(env, count, &args[1]) != napi_ok) {
+    return 0;
+  }
+  napi_status status = napi_call_function(env, undefined, callback, 2, args, NULL);
+  if (status != napi_pending_exception) return status == napi_ok;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+  return 1;
+}
+
+// Hands all news of a kind to JS, by inboxes full.
+static void hear_of(napi_env env, napi_value callback, struct relay *r, enum news kind) {
+  struct link *left = engine_hear(&r->engine, kind);
+  int heard = 1;
+  while (left && heard && !r->stopped) {
+    struct link *first = left;
+    uint32_t count = 0;
+    for (size_t at = 0; left && put(r, kind, &at, left); left = left->next) count++;
+    heard = count && call(env, callback, kind, count);
+    if (!heard) left = first;
+    for (struct link *next; first != left; first = next) {
+      next = first->next;
+      told_of(env, r, kind, first);
+      free(first);
+    }
+  }
+  news_free(kind, left);
+}
+
+static void hear(napi_env env, napi_value callback, void *context, void *data) {
+  struct relay *r = context;
+  (void)data;
+  for (int kind = 0; env && kind < NEWS_KINDS && !r->stopped; kind++) hear_of(env, callback, r, kind);
+}
+
+// -- The engine's life ----------------------------------------------------------------------------------------------
+
+static void stop(void *arg) {
+  struct relay *r = arg;
+  if (r->stopped) return;
+  r->stopped = 1;
+  engine_stop(&r->engine);
+}
+
+static void let_go(struct relay *r) {
+  if (--r->holders) return;
+  for (uint32_t i = 0; i < r->policy_count; i++) {
+    free(r->policies[i]->tally);
+    free(r->policies[i]);
+  }
+  free(r->policies);
+  for (struct listening *l = r->listening, *next; l; l = next) {
+    next = l->next;
+    free(l);
+  }
+  for (uint32_t i = 0; i < WORKERS_MAX; i++) {
+    free(r->slots[i].spare);
+    free(r->dial_slots[i].spare);
+    free(r->door_slots[i].spare);
+  }
+  free(r);
+}
+
+static void woken_off(napi_env env, void *data, void *hint) {
+  struct relay *r = data;
+  (void)env;
+  (void)hint;
+  r->woken_off = 1;
+  let_go(r);
+}
+
+// Ends the threads, and then what they wake the main thread with.
+static void shut_down(struct relay *r) {
+  stop(r);
+  if (!r->woken_off) napi_release_threadsafe_function(r->wake, napi_tsfn_abort);
+  r->woken_off = 1;
+}
+
+static void forget(napi_env env, void *data, void *hint) {
+  struct relay *r = data;
+  (void)hint;
+  napi_remove_env_cleanup_hook(env, stop, r);
+  shut_down(r);
+  let_go(r);
+}
+
+// start(threads, onTold, inbox) -> engine. onTold gets a kind and how many records of it stand in the inbox.
+static napi_value js_start(napi_env env, napi_callback_info info) {
+  napi_value args[3], name, engine;
+  uint32_t threads;
+  void *inbox;
+  size_t inbox_size;
+  if (!arguments(env, info, args, 3) || napi_get_value_uint32(env, args[0], &threads) != napi_ok || threads < 1 ||
+      threads > WORKERS_MAX || napi_get_buffer_info(env, args[2], &inbox, &inbox_size) != napi_ok) {
+    return fail(env, "start(threads, onTold, inbox)");
+  }
+  struct relay *r = calloc(1, sizeof *r);
+  if (!r) return fail(env, "out of memory");
+  r->env = env;
+  r->holders = 2;
+  r->threads = threads;
+  r->inbox = inbox;
+  r->inbox_size = inbox_size;
+  napi_create_string_utf8(env, "upgate relay", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_threadsafe_function(env, args[1], NULL, name, 0, 1, r, woken_off, r, hear, &r->wake) != napi_ok) {
+    free(r);
+    return fail(env, "no thread-safe function");
+  }
+  napi_unref_threadsafe_function(env, r->wake);
+  int error = engine_start(&r->engine, threads, tell, r);
+  if (error || napi_create_external(env, r, forget, NULL, &engine) != napi_ok) {
+    r->stopped = error != 0;
+    shut_down(r);
+    let_go(r);
+    return fail(env, error ? strerror(error) : "no external value");
+  }
+  // Behind the thread-safe function's own hook, so that the threads end before it does.
+  napi_add_env_cleanup_hook(env, stop, r);
+  return engine;
+}
+
+// stop(engine): cuts what lives, without telling of it, and ends the threads.
+static napi_value js_stop(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  struct relay *r = arguments(env, info, args, 1) ? relay_of(env, args[0]) : NULL;
+  if (!r) return fail(env, "stop(engine)");
+  shut_down(r);
+  return NULL;
+}
+
+// -- Policies and counters ------------------------------------------------------------------------------------------
+
+static double in_ns(double per_second) { return per_second > 0 ? 1e9 / per_second : 0; }
+
+// policy(engine, [inspect, idleMs, pingEveryMs, pingTimeoutMs, then for fromClient and toClient: maxMessage,
+// messagesPerSecond, bytesPerSecond, pause]) -> its number. A maxMessage below 0 is unlimited, and so is a rate of 0.
+static napi_value js_policy(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  double *v;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || !floats(env, args[1], POLICY_FIELDS, &v)) return fail(env, "policy(engine, numbers)");
+  struct policy **all = realloc(r->policies, (r->policy_count + 1) * sizeof *all);
+  if (!all) return fail(env, "out of memory");
+  r->policies = all;
+  struct policy *p = calloc(1, sizeof *p);
+  struct tally *tally = aligned_alloc(_Alignof(struct tally), r->threads * sizeof *tally);
+  if (!p || !tally) {
+    free(p);
+    free(tally);
+    return fail(env, "out of memory");
+  }
+  memset(tally, 0, r->threads * sizeof *tally);
+  p->tally = tally;
+  p->inspect = v[0] != 0;
+  p->idle_ms = v[1] > 0 && v[1] < UINT32_MAX ? (uint32_t)v[1] : UINT32_MAX;
+  p->ping_every_ms = (uint32_t)v[2];
+  p->ping_timeout_ms = (uint32_t)v[3];
+  for (int i = 0; i < 2; i++) {
+    struct limits *l = &p->limits[i];
+    const double *from = v + 4 + i * 4;
+    l->max_message = from[0] < 0 ? UINT64_MAX : (uint64_t)from[0];
+    l->message_ns = (uint64_t)in_ns(from[1]);
+    l->byte_ns = in_ns(from[2]);
+    l->pause = from[3] != 0;
+    l->any = from[0] >= 0 || l->message_ns || l->byte_ns > 0;
+  }
+  r->policies[r->policy_count] = p;
+  return number(env, r->policy_count++);
+}
+
+// tally(engine, policy, numbers): fills in what it has carried so far.
+static napi_value js_tally(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  uint32_t policy;
+  double *to;
+  struct relay *r = arguments(env, info, args, 3) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_uint32(env, args[1], &policy) != napi_ok || policy >= r->policy_count ||
+      !floats(env, args[2], TALLY_FIELDS, &to)) {
+    return fail(env, "tally(engine, policy, numbers)");
+  }
+  memset(to, 0, TALLY_FIELDS * sizeof *to);
+  for (uint32_t i = 0; i < r->threads; i++) {
+    const struct tally *t = &r->policies[policy]->tally[i];
+    const uint64_t *counters[TALLY_FIELDS] = {
+        &t->bytes[CLIENT], &t->text[CLIENT],  &t->binary[CLIENT], &t->bytes[BACKEND], &t->text[BACKEND],
+        &t->binary[BACKEND], &t->ping_sent,   &t->ping_pong,      &t->ping_timeout,   &t->lost[CLIENT],
+        &t->lost[BACKEND],
+    };
+    for (int j = 0; j < TALLY_FIELDS; j++) to[j] += (double)__atomic_load_n(counters[j], __ATOMIC_RELAXED);
+  }
+  return NULL;
+}
+
+// -- Tunnels --------------------------------------------------------------------------------------------------------
+
+struct opening {
+  int32_t fd[2], thread;
+  bool owned[2];  // it is the tunnel's from now on
+  uint32_t policy, head_length, lifetime_ms;
+  uint8_t *to_client, *to_backend;
+  size_t to_client_length, to_backend_length;
+};
+
+static int read_opening(napi_env env, const napi_value *args, struct opening *o) {
+  return napi_get_value_int32(env, args[0], &o->fd[CLIENT]) == napi_ok &&
+         napi_get_value_int32(env, args[1], &o->fd[BACKEND]) == napi_ok &&
+         napi_get_value_uint32(env, args[2], &o->policy) == napi_ok &&
+         napi_get_value_uint32(env, args[3], &o->lifetime_ms) == napi_ok &&
+         napi_get_buffer_info(env, args[4], (void **)&o->to_client, &o->to_client_length) == napi_ok &&
+         napi_get_value_uint32(env, args[5], &o->head_length) == napi_ok &&
+         napi_get_buffer_info(env, args[6], (void **)&o->to_backend, &o->to_backend_length) == napi_ok &&
+         napi_get_value_bool(env, args[7], &o->owned[CLIENT]) == napi_ok &&
+         napi_get_value_bool(env, args[8], &o->owned[BACKEND]) == napi_ok &&
+         napi_get_value_int32(env, args[9], &o->thread) == napi_ok &&
+         o->to_client_length < INT32_MAX && o->to_backend_length < INT32_MAX && o->head_length <= o->to_client_length;
+}
+
+static void close_copies(const struct opening *o, const int fd[2]) {
+  for (int i = 0; i < 2; i++) {
+    if (!o->owned[i] && fd[i] >= 0) close(fd[i]);
+  }
+}
+
+// Duplicates the descriptors that are not the tunnel's already: the copies are, the originals remain node's to destroy. 0,
+// or an errno.
+static int duplicate(const struct opening *o, int to[2]) {
+  for (int i = 0; i < 2; i++) {
+    to[i] = o->owned[i] ? o->fd[i] : fcntl(o->fd[i], F_DUPFD_CLOEXEC, 3);
+    if (to[i] >= 0) continue;
+    int error = errno;
+    close_copies(o, to);
+    return error;
+  }
+  return 0;
+}
+
+// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, clientOwned, backendOwned, thread)
+// -> id, or -errno where no descriptor is left, or the engine has stopped: then nothing has happened. It begins with the
+// next wake(), on that thread (see thread_of).
+static napi_value js_open(napi_env env, napi_callback_info info) {
+  napi_value args[11];
+  struct opening o;
+  struct relay *r = arguments(env, info, args, 11) ? relay_of(env, args[0]) : NULL;
+  if (!r || !read_opening(env, args + 1, &o) || o.policy >= r->policy_count) {
+    return fail(env,
+                "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend, owned, owned, thread)");
+  }
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  int fd[2] = {-1, -1};
+  int error = duplicate(&o, fd);
+  if (error) return number(env, -error);
+  struct command *c = malloc(sizeof *c + o.to_client_length + o.to_backend_length);
+  uint64_t id;
+  if (!c || !take_id(r, r->slots, thread_of(r, o.thread), &id)) {
+    close_copies(&o, fd);
+    free(c);
+    return number(env, -ENOMEM);
+  }
+  memset(c, 0, sizeof *c);
+  c->kind = DO_OPEN;
+  c->id = id;
+  c->fd[CLIENT] = fd[CLIENT];
+  c->fd[BACKEND] = fd[BACKEND];
+  c->shared[CLIENT] = !o.owned[CLIENT];
+  c->shared[BACKEND] = !o.owned[BACKEND];
+  c->policy = r->policies[o.policy];
+  c->lifetime_ms = o.lifetime_ms;
+  c->head_length = o.head_length;
+  c->to_client = (uint32_t)o.to_client_length;
+  c->to_backend = (uint32_t)o.to_backend_length;
+  if (o.to_client_length) memcpy(c->early, o.to_client, o.to_client_length);
+  if (o.to_backend_length) memcpy(c->early + o.to_client_length, o.to_backend, o.to_backend_length);
+  more(env, r);
+  engine_post(&r->engine, c);
+  return number(env, (double)id);
+}
+
+static int id_of(napi_env env, napi_value value, const struct relay *r, uint64_t *id) {
+  int64_t n;
+  if (napi_get_value_int64(env, value, &n) != napi_ok || n < 0) return 0;
+  *id = (uint64_t)n;
+  return r->stopped || ID_WORKER(*id) < r->engine.count;
+}
+
+// close(engine, id, code, reason, deadlineMs)
+static napi_value js_close(napi_env env, napi_callback_info info) {
+  napi_value args[5];
+  uint64_t id;
+  uint32_t code, deadline;
+  char reason[124];
+  size_t length;
+  struct relay *r = arguments(env, info, args, 5) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id) || napi_get_value_uint32(env, args[2], &code) != napi_ok ||
+      napi_get_value_string_latin1(env, args[3], reason, sizeof reason, &length) != napi_ok ||
+      napi_get_value_uint32(env, args[4], &deadline) != napi_ok) {
+    return fail(env, "close(engine, id, code, reason, deadlineMs)");
+  }
+  if (r->stopped) return NULL;
+  struct command *c = calloc(1, sizeof *c + length + 1);
+  if (!c) return fail(env, "out of memory");
+  c->kind = DO_CLOSE;
+  c->id = id;
+  c->code = (uint16_t)code;
+  c->deadline_ms = deadline;
+  memcpy(c->early, reason, length);
+  engine_send(&r->engine, c);
+  return NULL;
+}
+
+// cut(engine, id)
+static napi_value js_cut(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  uint64_t id;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "cut(engine, id)");
+  if (r->stopped) return NULL;
+  struct command *c = calloc(1, sizeof *c);
+  if (!c) return fail(env, "out of memory");
+  c->kind = DO_CUT;
+  c->id = id;
+  engine_send(&r->engine, c);
+  return NULL;
+}
+
+// -- Dials ----------------------------------------------------------------------------------------------------------
+
+static int read_address(napi_env env, napi_value host, napi_value port, struct order *o) {
+  char text[INET6_ADDRSTRLEN];
+  size_t length;
+  uint32_t n;
+  if (napi_get_value_string_latin1(env, host, text, sizeof text, &length) != napi_ok ||
+      napi_get_value_uint32(env, port, &n) != napi_ok || n > UINT16_MAX) {
+    return 0;
+  }
+  struct sockaddr_in *four = (struct sockaddr_in *)&o->address;
+  struct sockaddr_in6 *six = (struct sockaddr_in6 *)&o->address;
+  if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
+    four->sin_family = AF_INET;
+    four->sin_port = htons((uint16_t)n);
+    o->address_length = sizeof *four;
+  } else if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1) {
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons((uint16_t)n);
+    o->address_length = sizeof *six;
+  }
+  return o->address_length > 0;
+}
+
+// The command of a dial, with room for its bytes; its order is filled in by the caller.
+static struct command *dial_command(struct relay *r, int32_t thread, size_t length) {
+  struct command *c = calloc(1, sizeof *c + sizeof(struct order) + length + 1);
+  if (!c || !take_id(r, r->dial_slots, thread_of(r, thread), &c->id)) {
+    free(c);
+    return NULL;
+  }
+  c->kind = DO_DIAL;
+  return c;
+}
+
+static napi_value send_dial(napi_env env, struct relay *r, struct command *c) {
+  double id = (double)c->id;
+  more(env, r);
+  engine_post(&r->engine, c);
+  return number(env, id);
+}
+
+// dial(engine, address, port, text, connectMs, answerMs, most) -> id; -errno where the engine has stopped or there is no
+// memory. It begins with the next wake().
+static napi_value js_dial(napi_env env, napi_callback_info info) {
+  napi_value args[7];
+  struct order o = {.fd = -1};
+  size_t length;
+  struct relay *r = arguments(env, info, args, 7) ? relay_of(env, args[0]) : NULL;
+  if (!r || !read_address(env, args[1], args[2], &o) ||
+      napi_get_value_string_latin1(env, args[3], NULL, 0, &length) != napi_ok || length > INT32_MAX ||
+      napi_get_value_uint32(env, args[4], &o.connect_ms) != napi_ok ||
+      napi_get_value_uint32(env, args[5], &o.answer_ms) != napi_ok ||
+      napi_get_value_uint32(env, args[6], &o.most) != napi_ok) {
+    return fail(env, "dial(engine, address, port, text, connectMs, answerMs, most)");
+  }
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  struct command *c = dial_command(r, -1, length);
+  if (!c) return number(env, -ENOMEM);
+  o.length = (uint32_t)length;
+  memcpy(c->early, &o, sizeof o);
+  napi_get_value_string_latin1(env, args[3], (char *)c->early + sizeof o, length + 1, &length);
+  return send_dial(env, r, c);
+}
+
+// collect(engine, fd, held, answerMs, most, thread) -> id, and the descriptor is the dial's; or -errno, and it is not.
+static napi_value js_collect(napi_env env, napi_callback_info info) {
+  napi_value args[6];
+  struct order o = {.fd = -1};
+  void *held;
+  size_t length;
+  int32_t thread;
+  struct relay *r = arguments(env, info, args, 6) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_int32(env, args[1], &o.fd) != napi_ok ||
+      napi_get_buffer_info(env, args[2], &held, &length) != napi_ok || length > INT32_MAX ||
+      napi_get_value_uint32(env, args[3], &o.answer_ms) != napi_ok ||
+      napi_get_value_uint32(env, args[4], &o.most) != napi_ok || napi_get_value_int32(env, args[5], &thread) != napi_ok) {
+    return fail(env, "collect(engine, fd, held, answerMs, most, thread)");
+  }
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  struct command *c = dial_command(r, thread, length);
+  if (!c) return number(env, -ENOMEM);
+  o.length = (uint32_t)length;
+  memcpy(c->early, &o, sizeof o);
+  if (length) memcpy(c->early + sizeof o, held, length);
+  return send_dial(env, r, c);
+}
+
+// -- Doors ----------------------------------------------------------------------------------------------------------
+
+static int send_to_door(struct relay *r, enum command_kind kind, uint64_t id, struct door *door) {
+  struct command *c = calloc(1, sizeof *c);
+  if (!c) return 0;
+  c->kind = kind;
+  c->id = id;
+  c->door = door;
+  engine_send(&r->engine, c);
+  return 1;
+}
+
+// Opens a door to a descriptor that is its own from now on. 0, or an errno.
+static int open_door(struct relay *r, struct listening *l, uint32_t thread, uint32_t silent_ms) {
+  int taken = take_id(r, r->door_slots, thread, &l->door);
+  struct door *door = taken ? door_new(l->door, l->fd, silent_ms) : NULL;
+  if (door && send_to_door(r, DO_LISTEN, l->door, door)) return 0;
+  if (taken) give_back(r->door_slots, l->door);
+  if (door) door_free(door);
+  else close(l->fd);
+  return ENOMEM;
+}
+
+// listen(engine, fd, silentMs, thread) -> id of a door by which this thread accepts from the socket behind this listening
+// descriptor, which remains the caller's; or -errno. Guests that say nothing are told of after silentMs.
+static napi_value js_listen(napi_env env, napi_callback_info info) {
+  napi_value args[4];
+  int32_t fd, thread;
+  uint32_t silent_ms;
+  struct relay *r = arguments(env, info, args, 4) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_int32(env, args[1], &fd) != napi_ok ||
+      napi_get_value_uint32(env, args[2], &silent_ms) != napi_ok || napi_get_value_int32(env, args[3], &thread) != napi_ok) {
+    return fail(env, "listen(engine, fd, silentMs, thread)");
+  }
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  struct listening *l = calloc(1, sizeof *l);
+  if (!l) return number(env, -ENOMEM);
+  l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  int error = l->fd < 0 ? errno : open_door(r, l, thread_of(r, thread), silent_ms);
+  if (error) {
+    free(l);
+    return number(env, -error);
+  }
+  l->next = r->listening;
+  r->listening = l;
+  more(env, r);
+  return number(env, (double)l->door);
+}
+
+// unlisten(engine, door): nobody connects any more when this returns. The door is told of as closed, behind all its guests.
+static napi_value js_unlisten(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  uint64_t id;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "unlisten(engine, door)");
+  if (r->stopped) return NULL;
+  struct listening **at = &r->listening;
+  while (*at && (*at)->door != id) at = &(*at)->next;
+  struct listening *l = *at;
+  if (!l) return NULL;
+  // To close the descriptor is its thread's, later.
+  shutdown(l->fd, SHUT_RD);
+  if (!send_to_door(r, DO_UNLISTEN, l->door, NULL)) return fail(env, "out of memory");
+  *at = l->next;
+  free(l);
+  return NULL;
+}
+
+// watch(engine, fd, id, thread) -> 0 or -errno: from now on this thread tells once, by this id, when the other end of a
+// connection has ended its stream or reset it. Whoever has given the descriptor away pays no heed to the id any more:
+// nothing has to be undone for that, see watch.h.
+static napi_value js_watch(napi_env env, napi_callback_info info) {
+  napi_value args[4];
+  int32_t fd, thread;
+  int64_t id;
+  struct relay *r = arguments(env, info, args, 4) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_int32(env, args[1], &fd) != napi_ok || napi_get_value_int64(env, args[2], &id) != napi_ok || id < 0 ||
+      napi_get_value_int32(env, args[3], &thread) != napi_ok) {
+    return fail(env, "watch(engine, fd, id, thread)");
+  }
+  if (r->stopped) return number(env, -ESHUTDOWN);
+  return number(env, -engine_watch(&r->engine, thread_of(r, thread), fd, (uint64_t)id));
+}
+
+// wake(engine): the threads begin with what was asked of them.
+static napi_value js_wake(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  struct relay *r = arguments(env, info, args, 1) ? relay_of(env, args[0]) : NULL;
+  if (!r) return fail(env, "wake(engine)");
+  if (!r->stopped) engine_wake(&r->engine);
+  return NULL;
+}
+
+// cancel(engine, id): it is told of all the same.
+static napi_value js_cancel(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  uint64_t id;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "cancel(engine, id)");
+  if (r->stopped) return NULL;
+  struct command *c = calloc(1, sizeof *c);
+  if (!c) return fail(env, "out of memory");
+  c->kind = DO_CANCEL;
+  c->id = id;
+  engine_send(&r->engine, c);
+  return NULL;
+}
+
+NAPI_MODULE_INIT() {
+  static const struct {
+    const char *name;
+    napi_callback call;
+  } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy},   {"tally", js_tally}, {"open", js_open},
+                   {"close", js_close}, {"cut", js_cut},   {"dial", js_dial},       {"collect", js_collect},
+                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"watch", js_watch}, {"wake", js_wake}};
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    napi_value function;
+    if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||
+        napi_set_named_property(env, exports, functions[i].name, function) != napi_ok) {
+      return NULL;
+    }
+  }
+  return exports;
+}

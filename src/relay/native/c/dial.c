@@ -1,0 +1,307 @@
+// See dial.h.
+#define _GNU_SOURCE
+#include "dial.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fd-limit.h"
+#include "worker.h"
+#include "watch.h"
+
+// As node sets it on a socket of its own.
+#define KEEPALIVE_S 60
+#define KEEPALIVE_INTERVAL_S 1
+#define KEEPALIVE_PROBES 10
+
+struct dial {
+  struct timer timer;  // first: a timer is its dial
+  uint64_t id, started_ns;
+  double connect_ms;
+  int fd;
+  uint32_t watched;  // the events it is watched for; epoll forgets them with the first one
+  int known;         // it has been watched before
+  uint32_t answer_ms, most;
+  uint32_t seen;  // up to here no empty line begins
+  int connected;
+  uint8_t *send;  // what is still to be sent, `send_at` to `send_length`; null where there is nothing
+  uint32_t send_at, send_length;
+  uint8_t *got;  // what has come without an empty line
+  uint32_t got_length;
+};
+
+void dials_init(struct dials *d, uint64_t now) {
+  memset(d, 0, sizeof *d);
+  list_clear(&d->told);
+  wheel_init(&d->wheel, now);
+}
+
+static struct dial *find(const struct dials *d, uint64_t id) {
+  struct dial *dial = ID_SLOT(id) < d->room ? d->by_slot[ID_SLOT(id)] : NULL;
+  return dial && dial->id == id ? dial : NULL;
+}
+
+static int make_room(struct dials *d, uint32_t slot) {
+  if (slot < d->room) return 1;
+  uint32_t room = d->room ? d->room : 64;
+  while (room <= slot) room *= 2;
+  struct dial **by_slot = realloc(d->by_slot, room * sizeof *by_slot);
+  if (!by_slot) return 0;
+  memset(by_slot + d->room, 0, (room - d->room) * sizeof *by_slot);
+  d->by_slot = by_slot;
+  d->room = room;
+  return 1;
+}
+
+// -- The end of a dial ----------------------------------------------------------------------------------------------
+
+static void forget(struct worker *w, struct dial *dial) {
+  wheel_clear(&w->dials.wheel, &dial->timer);
+  w->dials.by_slot[ID_SLOT(dial->id)] = NULL;
+  free(dial->send);
+  free(dial->got);
+  free(dial);
+}
+
+static void fail(struct worker *w, struct dial *dial, int error) {
+  // The dial's own memory, so that an end can always be told.
+  _Static_assert(sizeof(struct dialled) <= sizeof(struct dial), "what is told fits where its dial was");
+  if (dial->fd >= 0) close(dial->fd);
+  struct dialled r = {.id = dial->id, .error = error, .fd = -1, .connect_ms = dial->connect_ms};
+  wheel_clear(&w->dials.wheel, &dial->timer);
+  w->dials.by_slot[ID_SLOT(dial->id)] = NULL;
+  free(dial->send);
+  free(dial->got);
+  memcpy(dial, &r, sizeof r);
+  list_add(&w->dials.told, &((struct dialled *)dial)->link);
+}
+
+// Hands the descriptor over with what has come: `got`, and the n bytes at p. An event has told of them, so that epoll has
+// nothing more to tell of it.
+static void finish(struct worker *w, struct dial *dial, const uint8_t *p, size_t n) {
+  struct dialled *told = malloc(sizeof *told + dial->got_length + n);
+  if (!told) {
+    fail(w, dial, ENOMEM);
+    return;
+  }
+  *told = (struct dialled){.id = dial->id, .fd = dial->fd, .connect_ms = dial->connect_ms};
+  told->length = dial->got_length + (uint32_t)n;
+  if (dial->got_length) memcpy(told->bytes, dial->got, dial->got_length);
+  memcpy(told->bytes + dial->got_length, p, n);
+  forget(w, dial);
+  list_add(&w->dials.told, &told->link);
+}
+
+// -- Connecting and sending -----------------------------------------------------------------------------------------
+
+static void watch(struct worker *w, struct dial *dial) {
+  // Until it is connected there is nothing to read; later an answer may come before all is sent.
+  uint32_t events = (dial->connected ? EPOLLIN : 0u) | (dial->send || !dial->connected ? EPOLLOUT : 0u);
+  if (events == dial->watched) return;
+  if (watch_for(w->ep, dial->fd, events | EPOLLONESHOT, DIAL_KEY | dial->id, dial->known) < 0) {
+    fail(w, dial, errno);
+    return;
+  }
+  dial->watched = events;
+  dial->known = 1;
+}
+
+static void is_connected(struct worker *w, struct dial *dial) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  uint64_t now_ns = (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+  dial->connected = 1;
+  dial->connect_ms = (double)(now_ns - dial->started_ns) / 1e6;
+  wheel_set(&w->dials.wheel, &dial->timer, w->now + dial->answer_ms);
+}
+
+// Sends what there is to send, as far as it goes. 0, or an errno before there was a connection.
+static int send_on(struct worker *w, struct dial *dial) {
+  while (dial->send) {
+    ssize_t put = send(dial->fd, dial->send + dial->send_at, dial->send_length - dial->send_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) return 0;
+    if (put < 0 && !dial->connected) return errno;
+    if (!dial->connected) is_connected(w, dial);
+    if (put >= 0) dial->send_at += (uint32_t)put;
+    // Where the connection is broken, reading says so, after the answer that may have come all the same.
+    if (put >= 0 && dial->send_at < dial->send_length) continue;
+    free(dial->send);
+    dial->send = NULL;
+  }
+  return 0;
+}
+
+static int connect_to(const struct order *order, int *fd) {
+  *fd = socket(order->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (*fd < 0) return errno;
+  if (*fd >= fd_limit_servers()) {
+    close(*fd);
+    *fd = -1;
+    return EMFILE;
+  }
+  const struct {
+    int level, name, value;
+  } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
+                 {SOL_SOCKET, SO_KEEPALIVE, 1},
+                 {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S},
+                 {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+                 {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES}};
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+    setsockopt(*fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+  }
+  // Interrupted or not, connecting goes on; epoll tells when it is over.
+  int error = connect(*fd, (const struct sockaddr *)&order->address, order->address_length) < 0 ? errno : 0;
+  return error == EINPROGRESS || error == EINTR ? 0 : error;
+}
+
+void dial_tell_none(struct worker *w, uint64_t id, const struct order *order, void *memory) {
+  if (order->fd >= 0) close(order->fd);
+  struct dialled *told = memory;
+  *told = (struct dialled){.id = id, .error = ENOMEM, .fd = -1, .connect_ms = -1};
+  list_add(&w->dials.told, &told->link);
+}
+
+int dial_start(struct worker *w, uint64_t id, const struct order *order, const uint8_t *bytes) {
+  struct dial *dial = make_room(&w->dials, ID_SLOT(id)) ? calloc(1, sizeof *dial) : NULL;
+  uint8_t *kept = dial ? malloc(order->length + 1) : NULL;
+  if (!kept) {
+    free(dial);
+    return 0;
+  }
+  memcpy(kept, bytes, order->length);
+  w->dials.by_slot[ID_SLOT(id)] = dial;
+  dial->id = id;
+  dial->fd = order->fd;
+  dial->answer_ms = order->answer_ms;
+  dial->most = order->most;
+  dial->started_ns = w->now_ns;
+  dial->connect_ms = -1;
+  int error = 0;
+  if (order->fd >= 0) {
+    dial->known = 1;
+    dial->got = kept;
+    dial->got_length = dial->seen = order->length;
+    is_connected(w, dial);
+  } else {
+    dial->send = kept;
+    dial->send_length = order->length;
+    wheel_set(&w->dials.wheel, &dial->timer, w->now + order->connect_ms);
+    error = connect_to(order, &dial->fd);
+    // On one machine the connection stands already, and the bytes can go at once.
+    if (!error) error = send_on(w, dial);
+  }
+  if (error) fail(w, dial, error);
+  else watch(w, dial);
+  return 1;
+}
+
+void dial_cancel(struct worker *w, uint64_t id) {
+  struct dial *dial = find(&w->dials, id);
+  if (dial) fail(w, dial, DIAL_CANCELLED);
+}
+
+// -- Collecting -----------------------------------------------------------------------------------------------------
+
+// Keeps n more bytes; 0 where there is no memory.
+static int keep(struct dial *dial, const uint8_t *p, size_t n) {
+  uint8_t *got = realloc(dial->got, dial->got_length + n);
+  if (!got) return 0;
+  memcpy(got + dial->got_length, p, n);
+  dial->got = got;
+  dial->got_length += (uint32_t)n;
+  return 1;
+}
+
+// Whether these bytes can't become the head of an answer, whatever follows: they begin with something else, or a line behind
+// `from` ends without CR. Such a peer may wait for our next word for ever, and whoever reads its bytes says what is wrong.
+static int is_no_head(const uint8_t *p, size_t n, size_t from) {
+  static const char start[] = {'H', 'T', 'T', 'P', '/'};
+  if (memcmp(p, start, n < sizeof start ? n : sizeof start) != 0) return 1;
+  for (const uint8_t *at = p + from; (at = memchr(at, '\n', (size_t)(p + n - at))); at++) {
+    if (at[-1] != '\r') return 1;
+  }
+  return 0;
+}
+
+static void collect(struct worker *w, struct dial *dial) {
+  uint8_t *p = w->scratch + SCRATCH_ROOM;
+  ssize_t n;
+  do n = recv(dial->fd, p, DIAL_READ, MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+  if (n <= 0) {
+    fail(w, dial, n < 0 ? errno : DIAL_ENDED);
+    return;
+  }
+  // Nearly every answer comes in one piece, and is looked through where it lies.
+  if (!dial->got_length && memmem(p, (size_t)n, "\r\n\r\n", 4)) {
+    finish(w, dial, p, (size_t)n);
+    return;
+  }
+  if (!keep(dial, p, (size_t)n)) {
+    fail(w, dial, ENOMEM);
+    return;
+  }
+  uint32_t from = dial->seen > 3 ? dial->seen - 3 : 0;  // the empty line may straddle two pieces
+  dial->seen = dial->got_length;
+  // Too much is for whoever reads it to judge, like everything else.
+  if (memmem(dial->got + from, dial->got_length - from, "\r\n\r\n", 4) || dial->got_length > dial->most ||
+      is_no_head(dial->got, dial->got_length, from)) {
+    finish(w, dial, p, 0);
+  }
+}
+
+void dial_event(struct worker *w, uint64_t id, uint32_t events) {
+  struct dial *dial = find(&w->dials, id);
+  if (!dial) return;
+  dial->watched = 0;
+  if (!dial->connected) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0) error = errno;
+    if (error) {
+      fail(w, dial, error);
+      return;
+    }
+    is_connected(w, dial);
+  }
+  if (dial->send) send_on(w, dial);
+  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) collect(w, dial);
+  dial = find(&w->dials, id);
+  if (dial) watch(w, dial);
+}
+
+void dial_timers(struct worker *w) {
+  for (struct timer *timer; (timer = wheel_due(&w->dials.wheel, w->now));) {
+    struct dial *dial = (struct dial *)timer;
+    fail(w, dial, dial->connected ? DIAL_SILENT : DIAL_NO_CONNECTION);
+  }
+}
+
+// -- Telling --------------------------------------------------------------------------------------------------------
+
+void dials_tell(struct worker *w) {
+  engine_tell(w->engine, NEWS_DIALLED, &w->dials.told);
+}
+
+void dials_stop(struct worker *w) {
+  for (uint32_t i = 0; i < w->dials.room; i++) {
+    if (w->dials.by_slot[i]) fail(w, w->dials.by_slot[i], DIAL_CANCELLED);
+  }
+  dials_tell(w);
+}
+
+void dials_free(struct dials *d) { free(d->by_slot); }
+
+void dialled_free(struct dialled *all) {
+  for (struct dialled *next; all; all = next) {
+    next = (struct dialled *)all->link.next;
+    if (all->fd >= 0) close(all->fd);
+    free(all);
+  }
+}

@@ -1,0 +1,254 @@
+// The native relay engine: takes both sockets' descriptors over from node and leaves the bytes to addon.c. What it can
+// take, and how it does so without losing a byte, stands here; frames, limits and endings are C's.
+import { availableParallelism } from 'node:os';
+import { reportDefect } from '../../base/guard.ts';
+import { GatewayError } from '../../errors.ts';
+import type { Initiator, Sample } from '../../events.ts';
+import type { Dialler } from '../../net/dialler.ts';
+import { type Connection, descriptorOf, Parked } from '../../net/fd-connection.ts';
+import { ADDON, type Addon, ANY_THREAD, type Engine, Inbox, loadAddon, placeOf, TOLD, Waker, whole } from './addon.ts';
+import { RouteCounters } from '../counters.ts';
+import { NativeAccept } from './acceptor.ts';
+import { NativeDialler } from './dialler.ts';
+import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
+import { giveBack, isPlain, letGo, takeOver } from './handover.ts';
+
+const REPORT_FIELDS = 11;
+const TALLY_FIELDS = 11;
+const INITIATORS: readonly Initiator[] = ['gateway', 'client', 'backend', 'gateway'];
+/** By enum reason in tunnel.h; the first is the one given to close() or cut(). */
+const REASONS = [
+  '',
+  'closed',
+  'reset',
+  'idle',
+  'max_lifetime',
+  'max_message',
+  'messages_per_second',
+  'bytes_per_second',
+  'lost',
+  'ping_timeout',
+] as const;
+
+/** Threads for `auto`: one core is left to node. */
+function autoThreads(): number {
+  return Math.min(Math.max(availableParallelism() - 1, 1), 4);
+}
+
+class NativeTunnel implements Tunnel {
+  readonly #relay: NativeRelay;
+  readonly id: number;
+  readonly onEnd: (end: TunnelEnd) => void;
+  /** The reason of the first close() or cut(). */
+  given: string | null = null;
+
+  constructor(relay: NativeRelay, id: number, onEnd: (end: TunnelEnd) => void) {
+    this.#relay = relay;
+    this.id = id;
+    this.onEnd = onEnd;
+  }
+
+  close(code: number, reason: string, deadlineMs: number): void {
+    this.given ??= reason;
+    this.#relay.close(this.id, code, reason, deadlineMs);
+  }
+
+  cut(reason: string): void {
+    this.given ??= reason;
+    this.#relay.cut(this.id);
+  }
+}
+
+export class NativeRelay implements RelayEngine {
+  readonly name = 'native';
+  readonly threads: number;
+  readonly accepting: NativeAccept;
+  readonly #addon: Addon;
+  readonly #engine: Engine;
+  readonly #waker: Waker;
+  readonly #dialler: NativeDialler;
+  /** Live tunnels by slot and worker, as their ids say. */
+  readonly #tunnels: (NativeTunnel | undefined)[] = [];
+  readonly #policies = new Map<string, number>();
+  readonly #known = new WeakMap<TunnelOptions, number>();
+  readonly #routes: string[] = [];
+  readonly #numbers = new Float64Array(TALLY_FIELDS);
+  readonly #inbox = new Inbox();
+
+  /** Starts the threads; throws what require() throws where the addon is not there or does not load. */
+  constructor(threads: number | 'auto', addon = ADDON) {
+    this.threads = threads === 'auto' ? autoThreads() : threads;
+    this.#addon = loadAddon(addon);
+    const inbox = this.#inbox;
+    this.#engine = this.#addon.start(this.threads, (kind, count) => this.#told(kind, count), inbox.bytes);
+    this.#waker = new Waker(this.#addon, this.#engine);
+    const part = { addon: this.#addon, engine: this.#engine, threads: this.threads, inbox };
+    this.#dialler = new NativeDialler({ ...part, waker: this.#waker });
+    this.accepting = new NativeAccept(part);
+  }
+
+  /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
+  canTake(client: Connection, backend: Connection): boolean {
+    return isPlain(client) && isPlain(backend);
+  }
+
+  /** For a client whose tunnel can be opened here. */
+  diallerFor(client: Connection): Dialler | null {
+    return isPlain(client) ? this.#dialler : null;
+  }
+
+  open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel {
+    const tunnel = this.tryOpen(ends, options, onEnd);
+    if (tunnel === null) throw new GatewayError('limit', 'no descriptor is left for the tunnel');
+    return tunnel;
+  }
+
+  /** As open(), but null where no descriptor is left or the engine has stopped: then both sockets are node's as before. */
+  tryOpen(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel | null {
+    const { client, backend } = ends;
+    const policy = this.#known.get(options) ?? this.#policyOf(options);
+    const toBackend = takeOver(client, ends.toBackend);
+    const toClient = takeOver(backend, ends.toClient);
+    const { maxLifetimeMs } = options;
+    const lifetime = maxLifetimeMs === null ? 0 : whole(maxLifetimeMs * (1 - Math.random() / 10));
+    const id = this.#addon.open(
+      this.#engine,
+      descriptorOf(client),
+      descriptorOf(backend),
+      policy,
+      lifetime,
+      toClient,
+      ends.headLength,
+      toBackend,
+      client instanceof Parked,
+      backend instanceof Parked,
+      // The thread that has dialled it watches it already.
+      backend instanceof Parked ? backend.thread : ANY_THREAD,
+    );
+    if (id < 0) {
+      giveBack(client, toBackend, ends.toBackend.length);
+      giveBack(backend, toClient, ends.toClient.length);
+      return null;
+    }
+    this.#waker.soon();
+    letGo(client);
+    letGo(backend);
+    const tunnel = new NativeTunnel(this, id, onEnd);
+    this.#tunnels[placeOf(id, this.threads)] = tunnel;
+    return tunnel;
+  }
+
+  close(id: number, code: number, reason: string, deadlineMs: number): void {
+    this.#addon.close(this.#engine, id, code, reason, whole(deadlineMs));
+  }
+
+  cut(id: number): void {
+    this.#addon.cut(this.#engine, id);
+  }
+
+  stop(): void {
+    this.#addon.stop(this.#engine);
+  }
+
+  *sample(): Iterable<Sample> {
+    const routes = new Map<string, RouteCounters>();
+    for (const [policy, route] of this.#routes.entries()) {
+      const counters = routes.get(route) ?? new RouteCounters(route);
+      routes.set(route, counters);
+      this.#addon.tally(this.#engine, policy, this.#numbers);
+      addTally(counters, this.#numbers);
+    }
+    for (const counters of routes.values()) yield* counters.sample();
+  }
+
+  #policyOf(options: TunnelOptions): number {
+    const key = JSON.stringify(options);
+    let policy = this.#policies.get(key);
+    if (policy === undefined) {
+      policy = this.#addon.policy(this.#engine, Float64Array.from(policyNumbers(options)));
+      this.#policies.set(key, policy);
+      this.#routes[policy] = options.route;
+    }
+    this.#known.set(options, policy);
+    return policy;
+  }
+
+  #told(kind: number, count: number): void {
+    if (kind === TOLD.ended) this.#ended(count);
+    else if (kind === TOLD.dialled) this.#dialler.told(count);
+    else if (kind === TOLD.arrived) this.accepting.told(count);
+    else this.accepting.left(count);
+  }
+
+  /** The reports of `count` tunnels stand in the inbox. All are taken out before the first is told: who hears may open others. */
+  #ended(count: number): void {
+    const { numbers } = this.#inbox;
+    const ended: (NativeTunnel | undefined)[] = [];
+    for (let i = 0; i < count; i++) ended.push(this.#leave(numbers[i * REPORT_FIELDS] ?? 0));
+    for (const [i, tunnel] of ended.entries()) {
+      if (tunnel === undefined) continue;
+      try {
+        tunnel.onEnd(readReport(numbers, i * REPORT_FIELDS, tunnel.given ?? 'closed'));
+      } catch (thrown) {
+        reportDefect('relay', thrown);
+      }
+    }
+  }
+
+  #leave(id: number): NativeTunnel | undefined {
+    const index = placeOf(id, this.threads);
+    const tunnel = this.#tunnels[index];
+    if (tunnel === undefined || tunnel.id !== id) return undefined;
+    this.#tunnels[index] = undefined;
+    return tunnel;
+  }
+}
+
+function policyNumbers({ inspect, idleMs, ping, limits }: TunnelOptions): number[] {
+  return [
+    inspect ? 1 : 0,
+    whole(idleMs),
+    ping === null || !inspect ? 0 : whole(ping.everyMs),
+    ping === null || !inspect ? 0 : whole(ping.timeoutMs),
+    ...limitNumbers(inspect ? limits.fromClient : null),
+    ...limitNumbers(inspect ? limits.toClient : null),
+  ];
+}
+
+function limitNumbers(limits: DirectionLimits | null): number[] {
+  if (limits === null) return [-1, 0, 0, 0];
+  const { maxMessage, messagesPerSecond, bytesPerSecond, onLimit } = limits;
+  return [maxMessage ?? -1, messagesPerSecond ?? 0, bytesPerSecond ?? 0, onLimit === 'pause' ? 1 : 0];
+}
+
+/** Field by field: to take it apart as a list goes through an iterator, once for every tunnel that ends. */
+function readReport(numbers: Float64Array, at: number, given: string): TunnelEnd {
+  const code = numbers[at + 6] ?? 0;
+  const reason = numbers[at + 8] ?? 0;
+  const inspected = numbers[at + 10] !== 0;
+  return {
+    fromClient: { bytes: numbers[at + 1] ?? 0, messages: inspected ? (numbers[at + 3] ?? 0) : null },
+    toClient: { bytes: numbers[at + 2] ?? 0, messages: inspected ? (numbers[at + 4] ?? 0) : null },
+    discarded: numbers[at + 5] ?? 0,
+    code: code === 0 ? null : code & 0xffff,
+    initiator: INITIATORS[numbers[at + 7] ?? 0] ?? 'gateway',
+    reason: reason === 0 ? given : (REASONS[reason] ?? 'closed'),
+    cut: numbers[at + 9] !== 0,
+  };
+}
+
+function addTally(to: RouteCounters, numbers: Float64Array): void {
+  const [bytes = 0, text = 0, binary = 0, bytesBack = 0, textBack = 0, binaryBack = 0, ...others] = numbers;
+  const [sent = 0, pong = 0, timeout = 0, lost = 0, lostBack = 0] = others;
+  to.fromClient.bytes += bytes;
+  to.fromClient.text += text;
+  to.fromClient.binary += binary;
+  to.fromClient.lost += lost;
+  to.toClient.bytes += bytesBack;
+  to.toClient.text += textBack;
+  to.toClient.binary += binaryBack;
+  to.toClient.lost += lostBack;
+  to.pings.sent += sent;
+  to.pings.pong += pong;
+  to.pings.timeout += timeout;
+}

@@ -1,0 +1,51 @@
+// The limits that a route's requests are under, in words, for `explain`: which of them is reached only live state can say.
+// What they count and how is sessions/. Pure.
+import type { Config, RouteConfig } from '../../config/schema/schema.ts';
+
+/** In the order they are asked: before credentials, and after. An empty text is no limit. */
+export interface InForce {
+  readonly before: string;
+  readonly after: string;
+}
+
+/** Of handshakes and of plain requests. */
+export interface LimitsInForce {
+  readonly handshakes: InForce;
+  readonly requests: InForce;
+}
+
+const HANDSHAKES = ['connections_per_ip', 'handshakes_per_second_per_ip', 'handshakes_per_second'];
+const SESSIONS = ['connections_per_claim', 'handshakes_per_second_per_claim', 'connections'];
+const REQUESTS = ['requests_per_second_per_ip', 'requests_per_second'];
+const OF_CLAIM = ['requests_per_second_per_claim'];
+
+export function limitsInForce({ limits: all }: Config, { websocket, http }: RouteConfig): LimitsInForce {
+  const ramp = all.ramp === undefined ? [] : [`ramp ${all.ramp.rate}`];
+  const of = (own: object | undefined, keys: readonly string[]) => [
+    ...listed(own, keys),
+    ...listed(all, keys, 'gateway '),
+  ];
+  return {
+    handshakes: {
+      before: [...of(websocket?.limits, HANDSHAKES), ...ramp].join(', '),
+      after: of(websocket?.limits, SESSIONS).join(', '),
+    },
+    requests: { before: of(http?.limits, REQUESTS).join(', '), after: of(http?.limits, OF_CLAIM).join(', ') },
+  };
+}
+
+function listed(limits: object | undefined, keys: readonly string[], of = ''): string[] {
+  const values = new Map<string, unknown>(Object.entries(limits ?? {}));
+  return keys.flatMap((key) => {
+    const value = values.get(key);
+    if (value === undefined) return [];
+    const claim = key.endsWith('_per_claim') ? ` (${String(values.get('claim'))})` : '';
+    return [`${of}${key}${claim} ${formatLimit(value)}`];
+  });
+}
+
+function formatLimit(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  const { rate, burst } = value as { rate: number; burst: number };
+  return `${rate} (burst ${burst})`;
+}

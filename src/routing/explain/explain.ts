@@ -1,0 +1,143 @@
+// `upgate explain`: what the gateway would do with a request, and why, as lines for a person. The judgement is decide()'s
+// own, told step by step; nothing is judged here. Pure.
+import { attribute, type Client, type TrustedProxies } from '../../http/forwarding/forwarded.ts';
+import { type RequestHead, readRequest } from '../../http/head.ts';
+import { type ShownToken, type TokenPlace, takeToken } from '../../http/token.ts';
+import { decide, type Refuse, type Step, type Verdict } from '../decide.ts';
+import type { AuthRule } from '../route.ts';
+import type { RouteTable } from '../table.ts';
+import type { InForce } from './effective-limits.ts';
+import type { Question } from './explain-request.ts';
+
+/** What is known of an upstream; the config's own entries will do. */
+export type UpstreamServers = Readonly<Record<string, { readonly servers: readonly { readonly url: string }[] }>>;
+
+/** The answer to a question. */
+export interface Explanation {
+  /** Lines to print, without their line ends. */
+  readonly lines: readonly string[];
+  /** The status the client gets: 101 for a session; null where it is the backend's to say. */
+  readonly status: number | null;
+  /** The reason code of a refusal; null where the request is let in. */
+  readonly reason: string | null;
+  /** What is asked for on the way in; null where nothing is, or the request does not get that far. */
+  readonly credentials: { readonly route: string; readonly token: ShownToken } | null;
+}
+
+/** What came of the credentials, where somebody has looked at them. */
+export interface Judged {
+  /** Null: they are good. */
+  readonly refused: { readonly status: number; readonly reason: string } | null;
+  readonly detail: string;
+}
+
+/** What an explanation goes by beside the routes. */
+export interface Known {
+  readonly trusted: TrustedProxies;
+  readonly upstreams: UpstreamServers;
+  readonly judged?: Judged | null;
+}
+
+/** Explains what becomes of a request. What only live state can say (limits, health) is left open. No token is printed. */
+export function explain(
+  table: RouteTable,
+  question: Question,
+  { trusted, upstreams, judged = null }: Known,
+): Explanation {
+  const { head, client } = attribute(question.head, trusted, () => '');
+  const steps: Step[] = [];
+  const verdict = decide(table, head, client.address, (step) => steps.push(step));
+  const { line, status, reason } = formatOutcome(verdict, upstreams, client);
+  const lines = [formatRequest(head, targetShown(head, verdict), client), ...steps.map(formatStep)];
+  const credentials =
+    verdict.kind === 'reject' || !verdict.route?.auth ? null : { route: verdict.route.name, token: verdict.token };
+  lines.push(...formatEntrance(verdict, judged));
+  if (credentials !== null && judged?.refused) {
+    const refusal = `-> ${judged.refused.status} ${judged.refused.reason}: ${judged.detail}`;
+    return { lines: [...lines, refusal], ...judged.refused, credentials };
+  }
+  return { lines: [...lines, line], status, reason, credentials };
+}
+
+/** The target without its token. */
+function targetShown(head: RequestHead, { route }: Verdict): string {
+  const rule = route?.auth?.token ?? null;
+  const request = readRequest(head);
+  return rule === null || 'fault' in request ? head.target : takeToken(rule, request).request.target.raw;
+}
+
+/** The steps of the way in (pipeline/access.ts), in its order. */
+export function formatEntrance(verdict: Verdict, judged: Judged | null): string[] {
+  if (verdict.kind === 'reject') return [];
+  const { before, after } = limitsOf(verdict);
+  const auth = verdict.route?.auth ?? null;
+  const lines: string[] = [];
+  if (before !== '') lines.push(`  ?    limits: ${before}`);
+  if (auth !== null) {
+    const outcome = judged?.detail ?? (auth.kind === 'jwt' ? 'not looked at: --token shows one' : 'not looked at');
+    const mark = judged === null ? '?  ' : judged.refused === null ? 'yes' : 'no ';
+    lines.push(`  ${mark}  auth: ${outcome} (${formatAuth(auth)})`);
+  }
+  if (after !== '') lines.push(`  ?    limits: ${after}`);
+  return lines;
+}
+
+/** Of what the gateway answers by itself nothing is counted. */
+function limitsOf(verdict: Exclude<Verdict, Refuse>): InForce {
+  if (verdict.kind === 'respond') return { before: '', after: '' };
+  const { handshakes, requests } = verdict.route.limits;
+  return verdict.kind === 'forward' ? requests : handshakes;
+}
+
+function formatAuth({ kind, token }: AuthRule): string {
+  return token === null ? kind : `${kind} from ${token.from.map(formatPlace).join(', ')}`;
+}
+
+function formatPlace(place: TokenPlace): string {
+  if (place.kind === 'header') return 'header';
+  return place.kind === 'subprotocol' ? `subprotocol ${place.prefix}…` : `${place.kind} ${place.name}`;
+}
+
+function formatRequest(head: RequestHead, target: string, client: Client): string {
+  const speaksFor = client.address === head.peer ? '' : ` that speaks for ${client.address}`;
+  const via = client.viaTrusted ? `, a trusted proxy${speaksFor}` : '';
+  return `${head.method} ${target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer || 'a unix socket'}${via}`;
+}
+
+function formatStep({ rule, passed, detail }: Step): string {
+  return `  ${passed ? 'yes' : 'no '}  ${rule}: ${detail}`;
+}
+
+/** A verdict as the line that ends an explanation. */
+export function formatOutcome(
+  verdict: Verdict,
+  upstreams: UpstreamServers,
+  client: Client,
+): { line: string; status: number | null; reason: string | null } {
+  if (verdict.kind === 'reject') {
+    const { status, reason, detail } = verdict.rejection;
+    return { line: `-> ${status} ${reason}: ${detail}`, status, reason };
+  }
+  if (verdict.kind === 'respond') {
+    const { status } = verdict;
+    const [name, value] = verdict.fields(client, null);
+    const location = name === 'Location' ? ` to ${value}` : '';
+    return { line: `-> ${status}${location}, answered by the gateway itself`, status, reason: null };
+  }
+  if (verdict.kind === 'forward') {
+    const upstream = formatUpstream(verdict.route.http.upstream, upstreams);
+    const moved = verdict.sent.target === verdict.request.target.raw ? '' : ` as ${verdict.sent.target}`;
+    return { line: `-> forwarded to upstream ${upstream}${moved}`, status: null, reason: null };
+  }
+  const { config } = verdict.route.websocket;
+  const line =
+    config.mode === 'splice'
+      ? `-> 101 if the backend agrees: splice to upstream ${formatUpstream(config.upstream, upstreams)}`
+      : `-> 101, terminated here by handler ${config.handler}`;
+  return { line, status: 101, reason: null };
+}
+
+function formatUpstream(name: string, upstreams: UpstreamServers): string {
+  const urls = upstreams[name]?.servers.map(({ url }) => url);
+  return urls === undefined ? name : `${name} (${urls.join(', ')})`;
+}

@@ -1,0 +1,255 @@
+// TLS of one listener: certificates read, checked and turned into contexts that SNI picks from. Built anew at each reload
+// and swapped as one reference; a connection that is open keeps the context it began with. Does not bind or listen.
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import { resolve } from 'node:path';
+import {
+  createSecureContext,
+  createServer,
+  type SecureContext,
+  type SecureContextOptions,
+  type Server,
+  type TlsOptions,
+} from 'node:tls';
+import type { ConfigPath, Problem } from '../../config/problem.ts';
+import type { ListenerConfig } from '../../config/schema/schema.ts';
+import { type ClientAuthMode, type Common, loadClientAuth } from './client-auth.ts';
+import { fail, parseChain, parseKey, readPem, TlsConfigError } from './pem.ts';
+import { type KeyPair, makeSelfSigned } from './self-signed.ts';
+
+export type TlsConfig = NonNullable<ListenerConfig['tls']>;
+
+export interface CertificateInfo {
+  /** DNS names and addresses of its subjectAltName. */
+  readonly names: readonly string[];
+  readonly notAfterMs: number;
+}
+
+/** What a listener speaks TLS with; immutable. */
+export interface TlsMaterial {
+  /** The context for a server name: exact, then `*.suffix` over one label, else the first certificate's. */
+  contextFor(servername: string | undefined): SecureContext;
+  readonly certificates: readonly CertificateInfo[];
+  /** What the default context is made of, for a client that names no server. */
+  readonly defaults: SecureContextOptions;
+  /** Whether clients are asked for certificates, and those without a valid one let in; null: none are asked. */
+  readonly clientAuth: ClientAuthMode | null;
+  /** What an operator should know and still works, such as an expired certificate; paths count from the `tls` block. */
+  readonly warnings: readonly Problem[];
+}
+
+/** Self-signed pairs by their names; the caller keeps it over reloads so that a trusted one stays trusted. */
+export type SelfSignedCache = Map<string, KeyPair>;
+
+export interface TlsSources {
+  /** What relative paths of the config are relative to. */
+  readonly baseDir: string;
+  readonly selfSigned: SelfSignedCache;
+  readonly now: Date;
+}
+
+/** A self-signed pair with less left than this is made anew at the next reload. */
+const RENEW_BEFORE_MS = 30 * 86_400_000;
+
+interface Loaded {
+  readonly info: CertificateInfo;
+  readonly context: SecureContext;
+  readonly options: SecureContextOptions;
+  readonly warnings: readonly Problem[];
+}
+
+/** Reads and checks every certificate. Rejects with a TlsConfigError that holds all that is wrong. */
+export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<TlsMaterial> {
+  const problems: Problem[] = [];
+  const collect = (error: unknown): undefined => {
+    if (!(error instanceof TlsConfigError)) throw error;
+    problems.push(...error.problems);
+  };
+  const loaded: Loaded[] = [];
+  const common = await loadClientAuth(config.client_auth, sources.baseDir).catch(collect);
+  const { now } = sources;
+  for (const [index, { cert, key }] of (config.certificates ?? []).entries()) {
+    const files = { cert: resolve(sources.baseDir, cert), key: resolve(sources.baseDir, key) };
+    const at = { path: ['certificates', index], now, common };
+    await loadPair(files, at).then((pair) => loaded.push(pair), collect);
+  }
+  if (config.self_signed !== undefined) {
+    try {
+      loaded.push(loadSelfSigned(config.self_signed, sources, common));
+    } catch (error) {
+      collect(error);
+    }
+  }
+  if (problems.length > 0) throw new TlsConfigError(problems);
+  return materialOf(loaded, config.client_auth?.mode ?? null);
+}
+
+/** Options for `https.createServer`: each handshake reads the material that is current then. */
+export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
+  const { defaults, clientAuth, certificates } = current();
+  const picks = certificates.length > 1 || pickerKey() === null;
+  return {
+    ...defaults,
+    requestCert: clientAuth !== null,
+    // With `optional` whoever shows an invalid certificate has shown none: net/peer-certificate.ts.
+    rejectUnauthorized: clientAuth === 'required',
+    // Only HTTP/1.1 is spoken here; a client that offers none of it is refused by alert 120 (RFC 7301 §3.2).
+    ALPNProtocols: ['http/1.1'],
+    ...(picks && { SNICallback: picker(current) }),
+  };
+}
+
+/**
+ * Makes `next` the default of a server that is listening; with `current` of its options moved on, the swap is whole. The keys
+ * of session tickets go on, so that sessions from before are resumed; where other clients are let in now, sessionIdContext
+ * forbids it. Contexts that SNI picks use the default one's keys.
+ */
+export function swapTls(server: Server, next: TlsMaterial): void {
+  server.setSecureContext({ ...next.defaults, ticketKeys: server.getTicketKeys() });
+  const key = pickerKey();
+  if (key === null) return;
+  const picks = next.certificates.length > 1;
+  (server as unknown as Record<symbol, Picker | undefined>)[key] = picks ? picker(() => next) : undefined;
+}
+
+type Picker = NonNullable<TlsOptions['SNICallback']>;
+
+function picker(current: () => TlsMaterial): Picker {
+  return (servername, callback) => callback(null, current().contextFor(servername));
+}
+
+/**
+ * Under what key a server keeps its SNICallback, or null where that is not as expected. One certificate is the server's
+ * default, and then nothing has to be picked: node stops every handshake to ask a callback, which costs a tenth of it. But
+ * a reload may bring a second one, and node has no call that sets the callback of a server that is there.
+ */
+function pickerKey(): symbol | null {
+  const SNICallback: Picker = (_, callback) => callback(null);
+  const probe = createServer({ SNICallback }) as unknown as Record<symbol, unknown>;
+  const keys = Object.getOwnPropertySymbols(probe).filter((key) => probe[key] === SNICallback);
+  return keys.length === 1 ? (keys[0] ?? null) : null;
+}
+
+function materialOf(loaded: readonly Loaded[], clientAuth: ClientAuthMode | null): TlsMaterial {
+  const first = loaded[0];
+  if (first === undefined) throw fail([], 'no certificate', 'name `certificates` or `self_signed`');
+  const contexts = new Map<string, SecureContext>();
+  for (const { context, info } of loaded) {
+    // Where two certificates hold a name, the one written first serves it.
+    for (const name of info.names) if (!contexts.has(name)) contexts.set(name, context);
+  }
+  return {
+    contextFor(servername) {
+      const name = servername?.toLowerCase() ?? '';
+      return contexts.get(name) ?? contexts.get(wildcardOver(name)) ?? first.context;
+    },
+    certificates: loaded.map(({ info }) => info),
+    defaults: first.options,
+    clientAuth,
+    warnings: loaded.flatMap(({ warnings }) => warnings),
+  };
+}
+
+/** The wildcard that would match a name: its first label replaced (RFC 9525 §6.3); empty where there is one label only. */
+function wildcardOver(name: string): string {
+  const dot = name.indexOf('.');
+  return dot < 0 ? '' : `*${name.slice(dot)}`;
+}
+
+/** Where a pair stands in the config, and what its context is made with beside it. */
+interface PairAt {
+  readonly path: ConfigPath;
+  readonly now: Date;
+  /** Undefined where it is at fault, which is reported: nothing is served then. */
+  readonly common: Common | undefined;
+}
+
+async function loadPair(files: KeyPair, at: PairAt): Promise<Loaded> {
+  const { path } = at;
+  const [cert, key] = await Promise.allSettled([
+    readPem(files.cert, [...path, 'cert']),
+    readPem(files.key, [...path, 'key']),
+  ]);
+  if (cert.status === 'rejected' || key.status === 'rejected') throw allOf([cert, key]);
+  const chain = parseChain(cert.value, files.cert, [...path, 'cert']);
+  const privateKey = parseKey(key.value, files.key, [...path, 'key']);
+  const leaf = chain[0];
+  if (!leaf?.checkPrivateKey(privateKey)) throw mismatch(chain, privateKey, { files, path });
+  return loadedOf({ cert: cert.value, key: key.value }, leaf, { ...at, path: [...path, 'cert'] });
+}
+
+function loadSelfSigned(names: readonly string[], { selfSigned, now }: TlsSources, common: Common | undefined): Loaded {
+  const id = names.join(' ');
+  const kept = selfSigned.get(id);
+  const keptUntil = kept === undefined ? 0 : Date.parse(new X509Certificate(kept.cert).validTo);
+  const pair = kept !== undefined && keptUntil - now.getTime() > RENEW_BEFORE_MS ? kept : makeOrFail(names, now);
+  selfSigned.set(id, pair);
+  return loadedOf(pair, new X509Certificate(pair.cert), { path: ['self_signed'], now, common });
+}
+
+function makeOrFail(names: readonly string[], now: Date): KeyPair {
+  try {
+    return makeSelfSigned(names, now);
+  } catch (error) {
+    if (error instanceof RangeError) throw fail(['self_signed'], error.message, 'such as localhost or 192.0.2.1');
+    throw error;
+  }
+}
+
+function loadedOf(pair: KeyPair, leaf: X509Certificate, at: PairAt): Loaded {
+  const names = namesOf(leaf);
+  const warnings: Problem[] = [];
+  const warn = (message: string, hint: string): void => {
+    warnings.push({ severity: 'warning', path: at.path, message, hint });
+  };
+  if (Date.parse(leaf.validTo) <= at.now.getTime())
+    warn(`the certificate expired on ${leaf.validTo}`, 'renew it, then reload');
+  if (Date.parse(leaf.validFrom) > at.now.getTime()) {
+    warn(`the certificate is not valid before ${leaf.validFrom}`, "is this machine's clock right?");
+  }
+  if (names.length === 0) warn('the certificate holds no name', 'clients read names from its subjectAltName only');
+  const options = { cert: pair.cert, key: pair.key, ...at.common };
+  const info = { names, notAfterMs: Date.parse(leaf.validTo) };
+  return { info, context: contextOf(options, at.path), options, warnings };
+}
+
+function contextOf(options: SecureContextOptions, path: ConfigPath): SecureContext {
+  try {
+    return createSecureContext(options);
+  } catch (error) {
+    // OpenSSL's own policy, such as a key too small for its security level.
+    const why = error instanceof Error ? error.message : String(error);
+    throw fail(path, `TLS does not take this certificate: ${why}`);
+  }
+}
+
+/** Entries of subjectAltName as node prints them: `DNS:a, IP Address:b`, an entry with odd characters as a JSON string. */
+const SAN_ENTRY = /(?:^|, )(DNS|IP Address):("(?:[^"\\]|\\.)*"|[^,]*)/g;
+
+function namesOf(certificate: X509Certificate): string[] {
+  const names: string[] = [];
+  for (const [, , value = ''] of (certificate.subjectAltName ?? '').matchAll(SAN_ENTRY)) {
+    if (!value.startsWith('"')) names.push(value.toLowerCase());
+  }
+  return names;
+}
+
+function mismatch(
+  chain: readonly X509Certificate[],
+  key: KeyObject,
+  { files, path }: { files: KeyPair; path: ConfigPath },
+): TlsConfigError {
+  const hint = chain.some((certificate) => certificate.checkPrivateKey(key))
+    ? 'the certificate of that key stands later in the file; it must be the first, its issuers after it'
+    : undefined;
+  return fail(
+    [...path, 'key'],
+    `the private key in ${files.key} is not that of the first certificate in ${files.cert}`,
+    hint,
+  );
+}
+
+/** One error of all those that were rejected with a TlsConfigError. */
+function allOf(results: readonly PromiseSettledResult<string>[]): TlsConfigError {
+  const reasons = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
+  return new TlsConfigError(reasons.flatMap((reason) => (reason instanceof TlsConfigError ? reason.problems : [])));
+}

@@ -1,0 +1,97 @@
+// A handshake with one server: the rebuilt request goes out, the head of the answer comes back, strictly read. What the
+// answer means is judged by the caller; bytes behind the head are handed over untouched.
+
+import type { Socket } from 'node:net';
+import { guarded } from '../../base/guard.ts';
+import { GatewayError } from '../../errors.ts';
+import type { AnswerHead } from '../../http/answer.ts';
+import { AnswerReader } from '../../http/answer-reader.ts';
+import type { Departure } from '../../net/client-closed.ts';
+import { dial, upstreamError } from '../../net/dial.ts';
+import type { Endpoint } from '../../net/endpoint.ts';
+import type { Parked } from '../../net/fd-connection.ts';
+
+/** A server's final answer to a handshake; its connection is paused. */
+export interface Answer {
+  readonly socket: Socket | Parked;
+  readonly head: AnswerHead;
+  /** What was read behind the head. */
+  readonly rest: Buffer;
+  /** How long the connection took, in milliseconds. */
+  readonly connectMs: number;
+}
+
+export interface UpgradeTimeouts {
+  readonly connect: number;
+  readonly handshake: number;
+}
+
+/** What is asked of a server, and until when. */
+export interface Asking {
+  /** What the connection begins with, before TLS; null: nothing. */
+  readonly preamble: Buffer | null;
+  readonly handshake: string;
+  readonly timeouts: UpgradeTimeouts;
+  readonly gone: Departure;
+}
+
+/**
+ * Sends a handshake to a server and reads the head of its final answer; interim answers (1xx other than 101) are
+ * skipped. Rejects with a GatewayError: `backend_refused`, `backend_timeout`, `bad_accept` for what is no HTTP,
+ * `limit`, `client_gone`. Where it rejects, nothing of the connection is left.
+ */
+export async function requestUpgrade(
+  server: Endpoint,
+  { preamble, handshake, timeouts, gone }: Asking,
+): Promise<Answer & { readonly socket: Socket }> {
+  const started = performance.now();
+  const socket = await dial(server, timeouts.connect, gone, preamble);
+  const connectMs = performance.now() - started;
+  socket.write(handshake, 'latin1');
+  const { head, rest } = await readAnswer(socket, server, timeouts.handshake, gone);
+  return { socket, head, rest, connectMs };
+}
+
+function readAnswer(
+  socket: Socket,
+  server: Endpoint,
+  timeoutMs: number,
+  gone: Departure,
+): Promise<{ head: AnswerHead; rest: Buffer }> {
+  return new Promise((resolve, reject) => {
+    const reader = new AnswerReader();
+    const settle = (error: GatewayError | null): void => {
+      clearTimeout(timer);
+      gone.watch(null);
+      socket.removeListener('data', onData).removeListener('end', onEnd).removeListener('error', onError).pause();
+      if (error === null) return;
+      socket.destroy();
+      reject(error);
+    };
+    const broken = (): void => settle(new GatewayError('internal', `reading the answer of ${server.url} broke`));
+    const onData = guarded(
+      'upstream',
+      (chunk: Buffer) => {
+        const read = reader.take(chunk);
+        if (read === null) return;
+        settle('fault' in read ? new GatewayError('bad_accept', `${server.url}: ${read.fault}`) : null);
+        if ('head' in read) resolve(read);
+      },
+      broken,
+    );
+    const onEnd = (): void =>
+      settle(new GatewayError('backend_refused', `${server.url} ended the connection before its answer`));
+    const onError = (error: Error): void => settle(upstreamError(error, `reading from ${server.url}`));
+    const onGone = (): void => settle(new GatewayError('client_gone', 'the client left'));
+    const timer = setTimeout(
+      () => settle(new GatewayError('backend_timeout', `no answer from ${server.url} within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    if (gone.left) {
+      onGone();
+      return;
+    }
+    gone.watch(onGone);
+    socket.on('data', onData).once('end', onEnd).once('error', onError);
+  });
+}

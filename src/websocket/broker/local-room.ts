@@ -1,0 +1,104 @@
+// One room as far as this process holds it: its seats, and handing to them what happens there. What has happened, and in
+// which order, is the broker's word.
+import { reportDefect } from '../../base/guard.ts';
+import { type PreparedMessage, prepareText } from '../frame.ts';
+import type { Said, Seat, View } from './broker.ts';
+
+export class LocalRoom {
+  readonly name: string;
+  /** By view, so that what many members get is made once. */
+  readonly #seats = new Map<View, Set<Seat>>();
+  /** Connections of each user, over all gateways that are known of. */
+  readonly #users = new Map<string, number>();
+  #size = 0;
+  #delivered = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** Seats taken here. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Messages that seats were handed, one for each seat. */
+  get delivered(): number {
+    return this.#delivered;
+  }
+
+  /** The users in the room, each once. */
+  users(): string[] {
+    return [...this.#users.keys()];
+  }
+
+  take(seat: Seat): void {
+    const seats = this.#seats.get(seat.view) ?? new Set();
+    this.#seats.set(seat.view, seats);
+    seats.add(seat);
+    this.#size++;
+  }
+
+  leave(seat: Seat): void {
+    const seats = this.#seats.get(seat.view);
+    if (!seats?.delete(seat)) return;
+    this.#size--;
+    if (seats.size === 0) this.#seats.delete(seat.view);
+  }
+
+  /** Hands a message to all seats that listen; to `from`, who said it, only where it wants its own. */
+  deliver(said: Said, from: Seat | null): void {
+    this.#hand(
+      (view) => view.message(this.name, said),
+      (seat) => {
+        if (!seat.listens || (seat === from && !seat.echo)) return false;
+        this.#delivered++;
+        return true;
+      },
+    );
+  }
+
+  /** A connection of a user has come; all but its own seat are told where it is the user's first. */
+  enter(user: string, own: Seat | null): void {
+    const connections = this.#users.get(user) ?? 0;
+    this.#users.set(user, connections + 1);
+    if (connections === 0) this.#tell((view) => view.presence(this.name, 'join', user), own);
+  }
+
+  /** A connection of a user has gone; all are told where it was the user's last. */
+  exit(user: string): void {
+    const connections = this.#users.get(user) ?? 0;
+    if (connections > 1) this.#users.set(user, connections - 1);
+    else if (this.#users.delete(user)) this.#tell((view) => view.presence(this.name, 'leave', user), null);
+  }
+
+  /** Tells everyone that messages were lost to them. */
+  tellGap(): void {
+    this.#tell((view) => view.gap(this.name), null);
+  }
+
+  #tell(show: (view: View) => string | null, except: Seat | null): void {
+    this.#hand(show, (seat) => seat !== except && seat.listens);
+  }
+
+  /** What breaks for one view or seat costs the others nothing. */
+  #hand(show: (view: View) => string | null, gets: (seat: Seat) => boolean): void {
+    for (const [view, seats] of this.#seats) {
+      const message = attempt(null, () => prepared(show(view)));
+      if (message === null) continue;
+      for (const seat of seats) if (gets(seat)) attempt(seat.connection, () => seat.receive(message));
+    }
+  }
+}
+
+const prepared = (text: string | null): PreparedMessage | null => (text === null ? null : prepareText(text));
+
+/** Null where it breaks; `connection` is the id of whom it is for. */
+function attempt<T>(connection: string | null, act: () => T): T | null {
+  try {
+    return act();
+  } catch (thrown) {
+    reportDefect('rooms', thrown, connection);
+    return null;
+  }
+}

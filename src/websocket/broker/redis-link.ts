@@ -1,0 +1,207 @@
+// The two connections to Redis, one for commands and one to listen: made together, lost together, and made again until
+// close(). The one file that knows the client library, which is loaded only where a config names a Redis. What is asked of
+// Redis is redis-scripts.ts.
+import { ByteSemaphore } from '../../base/byte-semaphore.ts';
+import { background, guarded } from '../../base/guard.ts';
+import { bytesOf, type MemoryBudget } from '../../base/memory-budget.ts';
+import { watchSilence } from '../../base/response-timeout.ts';
+import { BrokerError } from './broker.ts';
+import { SCRIPTS, type Script, type ScriptName } from './redis-scripts.ts';
+
+type Library = typeof import('redis');
+type Client = ReturnType<Library['createClient']>;
+
+const CONNECT_MS = 3000;
+/** Without any answer for so long while one is owed, Redis counts as gone, though its connection may stand. */
+const SILENCE_MS = 3000;
+/** Bytes of messages on their way to Redis at a time, so that what is small and urgent waits for no more than these. */
+const MOST_UNDER_WAY = 4 * 1024 * 1024;
+/** What a question costs in memory beside its words. */
+const QUESTION_COST = 512;
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 1000;
+
+export interface LinkOptions {
+  readonly url: string;
+  /** The channel that is listened to. */
+  readonly channel: string;
+  /** First argument of every script. */
+  readonly prefix: string;
+  /** Both connections stand, and the channel is listened to. It may reject: then both are made anew. */
+  readonly onUp: () => Promise<void>;
+  /** They are lost, or could not be made; told once until the next onUp. */
+  readonly onDown: (reason: string) => void;
+  /** Must not throw. */
+  readonly onMessage: (text: string) => void;
+  /** The budget that questions count in while they wait or are under way. */
+  readonly queues: MemoryBudget;
+}
+
+/** A pair of connections while it lives. */
+interface Pair {
+  readonly commands: Client;
+  readonly feed: Client;
+  /** Answers that have come. */
+  answers: number;
+}
+
+/** Loads the client library. Rejects with words for the operator where it is not there. */
+export async function loadRedis(): Promise<Library> {
+  try {
+    return await import('redis');
+  } catch (error) {
+    throw new Error('broker: a Redis needs the npm package "redis" (npm install redis)', { cause: error });
+  }
+}
+
+export class RedisLink {
+  readonly #library: Library;
+  readonly #options: LinkOptions;
+  #pair: Pair | null = null;
+  #closed = false;
+  #retries = 0;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #underWay = new ByteSemaphore(MOST_UNDER_WAY);
+
+  constructor(library: Library, options: LinkOptions) {
+    this.#library = library;
+    this.#options = options;
+  }
+
+  start(): void {
+    background('redis', this.#open());
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    const pair = this.#pair;
+    this.#pair = null;
+    if (pair) destroy(pair);
+  }
+
+  /**
+   * Runs a script. Rejects with a BrokerError: `unavailable` where it did not reach Redis, `unconfirmed` where Redis was lost
+   * before it answered.
+   */
+  async run(name: ScriptName, ...args: readonly (string | number)[]): Promise<unknown> {
+    const words = [this.#options.prefix, ...args.map(String)];
+    const bytes = words.reduce((sum, word) => sum + bytesOf(word), QUESTION_COST);
+    const { queues } = this.#options;
+    if (!queues.fits(bytes)) throw new BrokerError('unavailable', 'too much waits for the broker');
+    queues.add(bytes);
+    try {
+      return name === 'say' ? await this.#inLine(bytes, () => this.#ask(name, words)) : await this.#ask(name, words);
+    } finally {
+      queues.remove(bytes);
+    }
+  }
+
+  async #inLine<T>(bytes: number, act: () => Promise<T>): Promise<T> {
+    const turn = this.#underWay.acquire(bytes);
+    if (turn !== null) await turn;
+    try {
+      return await act();
+    } finally {
+      this.#underWay.release(bytes);
+    }
+  }
+
+  async #ask(name: ScriptName, words: readonly string[]): Promise<unknown> {
+    const pair = this.#pair;
+    if (pair === null) throw new BrokerError('unavailable', 'the broker is away');
+    try {
+      return await this.#answered(pair, evaluate(pair.commands, SCRIPTS[name], words));
+    } catch (error) {
+      // Redis itself answers with an error, such as OOM or READONLY: then it did nothing of the script's writes.
+      if (error instanceof this.#library.ErrorReply)
+        throw new BrokerError('unavailable', `the broker refused: ${error.message}`, error);
+      throw new BrokerError('unconfirmed', 'the broker was lost meanwhile', error);
+    }
+  }
+
+  /**
+   * The answer, unless Redis is silent for too long: then the pair is given up. Answers come in order, so while others
+   * come, this one is on its way.
+   */
+  #answered<T>(pair: Pair, answer: Promise<T>): Promise<T> {
+    let stop = (): void => {};
+    const watch = (): void => {
+      const before = pair.answers;
+      stop = watchSilence(SILENCE_MS, () => {
+        if (pair.answers === before) this.#lost(pair, 'Redis does not answer');
+        else watch();
+      });
+    };
+    watch();
+    return answer.finally(() => {
+      pair.answers++;
+      stop();
+    });
+  }
+
+  async #open(): Promise<void> {
+    const pair: Pair = { commands: this.#client(), feed: this.#client(), answers: 0 };
+    this.#pair = pair;
+    try {
+      for (const client of [pair.commands, pair.feed]) {
+        client.on(
+          'error',
+          guarded('redis', (error: Error) => this.#lost(pair, error.message)),
+        );
+        client.on(
+          'end',
+          guarded('redis', () => this.#lost(pair, 'the connection ended')),
+        );
+      }
+      await Promise.all([pair.commands.connect(), pair.feed.connect()]);
+      await this.#answered(pair, pair.feed.subscribe(this.#options.channel, this.#options.onMessage));
+      const loaded = Object.values(SCRIPTS).map(({ text }) => pair.commands.scriptLoad(text));
+      await this.#answered(pair, Promise.all(loaded));
+      await this.#options.onUp();
+      this.#retries = 0;
+    } catch (error) {
+      this.#lost(pair, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Gives a pair up and makes the next one, after a while that grows; told of a pair that is given up already, nothing. */
+  #lost(pair: Pair, reason: string): void {
+    if (this.#pair !== pair) return;
+    this.#pair = null;
+    destroy(pair);
+    this.#options.onDown(reason);
+    if (this.#closed) return;
+    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries++);
+    this.#timer = setTimeout(() => this.start(), wait * (0.5 + Math.random() / 2));
+  }
+
+  #client(): Client {
+    return this.#library.createClient({
+      url: this.#options.url,
+      disableOfflineQueue: true,
+      maintNotifications: 'disabled',
+      // A client that silently connected again would have lost what was said meanwhile.
+      socket: { connectTimeout: CONNECT_MS, reconnectStrategy: false },
+    }) as Client;
+  }
+}
+
+function destroy({ commands, feed }: Pair): void {
+  for (const client of [commands, feed]) {
+    client.removeAllListeners();
+    // What is on its way fails; nobody else listens.
+    client.on('error', () => {});
+    client.destroy();
+  }
+}
+
+async function evaluate(client: Client, { text, sha }: Script, words: readonly string[]): Promise<unknown> {
+  try {
+    return await client.sendCommand(['EVALSHA', sha, '0', ...words]);
+  } catch (error) {
+    // Someone has flushed the scripts.
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return client.sendCommand(['EVAL', text, '0', ...words]);
+  }
+}

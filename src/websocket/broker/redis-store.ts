@@ -1,0 +1,132 @@
+// What a gateway asks of Redis, typed: one method for each script of redis-scripts.ts that has to do with rooms. Each
+// rejects with a BrokerError as RedisLink.run does.
+import { Turns } from '../../base/semaphore.ts';
+import { compareIds, type Member, type RoomLimits, type RoomSummary, type Seat, type Stamp } from './broker.ts';
+import type { RedisLink } from './redis-link.ts';
+import type { Behind, Logged } from './redis-room.ts';
+import { readBehind, readMembers, readPage } from './redis-wire.ts';
+
+/** Members whose histories are read at a time. */
+const MOST_READERS = 8;
+
+/** A seat, and what Redis is to know of it. */
+export interface Entry {
+  /** Id of the seat, of all gateways. */
+  readonly id: string;
+  readonly seat: Seat;
+  readonly retention: { readonly count: number; readonly age: number };
+  /** Unix time in milliseconds. */
+  readonly since: number;
+}
+
+export interface Entered {
+  /** The id of the room's last message. */
+  readonly last: string;
+  /** Everyone in the room by seat, where it was asked for. */
+  readonly members: ReadonlyMap<string, Member>;
+}
+
+export class RedisStore {
+  readonly #gate: string;
+  readonly #link: RedisLink;
+  readonly #readers = new Turns(MOST_READERS);
+
+  constructor(gate: string, link: RedisLink) {
+    this.#gate = gate;
+    this.#link = link;
+  }
+
+  /** Enters a member; a reason where it may not. Entering again changes nothing. */
+  async enter(entry: Entry, limits: RoomLimits, list: 'list' | ''): Promise<Entered | 'room_full' | 'too_many_rooms'> {
+    const { id, seat, retention, since } = entry;
+    const reply = (await this.#link.run(
+      'enter',
+      ...[this.#gate, id, seat.room, seat.user, seat.connection, since],
+      ...[limits.members ?? '', limits.roomsPerUser ?? '', retention.count, retention.age, list],
+    )) as [string, string, unknown];
+    const [outcome, last, members] = reply;
+    if (outcome === 'room_full' || outcome === 'too_many_rooms') return outcome;
+    return { last, members: readMembers(members) };
+  }
+
+  async leave({ id, seat }: Entry): Promise<void> {
+    await this.#link.run('leave', this.#gate, id, seat.room, seat.user);
+  }
+
+  /** Says something; `seat` is '' from outside, and so is `user` for nobody. */
+  async say(room: string, said: { seat: string; user: string; data: string }): Promise<Stamp> {
+    const id = (await this.#link.run('say', room, said.seat, said.user, said.data)) as string;
+    return { id, at: Number(id.split('-')[0]) };
+  }
+
+  /** What was said behind an id and up to another one; `+` is the last at this moment. */
+  since(room: string, after: string, until: string): Promise<Behind> {
+    return this.#reading(async () => {
+      const first = readBehind(await this.#link.run('since', room, after, until));
+      const { last, messages } = first;
+      const end = until === '+' ? last : until;
+      let complete = compareIds(after, first.floor) >= 0 && compareIds(after, last) <= 0;
+      for (let { more } = first; more; ) {
+        const from = messages.at(-1)?.id ?? after;
+        const next = readBehind(await this.#link.run('since', room, from, end));
+        // What was to come next may have been let go of meanwhile.
+        complete &&= compareIds(from, next.floor) >= 0;
+        messages.push(...next.messages);
+        more = next.more && next.messages.length > 0;
+      }
+      return { messages, last, complete };
+    });
+  }
+
+  /** What was said up to an id, oldest first. */
+  last(room: string, until: string, count: number): Promise<Logged[]> {
+    return this.#reading(async () => {
+      const messages: Logged[] = [];
+      for (let more = count > 0; more; ) {
+        const oldest = messages.at(-1)?.id;
+        const to = oldest === undefined ? until : `(${oldest}`;
+        const next = readPage(await this.#link.run('last', room, to, count - messages.length));
+        messages.push(...next.messages);
+        more = next.more && next.messages.length > 0;
+      }
+      return messages.reverse();
+    });
+  }
+
+  /** Answers that may be as large as all that a room keeps: so many at a time. */
+  async #reading<T>(act: () => Promise<T>): Promise<T> {
+    const release = await this.#readers.take(null);
+    try {
+      return await act();
+    } finally {
+      release();
+    }
+  }
+
+  async members(room: string): Promise<ReadonlyMap<string, Member>> {
+    return readMembers(await this.#link.run('members', room));
+  }
+
+  async rooms(): Promise<readonly RoomSummary[]> {
+    const flat = (await this.#link.run('rooms')) as readonly (string | number)[];
+    const rooms: RoomSummary[] = [];
+    for (let i = 0; i + 1 < flat.length; i += 2) rooms.push({ room: String(flat[i]), members: Number(flat[i + 1]) });
+    return rooms;
+  }
+
+  /** Says that the gateway lives, and lets go of some members of those that do not. */
+  async beat(): Promise<{ readonly known: boolean; readonly more: boolean }> {
+    const [known, more] = (await this.#link.run('beat', this.#gate)) as [number, number];
+    return { known: known === 1, more: more === 1 };
+  }
+
+  /** Says that the gateway is gone. */
+  async end(): Promise<void> {
+    await this.#link.run('end', this.#gate);
+  }
+}
+
+/** The users by seat. */
+export function usersOf(members: Entered['members']): ReadonlyMap<string, string> {
+  return new Map([...members].map(([seat, { user }]) => [seat, user]));
+}

@@ -1,0 +1,158 @@
+// What goes between gateways and Redis as text: what scripts give, and what comes over a gateway's channel. Another version of
+// the gateway may have written it, or anybody who knows the Redis: nothing of the channel is believed before it has its shape.
+import * as z from 'zod';
+import { isAddressEntry } from '../../config/address.ts';
+import type { Revocation } from '../../sessions/revocations.ts';
+import { type ConnectionDescription, isMessageId, type Member } from './broker.ts';
+import type { Logged } from './redis-room.ts';
+
+const connectionDescription = z.object({
+  id: z.string(),
+  route: z.string(),
+  mode: z.enum(['splice', 'terminate']),
+  client: z.string(),
+  user: z.string().nullable(),
+  room: z.string().nullable(),
+  subprotocol: z.string().nullable(),
+  openedAt: z.number(),
+  activeAt: z.number().nullable(),
+}) satisfies z.ZodType<ConnectionDescription>;
+
+/** What was found of a connection: its description, true where it was sent to or closed, null where it is not there. */
+const found = z.union([connectionDescription, z.literal(true), z.null()]);
+export type Found = z.output<typeof found>;
+
+/** Strict: with a criterion left out that this version does not know, it would be about more people than were meant. */
+const revocation = z
+  .strictObject({
+    subject: z.string().optional(),
+    address: z.string().refine(isAddressEntry).optional(),
+    route: z.string().optional(),
+    id: z.string().optional(),
+  })
+  .refine((criteria) => Object.keys(criteria).length > 0) satisfies z.ZodType<Revocation>;
+
+/** What may stand in a Close (RFC 6455 §7.4.1). */
+const closeCode = z
+  .int()
+  .refine(
+    (code) => (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999),
+  );
+
+const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/);
+const act = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('describe') }),
+  z.object({ kind: z.literal('send'), type: z.enum(['text', 'binary']), data: base64 }),
+  z.object({ kind: z.literal('close'), code: closeCode, reason: z.string() }),
+]);
+/** What may be done with a connection. */
+export type Act = z.output<typeof act>;
+
+/** What a gateway wants of the others: something done with a connection, or access taken back. */
+const errand = z.union([
+  act.and(z.object({ connection: z.string() })),
+  z.object({ kind: z.literal('revoke'), revocation, forMs: z.number().nonnegative() }),
+]);
+export type Errand = z.output<typeof errand>;
+
+/** What a gateway asks the others; `from` is the one that asks. */
+const question = z.object({ id: z.string(), from: z.string(), errand });
+export type Question = z.output<typeof question>;
+
+const messageId = z.string().refine(isMessageId);
+const text = z.string();
+
+/** What comes over a gateway's channel, by its first word. */
+const EVENTS = {
+  say: z.tuple([text, messageId, messageId, text, text, text]).transform(([room, id, previous, user, data, seat]) => {
+    return { kind: 'say' as const, room, message: { ...logged(id, user, data, seat), previous } };
+  }),
+  join: z.tuple([text, text, text]).transform(([room, seat, user]) => ({ kind: 'join' as const, room, seat, user })),
+  leave: z.tuple([text, text, text]).transform(([room, seat, user]) => ({ kind: 'leave' as const, room, seat, user })),
+  ask: z.tuple([question]).transform(([asked]) => ({ kind: 'ask' as const, question: asked })),
+  reply: z
+    .tuple([text, text, z.union([found, z.int()])])
+    .transform(([id, from, answer]) => ({ kind: 'reply' as const, question: id, from, found: answer })),
+};
+export type Event = z.output<(typeof EVENTS)[keyof typeof EVENTS]>;
+
+/**
+ * Reads what came over the channel. `unknown`: another version of the gateway may know what it is; `malformed`: nobody does.
+ * Neither is to be acted on.
+ */
+export function readEvent(received: string): Event | 'unknown' | 'malformed' {
+  const parsed = parse(received);
+  if (!Array.isArray(parsed)) return 'malformed';
+  const [kind, ...rest] = parsed as unknown[];
+  if (typeof kind !== 'string') return 'malformed';
+  if (!Object.hasOwn(EVENTS, kind)) return 'unknown';
+  const event = EVENTS[kind as keyof typeof EVENTS].safeParse(rest);
+  if (event.success) return event.data;
+  return kind === 'ask' ? 'unknown' : 'malformed';
+}
+
+function parse(received: string): unknown {
+  try {
+    return JSON.parse(received);
+  } catch {
+    return null;
+  }
+}
+
+export const formatQuestion = (question: Question): string => JSON.stringify(['ask', question]);
+
+export const formatReply = ({ id }: Question, from: string, found: unknown): string =>
+  JSON.stringify(['reply', id, from, found]);
+
+/** The time of a message is in its id. */
+function logged(id: string, user: string, data: string, seat: string): Logged {
+  return { id, at: Number(id.split('-')[0]), user: user === '' ? null : user, data, seat: seat === '' ? null : seat };
+}
+
+type Entry = readonly [id: string, fields: readonly string[]];
+
+/** Entries of a stream, as scripts give them. */
+function readEntries(entries: unknown): Logged[] {
+  return (entries as readonly Entry[]).map(([id, [, user = '', , data = '', , seat = '']]) =>
+    logged(id, user, data, seat),
+  );
+}
+
+/** A part of what was asked for; `more`: there is more of it. */
+export interface Page {
+  readonly messages: Logged[];
+  readonly more: boolean;
+}
+
+/** What the script `last` gives. */
+export function readPage(reply: unknown): Page {
+  const [entries, more] = reply as [unknown, number];
+  return { messages: readEntries(entries), more: more === 1 };
+}
+
+/** What the script `since` gives. */
+export function readBehind(reply: unknown): Page & { readonly floor: string; readonly last: string } {
+  const [floor, last, ...page] = reply as [string, string, unknown, number];
+  return { floor, last, ...readPage(page) };
+}
+
+const member = z.tuple([text, text, z.coerce.number()]);
+
+/** Members by seat, out of a hash of Redis. What is no member is left out. */
+export function readMembers(reply: unknown): Map<string, Member> {
+  const flat = reply as readonly string[];
+  const members = new Map<string, Member>();
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const read = member.safeParse(parse(flat[i + 1] as string));
+    if (!read.success) continue;
+    const [user, connection, since] = read.data;
+    members.set(flat[i] as string, { user, connection, since });
+  }
+  return members;
+}
+
+/** The prefix of all keys and channels: channels know no databases, so it holds the number of ours. */
+export function prefixOf(url: string): string {
+  const database = new URL(url).pathname.replace(/^\//, '');
+  return `upgate:${/^\d+$/.test(database) ? database : '0'}:`;
+}

@@ -1,0 +1,300 @@
+// The broker of several gateways that share a Redis. What happens in Redis is redis-scripts.ts, the connections to it are
+// redis-link.ts, the order of messages is redis-room.ts; here a gateway takes part: it enters and leaves for its members,
+// says that it lives, and after Redis was away takes up where it was.
+import { randomBytes } from 'node:crypto';
+import { background, reportDefect } from '../../base/guard.ts';
+import type { MemoryBudget } from '../../base/memory-budget.ts';
+import type { Emit, Sample } from '../../events.ts';
+import type { Revocation } from '../../sessions/revocations.ts';
+import type { MessageType } from '../handler.ts';
+import {
+  type Broker,
+  BrokerError,
+  type ConnectionDescription,
+  type Excerpt,
+  type Joined,
+  type Local,
+  type Member,
+  type Post,
+  type RoomRules,
+  type RoomSummary,
+  type Seat,
+  type Span,
+  type Stamp,
+} from './broker.ts';
+import { RedisChannel } from './redis-channel.ts';
+import { type loadRedis, RedisLink } from './redis-link.ts';
+import { type AskLog, RedisRoom } from './redis-room.ts';
+import { RedisAsks } from './redis-rpc.ts';
+import { LEASE_MS } from './redis-scripts.ts';
+import { type Entry, RedisStore, usersOf } from './redis-store.ts';
+import { type Event, prefixOf } from './redis-wire.ts';
+
+const BEAT_MS = LEASE_MS / 4;
+
+export interface RedisOptions {
+  readonly library: Awaited<ReturnType<typeof loadRedis>>;
+  readonly url: string;
+  readonly local: Local;
+  readonly emit: Emit;
+  /** The budget of what waits for Redis. */
+  readonly queues: MemoryBudget;
+}
+
+/** A seat taken here. */
+interface Place extends Entry {
+  readonly room: RedisRoom;
+}
+
+export class RedisBroker implements Broker {
+  readonly name = 'redis';
+  readonly #gate = randomBytes(8).toString('hex');
+  readonly #emit: Emit;
+  readonly #link: RedisLink;
+  readonly #asks: RedisAsks;
+  readonly #store: RedisStore;
+  readonly #rooms = new Map<string, RedisRoom>();
+  readonly #places = new Map<string, Place>();
+  /** Seats that were given back while Redis was away. */
+  readonly #departed = new Set<Place>();
+  #seats = 0;
+  #down: string | null = 'not connected yet';
+  #beat: NodeJS.Timeout | undefined;
+  readonly #counts = { published: 0, failed: 0, delivered: 0 };
+
+  /** That the broker is away is told elsewhere; anything else is a defect. */
+  readonly #onError = (error: unknown): void => {
+    if (!(error instanceof BrokerError)) reportDefect('redis', error);
+  };
+
+  readonly #askLog: AskLog = (room, after) => this.#store.since(room, after, '+');
+  readonly #channel = new RedisChannel((event) => this.#hear(event), this.#onError);
+
+  constructor({ library, url, local, emit, queues }: RedisOptions) {
+    this.#emit = emit;
+    const prefix = prefixOf(url);
+    this.#link = new RedisLink(library, {
+      url,
+      prefix,
+      channel: `${prefix}gate:${this.#gate}`,
+      onUp: () => this.#takeUp(),
+      onDown: (reason) => this.#onDown(reason),
+      onMessage: this.#channel.receive,
+      queues,
+    });
+    this.#store = new RedisStore(this.#gate, this.#link);
+    this.#asks = new RedisAsks(this.#gate, this.#link, local);
+  }
+
+  start(): void {
+    this.#link.start();
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#beat);
+    await Promise.allSettled([...this.#places.values()].map((place) => this.#store.leave(place)));
+    await this.#store.end().catch(() => {});
+    this.#link.close();
+  }
+
+  degraded(): string | null {
+    return this.#down === null ? null : `the broker is away (${this.#down})`;
+  }
+
+  async join(seat: Seat, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
+    const known = this.#rooms.get(seat.room);
+    const room = known ?? new RedisRoom(seat.room, this.#askLog, this.#onError);
+    this.#rooms.set(seat.room, room);
+    const place = { id: `${this.#gate}.${this.#seats++}`, seat, room, retention: rules.retention, since: Date.now() };
+    room.seats.set(place.id, seat);
+    try {
+      const refused = this.#down === null ? await this.#enter(place, rules.limits) : null;
+      if (refused !== null) {
+        this.#forget(place);
+        return refused;
+      }
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      // It is entered once Redis is back.
+    }
+    this.#places.set(place.id, place);
+    // While Redis is away its word is missing: the member is in the room of this gateway.
+    room.enter(place.id, seat.user);
+    room.local.take(seat);
+    return {
+      position: room.position,
+      users: () => room.local.users(),
+      publish: (data) => this.#say(room, place, data),
+      leave: () => this.#leave(place),
+    };
+  }
+
+  async publish(name: string, { user, data }: Post): Promise<Stamp> {
+    try {
+      const stamp = await this.#store.say(name, { seat: '', user: user ?? '', data });
+      this.#counts.published++;
+      return stamp;
+    } catch (error) {
+      this.#counts.failed++;
+      throw error;
+    }
+  }
+
+  async read(name: string, span: Span): Promise<Excerpt> {
+    if ('after' in span) return this.#store.since(name, span.after, span.until);
+    const messages = await this.#store.last(name, span.until, span.count);
+    return { messages, complete: messages.length === span.count };
+  }
+
+  async members(name: string): Promise<readonly Member[]> {
+    return [...(await this.#store.members(name)).values()];
+  }
+
+  rooms(): Promise<readonly RoomSummary[]> {
+    return this.#store.rooms();
+  }
+
+  async sendTo(connection: string, type: MessageType, data: Buffer): Promise<boolean> {
+    return (await this.#asks.act(connection, { kind: 'send', type, data: data.toString('base64') })) !== null;
+  }
+
+  async describe(connection: string): Promise<ConnectionDescription | null> {
+    const found = await this.#asks.act(connection, { kind: 'describe' });
+    return found === true ? null : found;
+  }
+
+  async disconnect(connection: string, code: number, reason: string): Promise<boolean> {
+    return (await this.#asks.act(connection, { kind: 'close', code, reason })) !== null;
+  }
+
+  revoke(revocation: Revocation, forMs: number): Promise<number> {
+    return this.#asks.revoke(revocation, forMs);
+  }
+
+  *sample(): Iterable<Sample> {
+    const { published, failed } = this.#counts;
+    let delivered = this.#counts.delivered;
+    for (const room of this.#rooms.values()) delivered += room.local.delivered;
+    yield { metric: 'rooms', labels: {}, value: this.#rooms.size };
+    yield { metric: 'room_members', labels: {}, value: this.#places.size };
+    yield { metric: 'room_messages_total', labels: { result: 'published' }, value: published };
+    yield { metric: 'room_messages_total', labels: { result: 'failed' }, value: failed };
+    yield* this.#channel.sample();
+    yield { metric: 'room_deliveries_total', labels: {}, value: delivered };
+    yield { metric: 'broker_up', labels: { broker: this.name }, value: this.#down === null ? 1 : 0 };
+  }
+
+  async #enter(place: Place, limits: RoomRules['limits']): Promise<'room_full' | 'too_many_rooms' | null> {
+    const { room } = place;
+    const list = room.position === null ? 'list' : '';
+    const entered = await this.#store.enter(place, limits, list);
+    if (typeof entered === 'string') return entered;
+    if (list === 'list') room.renew(usersOf(entered.members));
+    room.begin(entered.last);
+    return null;
+  }
+
+  async #say(room: RedisRoom, { id, seat }: Place, data: string): Promise<Stamp> {
+    try {
+      if (this.#down !== null) throw new BrokerError('unavailable', 'the broker is away');
+      const stamp = await this.#store.say(seat.room, { seat: id, user: seat.user, data });
+      this.#counts.published++;
+      return await room.handedOn(stamp);
+    } catch (error) {
+      this.#counts.failed++;
+      // Delivery goes on among the members of this gateway; of what may have been done elsewhere the log will tell.
+      if (error instanceof BrokerError && error.fault === 'unavailable')
+        room.local.deliver({ id: null, at: Date.now(), user: seat.user, data }, seat);
+      throw error;
+    }
+  }
+
+  #leave(place: Place): void {
+    if (!this.#places.delete(place.id)) return;
+    const { room, seat } = place;
+    room.local.leave(seat);
+    room.exit(place.id);
+    this.#forget(place);
+    this.#store.leave(place).catch(() => this.#departed.add(place));
+  }
+
+  #forget({ id, room }: Place): void {
+    room.seats.delete(id);
+    if (room.seats.size > 0) return;
+    this.#counts.delivered += room.local.delivered;
+    this.#rooms.delete(room.local.name);
+  }
+
+  #hear(event: Event): void {
+    switch (event.kind) {
+      case 'say':
+        return void this.#rooms.get(event.room)?.hear(event.message);
+      case 'join':
+        return void this.#rooms.get(event.room)?.enter(event.seat, event.user);
+      case 'leave':
+        // A word of long ago about a seat that is taken here was overtaken by its entering again.
+        if (!this.#places.has(event.seat)) this.#rooms.get(event.room)?.exit(event.seat);
+        return;
+      case 'ask':
+        return void this.#asks.answer(event.question);
+      case 'reply':
+        return void this.#asks.answered(event.question, event.from, event.found);
+    }
+  }
+
+  #onDown(reason: string): void {
+    clearTimeout(this.#beat);
+    const known = this.#down !== null;
+    this.#down = reason;
+    if (known) return;
+    this.#emit({ type: 'notice', level: 'error', message: 'the broker is away', data: { reason } });
+    for (const room of this.#rooms.values()) room.cut();
+  }
+
+  /** Redis is there, again or for the first time: what it missed of us is told, and what we missed is handed on. */
+  async #takeUp(): Promise<void> {
+    await this.#sayAlive();
+    for (const place of [...this.#departed]) {
+      await this.#store.leave(place);
+      this.#departed.delete(place);
+    }
+    // All at once: Redis takes them in order, and a gateway may have many.
+    await Promise.all([...this.#places.values()].map((place) => this.#enter(place, {})));
+    await Promise.all([...this.#rooms.values()].map((room) => this.#renewRoom(room)));
+    this.#down = null;
+    this.#emit({ type: 'notice', level: 'info', message: 'the broker is there' });
+    this.#schedule();
+  }
+
+  async #renewRoom(room: RedisRoom): Promise<void> {
+    room.renew(usersOf(await this.#store.members(room.local.name)));
+    if (room.position !== null) await room.catchUp(room.position);
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#beat);
+    // Where the link is lost meanwhile, it is taken up anew and scheduled again.
+    this.#beat = setTimeout(() => {
+      const alive = this.#sayAlive().then(() => this.#mendRooms());
+      background(
+        'redis',
+        alive.catch(this.#onError).finally(() => this.#schedule()),
+      );
+    }, BEAT_MS).unref();
+  }
+
+  /** Rooms that miss something, as Redis refused to tell when it was asked. */
+  async #mendRooms(): Promise<void> {
+    for (const room of this.#rooms.values()) {
+      if (room.behind && room.position !== null) await room.catchUp(room.position);
+    }
+  }
+
+  /** Says that this gateway lives, and lets go of the members of those that do not. */
+  async #sayAlive(): Promise<void> {
+    const { known, more } = await this.#store.beat();
+    // Others took us for dead: our members are entered again.
+    if (!known) await Promise.all([...this.#places.values()].map((place) => this.#enter(place, {})));
+    if (more) await this.#sayAlive();
+  }
+}

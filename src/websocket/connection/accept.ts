@@ -1,0 +1,122 @@
+// Terminating a WebSocket here: from an allowed handshake to a running session. Which handshakes are allowed is decided
+// in routing/, and then by the route's handler where it asks to be asked.
+
+import { Wheel } from '../../base/timer-wheel.ts';
+import type { TerminateConfig } from '../../config/schema/schema.ts';
+import type { Emit, Sample, Sampler, SessionEnd } from '../../events.ts';
+import { MAX_HEADER } from '../../relay/js/cursor.ts';
+import type { Connections } from '../connections.ts';
+import type { Admission, Handler, Opener, Opening } from '../handler.ts';
+import { MemoryBudgets } from '../memory-budgets.ts';
+import { Compression } from './compression.ts';
+import type { Timing } from './keepalive.ts';
+import { Meter } from './meter.ts';
+import { Corks } from './send-queue.ts';
+import { SendQueues } from './send-queues.ts';
+import { TerminatedSession } from './session.ts';
+import type { SessionContext } from './session-context.ts';
+import { createWireOpener, mostFragments, type Upgrade, type WireLimits } from './ws-socket.ts';
+
+export type { Upgrade } from './ws-socket.ts';
+
+/** Bytes of pings, pongs and other messages' ends that may come with one message's fragments. */
+const MOST_BETWEEN = 1024 * 1024;
+
+/** A live session as its owner sees it. */
+export interface Accepted {
+  /** Sends a Close and waits for the client's, at most `deadlineMs`; then the connection is cut. */
+  close(code: number, reason: string, deadlineMs: number): void;
+  /** Ends it at once, without a Close. */
+  cut(reason: string): void;
+}
+
+/** Terminates the handshakes of one route. */
+export interface Acceptor {
+  /** Asks the route's handler whether a handshake may open; rejects with a GatewayError where it can't tell. */
+  admit(opening: Opening): Admission | Promise<Admission>;
+  /**
+   * Answers 101 and gives the connection to who was found by admit(). Null: the client has left, its socket is destroyed,
+   * and `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
+   */
+  accept(upgrade: Upgrade, opener: Opener, onEnd: (end: SessionEnd) => void): Accepted | null;
+}
+
+export interface AcceptorOptions {
+  /** The route's name; traffic and pings are counted under it. */
+  readonly route: string;
+  readonly config: Pick<TerminateConfig, 'limits' | 'timeouts' | 'ping' | 'compression' | 'send_queue'>;
+  readonly handler: Handler;
+}
+
+/**
+ * All terminated sessions of the process: one timer and one set of counters, which outlive every reload. It samples
+ * `websocket_bytes_total` and `websocket_messages_total`, for live and ended sessions alike.
+ */
+export class Terminator implements Sampler {
+  readonly #wheel = new Wheel();
+  readonly #meter = new Meter();
+  readonly #corks = new Corks();
+  readonly #emit: Emit;
+  readonly #connections: Connections;
+  /** What messages may take of memory, here and in rooms. */
+  readonly budgets = new MemoryBudgets();
+  readonly #queues = new SendQueues(this.budgets.queues);
+
+  /** `emit` gets a `ping` event for each ping, pong and timeout. Live sessions stand in `connections`. */
+  constructor(emit: Emit, connections: Connections) {
+    this.#emit = emit;
+    this.#connections = connections;
+  }
+
+  acceptor({ route, config, handler }: AcceptorOptions): Acceptor {
+    const context: SessionContext = {
+      route,
+      wheel: this.#wheel,
+      meter: this.#meter.route(route),
+      emit: this.#emit,
+      connections: this.#connections,
+      outbox: { policy: config.send_queue, corks: this.#corks, queues: this.#queues },
+      limits: { ...config.limits, most_held: mostHeld(config.limits) },
+    };
+    const compression = config.compression ? new Compression(config.compression) : null;
+    const openWire = createWireOpener(config.limits, compression);
+    return {
+      admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
+      accept(upgrade, opener, onEnd) {
+        const { id, socket, client, user, protocol: subprotocol } = upgrade;
+        // Until ws listens, nobody else may be listening.
+        if (socket.listenerCount('error') === 0) socket.on('error', ignore);
+        const wire = openWire(upgrade);
+        if (!wire) return null;
+        // ws has put the rest back into the socket; both it and what the socket read meanwhile are the session's.
+        const before = { read: socket.bytesRead - socket.readableLength, written: socket.bytesWritten };
+        const session = new TerminatedSession(
+          { id, wire, socket, client, user, subprotocol, before },
+          timingOf(config),
+          context,
+        );
+        session.start(opener, onEnd);
+        // The gateway may have paused it while it decided.
+        socket.resume();
+        return session;
+      },
+    };
+  }
+
+  *sample(): Iterable<Sample> {
+    yield* this.#meter.sample();
+    yield* this.budgets.sample();
+  }
+}
+
+function mostHeld(limits: WireLimits): number {
+  return limits.max_message + mostFragments(limits) * MAX_HEADER + MOST_BETWEEN;
+}
+
+function ignore(): void {}
+
+function timingOf({ timeouts, ping }: AcceptorOptions['config']): Timing {
+  // Sessions opened in one burst must not end in one.
+  const lifetimeMs = (timeouts.max_lifetime ?? Number.POSITIVE_INFINITY) * (1 - Math.random() * 0.1);
+  return { idleMs: timeouts.idle, lifetimeMs, ping: ping ?? null };
+}

@@ -1,0 +1,45 @@
+// Why a client is not read from: while there is any reason, its socket is paused, and the time that it has to answer our ping
+// stands still.
+import type { Pulse } from './keepalive.ts';
+import type { Wire } from './ws-socket.ts';
+
+/** `owed`: what was sent to it has not gone out yet. `handler`: the handler does not want more. */
+type PauseReason = 'owed' | 'handler';
+
+export class ReadPause {
+  readonly #wire: Wire;
+  readonly #pulse: Pulse;
+  readonly #reasons: Record<PauseReason, boolean> = { owed: false, handler: false };
+
+  constructor(wire: Wire, pulse: Pulse) {
+    this.#wire = wire;
+    this.#pulse = pulse;
+  }
+
+  get #paused(): boolean {
+    return this.#reasons.owed || this.#reasons.handler;
+  }
+
+  add(reason: PauseReason): void {
+    const before = this.#paused;
+    this.#reasons[reason] = true;
+    if (before) return;
+    this.#pulse.hold();
+    this.#wire.pause();
+  }
+
+  /** `now` in milliseconds. */
+  remove(reason: PauseReason, now: number): void {
+    const before = this.#paused;
+    this.#reasons[reason] = false;
+    if (!before || this.#paused) return;
+    this.#pulse.release(now);
+    this.#wire.resume();
+  }
+
+  /** What the client still sends is read, whoever does not want it. */
+  end(now: number): void {
+    this.remove('owed', now);
+    this.remove('handler', now);
+  }
+}

@@ -1,0 +1,245 @@
+// What is owed to one client: messages on their way through its socket, in order and bounded. Where the route lets it, the
+// oldest of what goes to many gives way to the newest; else a client that falls too far behind is given up by session.ts. What all
+// of them may take together is send-queues.ts.
+import type { Socket } from 'node:net';
+import { guarded } from '../../base/guard.ts';
+import type { PreparedMessage } from '../frame.ts';
+import type { MessageType } from '../handler.ts';
+import type { Debtor, SendQueues } from './send-queues.ts';
+import type { Wire } from './ws-socket.ts';
+
+/** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
+const MESSAGE_COST = 256;
+/** Bytes owed beyond which a client does not keep up, of a large queue. */
+const BEHIND = 256 * 1024;
+/** Bytes in the socket beyond which messages that may be dropped wait outside of it. */
+const SOCKET_FILL = 64 * 1024;
+
+/** Never written to. */
+const NONE: Waiting[] = [];
+
+export interface OutboxPolicy {
+  /** Bytes that may be owed to a client. */
+  readonly size: number;
+  readonly overflow: 'close' | 'drop_oldest';
+}
+
+/**
+ * Batches what goes to one socket within one turn of the event loop: the first message leaves at once, and those that follow it
+ * in the same turn leave together at its end.
+ */
+export class Corks {
+  /** Counts turns in which anything was sent. */
+  #turn = 0;
+  #ending = false;
+  #corked: Socket[] = [];
+
+  /** The number of this turn. */
+  turn(): number {
+    if (!this.#ending) {
+      this.#ending = true;
+      setImmediate(this.#end);
+    }
+    return this.#turn;
+  }
+
+  /** What is written to the socket from now on waits for the end of the turn. */
+  cork(socket: Socket): void {
+    socket.cork();
+    this.#corked.push(socket);
+  }
+
+  readonly #end = guarded('websocket', (): void => {
+    const corked = this.#corked;
+    this.#corked = [];
+    this.#turn++;
+    this.#ending = false;
+    for (const socket of corked) socket.uncork();
+  });
+}
+
+/** A message that waits outside of the socket. */
+interface Waiting {
+  readonly size: number;
+  readonly droppable: boolean;
+  readonly write: () => void;
+}
+
+/** Whose outbox it is. */
+export interface OutboxOwner {
+  /** A message has gone out, or never will; `empty`: and it was the last one. */
+  onSent(empty: boolean): void;
+  /** Messages were dropped, and the next one is about to go. */
+  onDropped(count: number): void;
+  /** Ends the session at once: all send queues together are too large, and this is the one to go. */
+  cut(reason: string): void;
+}
+
+/** What all outboxes of a route share. */
+export interface OutboxRules {
+  readonly policy: OutboxPolicy;
+  readonly corks: Corks;
+  readonly queues: SendQueues;
+}
+
+export class Outbox implements Debtor {
+  readonly #wire: Wire;
+  readonly #socket: Socket;
+  readonly #rules: OutboxRules;
+  readonly #owner: OutboxOwner;
+  /** Messages that the socket has not taken yet. */
+  #queued = 0;
+  /** Empty for all but slow clients, which share one empty list. */
+  #waiting: Waiting[] = NONE;
+  #waitingBytes = 0;
+  #dropped = 0;
+  /** The last turns in which a message was sent, and in which the socket was corked. */
+  #sentIn = -1;
+  #corkedIn = -1;
+  #settled = 0;
+  #closed = false;
+
+  constructor(wire: Wire, socket: Socket, rules: OutboxRules, owner: OutboxOwner) {
+    this.#wire = wire;
+    this.#socket = socket;
+    this.#rules = rules;
+    this.#owner = owner;
+  }
+
+  /** Bytes owed, as all queues together count them. */
+  get settled(): number {
+    return this.#settled;
+  }
+
+  /** Nothing can be sent any more; what waits is let go of. */
+  close(): void {
+    this.#closed = true;
+    this.#waiting = NONE;
+    this.#waitingBytes = 0;
+    this.#settle();
+  }
+
+  giveUp(): void {
+    this.close();
+    this.#owner.cut('slow_consumer');
+  }
+
+  /** Whether anything is owed. */
+  get empty(): boolean {
+    return this.#queued === 0 && this.#waiting.length === 0;
+  }
+
+  /** Whether the client keeps up with what is sent to it. */
+  get keepsUp(): boolean {
+    return this.#owed() <= Math.min(BEHIND, this.#rules.policy.size / 4);
+  }
+
+  /** Queues a message; false where there is no room for it. */
+  send(type: MessageType, data: Buffer): boolean {
+    const taken = this.#enqueue(data.length, 'kept', () => this.#sendAlone(type, data));
+    this.#settle();
+    return taken;
+  }
+
+  /** The same for a message that goes to many, and that may be dropped before it has gone. */
+  sendPrepared(message: PreparedMessage): boolean {
+    const taken = this.#putPrepared(message);
+    this.#settle();
+    return taken;
+  }
+
+  #putPrepared(message: PreparedMessage): boolean {
+    if (this.#waiting.length === 0 && this.#socketOwes() <= SOCKET_FILL) {
+      this.#writePrepared(message);
+      return true;
+    }
+    return this.#enqueue(message.frame.length, 'droppable', () => this.#writePrepared(message));
+  }
+
+  #enqueue(size: number, kind: 'kept' | 'droppable', write: () => void): boolean {
+    const { policy } = this.#rules;
+    if (policy.overflow === 'close' || (this.#waiting.length === 0 && this.#socketOwes() <= SOCKET_FILL)) {
+      if (this.#owed() > policy.size) return false;
+      write();
+      return true;
+    }
+    if (this.#waiting === NONE) this.#waiting = [];
+    this.#waiting.push({ size, droppable: kind === 'droppable', write });
+    this.#waitingBytes += size + MESSAGE_COST;
+    while (this.#owed() > policy.size && this.#waiting.length > 1) {
+      if (!this.#dropOldest()) return false;
+    }
+    return true;
+  }
+
+  #dropOldest(): boolean {
+    const index = this.#waiting.findIndex(({ droppable }) => droppable);
+    const [oldest] = index === 0 ? [this.#waiting.shift()] : index > 0 ? this.#waiting.splice(index, 1) : [];
+    if (!oldest) return false;
+    this.#waitingBytes -= oldest.size + MESSAGE_COST;
+    this.#dropped++;
+    return true;
+  }
+
+  #sendAlone(type: MessageType, data: Buffer): void {
+    this.#queued++;
+    this.#wire.send(data, { binary: type === 'binary' }, this.#onSent);
+  }
+
+  #writePrepared({ payload, frame }: PreparedMessage): void {
+    this.#queued++;
+    // ws compresses for each client by itself, and keeps what it compresses in order.
+    if (this.#wire.compresses) this.#wire.send(payload, { binary: false }, this.#onSent);
+    else {
+      this.#batch(this.#rules.corks.turn());
+      this.#socket.write(frame, this.#onSent);
+    }
+  }
+
+  /** The second message of a turn corks the socket until its end. */
+  #batch(turn: number): void {
+    if (this.#sentIn !== turn) this.#sentIn = turn;
+    else if (this.#corkedIn !== turn) {
+      this.#corkedIn = turn;
+      this.#rules.corks.cork(this.#socket);
+    }
+  }
+
+  /** One closure serves all messages of the session. */
+  readonly #onSent = guarded('websocket', (): void => {
+    this.#queued--;
+    if (this.#waiting.length > 0) this.#refill();
+    this.#settle();
+    this.#owner.onSent(this.empty);
+  });
+
+  #refill(): void {
+    while (this.#socketOwes() <= SOCKET_FILL) {
+      const next = this.#waiting.shift();
+      if (!next) return;
+      this.#waitingBytes -= next.size + MESSAGE_COST;
+      if (this.#dropped > 0) {
+        const count = this.#dropped;
+        this.#dropped = 0;
+        this.#owner.onDropped(count);
+      }
+      next.write();
+    }
+  }
+
+  /** Tells all queues together what is owed now. */
+  #settle(): void {
+    const before = this.#settled;
+    this.#settled = this.#closed ? 0 : this.#owed();
+    if (this.#settled !== before) this.#rules.queues.settle(this, before);
+  }
+
+  /** What waits to be compressed is owed as well as what the socket has. */
+  #socketOwes(): number {
+    return this.#wire.bufferedAmount + this.#queued * MESSAGE_COST;
+  }
+
+  #owed(): number {
+    return this.#socketOwes() + this.#waitingBytes;
+  }
+}

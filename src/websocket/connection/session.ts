@@ -1,0 +1,295 @@
+// One terminated session from its 101 to its end: what it may hold in memory, when it is ended, and how it ended.
+// Framing is ws's (ws-socket.ts), time is keepalive.ts's, messages are the handler's.
+import type { Socket } from 'node:net';
+import { guarded, reportDefect } from '../../base/guard.ts';
+import type { Timed } from '../../base/timer-wheel.ts';
+import { systemCode } from '../../errors.ts';
+import type { PingResult, SessionEnd } from '../../events.ts';
+import type { ConnectionDescription } from '../broker/broker.ts';
+import type { Reachable } from '../connections.ts';
+import type { PreparedMessage } from '../frame.ts';
+import type { Connection, Conversation, MessageType, Opener } from '../handler.ts';
+import { CLOSE_WAIT_MS, type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
+import { Inbound } from './inbound.ts';
+import { Pulse, type Timing } from './keepalive.ts';
+import type { Carrying, MessageCounts } from './meter.ts';
+import { Pongs } from './pong-limiter.ts';
+import { ReadPause } from './read-pause.ts';
+import { Outbox, type OutboxOwner } from './send-queue.ts';
+import type { SessionContext } from './session-context.ts';
+import type { OpenConnection, Wire, WireListener } from './ws-socket.ts';
+
+export class TerminatedSession implements Connection, Reachable, Carrying, Timed, WireListener, OutboxOwner {
+  readonly id: string;
+  readonly #wire: Wire;
+  readonly #socket: Socket;
+  readonly #before: OpenConnection['before'];
+  readonly #context: SessionContext;
+  readonly #pulse: Pulse;
+  readonly #messages: Record<'fromClient' | 'toClient', number> = { fromClient: 0, toClient: 0 };
+  #conversation: Conversation | undefined;
+  /** How the gateway ended it; unset: the client does. */
+  #ending: Ending | undefined;
+  /** Once the closing handshake has begun: when the connection is cut. */
+  #deadline = Number.POSITIVE_INFINITY;
+  readonly #outbox: Outbox;
+  readonly #inbound: Inbound;
+  readonly #about: Pick<ConnectionDescription, 'client' | 'subprotocol' | 'openedAt'>;
+  #user: string | null;
+  #room: string | null = null;
+  #onEnd: (end: SessionEnd) => void = () => {};
+  /** When a message last came or went, as Unix time in milliseconds. */
+  #activeAt = Date.now();
+  readonly #readPause: ReadPause;
+  #pongs: Pongs | undefined;
+
+  constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
+    const { wire, socket, client, user, subprotocol } = open;
+    this.id = open.id;
+    this.#user = user;
+    this.#wire = wire;
+    this.#socket = socket;
+    this.#before = open.before;
+    this.#about = { client, subprotocol, openedAt: Date.now() };
+    this.#context = context;
+    const now = context.wheel.now();
+    this.#pulse = new Pulse(timing, now);
+    this.#readPause = new ReadPause(wire, this.#pulse);
+    this.#inbound = new Inbound(context.limits, now);
+    this.#outbox = new Outbox(wire, socket, context.outbox, this);
+  }
+
+  /** Gives the connection to the handler; `onEnd` is called once, never from inside here. */
+  start(opener: Opener, onEnd: (end: SessionEnd) => void): void {
+    const { wheel, meter, connections } = this.#context;
+    this.#onEnd = onEnd;
+    this.#user = opener.user ?? this.#user;
+    this.#room = opener.room ?? null;
+    meter.add(this);
+    connections.add(this.id, this);
+    // Before ws's own listener, so that the pulse knows the chunk when ws tells of a pong in it.
+    const read = guarded(
+      'websocket',
+      (chunk: Buffer) => this.#onChunk(chunk),
+      () => this.cut('internal'),
+    );
+    this.#socket.prependListener('data', read);
+    this.#socket.on(
+      'end',
+      guarded('websocket', () => this.onClosing()),
+    );
+    this.#wire.tell(this);
+    wheel.schedule(this, this.#pulse.next());
+    this.#converse(opener);
+  }
+
+  #onChunk(chunk: Buffer): void {
+    const now = this.#context.wheel.now();
+    if (this.#pulse.read(chunk.length, now)) this.#report('pong');
+    if (this.#closing()) return;
+    const excess = this.#inbound.chunk(chunk, now);
+    if (excess !== null) this.close(1008, excess);
+  }
+
+  /** By itself, so that nothing that lives as long as the session keeps the opener and with it the handshake alive. */
+  #converse(opener: Opener): void {
+    this.#guard(() => {
+      this.#conversation = opener.open(this);
+    });
+  }
+
+  onError(error: Error): void {
+    this.#ending ??= VIOLATIONS[systemCode(error) ?? ''];
+  }
+
+  onPong(payload: Buffer): void {
+    if (!this.#pulse.pong(payload)) this.#admit(0);
+  }
+
+  onClose(code: number): void {
+    const { wheel, meter, connections } = this.#context;
+    wheel.remove(this);
+    meter.remove(this);
+    connections.remove(this.id, this);
+    this.#outbox.close();
+    const end = this.#end(code);
+    this.#guard(() => this.#conversation?.closed(end));
+    this.#onEnd(end);
+  }
+
+  onSent(empty: boolean): void {
+    this.#pulse.wrote(this.#context.wheel.now());
+    if (empty) this.#readPause.remove('owed', this.#context.wheel.now());
+  }
+
+  onDropped(count: number): void {
+    this.#guard(() => this.#conversation?.dropped?.(count));
+  }
+
+  bytesFromClient(): number {
+    return this.#socket.bytesRead - this.#before.read;
+  }
+
+  /** Without what still waits in memory. */
+  bytesToClient(): number {
+    return this.#socket.bytesWritten - this.#socket.writableLength - this.#before.written;
+  }
+
+  describe(): ConnectionDescription {
+    return {
+      id: this.id,
+      route: this.#context.route,
+      mode: 'terminate',
+      user: this.#user,
+      room: this.#room,
+      ...this.#about,
+      activeAt: this.#activeAt,
+    };
+  }
+
+  send(type: MessageType, data: string | Buffer): boolean {
+    if (this.#closing()) return true;
+    // Always bytes: of a waiting string node would count characters.
+    return this.#sent(type, this.#outbox.send(type, typeof data === 'string' ? Buffer.from(data) : data));
+  }
+
+  sendPrepared(message: PreparedMessage): boolean {
+    if (this.#closing()) return true;
+    return this.#sent('text', this.#outbox.sendPrepared(message));
+  }
+
+  #sent(type: MessageType, taken: boolean): boolean {
+    if (!taken) {
+      this.close(1013, 'slow_consumer');
+      return false;
+    }
+    this.#pulse.wrote(this.#context.wheel.now());
+    this.#count('toClient', this.#context.meter.toClient, type);
+    return this.#outbox.keepsUp;
+  }
+
+  hold(): void {
+    if (!this.#closing() && !this.#outbox.empty) this.#readPause.add('owed');
+  }
+
+  pause(): void {
+    if (!this.#closing()) this.#readPause.add('handler');
+  }
+
+  resume(): void {
+    this.#readPause.remove('handler', this.#context.wheel.now());
+  }
+
+  /** Starts the closing handshake, and cuts the connection after `deadlineMs`. Under way already: only the sooner deadline counts. */
+  close(code: number, reason: string, deadlineMs: number = CLOSE_WAIT_MS): void {
+    const deadline = Math.min(this.#deadline, this.#context.wheel.now() + deadlineMs);
+    if (!this.#closing()) {
+      this.#wire.close(code, truncateReason(reason));
+      this.#ending = { code, initiator: 'gateway', reason };
+      // What the client still sends is read and dropped, until its own Close comes.
+      this.#readPause.end(this.#context.wheel.now());
+    }
+    this.#expireAt(deadline);
+  }
+
+  /** Ends the session at once; there is no Close unless one has been sent. */
+  cut(reason: string): void {
+    if (this.#ending) this.#ending = { ...this.#ending, reason };
+    else if (!this.#closing()) this.#ending = { code: null, initiator: 'gateway', reason };
+    this.#wire.terminate();
+  }
+
+  look(now: number): void {
+    if (!this.#closing()) this.#act(now);
+    else if (now >= this.#deadline) this.#wire.terminate();
+    const next = this.#closing() ? this.#deadline : this.#pulse.next();
+    if (next > now) this.#context.wheel.schedule(this, next);
+  }
+
+  #act(now: number): void {
+    const due = this.#pulse.due(now);
+    if (due === 'ping') this.#ping(now);
+    else if (due === 'ping_timeout') {
+      this.#report('timeout');
+      this.cut(due);
+    } else if (due) this.close(1001, due);
+  }
+
+  #closing(): boolean {
+    return this.#wire.readyState !== this.#wire.OPEN;
+  }
+
+  /** A Close was sent or has come, or the client's FIN: the rest is to be over soon. */
+  onClosing(): void {
+    this.#expireAt(Math.min(this.#deadline, this.#context.wheel.now() + CLOSE_WAIT_MS));
+  }
+
+  #expireAt(at: number): void {
+    this.#deadline = at;
+    if (this.#wire.readyState !== this.#wire.CLOSED) this.#context.wheel.schedule(this, at);
+  }
+
+  #end(wireCode: number): SessionEnd {
+    return {
+      fromClient: { bytes: this.bytesFromClient(), messages: this.#messages.fromClient },
+      toClient: { bytes: this.bytesToClient(), messages: this.#messages.toClient },
+      discarded: 0,
+      // No Close of the client's came although the gateway was ending the session.
+      cut: this.#ending !== undefined && wireCode === 1006,
+      ...(this.#ending ?? endOfClient(wireCode, this.#socket.errored)),
+    };
+  }
+
+  onMessage(data: Buffer, binary: boolean): void {
+    if (this.#closing()) return;
+    const type = binary ? 'binary' : 'text';
+    this.#count('fromClient', this.#context.meter.fromClient, type);
+    if (!this.#admit(data.length)) return;
+    this.#guard(() => this.#conversation?.message(type, data));
+  }
+
+  #count(direction: 'fromClient' | 'toClient', route: MessageCounts, type: MessageType): void {
+    this.#messages[direction]++;
+    route[type]++;
+    this.#activeAt = Date.now();
+  }
+
+  /** Counts a message, or a frame that is as much work; false: it is not to be looked at. */
+  #admit(bytes: number): boolean {
+    if (this.#closing()) return false;
+    const excess = this.#inbound.count(1, bytes, this.#context.wheel.now());
+    if (excess !== null) this.close(1008, excess);
+    return excess === null;
+  }
+
+  onPing(payload: Buffer): void {
+    if (!this.#admit(0)) return;
+    this.#pongs ??= new Pongs(this.#wire);
+    this.#pongs.answer(payload);
+  }
+
+  #ping(now: number): void {
+    const payload = this.#pulse.ping(now);
+    if (!payload) return;
+    this.#report('sent');
+    this.#wire.ping(payload, false, () => {
+      const { wheel } = this.#context;
+      this.#pulse.pinged(wheel.now());
+      if (!this.#closing()) wheel.schedule(this, this.#pulse.next());
+    });
+  }
+
+  #report(result: PingResult['result']): void {
+    this.#context.emit({ type: 'ping', route: this.#context.route, result });
+  }
+
+  /** A handler's defect costs its own connection only. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (thrown) {
+      reportDefect('websocket', thrown, this.id);
+      this.close(1011, 'handler_failed');
+    }
+  }
+}

@@ -1,0 +1,213 @@
+// The one file that knows the library `ws`: makes its server-side socket out of an upgrade that the gateway has judged
+// already, with bounds on all it may hold in memory. Closing, timing and counting are session.ts.
+import { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type PerMessageDeflateOptions, type ServerOptions, WebSocket, WebSocketServer } from 'ws';
+import { reportDefect } from '../../base/guard.ts';
+import type { Extension } from '../../handshake/extensions.ts';
+import { type Compression, memoryLevel, TAKEN_OFFER } from './compression.ts';
+import { reasonOf } from './ending.ts';
+
+/** A handshake that was allowed, and the connection it came on. */
+export interface Upgrade {
+  /** Of the connection. */
+  readonly id: string;
+  /** The client's address. */
+  readonly client: string;
+  /** The subject of its credentials; null where there are none. */
+  readonly user: string | null;
+  readonly socket: Socket;
+  /** What the client sent behind its handshake. */
+  readonly rest: Buffer;
+  /** Sec-WebSocket-Key, trimmed. */
+  readonly key: string;
+  readonly version: 8 | 13;
+  /** The subprotocol chosen, or null. */
+  readonly protocol: string | null;
+  /** Extensions that the client offers. */
+  readonly extensions: readonly Extension[];
+}
+
+/** Who hears what happens on a Wire. */
+export interface WireListener {
+  onMessage(data: Buffer, binary: boolean): void;
+  onPing(payload: Buffer): void;
+  onPong(payload: Buffer): void;
+  /** The closing handshake begins, or goes on. */
+  onClosing(): void;
+  onError(error: Error): void;
+  /** Ends the session at once: what it was told of has thrown. */
+  cut(reason: string): void;
+  /** It is over; 1006 where there was no Close (RFC 6455 §7.1.5). */
+  onClose(code: number): void;
+}
+
+/**
+ * The socket of `ws`. It tells one listener directly: a table of listeners, with a function for each event, would take more
+ * memory than all else that a quiet connection needs.
+ */
+export class Wire extends WebSocket {
+  #listener: WireListener | null = null;
+
+  /** Whether messages may go compressed, so that ws has to make their frames. */
+  get compresses(): boolean {
+    return this.extensions !== '';
+  }
+
+  /** From now on this one hears of everything. */
+  tell(listener: WireListener): void {
+    this.#listener = listener;
+  }
+
+  override close(code?: number, data?: string | Buffer): void {
+    // Without a reason it is ws that closes, for what it found wrong.
+    super.close(code, data ?? reasonOf(code));
+    this.#listener?.onClosing();
+  }
+
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    const listener = this.#listener;
+    if (listener === null) return super.emit(event, ...args);
+    try {
+      if (tell(listener, event, args)) return true;
+    } catch (thrown) {
+      reportDefect('websocket', thrown);
+      if (event !== 'close') listener.cut('internal');
+    }
+    return super.emit(event, ...args);
+  }
+}
+
+/** Whether nobody else has to hear of it. */
+function tell(listener: WireListener, event: string | symbol, args: readonly unknown[]): boolean {
+  switch (event) {
+    case 'message':
+      listener.onMessage(args[0] as Buffer, args[1] as boolean);
+      return true;
+    case 'ping':
+      listener.onPing(args[0] as Buffer);
+      return true;
+    case 'pong':
+      listener.onPong(args[0] as Buffer);
+      return true;
+    case 'error':
+      listener.onError(args[0] as Error);
+      return true;
+    case 'close':
+      listener.onClose(args[0] as number);
+      return false;
+    default:
+      return false;
+  }
+}
+
+/** A connection as it is right after its 101. */
+export interface OpenConnection {
+  readonly id: string;
+  readonly wire: Wire;
+  readonly socket: Socket;
+  /** The client's address. */
+  readonly client: string;
+  readonly user: string | null;
+  readonly subprotocol: string | null;
+  /** What the socket had read and written when the session began: the handshake, and requests before it. */
+  readonly before: { readonly read: number; readonly written: number };
+}
+
+/** Bytes of one message beyond which ws would take the limit for none: it keeps it in 32 bits. */
+const MOST_BYTES = 2 ** 31 - 1;
+/** ws's own wait for an answering Close; session.ts has its own, nearer deadline. */
+const NEVER_MS = 2 ** 31 - 1;
+
+/** Turns one upgrade into an open socket, or null where the client has left. */
+export type OpenWire = (upgrade: Upgrade) => Wire | null;
+
+/** What one connection may send as a message. */
+export interface WireLimits {
+  /** Size in bytes of the largest message let in, inflated. */
+  readonly max_message: number;
+  readonly max_fragments?: number | undefined;
+}
+
+/** Fragments of a message, and reads that one frame may come in, where the config says nothing. */
+const MOST_FRAGMENTS = 16_384;
+
+/** How many fragments a message may have. */
+export function mostFragments({ max_message, max_fragments }: WireLimits): number {
+  return max_fragments ?? Math.min(MOST_BYTES, Math.max(MOST_FRAGMENTS, Math.ceil(max_message / 1024)));
+}
+
+/** Without `compression` none is agreed on. */
+export function createWireOpener(limits: WireLimits, compression: Compression | null): OpenWire {
+  const plain = createOpener(limits, null);
+  if (!compression) return (upgrade) => plain(upgrade, '');
+  const deflating = new Map<number, ReturnType<typeof createOpener>>();
+  return (upgrade) => {
+    const share = compression.take(upgrade.extensions);
+    if (!share) return plain(upgrade, '');
+    const open = deflating.get(share.windowBits) ?? createOpener(limits, deflateOptions(compression, share.windowBits));
+    deflating.set(share.windowBits, open);
+    const wire = open(upgrade, TAKEN_OFFER);
+    if (wire) wire.once('close', share.release);
+    else share.release();
+    return wire;
+  };
+}
+
+function createOpener(limits: WireLimits, deflate: PerMessageDeflateOptions | null) {
+  const limit = Math.min(limits.max_message, MOST_BYTES);
+  const options: ServerOptions<typeof Wire> & { closeTimeout: number } = {
+    noServer: true,
+    clientTracking: false,
+    WebSocket: Wire,
+    perMessageDeflate: deflate ?? false,
+    skipUTF8Validation: false,
+    maxPayload: limit,
+    // Each fragment may keep the whole chunk alive that it came in (CVE-2026-48779): their number is a limit on memory too, and
+    // session.ts bounds the bytes. A frame in very small pieces costs as much; of a large one 256 bytes each will do.
+    maxFragments: mostFragments(limits),
+    maxBufferedChunks: Math.min(MOST_BYTES, Math.max(mostFragments(limits), Math.ceil(limit / 256))),
+    // One message, ping or pong of a client a turn of the event loop: nobody who floods keeps the others waiting.
+    allowSynchronousEvents: false,
+    // ws cuts a client off after 60 pings in one go; session.ts answers the newest instead (§5.5.3).
+    autoPong: false,
+    closeTimeout: NEVER_MS,
+  };
+  const server = new WebSocketServer(options);
+  // With this listener ws writes no answer of its own. Every field was judged before, so this is a defect of ours.
+  server.on('wsClientError', (error) => {
+    throw new Error('ws refused an allowed handshake', { cause: error });
+  });
+  return (upgrade: Upgrade, extensions: string): Wire | null => {
+    let opened: Wire | null = null;
+    server.handleUpgrade(buildRequest(upgrade, extensions), upgrade.socket, upgrade.rest, (wire) => {
+      opened = wire;
+    });
+    return opened;
+  };
+}
+
+/** zlib's state lives no longer than a message, in either direction. */
+function deflateOptions({ options }: Compression, windowBits: number): PerMessageDeflateOptions {
+  return {
+    serverNoContextTakeover: true,
+    clientNoContextTakeover: true,
+    serverMaxWindowBits: windowBits,
+    threshold: options.threshold,
+    zlibDeflateOptions: { level: options.level, memLevel: memoryLevel(windowBits) },
+  };
+}
+
+/** The least request that ws takes: nothing of the client's own text but its key. */
+function buildRequest(upgrade: Upgrade, extensions: string): IncomingMessage {
+  const request = new IncomingMessage(upgrade.socket);
+  request.method = 'GET';
+  request.headers = {
+    upgrade: 'websocket',
+    'sec-websocket-key': upgrade.key,
+    'sec-websocket-version': String(upgrade.version),
+    ...(extensions === '' ? {} : { 'sec-websocket-extensions': extensions }),
+    ...(upgrade.protocol === null ? {} : { 'sec-websocket-protocol': upgrade.protocol }),
+  };
+  return request;
+}

@@ -1,0 +1,14 @@
+// The handler `echo`: every message goes back as it came, same type, same bytes. A client that sends and does not read
+// is not read from either, so that what is owed to it stays bounded.
+import type { Opener } from '../handler.ts';
+
+export const echo: Opener = {
+  open(connection) {
+    return {
+      message(type, data) {
+        if (!connection.send(type, data)) connection.hold();
+      },
+      closed() {},
+    };
+  },
+};

@@ -1,0 +1,25 @@
+// The handler `push`: one configured text at once, and again after each interval; what the client says is ignored.
+import type { Opener } from '../handler.ts';
+
+export interface PushOptions {
+  readonly text: string;
+  /** Milliseconds between two messages. */
+  readonly every: number;
+}
+
+export function createPush(options: PushOptions): Opener {
+  const message = Buffer.from(options.text);
+  return {
+    open(connection) {
+      connection.send('text', message);
+      // Node keeps timers of one duration in one list, so that a timer for each connection costs next to nothing.
+      const timer = setInterval(() => connection.send('text', message), options.every).unref();
+      return {
+        message() {},
+        closed() {
+          clearInterval(timer);
+        },
+      };
+    },
+  };
+}

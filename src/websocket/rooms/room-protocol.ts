@@ -1,0 +1,171 @@
+// One member's side of a room: what came for it before it was ready waits here, in order, and then goes on to its
+// connection. What its messages mean is rooms-text.ts or rooms-json.ts.
+import { background, reportDefect } from '../../base/guard.ts';
+import type { MemoryBudget } from '../../base/memory-budget.ts';
+import type { Excerpt, Joined, Span } from '../broker/broker.ts';
+import type { PreparedMessage } from '../frame.ts';
+import type { Connection, Conversation, MessageType } from '../handler.ts';
+
+/** Messages that may wait for a member that is catching up, and their bytes. */
+const MOST_HELD = 10_000;
+const MOST_HELD_BYTES = 4 * 1024 * 1024;
+/** Requests of one member that may be without an answer, and their bytes; beyond them it is not read from. */
+const MOST_REQUESTS = 64;
+const MOST_REQUEST_BYTES = 1024 * 1024;
+
+export interface May {
+  readonly publish: boolean;
+  readonly subscribe: boolean;
+}
+
+export interface TalkOptions {
+  readonly room: string;
+  readonly user: string;
+  readonly connection: Connection;
+  readonly joined: Joined;
+  readonly may: May;
+  readonly mailbox: Mailbox;
+  readonly requests: Requests;
+  /** What was said in the room. */
+  readonly read: (span: Span) => Promise<Excerpt>;
+  /** The users in the room, each once. */
+  readonly users: () => Promise<readonly string[]>;
+}
+
+/** What a format does with a member's messages. */
+export interface Talk {
+  message(type: MessageType, data: Buffer): void;
+  /** So many messages were dropped, as the client is slow. */
+  dropped?(count: number): void;
+}
+
+/** What is delivered to one seat. */
+export class Mailbox {
+  readonly #budget: MemoryBudget;
+  #connection: Connection | null = null;
+  #held: PreparedMessage[] | null = [];
+  #heldBytes = 0;
+  /** More came than may wait. */
+  #overflowed = false;
+
+  /** What waits counts in `budget`. */
+  constructor(budget: MemoryBudget) {
+    this.#budget = budget;
+  }
+
+  /** As a seat gets it. */
+  readonly receive = (message: PreparedMessage): void => {
+    if (this.#held === null) return void this.#connection?.sendPrepared(message);
+    const bytes = message.frame.length;
+    const many = this.#held.length >= MOST_HELD || this.#heldBytes + bytes > MOST_HELD_BYTES;
+    if (this.#overflowed || many || !this.#budget.fits(bytes)) {
+      this.#overflowed = true;
+      return;
+    }
+    this.#held.push(message);
+    this.#heldBytes += bytes;
+    this.#budget.add(bytes);
+  };
+
+  connect(connection: Connection): void {
+    this.#connection = connection;
+  }
+
+  /** From now on messages wait. False: they do so already. */
+  hold(): boolean {
+    if (this.#held !== null) return false;
+    this.#held = [];
+    return true;
+  }
+
+  /** What has waited goes out, and what comes does so at once. */
+  release(): void {
+    for (const message of this.#take()) this.#connection?.sendPrepared(message);
+    if (this.#overflowed) this.#connection?.close(1013, 'slow_consumer');
+  }
+
+  /** The member is gone, and so is what waited for it. */
+  discard(): void {
+    this.#take();
+    this.#connection = null;
+  }
+
+  #take(): PreparedMessage[] {
+    const held = this.#held ?? [];
+    this.#budget.remove(this.#heldBytes);
+    this.#heldBytes = 0;
+    this.#held = null;
+    return held;
+  }
+}
+
+/** What one member has asked for and has no answer to yet. While that is much, the member is not read from. */
+export class Requests {
+  readonly #connection: Connection;
+  #count = 0;
+  #bytes = 0;
+  #paused = false;
+  #open = true;
+  #line: Promise<void> = Promise.resolve();
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Begins at once. `bytes` is the size of the request; where `act` rejects, the connection is closed with 1011. */
+  begin(bytes: number, act: () => Promise<void>): void {
+    this.#begun(bytes);
+    background('rooms', this.#run(bytes, act));
+  }
+
+  /** The same, once those that stood in line before are done. Nothing is begun for a member that has left. */
+  inLine(bytes: number, act: () => Promise<void>): void {
+    this.#begun(bytes);
+    this.#line = this.#line.then(() => this.#run(bytes, act));
+  }
+
+  /** The member is gone. */
+  close(): void {
+    this.#open = false;
+  }
+
+  async #run(bytes: number, act: () => Promise<void>): Promise<void> {
+    try {
+      if (this.#open) await act();
+    } catch (thrown) {
+      reportDefect('rooms', thrown, this.#connection.id);
+      this.#connection.close(1011, 'handler_failed');
+    } finally {
+      this.#done(bytes);
+    }
+  }
+
+  #begun(bytes: number): void {
+    this.#count++;
+    this.#bytes += bytes;
+    if (this.#paused || (this.#count < MOST_REQUESTS && this.#bytes < MOST_REQUEST_BYTES)) return;
+    this.#paused = true;
+    this.#connection.pause();
+  }
+
+  #done(bytes: number): void {
+    this.#count--;
+    this.#bytes -= bytes;
+    if (!this.#paused || this.#count > MOST_REQUESTS / 2 || this.#bytes > MOST_REQUEST_BYTES / 2) return;
+    this.#paused = false;
+    this.#connection.resume();
+  }
+}
+
+/** A conversation that gives its seat back at its end. */
+export function converse(talk: Talk, { joined, mailbox, requests }: TalkOptions): Conversation {
+  return {
+    message: (type, data) => talk.message(type, data),
+    closed: () => {
+      joined.leave();
+      requests.close();
+      mailbox.discard();
+    },
+    dropped: (count) => talk.dropped?.(count),
+  };
+}

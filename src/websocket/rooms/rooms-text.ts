@@ -1,0 +1,43 @@
+// The handler `rooms` with `format: text`: what one says, the others get as `user: message`, so that the tutorials' chat
+// clients and a bare browser console work. Where the route knows no users, they get the message alone. A further line of a
+// message begins with a space, so that none looks like the message of another user.
+import { BrokerError, type Said, type View } from '../broker/broker.ts';
+import type { Talk, TalkOptions } from './room-protocol.ts';
+
+/** `named`: whether the members that come by this route have names. */
+export function textView(named: boolean): View {
+  return {
+    message: (_, said) => (named && said.user !== null ? `${said.user}: ${folded(textOf(said))}` : textOf(said)),
+    presence: () => null,
+    gap: () => null,
+  };
+}
+
+export function textTalk({ connection, joined, may, requests }: TalkOptions): Talk {
+  return {
+    message(type, data) {
+      if (type === 'binary') return void connection.close(1003, 'text_only');
+      if (!may.publish) return void connection.close(1008, 'not_allowed');
+      requests.begin(data.length, async () => {
+        try {
+          await joined.publish(JSON.stringify(data.toString()));
+        } catch (error) {
+          // There is no word for it in this format: while the broker is away the members of this gateway have got it.
+          if (!(error instanceof BrokerError)) throw error;
+        }
+      });
+    },
+  };
+}
+
+/** Every line end of Unicode, CRLF as one. */
+const LINE_END = /\r\n|[\n\v\f\r\u0085\u2028\u2029]/g;
+
+function folded(text: string): string {
+  return text.replace(LINE_END, '\n ');
+}
+
+/** A text is said as it is; another value, of a member with `format: json`, as its JSON. */
+function textOf({ data }: Said): string {
+  return data.startsWith('"') ? (JSON.parse(data) as string) : data;
+}

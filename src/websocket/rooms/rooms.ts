@@ -1,0 +1,110 @@
+// The handler `rooms`: who is in a room gets what the others say there. The seat is taken before the 101, so that a full
+// room is an answer of HTTP; what members say and get is rooms-text.ts or rooms-json.ts, where it goes is the broker's.
+import type { MemoryBudget } from '../../base/memory-budget.ts';
+import { isRejection, reject } from '../../handshake/rejection.ts';
+import type { Broker, Joined, RoomRules, Seat, View } from '../broker/broker.ts';
+import type { Admission, Connection, Conversation, Gatekeeper, Opening } from '../handler.ts';
+import { type NameRules, RoomNames } from './room-names.ts';
+import { converse, Mailbox, type May, Requests, type TalkOptions } from './room-protocol.ts';
+import { JsonTalk, jsonView } from './rooms-json.ts';
+import { textTalk, textView } from './rooms-text.ts';
+
+export interface RoomsOptions extends NameRules {
+  readonly format: 'text' | 'json';
+  readonly allow: readonly ('publish' | 'subscribe')[];
+  readonly publishers?: readonly string[] | undefined;
+  readonly echo: boolean;
+  readonly presence: boolean;
+  readonly history: RoomRules['retention'];
+  readonly limits: { readonly members?: number | undefined; readonly rooms_per_user?: number | undefined };
+}
+
+/** A seat that was taken, before its connection opens. */
+interface Taken {
+  readonly seat: Seat;
+  readonly joined: Joined;
+  readonly may: May;
+  readonly mailbox: Mailbox;
+}
+
+export class Rooms implements Gatekeeper {
+  readonly #options: RoomsOptions;
+  readonly #broker: Broker;
+  readonly #queues: MemoryBudget;
+  readonly #names: RoomNames;
+  readonly #rules: RoomRules;
+  readonly #views: { readonly guest: View; readonly named: View };
+
+  /** `queues` is the budget of what waits for members. */
+  constructor(options: RoomsOptions, broker: Broker, queues: MemoryBudget) {
+    this.#options = options;
+    this.#broker = broker;
+    this.#queues = queues;
+    this.#names = new RoomNames(options);
+    const { members, rooms_per_user } = options.limits;
+    this.#rules = { retention: options.history, limits: { members, roomsPerUser: rooms_per_user } };
+    const typed = jsonView(options.presence);
+    this.#views =
+      options.format === 'json' ? { guest: typed, named: typed } : { guest: textView(false), named: textView(true) };
+  }
+
+  async admit(opening: Opening): Promise<Admission> {
+    const named = this.#names.resolve(opening);
+    if (isRejection(named)) return named;
+    const { room, user, guest } = named;
+    const { allow, publishers, echo } = this.#options;
+    const may: May = {
+      publish: allow.includes('publish') && (publishers?.includes(user) ?? true),
+      subscribe: allow.includes('subscribe'),
+    };
+    const mailbox = new Mailbox(this.#queues);
+    const view = guest ? this.#views.guest : this.#views.named;
+    const seat: Seat = {
+      room,
+      user,
+      connection: opening.id,
+      view,
+      receive: mailbox.receive,
+      listens: may.subscribe,
+      echo,
+    };
+    const joined = await this.#broker.join(seat, this.#rules);
+    if (typeof joined === 'string') return reject(joined);
+    // Until it opens, a client that leaves takes its seat with it.
+    const leave = (): void => {
+      joined.leave();
+      mailbox.discard();
+    };
+    opening.gone.addEventListener('abort', leave, { once: true });
+    if (opening.gone.aborted) leave();
+    return {
+      user,
+      room,
+      open: (connection) => {
+        opening.gone.removeEventListener('abort', leave);
+        return this.#open({ seat, joined, may, mailbox }, connection);
+      },
+    };
+  }
+
+  #open({ seat, joined, may, mailbox }: Taken, connection: Connection): Conversation {
+    const { room, user } = seat;
+    const { format, presence } = this.#options;
+    const broker = this.#broker;
+    mailbox.connect(connection);
+    const options: TalkOptions = {
+      room,
+      user,
+      connection,
+      joined,
+      may,
+      mailbox,
+      requests: new Requests(connection),
+      read: (span) => broker.read(room, span),
+      users: async () => [...new Set((await broker.members(room)).map((member) => member.user))],
+    };
+    const talk = format === 'json' ? new JsonTalk(options, presence) : textTalk(options);
+    mailbox.release();
+    return converse(talk, options);
+  }
+}

@@ -1,0 +1,190 @@
+// Asking a backend about events: so many requests at a time, attempts on one server after the other, the same event id on
+// each. What an answer means is cloud-event.ts.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Turns } from '../../base/semaphore.ts';
+import type { WebhookConfig } from '../../config/schema/schema-handlers.ts';
+import { asGatewayError, GatewayError } from '../../errors.ts';
+import type { Emit, Sample, Sampler, ServerRef } from '../../events.ts';
+import { lowerNames, valuesOf } from '../../http/fields.ts';
+import type { Caller, Reply } from '../../proxy/internal-client.ts';
+import { inquire } from '../../proxy/internal-request.ts';
+import type { Pool, Server } from '../../upstream/pool.ts';
+import type { CloudEvent } from './cloud-event.ts';
+
+/** An answer other than those that ask for another attempt. */
+export interface Answered {
+  readonly reply: Reply;
+  readonly at: ServerRef;
+}
+
+/** Answers that say "not now" (RFC 9110 §15.6). */
+const NOT_NOW: ReadonlySet<number> = new Set([502, 503, 504]);
+/** So do these (RFC 9110 §15.5.9, RFC 6585 §4), but to `connect`, where every 4xx is the client's. */
+const NOT_NOW_EITHER: ReadonlySet<number> = new Set([408, 429]);
+/** Handshakes in line; a further one is refused. Of messages each client has one in line. */
+const LONGEST_LINE = 1024;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5000;
+
+/** Events under way in all routes of the process, so that a stop can wait for them. */
+export class Errands implements Sampler {
+  readonly #routes = new Map<string, number>();
+  readonly #waiting = new Set<() => void>();
+  #live = 0;
+
+  /** Counts one more; the release counts it off. */
+  add(route: string): () => void {
+    this.#live++;
+    this.#routes.set(route, (this.#routes.get(route) ?? 0) + 1);
+    return () => {
+      this.#live--;
+      this.#routes.set(route, (this.#routes.get(route) ?? 1) - 1);
+      if (this.#live > 0) return;
+      for (const done of this.#waiting) done();
+      this.#waiting.clear();
+    };
+  }
+
+  /** Resolves when nothing is under way, or after so many milliseconds; true where all is done. */
+  async settled(timeoutMs: number): Promise<boolean> {
+    if (this.#live === 0) return true;
+    const timeout = new AbortController();
+    const done = new Promise<true>((resolve) => this.#waiting.add(() => resolve(true)));
+    const late = sleep(timeoutMs, false, { signal: timeout.signal }).catch(() => false);
+    const settled = await Promise.race([done, late]);
+    timeout.abort();
+    return settled;
+  }
+
+  *sample(): Iterable<Sample> {
+    for (const [route, value] of this.#routes) yield { metric: 'webhook_events_pending', labels: { route }, value };
+  }
+}
+
+export interface BackendOptions {
+  readonly route: string;
+  readonly config: Pick<WebhookConfig, 'path' | 'timeout' | 'retries' | 'concurrency'>;
+  /** Bytes of the largest answer. */
+  readonly mostBytes: number;
+  readonly pool: Pool;
+  readonly caller: Caller;
+  readonly errands: Errands;
+  readonly emit: Emit;
+}
+
+export class WebhookBackend {
+  readonly #options: BackendOptions;
+  readonly #turns: Turns;
+
+  constructor(options: BackendOptions) {
+    this.#options = options;
+    this.#turns = new Turns(options.config.concurrency);
+  }
+
+  /** Whether the line is too long for one more client. */
+  get crowded(): boolean {
+    return this.#turns.waiting >= LONGEST_LINE;
+  }
+
+  /**
+   * Sends an event until there is an answer that is one, and reports it. Rejects with a GatewayError where the last
+   * attempt had none, or where `gone` fires between two (null: nobody can leave); an attempt under way is waited for, since the backend may have
+   * begun to act on it.
+   */
+  async ask(event: CloudEvent, gone: AbortSignal | null): Promise<Answered> {
+    const { route, emit, errands } = this.#options;
+    const startedAt = performance.now();
+    const release = errands.add(route);
+    const report = (result: 'ok' | 'refused' | 'failed', detail: string | null): void =>
+      emit({
+        type: 'webhook_delivered',
+        id: event.request,
+        connection: event.connection,
+        route,
+        event: event.name,
+        result,
+        detail,
+        durationMs: performance.now() - startedAt,
+      });
+    try {
+      const answered = await this.#attempt(event, gone);
+      const { status } = answered.reply;
+      if (status >= 300) report('refused', `${answered.at.server} answered ${status}`);
+      else report('ok', null);
+      return answered;
+    } catch (thrown) {
+      const error = asGatewayError(thrown, 'webhook', event.request);
+      report('failed', error.message);
+      throw error;
+    } finally {
+      release();
+    }
+  }
+
+  async #attempt(event: CloudEvent, gone: AbortSignal | null): Promise<Answered> {
+    const { config, pool } = this.#options;
+    const tried: Server[] = [];
+    for (let attempt = 0; ; attempt++) {
+      const outcome = await this.#inTurn(gone, () => {
+        // Another server while there is one that was not asked, else the next in turn.
+        const server = pool.pick(null, tried) ?? pool.pick(null);
+        if (server === null) throw new GatewayError('backend_refused', 'the upstream has no server');
+        tried.push(server);
+        return this.#once(event, server);
+      });
+      if (!('error' in outcome)) return outcome;
+      if (attempt >= config.retries || outcome.error.source !== 'upstream') throw outcome.error;
+      await pause(attempt, outcome.retryAfterMs, gone);
+    }
+  }
+
+  async #inTurn<T>(gone: AbortSignal | null, act: () => Promise<T>): Promise<T> {
+    const release = await this.#turns.take(gone);
+    try {
+      return await act();
+    } finally {
+      release();
+    }
+  }
+
+  /** One attempt: an answer, or what broke. */
+  async #once(
+    event: CloudEvent,
+    server: Server,
+  ): Promise<Answered | { readonly error: GatewayError; readonly retryAfterMs: number }> {
+    const { config, mostBytes } = this.#options;
+    const { reply, error } = await inquire(this.#options, server, {
+      id: event.request,
+      method: 'POST',
+      target: config.path,
+      fields: ['Host', hostOf(server), ...event.fields],
+      body: event.body,
+      timeoutMs: config.timeout,
+      mostBytes,
+      failsWith: (status) => NOT_NOW.has(status) || (event.name !== 'connect' && NOT_NOW_EITHER.has(status)),
+    });
+    if (error === null) return { reply, at: { upstream: server.upstream, server: server.url } };
+    return { error, retryAfterMs: reply === null ? 0 : retryAfter(reply) };
+  }
+}
+
+function hostOf({ host, port, secure, unix, serverName = host }: Server): string {
+  if (unix !== undefined) return 'localhost';
+  const name = serverName.includes(':') ? `[${serverName}]` : serverName;
+  return port === (secure ? 443 : 80) ? name : `${name}:${port}`;
+}
+
+/** Retry-After in seconds; its other form, a date, is taken for none. */
+function retryAfter({ fields }: Reply): number {
+  const [value = ''] = valuesOf({ fields, names: lowerNames(fields) }, 'retry-after');
+  return /^\d{1,6}$/.test(value) ? Number(value) * 1000 : 0;
+}
+
+/** Twice as long each time, with jitter, so that many clients' events do not come back at once. */
+async function pause(attempt: number, atLeastMs: number, gone: AbortSignal | null): Promise<void> {
+  const wanted = Math.max(FIRST_PAUSE_MS * 2 ** attempt, atLeastMs);
+  const ms = Math.min(wanted, LONGEST_PAUSE_MS) * (1 + Math.random() * 0.25);
+  await sleep(ms, undefined, gone === null ? {} : { signal: gone }).catch(() => {
+    throw new GatewayError('client_gone', 'the client left');
+  });
+}

@@ -1,0 +1,202 @@
+// The way in: each step in its order, and whatever the client held given back on every way out but the one that leads in.
+import { describe, expect, it, vi } from 'vitest';
+import type { RouteContext } from '../../../src/actions/context.ts';
+import type { Asking, Authenticator, Finding } from '../../../src/auth/authenticator.ts';
+import { isRejection, reject } from '../../../src/handshake/rejection.ts';
+import { Limits } from '../../../src/limits/limits.ts';
+import { Throttle } from '../../../src/limits/limits-runtime.ts';
+import { Departure } from '../../../src/net/client-closed.ts';
+import { Entrance, isEntered } from '../../../src/pipeline/access.ts';
+import { decide, type Forward, type Upgrade } from '../../../src/routing/decide.ts';
+import { Registry } from '../../../src/sessions/registry.ts';
+import type { Revocation } from '../../../src/sessions/revocations.ts';
+import { configOf, handshakeHead, plainHead, splice, tableOf } from '../../support/heads.ts';
+
+const ADA = { subject: 'ada', claims: { sub: 'ada' }, expiresAt: null, fields: [] };
+const NO = { status: 403, phrase: 'No', answer: ['X-Why', 'because'], body: Buffer.from('no') };
+
+/** A route where one session of a client, and one of the route, may live, and someone waits at its door. */
+function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | null, requests: object = {}) {
+  const auth = { jwt: { key: 'not looked at: the case says who it is', algorithms: ['HS256'] } };
+  const route = {
+    name: 'app',
+    ...(authenticate === null ? {} : { auth }),
+    ...splice({ limits: { connections: 1, connections_per_ip: 1 } }),
+    http: { upstream: 'rest', limits: requests },
+  };
+  const table = tableOf(route);
+  const limits = new Limits(configOf([route]), null);
+  const authenticator: Authenticator | null = authenticate === null ? null : { authenticate };
+  const entrance = new Entrance(new Throttle().admission);
+  const gone = new Departure();
+  const sessions = new Registry();
+  const contextOf = (address: string) =>
+    ({
+      services: { limits, authenticator: () => authenticator, sessions },
+      subject: { id: 'id-1', client: address, user: null },
+      client: { address, viaTrusted: false, id: 'id-1', connection: 'id-1' },
+      principal: null,
+    }) as unknown as RouteContext;
+  const upgrade = decide(table, handshakeHead(), '192.0.2.1') as Upgrade;
+  const request = decide(table, plainHead(), '192.0.2.1') as Forward;
+  return {
+    gone,
+    revoke: (revocation: Revocation) => sessions.revocations.revoke(revocation, 60_000),
+    handshake: (address = '192.0.2.1') => entrance.handshake(contextOf(address), upgrade, gone),
+    plain: (departure = () => gone) => entrance.plain(contextOf('192.0.2.1'), request, departure),
+  };
+}
+
+async function permitOf(entry: ReturnType<ReturnType<typeof door>['handshake']>) {
+  const entered = await entry;
+  if (!isEntered(entered)) throw new Error(JSON.stringify(entered));
+  return entered.permit;
+}
+
+describe('a handshake', () => {
+  it('gets its permit where the route asks for no credentials', async () => {
+    const { handshake } = door(null);
+    const permit = await permitOf(handshake());
+    expect(await handshake()).toMatchObject({ reason: 'client_limit' });
+    permit.release();
+    await permitOf(handshake());
+  });
+
+  it('enters as who it was found to be', async () => {
+    const { handshake } = door(async () => ADA);
+    const entry = await handshake();
+    expect(entry).toMatchObject({ context: { principal: ADA, subject: { id: 'id-1', user: 'ada' } } });
+  });
+
+  it('is asked about with what it came with', async () => {
+    const authenticate = vi.fn(() => ADA);
+    const { handshake, gone } = door(authenticate);
+    await handshake();
+    expect(authenticate).toHaveBeenCalledWith({
+      id: 'id-1',
+      request: expect.objectContaining({ host: 'app.example.com' }),
+      path: '/ws/chat',
+      token: null,
+      client: expect.objectContaining({ address: '192.0.2.1' }),
+      gone,
+    });
+  });
+
+  it('is not asked who it is where its address has no room left', async () => {
+    const authenticate = vi.fn(() => ADA);
+    const { handshake } = door(authenticate);
+    await handshake();
+    expect(await handshake()).toMatchObject({ reason: 'client_limit' });
+    expect(authenticate).toHaveBeenCalledTimes(1);
+  });
+
+  it.each<[string, () => Finding | Promise<Finding>, object]>([
+    ['refused', () => reject('auth'), { reason: 'auth' }],
+    ['refused after a while', async () => reject('auth'), { reason: 'auth' }],
+    ['refused by another server', async () => NO, { status: 403 }],
+  ])('%s holds nothing', async (_, answer, expected) => {
+    let finding: () => Finding | Promise<Finding> = answer;
+    const { handshake } = door(() => finding());
+    expect(await handshake()).toMatchObject(expected);
+    finding = () => ADA;
+    await permitOf(handshake());
+  });
+
+  it('holds nothing where the judgement breaks', async () => {
+    const authenticate = vi.fn<Authenticator['authenticate']>(() => ADA);
+    const { handshake } = door(authenticate);
+    authenticate.mockRejectedValueOnce(new Error('broken'));
+    await expect(handshake()).rejects.toThrow('broken');
+    await permitOf(handshake());
+  });
+
+  it('holds nothing where the client left meanwhile, whatever was found', async () => {
+    const { handshake, gone } = door(async () => {
+      gone.tell();
+      return ADA;
+    });
+    for (let i = 0; i < 3; i++) await expect(handshake()).rejects.toMatchObject({ code: 'client_gone' });
+  });
+
+  it('is not waited for once the client has left', async () => {
+    const { handshake, gone } = door(() => new Promise<Finding>(() => {}));
+    const entry = handshake();
+    gone.tell();
+    await expect(entry).rejects.toMatchObject({ code: 'client_gone' });
+  });
+
+  it('of another client is refused where the route is full, and holds nothing then', async () => {
+    const { handshake } = door(async () => ADA);
+    const permit = await permitOf(handshake());
+    for (let i = 0; i < 2; i++) expect(await handshake('192.0.2.2')).toMatchObject({ reason: 'limit' });
+    permit.release();
+    await permitOf(handshake('192.0.2.2'));
+  });
+});
+
+describe('a plain request', () => {
+  it('goes on at once where the route asks for no credentials', () => {
+    const departure = vi.fn();
+    expect(door(null).plain(departure)).toMatchObject({ permit: null });
+    expect(departure).not.toHaveBeenCalled();
+  });
+
+  it('enters as who it was found to be', async () => {
+    expect(await door(() => ADA).plain()).toMatchObject({ context: { principal: ADA, subject: { user: 'ada' } } });
+  });
+
+  it('is refused, by us or by another server', async () => {
+    const refused = await door(() => reject('auth')).plain();
+    expect(!isEntered(refused) && isRejection(refused) && refused.reason).toBe('auth');
+    expect(await door(async () => NO).plain()).toBe(NO);
+  });
+
+  it('of a client that left is not served', async () => {
+    const { plain, gone } = door(() => ADA);
+    gone.tell();
+    await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
+  });
+
+  it('is refused before anybody is asked who it is, where a rate is used up', async () => {
+    const authenticate = vi.fn(() => ADA);
+    const { plain } = door(authenticate, { requests_per_second_per_ip: { rate: 0.001, burst: 2 } });
+    const entries = [await plain(), await plain(), await plain()];
+    expect(entries.map((entry) => isEntered(entry))).toEqual([true, true, false]);
+    expect(entries[2]).toMatchObject({ reason: 'rate', status: 429 });
+    expect(authenticate).toHaveBeenCalledTimes(2);
+  });
+
+  it('is refused behind that where the rate of its claim is', async () => {
+    const limits = { claim: 'sub', requests_per_second_per_claim: { rate: 0.001, burst: 1 } };
+    const { plain } = door(() => ADA, limits);
+    expect([await plain(), await plain()]).toMatchObject([{ permit: null }, { reason: 'rate' }]);
+  });
+
+  it('of a client that left while a rate was asked for elsewhere is not served', async () => {
+    const { plain, gone } = door(null, { requests_per_second: 5 });
+    gone.tell();
+    await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
+  });
+});
+
+describe('somebody whose access was taken back', () => {
+  it.each([
+    ['by subject', { subject: 'ada' }],
+    ['by address', { address: '192.0.2.0/24' }],
+    ['by route', { route: 'app' }],
+  ])('%s is refused, and holds nothing', async (_, revocation) => {
+    const { handshake, plain, revoke } = door(() => ADA);
+    revoke(revocation);
+    for (let i = 0; i < 2; i++) expect(await handshake()).toMatchObject({ reason: 'revoked', status: 403 });
+    expect(await plain()).toMatchObject({ reason: 'revoked' });
+  });
+
+  it('is refused also where nobody asks who it is', async () => {
+    const { handshake, plain, revoke } = door(null);
+    revoke({ subject: 'ada' });
+    expect(isEntered(await plain())).toBe(true);
+    revoke({ address: '192.0.2.1' });
+    expect(await plain()).toMatchObject({ reason: 'revoked' });
+    expect(await handshake()).toMatchObject({ reason: 'revoked' });
+  });
+});

@@ -1,0 +1,35 @@
+// The one timer of an exchange, where this process was kept from reading what had come in time.
+import { once } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
+import { expect, it, onTestFinished } from 'vitest';
+import { GatewayError } from '../../../src/errors.ts';
+import { Clock } from '../../../src/proxy/phase-timer.ts';
+import { standStill } from '../../support/block-thread.ts';
+import { connect } from '../../support/tunnel-fixture.ts';
+
+const LIMIT_MS = 100;
+
+it('reads what has come before it calls anyone late', async () => {
+  const { dialled: near, accepted: far } = await connect('plain');
+  onTestFinished(() => {
+    near.destroy();
+    far.destroy();
+  });
+  const errors: Error[] = [];
+  const clock = new Clock({ connect: LIMIT_MS, head: LIMIT_MS, idle: LIMIT_MS }, (error) => errors.push(error));
+  clock.waitFor('head');
+  near.once('data', () => clock.stop());
+  far.write('in time');
+  standStill(3 * LIMIT_MS);
+  await once(near, 'data');
+  await wait(2 * LIMIT_MS);
+  expect(errors).toEqual([]);
+});
+
+it('calls who was silent late all the same', async () => {
+  const late = new Promise<Error>((resolve) => {
+    new Clock({ connect: LIMIT_MS, head: LIMIT_MS, idle: LIMIT_MS }, resolve).waitFor('head');
+  });
+  standStill(3 * LIMIT_MS);
+  expect(await late).toEqual(new GatewayError('backend_timeout', 'the server did not begin to answer within 100 ms'));
+});
