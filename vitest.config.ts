@@ -1,6 +1,6 @@
 // How the tests run. Coverage is measured with COVERAGE=1 and in CI; the pure layers must have every branch covered.
 import { defineConfig } from 'vitest/config';
-import { PATIENCE_MS } from './test/support/test-timeout.ts';
+import { TEST_TIMEOUT_MS } from './test/support/test-timeout.ts';
 
 const measured = process.env['COVERAGE'] === '1' || process.env['CI'] !== undefined;
 
@@ -10,9 +10,9 @@ export default defineConfig({
     // Files run in processes of their own, two at a time: most start real programs, and small machines have two cores.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 2 * PATIENCE_MS,
-    hookTimeout: 2 * PATIENCE_MS,
-    expect: { poll: { timeout: PATIENCE_MS } },
+    testTimeout: 2 * TEST_TIMEOUT_MS,
+    hookTimeout: 2 * TEST_TIMEOUT_MS,
+    expect: { poll: { timeout: TEST_TIMEOUT_MS } },
     teardownTimeout: 10_000,
     restoreMocks: true,
     unstubEnvs: true,

@@ -13,16 +13,16 @@ import { type Demo, startDemo } from './demo/demo.ts';
 import { demoHints } from './demo/hints.ts';
 import { stackOf } from './errors.ts';
 import type { Sampler } from './events.ts';
-import { Throttle } from './limits/limits-runtime.ts';
+import { LimitsRuntime } from './limits/limits-runtime.ts';
 import { FdGuard } from './listen/fd-limit.ts';
 import { Listeners, type NextListeners } from './listen/listeners.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
 import { reportTo } from './observe/report.ts';
-import { Entrance } from './pipeline/access.ts';
+import { AccessPhase } from './pipeline/access.ts';
 import { Gateway } from './pipeline/requests.ts';
 import { HttpEngines } from './proxy/http-engines.ts';
-import { openCaller } from './proxy/internal-client.ts';
+import { openInternalClient } from './proxy/internal-client.ts';
 import { openRelay } from './relay/auto.ts';
 import type { RelayEngine } from './relay/relay.ts';
 import { describeBindError } from './runtime/bind-error.ts';
@@ -38,7 +38,7 @@ import type { Broker } from './websocket/broker/broker.ts';
 import { openBroker } from './websocket/broker/open-broker.ts';
 import { Terminator } from './websocket/connection/accept.ts';
 import { Connections } from './websocket/connections.ts';
-import { Errands } from './websocket/webhook/webhook-backend.ts';
+import { PendingDeliveries } from './websocket/webhook/webhook-backend.ts';
 
 export interface AppOptions {
   readonly file: string;
@@ -76,7 +76,7 @@ export class App {
   readonly #reloader: Reloader<Next>;
   readonly #http = new HttpEngines();
   readonly #descriptors = readFdLimit();
-  readonly #throttle = new Throttle();
+  readonly #throttle = new LimitsRuntime();
   readonly #forgetDefects: () => void;
   #snapshot: Snapshot | null = null;
   /** What the process was started with: of some of it a reload changes nothing. */
@@ -104,21 +104,21 @@ export class App {
       sessions: this.#sessions,
       http: this.#http,
       terminator,
-      caller: openCaller(),
-      errands: new Errands(),
+      caller: openInternalClient(),
+      errands: new PendingDeliveries(),
       connections: this.#connections,
       lookup: new NameCache().lookup,
       stickySecret: randomBytes(32).toString('base64'),
     };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
-      entrance: new Entrance(this.#throttle.admission),
+      entrance: new AccessPhase(this.#throttle.admission),
       splice: (...args) => this.#carrier().splice(...args),
-      watchClient: (connection, onLeft) => this.#carrier().engine.accepting?.watch(connection, onLeft) ?? null,
+      watchClient: (connection, onLeft) => this.#carrier().engine.acceptor?.watch(connection, onLeft) ?? null,
     });
     const gateway = this.#gateway;
     const fds = new FdGuard(() => this.#listeners.closeIdle());
-    this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.accepting, emit, fds }), emit);
+    this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.acceptor, emit, fds }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.errands, this.#throttle);
     samplers.push(relay, pools, { sample: () => this.#broker?.sample() ?? [] });

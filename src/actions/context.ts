@@ -1,13 +1,13 @@
 // What an action gets to work with: the request's own facts, and the few services it may use. Not the snapshot.
 import type { Authenticator, Principal } from '../auth/authenticator.ts';
-import type { Roster } from '../base/slot-set.ts';
+import type { SlotSet } from '../base/slot-set.ts';
 import type { Emit, Subject } from '../events.ts';
 import type { Fields } from '../http/fields.ts';
 import type { Client } from '../http/forwarding/forwarded.ts';
 import type { Facts } from '../http/policy/template.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Permit } from '../limits/permit.ts';
-import type { Departure } from '../net/client-closed.ts';
+import type { ClientClosed } from '../net/client-closed.ts';
 import type { Connection } from '../net/fd-connection.ts';
 import type { HttpEngine } from '../proxy/http-engine.ts';
 import type { Forward, Upgrade } from '../routing/decide.ts';
@@ -24,7 +24,7 @@ export interface Services {
   readonly sessions: Registry;
   readonly http: HttpEngine;
   /** Answers without an end, of all configs. */
-  readonly endless: Roster<EndlessAnswer>;
+  readonly endless: SlotSet<EndlessAnswer>;
   /** Sessions by id, for those who ask about one. */
   readonly connections: Connections;
   /** The pool of an upstream that the config names. */
@@ -56,7 +56,7 @@ export interface ClientEnd {
   /** What comes behind the handshake: it is taken right before a 101. */
   readonly ahead: ReadAhead;
   /** Tells when the client has left. */
-  readonly gone: Departure;
+  readonly gone: ClientClosed;
   /** The session's; it gives it back where one opens, the caller where none does. */
   readonly permit: Permit;
 }

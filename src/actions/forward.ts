@@ -11,7 +11,7 @@ import type { Refusal } from '../http/problem.ts';
 import { type Exchange, ExchangeError, type HttpEngine, IDEMPOTENT } from '../proxy/http-engine.ts';
 import type { Forward } from '../routing/decide.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
-import { Attempts } from '../upstream/retry/retry-state.ts';
+import { RetryState } from '../upstream/retry/retry-state.ts';
 import { factsOf, type RouteContext } from './context.ts';
 import { preambleFor } from './peer.ts';
 import { refusalOf, rejectRequest } from './reject.ts';
@@ -35,7 +35,7 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
   const pool = services.pool(verdict.route.http.upstream);
   const { address, viaTrusted } = context.client;
   const ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain' } as const;
-  const attempts = new Attempts(pool, ask, services.emit);
+  const attempts = new RetryState(pool, ask, services.emit);
   let lease = attempts.next();
   if (lease === null) return answer(context, plain, reject('no_server'));
   for (;;) {
@@ -118,7 +118,7 @@ interface Ended {
  */
 async function tryOn(
   http: HttpEngine,
-  { lease, attempts }: { lease: Lease; attempts: Attempts },
+  { lease, attempts }: { lease: Lease; attempts: RetryState },
   message: Message,
 ): Promise<Ended | null> {
   const { req, res, preamble, target, fields, responseFields, ownFields, maxBody, endless, timeouts } = message;
@@ -126,7 +126,7 @@ async function tryOn(
   let next: Lease | null = null;
   const declines = (status: number, answered: readonly string[]): boolean => {
     const retryAfter = status >= 500 && lowerNames(answered).includes('retry-after');
-    lease.tell(outcomeOf(status, retryAfter));
+    lease.reportOutcome(outcomeOf(status, retryAfter));
     if (repeatable && mayDoBetter(status, retryAfter)) next = attempts.next();
     return next !== null;
   };
@@ -148,11 +148,11 @@ async function tryOn(
       timeouts,
     });
     // Behind an interim answer that went out, the final one was not asked about.
-    lease.tell(outcomeOf(res.statusCode, false));
+    lease.reportOutcome(outcomeOf(res.statusCode, false));
     return null;
   } catch (thrown) {
     const error = asGatewayError(thrown, 'request');
-    if (error.source === 'upstream') lease.tell('failed');
+    if (error.source === 'upstream') lease.reportOutcome('failed');
     const progress = error instanceof ExchangeError && error.source === 'upstream' ? error.progress : 'begun';
     if (progress === 'unsent' || (progress === 'head' && repeatable)) next ??= attempts.next();
     return { error, next };

@@ -10,7 +10,7 @@ import { canDialNatively, requestNatively } from '../upstream/handshake/native-u
 import { type Answer, type Asking, requestUpgrade } from '../upstream/handshake/upgrade.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import type { Server } from '../upstream/pool.ts';
-import { Attempts } from '../upstream/retry/retry-state.ts';
+import { RetryState } from '../upstream/retry/retry-state.ts';
 import type { RouteContext } from './context.ts';
 
 /** The backend's answer, and the server that gave it. */
@@ -45,7 +45,7 @@ export async function reach(
   const pool = context.services.pool(config.upstream);
   const { address, viaTrusted } = context.client;
   const ask = { client: address, viaTrusted, request: upgrade.request, kind: 'handshake' } as const;
-  const attempts = new Attempts(pool, ask, context.services.emit);
+  const attempts = new RetryState(pool, ask, context.services.emit);
   let lease = attempts.next();
   if (lease === null) return reject('no_server');
   for (;;) {
@@ -71,7 +71,7 @@ const NO_FIELDS: readonly string[] = [];
 interface Answered {
   readonly lease: Lease;
   readonly answer: Answer;
-  readonly attempts: Attempts;
+  readonly attempts: RetryState;
 }
 
 /** Takes in what an answer says of its server: the one to be asked next, where another one may do better. */
@@ -82,14 +82,14 @@ function better({ services }: RouteContext, { lease, answer, attempts }: Answere
   // What a 101 is worth is not judged yet.
   if (status === 101) return null;
   const retryAfter = names.includes('retry-after');
-  lease.tell(outcomeOf(status, retryAfter));
+  lease.reportOutcome(outcomeOf(status, retryAfter));
   return mayDoBetter(status, retryAfter) ? attempts.next() : null;
 }
 
 /** Gives a server back that has failed; what did so on our own side goes on as it is. */
 function lose(context: RouteContext, lease: Lease, thrown: unknown): SpliceError {
   const error = thrown instanceof GatewayError ? thrown : null;
-  if (error?.source === 'upstream') lease.tell('failed');
+  if (error?.source === 'upstream') lease.reportOutcome('failed');
   lease.release();
   if (error === null) throw thrown;
   return report(context, lease.server, error);

@@ -2,7 +2,7 @@
 // for that: a FIN is told to nobody else.
 import type { Socket } from 'node:net';
 import { guarded } from '../base/guard.ts';
-import type { Departure } from '../net/client-closed.ts';
+import type { ClientClosed } from '../net/client-closed.ts';
 import { startReading } from './reject.ts';
 
 /** Bytes that are read ahead, at most. Behind more of them a client's leaving is noticed when the handshake is over. */
@@ -12,7 +12,7 @@ export class ReadAhead {
   readonly #parts: Buffer[] = [];
   #size = 0;
   #socket: Socket | null = null;
-  #gone: Departure | null = null;
+  #gone: ClientClosed | null = null;
 
   /** `rest` was read along with the head. */
   constructor(rest: Buffer) {
@@ -24,7 +24,7 @@ export class ReadAhead {
    * the client ends its side: no WebSocket client does so before it has its 101, so that it has left, and its connection is
    * closed.
    */
-  watch(socket: Socket, gone: Departure): void {
+  watch(socket: Socket, gone: ClientClosed): void {
     if (this.#socket !== null) return;
     this.#socket = socket;
     this.#gone = gone;
@@ -61,10 +61,10 @@ export class ReadAhead {
   readonly #onEnd = guarded('handshake', () => {
     const socket = this.#socket;
     socket?.destroy();
-    this.#gone?.tell();
+    this.#gone?.notify();
   });
 
   readonly #onClose = guarded('handshake', () => {
-    this.#gone?.tell();
+    this.#gone?.notify();
   });
 }

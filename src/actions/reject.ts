@@ -1,7 +1,7 @@
 // Refusing: the gateway's own answer, or another server's, whole, on an upgraded socket or through node's response.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { ForeignAnswer } from '../auth/authenticator.ts';
+import type { PassthroughResponse } from '../auth/authenticator.ts';
 import { ERRORS, type GatewayError, statusOf } from '../errors.ts';
 import { buildRefusal, formatHead, formatRefusal, type Refusal } from '../http/problem.ts';
 import { lengthLast } from '../proxy/framing.ts';
@@ -60,14 +60,14 @@ export function rejectRequest(res: ServerResponse, refusal: Refusal, id: string 
 }
 
 /** Another server's no goes to the client as what it is, whole, on a socket that node's HTTP server has let go of. */
-export function passUpgrade(socket: Socket, { status, phrase, answer, body }: ForeignAnswer): void {
+export function passUpgrade(socket: Socket, { status, phrase, answer, body }: PassthroughResponse): void {
   const fields = [...answer, 'Content-Length', `${body.length}`, 'Connection', 'close'];
   socket.write(Buffer.concat([Buffer.from(formatHead(status, fields, phrase), 'latin1'), body]));
   endAfterReading(socket);
 }
 
 /** The same for a plain request. */
-export function passRequest(res: ServerResponse, { status, phrase, answer, body }: ForeignAnswer): void {
+export function passRequest(res: ServerResponse, { status, phrase, answer, body }: PassthroughResponse): void {
   if (hasBody(res.req)) res.shouldKeepAlive = false;
   res.writeHead(status, phrase, lengthLast([...answer, 'Content-Length', `${body.length}`]));
   res.end(body);

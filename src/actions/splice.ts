@@ -8,7 +8,7 @@ import { shownSubprotocol } from '../handshake/subprotocol.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
 import { requestFields, responsePolicy } from '../http/policy/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
-import { asSocket, settled } from '../net/fd-connection.ts';
+import { asSocket, current } from '../net/fd-connection.ts';
 import { passAnswer } from '../proxy/pass.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
@@ -88,12 +88,12 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
     }
     const judged = judgeAnswer(answer.head, upgrade.handshake);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
-    lease.tell('ok');
+    lease.reportOutcome('ok');
     open(context, { ways, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
     return 'opened';
   } catch (error) {
     answer.socket.destroy();
-    lease.tell('failed');
+    lease.reportOutcome('failed');
     lease.release();
     throw error instanceof GatewayError ? new SpliceError(error, refOf(server)) : error;
   }
@@ -164,7 +164,7 @@ function open(
   lease.carry(session);
   const toBackend = client.ahead.take();
   const ends = {
-    client: settled(client.connection),
+    client: current(client.connection),
     backend: answer.socket,
     toClient: answer.rest.length === 0 ? head : Buffer.concat([head, answer.rest]),
     headLength: head.length,

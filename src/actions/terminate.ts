@@ -36,11 +36,11 @@ export async function terminate(
   const admission = asked instanceof Promise ? await asked : asked;
   if (isRejection(admission)) return admission;
   if ('status' in admission) {
-    if (client.gone.left) throw left();
+    if (client.gone.closed) throw left();
     return pass(context, client, admission);
   }
   const protocol = admission.protocol === undefined ? opening.protocol : admission.protocol;
-  if (!client.gone.left && open(context, upgrade, client, { admission, protocol })) return 'opened';
+  if (!client.gone.closed && open(context, upgrade, client, { admission, protocol })) return 'opened';
   admission.abandon?.();
   throw left();
 }

@@ -10,8 +10,8 @@ import { lowerNames, valuesOf } from '../http/fields.ts';
 import { plainAddress } from '../http/forwarding/addresses.ts';
 import { comparedHost, parseAuthority } from '../http/target.ts';
 import { watchHalfClose } from '../pipeline/half-close.ts';
-import { endInOrder } from '../pipeline/lingering-close.ts';
-import { Turns } from '../pipeline/pipelining.ts';
+import { lingeringClose } from '../pipeline/lingering-close.ts';
+import { PipelineQueue } from '../pipeline/pipelining.ts';
 import { type Answer, problem, text } from './answer.ts';
 import { showsPassword, showsToken } from './bearer.ts';
 
@@ -59,7 +59,7 @@ export function createAdmin(options: AdminOptions): Admin {
   // Until it is bound, and known to be on loopback, anyone might reach it.
   let exposed = true;
   const answer = (req: IncomingMessage) => answerRequest(options, probes, { req, exposed });
-  const turns = new Turns(new MemoryBudget(MOST_WAITING_BYTES));
+  const turns = new PipelineQueue(new MemoryBudget(MOST_WAITING_BYTES));
   const server = createServer(
     {
       maxHeaderSize: 16 * 1024,
@@ -76,7 +76,7 @@ export function createAdmin(options: AdminOptions): Admin {
   );
   server.maxConnections = MOST_CONNECTIONS;
   server.on('connection', (socket: Socket) => {
-    socket.destroySoon = endInOrder;
+    socket.destroySoon = lingeringClose;
   });
   watchHalfClose(server, turns, 'connection');
   const refuse = guarded(

@@ -2,7 +2,7 @@
 // handshake, since a browser hides the answer to one that was refused. The page itself is page/, served as it stands.
 import { readFileSync } from 'node:fs';
 import { explain } from '../routing/explain/explain.ts';
-import { parseQuestion } from '../routing/explain/explain-request.ts';
+import { parseExplainRequest } from '../routing/explain/explain-request.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import { type Answer, json, problem } from './answer.ts';
 import { buildOpenApi } from './openapi.ts';
@@ -63,7 +63,7 @@ function explainUrl({ config, table, trusted }: Snapshot, query: URLSearchParams
   const url = query.get('url');
   if (url === null) return problem(400, 'malformed', 'url is missing');
   const given = ['origin', 'version', 'protocol', 'from'].map((name) => [name, query.get(name) ?? undefined]);
-  const question = parseQuestion(url, { ...Object.fromEntries(given), header: query.getAll('header') });
+  const question = parseExplainRequest(url, { ...Object.fromEntries(given), header: query.getAll('header') });
   if (typeof question === 'string') return problem(400, 'malformed', question);
   // Whoever asks gets no token back.
   const { lines, status, reason } = explain(table, question, { trusted, upstreams: config.upstreams });

@@ -3,15 +3,15 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { parseArgs } from 'node:util';
 import { App, StartError } from '../app.ts';
-import { Authenticators, type Ways } from '../auth/authenticators.ts';
+import { type AuthDeps, Authenticators } from '../auth/authenticators.ts';
 import { formatProblem } from '../config/problem.ts';
 import { editorSchema } from '../config/schema/json-schema.ts';
 import { systemCode } from '../errors.ts';
 import { attribute, compileTrustedProxies } from '../http/forwarding/forwarded.ts';
-import { Departure } from '../net/client-closed.ts';
+import { ClientClosed } from '../net/client-closed.ts';
 import { decide } from '../routing/decide.ts';
 import { type Explanation, explain, type Judged } from '../routing/explain/explain.ts';
-import { parseQuestion, type Question } from '../routing/explain/explain-request.ts';
+import { type ExplainRequest, parseExplainRequest } from '../routing/explain/explain-request.ts';
 import { type Prepared, prepare } from '../runtime/prepare.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
@@ -93,7 +93,7 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
     say('explain needs a URL, such as wss://app.example.com/ws/chat');
     return 2;
   }
-  const question = parseQuestion(url, values);
+  const question = parseExplainRequest(url, values);
   if (typeof question === 'string') {
     say(question);
     return 2;
@@ -113,7 +113,7 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
 }
 
 /** Tokens alone are looked at, and nobody has to be asked about them but the issuer of their keys. */
-const NO_WAYS: Ways = {
+const NO_AUTH_DEPS: AuthDeps = {
   emit: () => {},
   caller: { call: unasked, close: () => {} },
   pool: unasked,
@@ -127,13 +127,13 @@ function unasked(): never {
 async function judgeToken(
   { config, table }: Prepared,
   { route, token }: NonNullable<Explanation['credentials']>,
-  { question, given }: { question: Question; given: string | undefined },
+  { question, given }: { question: ExplainRequest; given: string | undefined },
 ): Promise<Judged | null> {
   const shown = given ?? token;
   const trusted = compileTrustedProxies(config.trusted_proxies, config.http.believe);
   const { head, client } = attribute(question.head, trusted, () => '');
   const verdict = decide(table, head, client.address);
-  const authenticator = new Authenticators(config, NO_WAYS, null).get(route);
+  const authenticator = new Authenticators(config, NO_AUTH_DEPS, null).get(route);
   if (shown === null || authenticator === null || verdict.kind === 'reject') return null;
   if (verdict.route?.auth?.kind !== 'jwt') return null;
   const { request } = verdict;
@@ -144,7 +144,7 @@ async function judgeToken(
     path,
     token: shown,
     client,
-    gone: new Departure(),
+    gone: new ClientClosed(),
   });
   if ('reason' in found) {
     const { status, reason, detail } = found;

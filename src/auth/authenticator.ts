@@ -5,8 +5,8 @@ import type { Claims } from '../http/claims.ts';
 import type { Fields } from '../http/fields.ts';
 import type { Client } from '../http/forwarding/forwarded.ts';
 import type { Request } from '../http/head.ts';
-import type { ShownToken } from '../http/token.ts';
-import type { Departure } from '../net/client-closed.ts';
+import type { PresentedToken } from '../http/token.ts';
+import type { ClientClosed } from '../net/client-closed.ts';
 
 /** Who a client was found to be. */
 export interface Principal {
@@ -21,7 +21,7 @@ export interface Principal {
 }
 
 /** Another server's answer that goes to the client as it is: that server was asked, and said no. */
-export interface ForeignAnswer {
+export interface PassthroughResponse {
   readonly status: number;
   readonly phrase: string;
   /** As they may reach the client, flat, without framing. */
@@ -38,16 +38,16 @@ export interface Asking {
   /** Its path, normalised, as the backend gets it but for a prefix that is changed. */
   readonly path: string;
   /** The token, of routes that look for one. */
-  readonly token: ShownToken;
+  readonly token: PresentedToken;
   readonly client: Client;
   /** Tells by its signal() when the client has left; nothing that is found out then is of use. */
-  readonly gone: Departure;
+  readonly gone: ClientClosed;
 }
 
-export type Finding = Principal | Rejection | ForeignAnswer;
+export type AuthResult = Principal | Rejection | PassthroughResponse;
 
 /** One kind of credentials with its options; it serves all requests of a route. */
 export interface Authenticator {
   /** May reject with a GatewayError; whoever could not find out says `auth_unavailable`, and never lets in. */
-  authenticate(asking: Asking): Finding | Promise<Finding>;
+  authenticate(asking: Asking): AuthResult | Promise<AuthResult>;
 }

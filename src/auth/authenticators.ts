@@ -2,7 +2,7 @@
 import type { Config } from '../config/schema/schema.ts';
 import type { AuthConfig, JwtConfig } from '../config/schema/schema-auth.ts';
 import type { Emit } from '../events.ts';
-import type { Caller } from '../proxy/internal-client.ts';
+import type { InternalClient } from '../proxy/internal-client.ts';
 import type { Pool } from '../upstream/pool.ts';
 import type { Authenticator } from './authenticator.ts';
 import { createBasic, PASSWORD_CHECKS } from './basic.ts';
@@ -16,9 +16,9 @@ import { RemoteKeys } from './remote-keys.ts';
 import { usersOf } from './users.ts';
 
 /** By what those who have to ask somebody else reach them. */
-export interface Ways {
+export interface AuthDeps {
   readonly emit: Emit;
-  readonly caller: Caller;
+  readonly caller: InternalClient;
   /** The pool of an upstream that the config names. */
   readonly pool: (upstream: string) => Pool;
 }
@@ -39,7 +39,7 @@ export class Authenticators {
   /** By what they are fetched with: routes that say the same share one. */
   readonly #sets = new Map<string, RemoteKeys>();
 
-  constructor(config: Pick<Config, 'routes'>, ways: Ways, previous: Authenticators | null) {
+  constructor(config: Pick<Config, 'routes'>, ways: AuthDeps, previous: Authenticators | null) {
     this.#checks = previous === null ? new FairSemaphore(PASSWORD_CHECKS) : previous.#checks;
     for (const { name, auth } of config.routes) {
       const authenticator = auth === undefined ? null : this.#create(auth, ways, previous);
@@ -50,7 +50,7 @@ export class Authenticators {
     }
   }
 
-  #create({ jwt, basic, forward, certificate }: AuthConfig, ways: Ways, previous: Authenticators | null) {
+  #create({ jwt, basic, forward, certificate }: AuthConfig, ways: AuthDeps, previous: Authenticators | null) {
     if (jwt !== undefined) return createJwt(jwt, this.#keysFor(jwt, ways.emit, previous));
     if (basic !== undefined) {
       const { realm, users = {} } = basic;

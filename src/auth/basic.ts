@@ -4,7 +4,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { addressKey } from '../http/address-key.ts';
 import { valuesOf } from '../http/fields.ts';
-import type { Asking, Authenticator, Finding, Principal } from './authenticator.ts';
+import type { Asking, Authenticator, AuthResult, Principal } from './authenticator.ts';
 import { FairSemaphore } from './fair-semaphore.ts';
 import type { PasswordHash } from './password.ts';
 import type { Users } from './users.ts';
@@ -81,7 +81,7 @@ export function createBasic(options: BasicOptions): Authenticator {
     return known !== undefined && remembered.has(remembered.digest(known, password)) ? principalOf(name) : null;
   };
 
-  async function check(shown: Shown, { client, gone }: Asking): Promise<Finding> {
+  async function check(shown: Shown, { client, gone }: Asking): Promise<AuthResult> {
     const release = await checks.acquire(addressKey(client.address), gone.signal());
     if (release === null) return reject('limit', 'too many passwords are being checked');
     try {

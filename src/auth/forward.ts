@@ -7,11 +7,11 @@ import { type Fields, lowerNames, valuesOf, without } from '../http/fields.ts';
 import { requestFields, responseFields } from '../http/policy/policy.ts';
 import { withQuery } from '../http/policy/rewrite.ts';
 import type { Reply } from '../proxy/internal-client.ts';
-import { type Inquirer, inquire } from '../proxy/internal-request.ts';
+import { type InternalRequester, requestServer } from '../proxy/internal-request.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
-import type { Asking, Authenticator, Finding } from './authenticator.ts';
+import type { Asking, Authenticator, AuthResult } from './authenticator.ts';
 
-export interface ForwardOptions extends Omit<Inquirer, 'pool'> {
+export interface ForwardOptions extends Omit<InternalRequester, 'pool'> {
   readonly config: ForwardAuthConfig;
   readonly pool: (upstream: string) => Pool;
 }
@@ -59,14 +59,14 @@ function isGood(status: number): boolean {
 }
 
 /** The answer of the first server that gives one; null where none does. */
-async function ask(inquirer: Inquirer, config: ForwardAuthConfig, asking: Asking): Promise<Reply | null> {
+async function ask(inquirer: InternalRequester, config: ForwardAuthConfig, asking: Asking): Promise<Reply | null> {
   const { pool } = inquirer;
   const tried: Server[] = [];
-  while (tried.length < ATTEMPTS && !asking.gone.left) {
+  while (tried.length < ATTEMPTS && !asking.gone.closed) {
     const server: Server | null = pool.pick(null, tried);
     if (server === null) return null;
     tried.push(server);
-    const { reply, error } = await inquire(inquirer, server, {
+    const { reply, error } = await requestServer(inquirer, server, {
       id: asking.id,
       method: 'GET',
       target: config.path,
@@ -92,7 +92,7 @@ function questionFields({ request, path, client }: Asking): string[] {
 }
 
 /** Each field that may be set is said, empty where the answer has none: then the client's own of that name must not pass. */
-function admitted(config: ForwardAuthConfig, taken: readonly string[], { fields }: Reply): Finding {
+function admitted(config: ForwardAuthConfig, taken: readonly string[], { fields }: Reply): AuthResult {
   const section = { fields, names: lowerNames(fields) };
   const claims: Record<string, string> = {};
   const set = taken.flatMap((name, i) => {
@@ -110,7 +110,7 @@ function textOf(value: string): string {
   return isUtf8(octets) ? octets.toString('utf8') : value;
 }
 
-function passed({ status, phrase, fields, body }: Reply): Finding {
+function passed({ status, phrase, fields, body }: Reply): AuthResult {
   const answer: Fields = without(responseFields(fields), NOT_PASSED);
   return { status, phrase, answer, body };
 }

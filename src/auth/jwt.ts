@@ -4,7 +4,7 @@ import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { JwtConfig } from '../config/schema/schema-auth.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { claimHas, textOf } from '../http/claims.ts';
-import type { Asking, Authenticator, Finding, Principal } from './authenticator.ts';
+import type { Asking, Authenticator, AuthResult, Principal } from './authenticator.ts';
 import type { FindKey } from './key-set.ts';
 import { KeysUnavailable } from './remote-keys.ts';
 
@@ -18,7 +18,7 @@ export function createJwt(config: JwtConfig, findKey: FindKey): Authenticator {
     requiredClaims: config.require_exp ? ['exp'] : [],
   };
   return {
-    async authenticate({ token }: Asking): Promise<Finding> {
+    async authenticate({ token }: Asking): Promise<AuthResult> {
       // RFC 6750 §3.1: who showed nothing is told nothing but what to show.
       if (token === null) return reject('auth', 'a token is needed here', ['WWW-Authenticate', 'Bearer']);
       if (typeof token !== 'string') return refuse('invalid_request', token.fault);

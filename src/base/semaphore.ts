@@ -1,9 +1,9 @@
 // So many at a time, the others in line, first come first served.
 
 /** Gives the turn back; more calls than one do nothing. */
-export type Turn = () => void;
+export type Release = () => void;
 
-export class Turns {
+export class Semaphore {
   readonly #most: number;
   readonly #line = new Set<() => void>();
   #taken = 0;
@@ -18,7 +18,7 @@ export class Turns {
   }
 
   /** Waits for a turn; rejects with the reason of `gone` once it is aborted. Null: nobody can leave. */
-  take(gone: AbortSignal | null): Promise<Turn> {
+  acquire(gone: AbortSignal | null): Promise<Release> {
     return new Promise((resolve, reject) => {
       if (gone?.aborted) return reject(gone.reason);
       const onGone = (): void => {
@@ -36,7 +36,7 @@ export class Turns {
     });
   }
 
-  #turn(): Turn {
+  #turn(): Release {
     let held = true;
     return () => {
       if (!held) return;

@@ -4,33 +4,33 @@
 // the next full collection: 4 KiB for each handshake, and a scavenge that copies them all.
 
 /** One member's place, which it leaves by. */
-export interface Place<T> {
+export interface SlotHandle<T> {
   readonly member: T;
 }
 
-interface Seat<T> extends Place<T> {
+interface Slot<T> extends SlotHandle<T> {
   /** -1 once it is left. */
   at: number;
 }
 
-export class Roster<T> implements Iterable<T> {
-  readonly #seats: Seat<T>[] = [];
+export class SlotSet<T> implements Iterable<T> {
+  readonly #seats: Slot<T>[] = [];
 
   get size(): number {
     return this.#seats.length;
   }
 
-  add(member: T): Place<T> {
+  add(member: T): SlotHandle<T> {
     const seat = { member, at: this.#seats.length };
     this.#seats.push(seat);
     return seat;
   }
 
   /** Whether it was there still; more calls than one do nothing. */
-  remove(place: Place<T>): boolean {
-    const seat = place as Seat<T>;
+  remove(place: SlotHandle<T>): boolean {
+    const seat = place as Slot<T>;
     if (this.#seats[seat.at] !== seat) return false;
-    const last = this.#seats.pop() as Seat<T>;
+    const last = this.#seats.pop() as Slot<T>;
     if (last !== seat) {
       this.#seats[seat.at] = last;
       last.at = seat.at;

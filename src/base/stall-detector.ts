@@ -8,7 +8,7 @@ const LATE_MS = 500;
  * For a timer that looks many times a second. Where the process stood still, what peers have sent meanwhile waits in the
  * sockets, and is to be read before anyone is called silent: such a look is left out, though never two in a row.
  */
-export class Standstill {
+export class StallDetector {
   #lookedAt: number;
   #left = false;
 

@@ -1,8 +1,8 @@
 // One timer for all terminated sessions: each asks to be looked at again at some time, and says at that look what has
 // become due. Buckets of 50 ms; a look comes up to that much late and never early.
 import { guarded } from './guard.ts';
-import { type Place, Roster } from './slot-set.ts';
-import { Standstill } from './stall-detector.ts';
+import { type SlotHandle, SlotSet } from './slot-set.ts';
+import { StallDetector } from './stall-detector.ts';
 
 const TICK_MS = 50;
 
@@ -14,20 +14,20 @@ export interface Timed {
 
 interface Appointment {
   readonly tick: number;
-  readonly place: Place<Timed>;
+  readonly place: SlotHandle<Timed>;
 }
 
 /** One that breaks must not cost the others of its tick theirs. */
 const look = guarded('websocket', (timed: Timed, now: number) => timed.look(now));
 
-export class Wheel {
-  readonly #buckets = new Map<number, Roster<Timed>>();
+export class TimerWheel {
+  readonly #buckets = new Map<number, SlotSet<Timed>>();
   /** Weak for the reason in slot-set.ts. */
   readonly #appointments = new WeakMap<Timed, Appointment>();
   #size = 0;
   #timer: NodeJS.Timeout | undefined;
   #tick = 0;
-  #standstill = new Standstill(this.now());
+  #standstill = new StallDetector(this.now());
 
   /** Milliseconds of a clock that never goes back. */
   now(): number {
@@ -40,7 +40,7 @@ export class Wheel {
     const tick = Math.max(Math.ceil(at / TICK_MS), this.#tick + 1);
     if (this.#appointments.get(timed)?.tick === tick) return;
     this.#leave(timed);
-    const bucket = this.#buckets.get(tick) ?? new Roster<Timed>();
+    const bucket = this.#buckets.get(tick) ?? new SlotSet<Timed>();
     this.#buckets.set(tick, bucket);
     this.#appointments.set(timed, { tick, place: bucket.add(timed) });
     this.#size++;
@@ -56,7 +56,7 @@ export class Wheel {
 
   #start(): void {
     const now = this.now();
-    this.#standstill = new Standstill(now);
+    this.#standstill = new StallDetector(now);
     this.#tick = Math.floor(now / TICK_MS);
     // Sessions hold the process through their sockets; the timer alone must not.
     this.#timer = setInterval(() => this.#turn(), TICK_MS).unref();

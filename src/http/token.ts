@@ -22,12 +22,12 @@ export interface TokenRule {
 }
 
 /** The token, null where there is none; a fault where there are several, or what is there is none. */
-export type ShownToken = string | Fault | null;
+export type PresentedToken = string | Fault | null;
 
-export interface Taken {
+export interface TokenResult {
   /** The request without its token. */
   readonly request: Request;
-  readonly token: ShownToken;
+  readonly token: PresentedToken;
 }
 
 /** RFC 6750 §2.1, b64token. */
@@ -36,7 +36,7 @@ const MOST = 16 * 1024;
 const BEARER = /^bearer[ \t]+(.*)$/i;
 
 /** Takes the token out of a request. The same token in two places is one token. */
-export function takeToken(rule: TokenRule, request: Request): Taken {
+export function takeToken(rule: TokenRule, request: Request): TokenResult {
   const found = new Set<string>();
   let rest = request;
   for (const place of rule.from) rest = takeFrom(place, { request: rest, keep: rule.keep, found });

@@ -12,7 +12,7 @@ import type { Ramp } from './ramp.ts';
 import { type Ask, type SharedRates, takeRates, type Wait } from './rates.ts';
 
 /** Somebody at the door of a route. */
-export interface Visit {
+export interface AdmissionRequest {
   readonly route: string;
   /** The client's address. */
   readonly client: string;
@@ -41,7 +41,7 @@ export class Admission {
    * Before credentials: the address's room, the ramp, and the rates. The permit is the caller's to release from here on. A
    * refusal has taken nothing of any limit.
    */
-  arrive(visit: Visit): Soon<Permit | Rejection> {
+  admitAddress(visit: AdmissionRequest): Soon<Permit | Rejection> {
     const permit = new Permit(this.#counters, visit.route, addressKey(visit.client));
     const { ramp } = this.#options;
     if (!permit.takeAddress(visit.limits)) return reject('client_limit');
@@ -58,7 +58,7 @@ export class Admission {
   }
 
   /** After credentials: the room of the claim, the route and the gateway, and the claim's rate. Null: the permit holds all of it. */
-  admit(visit: Visit, permit: Permit, principal: Principal | null): Soon<Rejection | null> {
+  admitIdentity(visit: AdmissionRequest, permit: Permit, principal: Principal | null): Soon<Rejection | null> {
     const { limits } = visit;
     const claim = claimOfVisit(visit, principal);
     if (claim !== null && !permit.takeClaim(claim, limits)) return reject('client_limit');
@@ -67,12 +67,12 @@ export class Admission {
   }
 
   /** A plain request, before credentials; null: it may go on. */
-  request(visit: Visit): Soon<Rejection | null> {
+  request(visit: AdmissionRequest): Soon<Rejection | null> {
     return this.#rate(asksOf(visit));
   }
 
   /** A plain request, after credentials; null: it may go on. */
-  requestOf(visit: Visit, principal: Principal | null): Soon<Rejection | null> {
+  requestOf(visit: AdmissionRequest, principal: Principal | null): Soon<Rejection | null> {
     return this.#rate(claimAsksOf(visit, principal));
   }
 
@@ -92,13 +92,13 @@ function released(permit: Permit, rejection: Rejection): Rejection {
   return rejection;
 }
 
-function asksOf({ limits, client }: Visit): Ask[] {
+function asksOf({ limits, client }: AdmissionRequest): Ask[] {
   if (limits.rates.length === 0) return [];
   const address = addressKey(client);
   return limits.rates.map((limiter) => ({ limiter, client: limiter.perClient ? address : '' }));
 }
 
-function claimAsksOf(visit: Visit, principal: Principal | null): Ask[] {
+function claimAsksOf(visit: AdmissionRequest, principal: Principal | null): Ask[] {
   const client = claimOfVisit(visit, principal);
   return client === null ? [] : visit.limits.claimRates.map((limiter) => ({ limiter, client }));
 }
@@ -107,7 +107,7 @@ function claimAsksOf(visit: Visit, principal: Principal | null): Ask[] {
  * Whom a limit of one claim is about. Who has not got the claim is one client with all others that have not; null where no
  * limit goes by one, and for who was not asked who it is, such as a preflight that passes.
  */
-function claimOfVisit({ limits: { claim } }: Visit, principal: Principal | null): string | null {
+function claimOfVisit({ limits: { claim } }: AdmissionRequest, principal: Principal | null): string | null {
   if (claim === null || principal === null) return null;
   const value = claimOf(principal.claims, claim);
   return value === undefined || value === null ? '' : claimKey(textOf(value) ?? JSON.stringify(value));

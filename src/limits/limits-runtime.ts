@@ -7,7 +7,7 @@ import type { Limits } from './limits.ts';
 import { Ramp } from './ramp.ts';
 import { openSharedRates, type RedisRates } from './redis-rates.ts';
 
-export class Throttle implements Sampler {
+export class LimitsRuntime implements Sampler {
   readonly admission: Admission;
   readonly #ramp = new Ramp();
   #shared: RedisRates | null = null;

@@ -7,7 +7,7 @@ import type { Sample, Sampler } from '../events.ts';
 import { createLimiter, type Limiter } from './limiter.ts';
 
 /** The most live sessions, of all and of one client; undefined is no limit. */
-export interface Room {
+export interface Quota {
   readonly connections?: number | undefined;
   readonly connections_per_ip?: number | undefined;
   readonly connections_per_claim?: number | undefined;
@@ -22,8 +22,8 @@ export interface RouteLimits {
   /** Asked once the claim is known. */
   readonly claimRates: readonly Limiter[];
   /** Of live sessions: the route's, and the gateway's. */
-  readonly room: Room;
-  readonly gatewayRoom: Room;
+  readonly room: Quota;
+  readonly gatewayRoom: Quota;
 }
 
 /** Limits by route, of handshakes and of plain requests. */

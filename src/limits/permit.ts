@@ -1,6 +1,6 @@
 // What one handshake, and then its session, holds of how many may live: of its address, of its claim, of its route and of
 // the gateway. It grows with each step, and all of it is given back at once.
-import type { Room, RouteLimits } from './limits.ts';
+import type { Quota, RouteLimits } from './limits.ts';
 
 /** Counts what is held under a key, and forgets keys that hold nothing, so that memory follows what is live. */
 export class Counter {
@@ -53,7 +53,7 @@ export class Permit {
   }
 
   /** Takes the claim's part, where there is room. */
-  takeClaim(claim: string, { room }: { readonly room: Room }): boolean {
+  takeClaim(claim: string, { room }: { readonly room: Quota }): boolean {
     const key = this.#keyOf(claim);
     if (!this.#counters.claims.has(key, room.connections_per_claim)) return false;
     this.#counters.claims.add(key, 1);

@@ -4,7 +4,7 @@
 
 import type { RateLimiterRedis } from 'rate-limiter-flexible';
 import { background, guarded } from '../base/guard.ts';
-import { watchSilence } from '../base/response-timeout.ts';
+import { startResponseTimeout } from '../base/response-timeout.ts';
 import type { Config } from '../config/schema/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit, Sample, Sampler } from '../events.ts';
@@ -211,7 +211,7 @@ export class RedisRates implements SharedRates, Sampler {
   async #answered<T>(link: Link, answer: Promise<T>, mostMs = ANSWER_MS): Promise<T> {
     let heard = ignore;
     const silence = new Promise<never>((_, reject) => {
-      heard = watchSilence(mostMs, () => {
+      heard = startResponseTimeout(mostMs, () => {
         reject(new Error('Redis does not answer'));
         this.#lost(link, 'Redis does not answer');
       });

@@ -13,7 +13,7 @@ import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { KEEPALIVE_MS } from '../net/dial.ts';
 import { watchHalfClose } from '../pipeline/half-close.ts';
-import { endInOrder, letGo } from '../pipeline/lingering-close.ts';
+import { detachParser, lingeringClose } from '../pipeline/lingering-close.ts';
 import { afterEarlierAnswers, pendingAnswer } from '../pipeline/pipelining.ts';
 import type { Gateway } from '../pipeline/requests.ts';
 import { writeOctets } from '../proxy/client-side.ts';
@@ -21,10 +21,10 @@ import type { ClientAuthMode } from '../runtime/tls/client-auth.ts';
 import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls/tls.ts';
 import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
 import type { FdGuard } from './fd-limit.ts';
-import { type Accepting, type Door, Reception } from './native-acceptor.ts';
-import { connectionOptions, hasSpoken, tune } from './node-acceptor.ts';
+import { type AcceptHandle, type Acceptor, NativeAcceptor } from './native-acceptor.ts';
+import { connectionOptions, hasReceived, setSocketOptions } from './node-acceptor.ts';
 import { rejectParserError } from './parser-errors.ts';
-import { Arrivals } from './proxy-preamble.ts';
+import { ProxyPreambleFilter } from './proxy-preamble.ts';
 
 /** How often node looks for connections that are over their time. */
 const CHECK_MS = 1000;
@@ -39,7 +39,7 @@ export function addressOf(config: ListenerConfig): string {
 export interface ListenerServices {
   readonly gateway: Gateway;
   /** What accepts connections without node; null where node has to. */
-  readonly accepting: Accepting | null;
+  readonly accepting: Acceptor | null;
   readonly emit: Emit;
   readonly fds: FdGuard;
 }
@@ -50,9 +50,9 @@ export class Listener {
   readonly #emit: Emit;
   readonly #fds: FdGuard;
   readonly #server: http.Server | https.Server;
-  readonly #arrivals: Arrivals;
-  readonly #accepting: Accepting | null;
-  #door: Door | null = null;
+  readonly #arrivals: ProxyPreambleFilter;
+  readonly #accepting: Acceptor | null;
+  #door: AcceptHandle | null = null;
   #bound: AddressInfo | string | null = null;
   #config: ListenerConfig;
   #tls: TlsMaterial | null;
@@ -70,7 +70,7 @@ export class Listener {
     this.#accepting = tls === null && config.unix === undefined ? accepting : null;
     this.#server = this.#create();
     this.#attach();
-    this.#arrivals = new Arrivals(this.#server, {
+    this.#arrivals = new ProxyPreambleFilter(this.#server, {
       address: this.address,
       over: config.unix === undefined ? 'tcp' : 'unix',
       emit,
@@ -191,7 +191,7 @@ export class Listener {
       'handshake',
       (req: http.IncomingMessage, socket: Socket, rest: Buffer) => {
         this.#gateway.turns.release(socket);
-        this.#gateway.upgrades.onUpgrade(server, req, socket, rest);
+        this.#gateway.handshakes.onUpgrade(server, req, socket, rest);
       },
       (_req, socket) => socket.destroy(),
     );
@@ -206,7 +206,7 @@ export class Listener {
     server.on('error', (error) => this.#server.listening && this.#failures.tell(error));
     const accepted = this.secure ? 'secureConnection' : 'connection';
     server.on(accepted, (socket: Socket) => {
-      socket.destroySoon = endInOrder;
+      socket.destroySoon = lingeringClose;
       writeOctets(socket);
     });
     watchHalfClose(server, this.#gateway.turns, accepted);
@@ -221,7 +221,7 @@ export class Listener {
       server.once('error', onError);
       server.listen({ ...options, backlog: 4096 }, () => {
         server.removeListener('error', onError);
-        tune(server, KEEPALIVE_MS);
+        setSocketOptions(server, KEEPALIVE_MS);
         this.#bound = server.address();
         if (this.#accepting !== null) this.#door = this.#openDoor(this.#accepting);
         resolve();
@@ -237,11 +237,11 @@ export class Listener {
     const rejection = rejectParserError(error);
     const pending = pendingAnswer(socket);
     // A client that never said a word gets none; an answer that has begun can't be taken back.
-    if (rejection === null || !hasSpoken(socket) || pending?.headersSent === true) {
+    if (rejection === null || !hasReceived(socket) || pending?.headersSent === true) {
       socket.destroy();
       return;
     }
-    letGo(socket);
+    detachParser(socket);
     // Its own body may be what is malformed, and then its answer will not come.
     const earlier = pending?.req.complete;
     if (earlier && !(await afterEarlierAnswers(socket))) return;
@@ -256,10 +256,10 @@ export class Listener {
   }
 
   /** Connections are accepted natively from here on, where that can be. */
-  #openDoor(accepting: Accepting): Door | null {
-    const reception = new Reception(this.#server, {
+  #openDoor(accepting: Acceptor): AcceptHandle | null {
+    const reception = new NativeAcceptor(this.#server, {
       accepting,
-      onFirst: (...args) => this.#gateway.upgrades.onFirst(...args),
+      onFirst: (...args) => this.#gateway.handshakes.onFirst(...args),
       // What comes first may be a preamble, and what a head may be changes with the config.
       maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : 0),
       onAccepted: (connection) => void this.#fds.admits(connection),

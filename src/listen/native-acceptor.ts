@@ -6,13 +6,13 @@ import { Socket } from 'node:net';
 import { setPeer } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
 import type { MessageLike } from '../http/head.ts';
-import type { Connection, Parked } from '../net/fd-connection.ts';
-import { enterWith, listeningDescriptor, stopAccepting } from './node-acceptor.ts';
-import { FirstHeads } from './request-head-parser.ts';
+import type { Connection, FdConnection } from '../net/fd-connection.ts';
+import { injectConnection, listeningDescriptor, stopAccepting } from './node-acceptor.ts';
+import { RequestHeadParser } from './request-head-parser.ts';
 
 /** A client that has connected, and what it said first; nothing where it was silent. */
-interface Arrival {
-  readonly connection: Parked;
+interface AcceptedConnection {
+  readonly connection: FdConnection;
   readonly address: string;
   readonly port: number;
   /** May be looked at until the receiver returns. */
@@ -20,27 +20,27 @@ interface Arrival {
 }
 
 /** What is told of the connections of one listening socket. */
-interface Keeper {
-  arrived(arrival: Arrival): void;
+interface AcceptHandler {
+  arrived(arrival: AcceptedConnection): void;
   failed(code: string): void;
 }
 
-export interface Door {
+export interface AcceptHandle {
   /** Nobody connects any more. */
   close(): void;
 }
 
 /** What accepts from the socket behind a listening descriptor; null where it can't. The relay's engine has one. */
-export interface Accepting {
-  open(fd: number, keeper: Keeper): Door | null;
+export interface Acceptor {
+  open(fd: number, keeper: AcceptHandler): AcceptHandle | null;
   /** Calls `onLeft` once when the client has ended its stream or reset it, until what is returned is called. */
-  watch(connection: Parked, onLeft: () => void): () => void;
+  watch(connection: FdConnection, onLeft: () => void): () => void;
 }
 
-export interface ReceptionOptions {
-  readonly accepting: Pick<Accepting, 'open'>;
+export interface NativeAcceptorOptions {
+  readonly accepting: Pick<Acceptor, 'open'>;
   /** Takes a handshake, or not, and then nothing has happened; the bytes stand behind its head. */
-  readonly onFirst: (message: MessageLike, connection: Parked, bytes: Buffer) => boolean;
+  readonly onFirst: (message: MessageLike, connection: FdConnection, bytes: Buffer) => boolean;
   /** How long a head may be; 0 where connections begin with something else. */
   readonly maxHead: () => number;
   /** Told of each connection, before anything else. */
@@ -48,19 +48,19 @@ export interface ReceptionOptions {
   readonly onFailed: (error: Error) => void;
 }
 
-export class Reception implements Keeper {
+export class NativeAcceptor implements AcceptHandler {
   readonly #server: Server;
-  readonly #options: ReceptionOptions;
-  readonly #heads = FirstHeads.create();
+  readonly #options: NativeAcceptorOptions;
+  readonly #heads = RequestHeadParser.create();
 
   /** The server listens. */
-  constructor(server: Server, options: ReceptionOptions) {
+  constructor(server: Server, options: NativeAcceptorOptions) {
     this.#server = server;
     this.#options = options;
   }
 
   /** Accepts in the server's place; null where the server still does. */
-  open(): Door | null {
+  open(): AcceptHandle | null {
     const fd = listeningDescriptor(this.#server);
     const door = this.#heads === null || fd < 0 ? null : this.#options.accepting.open(fd, this);
     if (door !== null) stopAccepting(this.#server);
@@ -69,11 +69,11 @@ export class Reception implements Keeper {
 
   readonly arrived = guarded(
     'connection',
-    (arrival: Arrival) => this.#arrived(arrival),
+    (arrival: AcceptedConnection) => this.#arrived(arrival),
     ({ connection }) => connection.destroy(),
   );
 
-  #arrived({ connection, address, port, bytes }: Arrival): void {
+  #arrived({ connection, address, port, bytes }: AcceptedConnection): void {
     const { maxHead, onFirst, onAccepted } = this.#options;
     onAccepted(connection);
     const most = maxHead();
@@ -85,7 +85,7 @@ export class Reception implements Keeper {
     }
     const socket = new Socket({ fd: connection.take(), allowHalfOpen: true, readable: true, writable: true });
     if (peer !== null) setPeer(socket, peer);
-    enterWith(this.#server, socket, Buffer.from(bytes));
+    injectConnection(this.#server, socket, Buffer.from(bytes));
   }
 
   failed(code: string): void {

@@ -21,10 +21,10 @@ interface Keeping {
 }
 
 /** On a connection that was entered with bytes. */
-const SPOKEN = Symbol('spoken');
+const RECEIVED = Symbol('spoken');
 
 /** A connection that its server knows of. */
-type Kept = Socket & { server: Server; _server: Server; [SPOKEN]?: true };
+type Kept = Socket & { server: Server; _server: Server; [RECEIVED]?: true };
 
 /**
  * Whether an accepted connection has the options of the socket it was accepted on, as Linux does it: set there, once, they
@@ -38,7 +38,7 @@ export function connectionOptions(keepAliveMs: number): net.ServerOpts {
 }
 
 /** TCP_NODELAY and keepalive for a server's connections to come, and a shorter way to them; called once it listens. */
-export function tune(server: Server, keepAliveMs: number): void {
+export function setSocketOptions(server: Server, keepAliveMs: number): void {
   const handle = (server as unknown as Keeping)._handle;
   if (handle === null || handle.setNoDelay === undefined) return;
   if (INHERITED) {
@@ -74,25 +74,25 @@ function shorten(server: Server, handle: ListeningHandle): void {
       readableHighWaterMark: highWaterMark,
       writableHighWaterMark: highWaterMark,
     };
-    enter(server, new net.Socket(options));
+    inject(server, new net.Socket(options));
   };
 }
 
 /** Whether a client has said a word. */
-export function hasSpoken(socket: Socket): boolean {
-  return socket.bytesRead > 0 || (socket as Kept)[SPOKEN] === true;
+export function hasReceived(socket: Socket): boolean {
+  return socket.bytesRead > 0 || (socket as Kept)[RECEIVED] === true;
 }
 
 /** Gives a server a connection as if it had accepted it, and had these bytes still to read. */
-export function enterWith(server: Server, socket: Socket, bytes: Buffer): void {
+export function injectConnection(server: Server, socket: Socket, bytes: Buffer): void {
   if (bytes.length > 0) {
     socket.unshift(bytes);
-    (socket as Kept)[SPOKEN] = true;
+    (socket as Kept)[RECEIVED] = true;
   }
-  enter(server, socket);
+  inject(server, socket);
 }
 
-function enter(server: Server, socket: Socket): void {
+function inject(server: Server, socket: Socket): void {
   const kept = socket as Kept;
   (server as unknown as Keeping)._connections++;
   kept.server = server;

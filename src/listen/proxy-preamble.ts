@@ -12,7 +12,7 @@ import type { Connection } from '../net/fd-connection.ts';
 
 const NOTHING = Buffer.alloc(0);
 
-export interface ArrivalsOptions {
+export interface ProxyPreambleOptions {
   /** The listener's name in events. */
   readonly address: string;
   readonly over: 'tcp' | 'unix';
@@ -27,8 +27,8 @@ interface Rule {
   readonly timeoutMs: number;
 }
 
-export class Arrivals {
-  readonly #options: ArrivalsOptions;
+export class ProxyPreambleFilter {
+  readonly #options: ProxyPreambleOptions;
   readonly #server: Server;
   /** What the server does with a connection. */
   readonly #take: readonly ((socket: Socket) => void)[];
@@ -37,7 +37,7 @@ export class Arrivals {
   #rule: Rule | null = null;
 
   /** Takes the place of what listens for the server's connections by now. */
-  constructor(server: Server, options: ArrivalsOptions) {
+  constructor(server: Server, options: ProxyPreambleOptions) {
     this.#server = server;
     this.#options = options;
     this.#take = server.listeners('connection') as ((socket: Socket) => void)[];
@@ -81,7 +81,7 @@ export class Arrivals {
 
   #read(socket: Socket, proxy: Peer, timeoutMs: number): void {
     this.#waiting.add(socket);
-    new Reading(socket, timeoutMs, (outcome) => {
+    new PreambleReader(socket, timeoutMs, (outcome) => {
       this.#waiting.delete(socket);
       if ('length' in outcome) this.#announced(socket, outcome);
       else this.#refuse(socket, proxy, outcome);
@@ -117,7 +117,7 @@ interface Refused {
 type Outcome = Preamble | Refused;
 
 /** Reads one preamble; the connection is paused behind it, with nothing of what follows lost. */
-class Reading {
+class PreambleReader {
   readonly #socket: Socket;
   readonly #timer: NodeJS.Timeout;
   readonly #done: (outcome: Outcome) => void;

@@ -20,7 +20,7 @@ interface ParserClass {
 }
 
 /** A handshake by its Upgrade and Connection, and where in the bytes its head ends. */
-export interface FirstHead {
+export interface ParsedRequestHead {
   readonly message: MessageLike;
   readonly end: number;
 }
@@ -34,7 +34,7 @@ const G = 0x47;
 const SAMPLE = 'GET /a HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n';
 
 /** The parser of one listener. */
-export class FirstHeads {
+export class RequestHeadParser {
   readonly #type: number;
   readonly #parser: Parser;
   readonly #resource = {};
@@ -48,10 +48,10 @@ export class FirstHeads {
   }
 
   /** Null where this node's parser does not do what it is asked here: its server has to read every head then. */
-  static create(): FirstHeads | null {
+  static create(): RequestHeadParser | null {
     try {
       const { HTTPParser } = createRequire(import.meta.url)('_http_common') as { HTTPParser: ParserClass };
-      const heads = new FirstHeads(HTTPParser);
+      const heads = new RequestHeadParser(HTTPParser);
       const read = heads.read(Buffer.from(`${SAMPLE}c`), 1024);
       const { message, end } = read ?? { message: null, end: 0 };
       const fits = end === SAMPLE.length && message?.url === '/a' && message.rawHeaders.join(' ').endsWith(' Upgrade');
@@ -62,7 +62,7 @@ export class FirstHeads {
   }
 
   /** The handshake that these bytes begin with; null where they don't, or it is not whole, or not well-formed. */
-  read(bytes: Buffer, maxHead: number): FirstHead | null {
+  read(bytes: Buffer, maxHead: number): ParsedRequestHead | null {
     if (bytes[0] !== G) return null;
     this.#read = null;
     this.#parser.initialize(this.#type, this.#resource, maxHead, 0);

@@ -3,26 +3,26 @@
 import { GatewayError } from '../errors.ts';
 
 /** A client's leaving. One may wait for it at a time: a handshake has one step that is under way. */
-export class Departure {
+export class ClientClosed {
   #left = false;
   #waiter: (() => void) | null = null;
   #controller: AbortController | null = null;
 
   /** One that is told of by a signal. */
-  static of(signal: AbortSignal): Departure {
-    const gone = new Departure();
-    if (signal.aborted) gone.tell();
-    else signal.addEventListener('abort', () => gone.tell(), { once: true });
+  static of(signal: AbortSignal): ClientClosed {
+    const gone = new ClientClosed();
+    if (signal.aborted) gone.notify();
+    else signal.addEventListener('abort', () => gone.notify(), { once: true });
     return gone;
   }
 
   /** Whether the client has left. */
-  get left(): boolean {
+  get closed(): boolean {
     return this.#left;
   }
 
   /** Calls `waiter` when the client leaves, in place of the one before; null: nobody waits any more. */
-  watch(waiter: (() => void) | null): void {
+  onClosed(waiter: (() => void) | null): void {
     this.#waiter = waiter;
   }
 
@@ -34,7 +34,7 @@ export class Departure {
   }
 
   /** The client has left; the first call counts. */
-  tell(): void {
+  notify(): void {
     if (this.#left) return;
     this.#left = true;
     const waiter = this.#waiter;

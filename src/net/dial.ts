@@ -6,9 +6,9 @@ import tls from 'node:tls';
 import { fdShortage } from '../base/fd-limit.ts';
 import { GatewayError, systemCode } from '../errors.ts';
 import { formatPreamble } from '../http/proxy-protocol.ts';
-import type { Departure } from './client-closed.ts';
+import type { ClientClosed } from './client-closed.ts';
 import type { Endpoint } from './endpoint.ts';
-import { connectPatiently } from './read-after-write-error.ts';
+import { connectReadingAfterWriteError } from './read-after-write-error.ts';
 
 /** Both sides of the gateway probe a silent peer after this long (DESIGN: TCP_NODELAY, keepalive 60 s). */
 export const KEEPALIVE_MS = 60_000;
@@ -69,7 +69,7 @@ export function openPrefaced(server: Endpoint, preamble: Buffer, connected: Conn
   const refused = refuseIfShort(connected);
   if (refused !== null) return refused;
   const { secure } = server;
-  const below = tune(connectPatiently(addressOf(server)));
+  const below = tune(connectReadingAfterWriteError(addressOf(server)));
   return report(below, 'connect', (error) => {
     if (error !== null) return connected(error, null);
     below.write(preamble);
@@ -113,17 +113,17 @@ export function tlsOptions({ host, serverName, tls: backend }: Endpoint): tls.Co
 export function dial(
   server: Endpoint,
   timeoutMs: number,
-  gone: Departure,
+  gone: ClientClosed,
   preamble: Buffer | null = null,
 ): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
-    if (gone.left) return reject(new GatewayError('client_gone', 'the client left'));
+    if (gone.closed) return reject(new GatewayError('client_gone', 'the client left'));
     let settled = false;
     const settle = (outcome: GatewayError | net.Socket): void => {
       if (settled) return;
       settled = true;
       clearTimeout(timer);
-      gone.watch(null);
+      gone.onClosed(null);
       if (outcome instanceof GatewayError) {
         started.destroy();
         reject(outcome);
@@ -140,7 +140,7 @@ export function dial(
       () => settle(new GatewayError('backend_timeout', `no connection to ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    gone.watch(() => settle(new GatewayError('client_gone', 'the client left')));
+    gone.onClosed(() => settle(new GatewayError('client_gone', 'the client left')));
   });
 }
 

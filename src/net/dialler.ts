@@ -1,6 +1,6 @@
 // The seam of the native dial: connecting, sending and collecting happen elsewhere, and what has come is judged here. A
 // dialler knows addresses and bytes, no HTTP and no names.
-import type { Parked } from './fd-connection.ts';
+import type { FdConnection } from './fd-connection.ts';
 
 /** What to dial, and what to send as soon as it is connected. Waits are in milliseconds. */
 export interface DialOrder {
@@ -30,7 +30,7 @@ export interface DialCaller {
    * answer: they don't begin with `HTTP/`, or a line ends without CR. `bytes` may be looked at until this
    * returns. The connection is the caller's. `connectMs` is how long connecting took.
    */
-  came(connection: Parked, bytes: Buffer, connectMs: number): void;
+  came(connection: FdConnection, bytes: Buffer, connectMs: number): void;
   /** Nothing of the connection is left. */
   failed(why: DialFailure, connected: boolean): void;
 }
@@ -44,7 +44,12 @@ export interface Dialling {
 export interface Dialler {
   dial(order: DialOrder, caller: DialCaller): Dialling;
   /** Goes on with a connection: collects behind the bytes that came and are not used up, which come again. */
-  collect(connection: Parked, held: Buffer, wait: Pick<DialOrder, 'answerMs' | 'most'>, caller: DialCaller): Dialling;
+  collect(
+    connection: FdConnection,
+    held: Buffer,
+    wait: Pick<DialOrder, 'answerMs' | 'most'>,
+    caller: DialCaller,
+  ): Dialling;
   /** Its caller is told of nothing any more, and nothing of its connection is left. */
   cancel(dialling: Dialling): void;
 }

@@ -4,7 +4,7 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 
 /** An open descriptor and the one who has to see to it. It must be taken, made a socket, or destroyed. */
-export class Parked {
+export class FdConnection {
   /** The relay's thread that had it last and knows it, by its number. */
   readonly thread: number;
   #fd: number;
@@ -48,20 +48,20 @@ export class Parked {
 const HALF_OPEN = { allowHalfOpen: true, readable: true, writable: true };
 
 /** A connection, whether it is a socket of node's or has not been one yet. */
-export type Connection = Socket | Parked;
+export type Connection = Socket | FdConnection;
 
 /** A connection as a socket of node's, whichever way it came about. */
 export function asSocket(connection: Connection): Socket {
-  return connection instanceof Parked ? connection.socket() : connection;
+  return connection instanceof FdConnection ? connection.socket() : connection;
 }
 
 /** The descriptor of a connection, or -1 where it has none any more; of node's handle, which is not documented. */
 export function descriptorOf(connection: Connection): number {
-  if (connection instanceof Parked) return connection.fd;
+  if (connection instanceof FdConnection) return connection.fd;
   return (connection as Socket & { readonly _handle?: { readonly fd?: number } | null })._handle?.fd ?? -1;
 }
 
 /** What a connection is now: the socket, where a parked one has become one. */
-export function settled(connection: Connection): Connection {
-  return connection instanceof Parked && connection.fd < 0 ? connection.socket() : connection;
+export function current(connection: Connection): Connection {
+  return connection instanceof FdConnection && connection.fd < 0 ? connection.socket() : connection;
 }

@@ -29,12 +29,12 @@ class PatientSocket extends Socket {
 }
 
 /** Connects such a socket. */
-export function connectPatiently(to: TcpNetConnectOpts | IpcNetConnectOpts): Socket {
+export function connectReadingAfterWriteError(to: TcpNetConnectOpts | IpcNetConnectOpts): Socket {
   return new PatientSocket({}).connect(to);
 }
 
 /** An agent for plain connections whose sockets are patient. */
-export class PatientAgent extends Agent {
+export class ReadAfterWriteErrorAgent extends Agent {
   override createConnection(options: ClientRequestArgs): Socket {
     // An agent gives what it was asked for and its own options, which are those of a socket too.
     const given = options as ClientRequestArgs & SocketConstructorOpts & TcpNetConnectOpts;

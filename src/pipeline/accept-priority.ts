@@ -6,7 +6,7 @@
 /** How long requests are held back, at most, while connections keep coming. */
 const LONGEST_MS = 10;
 
-export class AcceptFirst {
+export class AcceptPriority {
   readonly #held: (() => void)[] = [];
   #coming = false;
   /** Whether this turn has brought a connection. */
@@ -23,7 +23,7 @@ export class AcceptFirst {
   };
 
   /** Calls `start`, which may not throw, at once where no connection is expected, else when they are through, in order. */
-  hold(start: () => void): void {
+  defer(start: () => void): void {
     if (this.#coming) this.#held.push(start);
     else start();
   }

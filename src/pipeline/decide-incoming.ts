@@ -2,9 +2,9 @@
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { MOST_FIELDS } from '../http/head.ts';
 import { decide, type Verdict } from '../routing/decide.ts';
-import type { Asked } from './incoming.ts';
+import type { Incoming } from './incoming.ts';
 
-export function judge({ snapshot, head, context }: Asked): Verdict {
+export function decideIncoming({ snapshot, head, context }: Incoming): Verdict {
   if (head.names.length > MOST_FIELDS)
     return refuse(reject('head_too_large', `a head has at most ${MOST_FIELDS} fields`));
   return decide(snapshot.table, head, context.client.address);

@@ -1,9 +1,9 @@
 // Whether clients are still there whose connections have not been sockets of node's: nobody reads those. Nearly every
 // handshake is through before it matters; a client whose handshake takes longer is watched, and still not read.
 import { guarded } from '../base/guard.ts';
-import { type Place, Roster } from '../base/slot-set.ts';
-import type { Departure } from '../net/client-closed.ts';
-import type { Parked } from '../net/fd-connection.ts';
+import { type SlotHandle, SlotSet } from '../base/slot-set.ts';
+import type { ClientClosed } from '../net/client-closed.ts';
+import type { FdConnection } from '../net/fd-connection.ts';
 
 /** From here on a handshake takes long; it is noticed up to as much later. */
 const LONG_MS = 40;
@@ -12,23 +12,23 @@ const LONG_MS = 40;
  * Calls `onLeft` once when a client has ended its stream or reset it, until what is returned is called; null where it can't be
  * watched.
  */
-export type WatchClient = (connection: Parked, onLeft: () => void) => (() => void) | null;
+export type WatchClient = (connection: FdConnection, onLeft: () => void) => (() => void) | null;
 
 /** A client that waits for its 101. */
 interface Watched {
-  readonly connection: Parked;
-  readonly gone: Departure;
+  readonly connection: FdConnection;
+  readonly gone: ClientClosed;
 }
 
-export interface Waiting extends Watched {
+export interface WatchedConnection extends Watched {
   readonly since: number;
   /** Ends the watch over it, once it is watched. */
   forget: (() => void) | null;
 }
 
-export class Lookout {
+export class DisconnectWatch {
   readonly #watchClient: WatchClient;
-  readonly #waiting = new Roster<Waiting>();
+  readonly #waiting = new SlotSet<WatchedConnection>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(watchClient: WatchClient) {
@@ -39,12 +39,12 @@ export class Lookout {
    * `gone` is told when this client leaves, until it is forgotten. One that ends its side has left, as read-ahead.ts says, and
    * its connection is closed.
    */
-  watch({ connection, gone }: Watched): Place<Waiting> {
+  watch({ connection, gone }: Watched): SlotHandle<WatchedConnection> {
     this.#timer ??= setTimeout(this.#onTimer, LONG_MS);
     return this.#waiting.add({ since: performance.now(), connection, gone, forget: null });
   }
 
-  forget(place: Place<Waiting>): void {
+  forget(place: SlotHandle<WatchedConnection>): void {
     this.#waiting.remove(place);
     place.member.forget?.();
   }
@@ -60,12 +60,12 @@ export class Lookout {
   /** One that breaks must not cost the others their watch. */
   readonly #look = guarded(
     'handshake',
-    (waiting: Waiting) => {
+    (waiting: WatchedConnection) => {
       const { connection, gone, forget } = waiting;
       if (forget !== null || connection.fd < 0) return;
       const onLeft = (): void => {
         connection.destroy();
-        gone.tell();
+        gone.notify();
       };
       waiting.forget = this.#watchClient(connection, guarded('handshake', onLeft));
     },

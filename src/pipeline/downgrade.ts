@@ -21,7 +21,7 @@ export function headWithoutUpgrade(head: RequestHead): string {
 }
 
 /** Gives the connection back to node's server, which reads the head given and `rest` behind it as if they just came. */
-export function putBack(server: Server, socket: Socket, head: string, rest: Buffer): void {
+export function replayAsPlainHttp(server: Server, socket: Socket, head: string, rest: Buffer): void {
   socket.unshift(Buffer.concat([Buffer.from(head, 'latin1'), rest]));
   // An https.Server takes connections after their TLS handshake under this name.
   server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket);

@@ -4,7 +4,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { guarded } from '../base/guard.ts';
 import { listHas, lowerNames } from '../http/fields.ts';
-import type { Turns } from './pipelining.ts';
+import type { PipelineQueue } from './pipelining.ts';
 
 /**
  * Whether a server serves what was asked before a FIN, where nobody closes the connection then. node has it undocumented
@@ -15,7 +15,11 @@ interface HalfOpen {
 }
 
 /** Decides what a FIN means on every connection that the server accepts from now on; called once. */
-export function watchHalfClose(server: Server, turns: Turns, accepted: 'connection' | 'secureConnection'): void {
+export function watchHalfClose(
+  server: Server,
+  turns: PipelineQueue,
+  accepted: 'connection' | 'secureConnection',
+): void {
   (server as Server & HalfOpen).httpAllowHalfOpen = true;
   const watched = new WeakSet<Socket>();
   server.on(accepted, (socket: Socket) => {

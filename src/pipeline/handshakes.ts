@@ -10,7 +10,7 @@ import { passUpgrade, refusalOf, rejectUpgrade } from '../actions/reject.ts';
 import { respondUpgrade } from '../actions/respond.ts';
 import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
-import type { ForeignAnswer } from '../auth/authenticator.ts';
+import type { PassthroughResponse } from '../auth/authenticator.ts';
 import { background } from '../base/guard.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode } from '../events.ts';
@@ -19,21 +19,21 @@ import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { valuesOf } from '../http/fields.ts';
 import type { MessageLike } from '../http/head.ts';
 import type { Permit } from '../limits/permit.ts';
-import { Departure } from '../net/client-closed.ts';
-import { asSocket, type Connection, type Parked } from '../net/fd-connection.ts';
+import { ClientClosed } from '../net/client-closed.ts';
+import { asSocket, type Connection, type FdConnection } from '../net/fd-connection.ts';
 import type { Respond, Upgrade, Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
-import { type Entrance, isEntered } from './access.ts';
-import { judge } from './decide-incoming.ts';
-import { Lookout, type WatchClient } from './disconnect-watch.ts';
-import { headWithoutUpgrade, putBack } from './downgrade.ts';
-import { type Asked, named, readAsked } from './incoming.ts';
+import { type AccessPhase, isGranted } from './access.ts';
+import { decideIncoming } from './decide-incoming.ts';
+import { DisconnectWatch, type WatchClient } from './disconnect-watch.ts';
+import { headWithoutUpgrade, replayAsPlainHttp } from './downgrade.ts';
+import { type Incoming, readIncoming, withRoute } from './incoming.ts';
 import { afterEarlierAnswers, answerable, pendingAnswer } from './pipelining.ts';
 
-export interface UpgradesOptions {
+export interface HandshakesOptions {
   /** The snapshot that is current now. */
   readonly snapshot: () => Snapshot;
-  readonly entrance: Entrance;
+  readonly entrance: AccessPhase;
   readonly splice: Splice;
   /** For clients whose connections are no sockets of node's. */
   readonly watchClient: WatchClient;
@@ -43,7 +43,7 @@ export interface UpgradesOptions {
 interface Released {
   readonly connection: Connection;
   readonly ahead: ReadAhead;
-  readonly gone: Departure;
+  readonly gone: ClientClosed;
 }
 
 /** One that node's server has let go of. */
@@ -52,15 +52,15 @@ interface ReleasedSocket extends Released {
   readonly server: Server;
 }
 
-export class Upgrades {
-  readonly #options: UpgradesOptions;
-  readonly #lookout: Lookout;
+export class Handshakes {
+  readonly #options: HandshakesOptions;
+  readonly #lookout: DisconnectWatch;
   #draining = false;
   #underWay = 0;
 
-  constructor(options: UpgradesOptions) {
+  constructor(options: HandshakesOptions) {
     this.#options = options;
-    this.#lookout = new Lookout(options.watchClient);
+    this.#lookout = new DisconnectWatch(options.watchClient);
   }
 
   /** From now on handshakes are refused. */
@@ -78,7 +78,7 @@ export class Upgrades {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     socket.on('error', ignore);
     this.#underWay++;
-    const released = { server, connection: socket, ahead: new ReadAhead(rest), gone: new Departure() };
+    const released = { server, connection: socket, ahead: new ReadAhead(rest), gone: new ClientClosed() };
     background('handshake', this.#take(released, req), () => socket.destroy());
   }
 
@@ -86,20 +86,24 @@ export class Upgrades {
    * A handshake that has come whole with its connection. Returns whether it was let through to be spliced; all else is for
    * node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept.
    */
-  onFirst(message: MessageLike, connection: Parked, bytes: Buffer): boolean {
-    const asked = readAsked(message, connection, this.#options.snapshot());
+  onFirst(message: MessageLike, connection: FdConnection, bytes: Buffer): boolean {
+    const asked = readIncoming(message, connection, this.#options.snapshot());
     if (this.#draining || !wantsWebSocket(asked.head)) return false;
-    const verdict = judge(asked);
+    const verdict = decideIncoming(asked);
     if (verdict.kind !== 'splice') return false;
     const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
     this.#underWay++;
-    const released = { connection, ahead, gone: new Departure() };
-    const opening = this.#first(named(asked.context, verdict), verdict, released);
+    const released = { connection, ahead, gone: new ClientClosed() };
+    const opening = this.#first(withRoute(asked.context, verdict), verdict, released);
     background('handshake', opening, () => connection.destroy());
     return true;
   }
 
-  async #first(context: RouteContext, verdict: Upgrade, released: Released & { connection: Parked }): Promise<void> {
+  async #first(
+    context: RouteContext,
+    verdict: Upgrade,
+    released: Released & { connection: FdConnection },
+  ): Promise<void> {
     const place = this.#lookout.watch(released);
     try {
       await this.#open(context, verdict, released);
@@ -111,9 +115,9 @@ export class Upgrades {
 
   async #take(released: ReleasedSocket, req: IncomingMessage): Promise<void> {
     const { connection, ahead, gone } = released;
-    let asked: Asked | null = null;
+    let asked: Incoming | null = null;
     try {
-      asked = readAsked(req, connection, this.#options.snapshot());
+      asked = readIncoming(req, connection, this.#options.snapshot());
       // What is no handshake goes back to node's server, which reads on by itself.
       if (wantsWebSocket(asked.head)) ahead.watch(connection, gone);
       const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
@@ -128,15 +132,15 @@ export class Upgrades {
   }
 
   /** Of a connection that can be answered on. */
-  async #upgrade(asked: Asked, released: ReleasedSocket): Promise<void> {
+  async #upgrade(asked: Incoming, released: ReleasedSocket): Promise<void> {
     const { context, head } = asked;
     const { server, connection, ahead } = released;
     if (!wantsWebSocket(head) && head.method !== 'CONNECT') {
       reportDropped(asked);
-      return putBack(server, connection, headWithoutUpgrade(head), ahead.take());
+      return replayAsPlainHttp(server, connection, headWithoutUpgrade(head), ahead.take());
     }
-    const verdict = judge(asked);
-    const known = named(context, verdict);
+    const verdict = decideIncoming(asked);
+    const known = withRoute(context, verdict);
     if (verdict.kind === 'reject') return refuse(known, released, verdict.rejection, modeOf(verdict));
     if (verdict.kind === 'respond') return this.#respond(known, verdict, released);
     // Of a handshake a backend's plain answer is never asked.
@@ -151,7 +155,7 @@ export class Upgrades {
     const entry = await this.#options.entrance.plain(context, verdict, () => gone);
     if (isRejection(entry)) return refuse(context, released, entry, null);
     ahead.take();
-    if (isEntered(entry)) return respondUpgrade(entry.context, verdict, connection);
+    if (isGranted(entry)) return respondUpgrade(entry.context, verdict, connection);
     passUpgrade(connection, entry);
     rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, null);
   }
@@ -165,7 +169,7 @@ export class Upgrades {
     let permit: Permit | null = null;
     try {
       const entry = await this.#options.entrance.handshake(context, verdict, gone);
-      if (!isEntered(entry)) {
+      if (!isGranted(entry)) {
         if (isRejection(entry)) return refuse(context, released, entry, verdict.kind);
         ahead.take();
         passUpgrade(asSocket(connection), entry);
@@ -180,7 +184,7 @@ export class Upgrades {
     } catch (thrown) {
       const error = asGatewayError(thrown, 'handshake', context.subject.id);
       // Whoever waits for this client must learn it also where its socket broke at the very last.
-      if (error.code === 'client_gone') gone.tell();
+      if (error.code === 'client_gone') gone.notify();
       ahead.take();
       failed(context, connection, verdict.kind, error);
     } finally {
@@ -192,7 +196,7 @@ export class Upgrades {
 const NOTHING = Buffer.alloc(0);
 
 /** Tells that an Upgrade is dropped, which a client that asked for one will wonder about. */
-export function reportDropped({ context, head }: Asked): void {
+export function reportDropped({ context, head }: Incoming): void {
   const upgrade = valuesOf(head, 'upgrade').join(', ');
   context.services.emit({ type: 'upgrade_dropped', ...context.subject, upgrade });
 }
@@ -225,7 +229,7 @@ function failed({ services, subject }: RouteContext, connection: Connection, mod
   });
 }
 
-export function passedDetail({ status }: ForeignAnswer): string {
+export function passedDetail({ status }: PassthroughResponse): string {
   return `the server that judges credentials answered ${status}`;
 }
 

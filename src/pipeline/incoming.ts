@@ -11,14 +11,14 @@ import { readCertificate } from '../net/peer-certificate.ts';
 import type { Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 
-export interface Asked {
+export interface Incoming {
   readonly snapshot: Snapshot;
   readonly head: RequestHead;
   readonly context: RouteContext;
 }
 
 /** Reads a request against one snapshot, so that a reload can't mix two in it. */
-export function readAsked(message: MessageLike, connection: Connection, snapshot: Snapshot): Asked {
+export function readIncoming(message: MessageLike, connection: Connection, snapshot: Snapshot): Incoming {
   const received = readHead(message, 'encrypted' in connection, peerOf(connection).address);
   const { head, client: known } = attribute(received, snapshot.trusted, freshId);
   const certificate = readCertificate(connection);
@@ -49,7 +49,7 @@ function fieldOf(head: RequestHead, name: string): string | null {
 }
 
 /** The context once a route is known. Written out: this is done for every request, and a spread is slow. */
-export function named(context: RouteContext, { route }: Verdict): RouteContext {
+export function withRoute(context: RouteContext, { route }: Verdict): RouteContext {
   if (route === null) return context;
   const { services, subject, client, principal, origin, startedAt } = context;
   const { id, client: address, method, host, path, user } = subject;

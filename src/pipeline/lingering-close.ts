@@ -6,8 +6,8 @@ import { endAfterReading } from '../actions/reject.ts';
  * In place of net.Socket's `destroySoon`: node ends a connection this way after an answer with `Connection: close`, and with
  * unread input that would be a RST, which may take the answer with it (RFC 9112 §9.6). What still comes is no request.
  */
-export function endInOrder(this: Socket): void {
-  letGo(this);
+export function lingeringClose(this: Socket): void {
+  detachParser(this);
   endAfterReading(this);
 }
 
@@ -15,7 +15,7 @@ export function endInOrder(this: Socket): void {
  * Takes the connection from node's parser, which would go on: the rest of a head that came too late would still be a
  * request, and every further piece of a malformed one another error, and so would its end.
  */
-export function letGo(socket: Socket): void {
+export function detachParser(socket: Socket): void {
   socket.removeAllListeners('data').removeAllListeners('end').on('data', ignore);
 }
 

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { MemoryBudget } from '../base/memory-budget.ts';
 
 /** How long earlier answers may take before the connection is given up. */
-const PATIENCE_MS = 60_000;
+const EARLIER_RESPONSE_MS = 60_000;
 
 /** node keeps the response that a connection is busy with here; there is no public way to ask (checked on node 20 to 26). */
 interface Busy {
@@ -32,7 +32,7 @@ interface Line {
  * Lets one request of a connection be carried out at a time, so that none can open backends without end. Reading stops
  * where many wait; what all of them take together in memory has a bound as well.
  */
-export class Turns {
+export class PipelineQueue {
   readonly #lines = new WeakMap<Socket, Line>();
   readonly #budget: MemoryBudget;
 
@@ -125,7 +125,7 @@ export function pendingAnswer(socket: Socket): ServerResponse | null {
  * has not come whole is no earlier one: where this is asked nothing reads on, and its answer may never come.
  */
 export async function afterEarlierAnswers(socket: Socket): Promise<boolean> {
-  const deadline = performance.now() + PATIENCE_MS;
+  const deadline = performance.now() + EARLIER_RESPONSE_MS;
   for (let answer = pendingAnswer(socket); answer?.req.complete; answer = pendingAnswer(socket)) {
     if (socket.destroyed || !(await closed(answer, socket, deadline - performance.now()))) {
       socket.destroy();

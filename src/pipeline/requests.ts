@@ -16,44 +16,44 @@ import { wantsWebSocket } from '../handshake/handshake.ts';
 import { isRejection, type Reason, reject } from '../handshake/rejection.ts';
 import { listHas } from '../http/fields.ts';
 import type { RequestHead } from '../http/head.ts';
-import { Departure } from '../net/client-closed.ts';
+import { ClientClosed } from '../net/client-closed.ts';
 import type { Forward, Respond } from '../routing/decide.ts';
-import { AcceptFirst } from './accept-priority.ts';
-import { isEntered } from './access.ts';
-import { judge } from './decide-incoming.ts';
-import { passedDetail, reportDropped, Upgrades, type UpgradesOptions } from './handshakes.ts';
-import { type Asked, named, readAsked } from './incoming.ts';
-import { Turns } from './pipelining.ts';
+import { AcceptPriority } from './accept-priority.ts';
+import { isGranted } from './access.ts';
+import { decideIncoming } from './decide-incoming.ts';
+import { Handshakes, type HandshakesOptions, passedDetail, reportDropped } from './handshakes.ts';
+import { type Incoming, readIncoming, withRoute } from './incoming.ts';
+import { PipelineQueue } from './pipelining.ts';
 
 /** The part of the heap that requests may take which wait behind others of their connection. */
 const WAITING_SHARE = 1 / 16;
 
 export class Gateway implements Sampler {
-  readonly #options: UpgradesOptions;
+  readonly #options: HandshakesOptions;
   /** Told by every listener of what it accepts. */
-  readonly acceptFirst = new AcceptFirst();
-  readonly upgrades: Upgrades;
+  readonly acceptFirst = new AcceptPriority();
+  readonly handshakes: Handshakes;
   /** Of all plain requests that wait behind others of their connection. */
-  readonly turns: Turns;
+  readonly turns: PipelineQueue;
   readonly #waiting = new MemoryBudget(Math.floor(getHeapStatistics().heap_size_limit * WAITING_SHARE));
   #draining = false;
   #requests = 0;
 
-  constructor(options: UpgradesOptions) {
+  constructor(options: HandshakesOptions) {
     this.#options = options;
-    this.turns = new Turns(this.#waiting);
-    this.upgrades = new Upgrades(options);
+    this.turns = new PipelineQueue(this.#waiting);
+    this.handshakes = new Handshakes(options);
   }
 
   /** From now on handshakes are refused, and a plain request is the last one of its connection. */
   startDraining(): void {
     this.#draining = true;
-    this.upgrades.startDraining();
+    this.handshakes.startDraining();
   }
 
   /** How many requests are being answered and handshakes decided. */
   underWay(): number {
-    return this.#requests + this.upgrades.underWay();
+    return this.#requests + this.handshakes.underWay();
   }
 
   *sample(): Iterable<Sample> {
@@ -82,7 +82,7 @@ export class Gateway implements Sampler {
       },
       () => cut(req, res),
     );
-    if (this.turns.take(req, res, () => this.acceptFirst.hold(serve))) return;
+    if (this.turns.take(req, res, () => this.acceptFirst.defer(serve))) return;
     const { emit } = this.#options.snapshot().services;
     const client = peerOf(req.socket).address;
     const { reason, status } = reject('limit');
@@ -93,7 +93,7 @@ export class Gateway implements Sampler {
   #serve(req: IncomingMessage, res: ServerResponse): void {
     this.#requests++;
     res.once('close', () => this.#requests--);
-    const asked = readAsked(req, req.socket, this.#options.snapshot());
+    const asked = readIncoming(req, req.socket, this.#options.snapshot());
     const { context } = asked;
     const plain = { req, res, writtenBefore: req.socket.bytesWritten };
     this.#plain(asked, plain).catch((thrown: unknown) => {
@@ -104,29 +104,29 @@ export class Gateway implements Sampler {
 
   /** Reports a request whose client left before its turn came. */
   #missed(req: IncomingMessage, res: ServerResponse): void {
-    const asked = readAsked(req, req.socket, this.#options.snapshot());
-    const verdict = judge(asked);
-    left(named(asked.context, verdict), { req, res, writtenBefore: req.socket.bytesWritten });
+    const asked = readIncoming(req, req.socket, this.#options.snapshot());
+    const verdict = decideIncoming(asked);
+    left(withRoute(asked.context, verdict), { req, res, writtenBefore: req.socket.bytesWritten });
   }
 
-  async #plain(asked: Asked, plain: Plain): Promise<void> {
+  async #plain(asked: Incoming, plain: Plain): Promise<void> {
     const { context } = asked;
     const { res } = plain;
     if (this.#draining || asksForUpgrade(asked.head)) res.shouldKeepAlive = false;
     if (asked.head.names.includes('upgrade') && !wantsWebSocket(asked.head)) reportDropped(asked);
-    const verdict = judge(asked);
+    const verdict = decideIncoming(asked);
     switch (verdict.kind) {
       case 'forward':
       case 'respond':
-        return this.#admit(named(context, verdict), verdict, plain);
+        return this.#admit(withRoute(context, verdict), verdict, plain);
       case 'reject':
         if (LAST.has(verdict.rejection.reason)) res.shouldKeepAlive = false;
-        return answer(named(context, verdict), plain, verdict.rejection);
+        return answer(withRoute(context, verdict), plain, verdict.rejection);
       default:
         // node's parser did not see the upgrade (such as a tab before the token) and still owns the connection.
         res.shouldKeepAlive = false;
         return answer(
-          named(context, verdict),
+          withRoute(context, verdict),
           plain,
           reject('malformed', 'Upgrade or Connection is written in a way that cannot be taken over'),
         );
@@ -138,7 +138,7 @@ export class Gateway implements Sampler {
     const asked = this.#options.entrance.plain(context, verdict, () => departureOf(plain.res));
     const entry = asked instanceof Promise ? await asked.catch(nullIfGone) : asked;
     if (entry === null) return left(context, plain);
-    if (isEntered(entry)) {
+    if (isGranted(entry)) {
       if (verdict.kind === 'forward') return forward(entry.context, verdict, plain);
       return respond(entry.context, verdict, plain);
     }
@@ -165,13 +165,13 @@ function asksForUpgrade(head: RequestHead): boolean {
 }
 
 /** Tells of a plain request's client. */
-function departureOf(res: ServerResponse): Departure {
-  const gone = new Departure();
-  if (res.destroyed) gone.tell();
+function departureOf(res: ServerResponse): ClientClosed {
+  const gone = new ClientClosed();
+  if (res.destroyed) gone.notify();
   else
     res.once(
       'close',
-      guarded('request', () => gone.tell()),
+      guarded('request', () => gone.notify()),
     );
   return gone;
 }

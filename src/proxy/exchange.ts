@@ -1,7 +1,7 @@
 // One attempt at one exchange: the client's message to the server, the server's to the client, each no faster than it is
 // taken, until both are over or one of the three is lost. How they cross the wire is the engine's, behind a Link.
 
-import type { Place } from '../base/slot-set.ts';
+import type { SlotHandle } from '../base/slot-set.ts';
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
 import { type EndlessAnswer, isEndless } from '../upstream/endless.ts';
@@ -10,9 +10,9 @@ import { cut, cutBehind, endWith, writeInterim } from './client-side.ts';
 import { afterDiscard } from './discard.ts';
 import { answerHead, interimFault, interimFields, type RequestHead, requestHead } from './framing.ts';
 import { type Exchange, ExchangeError, IDEMPOTENT, type Progress } from './http-engine.ts';
-import { Clock } from './phase-timer.ts';
+import { PhaseTimer } from './phase-timer.ts';
 import { type Pump, pump } from './pump.ts';
-import { type Link, lostIfBroken, type ReceivedHead, type Receiver } from './upstream-stream.ts';
+import { lostIfBroken, type ReceivedHead, type UpstreamEvents, type UpstreamStream } from './upstream-stream.ts';
 
 /** `stale`: a kept connection turned out to be gone before it was used, and the request may be sent again. */
 export type Outcome = 'answered' | 'stale';
@@ -21,17 +21,17 @@ const LOST = new Set(['ECONNRESET', 'EPIPE']);
 
 const nothing = (): void => undefined;
 
-export class Transfer implements Receiver {
+export class HttpExchange implements UpstreamEvents {
   /** Settles once, as HttpEngine says, or with `stale`. */
   readonly outcome: Promise<Outcome>;
   /** What to send to the server. */
   readonly head: RequestHead;
   readonly #exchange: Exchange;
-  readonly #clock: Clock;
+  readonly #clock: PhaseTimer;
   #resolve: (outcome: Outcome) => void = nothing;
   #reject: (error: ExchangeError) => void = nothing;
   #over = false;
-  #link: Link | null = null;
+  #link: UpstreamStream | null = null;
   #request: Pump | null = null;
   #answering = false;
   readonly #maxBody: number;
@@ -49,13 +49,13 @@ export class Transfer implements Receiver {
   /** The answer is written but for its end, which waits for the client to stop sending. */
   #lingering = false;
   #flush: NodeJS.Immediate | undefined;
-  #endlessPlace: Place<EndlessAnswer> | null = null;
+  #endlessPlace: SlotHandle<EndlessAnswer> | null = null;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
     this.head = requestHead(exchange);
     this.#maxBody = exchange.maxBody ?? Number.POSITIVE_INFINITY;
-    this.#clock = new Clock(exchange.timeouts, (error) => this.#onExpired(error));
+    this.#clock = new PhaseTimer(exchange.timeouts, (error) => this.#onExpired(error));
     this.outcome = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -76,7 +76,7 @@ export class Transfer implements Receiver {
   }
 
   /** Takes the request toward the server before anything of it was sent. */
-  start(link: Link): void {
+  start(link: UpstreamStream): void {
     this.#link = link;
   }
 

@@ -1,7 +1,7 @@
 // The seam of plain HTTP: one request to one server, its answer back. Which server, which fields and what to answer when
 // it fails is decided by actions/forward.ts; an engine moves the message.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Roster } from '../base/slot-set.ts';
+import type { SlotSet } from '../base/slot-set.ts';
 import { GatewayError } from '../errors.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';
@@ -34,7 +34,7 @@ export interface Exchange {
    */
   readonly declines: (status: number, fields: readonly string[]) => boolean;
   /** Where an answer without an end stands while it is under way. */
-  readonly endless: Roster<EndlessAnswer>;
+  readonly endless: SlotSet<EndlessAnswer>;
   /** Milliseconds. */
   readonly timeouts: Timeouts;
 }

@@ -1,6 +1,6 @@
 // Which HttpEngine serves: our own, or http-proxy where it is asked for. Each is opened once, when it is first needed, and
 // keeps its connections over reloads.
-import { Roster } from '../base/slot-set.ts';
+import { SlotSet } from '../base/slot-set.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';
 import type { HttpEngine } from './http-engine.ts';
 import { openHttpProxy } from './http-proxy/http-proxy.ts';
@@ -12,7 +12,7 @@ export type EngineName = keyof typeof OPENERS;
 
 export class HttpEngines {
   /** The answers without an end that are under way, of all engines. */
-  readonly endless = new Roster<EndlessAnswer>();
+  readonly endless = new SlotSet<EndlessAnswer>();
   readonly #open = new Map<EngineName, HttpEngine>();
 
   /** The engine of `http: { engine }`. */

@@ -9,7 +9,7 @@ import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
 import { KEEPALIVE_MS, ownPreamble, tlsOptions, upstreamError } from '../net/dial.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import { Agents } from './http-proxy/agents.ts';
-import { PrefacedAgent } from './http-proxy/proxy-protocol-agent.ts';
+import { ProxyProtocolAgent } from './http-proxy/proxy-protocol-agent.ts';
 
 export interface Call {
   readonly server: Endpoint;
@@ -34,7 +34,7 @@ export interface Reply {
 }
 
 /** Keeps connections to servers for the next call; lives as long as the process. */
-export interface Caller {
+export interface InternalClient {
   /** Rejects with a GatewayError: `backend_refused`, `backend_timeout`, `bad_accept`, `limit`. */
   call(call: Call): Promise<Reply>;
   /** Ends the connections that are kept. */
@@ -45,7 +45,7 @@ const MOST_IDLE = 256;
 /** Shorter than servers keep an idle connection, so that they seldom close one under a request. */
 const IDLE_MS = 4000;
 
-export function openCaller(): Caller {
+export function openInternalClient(): InternalClient {
   const options = {
     keepAlive: true,
     keepAliveMsecs: KEEPALIVE_MS,
@@ -58,7 +58,7 @@ export function openCaller(): Caller {
   return {
     async call(call) {
       const preamble = ownPreamble(call.server);
-      if (preamble !== null) return callOnce(call, new PrefacedAgent(call.server, preamble));
+      if (preamble !== null) return callOnce(call, new ProxyProtocolAgent(call.server, preamble));
       const agent = agents.for(call.server);
       try {
         return await exchange(call, agent);
@@ -74,7 +74,7 @@ export function openCaller(): Caller {
   };
 }
 
-async function callOnce(call: Call, agent: PrefacedAgent): Promise<Reply> {
+async function callOnce(call: Call, agent: ProxyProtocolAgent): Promise<Reply> {
   try {
     return await exchange(call, agent);
   } finally {
@@ -132,7 +132,7 @@ function optionsOf({ server, method, target, fields, body }: Call, agent: http.A
       'Content-Length',
       `${body.length}`,
       'Connection',
-      agent === false || agent instanceof PrefacedAgent ? 'close' : 'keep-alive',
+      agent === false || agent instanceof ProxyProtocolAgent ? 'close' : 'keep-alive',
     ],
     agent,
     maxHeaderSize: LARGEST_ANSWER_HEAD,

@@ -5,15 +5,15 @@ import type { Emit } from '../events.ts';
 import { lowerNames } from '../http/fields.ts';
 import { outcomeOf } from '../upstream/lease.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
-import type { Call, Caller, Reply } from './internal-client.ts';
+import type { Call, InternalClient, Reply } from './internal-client.ts';
 
-export interface Inquirer {
+export interface InternalRequester {
   readonly pool: Pool;
-  readonly caller: Caller;
+  readonly caller: InternalClient;
   readonly emit: Emit;
 }
 
-export interface Inquiry extends Omit<Call, 'server'> {
+export interface InternalRequest extends Omit<Call, 'server'> {
   /** Id of the request or connection on whose behalf it is asked, for the log. */
   readonly id: string;
   /** Whether an answer of this status is none, and another server may be asked. */
@@ -21,12 +21,16 @@ export interface Inquiry extends Omit<Call, 'server'> {
 }
 
 /** An answer, or what broke; `reply` is there where a failing answer came. */
-export type Inquired =
+export type InternalResponse =
   | { readonly reply: Reply; readonly error: null }
   | { readonly reply: Reply | null; readonly error: GatewayError };
 
 /** Never rejects. `Host` is not added: it is among the fields. */
-export async function inquire({ pool, caller, emit }: Inquirer, server: Server, inquiry: Inquiry): Promise<Inquired> {
+export async function requestServer(
+  { pool, caller, emit }: InternalRequester,
+  server: Server,
+  inquiry: InternalRequest,
+): Promise<InternalResponse> {
   const { id, failsWith, ...call } = inquiry;
   const lease = pool.take(server);
   const failed = (error: GatewayError): void =>
@@ -40,7 +44,7 @@ export async function inquire({ pool, caller, emit }: Inquirer, server: Server, 
     });
   try {
     const reply = await caller.call({ server, ...call });
-    lease.tell(outcomeOf(reply.status, lowerNames(reply.fields).includes('retry-after')));
+    lease.reportOutcome(outcomeOf(reply.status, lowerNames(reply.fields).includes('retry-after')));
     if (!failsWith(reply.status)) return { reply, error: null };
     const error = new GatewayError('backend_refused', `${server.url} answered ${reply.status}`);
     failed(error);
@@ -48,7 +52,7 @@ export async function inquire({ pool, caller, emit }: Inquirer, server: Server, 
   } catch (thrown) {
     const error = asGatewayError(thrown, 'upstream', id);
     if (error.source === 'upstream') {
-      lease.tell('failed');
+      lease.reportOutcome('failed');
       failed(error);
     }
     return { reply: null, error };

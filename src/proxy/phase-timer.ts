@@ -15,7 +15,7 @@ const WAITS = {
 
 export type Wait = keyof typeof WAITS;
 
-export class Clock {
+export class PhaseTimer {
   readonly #timeouts: Timeouts;
   readonly #expired: (error: GatewayError) => void;
   #wait: Wait | null = null;

@@ -3,7 +3,7 @@ import { guarded } from '../base/guard.ts';
 import { GatewayError } from '../errors.ts';
 
 /** One request toward a server. The engine calls the transfer (Receiver) with what comes back. */
-export interface Link {
+export interface UpstreamStream {
   /** Whether its connection had served another request before. */
   readonly reused: boolean;
   /** Whether any byte came back since the request was begun. */
@@ -31,7 +31,7 @@ export interface ReceivedHead {
 }
 
 /** Who is told what becomes of a request. */
-export interface Receiver {
+export interface UpstreamEvents {
   /** The connection is being opened. */
   connecting(): void;
   /** The connection stands: the request may be sent. */
@@ -53,7 +53,7 @@ const DEFECT = new GatewayError('internal', 'carrying the exchange broke');
 
 /** What node calls about an exchange: one where that breaks is lost. */
 export function lostIfBroken<A extends readonly unknown[]>(
-  receiver: Receiver,
+  receiver: UpstreamEvents,
   callback: (...args: A) => void,
 ): (...args: A) => void {
   return guarded('request', callback, () => receiver.lost(DEFECT));

@@ -4,7 +4,7 @@ import type { Dialler } from '../net/dialler.ts';
 import type { Connection } from '../net/fd-connection.ts';
 import { JsRelay } from './js/js.ts';
 import { NativeRelay } from './native/native.ts';
-import type { Accepting, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
+import type { Acceptor, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
 
 /** Plain sockets go to the native engine, all others to the js engine. */
 export class MixedRelay implements RelayEngine {
@@ -16,8 +16,8 @@ export class MixedRelay implements RelayEngine {
     this.#native = native;
   }
 
-  get accepting(): Accepting {
-    return this.#native.accepting;
+  get acceptor(): Acceptor {
+    return this.#native.acceptor;
   }
 
   diallerFor(client: Connection): Dialler | null {

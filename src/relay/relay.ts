@@ -2,7 +2,7 @@
 // it is told stands here. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
 import type { Sampler, SessionEnd } from '../events.ts';
 import type { Dialler } from '../net/dialler.ts';
-import type { Connection, Parked } from '../net/fd-connection.ts';
+import type { Connection, FdConnection } from '../net/fd-connection.ts';
 
 /** Two connections, and the first bytes owed to each; the engine sends those before anything else. */
 export interface TunnelEnds {
@@ -83,7 +83,7 @@ export interface RelayEngine extends Sampler {
   /** What dials the backend of this client's tunnel without a socket of node's; null where that would gain nothing. */
   diallerFor(client: Connection): Dialler | null;
   /** What accepts clients without sockets of node's; null where node has to. */
-  readonly accepting: Accepting | null;
+  readonly acceptor: Acceptor | null;
   /** Takes both connections over; the caller must not touch them again. `onEnd` is called once, never from inside open(). */
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel;
   /** Ends its threads, where it has any, and what they carry; no onEnd is called for that. Nothing can be opened after. */
@@ -91,9 +91,9 @@ export interface RelayEngine extends Sampler {
 }
 
 /** A client that has connected, and what it said first; nothing where it was silent. */
-export interface Arrival {
+export interface AcceptedConnection {
   /** The receiver's from now on. */
-  readonly connection: Parked;
+  readonly connection: FdConnection;
   /** Of the peer; an IPv4-mapped one is written as IPv4. */
   readonly address: string;
   readonly port: number;
@@ -102,25 +102,25 @@ export interface Arrival {
 }
 
 /** Who is told of what happens at a door. */
-export interface DoorKeeper {
-  arrived(arrival: Arrival): void;
+export interface AcceptHandler {
+  arrived(arrival: AcceptedConnection): void;
   /** Nobody could be let in, by a system error of this name. */
   failed(code: string): void;
 }
 
-export interface Door {
+export interface AcceptHandle {
   /** Nobody connects any more; those who have connected are told of still. */
   close(): void;
 }
 
-export interface Accepting {
+export interface Acceptor {
   /** Accepts from the socket behind a listening descriptor, which remains the caller's; null where that can't be. */
-  open(fd: number, keeper: DoorKeeper): Door | null;
+  open(fd: number, keeper: AcceptHandler): AcceptHandle | null;
   /**
    * Calls `onLeft` once when the other end of a connection has ended its stream (FIN) or reset it, until what is returned is
    * called. Nothing is read for that, and whoever takes the connection meanwhile need not care.
    */
-  watch(connection: Parked, onLeft: () => void): () => void;
+  watch(connection: FdConnection, onLeft: () => void): () => void;
 }
 
 /** What a Close of the gateway's own says behind its code, where `TunnelEnd.reason` says something else. */

@@ -19,9 +19,9 @@ import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { cutOffer } from '../handshake/subprotocol.ts';
 import { valuesOf } from '../http/fields.ts';
 import { type Request, type RequestHead, readRequest } from '../http/head.ts';
-import { rewriteTarget, type Sent } from '../http/policy/rewrite.ts';
-import { type ShownToken, type Taken, takeToken } from '../http/token.ts';
-import type { OwnAnswer } from './direct-response.ts';
+import { type RewrittenTarget, rewriteTarget } from '../http/policy/rewrite.ts';
+import { type PresentedToken, type TokenResult, takeToken } from '../http/token.ts';
+import type { DirectResponse } from './direct-response.ts';
 import { matchPath, type Params } from './pattern.ts';
 import type { Fit, Route, WebSocketRule } from './route.ts';
 import type { RouteTable } from './table.ts';
@@ -32,11 +32,11 @@ export interface Upgrade {
   readonly route: Route & { readonly websocket: WebSocketRule };
   /** Without its token. */
   readonly request: Request;
-  readonly token: ShownToken;
+  readonly token: PresentedToken;
   readonly params: Params;
   readonly handshake: Handshake;
   /** Where it goes on the backend. */
-  readonly sent: Sent;
+  readonly sent: RewrittenTarget;
 }
 
 /** A plain request for a REST upstream. */
@@ -45,19 +45,19 @@ export interface Forward {
   readonly route: Route & { readonly http: NonNullable<Route['http']> };
   /** Without its token. */
   readonly request: Request;
-  readonly token: ShownToken;
+  readonly token: PresentedToken;
   readonly params: Params;
   /** Where it goes on the backend. */
-  readonly sent: Sent;
+  readonly sent: RewrittenTarget;
 }
 
 /** An answer that the gateway gives by itself and that is no refusal. */
-export interface Respond extends OwnAnswer {
+export interface Respond extends DirectResponse {
   readonly kind: 'respond';
   readonly route: Route | null;
   /** Without its token. */
   readonly request: Request;
-  readonly token: ShownToken;
+  readonly token: PresentedToken;
 }
 
 /** A refusal; `route` is the one whose rule refused, null where none had been found. */
@@ -159,7 +159,7 @@ function decideHandshake(table: RouteTable, received: Request, client: string, t
 }
 
 /** A request, and apart from it the token that its route looks for. */
-function take({ auth }: Route, request: Request): Taken {
+function take({ auth }: Route, request: Request): TokenResult {
   return auth === null || auth.token === null ? { request, token: null } : takeToken(auth.token, request);
 }
 
@@ -225,7 +225,7 @@ function takesClient({ addresses }: Route, client: string, trace?: Trace): boole
   return passed;
 }
 
-function answerOwn(fit: Fit, { request, token }: Taken): Verdict {
+function answerOwn(fit: Fit, { request, token }: TokenResult): Verdict {
   const { route } = fit;
   const own = route.own?.(request, fit) ?? null;
   if (own === null) return refuse(route, reject('malformed', 'Host is missing'));
@@ -240,7 +240,7 @@ function tooLarge({ http }: Forward['route'], { head }: Request): boolean {
 }
 
 /** Where the request goes on the backend; refused where its path can't be taken there. */
-function rewrite({ route: { path }, pattern }: Fit, { target }: Request, trace?: Trace): Sent | Rejection {
+function rewrite({ route: { path }, pattern }: Fit, { target }: Request, trace?: Trace): RewrittenTarget | Rejection {
   if (path === null) return { target: target.raw, shown: '', sent: '', path: target.path };
   const fitting = { segments: pattern.segments.length, fits: (text: string) => matchPath(pattern, text) !== null };
   const sent = rewriteTarget(path, fitting, target);

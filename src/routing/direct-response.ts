@@ -10,7 +10,7 @@ import type { Params, PathPattern } from './pattern.ts';
 import { compileFields, compilePrefix, compileTargetPath, knownOf, type Place } from './policy.ts';
 
 /** An answer of the gateway's own. */
-export interface OwnAnswer {
+export interface DirectResponse {
   readonly status: number;
   /** Flat. */
   readonly fields: (client: Client, claims: Claims | null) => string[];
@@ -25,12 +25,16 @@ interface OfRoute {
 }
 
 /** A route's own answer to a request that fits it; null where it needs a Host and there is none. */
-export type OwnRule = (request: Request, fit: OfRoute) => OwnAnswer | null;
+export type DirectResponseRule = (request: Request, fit: OfRoute) => DirectResponse | null;
 
 const at = ({ problems, path }: Place, ...keys: string[]): Place => ({ problems, path: [...path, ...keys] });
 
 /** Compiles `redirect` or `respond` of a route; null where it has neither. */
-export function compileOwnRule(route: RouteConfig, patterns: readonly PathPattern[], place: Place): OwnRule | null {
+export function compileDirectResponse(
+  route: RouteConfig,
+  patterns: readonly PathPattern[],
+  place: Place,
+): DirectResponseRule | null {
   const { redirect, respond } = route;
   if (redirect !== undefined) return compileRedirect(route, redirect, patterns, at(place, 'redirect'));
   if (respond !== undefined) return compileRespond(respond, knownOf(route, patterns), at(place, 'respond'));
@@ -42,7 +46,7 @@ function compileRedirect(
   config: RedirectConfig,
   patterns: readonly PathPattern[],
   place: Place,
-): OwnRule {
+): DirectResponseRule {
   const { scheme, host, port, status } = config;
   const { problems, path } = place;
   const fault = (key: string, message: string, hint: string): void =>
@@ -81,7 +85,7 @@ function authorityFor({ scheme, host, port }: RedirectConfig, { authority, head 
   return to === null ? name : `${name}:${to}`;
 }
 
-function compileRespond(config: RespondConfig, known: Known, place: Place): OwnRule {
+function compileRespond(config: RespondConfig, known: Known, place: Place): DirectResponseRule {
   const { status, body, content_type } = config;
   const bodiless = status === 204 || status === 205 || status === 304;
   if (bodiless && body !== undefined) {

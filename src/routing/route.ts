@@ -11,8 +11,8 @@ import type { Request } from '../http/head.ts';
 import type { Policy } from '../http/policy/policy.ts';
 import type { PathRule } from '../http/policy/rewrite.ts';
 import type { TokenRule } from '../http/token.ts';
-import type { OwnRule } from './direct-response.ts';
-import type { LimitsInForce } from './explain/effective-limits.ts';
+import type { DirectResponseRule } from './direct-response.ts';
+import type { EffectiveLimits } from './explain/effective-limits.ts';
 import {
   coversHost,
   coversPath,
@@ -84,12 +84,12 @@ export interface Route {
   readonly websocket: WebSocketRule | null;
   readonly http: HttpConfig | null;
   /** A redirect or a fixed answer, which a plain request gets in place of a backend's. */
-  readonly own: OwnRule | null;
+  readonly own: DirectResponseRule | null;
   readonly policy: Policy;
   /** Null where paths stay as they are. */
   readonly path: PathRule | null;
   /** In words, for `explain`. */
-  readonly limits: LimitsInForce;
+  readonly limits: EffectiveLimits;
 }
 
 /** A route that a request fits, by which of its paths, and the values of that path's parameters. */

@@ -8,8 +8,8 @@ import { isUnusualText, type OriginRule, parseOriginPattern } from '../handshake
 import { compileAddresses } from '../http/forwarding/addresses.ts';
 import type { Request } from '../http/head.ts';
 import type { TokenPlace } from '../http/token.ts';
-import { compileOwnRule } from './direct-response.ts';
-import { limitsInForce } from './explain/effective-limits.ts';
+import { compileDirectResponse } from './direct-response.ts';
+import { effectiveLimits } from './explain/effective-limits.ts';
 import { compileHost, compilePath, parentOf } from './pattern.ts';
 import { compilePathRule, compilePolicy, type Place } from './policy.ts';
 import {
@@ -128,7 +128,7 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
   const place = { problems, path: ['routes', i] };
   const policy = compilePolicy(config.http, route, match.paths, place);
   const path = compilePathRule(route, match.paths, place);
-  const own = compileOwnRule(route, match.paths, place);
+  const own = compileDirectResponse(route, match.paths, place);
   if (problems.length > before) return null;
   const { max_body } = config.limits;
   const http = route.http === undefined ? null : { ...route.http, max_body: route.http.max_body ?? max_body };
@@ -142,7 +142,7 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
     own,
     policy,
     path,
-    limits: limitsInForce(config, route),
+    limits: effectiveLimits(config, route),
   };
 }
 

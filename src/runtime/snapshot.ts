@@ -8,14 +8,14 @@ import type { Emit, ExpectedSeries } from '../events.ts';
 import { compileTrustedProxies, type TrustedProxies } from '../http/forwarding/forwarded.ts';
 import { Limits } from '../limits/limits.ts';
 import type { HttpEngines } from '../proxy/http-engines.ts';
-import type { Caller } from '../proxy/internal-client.ts';
+import type { InternalClient } from '../proxy/internal-client.ts';
 import type { Registry } from '../sessions/registry.ts';
 import { Pool } from '../upstream/pool.ts';
 import type { Broker } from '../websocket/broker/broker.ts';
 import type { Acceptor, Terminator } from '../websocket/connection/accept.ts';
 import type { Connections } from '../websocket/connections.ts';
 import { buildHandler } from '../websocket/handlers.ts';
-import type { Errands } from '../websocket/webhook/webhook-backend.ts';
+import type { PendingDeliveries } from '../websocket/webhook/webhook-backend.ts';
 import { expectedSeries } from './expected-series.ts';
 import type { Prepared } from './prepare.ts';
 
@@ -39,8 +39,8 @@ export interface Shared {
   /** Random; for sticky cookies of upstreams that name no secret. */
   readonly stickySecret: string;
   /** Asks backends about what happens on terminated connections. */
-  readonly caller: Caller;
-  readonly errands: Errands;
+  readonly caller: InternalClient;
+  readonly errands: PendingDeliveries;
   readonly broker: Broker;
   readonly connections: Connections;
   /** How the names of servers are looked up. */

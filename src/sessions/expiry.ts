@@ -1,5 +1,5 @@
 // Sessions whose credentials end: each is closed then, with 4401. One timer for all of them, and none while there are none.
-import { Wheel } from '../base/timer-wheel.ts';
+import { TimerWheel } from '../base/timer-wheel.ts';
 
 /** What ends with its credentials. */
 export interface Expiring {
@@ -15,11 +15,11 @@ const CLOSE_MS = 5000;
 const LONGEST_MS = 60_000;
 
 export class Expiry {
-  readonly #wheel: Wheel;
+  readonly #wheel: TimerWheel;
   /** Weak for the reason in slot-set.ts. */
   readonly #alarms = new WeakMap<Expiring, Alarm>();
 
-  constructor(wheel = new Wheel()) {
+  constructor(wheel = new TimerWheel()) {
     this.#wheel = wheel;
   }
 
@@ -48,9 +48,9 @@ export class Expiry {
 class Alarm {
   readonly #session: Expiring;
   readonly #at: number;
-  readonly #wheel: Wheel;
+  readonly #wheel: TimerWheel;
 
-  constructor(session: Expiring, at: number, wheel: Wheel) {
+  constructor(session: Expiring, at: number, wheel: TimerWheel) {
     this.#session = session;
     this.#at = at;
     this.#wheel = wheel;

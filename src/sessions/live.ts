@@ -1,7 +1,7 @@
 // One session from its 101 to its end: it stands in the registry, holds what was acquired for it, and reports itself
 // closed. What carries it (a relay tunnel, a terminated connection) is told to it once that is open.
 import { guarded } from '../base/guard.ts';
-import type { Place } from '../base/slot-set.ts';
+import type { SlotHandle } from '../base/slot-set.ts';
 import type { Emit, SessionEnd, SessionOpened } from '../events.ts';
 import type { Registry, Session } from './registry.ts';
 
@@ -24,7 +24,7 @@ export class LiveSession implements Session {
   readonly opened: SessionOpened;
   readonly #openedAt = performance.now();
   readonly #home: SessionHome;
-  readonly #place: Place<Session>;
+  readonly #place: SlotHandle<Session>;
   #carrier: Carrier | null = null;
 
   /** Enters the session and reports it open. */

@@ -2,12 +2,12 @@
 // judges their route now. What is good goes on, what is refused is closed, and so is what nobody could judge for too long.
 // Not for credentials that say themselves when they end: that is expiry.ts.
 
-import type { Asking, Authenticator, Finding } from '../auth/authenticator.ts';
+import type { Asking, Authenticator, AuthResult } from '../auth/authenticator.ts';
 import { background } from '../base/guard.ts';
-import { Turns } from '../base/semaphore.ts';
-import type { Timed, Wheel } from '../base/timer-wheel.ts';
+import { Semaphore } from '../base/semaphore.ts';
+import type { Timed, TimerWheel } from '../base/timer-wheel.ts';
 import { isRejection } from '../handshake/rejection.ts';
-import { Departure } from '../net/client-closed.ts';
+import { ClientClosed } from '../net/client-closed.ts';
 
 /** How a route judges its live sessions again. */
 export interface Recheck {
@@ -30,7 +30,7 @@ export interface Rechecked {
 }
 
 export interface RechecksOptions<S extends Rechecked> {
-  readonly wheel: Wheel;
+  readonly wheel: TimerWheel;
   /** How a route judges now; null: it asks nobody any more, or no more than once. */
   readonly recheckOf: (route: string) => Recheck | null;
   /** Called with the new end of a session's credentials; null: never. */
@@ -55,7 +55,7 @@ type Verdict = 'good' | 'nobody' | Ending;
 
 export class Rechecks<S extends Rechecked> {
   readonly #options: Required<RechecksOptions<S>>;
-  readonly #turns = new Turns(AT_A_TIME);
+  readonly #turns = new Semaphore(AT_A_TIME);
   /** Weak for the reason in slot-set.ts. */
   readonly #watched = new WeakMap<S, Watched<S>>();
   /** Routes where the last that was found out is that nobody can tell, and since when. */
@@ -78,7 +78,7 @@ export class Rechecks<S extends Rechecked> {
     if (watched === undefined) return;
     this.#watched.delete(session);
     this.#options.wheel.remove(watched);
-    watched.gone.tell();
+    watched.gone.notify();
   }
 
   #schedule(watched: Watched<S>, inMs: number): void {
@@ -110,7 +110,7 @@ export class Rechecks<S extends Rechecked> {
   async #judge(watched: Watched<S>, { authenticator }: Recheck): Promise<void> {
     const verdict = await this.#ask(watched, authenticator);
     watched.due = null;
-    if (watched.gone.left) return;
+    if (watched.gone.closed) return;
     // A reload may have changed it meanwhile.
     const recheck = this.#options.recheckOf(watched.session.route);
     if (recheck === null) this.#schedule(watched, LONGEST_RETRY_MS);
@@ -137,7 +137,7 @@ export class Rechecks<S extends Rechecked> {
 
   async #ask({ session, shown, gone }: Watched<S>, authenticator: Authenticator): Promise<Verdict> {
     try {
-      const done = await this.#turns.take(gone.signal());
+      const done = await this.#turns.acquire(gone.signal());
       try {
         return this.#read(session, await authenticator.authenticate({ ...shown, gone }));
       } finally {
@@ -149,7 +149,7 @@ export class Rechecks<S extends Rechecked> {
     }
   }
 
-  #read(session: S, found: Finding): Verdict {
+  #read(session: S, found: AuthResult): Verdict {
     if ('claims' in found) {
       // The session is somebody's: what its backend and its room know of it would be wrong.
       if (found.subject !== session.user) return { code: 4401, reason: 'credentials are of another' };
@@ -178,7 +178,7 @@ class Watched<S extends Rechecked> implements Timed {
   readonly session: S;
   readonly shown: Shown;
   /** The session's end, for whoever is asked about it. */
-  readonly gone = new Departure();
+  readonly gone = new ClientClosed();
   readonly #onDue: (watched: Watched<S>) => void;
   /** Since when it waits for its verdict; null: it does not. */
   due: number | null = null;

@@ -1,8 +1,8 @@
 // What is live: every upgraded connection from its 101 to its end. Drain and metrics read it. A session ends with its
 // client's credentials.
 
-import { type Place, Roster } from '../base/slot-set.ts';
-import { Wheel } from '../base/timer-wheel.ts';
+import { type SlotHandle, SlotSet } from '../base/slot-set.ts';
+import { TimerWheel } from '../base/timer-wheel.ts';
 import type { Mode, Sample, Sampler } from '../events.ts';
 import { Expiry } from './expiry.ts';
 import { type Recheck, Rechecks } from './recheck.ts';
@@ -28,7 +28,7 @@ export interface Session {
 
 export class Registry implements Sampler {
   readonly revocations = new Revocations(() => this.sessions());
-  readonly #live = new Roster<Session>();
+  readonly #live = new SlotSet<Session>();
   /** For sessions of routes that judge theirs again. */
   readonly rechecks: Rechecks<Session>;
   readonly #expiry: Expiry;
@@ -37,7 +37,7 @@ export class Registry implements Sampler {
 
   /** `recheckOf` tells how a route judges its live sessions again; null: it does not. */
   constructor(recheckOf: (route: string) => Recheck | null = () => null) {
-    const wheel = new Wheel();
+    const wheel = new TimerWheel();
     this.#expiry = new Expiry(wheel);
     const renew = (session: Session, expiresAt: number | null): void => this.#expiry.renew(session, expiresAt);
     this.rechecks = new Rechecks<Session>({ wheel, recheckOf, renew });
@@ -53,7 +53,7 @@ export class Registry implements Sampler {
   }
 
   /** Adds a session; it leaves by its place. */
-  add(session: Session): Place<Session> {
+  add(session: Session): SlotHandle<Session> {
     const key = keyOf(session);
     const count = this.#counts.get(key) ?? { mode: session.mode, route: session.route, live: 0 };
     this.#counts.set(key, count);
@@ -63,7 +63,7 @@ export class Registry implements Sampler {
   }
 
   /** Removes a session; nothing where it is not there any more. */
-  remove(place: Place<Session>): void {
+  remove(place: SlotHandle<Session>): void {
     const session = place.member;
     const count = this.#counts.get(keyOf(session));
     if (this.#live.remove(place) && count !== undefined) count.live--;

@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import { guarded } from '../base/guard.ts';
 import type { UpstreamConfig } from '../config/schema/schema.ts';
 import type { Emit } from '../events.ts';
-import { type Answer, type LookUp, openLookUp } from './resolver.ts';
+import { openResolver, type Resolution, type Resolve } from './resolver.ts';
 import type { ServerConfig } from './server.ts';
 
 export type DnsConfig = NonNullable<UpstreamConfig['dns']>;
@@ -23,7 +23,7 @@ export interface DiscoveryOptions {
   readonly servers: readonly ServerConfig[];
   readonly emit: Emit;
   /** Default: node's own resolver. */
-  readonly lookUp?: LookUp;
+  readonly lookUp?: Resolve;
 }
 
 interface Known {
@@ -35,7 +35,7 @@ interface Known {
 
 export class Discovery {
   readonly #options: DiscoveryOptions;
-  readonly #lookUp: LookUp;
+  readonly #lookUp: Resolve;
   readonly #names: readonly string[];
   readonly #known = new Map<string, Known>();
   #timer: NodeJS.Timeout | undefined;
@@ -45,7 +45,7 @@ export class Discovery {
   /** Begins with the addresses that an earlier config had found. */
   constructor(options: DiscoveryOptions, previous: Discovery | null) {
     this.#options = options;
-    this.#lookUp = options.lookUp ?? openLookUp(options.config);
+    this.#lookUp = options.lookUp ?? openResolver(options.config);
     this.#names = [...new Set(options.servers.filter(isNamed).map(({ host }) => host))];
     for (const name of this.#names) {
       const addresses = previous === null ? [] : (previous.#known.get(name)?.addresses ?? []);
@@ -116,7 +116,7 @@ export class Discovery {
   }
 
   /** Says once that a name can't be resolved, and once that it can again. */
-  #report(name: string, known: Known, { fault }: Answer): void {
+  #report(name: string, known: Known, { fault }: Resolution): void {
     const failing = fault !== null;
     if (failing === known.failing || this.#stopped) return;
     known.failing = failing;

@@ -15,7 +15,7 @@ interface Job {
   readonly rate: number;
 }
 
-export class Evictor {
+export class GradualClose {
   readonly #jobs = new Map<ServerState, Job>();
   readonly #asked = new WeakSet<Tunnel>();
   #timer: NodeJS.Timeout | undefined;
@@ -23,7 +23,7 @@ export class Evictor {
   #credit = 0;
 
   /** Closes what the server carries, `rate` a second; `reason` is what the Close says. */
-  evict(state: ServerState, reason: string, rate: number): void {
+  start(state: ServerState, reason: string, rate: number): void {
     if (state.tunnels.size === 0) return;
     this.#jobs.set(state, { state, reason, rate });
     if (this.#timer === undefined) {
@@ -37,7 +37,7 @@ export class Evictor {
   }
 
   /** The server is back: what it still carries stays. */
-  spare(state: ServerState): void {
+  cancel(state: ServerState): void {
     this.#jobs.delete(state);
     if (this.#jobs.size === 0) this.stop();
   }
@@ -60,6 +60,6 @@ export class Evictor {
       tunnel.close(RESTART, job.reason, CLOSE_MS);
     }
     // All of it was asked to go; what comes later is another job's.
-    this.spare(job.state);
+    this.cancel(job.state);
   }
 }

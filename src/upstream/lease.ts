@@ -1,5 +1,5 @@
 // A server taken for one request or session: what came of it is told through the lease, and at the end it is given back.
-import type { Place } from '../base/slot-set.ts';
+import type { SlotHandle } from '../base/slot-set.ts';
 import type { Outcome } from './health/breaker.ts';
 import type { Server, Tunnel } from './server.ts';
 
@@ -16,22 +16,22 @@ export function mayDoBetter(status: number, retryAfter: boolean): boolean {
 }
 
 /** Who makes of outcomes what they mean for a server. */
-export interface Judge {
+export interface OutcomeSink {
   record(server: Server, outcome: Outcome): void;
   recordTrial(server: Server, outcome: Outcome): void;
 }
 
 export class Lease {
   readonly server: Server;
-  readonly #judge: Judge;
+  readonly #judge: OutcomeSink;
   /** Whether it is the one request that tries an ejected server. */
   #trial: boolean;
-  #place: Place<Tunnel> | null = null;
+  #place: SlotHandle<Tunnel> | null = null;
   #told = false;
   #held = true;
 
   /** Counts one more on the server. */
-  constructor(server: Server, judge: Judge) {
+  constructor(server: Server, judge: OutcomeSink) {
     this.server = server;
     this.#judge = judge;
     this.#trial = server.state.breaker.begin();
@@ -39,7 +39,7 @@ export class Lease {
   }
 
   /** Tells how the request ended for the server; the first word counts. A client that left says nothing of it. */
-  tell(outcome: Outcome): void {
+  reportOutcome(outcome: Outcome): void {
     if (this.#told) return;
     this.#told = true;
     if (this.#trial) this.#judge.recordTrial(this.server, outcome);

@@ -2,12 +2,12 @@
 // connect meanwhile share the answer, and the last good one is used for as long as there is no newer one. A name that
 // nobody answers thereby costs its own connections only.
 import { isIP, type LookupFunction } from 'node:net';
-import type { LookUp } from './resolver.ts';
+import type { Resolve } from './resolver.ts';
 import { openSystemNames } from './system-names.ts';
 
 export interface NameCacheOptions {
   /** Default: as the system knows names. */
-  readonly lookUp?: LookUp;
+  readonly lookUp?: Resolve;
   /** Milliseconds; default: performance.now(). */
   readonly now?: () => number;
   /** How long those who connect wait for an answer at most; default 5 s. */
@@ -37,7 +37,7 @@ interface Entry {
 }
 
 export class NameCache {
-  readonly #lookUp: LookUp;
+  readonly #lookUp: Resolve;
   readonly #now: () => number;
   readonly #deadlineMs: number;
   readonly #patienceMs: number;

@@ -7,11 +7,11 @@ import type { BackendTls } from '../net/endpoint.ts';
 import { type Balance, buildBalance } from './balance/build.ts';
 import type { Ask } from './balance/key.ts';
 import { Discovery, type Expanded } from './discovery.ts';
-import { Evictor } from './gradual-close.ts';
+import { GradualClose } from './gradual-close.ts';
 import { Health, isUp } from './health/health.ts';
 import { Lease } from './lease.ts';
 import { Rebalance } from './rebalance.ts';
-import { Budget } from './retry/retry-budget.ts';
+import { RetryBudget } from './retry/retry-budget.ts';
 import { Server, ServerState } from './server.ts';
 import { Sticky } from './sticky.ts';
 
@@ -32,7 +32,7 @@ const NONE: readonly Server[] = [];
 
 export class Pool {
   readonly name: string;
-  readonly budget: Budget;
+  readonly budget: RetryBudget;
   readonly sticky: Sticky | null;
   readonly #options: PoolOptions;
   readonly #balance: Balance;
@@ -41,7 +41,7 @@ export class Pool {
   readonly #discovery: Discovery | null;
   /** What outlasts a reload: by address, those that are no server any more but carry something still, too. */
   readonly #states: Map<string, ServerState>;
-  readonly #evictor: Evictor;
+  readonly #evictor: GradualClose;
   #servers: readonly Server[] = [];
   /** The servers of the config, and the backups. */
   #tiers: readonly (readonly Server[])[] = [];
@@ -54,8 +54,8 @@ export class Pool {
     this.name = name;
     this.#options = options;
     this.#states = previous === null ? new Map() : previous.#states;
-    this.#evictor = previous === null ? new Evictor() : previous.#evictor;
-    this.budget = new Budget(config.retry, previous?.budget ?? null);
+    this.#evictor = previous === null ? new GradualClose() : previous.#evictor;
+    this.budget = new RetryBudget(config.retry, previous?.budget ?? null);
     this.#balance = buildBalance(config.balance);
     this.sticky = config.sticky === undefined ? null : new Sticky(name, config.sticky, secret);
     const servers = () => this.#servers;
@@ -65,9 +65,9 @@ export class Pool {
       emit,
       servers,
       onDown: (server) => {
-        if (config.health.on_down === 'close') this.#evictor.evict(server.state, 'server_down', config.close_rate);
+        if (config.health.on_down === 'close') this.#evictor.start(server.state, 'server_down', config.close_rate);
       },
-      onUp: (server) => this.#came(server),
+      onUp: (server) => this.#onServerUp(server),
     });
     const moving = previous === null ? null : previous.#rebalance;
     this.#rebalance = config.rebalance === undefined ? null : new Rebalance(config.rebalance, servers, moving);
@@ -78,7 +78,10 @@ export class Pool {
             { upstream: name, config: config.dns, servers: config.servers, emit },
             previous === null ? null : previous.#discovery,
           );
-    this.#know(this.#expand(), (url) => previous?.serverAt(url)?.state ?? this.#states.get(url) ?? new ServerState());
+    this.#setServers(
+      this.#expand(),
+      (url) => previous?.serverAt(url)?.state ?? this.#states.get(url) ?? new ServerState(),
+    );
   }
 
   get servers(): readonly Server[] {
@@ -102,7 +105,7 @@ export class Pool {
   async prepare(): Promise<void> {
     if (this.#discovery === null) return;
     await this.#discovery.prepare();
-    this.#know(this.#expand(), (url) => this.#states.get(url) ?? new ServerState());
+    this.#setServers(this.#expand(), (url) => this.#states.get(url) ?? new ServerState());
   }
 
   /** Begins checks and look-ups, in the place of `previous`: that one is to be stopped first. */
@@ -112,7 +115,7 @@ export class Pool {
     this.#health.start();
     if (previous !== null) {
       previous.#successor = this;
-      for (const server of this.#servers) if (!previous.serverAt(server.url)) this.#came(server);
+      for (const server of this.#servers) if (!previous.serverAt(server.url)) this.#onServerUp(server);
       if (this.#rebalance !== null) this.#rebalance.resume();
       else if (previous.#rebalance !== null) previous.#rebalance.abandon();
     }
@@ -143,7 +146,7 @@ export class Pool {
     if (held !== null && takes(held)) return held;
     const due = ask?.kind === 'handshake' ? this.#rebalance?.due() : undefined;
     if (due && takes(due)) {
-      due.state.owed--;
+      due.state.pendingMoves--;
       return due;
     }
     // Rather an ejected server than none.
@@ -184,7 +187,7 @@ export class Pool {
   }
 
   /** Makes these the servers. */
-  #know(all: readonly Expanded[], stateOf: (url: string) => ServerState): void {
+  #setServers(all: readonly Expanded[], stateOf: (url: string) => ServerState): void {
     const { name, config, tls, lookup } = this.#options;
     const { slow_start: slowStart, proxy_protocol: proxyProtocol } = config;
     const of = {
@@ -198,32 +201,32 @@ export class Pool {
     );
     const [first, backups] = [false, true].map((backup) => this.#servers.filter((server) => server.backup === backup));
     this.#tiers = [first ?? [], backups ?? []];
-    this.sticky?.know(this.#servers);
+    this.sticky?.setServers(this.#servers);
   }
 
   /** DNS says something else: those that stay go on as they are. */
   #rediscover(): void {
     const { name, config, emit } = this.#options;
     const before = this.#servers;
-    this.#know(this.#expand(), (url) => this.#states.get(url) ?? new ServerState());
+    this.#setServers(this.#expand(), (url) => this.#states.get(url) ?? new ServerState());
     for (const { url, state } of this.#servers) this.#states.set(url, state);
     for (const server of before) {
       if (this.serverAt(server.url)) continue;
       emit({ type: 'server_changed', upstream: name, server: server.url, up: false, reason: 'left', detail: 'DNS' });
-      if (config.dns?.on_leave === 'close') this.#evictor.evict(server.state, 'server_left', config.close_rate);
+      if (config.dns?.on_leave === 'close') this.#evictor.start(server.state, 'server_left', config.close_rate);
     }
     for (const server of this.#servers) {
       if (before.some(({ url }) => url === server.url)) continue;
       emit({ type: 'server_changed', upstream: name, server: server.url, up: true, reason: 'joined', detail: 'DNS' });
-      this.#came(server);
+      this.#onServerUp(server);
     }
     this.#forget();
   }
 
   /** A server that comes or comes back starts slowly, keeps what it still carries, and may be given more. */
-  #came(server: Server): void {
+  #onServerUp(server: Server): void {
     server.state.since = performance.now();
-    this.#evictor.spare(server.state);
+    this.#evictor.cancel(server.state);
     this.#rebalance?.toward(server);
   }
 

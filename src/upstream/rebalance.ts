@@ -40,7 +40,7 @@ export class Rebalance {
 
   /** The server is to get its part. */
   toward(server: Server): void {
-    server.state.owed = 0;
+    server.state.pendingMoves = 0;
     this.#moves.towards.add(server.url);
     this.resume();
   }
@@ -48,7 +48,7 @@ export class Rebalance {
   /** The server that the next session goes to because another one was closed for it, if there is one. */
   due(): Server | undefined {
     if (this.#moves.towards.size === 0) return undefined;
-    return this.#servers().find(({ url, state }) => state.owed > 0 && this.#moves.towards.has(url));
+    return this.#servers().find(({ url, state }) => state.pendingMoves > 0 && this.#moves.towards.has(url));
   }
 
   /** Pauses; another one may take over. */
@@ -61,7 +61,7 @@ export class Rebalance {
   abandon(): void {
     this.stop();
     this.#moves.towards.clear();
-    for (const { state } of this.#servers()) state.owed = 0;
+    for (const { state } of this.#servers()) state.pendingMoves = 0;
   }
 
   /** One move at most. */
@@ -74,7 +74,7 @@ export class Rebalance {
         return;
       }
       // What is owed to it still comes, and may leave again.
-      if (!takes || server.state.owed === 0) this.#moves.towards.delete(url);
+      if (!takes || server.state.pendingMoves === 0) this.#moves.towards.delete(url);
     }
     if (this.#moves.towards.size > 0) return;
     clearInterval(this.#timer);
@@ -84,14 +84,14 @@ export class Rebalance {
   /** The tunnels that a server would carry if all had their part. */
   #partOf(server: Server): number {
     const up = this.#servers().filter((each) => !each.backup && isUp(each));
-    const tunnels = up.reduce((sum, { state }) => sum + state.tunnels.size + state.owed, 0);
+    const tunnels = up.reduce((sum, { state }) => sum + state.tunnels.size + state.pendingMoves, 0);
     const weights = up.reduce((sum, { weight }) => sum + weight, 0);
     return (tunnels * server.weight) / weights;
   }
 
   /** Whether it would still have less than its part with one more. */
   #lacks(server: Server): boolean {
-    const { tunnels, owed } = server.state;
+    const { tunnels, pendingMoves: owed } = server.state;
     return tunnels.size + owed + 1 <= this.#partOf(server) * (1 - this.#config.tolerance);
   }
 
@@ -106,7 +106,7 @@ export class Rebalance {
     for (const tunnel of donor?.state.tunnels ?? []) {
       if (this.#moves.asked.has(tunnel)) continue;
       this.#moves.asked.add(tunnel);
-      state.owed++;
+      state.pendingMoves++;
       tunnel.close(RESTART, 'rebalance', CLOSE_MS);
       return;
     }

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { systemCode } from '../errors.ts';
 import type { DnsConfig } from './discovery.ts';
 
-export interface Answer {
+export interface Resolution {
   /** None where the name could not be resolved, or has no address. */
   readonly addresses: readonly string[];
   /** The shortest TTL among the records, in milliseconds. */
@@ -14,7 +14,7 @@ export interface Answer {
 }
 
 /** Asks for a name; where one family fails, those of its kind among `last` are kept. Never rejects. */
-export type LookUp = (name: string, last: readonly string[]) => Promise<Answer>;
+export type Resolve = (name: string, last: readonly string[]) => Promise<Resolution>;
 
 const TIMEOUT_MS = 2000;
 const TRIES = 2;
@@ -31,7 +31,7 @@ interface Part {
 export const NO_ADDRESS = 'no address';
 
 /** Asks the resolvers of the config, or those that the system names at the time. */
-export function openLookUp({ resolvers, family }: Pick<DnsConfig, 'resolvers' | 'family'>): LookUp {
+export function openResolver({ resolvers, family }: Pick<DnsConfig, 'resolvers' | 'family'>): Resolve {
   const ask = async (name: string, version: 4 | 6, last: readonly string[]): Promise<Part> => {
     // A new one reads the system's settings anew: the network may have become another one.
     const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: TRIES });

@@ -2,7 +2,7 @@
 // a reload; the rest is as one config has it.
 import type { LookupFunction } from 'node:net';
 
-import { Roster } from '../base/slot-set.ts';
+import { SlotSet } from '../base/slot-set.ts';
 import { Bucket, type Rate } from '../base/token-bucket.ts';
 import type { UpstreamConfig } from '../config/schema/schema.ts';
 import type { ProxyVersion } from '../http/proxy-protocol.ts';
@@ -25,14 +25,14 @@ export interface Tunnel {
 export class ServerState {
   /** Sessions and requests it carries now. */
   live = 0;
-  readonly tunnels = new Roster<Tunnel>();
+  readonly tunnels = new SlotSet<Tunnel>();
   readonly breaker = new Breaker();
   /** What the active check says; null before its first word. */
   checked: boolean | null = null;
   /** Since when it serves again, by performance.now(); null where it has served from the start. */
   since: number | null = null;
   /** New sessions that it is to get before any other server, because as many were moved for it. */
-  owed = 0;
+  pendingMoves = 0;
   readonly #buckets = new Map<Kind, Bucket>();
 
   /** The bucket of a rate: the one there is, at its level, unless the rate is another one now. */

@@ -28,7 +28,7 @@ export class Sticky {
   }
 
   /** The servers there are from now on. */
-  know(servers: readonly Server[]): void {
+  setServers(servers: readonly Server[]): void {
     const values = servers.map((server) => [server, this.#valueOf(server)] as const);
     this.#values = new Map(values);
     this.#byValue = new Map(values.map(([server, value]) => [value, server]));

@@ -5,9 +5,9 @@
 import { lookup as getaddrinfo } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { Turns } from '../base/semaphore.ts';
+import { Semaphore } from '../base/semaphore.ts';
 import { systemCode } from '../errors.ts';
-import { type Answer, type LookUp, NO_ADDRESS, openLookUp } from './resolver.ts';
+import { NO_ADDRESS, openResolver, type Resolution, type Resolve } from './resolver.ts';
 
 export interface SystemNamesOptions {
   /** Default: /etc/hosts. */
@@ -25,20 +25,20 @@ const NO_TTL_MS = 0;
 /** Names that may wait for getaddrinfo; a further one is not found at once. */
 const MOST_WAITING = 100;
 
-const NOT_FOUND: Answer = { addresses: [], ttlMs: NO_TTL_MS, fault: 'ENOTFOUND' };
+const NOT_FOUND: Resolution = { addresses: [], ttlMs: NO_TTL_MS, fault: 'ENOTFOUND' };
 
 /**
  * Looks names up as the system does. What is wrong with a name is a system error's code: `ENOTFOUND`, `ETIMEOUT` where DNS
  * leaves it unanswered.
  */
-export function openSystemNames(options: SystemNamesOptions = {}): LookUp {
+export function openSystemNames(options: SystemNamesOptions = {}): Resolve {
   const { hosts = '/etc/hosts', resolvConf = '/etc/resolv.conf', resolvers, library = byLibrary } = options;
-  const ask = openLookUp({ family: 'any', ...(resolvers === undefined ? {} : { resolvers }) });
-  const turns = new Turns(1);
+  const ask = openResolver({ family: 'any', ...(resolvers === undefined ? {} : { resolvers }) });
+  const turns = new Semaphore(1);
 
-  const askLibrary = async (name: string): Promise<Answer> => {
+  const askLibrary = async (name: string): Promise<Resolution> => {
     if (turns.waiting >= MOST_WAITING) return NOT_FOUND;
-    const done = await turns.take(null);
+    const done = await turns.acquire(null);
     try {
       return { addresses: await library(name), ttlMs: NO_TTL_MS, fault: null };
     } catch (error) {

@@ -1,5 +1,5 @@
 // The seam of a terminating route: a handshake in question, then messages in and messages out. A handler knows no sockets.
-import type { ForeignAnswer, Principal } from '../auth/authenticator.ts';
+import type { PassthroughResponse, Principal } from '../auth/authenticator.ts';
 import type { ServerRef, SessionEnd } from '../events.ts';
 import type { Rejection } from '../handshake/rejection.ts';
 import type { Client } from '../http/forwarding/forwarded.ts';
@@ -34,7 +34,7 @@ export interface Connection {
 }
 
 /** What a handler does with one connection. It is made when the connection opens. */
-export interface Conversation {
+export interface ConnectionHandler {
   /** A whole message; of a text message, its valid UTF-8. */
   message(type: MessageType, data: Buffer): void;
   /** The connection is gone; nothing can be sent any more. */
@@ -44,11 +44,11 @@ export interface Conversation {
 }
 
 /** Takes connections as they open. What it throws, or its conversations do, closes that connection with 1011. */
-export interface Opener {
+export interface ConnectionHandlerFactory {
   /** Who the handler takes the client for, and the room it is in; for those who ask about the connection. */
   readonly user?: string | null;
   readonly room?: string | null;
-  open(connection: Connection): Conversation;
+  open(connection: Connection): ConnectionHandler;
 }
 
 /** A handshake that the route's own rules let in, before its 101. */
@@ -70,7 +70,7 @@ export interface Opening {
 }
 
 /** The handshake is answered with 101. */
-export interface Admitted extends Opener {
+export interface Admitted extends ConnectionHandlerFactory {
   /** One of the offer, or null for none; unset: that of the Opening. */
   readonly protocol?: string | null;
   /** The client has left before its 101, and open() will not be called. */
@@ -78,7 +78,7 @@ export interface Admitted extends Opener {
 }
 
 /** A backend that was asked said no: its own answer, for the client. */
-export interface Refused extends ForeignAnswer {
+export interface Refused extends PassthroughResponse {
   readonly at: ServerRef;
 }
 
@@ -86,7 +86,7 @@ export interface Refused extends ForeignAnswer {
 export type Admission = Admitted | Rejection | Refused;
 
 /** Is asked before the 101. It may throw, or reject with, a GatewayError, which is answered with its status. */
-export interface Gatekeeper {
+export interface HandshakeHook {
   admit(opening: Opening): Admission | Promise<Admission>;
 }
 
@@ -94,4 +94,4 @@ export interface Gatekeeper {
  * One handler with its options; it serves all connections of a route. A plain Opener takes every handshake that the
  * route lets in.
  */
-export type Handler = Opener | Gatekeeper;
+export type Handler = ConnectionHandlerFactory | HandshakeHook;

@@ -2,7 +2,7 @@
 import type { TerminateConfig } from '../config/schema/schema.ts';
 import { pushOptions, roomsOptions } from '../config/schema/schema-handlers.ts';
 import type { Emit } from '../events.ts';
-import type { Caller } from '../proxy/internal-client.ts';
+import type { InternalClient } from '../proxy/internal-client.ts';
 import type { Pool } from '../upstream/pool.ts';
 import type { Broker } from './broker/broker.ts';
 import type { Handler } from './handler.ts';
@@ -11,7 +11,7 @@ import { createPush } from './handlers/push.ts';
 import type { MemoryBudgets } from './memory-budgets.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { createWebhook } from './webhook/webhook.ts';
-import { type Errands, WebhookBackend } from './webhook/webhook-backend.ts';
+import { type PendingDeliveries, WebhookBackend } from './webhook/webhook-backend.ts';
 
 /** What handlers may use beside their own options. */
 export interface HandlerServices {
@@ -19,8 +19,8 @@ export interface HandlerServices {
   readonly route: string;
   readonly emit: Emit;
   readonly broker: Broker;
-  readonly caller: Caller;
-  readonly errands: Errands;
+  readonly caller: InternalClient;
+  readonly errands: PendingDeliveries;
   readonly budgets: MemoryBudgets;
   /** The pool of an upstream that the config names. */
   pool(upstream: string): Pool;

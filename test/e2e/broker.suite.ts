@@ -1,7 +1,7 @@
 // What every broker must do, whichever it is: run over each implementation by broker.test.ts. `stands` are gateways that share
 // one broker; a single one where it is of one process.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Broker, Joined, RoomRules, Seat } from '../../src/websocket/broker/broker.ts';
+import type { Broker, Joined, Membership, RoomRules } from '../../src/websocket/broker/broker.ts';
 import type { Connections, Reachable } from '../../src/websocket/connections.ts';
 import { jsonView } from '../../src/websocket/rooms/rooms-json.ts';
 
@@ -31,10 +31,10 @@ export function describeBroker(name: string, open: () => Promise<{ stands: Stand
     });
 
     /** A member; `got` holds what it got, and `until` waits for something in it. */
-    async function join({ broker }: Stand, user: string, more: Partial<Seat> = {}, rules = RULES) {
+    async function join({ broker }: Stand, user: string, more: Partial<Membership> = {}, rules = RULES) {
       const got: Record<string, unknown>[] = [];
       const waiting = new Set<() => void>();
-      const seat: Seat = {
+      const seat: Membership = {
         ...{ room, user, connection: `c-${user}`, view: jsonView(true), listens: true, echo: false },
         receive: (message) => {
           got.push(JSON.parse(message.payload.toString()) as Record<string, unknown>);

@@ -8,7 +8,7 @@ import { loadRedis, RedisLink } from '../../src/websocket/broker/redis-link.ts';
 import { Connections } from '../../src/websocket/connections.ts';
 import { MemoryBudgets } from '../../src/websocket/memory-budgets.ts';
 import { jsonView } from '../../src/websocket/rooms/rooms-json.ts';
-import { standStill } from '../support/block-thread.ts';
+import { blockThread } from '../support/block-thread.ts';
 import { hasPeers } from '../support/peers.ts';
 import { startRedis } from '../support/redis.ts';
 import { describeBroker, type Stand } from './broker.suite.ts';
@@ -73,7 +73,7 @@ if (hasPeers('redis-server')) {
     const answer = link.run('reply', 'nobody', 'anything');
     // The question goes out with the immediates of this turn; the answer to it waits in the socket meanwhile.
     await setImmediate();
-    standStill(3500);
+    blockThread(3500);
     expect(await answer).toBe(0);
     expect(down).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import type { GatewayEvent } from '../../src/events.ts';
 import { createLimiter } from '../../src/limits/limiter.ts';
 import { openSharedRates } from '../../src/limits/redis-rates.ts';
-import { standStill } from '../support/block-thread.ts';
+import { blockThread } from '../support/block-thread.ts';
 import { openClient, Refusal } from '../support/client.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { hasPeers } from '../support/peers.ts';
@@ -163,7 +163,7 @@ describe.skipIf(!hasPeers('redis-server'))('a gateway that is busy for longer th
     await expect.poll(() => rates!.up).toBe(true);
     const asks = [{ limiter: createLimiter('busy', { rate: 1, burst: 10 }, 'all'), client: '' }];
     const taken = rates!.take(asks);
-    standStill(400);
+    blockThread(400);
     expect(await taken).toBe('taken');
     expect(rates!.up).toBe(true);
     expect(events).toEqual([{ type: 'notice', level: 'info', message: 'the shared limits are there' }]);

@@ -10,15 +10,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { peerOf } from '../../src/actions/peer.ts';
 import { type Defect, onDefect } from '../../src/base/guard.ts';
 import type { MessageLike } from '../../src/http/head.ts';
-import { type Door, Reception } from '../../src/listen/native-acceptor.ts';
-import { hasSpoken } from '../../src/listen/node-acceptor.ts';
-import type { Parked } from '../../src/net/fd-connection.ts';
+import { type AcceptHandle, NativeAcceptor } from '../../src/listen/native-acceptor.ts';
+import { hasReceived } from '../../src/listen/node-acceptor.ts';
+import type { FdConnection } from '../../src/net/fd-connection.ts';
 import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { connectRaw, exchange, handshake, type RawConnection } from '../support/raw.ts';
 import { type Scripted, startScripted } from '../support/scripted.ts';
-import { PATIENCE_MS } from '../support/test-timeout.ts';
+import { TEST_TIMEOUT_MS } from '../support/test-timeout.ts';
 import { spending } from '../support/threads.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
@@ -26,14 +26,14 @@ const PLAIN = 'GET /plain HTTP/1.1\r\nHost: a\r\n\r\n';
 
 interface First {
   readonly message: MessageLike;
-  readonly connection: Parked;
+  readonly connection: FdConnection;
   readonly rest: string;
 }
 
 describe.skipIf(!existsSync(addon))('the native accept', () => {
   const cleanup: (() => unknown)[] = [];
   let server: http.Server;
-  let door: Door;
+  let door: AcceptHandle;
   let port: number;
   let maxHead: number;
   let takes: boolean;
@@ -70,8 +70,8 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     });
     await once(server.listen({ port: 0, host, backlog: 2048 }), 'listening');
     ({ port } = server.address() as AddressInfo);
-    door = new Reception(server, {
-      accepting: { open: (fd, keeper) => relay.accepting.open(fd, keeper, silentMs) },
+    door = new NativeAcceptor(server, {
+      accepting: { open: (fd, keeper) => relay.acceptor.open(fd, keeper, silentMs) },
       maxHead: () => maxHead,
       onAccepted: () => {},
       onFailed: (error) => failures.push(error),
@@ -155,7 +155,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
   ])('leaves %s to the server, which knows that the client has spoken', async (_, text, status) => {
     const spoken: boolean[] = [];
     server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
-      spoken.push(hasSpoken(socket));
+      spoken.push(hasReceived(socket));
       socket.end(`HTTP/1.1 ${error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400} No\r\nConnection: close\r\n\r\n`);
     });
     const raw = await client();
@@ -185,7 +185,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     await open('127.0.0.1');
     const raw = await client();
     await expect.poll(() => connections.length, { interval: 10 }).toBe(1);
-    expect(hasSpoken(connections[0]!)).toBe(false);
+    expect(hasReceived(connections[0]!)).toBe(false);
     raw.write(PLAIN);
     await raw.until('plain');
     expect(seen).toEqual(['GET /plain']);
@@ -236,7 +236,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
             return [...threads].sort();
           });
         },
-        { timeout: PATIENCE_MS, interval: 1 },
+        { timeout: TEST_TIMEOUT_MS, interval: 1 },
       )
       .toEqual([0, 1]);
   });

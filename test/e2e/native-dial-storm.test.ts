@@ -5,16 +5,16 @@ import { existsSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Defect, onDefect } from '../../src/base/guard.ts';
-import { Departure } from '../../src/net/client-closed.ts';
+import { ClientClosed } from '../../src/net/client-closed.ts';
 import type { DialCaller, Dialler, DialOrder } from '../../src/net/dialler.ts';
 import type { Endpoint } from '../../src/net/endpoint.ts';
-import type { Parked } from '../../src/net/fd-connection.ts';
+import type { FdConnection } from '../../src/net/fd-connection.ts';
 import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';
 import type { TunnelEnd } from '../../src/relay/relay.ts';
 import { requestNatively } from '../../src/upstream/handshake/native-upgrade.ts';
-import { standStill } from '../support/block-thread.ts';
-import { PATIENCE_MS } from '../support/test-timeout.ts';
+import { blockThread } from '../support/block-thread.ts';
+import { TEST_TIMEOUT_MS } from '../support/test-timeout.ts';
 import { connect, HEAD, OPTIONS } from '../support/tunnel-fixture.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
@@ -83,8 +83,8 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
     });
   }
 
-  const request = (n: number, gone = new Departure()) => {
-    const timeouts = { connect: PATIENCE_MS, handshake: PATIENCE_MS };
+  const request = (n: number, gone = new ClientClosed()) => {
+    const timeouts = { connect: TEST_TIMEOUT_MS, handshake: TEST_TIMEOUT_MS };
     const outcome = requestNatively(dialler, endpoint, {
       preamble: null,
       handshake: `GET /${n} HTTP/1.1\r\n\r\n`,
@@ -102,7 +102,7 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
 
   /** All servers say their first, and then each round their next; the threads have read it before this one hears of any. */
   async function answer(script: (n: number) => Script): Promise<void> {
-    await expect.poll(() => asked.size, { timeout: PATIENCE_MS, interval: 2 }).toBe(MANY);
+    await expect.poll(() => asked.size, { timeout: TEST_TIMEOUT_MS, interval: 2 }).toBe(MANY);
     const left = [...asked].map(([n, socket]) => ({ socket, says: [...script(Number(n))(n)] }));
     while (left.some(({ says }) => says.length > 0)) {
       await Promise.all(
@@ -111,7 +111,7 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
           return text === undefined || socket.destroyed ? null : new Promise((written) => socket.write(text, written));
         }),
       );
-      standStill(20);
+      blockThread(20);
       await new Promise((wake) => setImmediate(wake));
     }
   }
@@ -127,19 +127,19 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
     it('answered in every way at once, while clients leave before, between and behind the answers', async () => {
       await start(threads);
       const before = readdirSync('/proc/self/fd').length;
-      const clients = Array.from({ length: MANY }, () => new Departure());
+      const clients = Array.from({ length: MANY }, () => new ClientClosed());
       const names = Object.keys(SCRIPTS);
       const outcomes = clients.map((gone, n) => request(n, gone));
       // Those whose answer is in the same batch go as soon as somebody else has his.
       for (const n of [10, 60, 110])
         void outcomes[n]!.then(() => {
-          for (const gone of clients.slice(n + 1, n + 10)) gone.tell();
+          for (const gone of clients.slice(n + 1, n + 10)) gone.notify();
         });
       const answered = answer((n) => SCRIPTS[names[n % names.length]!]!);
-      await expect.poll(() => asked.size, { timeout: PATIENCE_MS, interval: 2 }).toBe(MANY);
-      for (const gone of clients.slice(150, 160)) gone.tell();
+      await expect.poll(() => asked.size, { timeout: TEST_TIMEOUT_MS, interval: 2 }).toBe(MANY);
+      for (const gone of clients.slice(150, 160)) gone.notify();
       await answered;
-      for (const gone of clients.slice(160, 170)) gone.tell();
+      for (const gone of clients.slice(160, 170)) gone.notify();
       const got = await Promise.all(outcomes);
       for (const [n, outcome] of got.entries()) expect(['client_gone', `${n}`]).toContain(outcome);
       for (const n of [0, 10, 60, 110, 149, 199]) expect(got[n]).toBe(`${n}`);
@@ -157,20 +157,20 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
         address: endpoint.host,
         port: endpoint.port,
         bytes: `GET /${n} HTTP/1.1\r\n\r\n`,
-        connectMs: PATIENCE_MS,
-        answerMs: PATIENCE_MS,
+        connectMs: TEST_TIMEOUT_MS,
+        answerMs: TEST_TIMEOUT_MS,
         most: 4096,
       };
       return dialler.dial(order, caller);
     });
-    await expect.poll(() => asked.size, { timeout: PATIENCE_MS, interval: 2 }).toBe(callers.length);
+    await expect.poll(() => asked.size, { timeout: TEST_TIMEOUT_MS, interval: 2 }).toBe(callers.length);
     await Promise.all([...asked].map(([n, socket]) => new Promise((written) => socket.write(final(n), written))));
-    standStill(50);
+    blockThread(50);
     return dials;
   }
 
   /** Notes who was called; the first one called does `then` before anybody else is. */
-  function noting(then: (connection: Parked, self: DialCaller) => void) {
+  function noting(then: (connection: FdConnection, self: DialCaller) => void) {
     const called: string[] = [];
     const caller = (name: string): DialCaller => {
       const self: DialCaller = {
@@ -201,7 +201,7 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
   it('one that is started by the caller of another takes nobody’s place', async () => {
     await start(1);
     const { called, caller } = noting((connection, self) => {
-      const wait = { answerMs: PATIENCE_MS, most: 4096 };
+      const wait = { answerMs: TEST_TIMEOUT_MS, most: 4096 };
       dialler.collect(connection, Buffer.from('held\r\n\r\n'), wait, {
         ...self,
         came: (again) => again.destroy(),
@@ -234,8 +234,8 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
         const order = {
           address: endpoint.host,
           port: endpoint.port,
-          connectMs: PATIENCE_MS,
-          answerMs: PATIENCE_MS,
+          connectMs: TEST_TIMEOUT_MS,
+          answerMs: TEST_TIMEOUT_MS,
           most: 4096,
         };
         dialler.dial(
@@ -259,9 +259,9 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
         );
       });
     });
-    await expect.poll(() => asked.size, { timeout: PATIENCE_MS, interval: 2 }).toBe(20);
+    await expect.poll(() => asked.size, { timeout: TEST_TIMEOUT_MS, interval: 2 }).toBe(20);
     for (const [n, socket] of asked) socket.write(final(n));
-    await expect.poll(() => tunnels.length, { timeout: PATIENCE_MS, interval: 2 }).toBe(20);
+    await expect.poll(() => tunnels.length, { timeout: TEST_TIMEOUT_MS, interval: 2 }).toBe(20);
     expect(threads.filter((thread) => thread === 0)).toHaveLength(10);
     for (const cut of tunnels) cut();
     await Promise.all(opened);

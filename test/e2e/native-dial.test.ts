@@ -8,18 +8,18 @@ import net from 'node:net';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LARGEST_ANSWER_HEAD } from '../../src/http/answer.ts';
-import { Departure } from '../../src/net/client-closed.ts';
+import { ClientClosed } from '../../src/net/client-closed.ts';
 import type { Dialler } from '../../src/net/dialler.ts';
 import type { Endpoint } from '../../src/net/endpoint.ts';
-import { asSocket, Parked } from '../../src/net/fd-connection.ts';
+import { asSocket, FdConnection } from '../../src/net/fd-connection.ts';
 import { passAnswer } from '../../src/proxy/pass.ts';
 import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';
 import { canDialNatively, requestNatively } from '../../src/upstream/handshake/native-upgrade.ts';
-import { standStill } from '../support/block-thread.ts';
+import { blockThread } from '../support/block-thread.ts';
 import { startChild } from '../support/child.ts';
 import { closedPort } from '../support/scripted.ts';
-import { PATIENCE_MS } from '../support/test-timeout.ts';
+import { TEST_TIMEOUT_MS } from '../support/test-timeout.ts';
 import { spending } from '../support/threads.ts';
 import { connect, frame, HEAD, OPTIONS, Peer } from '../support/tunnel-fixture.ts';
 
@@ -80,14 +80,14 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     return peers.shift()!;
   }
 
-  function request(to = server, timeouts = TIMEOUTS, gone = new Departure()) {
+  function request(to = server, timeouts = TIMEOUTS, gone = new ClientClosed()) {
     const outcome = requestNatively(dialler, to, { preamble: null, handshake: HANDSHAKE, timeouts, gone });
     outcome.catch(() => undefined);
     return outcome;
   }
 
   /** Starts one; the server's end has read the handshake. */
-  async function ask(timeouts = TIMEOUTS, gone = new Departure()) {
+  async function ask(timeouts = TIMEOUTS, gone = new ClientClosed()) {
     const outcome = request(server, timeouts, gone);
     const at = await peer();
     await at.expect(Buffer.from(HANDSHAKE));
@@ -110,7 +110,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     expect(answer.head.status).toBe(101);
     expect(answer.rest.toString()).toBe('first');
     expect(answer.connectMs).toBeGreaterThan(0);
-    expect(answer.socket).toBeInstanceOf(Parked);
+    expect(answer.socket).toBeInstanceOf(FdConnection);
     const socket = asSocket(answer.socket);
     at.send(Buffer.from('second'));
     const data = once(socket, 'data');
@@ -195,7 +195,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
       preamble: null,
       handshake: large,
       timeouts: TIMEOUTS,
-      gone: new Departure(),
+      gone: new ClientClosed(),
     });
     const at = await peer();
     at.socket.pause();
@@ -315,10 +315,10 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
       message: expect.stringMatching(/no connection/),
     });
     const before = descriptors();
-    const gone = new Departure();
+    const gone = new ClientClosed();
     const outcome = request(deaf, TIMEOUTS, gone);
     await expect.poll(descriptors).toBe(before + 1);
-    gone.tell();
+    gone.notify();
     await expect(outcome).rejects.toMatchObject({ code: 'client_gone' });
     await expect.poll(descriptors).toBe(before);
   });
@@ -328,31 +328,31 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     ['within the head', (at) => at.send(Buffer.from('HTTP/1.1 101'))],
     ['after interim answers', (at) => at.send(Buffer.from(EARLY))],
   ])('a client that leaves %s is client_gone, and the connection ends', async (_, act) => {
-    const gone = new Departure();
+    const gone = new ClientClosed();
     const { outcome, at } = await ask(TIMEOUTS, gone);
     act(at);
     await new Promise((wake) => setTimeout(wake, 20));
-    gone.tell();
+    gone.notify();
     await expect(outcome).rejects.toMatchObject({ code: 'client_gone' });
     // Where the answer was not read yet, the connection is reset.
     await at.gone();
   });
 
   it('a client that leaves when the answer is on its way: the answer’s connection ends', async () => {
-    const gone = new Departure();
+    const gone = new ClientClosed();
     const { outcome, at } = await ask(TIMEOUTS, gone);
     await new Promise<unknown>((written) => at.socket.write(SWITCHING, written));
     // The thread reads it while this one hears nothing.
-    standStill(60);
-    gone.tell();
+    blockThread(60);
+    gone.notify();
     await expect(outcome).rejects.toMatchObject({ code: 'client_gone' });
     // Where the answer was not read yet, the connection is reset.
     await at.gone();
   });
 
   it('one that has left before is not dialled for', async () => {
-    const gone = new Departure();
-    gone.tell();
+    const gone = new ClientClosed();
+    gone.notify();
     await expect(request(server, TIMEOUTS, gone)).rejects.toMatchObject({ code: 'client_gone' });
     expect(peers).toEqual([]);
   });
@@ -423,10 +423,10 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     cleanup.push(() => clearInterval(stop));
     for (let round = 0; round < 40; round++) {
       for (let i = 0; i < 15; i++) {
-        const gone = new Departure();
+        const gone = new ClientClosed();
         // However slow the machine is, half of those of each way are there when their answer comes.
         const patient = (round + i) % 2 === 0;
-        const timeouts = { connect: PATIENCE_MS, handshake: patient ? PATIENCE_MS : 5 + randomInt(60) };
+        const timeouts = { connect: TEST_TIMEOUT_MS, handshake: patient ? TEST_TIMEOUT_MS : 5 + randomInt(60) };
         const outcome = request(i === 0 ? nobody : server, timeouts, gone).then(
           (answer) => {
             answer.socket.destroy();
@@ -436,7 +436,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
         );
         outcomes.push(outcome);
         if (!patient) hurried.push(outcome);
-        if (i % 5 === 1) setTimeout(() => gone.tell(), randomInt(12));
+        if (i % 5 === 1) setTimeout(() => gone.notify(), randomInt(12));
       }
       await new Promise((wake) => setTimeout(wake, randomInt(6)));
     }

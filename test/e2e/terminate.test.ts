@@ -12,7 +12,7 @@ import type { GatewayEvent, SessionEnd } from '../../src/events.ts';
 import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { type Accepted, Terminator } from '../../src/websocket/connection/accept.ts';
 import { Connections } from '../../src/websocket/connections.ts';
-import type { Connection, Opener } from '../../src/websocket/handler.ts';
+import type { Connection, ConnectionHandlerFactory } from '../../src/websocket/handler.ts';
 import { echo } from '../../src/websocket/handlers/echo.ts';
 import { buildHandler, type HandlerServices } from '../../src/websocket/handlers.ts';
 import { buildClose, buildFragments, buildFrame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
@@ -45,7 +45,7 @@ afterEach(async () => {
 
 interface Options {
   readonly config?: object;
-  readonly handler?: Opener;
+  readonly handler?: ConnectionHandlerFactory;
   readonly protocol?: string | null;
   readonly version?: 8 | 13;
   readonly key?: string;
@@ -588,7 +588,7 @@ describe('a client that does not read', () => {
   it('is given up with 1013 once far behind a handler that does not wait', async () => {
     let owed = 0;
     let peer: Connection | undefined;
-    const handler: Opener = {
+    const handler: ConnectionHandlerFactory = {
       open(connection) {
         peer = connection;
         return { message() {}, closed() {} };
@@ -613,7 +613,7 @@ describe('a client that does not read', () => {
 
   it('small messages count as the memory they take', async () => {
     let peer: Connection | undefined;
-    const handler: Opener = {
+    const handler: ConnectionHandlerFactory = {
       open(connection) {
         peer = connection;
         return { message() {}, closed() {} };
@@ -685,7 +685,7 @@ describe('nothing takes down another', () => {
   it('a handler that throws ends its own connection with 1011, and the defect is reported', async () => {
     const defects: Defect[] = [];
     onTestFinished(onDefect((defect) => defects.push(defect)));
-    const handler: Opener = {
+    const handler: ConnectionHandlerFactory = {
       open: () => ({
         message(_, data) {
           if (data.toString() === 'bad') throw new Error('boom');
@@ -767,7 +767,7 @@ describe('floods', () => {
 
   it('of one client a handler gets one message a turn, however many come at once', async () => {
     const { turns, count } = counting();
-    const handler: Opener = { open: () => ({ message: count, closed: () => {} }) };
+    const handler: ConnectionHandlerFactory = { open: () => ({ message: count, closed: () => {} }) };
     const { port, sample } = await stand({ handler });
     const connection = await openRaw(port, Buffer.concat(Array<Buffer>(500).fill(text('x'.repeat(16)))));
     connection.write(buildClose(1000, '', MASK));
@@ -799,7 +799,7 @@ describe('floods', () => {
   });
 
   it('whoever does not read is given up once all queues are too large, and the others stay', async () => {
-    const handler: Opener = {
+    const handler: ConnectionHandlerFactory = {
       open(connection) {
         return {
           message: (_, data) => void connection.send('binary', Buffer.alloc(Number(data.toString()))),

@@ -1,7 +1,7 @@
 // For programs that say nothing when they are ready.
 import { setTimeout as wait } from 'node:timers/promises';
 import { connectRaw } from './raw.ts';
-import { PATIENCE_MS } from './test-timeout.ts';
+import { TEST_TIMEOUT_MS } from './test-timeout.ts';
 
 const BETWEEN_MS = 25;
 
@@ -16,7 +16,7 @@ export async function untilAccepts(port: number, exited: Promise<unknown>): Prom
       (await connectRaw(port)).socket.destroy();
       return;
     } catch (error) {
-      if (ended || tries > PATIENCE_MS / BETWEEN_MS) throw error;
+      if (ended || tries > TEST_TIMEOUT_MS / BETWEEN_MS) throw error;
       await wait(BETWEEN_MS);
     }
   }

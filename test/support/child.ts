@@ -3,7 +3,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { PATIENCE_MS } from './test-timeout.ts';
+import { TEST_TIMEOUT_MS } from './test-timeout.ts';
 
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
@@ -75,7 +75,7 @@ export async function startChild(
     exited,
     stderr: () => errors,
     signal: (name) => void child.kill(name),
-    line: (wanted, what, timeoutMs = PATIENCE_MS) =>
+    line: (wanted, what, timeoutMs = TEST_TIMEOUT_MS) =>
       new Promise((resolve, reject) => {
         const settle = (act: () => void) => {
           clearTimeout(timer);
@@ -96,7 +96,7 @@ export async function startChild(
         listeners.add(look);
         void exited.then((code) => fail(`${command} ended (${code})`));
       }),
-    stop: async (signal = 'SIGTERM', graceMs = PATIENCE_MS) => {
+    stop: async (signal = 'SIGTERM', graceMs = TEST_TIMEOUT_MS) => {
       if (running.has(child)) child.kill(signal);
       const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
       const code = await exited;

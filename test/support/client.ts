@@ -1,7 +1,7 @@
 // The `ws` client, with its messages and its end as promises. Not for exact bytes: that is raw.ts.
 import type { IncomingMessage } from 'node:http';
 import WebSocket, { type ClientOptions } from 'ws';
-import { PATIENCE_MS } from './test-timeout.ts';
+import { TEST_TIMEOUT_MS } from './test-timeout.ts';
 
 export interface Client {
   readonly socket: WebSocket;
@@ -37,7 +37,7 @@ export async function openClient(url: string, options: ClientOptions & { protoco
   });
   // An end without a Close is an error to ws; `closed` tells it.
   socket.on('error', () => {});
-  const next = (timeoutMs = PATIENCE_MS) =>
+  const next = (timeoutMs = TEST_TIMEOUT_MS) =>
     new Promise<string | Buffer>((resolve, reject) => {
       const settle = (act: () => void) => {
         clearTimeout(timer);

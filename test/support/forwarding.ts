@@ -5,7 +5,7 @@ import { EventEmitter, once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-import { Roster } from '../../src/base/slot-set.ts';
+import { SlotSet } from '../../src/base/slot-set.ts';
 import { asGatewayError, statusOf } from '../../src/errors.ts';
 import { responseFields } from '../../src/http/policy/policy.ts';
 import type { BackendTls } from '../../src/net/endpoint.ts';
@@ -186,7 +186,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
         responseFields,
         maxBody,
         ownFields,
-        endless: new Roster(),
+        endless: new SlotSet(),
         declines,
         timeouts: { connect: 5000, head: 10_000, idle: 10_000, ...timeouts },
       });

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectSocket, type NetConnectOpts, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import { PATIENCE_MS } from './test-timeout.ts';
+import { TEST_TIMEOUT_MS } from './test-timeout.ts';
 
 export interface RawConnection {
   readonly socket: Socket;
@@ -65,11 +65,11 @@ export async function connectRaw(target: RawTarget): Promise<RawConnection> {
     write: (data) => void socket.write(data),
     end: () => void socket.end(),
     reset: () => void socket.resetAndDestroy(),
-    until: (enough, timeoutMs = PATIENCE_MS) => {
+    until: (enough, timeoutMs = TEST_TIMEOUT_MS) => {
       const test = typeof enough === 'string' ? (bytes: Buffer) => bytes.includes(enough) : enough;
       return wait(() => (test(received()) ? received() : undefined), `bytes (${String(enough)})`, timeoutMs);
     },
-    closed: (timeoutMs = PATIENCE_MS) => wait(() => over && { how: over, bytes: received() }, 'the end', timeoutMs),
+    closed: (timeoutMs = TEST_TIMEOUT_MS) => wait(() => over && { how: over, bytes: received() }, 'the end', timeoutMs),
   };
 }
 

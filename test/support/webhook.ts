@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { PATIENCE_MS } from './test-timeout.ts';
+import { TEST_TIMEOUT_MS } from './test-timeout.ts';
 
 export interface SentEvent {
   readonly method: string;
@@ -66,7 +66,7 @@ export async function startWebhook(answering: Answering = () => undefined): Prom
         const timer = setTimeout(() => {
           waiting.delete(look);
           reject(new Error(`no ${name} ${index}; there were ${events.map((event) => event.name).join(', ')}`));
-        }, PATIENCE_MS);
+        }, TEST_TIMEOUT_MS);
         const look = (): void => {
           const found = events.filter((event) => event.name === name && wanted(event))[index];
           if (found === undefined) return;

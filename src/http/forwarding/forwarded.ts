@@ -7,15 +7,18 @@ import { type AddressSet, compileAddresses } from './addresses.ts';
 import { forwardedHops, type Hop, xForwardedHops } from './hops.ts';
 
 /** Which fields of a trusted proxy are believed: those it writes. It may hand on what a client wrote into the others. */
-export type Believed = 'x-forwarded' | 'forwarded';
+export type TrustedSource = 'x-forwarded' | 'forwarded';
 
 /** The peers whose forwarding fields are believed, and which fields. */
 export interface TrustedProxies extends AddressSet {
-  readonly believed: Believed;
+  readonly believed: TrustedSource;
 }
 
 /** Compiles `trusted_proxies`, already checked by the config; `auto` is `x-forwarded`, which is what nearly every proxy writes. */
-export function compileTrustedProxies(entries: readonly string[], believe: Believed | 'auto' = 'auto'): TrustedProxies {
+export function compileTrustedProxies(
+  entries: readonly string[],
+  believe: TrustedSource | 'auto' = 'auto',
+): TrustedProxies {
   return { believed: believe === 'auto' ? 'x-forwarded' : believe, ...compileAddresses(entries) };
 }
 
@@ -30,8 +33,8 @@ export interface ClientCertificate {
 }
 
 /** What trusted proxies say of a request. */
-interface Told {
-  readonly believed: Believed;
+interface Claimed {
+  readonly believed: TrustedSource;
   /** Null where it is not said. */
   readonly proto: string | null;
   readonly host: string | null;
@@ -55,7 +58,7 @@ export interface Client {
   /** Of the TLS connection itself: one behind a proxy has none. */
   readonly certificate?: ClientCertificate;
   /** What else a trusted peer says, for the backend. */
-  readonly told?: Told;
+  readonly told?: Claimed;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
@@ -86,7 +89,7 @@ export function attribute(head: RequestHead, trusted: TrustedProxies, freshId: (
 }
 
 /** Of a trusted peer. */
-function readTold(head: RequestHead, trusted: TrustedProxies): Told & Pick<Client, 'address'> {
+function readTold(head: RequestHead, trusted: TrustedProxies): Claimed & Pick<Client, 'address'> {
   const { believed } = trusted;
   if (believed === 'forwarded') {
     const hops = forwardedHops(head);

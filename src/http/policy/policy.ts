@@ -3,7 +3,7 @@
 import { type FieldSection, type Fields, listElements, lowerNames, trimOws, without } from '../fields.ts';
 import { type Forwarding, forwardingFields, isForwardingField, mayPass } from '../forwarding/forwarded.ts';
 import { isEndToEnd, type Request } from '../head.ts';
-import { type Sent, showCookie, showLocation, type View } from './rewrite.ts';
+import { type RewrittenTarget, showCookie, showLocation, type View } from './rewrite.ts';
 import type { Facts, Template } from './template.ts';
 
 /** Fields that belong to one connection, beside those that Connection names. */
@@ -122,7 +122,7 @@ export function responseFields(fields: Fields): string[] {
 /** What an answer's policy needs to know of its request. */
 export interface Answering {
   readonly facts: Facts;
-  readonly sent: Sent;
+  readonly sent: RewrittenTarget;
   /** The server's authority. */
   readonly own: string;
 }

@@ -20,7 +20,7 @@ export interface Fitting {
 }
 
 /** Where a request goes, and what its path began with for the client and begins with for the backend. */
-export interface Sent {
+export interface RewrittenTarget {
   readonly target: string;
   readonly shown: string;
   readonly sent: string;
@@ -29,7 +29,7 @@ export interface Sent {
 }
 
 /** Rewrites a target. A path that is changed is sent normalised (RFC 3986 §6), its empty segments kept but for the first. */
-export function rewriteTarget(rule: PathRule, { segments, fits }: Fitting, target: Target): Sent | Fault {
+export function rewriteTarget(rule: PathRule, { segments, fits }: Fitting, target: Target): RewrittenTarget | Fault {
   let path = target.sendable;
   if (rule.encodedSlashes !== 'keep' && path.includes('%2F')) {
     if (rule.encodedSlashes === 'reject') return { fault: 'the path holds an encoded slash' };

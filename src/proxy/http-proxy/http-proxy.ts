@@ -7,13 +7,13 @@ import { asGatewayError } from '../../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../../http/answer.ts';
 import { authenticatesConnection } from '../../http/connection-auth.ts';
 import { KEEPALIVE_MS, tlsOptions } from '../../net/dial.ts';
-import { PatientAgent } from '../../net/read-after-write-error.ts';
-import { type Outcome, Transfer } from '../exchange.ts';
+import { ReadAfterWriteErrorAgent } from '../../net/read-after-write-error.ts';
+import { HttpExchange, type Outcome } from '../exchange.ts';
 import { lengthLast } from '../framing.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
 import { Agents, ClientAgents } from './agents.ts';
-import { PrefacedAgent } from './proxy-protocol-agent.ts';
-import { RequestLink } from './request-stream.ts';
+import { ProxyProtocolAgent } from './proxy-protocol-agent.ts';
+import { RequestStream } from './request-stream.ts';
 
 /** Idle connections kept to one server, at most. */
 const MOST_IDLE = 256;
@@ -29,10 +29,10 @@ const IDLE_MS = 4000;
  */
 class Stand extends IncomingMessage {
   readonly #exchange: Exchange;
-  readonly #transfer: Transfer;
-  #link: RequestLink | null = null;
+  readonly #transfer: HttpExchange;
+  #link: RequestStream | null = null;
 
-  constructor(exchange: Exchange, transfer: Transfer) {
+  constructor(exchange: Exchange, transfer: HttpExchange) {
     super(exchange.req.socket);
     this.method = exchange.req.method ?? '';
     this.#exchange = exchange;
@@ -42,7 +42,7 @@ class Stand extends IncomingMessage {
   override pipe<T extends NodeJS.WritableStream>(destination: T): T {
     if (!(destination instanceof ClientRequest)) throw new TypeError('http-proxy pipes into no request');
     const connected = this.#exchange.server.secure ? 'secureConnect' : 'connect';
-    this.#link = new RequestLink(destination, this.#transfer, connected);
+    this.#link = new RequestStream(destination, this.#transfer, connected);
     this.#transfer.start(this.#link);
     return destination;
   }
@@ -78,7 +78,7 @@ const openProxy = () => httpProxy.createProxyServer();
 type Proxy = ReturnType<typeof openProxy>;
 
 /** Has http-proxy make the request, over a connection of the agent's. */
-function send(proxy: Proxy, exchange: Exchange, transfer: Transfer, agent: Agent): Promise<Outcome> {
+function send(proxy: Proxy, exchange: Exchange, transfer: HttpExchange, agent: Agent): Promise<Outcome> {
   const { secure, host, port, unix, tls } = exchange.server;
   const stand = new Stand(exchange, transfer);
   try {
@@ -123,16 +123,16 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
     ...(connectionsPerServer === undefined ? {} : { maxSockets: connectionsPerServer }),
   } as const;
   const passing = { ...trusted, keepAlive: false, noDelay: true };
-  const kept = new Agents(new PatientAgent(keeping), keeping);
-  const own = new ClientAgents(() => new Agents(new PatientAgent(keeping), keeping));
-  const single = new Agents(new PatientAgent(passing), passing);
+  const kept = new Agents(new ReadAfterWriteErrorAgent(keeping), keeping);
+  const own = new ClientAgents(() => new Agents(new ReadAfterWriteErrorAgent(keeping), keeping));
+  const single = new Agents(new ReadAfterWriteErrorAgent(passing), passing);
 
   function attempt(exchange: Exchange, agents: Agents): Promise<Outcome> {
-    const transfer = new Transfer(exchange);
+    const transfer = new HttpExchange(exchange);
     if (transfer.over) return transfer.outcome;
     const { server, preamble } = exchange;
     if (preamble === null) return send(proxy, exchange, transfer, agents.for(server));
-    const agent = new PrefacedAgent(server, preamble);
+    const agent = new ProxyProtocolAgent(server, preamble);
     const outcome = send(proxy, exchange, transfer, agent);
     // Its socket comes when it is connected, and until then nobody would look at the time.
     transfer.connecting();

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { type Connected, openPrefaced } from '../../net/dial.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 
-export class PrefacedAgent extends Agent {
+export class ProxyProtocolAgent extends Agent {
   readonly #server: Endpoint;
   readonly #preamble: Buffer;
   #socket: Socket | null = null;

@@ -3,18 +3,18 @@
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http';
 import type { Socket } from 'node:net';
 import { writeOctets } from '../client-side.ts';
-import { type Link, lostIfBroken, type Receiver } from '../upstream-stream.ts';
+import { lostIfBroken, type UpstreamEvents, type UpstreamStream } from '../upstream-stream.ts';
 
 const ABORTED = Object.assign(new Error('the answer ended before its end'), { code: 'ECONNRESET' });
 
-export class RequestLink implements Link {
+export class RequestStream implements UpstreamStream {
   readonly #request: ClientRequest;
-  readonly #receiver: Receiver;
+  readonly #receiver: UpstreamEvents;
   #socket: Socket | null = null;
   #readBefore = 0;
   #answer: IncomingMessage | null = null;
 
-  constructor(request: ClientRequest, receiver: Receiver, connected: 'connect' | 'secureConnect') {
+  constructor(request: ClientRequest, receiver: UpstreamEvents, connected: 'connect' | 'secureConnect') {
     this.#request = request;
     this.#receiver = receiver;
     // Node would silently drop fields past its limit; the size of the head is bounded anyway.

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import { addressOf, type Connected, KEEPALIVE_MS, openPrefaced, refuseIfShort, tlsOptions } from '../../net/dial.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
-import { connectPatiently } from '../../net/read-after-write-error.ts';
+import { connectReadingAfterWriteError } from '../../net/read-after-write-error.ts';
 
 /** Starts a connection; what it gives ends it when destroyed, and what is connected may be another socket above it. */
 export type Connect = (connected: Connected) => Socket;
@@ -25,7 +25,7 @@ export function connectTo(server: Endpoint, ca: string | undefined): Connect {
           ...tlsOptions(server),
           ...resumed,
         })
-      : connectPatiently(addressOf(server));
+      : connectReadingAfterWriteError(addressOf(server));
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE_MS);
     if (secure)

@@ -6,9 +6,9 @@ import { asGatewayError, GatewayError } from '../../errors.ts';
 import { type AnswerHead, answerFraming, type BodyCursor, type Framing, followBody } from '../../http/answer.ts';
 import { AnswerReader } from '../../http/answer-reader.ts';
 import { formatFields } from '../../http/problem.ts';
-import type { Transfer } from '../exchange.ts';
+import type { HttpExchange } from '../exchange.ts';
 import type { Exchange } from '../http-engine.ts';
-import type { Link } from '../upstream-stream.ts';
+import type { UpstreamStream } from '../upstream-stream.ts';
 import type { Connect } from './connect.ts';
 import { IDLE_MS, persistence } from './persistence.ts';
 
@@ -28,7 +28,7 @@ export interface ConnectionOwner {
  */
 type State = 'idle' | 'waiting' | 'head' | 'body';
 
-export class Connection implements Link {
+export class Connection implements UpstreamStream {
   /** By performance.now(), until when it may be used again; what it says holds while it is idle. */
   usableUntil = 0;
   /** How long it may be idle where the server names no shorter time; milliseconds. */
@@ -38,7 +38,7 @@ export class Connection implements Link {
   readonly #reader = new AnswerReader((head) => this.#transfer?.interim(head.status, head.phrase, head.fields));
   #socket: Socket | null = null;
   #exchange: Exchange | null = null;
-  #transfer: Transfer | null = null;
+  #transfer: HttpExchange | null = null;
   #state: State = 'idle';
   #dropped = false;
   #served = 0;
@@ -70,7 +70,7 @@ export class Connection implements Link {
   }
 
   /** Carries one exchange; there is no other one on the connection. */
-  carry(exchange: Exchange, transfer: Transfer): void {
+  carry(exchange: Exchange, transfer: HttpExchange): void {
     const { fields } = transfer.head;
     this.#exchange = exchange;
     this.#transfer = transfer;
@@ -137,7 +137,7 @@ export class Connection implements Link {
     this.drop();
   }
 
-  #open(transfer: Transfer): void {
+  #open(transfer: HttpExchange): void {
     transfer.connecting();
     this.#socket = this.#connect(this.#onConnected);
     // What is below TLS may go on failing when nobody waits for it any more.

@@ -2,7 +2,7 @@
 // proxy/exchange.ts, what is ours of the protocol in connection.ts.
 
 import type { Endpoint } from '../../net/endpoint.ts';
-import { type Outcome, Transfer } from '../exchange.ts';
+import { HttpExchange, type Outcome } from '../exchange.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
 import { connectPrefaced, connectTo } from './connect.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
@@ -32,7 +32,7 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
   }
 
   function attempt(exchange: Exchange, how: 'carry' | 'carryFresh'): Promise<Outcome> {
-    const transfer = new Transfer(exchange);
+    const transfer = new HttpExchange(exchange);
     if (transfer.over) return transfer.outcome;
     const { server, preamble } = exchange;
     if (preamble === null) poolOf(server)[how]({ exchange, transfer });

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
 import type { AnswerHead } from '../../http/answer.ts';
 import { authenticatesConnection, tellsOfAuthentication } from '../../http/connection-auth.ts';
-import type { Transfer } from '../exchange.ts';
+import type { HttpExchange } from '../exchange.ts';
 import type { Exchange } from '../http-engine.ts';
 import type { Connect } from './connect.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
@@ -19,7 +19,7 @@ const BOUND_IDLE_MS = 60_000;
 /** An exchange that wants a connection. */
 export interface Waiting {
   readonly exchange: Exchange;
-  readonly transfer: Transfer;
+  readonly transfer: HttpExchange;
 }
 
 export interface PoolOptions {

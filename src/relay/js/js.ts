@@ -10,7 +10,7 @@ import { Wheel } from './tunnel-timers.ts';
 
 export class JsRelay implements RelayEngine {
   readonly name = 'js';
-  readonly accepting = null;
+  readonly acceptor = null;
   readonly #wheel = new Wheel();
   readonly #buffers = new SharedBuffers(onData);
   readonly #counters = new Counters();

@@ -1,7 +1,7 @@
 // One timer for all tunnels of an engine: a hashed wheel. Setting a time is a list insertion, and a time that only moves
 // later costs nothing: whoever is called early looks at its own deadlines and sets the next one. Not exact: to a tick.
 import { guarded } from '../../base/guard.ts';
-import { Standstill } from '../../base/stall-detector.ts';
+import { StallDetector } from '../../base/stall-detector.ts';
 
 /** Milliseconds. */
 const TICK = 100;
@@ -30,7 +30,7 @@ export class Wheel {
   readonly #due: Scheduled[] = [];
   #size = 0;
   #timer: NodeJS.Timeout | null = null;
-  #standstill = new Standstill(this.now);
+  #standstill = new StallDetector(this.now);
 
   /** Reads the clock: for waits that must not end early, and where no timer does, for nothing is set. */
   refresh(): number {
@@ -58,7 +58,7 @@ export class Wheel {
   #start(): void {
     this.now = performance.now();
     this.#done = Math.floor(this.now / TICK);
-    this.#standstill = new Standstill(this.now);
+    this.#standstill = new StallDetector(this.now);
     this.#timer = setInterval(() => this.#tick(), TICK).unref();
   }
 

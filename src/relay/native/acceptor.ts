@@ -2,9 +2,9 @@
 // are accepted and their first bytes read stands in listener.c. And it tells when a client has left that nobody reads.
 import { getSystemErrorName } from 'node:util';
 import { reportDefect } from '../../base/guard.ts';
-import { Parked } from '../../net/fd-connection.ts';
+import { FdConnection } from '../../net/fd-connection.ts';
 import { type Addon, type Engine, type Inbox, NUMBER, threadOf } from './addon.ts';
-import type { Accepting, Door, DoorKeeper } from '../relay.ts';
+import type { Acceptor, AcceptHandle, AcceptHandler } from '../relay.ts';
 
 const FIELDS = 6;
 
@@ -19,9 +19,9 @@ export interface AcceptOptions {
   readonly inbox: Inbox;
 }
 
-export class NativeAccept implements Accepting {
+export class NativeListener implements Acceptor {
   readonly #options: AcceptOptions;
-  readonly #keepers = new Map<number, DoorKeeper>();
+  readonly #keepers = new Map<number, AcceptHandler>();
   /** Who is told when a connection has been left, by the number it is watched under. */
   readonly #watched = new Map<number, () => void>();
   #watches = 0;
@@ -31,7 +31,7 @@ export class NativeAccept implements Accepting {
   }
 
   /** With a door for each thread: who connects is accepted by one that has nothing else to do. */
-  open(fd: number, keeper: DoorKeeper, silentMs = SILENT_MS): Door | null {
+  open(fd: number, keeper: AcceptHandler, silentMs = SILENT_MS): AcceptHandle | null {
     const { addon, engine, threads } = this.#options;
     const doors: number[] = [];
     const close = (): void => {
@@ -49,7 +49,7 @@ export class NativeAccept implements Accepting {
     return { close };
   }
 
-  watch(connection: Parked, onLeft: () => void): () => void {
+  watch(connection: FdConnection, onLeft: () => void): () => void {
     const { addon, engine } = this.#options;
     const id = ++this.#watches;
     if (addon.watch(engine, connection.fd, id, connection.thread) < 0) return () => undefined;
@@ -88,7 +88,7 @@ export class NativeAccept implements Accepting {
     const addressEnd = start + (numbers[at + 4] ?? 0);
     const end = addressEnd + (numbers[at + 5] ?? 0);
     const keeper = this.#keepers.get(door);
-    const connection = fd < 0 ? null : new Parked(fd, threadOf(door));
+    const connection = fd < 0 ? null : new FdConnection(fd, threadOf(door));
     try {
       if (connection !== null) {
         const address = bytes.toString('latin1', start, addressEnd);

@@ -4,7 +4,7 @@ import { getSystemErrorName } from 'node:util';
 import { reportDefect } from '../../base/guard.ts';
 import { GatewayError } from '../../errors.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling, DialOrder } from '../../net/dialler.ts';
-import { Parked } from '../../net/fd-connection.ts';
+import { FdConnection } from '../../net/fd-connection.ts';
 import { type Addon, type Engine, type Inbox, NUMBER, placeOf, threadOf, type Waker, whole } from './addon.ts';
 
 const FIELDS = 5;
@@ -56,7 +56,7 @@ export class NativeDialler implements Dialler {
   }
 
   collect(
-    connection: Parked,
+    connection: FdConnection,
     held: Buffer,
     { answerMs, most }: Pick<DialOrder, 'answerMs' | 'most'>,
     caller: DialCaller,
@@ -92,7 +92,7 @@ export class NativeDialler implements Dialler {
     const start = (at + FIELDS) * NUMBER;
     const caller = waiting?.caller ?? null;
     if (waiting !== null) waiting.caller = null;
-    const connection = fd < 0 ? null : new Parked(fd, threadOf(numbers[at] ?? 0));
+    const connection = fd < 0 ? null : new FdConnection(fd, threadOf(numbers[at] ?? 0));
     try {
       // Nobody where it was cancelled when this was already on its way.
       if (caller === null) connection?.destroy();

@@ -2,7 +2,7 @@
 // is not node's, and there is nothing to do.
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { type Connection, Parked } from '../../net/fd-connection.ts';
+import { type Connection, FdConnection } from '../../net/fd-connection.ts';
 
 /** The part of node's stream handle that a hand-over needs; none of it is documented, all of it is in node 20 to 26. */
 interface Handle {
@@ -16,7 +16,7 @@ type Inside = Socket & { readonly _handle: Handle | null; readonly _httpMessage?
 
 /** Whether it is plain, open, has a descriptor, and nothing is on its way out through node. */
 export function isPlain(socket: Connection): boolean {
-  if (socket instanceof Parked) return socket.fd >= 0;
+  if (socket instanceof FdConnection) return socket.fd >= 0;
   const { _handle: handle, _httpMessage: message } = socket as Inside;
   if (socket instanceof TLSSocket || socket.destroyed || socket.connecting) return false;
   if (handle === null || handle === undefined || !(handle.fd >= 0)) return false;
@@ -26,8 +26,8 @@ export function isPlain(socket: Connection): boolean {
 }
 
 /** Stops reading at once and takes what node has read already; from here on the socket's bytes stay in the kernel. */
-export function takeOver(socket: Connection, early: Buffer): Buffer {
-  if (socket instanceof Parked) return early;
+export function detach(socket: Connection, early: Buffer): Buffer {
+  if (socket instanceof FdConnection) return early;
   if (socket.listenerCount('error') === 0) socket.on('error', ignore);
   const handle = (socket as Inside)._handle;
   if (handle !== null) {
@@ -40,14 +40,14 @@ export function takeOver(socket: Connection, early: Buffer): Buffer {
 }
 
 /** The tunnel has a descriptor of its own now, or this one: node's is closed without a word to the peer. */
-export function letGo(connection: Connection): void {
-  if (connection instanceof Parked) connection.take();
+export function closeDetached(connection: Connection): void {
+  if (connection instanceof FdConnection) connection.take();
   else connection.destroy();
 }
 
 /** Undoes takeOver(), which had `early` bytes before it took `taken`. */
-export function giveBack(socket: Connection, taken: Buffer, early: number): void {
-  if (socket instanceof Parked) return;
+export function reattach(socket: Connection, taken: Buffer, early: number): void {
+  if (socket instanceof FdConnection) return;
   if (taken.length > early) socket.unshift(taken.subarray(early));
   const handle = (socket as Inside)._handle;
   if (handle === null) return;

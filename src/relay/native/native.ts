@@ -5,13 +5,13 @@ import { reportDefect } from '../../base/guard.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Initiator, Sample } from '../../events.ts';
 import type { Dialler } from '../../net/dialler.ts';
-import { type Connection, descriptorOf, Parked } from '../../net/fd-connection.ts';
+import { type Connection, descriptorOf, FdConnection } from '../../net/fd-connection.ts';
 import { ADDON, type Addon, ANY_THREAD, type Engine, Inbox, loadAddon, placeOf, TOLD, Waker, whole } from './addon.ts';
 import { RouteCounters } from '../counters.ts';
-import { NativeAccept } from './acceptor.ts';
+import { NativeListener } from './acceptor.ts';
 import { NativeDialler } from './dialler.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
-import { giveBack, isPlain, letGo, takeOver } from './handover.ts';
+import { reattach, isPlain, closeDetached, detach } from './handover.ts';
 
 const REPORT_FIELDS = 11;
 const TALLY_FIELDS = 11;
@@ -62,7 +62,7 @@ class NativeTunnel implements Tunnel {
 export class NativeRelay implements RelayEngine {
   readonly name = 'native';
   readonly threads: number;
-  readonly accepting: NativeAccept;
+  readonly acceptor: NativeListener;
   readonly #addon: Addon;
   readonly #engine: Engine;
   readonly #waker: Waker;
@@ -84,7 +84,7 @@ export class NativeRelay implements RelayEngine {
     this.#waker = new Waker(this.#addon, this.#engine);
     const part = { addon: this.#addon, engine: this.#engine, threads: this.threads, inbox };
     this.#dialler = new NativeDialler({ ...part, waker: this.#waker });
-    this.accepting = new NativeAccept(part);
+    this.acceptor = new NativeListener(part);
   }
 
   /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
@@ -107,8 +107,8 @@ export class NativeRelay implements RelayEngine {
   tryOpen(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel | null {
     const { client, backend } = ends;
     const policy = this.#known.get(options) ?? this.#policyOf(options);
-    const toBackend = takeOver(client, ends.toBackend);
-    const toClient = takeOver(backend, ends.toClient);
+    const toBackend = detach(client, ends.toBackend);
+    const toClient = detach(backend, ends.toClient);
     const { maxLifetimeMs } = options;
     const lifetime = maxLifetimeMs === null ? 0 : whole(maxLifetimeMs * (1 - Math.random() / 10));
     const id = this.#addon.open(
@@ -120,19 +120,19 @@ export class NativeRelay implements RelayEngine {
       toClient,
       ends.headLength,
       toBackend,
-      client instanceof Parked,
-      backend instanceof Parked,
+      client instanceof FdConnection,
+      backend instanceof FdConnection,
       // The thread that has dialled it watches it already.
-      backend instanceof Parked ? backend.thread : ANY_THREAD,
+      backend instanceof FdConnection ? backend.thread : ANY_THREAD,
     );
     if (id < 0) {
-      giveBack(client, toBackend, ends.toBackend.length);
-      giveBack(backend, toClient, ends.toClient.length);
+      reattach(client, toBackend, ends.toBackend.length);
+      reattach(backend, toClient, ends.toClient.length);
       return null;
     }
     this.#waker.soon();
-    letGo(client);
-    letGo(backend);
+    closeDetached(client);
+    closeDetached(backend);
     const tunnel = new NativeTunnel(this, id, onEnd);
     this.#tunnels[placeOf(id, this.threads)] = tunnel;
     return tunnel;
@@ -176,8 +176,8 @@ export class NativeRelay implements RelayEngine {
   #told(kind: number, count: number): void {
     if (kind === TOLD.ended) this.#ended(count);
     else if (kind === TOLD.dialled) this.#dialler.told(count);
-    else if (kind === TOLD.arrived) this.accepting.told(count);
-    else this.accepting.left(count);
+    else if (kind === TOLD.arrived) this.acceptor.told(count);
+    else this.acceptor.left(count);
   }
 
   /** The reports of `count` tunnels stand in the inbox. All are taken out before the first is told: who hears may open others. */

@@ -3,15 +3,15 @@
 import type { Config, RouteConfig } from '../../config/schema/schema.ts';
 
 /** In the order they are asked: before credentials, and after. An empty text is no limit. */
-export interface InForce {
+export interface EffectiveLimit {
   readonly before: string;
   readonly after: string;
 }
 
 /** Of handshakes and of plain requests. */
-export interface LimitsInForce {
-  readonly handshakes: InForce;
-  readonly requests: InForce;
+export interface EffectiveLimits {
+  readonly handshakes: EffectiveLimit;
+  readonly requests: EffectiveLimit;
 }
 
 const HANDSHAKES = ['connections_per_ip', 'handshakes_per_second_per_ip', 'handshakes_per_second'];
@@ -19,7 +19,7 @@ const SESSIONS = ['connections_per_claim', 'handshakes_per_second_per_claim', 'c
 const REQUESTS = ['requests_per_second_per_ip', 'requests_per_second'];
 const OF_CLAIM = ['requests_per_second_per_claim'];
 
-export function limitsInForce({ limits: all }: Config, { websocket, http }: RouteConfig): LimitsInForce {
+export function effectiveLimits({ limits: all }: Config, { websocket, http }: RouteConfig): EffectiveLimits {
   const ramp = all.ramp === undefined ? [] : [`ramp ${all.ramp.rate}`];
   const of = (own: object | undefined, keys: readonly string[]) => [
     ...listed(own, keys),

@@ -7,7 +7,7 @@ import type { RequestHead } from '../../http/head.ts';
 import { parseAuthority } from '../../http/target.ts';
 
 /** The options of the command, as they were typed. */
-export interface QuestionOptions {
+export interface ExplainOptions {
   readonly origin?: string | undefined;
   /** Sec-WebSocket-Version; `13` where it is not given. Anything may be asked, also what is no number. */
   readonly version?: string | undefined;
@@ -20,7 +20,7 @@ export interface QuestionOptions {
 }
 
 /** A question, ready to be answered. */
-export interface Question {
+export interface ExplainRequest {
   readonly head: RequestHead;
 }
 
@@ -39,7 +39,7 @@ const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
  * Reads a URL and the options. `ws` and `wss` ask for a WebSocket, `http` and `https` for a plain GET. The path is taken
  * as it stands, so that `..` and escapes can be asked about too. A string says what is wrong with the question.
  */
-export function parseQuestion(url: string, options: QuestionOptions): Question | string {
+export function parseExplainRequest(url: string, options: ExplainOptions): ExplainRequest | string {
   const [, schemeText, authority = '', rest = '', fragment] = URL_FORM.exec(url) ?? [];
   if (schemeText === undefined) return `${show(url)} is no URL; it starts with ws://, wss://, http:// or https://`;
   const scheme = SCHEMES.get(schemeText.toLowerCase());
@@ -72,7 +72,7 @@ export function parseQuestion(url: string, options: QuestionOptions): Question |
 }
 
 function optionFault(
-  { origin, version, protocol, from, header = [] }: QuestionOptions,
+  { origin, version, protocol, from, header = [] }: ExplainOptions,
   websocket: boolean,
 ): string | null {
   if (!websocket && version !== undefined) return '--version is of WebSockets only; ask with ws:// or wss://';
@@ -89,7 +89,7 @@ function optionFault(
   return null;
 }
 
-function handshakeFields({ origin, version = '13', protocol }: QuestionOptions): string[] {
+function handshakeFields({ origin, version = '13', protocol }: ExplainOptions): string[] {
   const fields = ['Connection', 'Upgrade', 'Upgrade', 'websocket', 'Sec-WebSocket-Key', KEY];
   fields.push('Sec-WebSocket-Version', toOctets(version));
   // As a client of that version names it.
@@ -98,7 +98,7 @@ function handshakeFields({ origin, version = '13', protocol }: QuestionOptions):
   return fields;
 }
 
-function plainFields({ origin }: QuestionOptions): string[] {
+function plainFields({ origin }: ExplainOptions): string[] {
   return origin === undefined ? [] : ['Origin', toOctets(origin)];
 }
 

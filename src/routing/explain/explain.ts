@@ -2,12 +2,12 @@
 // own, told step by step; nothing is judged here. Pure.
 import { attribute, type Client, type TrustedProxies } from '../../http/forwarding/forwarded.ts';
 import { type RequestHead, readRequest } from '../../http/head.ts';
-import { type ShownToken, type TokenPlace, takeToken } from '../../http/token.ts';
+import { type PresentedToken, type TokenPlace, takeToken } from '../../http/token.ts';
 import { decide, type Refuse, type Step, type Verdict } from '../decide.ts';
 import type { AuthRule } from '../route.ts';
 import type { RouteTable } from '../table.ts';
-import type { InForce } from './effective-limits.ts';
-import type { Question } from './explain-request.ts';
+import type { EffectiveLimit } from './effective-limits.ts';
+import type { ExplainRequest } from './explain-request.ts';
 
 /** What is known of an upstream; the config's own entries will do. */
 export type UpstreamServers = Readonly<Record<string, { readonly servers: readonly { readonly url: string }[] }>>;
@@ -21,7 +21,7 @@ export interface Explanation {
   /** The reason code of a refusal; null where the request is let in. */
   readonly reason: string | null;
   /** What is asked for on the way in; null where nothing is, or the request does not get that far. */
-  readonly credentials: { readonly route: string; readonly token: ShownToken } | null;
+  readonly credentials: { readonly route: string; readonly token: PresentedToken } | null;
 }
 
 /** What came of the credentials, where somebody has looked at them. */
@@ -41,7 +41,7 @@ export interface Known {
 /** Explains what becomes of a request. What only live state can say (limits, health) is left open. No token is printed. */
 export function explain(
   table: RouteTable,
-  question: Question,
+  question: ExplainRequest,
   { trusted, upstreams, judged = null }: Known,
 ): Explanation {
   const { head, client } = attribute(question.head, trusted, () => '');
@@ -83,7 +83,7 @@ export function formatEntrance(verdict: Verdict, judged: Judged | null): string[
 }
 
 /** Of what the gateway answers by itself nothing is counted. */
-function limitsOf(verdict: Exclude<Verdict, Refuse>): InForce {
+function limitsOf(verdict: Exclude<Verdict, Refuse>): EffectiveLimit {
   if (verdict.kind === 'respond') return { before: '', after: '' };
   const { handshakes, requests } = verdict.route.limits;
   return verdict.kind === 'forward' ? requests : handshakes;

@@ -6,7 +6,7 @@ import { AnswerReader } from '../../http/answer-reader.ts';
 import { upstreamError } from '../../net/dial.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling } from '../../net/dialler.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
-import type { Parked } from '../../net/fd-connection.ts';
+import type { FdConnection } from '../../net/fd-connection.ts';
 import type { Answer, Asking } from './upgrade.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -42,7 +42,7 @@ class Exchange implements DialCaller {
     this.#order = order;
     const { dialler, server, asking } = order;
     const { preamble, handshake, timeouts, gone } = asking;
-    if (gone.left) throw new GatewayError('client_gone', 'the client left');
+    if (gone.closed) throw new GatewayError('client_gone', 'the client left');
     this.#dialling = dialler.dial(
       {
         address: server.host,
@@ -55,10 +55,10 @@ class Exchange implements DialCaller {
       this,
     );
     this.#answerBy = performance.now() + timeouts.handshake;
-    gone.watch(() => this.#left());
+    gone.onClosed(() => this.#left());
   }
 
-  came(connection: Parked, bytes: Buffer, connectMs: number): void {
+  came(connection: FdConnection, bytes: Buffer, connectMs: number): void {
     try {
       this.#take(connection, bytes, connectMs);
     } catch (error) {
@@ -67,7 +67,7 @@ class Exchange implements DialCaller {
     }
   }
 
-  #take(connection: Parked, bytes: Buffer, connectMs: number): void {
+  #take(connection: FdConnection, bytes: Buffer, connectMs: number): void {
     const { asking, server, resolve } = this.#order;
     if (this.#connectMs < 0) {
       this.#connectMs = connectMs;
@@ -83,7 +83,7 @@ class Exchange implements DialCaller {
       this.#refuse(new GatewayError('bad_accept', `${server.url}: ${read.fault}`));
       return;
     }
-    asking.gone.watch(null);
+    asking.gone.onClosed(null);
     const rest = read.rest.length === 0 ? NOTHING : Buffer.from(read.rest);
     resolve({ socket: connection, head: read.head, rest, connectMs: this.#connectMs });
   }
@@ -105,7 +105,7 @@ class Exchange implements DialCaller {
   }
 
   /** Interim answers only so far. */
-  #readOn(connection: Parked): void {
+  #readOn(connection: FdConnection): void {
     const held = this.#reader.giveBack();
     const answerMs = Math.max(this.#answerBy - performance.now(), 0);
     this.#dialling = this.#order.dialler.collect(connection, held, { answerMs, most: this.#reader.room }, this);
@@ -117,7 +117,7 @@ class Exchange implements DialCaller {
   }
 
   #refuse(error: GatewayError): void {
-    this.#order.asking.gone.watch(null);
+    this.#order.asking.gone.onClosed(null);
     this.#order.reject(error);
   }
 }

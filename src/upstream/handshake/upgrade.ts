@@ -6,14 +6,14 @@ import { guarded } from '../../base/guard.ts';
 import { GatewayError } from '../../errors.ts';
 import type { AnswerHead } from '../../http/answer.ts';
 import { AnswerReader } from '../../http/answer-reader.ts';
-import type { Departure } from '../../net/client-closed.ts';
+import type { ClientClosed } from '../../net/client-closed.ts';
 import { dial, upstreamError } from '../../net/dial.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
-import type { Parked } from '../../net/fd-connection.ts';
+import type { FdConnection } from '../../net/fd-connection.ts';
 
 /** A server's final answer to a handshake; its connection is paused. */
 export interface Answer {
-  readonly socket: Socket | Parked;
+  readonly socket: Socket | FdConnection;
   readonly head: AnswerHead;
   /** What was read behind the head. */
   readonly rest: Buffer;
@@ -32,7 +32,7 @@ export interface Asking {
   readonly preamble: Buffer | null;
   readonly handshake: string;
   readonly timeouts: UpgradeTimeouts;
-  readonly gone: Departure;
+  readonly gone: ClientClosed;
 }
 
 /**
@@ -56,13 +56,13 @@ function readAnswer(
   socket: Socket,
   server: Endpoint,
   timeoutMs: number,
-  gone: Departure,
+  gone: ClientClosed,
 ): Promise<{ head: AnswerHead; rest: Buffer }> {
   return new Promise((resolve, reject) => {
     const reader = new AnswerReader();
     const settle = (error: GatewayError | null): void => {
       clearTimeout(timer);
-      gone.watch(null);
+      gone.onClosed(null);
       socket.removeListener('data', onData).removeListener('end', onEnd).removeListener('error', onError).pause();
       if (error === null) return;
       socket.destroy();
@@ -87,11 +87,11 @@ function readAnswer(
       () => settle(new GatewayError('backend_timeout', `no answer from ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    if (gone.left) {
+    if (gone.closed) {
       onGone();
       return;
     }
-    gone.watch(onGone);
+    gone.onClosed(onGone);
     socket.on('data', onData).once('end', onEnd).once('error', onError);
   });
 }

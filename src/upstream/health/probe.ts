@@ -4,7 +4,7 @@ import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { judgeAnswer } from '../../handshake/accept.ts';
 import { formatFields } from '../../http/problem.ts';
-import { Departure } from '../../net/client-closed.ts';
+import { ClientClosed } from '../../net/client-closed.ts';
 import { dial, ownPreamble } from '../../net/dial.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 import { requestUpgrade } from '../handshake/upgrade.ts';
@@ -34,14 +34,14 @@ type Probe = (server: Endpoint, config: CheckConfig, gone: AbortSignal) => Promi
 const PROBES: Record<CheckConfig['type'], Probe> = { tcp: probeTcp, http: probeHttp, websocket: probeWebSocket };
 
 async function probeTcp(server: Endpoint, { timeout }: CheckConfig, gone: AbortSignal): Promise<null> {
-  const socket = await dial(server, timeout, Departure.of(gone), ownPreamble(server));
+  const socket = await dial(server, timeout, ClientClosed.of(gone), ownPreamble(server));
   // What is on its way out yet may go out: a server would call half a preamble an error.
   socket.destroySoon();
   return null;
 }
 
 async function probeHttp(server: Endpoint, config: CheckConfig, gone: AbortSignal): Promise<string | null> {
-  const socket = await dial(server, config.timeout, Departure.of(gone), ownPreamble(server));
+  const socket = await dial(server, config.timeout, ClientClosed.of(gone), ownPreamble(server));
   const cut = (): void => void socket.destroy();
   gone.addEventListener('abort', cut);
   try {
@@ -91,7 +91,7 @@ async function probeWebSocket(server: Endpoint, config: CheckConfig, gone: Abort
     preamble: ownPreamble(server),
     handshake: `GET ${config.path} HTTP/1.1\r\n${fields}\r\n`,
     timeouts,
-    gone: Departure.of(gone),
+    gone: ClientClosed.of(gone),
   });
   if (head.status !== 101) {
     socket.destroy();

@@ -7,13 +7,13 @@ export type RetryConfig = UpstreamConfig['retry'];
 
 const WINDOW_MS = 10_000;
 
-export class Budget {
+export class RetryBudget {
   readonly #config: RetryConfig;
   /** Everything sent, retries marked. */
   readonly #sent: Window;
 
   /** Takes over what an earlier config has counted. */
-  constructor(config: RetryConfig, previous: Budget | null) {
+  constructor(config: RetryConfig, previous: RetryBudget | null) {
     this.#config = config;
     this.#sent = previous === null ? new Window(WINDOW_MS) : previous.#sent;
   }

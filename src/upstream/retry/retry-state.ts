@@ -6,7 +6,7 @@ import type { Lease } from '../lease.ts';
 import type { Pool } from '../pool.ts';
 import type { Server } from '../server.ts';
 
-export class Attempts {
+export class RetryState {
   readonly #pool: Pool;
   readonly #ask: Ask;
   readonly #emit: Emit;

@@ -57,7 +57,7 @@ export interface RoomLimits {
 /** What a member gets of its room, as messages are to reach its kind of client. One view serves many members. */
 export interface View {
   /** A message of another member or from outside; null shows nothing. */
-  message(room: string, message: Said): string | null;
+  message(room: string, message: Message): string | null;
   /** The first connection of a user has come, or the last one has gone. */
   presence(room: string, change: 'join' | 'leave', user: string): string | null;
   /** Messages behind the last one were lost to this member: the broker kept less than was said while it was away. */
@@ -65,10 +65,10 @@ export interface View {
 }
 
 /** A message as it is delivered; without an id where only this gateway's members get it, as the broker is away. */
-export type Said = Omit<RoomMessage, 'id'> & { readonly id: string | null };
+export type Message = Omit<RoomMessage, 'id'> & { readonly id: string | null };
 
 /** One connection's place in a room. */
-export interface Seat {
+export interface Membership {
   readonly room: string;
   readonly user: string;
   readonly connection: string;
@@ -165,7 +165,7 @@ export interface Broker extends Sampler {
   degraded(): string | null;
 
   /** Takes a seat. While the broker is away it is a seat among this gateway's members. */
-  join(seat: Seat, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'>;
+  join(seat: Membership, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'>;
   /** Says something in a room from outside. A room that nobody was in keeps it by the default retention. */
   publish(room: string, post: Post): Promise<Stamp>;
   /** What was said in a room. */

@@ -2,12 +2,12 @@
 // which order, is the broker's word.
 import { reportDefect } from '../../base/guard.ts';
 import { type PreparedMessage, prepareText } from '../frame.ts';
-import type { Said, Seat, View } from './broker.ts';
+import type { Membership, Message, View } from './broker.ts';
 
 export class LocalRoom {
   readonly name: string;
   /** By view, so that what many members get is made once. */
-  readonly #seats = new Map<View, Set<Seat>>();
+  readonly #seats = new Map<View, Set<Membership>>();
   /** Connections of each user, over all gateways that are known of. */
   readonly #users = new Map<string, number>();
   #size = 0;
@@ -32,14 +32,14 @@ export class LocalRoom {
     return [...this.#users.keys()];
   }
 
-  take(seat: Seat): void {
+  take(seat: Membership): void {
     const seats = this.#seats.get(seat.view) ?? new Set();
     this.#seats.set(seat.view, seats);
     seats.add(seat);
     this.#size++;
   }
 
-  leave(seat: Seat): void {
+  leave(seat: Membership): void {
     const seats = this.#seats.get(seat.view);
     if (!seats?.delete(seat)) return;
     this.#size--;
@@ -47,7 +47,7 @@ export class LocalRoom {
   }
 
   /** Hands a message to all seats that listen; to `from`, who said it, only where it wants its own. */
-  deliver(said: Said, from: Seat | null): void {
+  deliver(said: Message, from: Membership | null): void {
     this.#hand(
       (view) => view.message(this.name, said),
       (seat) => {
@@ -59,7 +59,7 @@ export class LocalRoom {
   }
 
   /** A connection of a user has come; all but its own seat are told where it is the user's first. */
-  enter(user: string, own: Seat | null): void {
+  enter(user: string, own: Membership | null): void {
     const connections = this.#users.get(user) ?? 0;
     this.#users.set(user, connections + 1);
     if (connections === 0) this.#tell((view) => view.presence(this.name, 'join', user), own);
@@ -77,12 +77,12 @@ export class LocalRoom {
     this.#tell((view) => view.gap(this.name), null);
   }
 
-  #tell(show: (view: View) => string | null, except: Seat | null): void {
+  #tell(show: (view: View) => string | null, except: Membership | null): void {
     this.#hand(show, (seat) => seat !== except && seat.listens);
   }
 
   /** What breaks for one view or seat costs the others nothing. */
-  #hand(show: (view: View) => string | null, gets: (seat: Seat) => boolean): void {
+  #hand(show: (view: View) => string | null, gets: (seat: Membership) => boolean): void {
     for (const [view, seats] of this.#seats) {
       const message = attempt(null, () => prepared(show(view)));
       if (message === null) continue;

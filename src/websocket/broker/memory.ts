@@ -10,9 +10,9 @@ import {
   type Joined,
   type Local,
   type Member,
+  type Membership,
   type Post,
   type RoomRules,
-  type Seat,
   type Span,
   type Stamp,
 } from './broker.ts';
@@ -28,7 +28,7 @@ const SWEEP_MS = 30_000;
 interface Room {
   readonly local: LocalRoom;
   readonly log: RoomLog;
-  readonly members: Map<Seat, Member>;
+  readonly members: Map<Membership, Member>;
 }
 
 export class MemoryBroker implements Broker {
@@ -68,7 +68,7 @@ export class MemoryBroker implements Broker {
     return null;
   }
 
-  async join(seat: Seat, { retention, limits }: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
+  async join(seat: Membership, { retention, limits }: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
     const known = this.#rooms.get(seat.room);
     if (limits.members !== undefined && (known?.members.size ?? 0) >= limits.members) return 'room_full';
     if (!this.#users.mayEnter(seat.user, seat.room, limits.roomsPerUser)) return 'too_many_rooms';
@@ -140,7 +140,7 @@ export class MemoryBroker implements Broker {
     yield { metric: 'broker_up', labels: { broker: this.name }, value: 1 };
   }
 
-  #publish(room: Room, post: Post, from: Seat | null): Stamp {
+  #publish(room: Room, post: Post, from: Membership | null): Stamp {
     const message = room.log.append(post, Date.now());
     this.#published++;
     this.#spoken.delete(room);
@@ -150,7 +150,7 @@ export class MemoryBroker implements Broker {
     return { id: message.id, at: message.at };
   }
 
-  #leave(room: Room, seat: Seat): void {
+  #leave(room: Room, seat: Membership): void {
     if (!room.members.delete(seat)) return;
     this.#members--;
     this.#users.exit(seat.user, seat.room);

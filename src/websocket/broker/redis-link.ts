@@ -4,7 +4,7 @@
 import { ByteSemaphore } from '../../base/byte-semaphore.ts';
 import { background, guarded } from '../../base/guard.ts';
 import { bytesOf, type MemoryBudget } from '../../base/memory-budget.ts';
-import { watchSilence } from '../../base/response-timeout.ts';
+import { startResponseTimeout } from '../../base/response-timeout.ts';
 import { BrokerError } from './broker.ts';
 import { SCRIPTS, type Script, type ScriptName } from './redis-scripts.ts';
 
@@ -128,7 +128,7 @@ export class RedisLink {
     let stop = (): void => {};
     const watch = (): void => {
       const before = pair.answers;
-      stop = watchSilence(SILENCE_MS, () => {
+      stop = startResponseTimeout(SILENCE_MS, () => {
         if (pair.answers === before) this.#lost(pair, 'Redis does not answer');
         else watch();
       });

@@ -2,7 +2,7 @@
 // its seats have got everything. Messages come over Redis's channel and are handed on in the order of their ids, each
 // once; where one is missing, which its predecessor's id tells, the log is asked.
 import { bytesOf } from '../../base/memory-budget.ts';
-import { compareIds, MOST_ROOM_BYTES, type RoomMessage, type Seat, type Stamp } from './broker.ts';
+import { compareIds, type Membership, MOST_ROOM_BYTES, type RoomMessage, type Stamp } from './broker.ts';
 import { LocalRoom } from './local-room.ts';
 
 /** A message as the log has it: with the seat it was said from, or null from outside. */
@@ -47,7 +47,7 @@ const HEARD_COST = 400;
 export class RedisRoom {
   readonly local: LocalRoom;
   /** The seats taken here, by id. */
-  readonly seats = new Map<string, Seat>();
+  readonly seats = new Map<string, Membership>();
   /** Users of all seats, here and elsewhere, by the seat's id. */
   readonly #users = new Map<string, string>();
   readonly #askLog: AskLog;

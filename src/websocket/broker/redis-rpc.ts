@@ -4,10 +4,10 @@ import { randomUUID } from 'node:crypto';
 import type { Revocation } from '../../sessions/revocations.ts';
 import { BrokerError, type Local } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
-import { type Act, type Errand, type Found, formatQuestion, formatReply, type Question } from './redis-wire.ts';
+import { type Act, type Found, formatQuestion, formatReply, type Question, type RemoteCommand } from './redis-wire.ts';
 
 /** How long the others may take to answer. */
-const PATIENCE_MS = 2000;
+const REPLY_TIMEOUT_MS = 2000;
 
 interface Asked {
   /** Gateways that have not answered; null until it is known who was asked. */
@@ -19,15 +19,15 @@ interface Asked {
   readonly settle: () => void;
 }
 
-export class RedisAsks {
-  readonly #gate: string;
+export class RedisRpc {
+  readonly #nodeId: string;
   readonly #link: RedisLink;
   readonly #local: Local;
   readonly #asked = new Map<string, Asked>();
 
   /** `gate` is this gateway's own name. */
   constructor(gate: string, link: RedisLink, local: Local) {
-    this.#gate = gate;
+    this.#nodeId = gate;
     this.#link = link;
     this.#local = local;
   }
@@ -46,7 +46,7 @@ export class RedisAsks {
 
   /** Does it here and everywhere; rejects where someone does not answer. */
   async revoke(revocation: Revocation, forMs: number): Promise<number> {
-    const errand: Errand = { kind: 'revoke', revocation, forMs };
+    const errand: RemoteCommand = { kind: 'revoke', revocation, forMs };
     let closed = this.#local.revoke(revocation, forMs);
     await this.#ask(errand, (answer) => {
       if (typeof answer === 'number') closed += answer;
@@ -57,7 +57,7 @@ export class RedisAsks {
 
   /** Another gateway asks. */
   answer(question: Question): void {
-    const reply = formatReply(question, this.#gate, this.#run(question.errand));
+    const reply = formatReply(question, this.#nodeId, this.#run(question.errand));
     // Who asked gives up by itself where the answer is lost.
     this.#link.run('reply', question.from, reply).catch(() => {});
   }
@@ -71,8 +71,8 @@ export class RedisAsks {
     if (asked.take(answer) || asked.left?.size === 0) asked.settle();
   }
 
-  #ask(errand: Errand, take: Asked['take']): Promise<void> {
-    const question: Question = { id: randomUUID(), from: this.#gate, errand };
+  #ask(errand: RemoteCommand, take: Asked['take']): Promise<void> {
+    const question: Question = { id: randomUUID(), from: this.#nodeId, errand };
     return new Promise((resolve, reject) => {
       const end = (act: () => void): void => {
         clearTimeout(timer);
@@ -81,10 +81,10 @@ export class RedisAsks {
       };
       const timer = setTimeout(() => {
         end(() => reject(new BrokerError('unavailable', 'a gateway does not answer')));
-      }, PATIENCE_MS);
+      }, REPLY_TIMEOUT_MS);
       const asked: Asked = { left: null, answered: new Set(), take, settle: () => end(resolve) };
       this.#asked.set(question.id, asked);
-      this.#link.run('ask', this.#gate, formatQuestion(question)).then(
+      this.#link.run('ask', this.#nodeId, formatQuestion(question)).then(
         (gates) => {
           asked.left = new Set((gates as string[]).filter((gate) => !asked.answered.has(gate)));
           if (asked.left.size === 0) asked.settle();
@@ -94,7 +94,7 @@ export class RedisAsks {
     });
   }
 
-  #run(errand: Errand): Found | number {
+  #run(errand: RemoteCommand): Found | number {
     if (errand.kind === 'revoke') return this.#local.revoke(errand.revocation, errand.forMs);
     const found = this.#local.reach(errand.connection);
     if (!found) return null;

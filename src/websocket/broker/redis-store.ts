@@ -1,7 +1,7 @@
 // What a gateway asks of Redis, typed: one method for each script of redis-scripts.ts that has to do with rooms. Each
 // rejects with a BrokerError as RedisLink.run does.
-import { Turns } from '../../base/semaphore.ts';
-import { compareIds, type Member, type RoomLimits, type RoomSummary, type Seat, type Stamp } from './broker.ts';
+import { Semaphore } from '../../base/semaphore.ts';
+import { compareIds, type Member, type Membership, type RoomLimits, type RoomSummary, type Stamp } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
 import type { Behind, Logged } from './redis-room.ts';
 import { readBehind, readMembers, readPage } from './redis-wire.ts';
@@ -13,7 +13,7 @@ const MOST_READERS = 8;
 export interface Entry {
   /** Id of the seat, of all gateways. */
   readonly id: string;
-  readonly seat: Seat;
+  readonly seat: Membership;
   readonly retention: { readonly count: number; readonly age: number };
   /** Unix time in milliseconds. */
   readonly since: number;
@@ -27,12 +27,12 @@ export interface Entered {
 }
 
 export class RedisStore {
-  readonly #gate: string;
+  readonly #nodeId: string;
   readonly #link: RedisLink;
-  readonly #readers = new Turns(MOST_READERS);
+  readonly #readers = new Semaphore(MOST_READERS);
 
   constructor(gate: string, link: RedisLink) {
-    this.#gate = gate;
+    this.#nodeId = gate;
     this.#link = link;
   }
 
@@ -41,7 +41,7 @@ export class RedisStore {
     const { id, seat, retention, since } = entry;
     const reply = (await this.#link.run(
       'enter',
-      ...[this.#gate, id, seat.room, seat.user, seat.connection, since],
+      ...[this.#nodeId, id, seat.room, seat.user, seat.connection, since],
       ...[limits.members ?? '', limits.roomsPerUser ?? '', retention.count, retention.age, list],
     )) as [string, string, unknown];
     const [outcome, last, members] = reply;
@@ -50,11 +50,11 @@ export class RedisStore {
   }
 
   async leave({ id, seat }: Entry): Promise<void> {
-    await this.#link.run('leave', this.#gate, id, seat.room, seat.user);
+    await this.#link.run('leave', this.#nodeId, id, seat.room, seat.user);
   }
 
   /** Says something; `seat` is '' from outside, and so is `user` for nobody. */
-  async say(room: string, said: { seat: string; user: string; data: string }): Promise<Stamp> {
+  async publish(room: string, said: { seat: string; user: string; data: string }): Promise<Stamp> {
     const id = (await this.#link.run('say', room, said.seat, said.user, said.data)) as string;
     return { id, at: Number(id.split('-')[0]) };
   }
@@ -95,7 +95,7 @@ export class RedisStore {
 
   /** Answers that may be as large as all that a room keeps: so many at a time. */
   async #reading<T>(act: () => Promise<T>): Promise<T> {
-    const release = await this.#readers.take(null);
+    const release = await this.#readers.acquire(null);
     try {
       return await act();
     } finally {
@@ -115,14 +115,14 @@ export class RedisStore {
   }
 
   /** Says that the gateway lives, and lets go of some members of those that do not. */
-  async beat(): Promise<{ readonly known: boolean; readonly more: boolean }> {
-    const [known, more] = (await this.#link.run('beat', this.#gate)) as [number, number];
+  async heartbeat(): Promise<{ readonly known: boolean; readonly more: boolean }> {
+    const [known, more] = (await this.#link.run('beat', this.#nodeId)) as [number, number];
     return { known: known === 1, more: more === 1 };
   }
 
   /** Says that the gateway is gone. */
   async end(): Promise<void> {
-    await this.#link.run('end', this.#gate);
+    await this.#link.run('end', this.#nodeId);
   }
 }
 

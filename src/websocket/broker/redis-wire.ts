@@ -53,7 +53,7 @@ const errand = z.union([
   act.and(z.object({ connection: z.string() })),
   z.object({ kind: z.literal('revoke'), revocation, forMs: z.number().nonnegative() }),
 ]);
-export type Errand = z.output<typeof errand>;
+export type RemoteCommand = z.output<typeof errand>;
 
 /** What a gateway asks the others; `from` is the one that asks. */
 const question = z.object({ id: z.string(), from: z.string(), errand });

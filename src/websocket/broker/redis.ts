@@ -15,17 +15,17 @@ import {
   type Joined,
   type Local,
   type Member,
+  type Membership,
   type Post,
   type RoomRules,
   type RoomSummary,
-  type Seat,
   type Span,
   type Stamp,
 } from './broker.ts';
 import { RedisChannel } from './redis-channel.ts';
 import { type loadRedis, RedisLink } from './redis-link.ts';
 import { type AskLog, RedisRoom } from './redis-room.ts';
-import { RedisAsks } from './redis-rpc.ts';
+import { RedisRpc } from './redis-rpc.ts';
 import { LEASE_MS } from './redis-scripts.ts';
 import { type Entry, RedisStore, usersOf } from './redis-store.ts';
 import { type Event, prefixOf } from './redis-wire.ts';
@@ -48,10 +48,10 @@ interface Place extends Entry {
 
 export class RedisBroker implements Broker {
   readonly name = 'redis';
-  readonly #gate = randomBytes(8).toString('hex');
+  readonly #nodeId = randomBytes(8).toString('hex');
   readonly #emit: Emit;
   readonly #link: RedisLink;
-  readonly #asks: RedisAsks;
+  readonly #rpc: RedisRpc;
   readonly #store: RedisStore;
   readonly #rooms = new Map<string, RedisRoom>();
   readonly #places = new Map<string, Place>();
@@ -59,7 +59,7 @@ export class RedisBroker implements Broker {
   readonly #departed = new Set<Place>();
   #seats = 0;
   #down: string | null = 'not connected yet';
-  #beat: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
   readonly #counts = { published: 0, failed: 0, delivered: 0 };
 
   /** That the broker is away is told elsewhere; anything else is a defect. */
@@ -76,14 +76,14 @@ export class RedisBroker implements Broker {
     this.#link = new RedisLink(library, {
       url,
       prefix,
-      channel: `${prefix}gate:${this.#gate}`,
+      channel: `${prefix}gate:${this.#nodeId}`,
       onUp: () => this.#takeUp(),
       onDown: (reason) => this.#onDown(reason),
       onMessage: this.#channel.receive,
       queues,
     });
-    this.#store = new RedisStore(this.#gate, this.#link);
-    this.#asks = new RedisAsks(this.#gate, this.#link, local);
+    this.#store = new RedisStore(this.#nodeId, this.#link);
+    this.#rpc = new RedisRpc(this.#nodeId, this.#link, local);
   }
 
   start(): void {
@@ -91,7 +91,7 @@ export class RedisBroker implements Broker {
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#beat);
+    clearTimeout(this.#heartbeat);
     await Promise.allSettled([...this.#places.values()].map((place) => this.#store.leave(place)));
     await this.#store.end().catch(() => {});
     this.#link.close();
@@ -101,11 +101,11 @@ export class RedisBroker implements Broker {
     return this.#down === null ? null : `the broker is away (${this.#down})`;
   }
 
-  async join(seat: Seat, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
+  async join(seat: Membership, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
     const known = this.#rooms.get(seat.room);
     const room = known ?? new RedisRoom(seat.room, this.#askLog, this.#onError);
     this.#rooms.set(seat.room, room);
-    const place = { id: `${this.#gate}.${this.#seats++}`, seat, room, retention: rules.retention, since: Date.now() };
+    const place = { id: `${this.#nodeId}.${this.#seats++}`, seat, room, retention: rules.retention, since: Date.now() };
     room.seats.set(place.id, seat);
     try {
       const refused = this.#down === null ? await this.#enter(place, rules.limits) : null;
@@ -124,14 +124,14 @@ export class RedisBroker implements Broker {
     return {
       position: room.position,
       users: () => room.local.users(),
-      publish: (data) => this.#say(room, place, data),
+      publish: (data) => this.#publish(room, place, data),
       leave: () => this.#leave(place),
     };
   }
 
   async publish(name: string, { user, data }: Post): Promise<Stamp> {
     try {
-      const stamp = await this.#store.say(name, { seat: '', user: user ?? '', data });
+      const stamp = await this.#store.publish(name, { seat: '', user: user ?? '', data });
       this.#counts.published++;
       return stamp;
     } catch (error) {
@@ -155,20 +155,20 @@ export class RedisBroker implements Broker {
   }
 
   async sendTo(connection: string, type: MessageType, data: Buffer): Promise<boolean> {
-    return (await this.#asks.act(connection, { kind: 'send', type, data: data.toString('base64') })) !== null;
+    return (await this.#rpc.act(connection, { kind: 'send', type, data: data.toString('base64') })) !== null;
   }
 
   async describe(connection: string): Promise<ConnectionDescription | null> {
-    const found = await this.#asks.act(connection, { kind: 'describe' });
+    const found = await this.#rpc.act(connection, { kind: 'describe' });
     return found === true ? null : found;
   }
 
   async disconnect(connection: string, code: number, reason: string): Promise<boolean> {
-    return (await this.#asks.act(connection, { kind: 'close', code, reason })) !== null;
+    return (await this.#rpc.act(connection, { kind: 'close', code, reason })) !== null;
   }
 
   revoke(revocation: Revocation, forMs: number): Promise<number> {
-    return this.#asks.revoke(revocation, forMs);
+    return this.#rpc.revoke(revocation, forMs);
   }
 
   *sample(): Iterable<Sample> {
@@ -194,10 +194,10 @@ export class RedisBroker implements Broker {
     return null;
   }
 
-  async #say(room: RedisRoom, { id, seat }: Place, data: string): Promise<Stamp> {
+  async #publish(room: RedisRoom, { id, seat }: Place, data: string): Promise<Stamp> {
     try {
       if (this.#down !== null) throw new BrokerError('unavailable', 'the broker is away');
-      const stamp = await this.#store.say(seat.room, { seat: id, user: seat.user, data });
+      const stamp = await this.#store.publish(seat.room, { seat: id, user: seat.user, data });
       this.#counts.published++;
       return await room.handedOn(stamp);
     } catch (error) {
@@ -236,14 +236,14 @@ export class RedisBroker implements Broker {
         if (!this.#places.has(event.seat)) this.#rooms.get(event.room)?.exit(event.seat);
         return;
       case 'ask':
-        return void this.#asks.answer(event.question);
+        return void this.#rpc.answer(event.question);
       case 'reply':
-        return void this.#asks.answered(event.question, event.from, event.found);
+        return void this.#rpc.answered(event.question, event.from, event.found);
     }
   }
 
   #onDown(reason: string): void {
-    clearTimeout(this.#beat);
+    clearTimeout(this.#heartbeat);
     const known = this.#down !== null;
     this.#down = reason;
     if (known) return;
@@ -272,9 +272,9 @@ export class RedisBroker implements Broker {
   }
 
   #schedule(): void {
-    clearTimeout(this.#beat);
+    clearTimeout(this.#heartbeat);
     // Where the link is lost meanwhile, it is taken up anew and scheduled again.
-    this.#beat = setTimeout(() => {
+    this.#heartbeat = setTimeout(() => {
       const alive = this.#sayAlive().then(() => this.#mendRooms());
       background(
         'redis',
@@ -292,7 +292,7 @@ export class RedisBroker implements Broker {
 
   /** Says that this gateway lives, and lets go of the members of those that do not. */
   async #sayAlive(): Promise<void> {
-    const { known, more } = await this.#store.beat();
+    const { known, more } = await this.#store.heartbeat();
     // Others took us for dead: our members are entered again.
     if (!known) await Promise.all([...this.#places.values()].map((place) => this.#enter(place, {})));
     if (more) await this.#sayAlive();

@@ -1,23 +1,23 @@
 // Terminating a WebSocket here: from an allowed handshake to a running session. Which handshakes are allowed is decided
 // in routing/, and then by the route's handler where it asks to be asked.
 
-import { Wheel } from '../../base/timer-wheel.ts';
+import { TimerWheel } from '../../base/timer-wheel.ts';
 import type { TerminateConfig } from '../../config/schema/schema.ts';
 import type { Emit, Sample, Sampler, SessionEnd } from '../../events.ts';
 import { MAX_HEADER } from '../../relay/js/cursor.ts';
 import type { Connections } from '../connections.ts';
-import type { Admission, Handler, Opener, Opening } from '../handler.ts';
+import type { Admission, ConnectionHandlerFactory, Handler, Opening } from '../handler.ts';
 import { MemoryBudgets } from '../memory-budgets.ts';
 import { Compression } from './compression.ts';
 import type { Timing } from './keepalive.ts';
 import { Meter } from './meter.ts';
-import { Corks } from './send-queue.ts';
+import { WriteBatcher } from './send-queue.ts';
 import { SendQueues } from './send-queues.ts';
 import { TerminatedSession } from './session.ts';
 import type { SessionContext } from './session-context.ts';
-import { createWireOpener, mostFragments, type Upgrade, type WireLimits } from './ws-socket.ts';
+import { type AcceptedHandshake, createWsSocketOpener, mostFragments, type WireLimits } from './ws-socket.ts';
 
-export type { Upgrade } from './ws-socket.ts';
+export type { AcceptedHandshake } from './ws-socket.ts';
 
 /** Bytes of pings, pongs and other messages' ends that may come with one message's fragments. */
 const MOST_BETWEEN = 1024 * 1024;
@@ -38,7 +38,11 @@ export interface Acceptor {
    * Answers 101 and gives the connection to who was found by admit(). Null: the client has left, its socket is destroyed,
    * and `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
    */
-  accept(upgrade: Upgrade, opener: Opener, onEnd: (end: SessionEnd) => void): Accepted | null;
+  accept(
+    upgrade: AcceptedHandshake,
+    opener: ConnectionHandlerFactory,
+    onEnd: (end: SessionEnd) => void,
+  ): Accepted | null;
 }
 
 export interface AcceptorOptions {
@@ -53,9 +57,9 @@ export interface AcceptorOptions {
  * `websocket_bytes_total` and `websocket_messages_total`, for live and ended sessions alike.
  */
 export class Terminator implements Sampler {
-  readonly #wheel = new Wheel();
+  readonly #wheel = new TimerWheel();
   readonly #meter = new Meter();
-  readonly #corks = new Corks();
+  readonly #corks = new WriteBatcher();
   readonly #emit: Emit;
   readonly #connections: Connections;
   /** What messages may take of memory, here and in rooms. */
@@ -79,7 +83,7 @@ export class Terminator implements Sampler {
       limits: { ...config.limits, most_held: mostHeld(config.limits) },
     };
     const compression = config.compression ? new Compression(config.compression) : null;
-    const openWire = createWireOpener(config.limits, compression);
+    const openWire = createWsSocketOpener(config.limits, compression);
     return {
       admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
       accept(upgrade, opener, onEnd) {

@@ -26,7 +26,7 @@ interface Ping {
 /** A client's pong without its payload: two bytes of header and the mask (RFC 6455 §5.2). */
 const PONG_HEAD = 6;
 
-export class Pulse {
+export class Keepalive {
   readonly #timing: Timing;
   readonly #diesAt: number;
   #activeAt: number;

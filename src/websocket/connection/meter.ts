@@ -1,7 +1,7 @@
 // What terminated sessions carried, by route: plain numbers that outlive sessions and reloads, read when Prometheus
 // scrapes. Bytes of live sessions are asked of their sockets at that moment.
 
-import { type Place, Roster } from '../../base/slot-set.ts';
+import { type SlotHandle, SlotSet } from '../../base/slot-set.ts';
 import type { Sample, Sampler } from '../../events.ts';
 import type { MessageType } from '../handler.ts';
 
@@ -18,8 +18,8 @@ export interface Carrying {
 export class RouteMeter {
   readonly fromClient: MessageCounts = { text: 0, binary: 0 };
   readonly toClient: MessageCounts = { text: 0, binary: 0 };
-  readonly #live = new Roster<Carrying>();
-  readonly #places = new WeakMap<Carrying, Place<Carrying>>();
+  readonly #live = new SlotSet<Carrying>();
+  readonly #places = new WeakMap<Carrying, SlotHandle<Carrying>>();
   /** Bytes of sessions that have ended. */
   #fromClient = 0;
   #toClient = 0;

@@ -1,15 +1,15 @@
 // Answering a client's pings, bounded: whoever pings and does not read must not make the gateway hoard pongs.
-import type { Wire } from './ws-socket.ts';
+import type { WsSocket } from './ws-socket.ts';
 
 /** Pongs on their way at a time; of further pings only the newest is answered (RFC 6455 §5.5.3). */
 const MOST_PONGS = 16;
 
-export class Pongs {
-  readonly #wire: Wire;
+export class PongLimiter {
+  readonly #wire: WsSocket;
   #underWay = 0;
   #unanswered: Buffer | undefined;
 
-  constructor(wire: Wire) {
+  constructor(wire: WsSocket) {
     this.#wire = wire;
   }
 

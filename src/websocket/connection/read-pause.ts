@@ -1,17 +1,17 @@
 // Why a client is not read from: while there is any reason, its socket is paused, and the time that it has to answer our ping
 // stands still.
-import type { Pulse } from './keepalive.ts';
-import type { Wire } from './ws-socket.ts';
+import type { Keepalive } from './keepalive.ts';
+import type { WsSocket } from './ws-socket.ts';
 
 /** `owed`: what was sent to it has not gone out yet. `handler`: the handler does not want more. */
 type PauseReason = 'owed' | 'handler';
 
 export class ReadPause {
-  readonly #wire: Wire;
-  readonly #pulse: Pulse;
+  readonly #wire: WsSocket;
+  readonly #pulse: Keepalive;
   readonly #reasons: Record<PauseReason, boolean> = { owed: false, handler: false };
 
-  constructor(wire: Wire, pulse: Pulse) {
+  constructor(wire: WsSocket, pulse: Keepalive) {
     this.#wire = wire;
     this.#pulse = pulse;
   }

@@ -6,7 +6,7 @@ import { guarded } from '../../base/guard.ts';
 import type { PreparedMessage } from '../frame.ts';
 import type { MessageType } from '../handler.ts';
 import type { Debtor, SendQueues } from './send-queues.ts';
-import type { Wire } from './ws-socket.ts';
+import type { WsSocket } from './ws-socket.ts';
 
 /** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
 const MESSAGE_COST = 256;
@@ -18,7 +18,7 @@ const SOCKET_FILL = 64 * 1024;
 /** Never written to. */
 const NONE: Waiting[] = [];
 
-export interface OutboxPolicy {
+export interface SendQueuePolicy {
   /** Bytes that may be owed to a client. */
   readonly size: number;
   readonly overflow: 'close' | 'drop_oldest';
@@ -28,7 +28,7 @@ export interface OutboxPolicy {
  * Batches what goes to one socket within one turn of the event loop: the first message leaves at once, and those that follow it
  * in the same turn leave together at its end.
  */
-export class Corks {
+export class WriteBatcher {
   /** Counts turns in which anything was sent. */
   #turn = 0;
   #ending = false;
@@ -66,7 +66,7 @@ interface Waiting {
 }
 
 /** Whose outbox it is. */
-export interface OutboxOwner {
+export interface SendQueueOwner {
   /** A message has gone out, or never will; `empty`: and it was the last one. */
   onSent(empty: boolean): void;
   /** Messages were dropped, and the next one is about to go. */
@@ -76,17 +76,17 @@ export interface OutboxOwner {
 }
 
 /** What all outboxes of a route share. */
-export interface OutboxRules {
-  readonly policy: OutboxPolicy;
-  readonly corks: Corks;
+export interface SendQueueRules {
+  readonly policy: SendQueuePolicy;
+  readonly corks: WriteBatcher;
   readonly queues: SendQueues;
 }
 
-export class Outbox implements Debtor {
-  readonly #wire: Wire;
+export class SendQueue implements Debtor {
+  readonly #wire: WsSocket;
   readonly #socket: Socket;
-  readonly #rules: OutboxRules;
-  readonly #owner: OutboxOwner;
+  readonly #rules: SendQueueRules;
+  readonly #owner: SendQueueOwner;
   /** Messages that the socket has not taken yet. */
   #queued = 0;
   /** Empty for all but slow clients, which share one empty list. */
@@ -99,7 +99,7 @@ export class Outbox implements Debtor {
   #settled = 0;
   #closed = false;
 
-  constructor(wire: Wire, socket: Socket, rules: OutboxRules, owner: OutboxOwner) {
+  constructor(wire: WsSocket, socket: Socket, rules: SendQueueRules, owner: SendQueueOwner) {
     this.#wire = wire;
     this.#socket = socket;
     this.#rules = rules;

@@ -1,18 +1,18 @@
 // What the terminated sessions of one route share.
 
-import type { Wheel } from '../../base/timer-wheel.ts';
+import type { TimerWheel } from '../../base/timer-wheel.ts';
 import type { Emit } from '../../events.ts';
 import type { Connections } from '../connections.ts';
 import type { InboundLimits } from './inbound.ts';
 import type { RouteMeter } from './meter.ts';
-import type { OutboxRules } from './send-queue.ts';
+import type { SendQueueRules } from './send-queue.ts';
 
 export interface SessionContext {
   readonly route: string;
-  readonly wheel: Wheel;
+  readonly wheel: TimerWheel;
   readonly meter: RouteMeter;
   readonly emit: Emit;
   readonly connections: Connections;
-  readonly outbox: OutboxRules;
+  readonly outbox: SendQueueRules;
   readonly limits: InboundLimits;
 }

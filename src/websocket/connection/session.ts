@@ -8,31 +8,31 @@ import type { PingResult, SessionEnd } from '../../events.ts';
 import type { ConnectionDescription } from '../broker/broker.ts';
 import type { Reachable } from '../connections.ts';
 import type { PreparedMessage } from '../frame.ts';
-import type { Connection, Conversation, MessageType, Opener } from '../handler.ts';
+import type { Connection, ConnectionHandler, ConnectionHandlerFactory, MessageType } from '../handler.ts';
 import { CLOSE_WAIT_MS, type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
 import { Inbound } from './inbound.ts';
-import { Pulse, type Timing } from './keepalive.ts';
+import { Keepalive, type Timing } from './keepalive.ts';
 import type { Carrying, MessageCounts } from './meter.ts';
-import { Pongs } from './pong-limiter.ts';
+import { PongLimiter } from './pong-limiter.ts';
 import { ReadPause } from './read-pause.ts';
-import { Outbox, type OutboxOwner } from './send-queue.ts';
+import { SendQueue, type SendQueueOwner } from './send-queue.ts';
 import type { SessionContext } from './session-context.ts';
-import type { OpenConnection, Wire, WireListener } from './ws-socket.ts';
+import type { OpenConnection, WsSocket, WsSocketListener } from './ws-socket.ts';
 
-export class TerminatedSession implements Connection, Reachable, Carrying, Timed, WireListener, OutboxOwner {
+export class TerminatedSession implements Connection, Reachable, Carrying, Timed, WsSocketListener, SendQueueOwner {
   readonly id: string;
-  readonly #wire: Wire;
+  readonly #wire: WsSocket;
   readonly #socket: Socket;
   readonly #before: OpenConnection['before'];
   readonly #context: SessionContext;
-  readonly #pulse: Pulse;
+  readonly #pulse: Keepalive;
   readonly #messages: Record<'fromClient' | 'toClient', number> = { fromClient: 0, toClient: 0 };
-  #conversation: Conversation | undefined;
+  #conversation: ConnectionHandler | undefined;
   /** How the gateway ended it; unset: the client does. */
   #ending: Ending | undefined;
   /** Once the closing handshake has begun: when the connection is cut. */
   #deadline = Number.POSITIVE_INFINITY;
-  readonly #outbox: Outbox;
+  readonly #outbox: SendQueue;
   readonly #inbound: Inbound;
   readonly #about: Pick<ConnectionDescription, 'client' | 'subprotocol' | 'openedAt'>;
   #user: string | null;
@@ -41,7 +41,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   /** When a message last came or went, as Unix time in milliseconds. */
   #activeAt = Date.now();
   readonly #readPause: ReadPause;
-  #pongs: Pongs | undefined;
+  #pongs: PongLimiter | undefined;
 
   constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
     const { wire, socket, client, user, subprotocol } = open;
@@ -53,14 +53,14 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     this.#about = { client, subprotocol, openedAt: Date.now() };
     this.#context = context;
     const now = context.wheel.now();
-    this.#pulse = new Pulse(timing, now);
+    this.#pulse = new Keepalive(timing, now);
     this.#readPause = new ReadPause(wire, this.#pulse);
     this.#inbound = new Inbound(context.limits, now);
-    this.#outbox = new Outbox(wire, socket, context.outbox, this);
+    this.#outbox = new SendQueue(wire, socket, context.outbox, this);
   }
 
   /** Gives the connection to the handler; `onEnd` is called once, never from inside here. */
-  start(opener: Opener, onEnd: (end: SessionEnd) => void): void {
+  start(opener: ConnectionHandlerFactory, onEnd: (end: SessionEnd) => void): void {
     const { wheel, meter, connections } = this.#context;
     this.#onEnd = onEnd;
     this.#user = opener.user ?? this.#user;
@@ -92,7 +92,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   }
 
   /** By itself, so that nothing that lives as long as the session keeps the opener and with it the handshake alive. */
-  #converse(opener: Opener): void {
+  #converse(opener: ConnectionHandlerFactory): void {
     this.#guard(() => {
       this.#conversation = opener.open(this);
     });
@@ -264,7 +264,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
 
   onPing(payload: Buffer): void {
     if (!this.#admit(0)) return;
-    this.#pongs ??= new Pongs(this.#wire);
+    this.#pongs ??= new PongLimiter(this.#wire);
     this.#pongs.answer(payload);
   }
 

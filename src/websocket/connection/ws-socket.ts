@@ -9,7 +9,7 @@ import { type Compression, memoryLevel, TAKEN_OFFER } from './compression.ts';
 import { reasonOf } from './ending.ts';
 
 /** A handshake that was allowed, and the connection it came on. */
-export interface Upgrade {
+export interface AcceptedHandshake {
   /** Of the connection. */
   readonly id: string;
   /** The client's address. */
@@ -29,7 +29,7 @@ export interface Upgrade {
 }
 
 /** Who hears what happens on a Wire. */
-export interface WireListener {
+export interface WsSocketListener {
   onMessage(data: Buffer, binary: boolean): void;
   onPing(payload: Buffer): void;
   onPong(payload: Buffer): void;
@@ -46,8 +46,8 @@ export interface WireListener {
  * The socket of `ws`. It tells one listener directly: a table of listeners, with a function for each event, would take more
  * memory than all else that a quiet connection needs.
  */
-export class Wire extends WebSocket {
-  #listener: WireListener | null = null;
+export class WsSocket extends WebSocket {
+  #listener: WsSocketListener | null = null;
 
   /** Whether messages may go compressed, so that ws has to make their frames. */
   get compresses(): boolean {
@@ -55,7 +55,7 @@ export class Wire extends WebSocket {
   }
 
   /** From now on this one hears of everything. */
-  tell(listener: WireListener): void {
+  tell(listener: WsSocketListener): void {
     this.#listener = listener;
   }
 
@@ -79,7 +79,7 @@ export class Wire extends WebSocket {
 }
 
 /** Whether nobody else has to hear of it. */
-function tell(listener: WireListener, event: string | symbol, args: readonly unknown[]): boolean {
+function tell(listener: WsSocketListener, event: string | symbol, args: readonly unknown[]): boolean {
   switch (event) {
     case 'message':
       listener.onMessage(args[0] as Buffer, args[1] as boolean);
@@ -104,7 +104,7 @@ function tell(listener: WireListener, event: string | symbol, args: readonly unk
 /** A connection as it is right after its 101. */
 export interface OpenConnection {
   readonly id: string;
-  readonly wire: Wire;
+  readonly wire: WsSocket;
   readonly socket: Socket;
   /** The client's address. */
   readonly client: string;
@@ -120,7 +120,7 @@ const MOST_BYTES = 2 ** 31 - 1;
 const NEVER_MS = 2 ** 31 - 1;
 
 /** Turns one upgrade into an open socket, or null where the client has left. */
-export type OpenWire = (upgrade: Upgrade) => Wire | null;
+export type OpenWsSocket = (upgrade: AcceptedHandshake) => WsSocket | null;
 
 /** What one connection may send as a message. */
 export interface WireLimits {
@@ -138,7 +138,7 @@ export function mostFragments({ max_message, max_fragments }: WireLimits): numbe
 }
 
 /** Without `compression` none is agreed on. */
-export function createWireOpener(limits: WireLimits, compression: Compression | null): OpenWire {
+export function createWsSocketOpener(limits: WireLimits, compression: Compression | null): OpenWsSocket {
   const plain = createOpener(limits, null);
   if (!compression) return (upgrade) => plain(upgrade, '');
   const deflating = new Map<number, ReturnType<typeof createOpener>>();
@@ -156,10 +156,10 @@ export function createWireOpener(limits: WireLimits, compression: Compression | 
 
 function createOpener(limits: WireLimits, deflate: PerMessageDeflateOptions | null) {
   const limit = Math.min(limits.max_message, MOST_BYTES);
-  const options: ServerOptions<typeof Wire> & { closeTimeout: number } = {
+  const options: ServerOptions<typeof WsSocket> & { closeTimeout: number } = {
     noServer: true,
     clientTracking: false,
-    WebSocket: Wire,
+    WebSocket: WsSocket,
     perMessageDeflate: deflate ?? false,
     skipUTF8Validation: false,
     maxPayload: limit,
@@ -178,8 +178,8 @@ function createOpener(limits: WireLimits, deflate: PerMessageDeflateOptions | nu
   server.on('wsClientError', (error) => {
     throw new Error('ws refused an allowed handshake', { cause: error });
   });
-  return (upgrade: Upgrade, extensions: string): Wire | null => {
-    let opened: Wire | null = null;
+  return (upgrade: AcceptedHandshake, extensions: string): WsSocket | null => {
+    let opened: WsSocket | null = null;
     server.handleUpgrade(buildRequest(upgrade, extensions), upgrade.socket, upgrade.rest, (wire) => {
       opened = wire;
     });
@@ -199,7 +199,7 @@ function deflateOptions({ options }: Compression, windowBits: number): PerMessag
 }
 
 /** The least request that ws takes: nothing of the client's own text but its key. */
-function buildRequest(upgrade: Upgrade, extensions: string): IncomingMessage {
+function buildRequest(upgrade: AcceptedHandshake, extensions: string): IncomingMessage {
   const request = new IncomingMessage(upgrade.socket);
   request.method = 'GET';
   request.headers = {

@@ -1,5 +1,5 @@
 // The handler `push`: one configured text at once, and again after each interval; what the client says is ignored.
-import type { Opener } from '../handler.ts';
+import type { ConnectionHandlerFactory } from '../handler.ts';
 
 export interface PushOptions {
   readonly text: string;
@@ -7,7 +7,7 @@ export interface PushOptions {
   readonly every: number;
 }
 
-export function createPush(options: PushOptions): Opener {
+export function createPush(options: PushOptions): ConnectionHandlerFactory {
   const message = Buffer.from(options.text);
   return {
     open(connection) {

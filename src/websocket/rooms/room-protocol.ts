@@ -4,7 +4,7 @@ import { background, reportDefect } from '../../base/guard.ts';
 import type { MemoryBudget } from '../../base/memory-budget.ts';
 import type { Excerpt, Joined, Span } from '../broker/broker.ts';
 import type { PreparedMessage } from '../frame.ts';
-import type { Connection, Conversation, MessageType } from '../handler.ts';
+import type { Connection, ConnectionHandler, MessageType } from '../handler.ts';
 
 /** Messages that may wait for a member that is catching up, and their bytes. */
 const MOST_HELD = 10_000;
@@ -18,7 +18,7 @@ export interface May {
   readonly subscribe: boolean;
 }
 
-export interface TalkOptions {
+export interface RoomProtocolOptions {
   readonly room: string;
   readonly user: string;
   readonly connection: Connection;
@@ -33,7 +33,7 @@ export interface TalkOptions {
 }
 
 /** What a format does with a member's messages. */
-export interface Talk {
+export interface RoomProtocol {
   message(type: MessageType, data: Buffer): void;
   /** So many messages were dropped, as the client is slow. */
   dropped?(count: number): void;
@@ -158,7 +158,10 @@ export class Requests {
 }
 
 /** A conversation that gives its seat back at its end. */
-export function converse(talk: Talk, { joined, mailbox, requests }: TalkOptions): Conversation {
+export function openRoomConnection(
+  talk: RoomProtocol,
+  { joined, mailbox, requests }: RoomProtocolOptions,
+): ConnectionHandler {
   return {
     message: (type, data) => talk.message(type, data),
     closed: () => {

@@ -1,8 +1,8 @@
 // The handler `rooms` with `format: json`: typed messages, each a JSON object with a `type`. docs/rooms.md is its contract:
 // every message, every field, every error code.
-import { BrokerError, isMessageId, type Said, type Stamp, type View } from '../broker/broker.ts';
+import { BrokerError, isMessageId, type Message, type Stamp, type View } from '../broker/broker.ts';
 import type { MessageType } from '../handler.ts';
-import type { Talk, TalkOptions } from './room-protocol.ts';
+import type { RoomProtocol, RoomProtocolOptions } from './room-protocol.ts';
 
 /** Messages that one answer to `history` has at most. */
 const MOST_HISTORY = 1000;
@@ -32,7 +32,7 @@ export function jsonView(presence: boolean): View {
 }
 
 /** The inside of a message's object; what was said stands in it as it is, for it is JSON already. */
-function partsOf({ id, at, user, data }: Said): string {
+function partsOf({ id, at, user, data }: Message): string {
   return `"id":${JSON.stringify(id)},"time":"${timeOf(at)}","user":${JSON.stringify(user)},"data":${data}`;
 }
 
@@ -40,12 +40,12 @@ function timeOf(at: number): string {
   return new Date(at).toISOString();
 }
 
-export class JsonTalk implements Talk {
-  readonly #options: TalkOptions;
+export class JsonRoomProtocol implements RoomProtocol {
+  readonly #options: RoomProtocolOptions;
   /** The last message before live delivery began. */
   readonly #last: string | null;
 
-  constructor(options: TalkOptions, presence: boolean) {
+  constructor(options: RoomProtocolOptions, presence: boolean) {
     this.#options = options;
     const { room, user, joined, may } = options;
     this.#last = joined.position;
@@ -197,6 +197,6 @@ function isDeeper(text: Buffer, most: number): boolean {
   return false;
 }
 
-function mayOf({ publish, subscribe }: TalkOptions['may']): string[] {
+function mayOf({ publish, subscribe }: RoomProtocolOptions['may']): string[] {
   return [...(publish ? ['publish'] : []), ...(subscribe ? ['subscribe'] : [])];
 }

@@ -1,8 +1,8 @@
 // The handler `rooms` with `format: text`: what one says, the others get as `user: message`, so that the tutorials' chat
 // clients and a bare browser console work. Where the route knows no users, they get the message alone. A further line of a
 // message begins with a space, so that none looks like the message of another user.
-import { BrokerError, type Said, type View } from '../broker/broker.ts';
-import type { Talk, TalkOptions } from './room-protocol.ts';
+import { BrokerError, type Message, type View } from '../broker/broker.ts';
+import type { RoomProtocol, RoomProtocolOptions } from './room-protocol.ts';
 
 /** `named`: whether the members that come by this route have names. */
 export function textView(named: boolean): View {
@@ -13,7 +13,7 @@ export function textView(named: boolean): View {
   };
 }
 
-export function textTalk({ connection, joined, may, requests }: TalkOptions): Talk {
+export function textRoomProtocol({ connection, joined, may, requests }: RoomProtocolOptions): RoomProtocol {
   return {
     message(type, data) {
       if (type === 'binary') return void connection.close(1003, 'text_only');
@@ -38,6 +38,6 @@ function folded(text: string): string {
 }
 
 /** A text is said as it is; another value, of a member with `format: json`, as its JSON. */
-function textOf({ data }: Said): string {
+function textOf({ data }: Message): string {
   return data.startsWith('"') ? (JSON.parse(data) as string) : data;
 }

@@ -2,12 +2,12 @@
 // room is an answer of HTTP; what members say and get is rooms-text.ts or rooms-json.ts, where it goes is the broker's.
 import type { MemoryBudget } from '../../base/memory-budget.ts';
 import { isRejection, reject } from '../../handshake/rejection.ts';
-import type { Broker, Joined, RoomRules, Seat, View } from '../broker/broker.ts';
-import type { Admission, Connection, Conversation, Gatekeeper, Opening } from '../handler.ts';
+import type { Broker, Joined, Membership, RoomRules, View } from '../broker/broker.ts';
+import type { Admission, Connection, ConnectionHandler, HandshakeHook, Opening } from '../handler.ts';
 import { type NameRules, RoomNames } from './room-names.ts';
-import { converse, Mailbox, type May, Requests, type TalkOptions } from './room-protocol.ts';
-import { JsonTalk, jsonView } from './rooms-json.ts';
-import { textTalk, textView } from './rooms-text.ts';
+import { Mailbox, type May, openRoomConnection, Requests, type RoomProtocolOptions } from './room-protocol.ts';
+import { JsonRoomProtocol, jsonView } from './rooms-json.ts';
+import { textRoomProtocol, textView } from './rooms-text.ts';
 
 export interface RoomsOptions extends NameRules {
   readonly format: 'text' | 'json';
@@ -21,13 +21,13 @@ export interface RoomsOptions extends NameRules {
 
 /** A seat that was taken, before its connection opens. */
 interface Taken {
-  readonly seat: Seat;
+  readonly seat: Membership;
   readonly joined: Joined;
   readonly may: May;
   readonly mailbox: Mailbox;
 }
 
-export class Rooms implements Gatekeeper {
+export class Rooms implements HandshakeHook {
   readonly #options: RoomsOptions;
   readonly #broker: Broker;
   readonly #queues: MemoryBudget;
@@ -59,7 +59,7 @@ export class Rooms implements Gatekeeper {
     };
     const mailbox = new Mailbox(this.#queues);
     const view = guest ? this.#views.guest : this.#views.named;
-    const seat: Seat = {
+    const seat: Membership = {
       room,
       user,
       connection: opening.id,
@@ -87,12 +87,12 @@ export class Rooms implements Gatekeeper {
     };
   }
 
-  #open({ seat, joined, may, mailbox }: Taken, connection: Connection): Conversation {
+  #open({ seat, joined, may, mailbox }: Taken, connection: Connection): ConnectionHandler {
     const { room, user } = seat;
     const { format, presence } = this.#options;
     const broker = this.#broker;
     mailbox.connect(connection);
-    const options: TalkOptions = {
+    const options: RoomProtocolOptions = {
       room,
       user,
       connection,
@@ -103,8 +103,8 @@ export class Rooms implements Gatekeeper {
       read: (span) => broker.read(room, span),
       users: async () => [...new Set((await broker.members(room)).map((member) => member.user))],
     };
-    const talk = format === 'json' ? new JsonTalk(options, presence) : textTalk(options);
+    const talk = format === 'json' ? new JsonRoomProtocol(options, presence) : textRoomProtocol(options);
     mailbox.release();
-    return converse(talk, options);
+    return openRoomConnection(talk, options);
   }
 }

@@ -1,13 +1,13 @@
 // Asking a backend about events: so many requests at a time, attempts on one server after the other, the same event id on
 // each. What an answer means is cloud-event.ts.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Turns } from '../../base/semaphore.ts';
+import { Semaphore } from '../../base/semaphore.ts';
 import type { WebhookConfig } from '../../config/schema/schema-handlers.ts';
 import { asGatewayError, GatewayError } from '../../errors.ts';
 import type { Emit, Sample, Sampler, ServerRef } from '../../events.ts';
 import { lowerNames, valuesOf } from '../../http/fields.ts';
-import type { Caller, Reply } from '../../proxy/internal-client.ts';
-import { inquire } from '../../proxy/internal-request.ts';
+import type { InternalClient, Reply } from '../../proxy/internal-client.ts';
+import { requestServer } from '../../proxy/internal-request.ts';
 import type { Pool, Server } from '../../upstream/pool.ts';
 import type { CloudEvent } from './cloud-event.ts';
 
@@ -27,7 +27,7 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
 /** Events under way in all routes of the process, so that a stop can wait for them. */
-export class Errands implements Sampler {
+export class PendingDeliveries implements Sampler {
   readonly #routes = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
   #live = 0;
@@ -67,18 +67,18 @@ export interface BackendOptions {
   /** Bytes of the largest answer. */
   readonly mostBytes: number;
   readonly pool: Pool;
-  readonly caller: Caller;
-  readonly errands: Errands;
+  readonly caller: InternalClient;
+  readonly errands: PendingDeliveries;
   readonly emit: Emit;
 }
 
 export class WebhookBackend {
   readonly #options: BackendOptions;
-  readonly #turns: Turns;
+  readonly #turns: Semaphore;
 
   constructor(options: BackendOptions) {
     this.#options = options;
-    this.#turns = new Turns(options.config.concurrency);
+    this.#turns = new Semaphore(options.config.concurrency);
   }
 
   /** Whether the line is too long for one more client. */
@@ -139,7 +139,7 @@ export class WebhookBackend {
   }
 
   async #inTurn<T>(gone: AbortSignal | null, act: () => Promise<T>): Promise<T> {
-    const release = await this.#turns.take(gone);
+    const release = await this.#turns.acquire(gone);
     try {
       return await act();
     } finally {
@@ -153,7 +153,7 @@ export class WebhookBackend {
     server: Server,
   ): Promise<Answered | { readonly error: GatewayError; readonly retryAfterMs: number }> {
     const { config, mostBytes } = this.#options;
-    const { reply, error } = await inquire(this.#options, server, {
+    const { reply, error } = await requestServer(this.#options, server, {
       id: event.request,
       method: 'POST',
       target: config.path,

@@ -7,7 +7,15 @@ import { asGatewayError, GatewayError } from '../../errors.ts';
 import type { SessionEnd } from '../../events.ts';
 import { reject } from '../../handshake/rejection.ts';
 import { responseFields } from '../../http/policy/policy.ts';
-import type { Admission, Admitted, Connection, Conversation, Gatekeeper, MessageType, Opening } from '../handler.ts';
+import type {
+  Admission,
+  Admitted,
+  Connection,
+  ConnectionHandler,
+  HandshakeHook,
+  MessageType,
+  Opening,
+} from '../handler.ts';
 import {
   buildEvent,
   type Content,
@@ -31,7 +39,7 @@ export interface WebhookOptions {
   readonly queues: MemoryBudget;
 }
 
-export function createWebhook({ route, config, backend, queues }: WebhookOptions): Gatekeeper {
+export function createWebhook({ route, config, backend, queues }: WebhookOptions): HandshakeHook {
   const keys = (config.key ?? '').split(',').flatMap((key) => key.trim() || []);
   const wanted: ReadonlySet<EventName> = new Set(config.events);
   const setting = { backend, wanted, queue: config.queue, queues };
@@ -95,9 +103,9 @@ function admitted(source: EventSource, setting: Setting): Admitted {
   return {
     user: source.user,
     protocol: source.subprotocol,
-    open: (connection) => new Correspondence(connection, source, setting),
+    open: (connection) => new WebhookConnection(connection, source, setting),
     // The backend has said yes to it, and is told that nothing came of it.
-    abandon: () => new Correspondence(null, source, setting).closed(null),
+    abandon: () => new WebhookConnection(null, source, setting).closed(null),
   };
 }
 
@@ -113,7 +121,7 @@ interface Waiting {
 }
 
 /** One connection's events, on their way one at a time. */
-class Correspondence implements Conversation {
+class WebhookConnection implements ConnectionHandler {
   /** Null: it never opened. */
   readonly #connection: Connection | null;
   readonly #setting: Setting;

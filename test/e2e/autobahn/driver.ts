@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Frame, OPCODE, parseFrames, readClose } from '../../support/frames.ts';
 import { ACCEPT, handshake } from '../../support/raw.ts';
-import { PATIENCE_MS } from '../../support/test-timeout.ts';
+import { TEST_TIMEOUT_MS } from '../../support/test-timeout.ts';
 import { type Case, close, echoes, frame, heardOf, type Message, STILL_OPEN, type Step } from './case.ts';
 import { Codec, readAgreed } from './codec.ts';
 
@@ -173,7 +173,7 @@ class Client {
 
   /** Waits until it holds, for the end, or until patience is over. */
   async until(holds: () => boolean): Promise<void> {
-    const late = AbortSignal.timeout(PATIENCE_MS);
+    const late = AbortSignal.timeout(TEST_TIMEOUT_MS);
     late.addEventListener('abort', () => this.#wake(), { once: true });
     while (this.#end === null && !late.aborted && !holds()) {
       await new Promise<void>((wake) => {

@@ -7,7 +7,7 @@ import { Server } from 'socket.io';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type GatewayFile, startGateway } from '../../support/gateway.ts';
-import { PATIENCE_MS } from '../../support/test-timeout.ts';
+import { TEST_TIMEOUT_MS } from '../../support/test-timeout.ts';
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
@@ -16,7 +16,7 @@ afterEach(async () => {
 
 async function startServer(name: string) {
   const http = createServer();
-  const server = new Server(http, { pingInterval: 500, pingTimeout: PATIENCE_MS });
+  const server = new Server(http, { pingInterval: 500, pingTimeout: TEST_TIMEOUT_MS });
   server.on('connection', (socket) => {
     socket.emit('name', name);
     socket.on('echo', (text: string, reply: (text: string) => void) => reply(`${name}: ${text}`));
@@ -63,7 +63,8 @@ const upgraded = (socket: Socket) =>
     if (engine.transport.name === 'websocket') resolve('websocket');
     else engine.once('upgrade', (transport: { name: string }) => resolve(transport.name));
   });
-const ask = (socket: Socket, text: string) => socket.timeout(PATIENCE_MS).emitWithAck('echo', text) as Promise<string>;
+const ask = (socket: Socket, text: string) =>
+  socket.timeout(TEST_TIMEOUT_MS).emitWithAck('echo', text) as Promise<string>;
 
 describe('socket.io', () => {
   it('goes from polling to WebSocket on the server it began with, for twenty clients over two servers', async () => {

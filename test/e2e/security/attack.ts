@@ -2,7 +2,7 @@
 // reached the backend, and whether the next client got its own answer.
 
 import { connectRaw } from '../../support/raw.ts';
-import { PATIENCE_MS } from '../../support/test-timeout.ts';
+import { TEST_TIMEOUT_MS } from '../../support/test-timeout.ts';
 import type { Canary } from './canary.ts';
 
 export interface Case {
@@ -42,7 +42,7 @@ let flushes = 0;
 export async function attack(
   { port, canary }: Target,
   { bytes, watch, staysOpen }: Pick<Case, 'bytes' | 'watch' | 'staysOpen'>,
-  patienceMs = staysOpen ? SOON_MS : PATIENCE_MS,
+  patienceMs = staysOpen ? SOON_MS : TEST_TIMEOUT_MS,
 ): Promise<Outcome> {
   canary.take();
   const pieces = typeof bytes === 'string' ? [bytes] : bytes;

@@ -3,7 +3,7 @@ import type { Asking } from '../../../src/auth/authenticator.ts';
 import { createBasic } from '../../../src/auth/basic.ts';
 import type { PasswordHash } from '../../../src/auth/password.ts';
 import { lowerNames } from '../../../src/http/fields.ts';
-import { Departure } from '../../../src/net/client-closed.ts';
+import { ClientClosed } from '../../../src/net/client-closed.ts';
 
 /** A hash that counts its checks, and waits with them until it may go on. */
 function hashOf(password: string, go: Promise<void> = Promise.resolve()): PasswordHash {
@@ -24,7 +24,7 @@ function askingFrom(address: string, ...authorization: string[]): Asking {
     id: '1',
     request: { head: { fields, names: lowerNames(fields) } },
     client: { address },
-    gone: new Departure(),
+    gone: new ClientClosed(),
   } as unknown as Asking;
 }
 
@@ -144,7 +144,7 @@ it('checks nothing for a client that leaves the line', async () => {
   const first = [some.authenticate(asking(basic('alice:1'))), some.authenticate(asking(basic('alice:2')))];
   const third = asking(basic('alice:3'));
   const refused = expect(some.authenticate(third)).rejects.toMatchObject({ code: 'client_gone' });
-  third.gone.tell();
+  third.gone.notify();
   await refused;
   go();
   await Promise.all(first);

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { Turns } from '../../../src/base/semaphore.ts';
+import { Semaphore } from '../../../src/base/semaphore.ts';
 
 const never = null;
 
 describe('Turns', () => {
   it('gives so many at a time, the others in their order', async () => {
-    const turns = new Turns(2);
+    const turns = new Semaphore(2);
     const order: number[] = [];
     const releases: (() => void)[] = [];
     const all = [1, 2, 3, 4].map((number) =>
-      turns.take(never).then((release) => {
+      turns.acquire(never).then((release) => {
         order.push(number);
         releases.push(release);
       }),
@@ -27,15 +27,15 @@ describe('Turns', () => {
   });
 
   it('takes who has left out of the line', async () => {
-    const turns = new Turns(1);
-    const release = await turns.take(never);
+    const turns = new Semaphore(1);
+    const release = await turns.acquire(never);
     const gone = new AbortController();
-    const left = turns.take(gone.signal);
-    const next = turns.take(never);
+    const left = turns.acquire(gone.signal);
+    const next = turns.acquire(never);
     gone.abort(new Error('left'));
     await expect(left).rejects.toThrow('left');
     release();
     await next;
-    await expect(turns.take(gone.signal)).rejects.toThrow('left');
+    await expect(turns.acquire(gone.signal)).rejects.toThrow('left');
   });
 });

@@ -1,11 +1,11 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { type Place, Roster } from '../../../src/base/slot-set.ts';
+import { type SlotHandle, SlotSet } from '../../../src/base/slot-set.ts';
 
 describe('a roster', () => {
   it('has everyone who was added and has not left', () => {
-    const roster = new Roster<string>();
+    const roster = new SlotSet<string>();
     const places = ['a', 'b', 'c', 'd'].map((member) => roster.add(member));
     expect(roster.remove(places[1]!)).toBe(true);
     expect([...roster].sort()).toEqual(['a', 'c', 'd']);
@@ -16,7 +16,7 @@ describe('a roster', () => {
   });
 
   it('lets everyone leave once', () => {
-    const roster = new Roster<string>();
+    const roster = new SlotSet<string>();
     const [a, b] = [roster.add('a'), roster.add('a')];
     expect([roster.remove(a), roster.remove(a)]).toEqual([true, false]);
     expect(roster.size).toBe(1);
@@ -25,7 +25,7 @@ describe('a roster', () => {
   });
 
   it('may be gone through while everyone leaves', () => {
-    const roster = new Roster<number>();
+    const roster = new SlotSet<number>();
     const places = [1, 2, 3].map((member) => roster.add(member));
     const seen: number[] = [];
     for (const member of roster) {
@@ -37,9 +37,9 @@ describe('a roster', () => {
 
   // What a young collection leaves is what can still be reached, from what is old too.
   it('keeps nothing of those who have left, although it is old itself', () => {
-    const roster = new Roster<object>();
+    const roster = new SlotSet<object>();
     const set = new Set<object>();
-    const ofRoster = kept<Place<object>>(
+    const ofRoster = kept<SlotHandle<object>>(
       (member) => roster.add(member),
       (place) => roster.remove(place),
     );

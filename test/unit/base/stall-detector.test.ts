@@ -1,6 +1,6 @@
 // When a timer leaves a look out because its process stood still.
 import { expect, it } from 'vitest';
-import { Standstill } from '../../../src/base/stall-detector.ts';
+import { StallDetector } from '../../../src/base/stall-detector.ts';
 
 it.each<[string, number[], boolean[]]>([
   ['a timer in time leaves nothing out', [50, 100, 600, 1100], [false, false, false, false]],
@@ -8,6 +8,6 @@ it.each<[string, number[], boolean[]]>([
   ['the first look may be late too', [501, 502], [true, false]],
   ['always late, it leaves out every other look', [1000, 2000, 3000, 4000], [true, false, true, false]],
 ])('%s', (_, looks, left) => {
-  const standstill = new Standstill(0);
+  const standstill = new StallDetector(0);
   expect(looks.map((now) => standstill.leaves(now))).toEqual(left);
 });

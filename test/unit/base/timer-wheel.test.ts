@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { type Timed, Wheel } from '../../../src/base/timer-wheel.ts';
+import { type Timed, TimerWheel } from '../../../src/base/timer-wheel.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
@@ -20,7 +20,7 @@ const recorder = (then: (now: number) => void = () => {}) => {
 };
 
 it('looks once, not before the time asked for and at most 50 ms after it', () => {
-  const wheel = new Wheel();
+  const wheel = new TimerWheel();
   const start = wheel.now();
   const { timed, looks } = recorder();
   wheel.schedule(timed, start + 120);
@@ -33,7 +33,7 @@ it('looks once, not before the time asked for and at most 50 ms after it', () =>
 });
 
 it('a later and a sooner time both replace the one asked for before', () => {
-  const wheel = new Wheel();
+  const wheel = new TimerWheel();
   const start = wheel.now();
   const later = recorder();
   const sooner = recorder();
@@ -48,7 +48,7 @@ it('a later and a sooner time both replace the one asked for before', () => {
 });
 
 it('asks again from inside a look, and a time that has passed comes at the next turn', () => {
-  const wheel = new Wheel();
+  const wheel = new TimerWheel();
   const again = recorder((now) => wheel.schedule(again.timed, now));
   wheel.schedule(again.timed, wheel.now());
   vi.advanceTimersByTime(500);
@@ -57,7 +57,7 @@ it('asks again from inside a look, and a time that has passed comes at the next 
 });
 
 it('one look may take another out of the same turn', () => {
-  const wheel = new Wheel();
+  const wheel = new TimerWheel();
   const at = wheel.now() + 100;
   const second = recorder();
   const first = recorder(() => wheel.remove(second.timed));
@@ -68,7 +68,7 @@ it('one look may take another out of the same turn', () => {
 });
 
 it('keeps no timer while nothing is asked for, and starts anew', () => {
-  const wheel = new Wheel();
+  const wheel = new TimerWheel();
   const { timed, looks } = recorder();
   wheel.schedule(timed, wheel.now() + 1000);
   expect(vi.getTimerCount()).toBe(1);
@@ -81,7 +81,7 @@ it('keeps no timer while nothing is asked for, and starts anew', () => {
 });
 
 it('catches up where the process stood still', () => {
-  const wheel = new Wheel();
+  const wheel = new TimerWheel();
   const { timed, looks } = recorder();
   const start = wheel.now();
   wheel.schedule(timed, start + 30_000);

@@ -3,14 +3,14 @@ import { describe, expect, it, vi } from 'vitest';
 import { isRejection, type Rejection } from '../../../src/handshake/rejection.ts';
 import { Admission } from '../../../src/limits/admission.ts';
 import { createLimiter } from '../../../src/limits/limiter.ts';
-import type { Room, RouteLimits } from '../../../src/limits/limits.ts';
+import type { Quota, RouteLimits } from '../../../src/limits/limits.ts';
 import type { Permit } from '../../../src/limits/permit.ts';
 import { Ramp } from '../../../src/limits/ramp.ts';
 import type { SharedRates } from '../../../src/limits/rates.ts';
 
 const NONE: RouteLimits = { rates: [], claim: null, claimRates: [], room: {}, gatewayRoom: {} };
-const free: Room = {};
-const visitOf = (room: Room, client: string, route: string) => ({ route, client, limits: { ...NONE, room } });
+const free: Quota = {};
+const visitOf = (room: Quota, client: string, route: string) => ({ route, client, limits: { ...NONE, room } });
 
 const makeAdmission = ({ ramp = new Ramp(), shared = null as SharedRates | null } = {}) =>
   new Admission({ ramp, shared: () => shared });
@@ -22,11 +22,11 @@ function now<T>(soon: T | Promise<T>): T {
 }
 
 /** Both steps: the permit, or the reason there is none; what a refused visit held is given back. */
-function enter(admission: Admission, limits: Room, client = '192.0.2.1', route = 'chat'): Permit | string {
+function enter(admission: Admission, limits: Quota, client = '192.0.2.1', route = 'chat'): Permit | string {
   const visit = visitOf(limits, client, route);
-  const permit = now(admission.arrive(visit));
+  const permit = now(admission.admitAddress(visit));
   if (isRejection(permit)) return permit.reason;
-  const refused = now(admission.admit(visit, permit, null));
+  const refused = now(admission.admitIdentity(visit, permit, null));
   if (refused === null) return permit;
   permit.release();
   return refused.reason;
@@ -47,7 +47,7 @@ describe('without limits', () => {
 });
 
 describe('a limit', () => {
-  it.each<[string, Room, 'limit' | 'client_limit']>([
+  it.each<[string, Quota, 'limit' | 'client_limit']>([
     ['of the route', { connections: 2 }, 'limit'],
     ['of the client', { connections_per_ip: 2 }, 'client_limit'],
     ['of the client first, where both are reached', { connections: 2, connections_per_ip: 2 }, 'client_limit'],
@@ -93,13 +93,13 @@ describe('a limit', () => {
     const admission = makeAdmission();
     const limits = { connections: 1, connections_per_ip: 1 };
     const visit = visitOf(limits, '192.0.2.1', 'chat');
-    const waiting = admission.arrive(visit) as Permit;
-    expect(admission.arrive(visit)).toMatchObject({ reason: 'client_limit' });
+    const waiting = admission.admitAddress(visit) as Permit;
+    expect(admission.admitAddress(visit)).toMatchObject({ reason: 'client_limit' });
     const other = permit(admission, limits, '192.0.2.2');
-    expect(admission.admit(visit, waiting, null)).toMatchObject({ reason: 'limit' });
+    expect(admission.admitIdentity(visit, waiting, null)).toMatchObject({ reason: 'limit' });
     waiting.release();
     other.release();
-    expect(isRejection(admission.arrive(visit))).toBe(false);
+    expect(isRejection(admission.admitAddress(visit))).toBe(false);
   });
 
   it('that a reload brings counts what is live already', () => {
@@ -128,9 +128,9 @@ describe('clients', () => {
     const limits = { ...NONE, claim: 'sub', room: { connections_per_claim: 1 } };
     const as = (claims: Record<string, unknown> | null, client: string) => {
       const visit = { route: 'chat', client, limits };
-      const held = now(admission.arrive(visit)) as Permit;
+      const held = now(admission.admitAddress(visit)) as Permit;
       const principal = claims === null ? null : { subject: null, claims, expiresAt: null, fields: [] };
-      const refused = now(admission.admit(visit, held, principal));
+      const refused = now(admission.admitIdentity(visit, held, principal));
       if (refused !== null) held.release();
       return refused?.reason ?? held;
     };
@@ -149,7 +149,7 @@ describe('clients', () => {
 });
 
 describe('the gateway’s own room', () => {
-  it.each<[string, Room, string]>([
+  it.each<[string, Quota, string]>([
     ['of all', { connections: 2 }, 'limit'],
     ['of an address', { connections_per_ip: 2 }, 'client_limit'],
   ])('%s is over all routes', (_, gatewayRoom, reason) => {
@@ -157,9 +157,9 @@ describe('the gateway’s own room', () => {
     const limits = { ...NONE, gatewayRoom };
     const arrive = (route: string) => {
       const visit = { route, client: '192.0.2.1', limits };
-      const held = now(admission.arrive(visit));
+      const held = now(admission.admitAddress(visit));
       if (isRejection(held)) return held.reason;
-      expect(admission.admit(visit, held, null)).toBeNull();
+      expect(admission.admitIdentity(visit, held, null)).toBeNull();
       return held;
     };
     const first = arrive('a') as Permit;
@@ -185,37 +185,37 @@ describe('rates', () => {
   it('refuse with the time after which there is a token', () => {
     const admission = makeAdmission();
     const limits = { rates: [perClient()] };
-    for (let i = 0; i < 2; i++) expect(reasonOf(now(admission.arrive(visit(limits))))).toBeNull();
+    for (let i = 0; i < 2; i++) expect(reasonOf(now(admission.admitAddress(visit(limits))))).toBeNull();
     for (let i = 0; i < 50; i++) {
-      const refused = now(admission.arrive(visit(limits))) as Rejection;
+      const refused = now(admission.admitAddress(visit(limits))) as Rejection;
       expect(refused).toMatchObject({ reason: 'rate', status: 429, fields: ['Retry-After', expect.any(String)] });
       const seconds = Number(refused.fields[1]);
       expect(seconds).toBeGreaterThanOrEqual(10);
       expect(seconds).toBeLessThanOrEqual(13);
     }
-    expect(reasonOf(now(admission.arrive(visit(limits, '192.0.2.2'))))).toBeNull();
+    expect(reasonOf(now(admission.admitAddress(visit(limits, '192.0.2.2'))))).toBeNull();
   });
 
   it('take nothing of one another where one of them refuses, and hold nothing', () => {
     const admission = makeAdmission();
     const limits = { rates: [perClient(), ofAll()], room: { connections_per_ip: 9 } };
-    const outcomes = Array.from({ length: 8 }, () => reasonOf(now(admission.arrive(visit(limits)))));
+    const outcomes = Array.from({ length: 8 }, () => reasonOf(now(admission.admitAddress(visit(limits)))));
     expect(outcomes).toEqual([null, null, ...Array(6).fill('rate')]);
     // The third token of all is still there, and then it is used up.
-    expect(reasonOf(now(admission.arrive(visit(limits, '192.0.2.2'))))).toBeNull();
-    expect(reasonOf(now(admission.arrive(visit(limits, '192.0.2.2'))))).toBe('rate');
-    expect(reasonOf(now(admission.arrive(visit({ room: { connections_per_ip: 3 } }))))).toBeNull();
+    expect(reasonOf(now(admission.admitAddress(visit(limits, '192.0.2.2'))))).toBeNull();
+    expect(reasonOf(now(admission.admitAddress(visit(limits, '192.0.2.2'))))).toBe('rate');
+    expect(reasonOf(now(admission.admitAddress(visit({ room: { connections_per_ip: 3 } }))))).toBeNull();
   });
 
   it('are not used up by those who find no room', () => {
     const admission = makeAdmission();
     const limits = { rates: [ofAll()], room: { connections: 1 } };
-    const first = now(admission.arrive(visit(limits))) as Permit;
-    expect(admission.admit(visit(limits), first, null)).toBeNull();
-    for (let i = 0; i < 9; i++) expect(reasonOf(now(admission.arrive(visit(limits))))).toBe('limit');
+    const first = now(admission.admitAddress(visit(limits))) as Permit;
+    expect(admission.admitIdentity(visit(limits), first, null)).toBeNull();
+    for (let i = 0; i < 9; i++) expect(reasonOf(now(admission.admitAddress(visit(limits))))).toBe('limit');
     first.release();
-    for (let i = 0; i < 2; i++) expect(reasonOf(now(admission.arrive(visit(limits))))).toBeNull();
-    expect(reasonOf(now(admission.arrive(visit(limits))))).toBe('rate');
+    for (let i = 0; i < 2; i++) expect(reasonOf(now(admission.admitAddress(visit(limits))))).toBeNull();
+    expect(reasonOf(now(admission.admitAddress(visit(limits))))).toBe('rate');
   });
 
   it('of a claim are asked once it is known, for handshakes and for plain requests', () => {
@@ -224,8 +224,8 @@ describe('rates', () => {
     const ada = { subject: 'ada', claims: { sub: 'ada' }, expiresAt: null, fields: [] };
     const ask = (client: string) => reasonOf(now(admission.requestOf(visit(limits, client), ada)));
     expect(['1', '2', '3'].map((last) => ask(`192.0.2.${last}`))).toEqual([null, null, 'rate']);
-    const held = now(admission.arrive(visit(limits))) as Permit;
-    expect(reasonOf(now(admission.admit(visit(limits), held, ada)))).toBe('rate');
+    const held = now(admission.admitAddress(visit(limits))) as Permit;
+    expect(reasonOf(now(admission.admitIdentity(visit(limits), held, ada)))).toBe('rate');
     expect(reasonOf(now(admission.request(visit(limits))))).toBeNull();
   });
 
@@ -251,11 +251,11 @@ describe('rates that are shared', () => {
   it('are asked for elsewhere; a no is remembered here, and nothing is held', async () => {
     const take = vi.fn<SharedRates['take']>(async ([ask]) => ({ ask: ask!, waitMs: 30_000 }));
     const admission = makeAdmission({ shared: { up: true, take } });
-    const refused = await admission.arrive(visit);
+    const refused = await admission.admitAddress(visit);
     expect(refused).toMatchObject({ reason: 'rate' });
     expect(Number((refused as Rejection).fields[1])).toBeGreaterThanOrEqual(30);
     // Now it is known here, and the room was given back.
-    expect(now(admission.arrive(visit))).toMatchObject({ reason: 'rate' });
+    expect(now(admission.admitAddress(visit))).toMatchObject({ reason: 'rate' });
     expect(take).toHaveBeenCalledTimes(1);
   });
 
@@ -263,10 +263,10 @@ describe('rates that are shared', () => {
     const fresh = createLimiter('all', { rate: 0.1, burst: 2 }, 'all');
     const limits = { ...NONE, rates: [fresh] };
     const away = makeAdmission({ shared: { up: false, take: () => Promise.reject(new Error('not asked')) } });
-    expect(isRejection(now(away.arrive({ ...visit, limits })))).toBe(false);
+    expect(isRejection(now(away.admitAddress({ ...visit, limits })))).toBe(false);
     const silent = makeAdmission({ shared: { up: true, take: async () => 'unknown' } });
-    expect(isRejection(await silent.arrive({ ...visit, limits }))).toBe(false);
-    expect(now(silent.arrive({ ...visit, limits }))).toMatchObject({ reason: 'rate' });
+    expect(isRejection(await silent.admitAddress({ ...visit, limits }))).toBe(false);
+    expect(now(silent.admitAddress({ ...visit, limits }))).toMatchObject({ reason: 'rate' });
   });
 });
 
@@ -283,7 +283,7 @@ describe('a ramp', () => {
     expect(typeof enter(admission, free)).not.toBe('string');
     const refused = Array.from(
       { length: 40 },
-      () => now(admission.arrive(visitOf(free, '192.0.2.1', 'chat'))) as Rejection,
+      () => now(admission.admitAddress(visitOf(free, '192.0.2.1', 'chat'))) as Rejection,
     );
     expect(new Set(refused.map(({ reason, status }) => `${status} ${reason}`))).toEqual(new Set(['503 ramp']));
     const seconds = refused.map(({ fields }) => Number(fields[1]));
@@ -300,7 +300,9 @@ describe('a ramp', () => {
     ramp.start();
     const admission = makeAdmission({ ramp, shared: { up: true, take: async () => 'taken' } });
     const limits = { ...NONE, rates: [createLimiter('all', { rate: 1, burst: 50 }, 'all')] };
-    const arrivals = Array.from({ length: 20 }, () => admission.arrive({ route: 'chat', client: '192.0.2.1', limits }));
+    const arrivals = Array.from({ length: 20 }, () =>
+      admission.admitAddress({ route: 'chat', client: '192.0.2.1', limits }),
+    );
     const refused = (await Promise.all(arrivals)).filter(isRejection);
     expect(refused.map(({ reason }) => reason)).toEqual(Array(19).fill('ramp'));
   });

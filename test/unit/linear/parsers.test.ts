@@ -28,7 +28,7 @@ import { passingTrailers } from '../../../src/http/trailers.ts';
 import { prefersOpenMetrics } from '../../../src/observe/exposition.ts';
 import { headWithoutUpgrade } from '../../../src/pipeline/downgrade.ts';
 import { decide } from '../../../src/routing/decide.ts';
-import { parseQuestion } from '../../../src/routing/explain/explain-request.ts';
+import { parseExplainRequest } from '../../../src/routing/explain/explain-request.ts';
 import { compileHost, compilePath, matchPath } from '../../../src/routing/pattern.ts';
 import { compileTable } from '../../../src/routing/table.ts';
 import { compileKey } from '../../../src/upstream/balance/key.ts';
@@ -370,7 +370,7 @@ const PARSERS: readonly Parser[] = [
   {
     name: 'a question of explain',
     pieces: ['/', ':', '?', '#', '@'],
-    read: (text) => parseQuestion(`ws://${text}`, { header: [text], origin: text }),
+    read: (text) => parseExplainRequest(`ws://${text}`, { header: [text], origin: text }),
   },
   {
     name: 'a value of the config',

@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { schema } from '../../../src/config/schema/schema.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
-import { Throttle } from '../../../src/limits/limits-runtime.ts';
+import { LimitsRuntime } from '../../../src/limits/limits-runtime.ts';
 import { FdGuard } from '../../../src/listen/fd-limit.ts';
 import { addressOf } from '../../../src/listen/listener.ts';
 import { Listeners, type Wanted } from '../../../src/listen/listeners.ts';
-import { Entrance } from '../../../src/pipeline/access.ts';
+import { AccessPhase } from '../../../src/pipeline/access.ts';
 import { Gateway } from '../../../src/pipeline/requests.ts';
 import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
 import { buildTls, type TlsMaterial } from '../../../src/runtime/tls/tls.ts';
@@ -33,7 +33,7 @@ afterEach(() => listeners.close());
 function make(): Listeners {
   const gateway = new Gateway({
     snapshot: unused,
-    entrance: new Entrance(new Throttle().admission),
+    entrance: new AccessPhase(new LimitsRuntime().admission),
     splice: unused,
     watchClient: unused,
   });

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connectionOptions, tune } from '../../../src/listen/node-acceptor.ts';
+import { connectionOptions, setSocketOptions } from '../../../src/listen/node-acceptor.ts';
 
 let server: http.Server;
 let client: Socket;
@@ -14,7 +14,7 @@ beforeEach(async () => {
   server = http.createServer(connectionOptions(60_000), (_, res) => res.end('served'));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  tune(server, 60_000);
+  setSocketOptions(server, 60_000);
   client = net.connect((server.address() as AddressInfo).port, '127.0.0.1');
   [accepted] = (await once(server, 'connection')) as [Socket];
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { FirstHeads } from '../../../src/listen/request-head-parser.ts';
+import { RequestHeadParser } from '../../../src/listen/request-head-parser.ts';
 import { handshake } from '../../support/raw.ts';
 
-const heads = FirstHeads.create()!;
+const heads = RequestHeadParser.create()!;
 const read = (text: string, maxHead = 16_384) => heads.read(Buffer.from(text, 'latin1'), maxHead);
 
 describe('the head of a first request', () => {

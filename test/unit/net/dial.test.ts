@@ -4,14 +4,14 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Departure } from '../../../src/net/client-closed.ts';
+import { ClientClosed } from '../../../src/net/client-closed.ts';
 import { dial, upstreamError } from '../../../src/net/dial.ts';
 import type { Endpoint } from '../../../src/net/endpoint.ts';
 import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
 import { closedPort } from '../../support/scripted.ts';
-import { PATIENCE_MS } from '../../support/test-timeout.ts';
+import { TEST_TIMEOUT_MS } from '../../support/test-timeout.ts';
 
-const never = new Departure();
+const never = new ClientClosed();
 const open: { close(): void }[] = [];
 afterEach(() => {
   for (const closable of open.splice(0)) closable.close();
@@ -80,19 +80,19 @@ describe('by TCP', () => {
   });
 
   it('is backend_refused where the name is nobody’s', async () => {
-    await expect(dial(server(1, { host: 'nobody.invalid' }), PATIENCE_MS, never)).rejects.toMatchObject({
+    await expect(dial(server(1, { host: 'nobody.invalid' }), TEST_TIMEOUT_MS, never)).rejects.toMatchObject({
       code: 'backend_refused',
     });
   });
 
   it('is client_gone where the client has left, before or meanwhile', async () => {
     const { port } = await listen();
-    const left = new Departure();
-    left.tell();
+    const left = new ClientClosed();
+    left.notify();
     await expect(dial(server(port), 2000, left)).rejects.toMatchObject({ code: 'client_gone' });
-    const gone = new Departure();
+    const gone = new ClientClosed();
     const outcome = dial(server(port), 2000, gone);
-    gone.tell();
+    gone.notify();
     await expect(outcome).rejects.toMatchObject({ code: 'client_gone' });
   });
 

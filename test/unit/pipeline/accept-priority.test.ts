@@ -1,6 +1,6 @@
 // That requests wait for connections that come, and for how long.
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { AcceptFirst } from '../../../src/pipeline/accept-priority.ts';
+import { AcceptPriority } from '../../../src/pipeline/accept-priority.ts';
 
 const immediates: (() => void)[] = [];
 beforeEach(() => {
@@ -13,7 +13,7 @@ afterEach(() => {
   expect(immediates).toEqual([]);
 });
 
-const acceptFirst = new AcceptFirst();
+const acceptFirst = new AcceptPriority();
 /** The end of a turn of the event loop: what asks for one there waits for the next. */
 function turn(ms = 0) {
   vi.advanceTimersByTime(ms);
@@ -21,7 +21,7 @@ function turn(ms = 0) {
 }
 
 function hold(started: number[], ...numbers: number[]) {
-  for (const i of numbers) acceptFirst.hold(() => started.push(i));
+  for (const i of numbers) acceptFirst.defer(() => started.push(i));
 }
 
 it('a request is served at once where no connection has come', () => {
@@ -70,7 +70,7 @@ it('a storm that does not end holds requests back for a bounded time, again and 
 it('what is asked while others are served is served too', () => {
   const started: number[] = [];
   acceptFirst.onConnection();
-  acceptFirst.hold(() => hold(started, 1, 2));
+  acceptFirst.defer(() => hold(started, 1, 2));
   turn();
   turn();
   expect(started).toEqual([1, 2]);

@@ -1,12 +1,12 @@
 // The way in: each step in its order, and whatever the client held given back on every way out but the one that leads in.
 import { describe, expect, it, vi } from 'vitest';
 import type { RouteContext } from '../../../src/actions/context.ts';
-import type { Asking, Authenticator, Finding } from '../../../src/auth/authenticator.ts';
+import type { Asking, Authenticator, AuthResult } from '../../../src/auth/authenticator.ts';
 import { isRejection, reject } from '../../../src/handshake/rejection.ts';
 import { Limits } from '../../../src/limits/limits.ts';
-import { Throttle } from '../../../src/limits/limits-runtime.ts';
-import { Departure } from '../../../src/net/client-closed.ts';
-import { Entrance, isEntered } from '../../../src/pipeline/access.ts';
+import { LimitsRuntime } from '../../../src/limits/limits-runtime.ts';
+import { ClientClosed } from '../../../src/net/client-closed.ts';
+import { AccessPhase, isGranted } from '../../../src/pipeline/access.ts';
 import { decide, type Forward, type Upgrade } from '../../../src/routing/decide.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
 import type { Revocation } from '../../../src/sessions/revocations.ts';
@@ -16,7 +16,7 @@ const ADA = { subject: 'ada', claims: { sub: 'ada' }, expiresAt: null, fields: [
 const NO = { status: 403, phrase: 'No', answer: ['X-Why', 'because'], body: Buffer.from('no') };
 
 /** A route where one session of a client, and one of the route, may live, and someone waits at its door. */
-function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | null, requests: object = {}) {
+function door(authenticate: ((asking: Asking) => AuthResult | Promise<AuthResult>) | null, requests: object = {}) {
   const auth = { jwt: { key: 'not looked at: the case says who it is', algorithms: ['HS256'] } };
   const route = {
     name: 'app',
@@ -27,8 +27,8 @@ function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | n
   const table = tableOf(route);
   const limits = new Limits(configOf([route]), null);
   const authenticator: Authenticator | null = authenticate === null ? null : { authenticate };
-  const entrance = new Entrance(new Throttle().admission);
-  const gone = new Departure();
+  const entrance = new AccessPhase(new LimitsRuntime().admission);
+  const gone = new ClientClosed();
   const sessions = new Registry();
   const contextOf = (address: string) =>
     ({
@@ -49,7 +49,7 @@ function door(authenticate: ((asking: Asking) => Finding | Promise<Finding>) | n
 
 async function permitOf(entry: ReturnType<ReturnType<typeof door>['handshake']>) {
   const entered = await entry;
-  if (!isEntered(entered)) throw new Error(JSON.stringify(entered));
+  if (!isGranted(entered)) throw new Error(JSON.stringify(entered));
   return entered.permit;
 }
 
@@ -90,12 +90,12 @@ describe('a handshake', () => {
     expect(authenticate).toHaveBeenCalledTimes(1);
   });
 
-  it.each<[string, () => Finding | Promise<Finding>, object]>([
+  it.each<[string, () => AuthResult | Promise<AuthResult>, object]>([
     ['refused', () => reject('auth'), { reason: 'auth' }],
     ['refused after a while', async () => reject('auth'), { reason: 'auth' }],
     ['refused by another server', async () => NO, { status: 403 }],
   ])('%s holds nothing', async (_, answer, expected) => {
-    let finding: () => Finding | Promise<Finding> = answer;
+    let finding: () => AuthResult | Promise<AuthResult> = answer;
     const { handshake } = door(() => finding());
     expect(await handshake()).toMatchObject(expected);
     finding = () => ADA;
@@ -112,16 +112,16 @@ describe('a handshake', () => {
 
   it('holds nothing where the client left meanwhile, whatever was found', async () => {
     const { handshake, gone } = door(async () => {
-      gone.tell();
+      gone.notify();
       return ADA;
     });
     for (let i = 0; i < 3; i++) await expect(handshake()).rejects.toMatchObject({ code: 'client_gone' });
   });
 
   it('is not waited for once the client has left', async () => {
-    const { handshake, gone } = door(() => new Promise<Finding>(() => {}));
+    const { handshake, gone } = door(() => new Promise<AuthResult>(() => {}));
     const entry = handshake();
-    gone.tell();
+    gone.notify();
     await expect(entry).rejects.toMatchObject({ code: 'client_gone' });
   });
 
@@ -147,13 +147,13 @@ describe('a plain request', () => {
 
   it('is refused, by us or by another server', async () => {
     const refused = await door(() => reject('auth')).plain();
-    expect(!isEntered(refused) && isRejection(refused) && refused.reason).toBe('auth');
+    expect(!isGranted(refused) && isRejection(refused) && refused.reason).toBe('auth');
     expect(await door(async () => NO).plain()).toBe(NO);
   });
 
   it('of a client that left is not served', async () => {
     const { plain, gone } = door(() => ADA);
-    gone.tell();
+    gone.notify();
     await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
   });
 
@@ -161,7 +161,7 @@ describe('a plain request', () => {
     const authenticate = vi.fn(() => ADA);
     const { plain } = door(authenticate, { requests_per_second_per_ip: { rate: 0.001, burst: 2 } });
     const entries = [await plain(), await plain(), await plain()];
-    expect(entries.map((entry) => isEntered(entry))).toEqual([true, true, false]);
+    expect(entries.map((entry) => isGranted(entry))).toEqual([true, true, false]);
     expect(entries[2]).toMatchObject({ reason: 'rate', status: 429 });
     expect(authenticate).toHaveBeenCalledTimes(2);
   });
@@ -174,7 +174,7 @@ describe('a plain request', () => {
 
   it('of a client that left while a rate was asked for elsewhere is not served', async () => {
     const { plain, gone } = door(null, { requests_per_second: 5 });
-    gone.tell();
+    gone.notify();
     await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
   });
 });
@@ -194,7 +194,7 @@ describe('somebody whose access was taken back', () => {
   it('is refused also where nobody asks who it is', async () => {
     const { handshake, plain, revoke } = door(null);
     revoke({ subject: 'ada' });
-    expect(isEntered(await plain())).toBe(true);
+    expect(isGranted(await plain())).toBe(true);
     revoke({ address: '192.0.2.1' });
     expect(await plain()).toMatchObject({ reason: 'revoked' });
     expect(await handshake()).toMatchObject({ reason: 'revoked' });

@@ -5,7 +5,7 @@ import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readHead } from '../../../src/http/head.ts';
-import { headWithoutUpgrade, putBack } from '../../../src/pipeline/downgrade.ts';
+import { headWithoutUpgrade, replayAsPlainHttp } from '../../../src/pipeline/downgrade.ts';
 import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
 import { handshakeHead, plainHead } from '../../support/heads.ts';
 import { connectRaw } from '../../support/raw.ts';
@@ -75,7 +75,7 @@ describe('a connection that is put back', () => {
       });
     });
     own.on('upgrade', (req: IncomingMessage, socket: Socket, rest: Buffer) => {
-      putBack(own, socket, headWithoutUpgrade(readHead(req, false, '')), rest);
+      replayAsPlainHttp(own, socket, headWithoutUpgrade(readHead(req, false, '')), rest);
     });
     await once(own.listen(0, '127.0.0.1'), 'listening');
     return { port: (own.address() as AddressInfo).port, seen };

@@ -5,7 +5,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryBudget } from '../../../src/base/memory-budget.ts';
-import { Turns } from '../../../src/pipeline/pipelining.ts';
+import { PipelineQueue } from '../../../src/pipeline/pipelining.ts';
 import { connectRaw, type RawConnection } from '../../support/raw.ts';
 
 const PLENTY = 1024 ** 3;
@@ -33,7 +33,7 @@ interface Stage {
 
 async function stage(mostBytes: number): Promise<Stage> {
   const budget = new MemoryBudget(mostBytes);
-  const turns = new Turns(budget);
+  const turns = new PipelineQueue(budget);
   const started: Stage['started'] = [];
   const refused: string[] = [];
   const sockets: Socket[] = [];

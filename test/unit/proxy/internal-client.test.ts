@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BackendTls, Endpoint } from '../../../src/net/endpoint.ts';
-import { openCaller } from '../../../src/proxy/internal-client.ts';
+import { openInternalClient } from '../../../src/proxy/internal-client.ts';
 import { loadBackendTls } from '../../../src/runtime/tls/backend-tls.ts';
 import { type Authority, makeAuthority } from '../../support/authority.ts';
 
-const caller = openCaller();
+const caller = openInternalClient();
 const ends: (() => void)[] = [() => caller.close()];
 let authority: Authority;
 beforeAll(() => {

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { GatewayError } from '../../../src/errors.ts';
-import { Clock } from '../../../src/proxy/phase-timer.ts';
-import { standStill } from '../../support/block-thread.ts';
+import { PhaseTimer } from '../../../src/proxy/phase-timer.ts';
+import { blockThread } from '../../support/block-thread.ts';
 import { connect } from '../../support/tunnel-fixture.ts';
 
 const LIMIT_MS = 100;
@@ -16,11 +16,11 @@ it('reads what has come before it calls anyone late', async () => {
     far.destroy();
   });
   const errors: Error[] = [];
-  const clock = new Clock({ connect: LIMIT_MS, head: LIMIT_MS, idle: LIMIT_MS }, (error) => errors.push(error));
+  const clock = new PhaseTimer({ connect: LIMIT_MS, head: LIMIT_MS, idle: LIMIT_MS }, (error) => errors.push(error));
   clock.waitFor('head');
   near.once('data', () => clock.stop());
   far.write('in time');
-  standStill(3 * LIMIT_MS);
+  blockThread(3 * LIMIT_MS);
   await once(near, 'data');
   await wait(2 * LIMIT_MS);
   expect(errors).toEqual([]);
@@ -28,8 +28,8 @@ it('reads what has come before it calls anyone late', async () => {
 
 it('calls who was silent late all the same', async () => {
   const late = new Promise<Error>((resolve) => {
-    new Clock({ connect: LIMIT_MS, head: LIMIT_MS, idle: LIMIT_MS }, resolve).waitFor('head');
+    new PhaseTimer({ connect: LIMIT_MS, head: LIMIT_MS, idle: LIMIT_MS }, resolve).waitFor('head');
   });
-  standStill(3 * LIMIT_MS);
+  blockThread(3 * LIMIT_MS);
   expect(await late).toEqual(new GatewayError('backend_timeout', 'the server did not begin to answer within 100 ms'));
 });

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../../src/config/schema/schema.ts';
 import { HttpEngines } from '../../../src/proxy/http-engines.ts';
-import { openCaller } from '../../../src/proxy/internal-client.ts';
+import { openInternalClient } from '../../../src/proxy/internal-client.ts';
 import { compileTable } from '../../../src/routing/table.ts';
 import { buildSnapshot, type Shared, type Snapshot } from '../../../src/runtime/snapshot.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
@@ -11,7 +11,7 @@ import { NameCache } from '../../../src/upstream/name-cache.ts';
 import { MemoryBroker } from '../../../src/websocket/broker/memory.ts';
 import { Terminator } from '../../../src/websocket/connection/accept.ts';
 import { Connections } from '../../../src/websocket/connections.ts';
-import { Errands } from '../../../src/websocket/webhook/webhook-backend.ts';
+import { PendingDeliveries } from '../../../src/websocket/webhook/webhook-backend.ts';
 import { asking } from '../../support/balancer-request.ts';
 
 const emit = () => {};
@@ -23,8 +23,8 @@ const shared: Shared = {
   terminator,
   broker: new MemoryBroker({ reach: () => undefined, revoke: () => 0 }, terminator.budgets.history),
   connections: new Connections(),
-  caller: openCaller(),
-  errands: new Errands(),
+  caller: openInternalClient(),
+  errands: new PendingDeliveries(),
   stickySecret: 'for tests only',
   lookup: new NameCache().lookup,
 };

@@ -1,25 +1,25 @@
 // Live sessions judged again: when, by whom, how many at a time, and what becomes of those nobody can judge.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Asking, Finding } from '../../../src/auth/authenticator.ts';
-import { Wheel } from '../../../src/base/timer-wheel.ts';
+import type { Asking, AuthResult } from '../../../src/auth/authenticator.ts';
+import { TimerWheel } from '../../../src/base/timer-wheel.ts';
 import { reject } from '../../../src/handshake/rejection.ts';
 import { type Recheck, Rechecks, type Shown } from '../../../src/sessions/recheck.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance', 'Date'] }));
 afterEach(() => void vi.useRealTimers());
 
-const GOOD: Finding = { subject: 'ada', claims: {}, expiresAt: 7, fields: [] };
+const GOOD: AuthResult = { subject: 'ada', claims: {}, expiresAt: 7, fields: [] };
 const shown = { id: '1' } as Shown;
 const session = (user: string | null = 'ada') => ({ route: 'chat', user, close: vi.fn() });
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 /** Every 10 s, with 4 s of grace, without jitter: half of that before the first look. */
-function rig(answer: (asking: Asking) => Finding | Promise<Finding>) {
+function rig(answer: (asking: Asking) => AuthResult | Promise<AuthResult>) {
   const authenticate = vi.fn(answer);
   const rule: Recheck = { authenticator: { authenticate }, everyMs: 10_000, graceMs: 4000 };
   const rules: { current: Recheck | null } = { current: rule };
   const renew = vi.fn();
-  const rechecks = new Rechecks({ wheel: new Wheel(), recheckOf: () => rules.current, renew, random: () => 0.5 });
+  const rechecks = new Rechecks({ wheel: new TimerWheel(), recheckOf: () => rules.current, renew, random: () => 0.5 });
   const open = (one = session()) => {
     rechecks.watch(one, shown, 10_000);
     return one;
@@ -49,7 +49,7 @@ it('spreads sessions that opened together', async () => {
   const recheckOf = () => ({ authenticator: { authenticate }, everyMs: 10_000, graceMs: 0 });
   const draws = [0, 0.25, 0.5, 0.75, 1];
   const random = () => draws.shift() ?? 0.5;
-  const rechecks = new Rechecks({ wheel: new Wheel(), recheckOf, renew: vi.fn(), random });
+  const rechecks = new Rechecks({ wheel: new TimerWheel(), recheckOf, renew: vi.fn(), random });
   for (let i = 0; i < 5; i++) rechecks.watch(session(), shown, 10_000);
   const counts: number[] = [];
   for (const ms of [4900, 200, 1250, 1250, 1250, 1250]) {
@@ -98,7 +98,7 @@ describe('where nobody can tell', () => {
   });
 
   it('an answer in between begins the time anew', async () => {
-    let answer: () => Finding = nobody;
+    let answer: () => AuthResult = nobody;
     const { open } = rig(() => answer());
     const one = open();
     await pass(7500 + 3000);
@@ -146,18 +146,18 @@ it('asks nobody about a session that has ended, in line or while it is asked abo
   const all = Array.from({ length: 40 }, () => open());
   await pass(7600);
   const goneOf = (i: number) => authenticate.mock.calls[i]![0].gone;
-  expect(goneOf(0).left).toBe(false);
+  expect(goneOf(0).closed).toBe(false);
   for (const one of all) rechecks.forget(one);
   rechecks.forget(session());
-  expect(goneOf(0).left).toBe(true);
+  expect(goneOf(0).closed).toBe(true);
   await pass(60_000);
   expect(authenticate).toHaveBeenCalledTimes(32);
   expect(vi.getTimerCount()).toBe(0);
 });
 
 it('says nothing more of a session that ends while it is asked about', async () => {
-  let answer: (found: Finding) => void = () => {};
-  const { open, rechecks } = rig(() => new Promise<Finding>((resolve) => (answer = resolve)));
+  let answer: (found: AuthResult) => void = () => {};
+  const { open, rechecks } = rig(() => new Promise<AuthResult>((resolve) => (answer = resolve)));
   const one = open();
   await pass(7600);
   rechecks.forget(one);
@@ -178,8 +178,8 @@ it('goes by the config of now: another who is asked, or nobody', async () => {
 });
 
 it('closes nobody for what was asked under a config that is gone', async () => {
-  let answer: (found: Finding) => void = () => {};
-  const { open, rules } = rig(() => new Promise<Finding>((resolve) => (answer = resolve)));
+  let answer: (found: AuthResult) => void = () => {};
+  const { open, rules } = rig(() => new Promise<AuthResult>((resolve) => (answer = resolve)));
   const one = open();
   await pass(7600);
   rules.current = null;

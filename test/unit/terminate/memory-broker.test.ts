@@ -1,7 +1,7 @@
 // The histories of all rooms of one process against their one budget.
 import { expect, it } from 'vitest';
 import { MemoryBudget } from '../../../src/base/memory-budget.ts';
-import type { Joined, Seat } from '../../../src/websocket/broker/broker.ts';
+import type { Joined, Membership } from '../../../src/websocket/broker/broker.ts';
 import { MemoryBroker } from '../../../src/websocket/broker/memory.ts';
 import { jsonView } from '../../../src/websocket/rooms/rooms-json.ts';
 
@@ -13,7 +13,7 @@ function stand(limit: number) {
   const budget = new MemoryBudget(limit);
   const broker = new MemoryBroker({ reach: () => undefined, revoke: () => 0 }, budget);
   const join = async (room: string) => {
-    const seat: Seat = {
+    const seat: Membership = {
       ...{ room, user: 'u', connection: 'c', view: jsonView(false), listens: true, echo: false },
       receive: () => {},
     };

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { MemoryBudget } from '../../../src/base/memory-budget.ts';
 import type { SessionEnd } from '../../../src/events.ts';
-import type { Admitted, Connection, Gatekeeper, Opening } from '../../../src/websocket/handler.ts';
+import type { Admitted, Connection, HandshakeHook, Opening } from '../../../src/websocket/handler.ts';
 import { createWebhook } from '../../../src/websocket/webhook/webhook.ts';
 import type { WebhookBackend } from '../../../src/websocket/webhook/webhook-backend.ts';
 
@@ -20,7 +20,7 @@ function stand(limit: number) {
   const reply = { status: 204, phrase: 'No Content', fields: [], body: Buffer.alloc(0) };
   const ask = () =>
     new Promise((resolve) => answers.push(() => resolve({ reply, at: { upstream: 'u', server: 's' } })));
-  const handler: Gatekeeper = createWebhook({
+  const handler: HandshakeHook = createWebhook({
     route: 'r',
     config: { events: ['message', 'disconnected'], queue: 16 },
     backend: { crowded: false, ask } as unknown as WebhookBackend,

@@ -2,20 +2,20 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Departure } from '../../../src/net/client-closed.ts';
+import { ClientClosed } from '../../../src/net/client-closed.ts';
 import { dial } from '../../../src/net/dial.ts';
 import { NameCache, type NameCacheOptions } from '../../../src/upstream/name-cache.ts';
-import type { Answer } from '../../../src/upstream/resolver.ts';
+import type { Resolution } from '../../../src/upstream/resolver.ts';
 import { openSystemNames } from '../../../src/upstream/system-names.ts';
 import { startDns, type TestDns } from '../../support/dns.ts';
-import { PATIENCE_MS } from '../../support/test-timeout.ts';
+import { TEST_TIMEOUT_MS } from '../../support/test-timeout.ts';
 
-const good = (addresses: readonly string[], ttlMs = 0): Answer => ({ addresses, ttlMs, fault: null });
-const bad = (fault: string): Answer => ({ addresses: [], ttlMs: 0, fault });
+const good = (addresses: readonly string[], ttlMs = 0): Resolution => ({ addresses, ttlMs, fault: null });
+const bad = (fault: string): Resolution => ({ addresses: [], ttlMs: 0, fault });
 
 /** A cache whose questions the test answers, and whose clock it turns. */
 function makeCache(options: NameCacheOptions = {}) {
-  const asked: { name: string; answer: (answer: Answer) => void }[] = [];
+  const asked: { name: string; answer: (answer: Resolution) => void }[] = [];
   const clock = { now: 0 };
   const cache = new NameCache({
     lookUp: (name) => new Promise((resolve) => asked.push({ name, answer: resolve })),
@@ -128,14 +128,14 @@ describe('with a DNS server that does not answer', () => {
     const to = (name: string) => ({ url: `ws://${name}:${port}`, secure: false, host: name, port, lookup });
     let unanswered = silent.length * 3;
     const stuck = [...silent, ...silent, ...silent].map((name) => {
-      const gone = new Departure();
-      const failed = dial(to(name), PATIENCE_MS, gone).catch(() => unanswered--);
+      const gone = new ClientClosed();
+      const failed = dial(to(name), TEST_TIMEOUT_MS, gone).catch(() => unanswered--);
       return { gone, failed };
     });
-    const socket = await dial(to(host), PATIENCE_MS, new Departure());
+    const socket = await dial(to(host), TEST_TIMEOUT_MS, new ClientClosed());
     expect(unanswered).toBe(silent.length * 3);
     socket.destroy();
-    for (const { gone } of stuck) gone.tell();
+    for (const { gone } of stuck) gone.notify();
     await Promise.all(stuck.map(({ failed }) => failed));
     listening.close();
     // Each name once, and once more where nothing came back: not once for each who waits.

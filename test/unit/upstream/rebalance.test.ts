@@ -74,11 +74,11 @@ it('plain requests do not take the place of the sessions that were moved', () =>
   pool.start(first);
   vi.advanceTimersByTime(500);
   const joined = pool.servers[2]!;
-  expect(joined.state.owed).toBe(5);
+  expect(joined.state.pendingMoves).toBe(5);
   for (let i = 0; i < 9; i++) pool.pick(asking({ kind: 'plain' }));
-  expect(joined.state.owed).toBe(5);
+  expect(joined.state.pendingMoves).toBe(5);
   expect(pool.pick(asking())).toBe(joined);
-  expect(joined.state.owed).toBe(4);
+  expect(joined.state.pendingMoves).toBe(4);
   pool.stop('for good');
   vi.clearAllTimers();
 });
@@ -101,14 +101,14 @@ describe('a reload in the middle of it', () => {
     };
     reload(config);
     vi.advanceTimersByTime(500);
-    expect([closes.length, pool.servers[2]!.state.owed]).toEqual([5, 5]);
+    expect([closes.length, pool.servers[2]!.state.pendingMoves]).toEqual([5, 5]);
     return { closes, reload, config };
   }
 
   it('goes on where it was, at the new pace', () => {
     const { closes, reload } = moving();
     const pool = reload({ rebalance: { rate: 1 } });
-    expect(pool.servers[2]!.state.owed).toBe(5);
+    expect(pool.servers[2]!.state.pendingMoves).toBe(5);
     vi.advanceTimersByTime(2000);
     expect(closes.length).toBe(7);
     vi.advanceTimersByTime(60_000);
@@ -122,7 +122,7 @@ describe('a reload in the middle of it', () => {
   it('ends where the new config has none', () => {
     const { closes, reload } = moving();
     const pool = reload({});
-    expect(pool.servers[2]!.state.owed).toBe(0);
+    expect(pool.servers[2]!.state.pendingMoves).toBe(0);
     vi.advanceTimersByTime(60_000);
     expect(closes.length).toBe(5);
     pool.stop('for good');
@@ -132,7 +132,7 @@ describe('a reload in the middle of it', () => {
     const { closes, reload, config } = moving();
     const pool = reload(config);
     pool.stop('for good');
-    expect(pool.servers[2]!.state.owed).toBe(0);
+    expect(pool.servers[2]!.state.pendingMoves).toBe(0);
     vi.advanceTimersByTime(60_000);
     expect(closes.length).toBe(5);
   });

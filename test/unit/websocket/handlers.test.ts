@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { schema, type TerminateConfig } from '../../../src/config/schema/schema.ts';
 import type { SessionEnd } from '../../../src/events.ts';
-import type { Connection, Opener } from '../../../src/websocket/handler.ts';
+import type { Connection, ConnectionHandlerFactory } from '../../../src/websocket/handler.ts';
 import { buildHandler, type HandlerServices } from '../../../src/websocket/handlers.ts';
 
 function configOf(websocket: object): TerminateConfig {
@@ -28,7 +28,7 @@ const END: SessionEnd = {
 };
 
 /** A handler that asks nothing before the 101. */
-function build(websocket: object): Opener {
+function build(websocket: object): ConnectionHandlerFactory {
   const handler = buildHandler(configOf(websocket), services);
   if ('admit' in handler) throw new Error('a handler that wants to be asked');
   return handler;

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Defect, onDefect } from '../../../../src/base/guard.ts';
 import { type Addon, type Engine, Inbox, Waker } from '../../../../src/relay/native/addon.ts';
 import { NativeDialler } from '../../../../src/relay/native/dialler.ts';
-import { Departure } from '../../../../src/net/client-closed.ts';
+import { ClientClosed } from '../../../../src/net/client-closed.ts';
 import { requestNatively } from '../../../../src/upstream/handshake/native-upgrade.ts';
 
 const SERVER = { url: 'ws://192.0.2.1:80', secure: false, host: '192.0.2.1', port: 80 };
@@ -76,7 +76,7 @@ describe('a dial that the addon tells nothing of', () => {
 
   it('is a handshake that ends as backend_timeout', async () => {
     const timeouts = { connect: 2_000, handshake: 3_000 };
-    const asking = { preamble: null, handshake: 'GET / HTTP/1.1\r\n\r\n', timeouts, gone: new Departure() };
+    const asking = { preamble: null, handshake: 'GET / HTTP/1.1\r\n\r\n', timeouts, gone: new ClientClosed() };
     const outcome = expect(requestNatively(dialler, SERVER, asking)).rejects.toMatchObject({ code: 'backend_timeout' });
     await vi.advanceTimersByTimeAsync(12_000);
     await outcome;

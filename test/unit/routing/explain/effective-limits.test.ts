@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../../../src/config/schema/schema.ts';
 import { compileTrustedProxies } from '../../../../src/http/forwarding/forwarded.ts';
-import { limitsInForce } from '../../../../src/routing/explain/effective-limits.ts';
+import { effectiveLimits } from '../../../../src/routing/explain/effective-limits.ts';
 import { explain } from '../../../../src/routing/explain/explain.ts';
-import { parseQuestion } from '../../../../src/routing/explain/explain-request.ts';
+import { parseExplainRequest } from '../../../../src/routing/explain/explain-request.ts';
 import { compileTable } from '../../../../src/routing/table.ts';
 
 const configOf = (limits: object, route: object) =>
@@ -16,7 +16,7 @@ const configOf = (limits: object, route: object) =>
   });
 const inForce = (limits: object, route: object) => {
   const config = configOf(limits, route);
-  return limitsInForce(config, config.routes[0]!);
+  return effectiveLimits(config, config.routes[0]!);
 };
 const echo = (limits: object) => ({ websocket: { mode: 'terminate', handler: 'echo', origins: 'any', limits } });
 const NONE = { before: '', after: '' };
@@ -57,7 +57,7 @@ describe('limitsInForce', () => {
 describe('explain', () => {
   const linesOf = (limits: object, route: object, url: string) => {
     const { table } = compileTable(configOf(limits, route));
-    const question = parseQuestion(url, {});
+    const question = parseExplainRequest(url, {});
     if (typeof question === 'string') throw new Error(question);
     return explain(table, question, { trusted: compileTrustedProxies([]), upstreams: {} }).lines;
   };
@@ -80,7 +80,7 @@ describe('limits.max_body', () => {
   ])('is that of routes that have none of their own: %j', (own, expected) => {
     const table = compileTable(configOf({}, { http: { upstream: 'rest', ...own } })).table;
     const whole = compileTable(configOf({ max_body: '1KiB' }, { http: { upstream: 'rest', ...own } })).table;
-    const request = parseQuestion('http://a/', {});
+    const request = parseExplainRequest('http://a/', {});
     if (typeof request === 'string') throw new Error(request);
     const maxOf = (of: typeof table) => {
       const { lines } = explain(of, request, { trusted: compileTrustedProxies([]), upstreams: {} });

@@ -1,9 +1,9 @@
 // What `explain` is asked: a URL and options become the head that a client would send.
 import { describe, expect, it } from 'vitest';
-import { parseQuestion, type QuestionOptions } from '../../../../src/routing/explain/explain-request.ts';
+import { type ExplainOptions, parseExplainRequest } from '../../../../src/routing/explain/explain-request.ts';
 
-function headOf(url: string, options: QuestionOptions = {}) {
-  const question = parseQuestion(url, options);
+function headOf(url: string, options: ExplainOptions = {}) {
+  const question = parseExplainRequest(url, options);
   if (typeof question === 'string') throw new Error(question);
   return question.head;
 }
@@ -96,7 +96,7 @@ describe('what is no question', () => {
     ['wss://h:99999/', 'is no host'],
     ['wss://bücher.example/', 'in ASCII'],
     ['wss://::1/', 'brackets'],
-  ])('%j', (url, why) => expect(parseQuestion(url, {})).toEqual(expect.stringContaining(why)));
+  ])('%j', (url, why) => expect(parseExplainRequest(url, {})).toEqual(expect.stringContaining(why)));
   it.each([
     ['http://h', { version: '13' }, '--version'],
     ['https://h', { protocol: 'a' }, '--protocol'],
@@ -111,5 +111,7 @@ describe('what is no question', () => {
     ['ws://h', { origin: 'a\r\nX: y' }, '--origin'],
     ['ws://h', { version: '13\n' }, '--version'],
     ['ws://h', { protocol: '\0' }, '--protocol'],
-  ])('%s with %j', (url, options, why) => expect(parseQuestion(url, options)).toEqual(expect.stringContaining(why)));
+  ])('%s with %j', (url, options, why) =>
+    expect(parseExplainRequest(url, options)).toEqual(expect.stringContaining(why)),
+  );
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { compileTrustedProxies } from '../../../../src/http/forwarding/forwarded.ts';
 import { decide, type Forward } from '../../../../src/routing/decide.ts';
 import { explain, formatEntrance, formatOutcome, type Judged } from '../../../../src/routing/explain/explain.ts';
-import { parseQuestion, type QuestionOptions } from '../../../../src/routing/explain/explain-request.ts';
+import { type ExplainOptions, parseExplainRequest } from '../../../../src/routing/explain/explain-request.ts';
 import { configOf, http, plainHead, splice, tableOf, terminate } from '../../../support/heads.ts';
 
 const routes = [
@@ -19,8 +19,8 @@ const table = tableOf(...routes);
 const { upstreams } = configOf(routes);
 const trusted = compileTrustedProxies(['10.0.0.0/8']);
 
-function ask(url: string, options: QuestionOptions = {}) {
-  const question = parseQuestion(url, options);
+function ask(url: string, options: ExplainOptions = {}) {
+  const question = parseExplainRequest(url, options);
   if (typeof question === 'string') throw new Error(question);
   return explain(table, question, { trusted, upstreams });
 }
@@ -30,8 +30,8 @@ describe('a route that asks for credentials', () => {
   const auth = { jwt: { from, algorithms: ['RS256'], jwks: 'https://login.example.com/jwks' } };
   const limits = { connections: 9, connections_per_ip: 3 };
   const guarded = tableOf({ name: 'chat', auth, ...splice({ origins: 'any', limits }), ...http });
-  const askFor = (url: string, judged: Judged | null = null, options: QuestionOptions = {}) => {
-    const question = parseQuestion(url, options);
+  const askFor = (url: string, judged: Judged | null = null, options: ExplainOptions = {}) => {
+    const question = parseExplainRequest(url, options);
     if (typeof question === 'string') throw new Error(question);
     return explain(guarded, question, { trusted, upstreams, judged });
   };
@@ -180,7 +180,7 @@ describe('a request that is refused', () => {
     ]);
   });
   it('names the websocket route that a plain request cannot have', () => {
-    const question = parseQuestion('http://h/local/echo', {});
+    const question = parseExplainRequest('http://h/local/echo', {});
     if (typeof question === 'string') throw new Error(question);
     const { lines } = explain(tableOf({ name: 'echo', ...terminate() }), question, { trusted, upstreams: {} });
     expect(lines.slice(2)).toEqual([
@@ -195,7 +195,7 @@ const nobody = { address: '203.0.113.9', viaTrusted: false, id: '', connection: 
 describe('outcomes', () => {
   it('a redirect says where to', () => {
     const routes = tableOf({ name: 'tls', match: { scheme: 'http' }, redirect: { scheme: 'https' } });
-    const question = parseQuestion('http://h:8080/a?b', {});
+    const question = parseExplainRequest('http://h:8080/a?b', {});
     if (typeof question === 'string') throw new Error(question);
     const { lines, status } = explain(routes, question, { trusted, upstreams: {} });
     expect({ last: lines.at(-1), status }).toEqual({

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer, type Server as NetServer, type Socket }
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LARGEST_ANSWER_HEAD } from '../../../../src/http/answer.ts';
 import { AnswerReader } from '../../../../src/http/answer-reader.ts';
-import { Departure } from '../../../../src/net/client-closed.ts';
+import { ClientClosed } from '../../../../src/net/client-closed.ts';
 import type { Endpoint } from '../../../../src/net/endpoint.ts';
 import { requestUpgrade } from '../../../../src/upstream/handshake/upgrade.ts';
 
@@ -118,7 +118,7 @@ describe('a handshake with a server', () => {
   });
 
   /** Starts one; the peer is the server's end, with the handshake read. */
-  async function ask(gone: Departure = new Departure(), limits = timeouts) {
+  async function ask(gone: ClientClosed = new ClientClosed(), limits = timeouts) {
     const connection = once(listening, 'connection') as Promise<[Socket]>;
     const outcome = requestUpgrade(server, { preamble: null, handshake: HANDSHAKE, timeouts: limits, gone });
     // Each test looks at it later.
@@ -174,10 +174,10 @@ describe('a handshake with a server', () => {
   });
 
   it('a client that leaves meanwhile is client_gone, and the connection ends', async () => {
-    const gone = new Departure();
+    const gone = new ClientClosed();
     const { outcome, peer } = await ask(gone);
     const ended = once(peer.resume(), 'end');
-    gone.tell();
+    gone.notify();
     await expect(outcome).rejects.toMatchObject({ code: 'client_gone' });
     await ended;
   });

@@ -18,7 +18,7 @@ function tell(pool: Pool, host: string, ...outcomes: Outcome[]): void {
   // All of them are under way before the first one ends.
   const leases = outcomes.map((outcome) => ({ outcome, lease: pool.take(server) }));
   for (const { lease, outcome } of leases) {
-    lease.tell(outcome);
+    lease.reportOutcome(outcome);
     lease.release();
   }
 }
@@ -46,7 +46,7 @@ describe('ejection', () => {
     const lease = pool.take(trial);
     // Half-open: nobody else goes there while one tries.
     expect(hosts(pool)).toBe('ac');
-    lease.tell('ok');
+    lease.reportOutcome('ok');
     expect([hosts(pool), upOf(pool)]).toEqual(['abc', [1, 1, 1]]);
     expect(events.at(-1)).toMatchObject({ server: 'ws://b:1', up: true, reason: 'returned' });
     expect(events).toHaveLength(2);

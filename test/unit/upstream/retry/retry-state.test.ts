@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { mayDoBetter, outcomeOf } from '../../../../src/upstream/lease.ts';
 import type { Pool } from '../../../../src/upstream/pool.ts';
-import { Attempts } from '../../../../src/upstream/retry/retry-state.ts';
+import { RetryState } from '../../../../src/upstream/retry/retry-state.ts';
 import { asking } from '../../../support/balancer-request.ts';
 import { makePool } from '../../../support/pools.ts';
 
@@ -11,7 +11,7 @@ afterEach(() => void vi.useRealTimers());
 
 /** The hosts that a request is sent to when every one fails. */
 function sendFailing(pool: Pool, events: unknown[] = []): string {
-  const attempts = new Attempts(pool, asking(), (event) => void events.push(event));
+  const attempts = new RetryState(pool, asking(), (event) => void events.push(event));
   let hosts = '';
   for (let lease = attempts.next(); lease !== null; lease = attempts.next()) {
     hosts += lease.server.host;

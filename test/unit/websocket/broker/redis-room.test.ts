@@ -1,6 +1,12 @@
 // The order of messages of a room that comes over a channel which may lose, repeat and delay them.
 import { describe, expect, it } from 'vitest';
-import { BrokerError, compareIds, type Said, type Seat, type View } from '../../../../src/websocket/broker/broker.ts';
+import {
+  BrokerError,
+  compareIds,
+  type Membership,
+  type Message,
+  type View,
+} from '../../../../src/websocket/broker/broker.ts';
 import { type Heard, type Logged, RedisRoom } from '../../../../src/websocket/broker/redis-room.ts';
 
 const id = (n: number) => `${n}-0`;
@@ -28,11 +34,11 @@ function stand({ last = 0, floor = 0 } = {}) {
   );
   const got: string[] = [];
   const view: View = {
-    message: (_, said: Said) => said.data,
+    message: (_, said: Message) => said.data,
     presence: (_, change, user) => `${change} ${user}`,
     gap: () => 'gap',
   };
-  const seat: Seat = {
+  const seat: Membership = {
     ...{ room: 'r', user: 'me', connection: 'c', view, listens: true, echo: false },
     receive: (message) => got.push(message.payload.toString()),
   };

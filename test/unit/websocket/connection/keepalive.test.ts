@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { Pulse, type Timing } from '../../../../src/websocket/connection/keepalive.ts';
+import { Keepalive, type Timing } from '../../../../src/websocket/connection/keepalive.ts';
 
 const TIMING: Timing = { idleMs: 1000, lifetimeMs: 10_000, ping: { every: 300, timeout: 100 } };
-const open = (changes: Partial<Timing> = {}) => new Pulse({ ...TIMING, ...changes }, 0);
+const open = (changes: Partial<Timing> = {}) => new Keepalive({ ...TIMING, ...changes }, 0);
 const QUIET = { ping: null, lifetimeMs: Number.POSITIVE_INFINITY };
 
 it('is idle once nothing has moved for as long, either way', () => {
