@@ -70,12 +70,14 @@ describe('a connection of a tuned server', () => {
     },
   );
 
-  it('is not made where accepting failed: the server says so', async () => {
-    const { _handle: handle } = server as unknown as { _handle: { onconnection(status: number): void } };
-    const failed = once(server, 'error');
-    // What libuv tells when no descriptor is left.
-    handle.onconnection(-24);
-    expect((await failed)[0]).toMatchObject({ code: 'EMFILE', syscall: 'accept' });
+  it("is made by node's own code: nothing of the listening handle is replaced", async () => {
+    const untouched = http.createServer();
+    untouched.listen(0, '127.0.0.1');
+    await once(untouched, 'listening');
+    const onconnection = (of: http.Server) =>
+      (of as unknown as { _handle: { onconnection: unknown } })._handle.onconnection;
+    expect(onconnection(server)).toBe(onconnection(untouched));
+    untouched.close();
   });
 });
 
