@@ -3,10 +3,13 @@
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
 import type { JwtConfig } from '../config/schema/schema-auth.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
-import { claimHas, textOf } from '../http/claims.ts';
+import { claimHas, nestsDeeper, textOf } from '../http/claims.ts';
 import type { Asking, Authenticator, AuthResult, Principal } from './authenticator.ts';
 import type { FindKey } from './key-set.ts';
 import { KeysUnavailable } from './remote-keys.ts';
+
+/** Claims are written as JSON again, for limits and webhooks, and JSON.stringify recurses. */
+const MOST_DEPTH = 64;
 
 export function createJwt(config: JwtConfig, findKey: FindKey): Authenticator {
   const options: JWTVerifyOptions = {
@@ -51,6 +54,8 @@ async function verify(token: string, findKey: FindKey, options: JWTVerifyOptions
 }
 
 function judge(claims: JWTPayload, config: JwtConfig): Principal | Rejection {
+  if (nestsDeeper(claims, MOST_DEPTH))
+    return refuse('invalid_token', `claims are nested deeper than ${MOST_DEPTH} levels`);
   for (const [name, wanted] of Object.entries(config.required_claims ?? {})) {
     if (!claimHas(claims, name, wanted)) return refuse('invalid_token', `claim ${name} is not what is asked for`);
   }

@@ -17,6 +17,20 @@ export function claimOf(claims: Claims, name: string): unknown {
   return value;
 }
 
+/** Whether objects and lists stand in each other more than `most` times. */
+export function nestsDeeper(value: unknown, most: number): boolean {
+  let level = [value].filter(isContainer);
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === most) return true;
+    level = level.flatMap((container) => Object.values(container).filter(isContainer));
+  }
+  return false;
+}
+
+function isContainer(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
 /** What no value of a field may hold, and what would be lost at its ends (RFC 9110 §5.5). */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const UNSENDABLE = /[\x00-\x1f\x7f]|^ | $/;

@@ -1,6 +1,6 @@
 // What becomes of a token: a principal with its end, or a challenge that says what was wrong. Keys and fetching have tests of
 // their own; forged and expired tokens go through the built gateway in test/e2e/auth.test.ts.
-import { createSecretKey } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import type { Asking } from '../../../src/auth/authenticator.ts';
@@ -14,6 +14,12 @@ const keys = openSecret(SECRET.export());
 const seconds = Math.floor(Date.now() / 1000);
 const sign = (claims: JWTPayload, header: object = {}) =>
   new SignJWT(claims).setProtectedHeader({ alg: 'HS256', ...header }).sign(SECRET);
+
+/** A token of claims that JSON.stringify could not write. */
+function signText(claims: string): string {
+  const text = ['{"alg":"HS256"}', claims].map((part) => Buffer.from(part).toString('base64url')).join('.');
+  return `${text}.${createHmac('sha256', SECRET).update(text).digest('base64url')}`;
+}
 
 function judge(token: Asking['token'], rules: object = {}, findKey: Parameters<typeof createJwt>[1] = keys) {
   const { jwt } = auth.parse({ jwt: { algorithms: ['HS256'], key: 'unused', ...rules } });
@@ -77,6 +83,17 @@ describe('no good token', () => {
     expect('fields' in refused ? refused.fields[1] : '').toMatch(
       /^Bearer error="invalid_token", error_description="[^"\\]*"$/,
     );
+  });
+  it.each([65, 4000])('is one whose claims are %d levels deep; 64 are taken', async (depth) => {
+    const nested = (levels: number): unknown => JSON.parse(`${'['.repeat(levels)}${']'.repeat(levels)}`);
+    const token = (levels: number) =>
+      signText(`{"exp":${seconds + 60},"sub":"ada","deep":${'['.repeat(levels)}${']'.repeat(levels)}}`);
+    expect(await judge(token(depth - 1))).toMatchObject({
+      status: 401,
+      reason: 'auth',
+      detail: 'claims are nested deeper than 64 levels',
+    });
+    expect(await judge(token(63))).toMatchObject({ subject: 'ada', claims: { deep: nested(63) } });
   });
   it('is one that asks for an extension (RFC 7515 §4.1.11)', async () =>
     expect(await judge(await sign({ exp: seconds + 9 }, { crit: ['x'], x: 1 }).catch(() => 'a.b.c'))).toMatchObject({
