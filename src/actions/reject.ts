@@ -17,7 +17,7 @@ export function refusalOf(error: GatewayError): Refusal {
 /** Answers on a socket that node's HTTP server has let go of, and ends the connection. */
 export function rejectUpgrade(socket: Socket, refusal: Refusal, id: string | null): void {
   if (!socket.writable) return void socket.destroy();
-  socket.write(formatRefusal(refusal, id, new Date()), 'latin1');
+  socket.write(formatRefusal(refusal, id, new Date()));
   endAfterReading(socket);
 }
 

@@ -63,13 +63,14 @@ export function buildRefusal(refusal: Refusal, id: string | null): { fields: str
 }
 
 /**
- * A refusal as the text of a whole response, for a socket that no HTTP server writes to any more. The connection is
+ * A refusal as the octets of a whole response, for a socket that no HTTP server writes to any more. The connection is
  * closed behind it; where Upgrade is among the fields, Connection names it (RFC 9110 §7.8).
  */
-export function formatRefusal(refusal: Refusal, id: string | null, now: Date): string {
+export function formatRefusal(refusal: Refusal, id: string | null, now: Date): Buffer {
   const { fields, body } = buildRefusal(refusal, id);
   const connection = refusal.fields.includes('Upgrade') ? 'Upgrade, close' : 'close';
-  return `${formatHead(refusal.status, [...fields, 'Connection', connection, 'Date', now.toUTCString()])}${body}`;
+  const head = formatHead(refusal.status, [...fields, 'Connection', connection, 'Date', now.toUTCString()]);
+  return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(body)]);
 }
 
 /** A status line and fields, flat, with the empty line at their end. */

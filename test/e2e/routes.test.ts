@@ -14,6 +14,10 @@ import {
   readAnswer,
 } from '../support/raw.ts';
 
+/** Of one, two, three and four octets in UTF-8. */
+const BEYOND = 'e\xe9\u20ac\u{1f600}';
+const OCTETS = Buffer.from(BEYOND).toString('latin1');
+
 let backend: Backend;
 let gateway: Gateway;
 
@@ -30,6 +34,11 @@ beforeAll(async () => {
     routes: [
       { name: 'tls', match: { host: 'secure.example', scheme: 'http' }, redirect: { scheme: 'https' } },
       { name: 'gone', match: { path: '/old/*' }, respond: { status: 410, body: 'gone\n' } },
+      {
+        name: 'beyond-ascii',
+        match: { path: '/beyond/*' },
+        respond: { body: BEYOND, content_type: `text/plain; title="${BEYOND}"`, headers: { 'X-Title': BEYOND } },
+      },
       {
         name: 'api',
         match: { path: '/api/{version}/*' },
@@ -113,6 +122,19 @@ describe('what the gateway answers itself', () => {
     expect([answer.status, answer.body]).toEqual([410, 'gone\n']);
     const head = readAnswer(await exchange(gateway.port, `HEAD /old/x HTTP/1.1\r\n${close}`));
     expect([field(head, 'content-length'), head.body.length]).toEqual(['5', 0]);
+  });
+
+  it.each([
+    ['a plain request', get('/beyond/x', 'Connection: close')],
+    ['a handshake', handshake({}, 'GET /beyond/x HTTP/1.1')],
+  ])('what is beyond ASCII in octets of UTF-8, to %s', async (_, request) => {
+    const answer = readAnswer(await exchange(gateway.port, request));
+    expect([answer.status, answer.body]).toEqual([200, OCTETS]);
+    expect(field(answer, 'content-length')).toBe('10');
+    expect([field(answer, 'x-title'), field(answer, 'content-type')]).toEqual([
+      OCTETS,
+      `text/plain; title="${OCTETS}"`,
+    ]);
   });
 
   it('an unread body ends the connection, and does not take the answer along', async () => {

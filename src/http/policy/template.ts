@@ -45,12 +45,16 @@ const VARIABLES = {
 } as const satisfies Record<string, Template>;
 
 const PART = /\{\{|\}\}|\{([^{}]*)\}|[{}]/g;
-/** What may stand in a value (RFC 9110 §5.5), in characters that are octets. */
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** What may stand in a value (RFC 9110 §5.5); half a surrogate pair is no character. */
+const VALUE = /^[\t\x20-\x7e\x80-\u{d7ff}\u{e000}-\u{10ffff}]*$/u;
 
-/** Compiles a value; a string says what is wrong with it. */
-export function compileTemplate(text: string, known: Known): Template | string {
-  if (!VALUE.test(text)) return 'a field holds no control characters, and none beyond Latin-1';
+/**
+ * Compiles a value; a string says what is wrong with it. What is beyond ASCII goes out as the config file has it, in octets
+ * of UTF-8: in the text of a field one character is one octet.
+ */
+export function compileTemplate(configured: string, known: Known): Template | string {
+  if (!VALUE.test(configured)) return 'a field holds no control characters, and no halves of characters';
+  const text = Buffer.from(configured, 'utf8').toString('latin1');
   const parts: (string | Template)[] = [];
   let at = 0;
   for (const found of text.matchAll(PART)) {

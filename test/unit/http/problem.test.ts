@@ -7,7 +7,7 @@ const now = new Date(Date.UTC(2026, 0, 2, 3, 4, 5));
 
 describe('a refusal', () => {
   it('is one whole response', () => {
-    expect(formatRefusal(reject('origin'), 'id-1', now)).toBe(
+    expect(formatRefusal(reject('origin'), 'id-1', now).toString('latin1')).toBe(
       [
         'HTTP/1.1 403 Forbidden',
         'Content-Type: application/problem+json',
@@ -22,7 +22,7 @@ describe('a refusal', () => {
     );
   });
   it('names Upgrade in Connection where it carries one (RFC 9110 §7.8)', () => {
-    const text = formatRefusal(reject('upgrade_required'), null, now);
+    const text = formatRefusal(reject('upgrade_required'), null, now).toString('latin1');
     expect(text).toContain('\r\nUpgrade: websocket\r\n');
     expect(text).toContain('\r\nConnection: Upgrade, close\r\n');
   });
@@ -42,6 +42,8 @@ describe('a refusal', () => {
     const { fields, body } = buildRefusal(reject('malformed', 'é€'), null);
     expect(fields[fields.indexOf('Content-Length') + 1]).toBe(String(Buffer.byteLength(body)));
     expect(Buffer.byteLength(body)).toBe(body.length + 3);
+    const octets = formatRefusal(reject('malformed', 'é€'), null, now);
+    expect(octets.subarray(octets.indexOf('\r\n\r\n') + 4)).toEqual(Buffer.from(body));
   });
 });
 

@@ -28,13 +28,16 @@ describe('a template', () => {
     ['{scheme}://{host}{path}?{query}', 'https://app.example.com/rooms/a%20b?x=1&y'],
     ['{method} {room}.', 'PUT a%20b.'],
     ['{{{room}}} {{}}', '{a%20b} {}'],
-    ['caf\xe9', 'caf\xe9'],
+    ['caf\xe9 {client_ip}', 'caf\xc3\xa9 203.0.113.9'],
+    ['\u20ac', '\xe2\x82\xac'],
+    ['\u{1f600}', '\xf0\x9f\x98\x80'],
   ])('%s', (text, value) => expect(render(text)).toBe(value));
 
   it.each([
     ['a\r\nSet-Cookie: b', 'control characters'],
     ['a\0', 'control characters'],
-    ['\u20ac', 'Latin-1'],
+    ['\x7f', 'control characters'],
+    ['a\ud83d', 'halves of characters'],
     ['{nothing}', '{nothing} is no variable; there is {client_ip}'],
     ['{constructor}', 'is no variable'],
     ['{', 'written twice'],
