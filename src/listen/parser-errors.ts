@@ -57,5 +57,7 @@ function rejectMethod({ rawPacket, bytesParsed }: ParserError): Rejection {
   const line = around.lastIndexOf('\n', bytesParsed - from - 1);
   const method = line === -1 && from > 0 ? undefined : METHOD.exec(around.slice(Math.max(line, 0)))?.[1];
   if (method === undefined) return reject('malformed', PARSER_ERRORS['HPE_INVALID_METHOD']);
+  if (method === 'PROXY')
+    return reject('malformed', 'a PROXY protocol preamble comes first, and none is expected here');
   return { ...reject('method', `the method ${method} is not known here`, []), status: 501 };
 }

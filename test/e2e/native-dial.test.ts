@@ -457,9 +457,9 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     const code = `
       import { closeSync, openSync } from 'node:fs';
       import net from 'node:net';
-      const { NativeRelay } = await import(${file('relay/native.js')});
-      const { requestNatively } = await import(${file('upstream/native-upgrade.js')});
-      const { Departure } = await import(${file('upstream/departure.js')});
+      const { NativeRelay } = await import(${file('relay/native/native.js')});
+      const { requestNatively } = await import(${file('upstream/handshake/native-upgrade.js')});
+      const { ClientClosed } = await import(${file('net/client-closed.js')});
       const relay = new NativeRelay(1, ${JSON.stringify(addon)});
       const server = net.createServer((socket) => socket.end('HTTP/1.1 403 No\\r\\n\\r\\n'));
       await new Promise((done) => server.listen(0, '127.0.0.1', done));
@@ -468,7 +468,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
       await new Promise((done) => client.once('connect', done));
       const dialler = relay.diallerFor(client);
       const to = { upstream: 'u', url: 'ws://u', secure: false, host: '127.0.0.1', port, live: 0 };
-      const ask = () => requestNatively(dialler, to, { preamble: null, handshake: 'GET', timeouts: { connect: 30000, handshake: 30000 }, gone: new Departure() })
+      const ask = () => requestNatively(dialler, to, { preamble: null, handshake: 'GET', timeouts: { connect: 30000, handshake: 30000 }, gone: new ClientClosed() })
         .then((answer) => (answer.socket.destroy(), answer.head.status), (error) => error.code + ' ' + error.cause?.code);
       const held = [];
       try { for (;;) held.push(openSync('/dev/null')); } catch {}

@@ -250,6 +250,8 @@ describe('what a route changes', () => {
       `X-Request-Id: ${id}`,
       'Via: 1.1 edge',
       'X-Client: 127.0.0.1 v1',
+      'TE: trailers',
+      'Connection: TE',
     ]);
     peer.write('HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n');
     peer.write('X-Powered-By: x\r\nLocation: /y?z\r\nSet-Cookie: a=b; Path=/; Domain=127.0.0.1\r\n\r\nok');

@@ -96,7 +96,7 @@ export const terminate = z.strictObject({
     .strictObject({
       max_message: sizeLimit().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
       messages_per_second: count()
-        .prefault(10_000)
+        .prefault(100_000)
         .describe('Most messages of a client, its pings and empty fragments among them; more close with 1008'),
       bytes_per_second: sizeLimit()
         .optional()

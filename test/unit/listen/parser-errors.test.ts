@@ -36,6 +36,14 @@ async function judge(bytes: string): Promise<Rejection | null> {
 }
 
 describe('a method that the parser does not know', () => {
+  it('is 400 where it begins a PROXY preamble, which says so', async () => {
+    expect(await judge('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n')).toMatchObject({
+      reason: 'malformed',
+      status: 400,
+      detail: 'a PROXY protocol preamble comes first, and none is expected here',
+    });
+  });
+
   it.each(['LIST', 'RDG_OUT_DATA', 'FOO', 'get', 'GETX', 'X-MINE', 'a'.repeat(64)])(
     '%s is 501, and named',
     async (name) => {
