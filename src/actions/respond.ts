@@ -1,7 +1,7 @@
 // Verdict `respond`: an answer that the gateway gives by itself and that is no refusal, such as a redirect.
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { formatHead } from '../http/problem.ts';
+import { formatHead, headOnly } from '../http/problem.ts';
 import { lengthLast } from '../proxy/framing.ts';
 import type { Respond } from '../routing/decide.ts';
 import type { RouteContext } from './context.ts';
@@ -25,7 +25,7 @@ export function respondUpgrade(context: RouteContext, verdict: Respond, socket: 
   const { fields, body } = buildAnswer(context, verdict);
   fields.push('Connection', 'close', 'Date', new Date().toUTCString());
   const head = Buffer.from(formatHead(verdict.status, fields, STATUS_CODES[verdict.status] ?? ''), 'latin1');
-  const bodiless = body === null || context.subject.method === 'HEAD';
+  const bodiless = body === null || headOnly(context.subject);
   const answer = bodiless ? head : Buffer.concat([head, body]);
   socket.write(answer);
   endAfterReading(socket);

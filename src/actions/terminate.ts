@@ -108,7 +108,7 @@ function open(
 function pass(context: RouteContext, { connection, ahead }: ClientEnd, refused: Refused): 'passed' {
   const { status, at } = refused;
   ahead.take();
-  passUpgrade(asSocket(connection), refused);
+  passUpgrade(asSocket(connection), refused, context.subject);
   const { services, subject, startedAt } = context;
   services.emit({
     ...subject,

@@ -156,7 +156,7 @@ export class Handshakes {
     if (isRejection(entry)) return refuse(context, released, entry, null);
     ahead.take();
     if (isGranted(entry)) return respondUpgrade(entry.context, verdict, connection);
-    passUpgrade(connection, entry);
+    passUpgrade(connection, entry, context.subject);
     rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, null);
   }
 
@@ -172,7 +172,7 @@ export class Handshakes {
       if (!isGranted(entry)) {
         if (isRejection(entry)) return refuse(context, released, entry, verdict.kind);
         ahead.take();
-        passUpgrade(asSocket(connection), entry);
+        passUpgrade(asSocket(connection), entry, context.subject);
         return rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, verdict.kind);
       }
       permit = entry.permit;
@@ -203,7 +203,7 @@ export function reportDropped({ context, head }: Incoming): void {
 
 function refuse(context: RouteContext, { connection, ahead }: Released, rejection: Rejection, mode: Mode | null): void {
   ahead.take();
-  rejectUpgrade(asSocket(connection), rejection, context.subject.id);
+  rejectUpgrade(asSocket(connection), rejection, context.subject);
   rejected(context, rejection, mode);
 }
 
@@ -217,7 +217,7 @@ function rejected(
 }
 
 function failed({ services, subject }: RouteContext, connection: Connection, mode: Mode, error: GatewayError): void {
-  rejectUpgrade(asSocket(connection), refusalOf(error), subject.id);
+  rejectUpgrade(asSocket(connection), refusalOf(error), subject);
   services.emit({
     ...subject,
     type: 'handshake_failed',

@@ -144,13 +144,20 @@ it.each([
 });
 
 describe('a handshake that is none', () => {
-  it.each(['POST', 'HEAD', 'PUT', 'OPTIONS', 'DELETE', 'PATCH'])('%s: 405', async (method) => {
+  it.each(['POST', 'PUT', 'OPTIONS', 'DELETE', 'PATCH'])('%s: 405', async (method) => {
     expectBytes(await ask(handshake({}, `${method} /ws HTTP/1.1`)), {
       status: '405 Method Not Allowed',
       reason: 'method',
       detail: 'the method is not allowed here',
       fields: ['Allow: GET'],
     });
+  });
+
+  it('HEAD: 405, which ends behind its head (RFC 9110 §9.3.2)', async () => {
+    const answerTo = async (method: string) =>
+      (await ask(handshake({}, `${method} /ws HTTP/1.1`))).toString('latin1').replace(DATE, '\r\n');
+    const [head] = (await answerTo('POST')).split('\r\n\r\n');
+    expect(await answerTo('HEAD')).toBe(`${head}\r\n\r\n`);
   });
 
   it.each([

@@ -1,5 +1,6 @@
 // Upgate, nginx and HAProxy in front of a canary each, with the same rules written in each one's words: `/public/*` is
-// forwarded, handshakes of `/ws` and `/refused/*` go to the backend as such, everything else is 404.
+// forwarded, and `/methods/*`; handshakes of `/ws`, `/refused/*` and, with a listed Origin or none, `/origin` go to the
+// backend as such; the guarded hosts and `/public/guarded/*` are 403, everything else is 404.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,6 +11,7 @@ import { type GatewayFile, startGateway } from '../../support/gateway.ts';
 import { closedPort } from '../../support/scripted.ts';
 import type { Target } from './attack.ts';
 import { type Script, startCanary } from './canary.ts';
+import { LISTED_METHODS, LISTED_ORIGINS } from './cases-names.ts';
 
 export interface Rig extends Target {
   stop(): Promise<unknown>;
@@ -18,15 +20,28 @@ export interface Rig extends Target {
 export type Engine = 'auto' | 'http-proxy';
 export const ENGINES = ['auto', 'http-proxy'] as const satisfies readonly Engine[];
 
+/** Answered with 403 by all. */
+const GUARDED_HOSTS = ['guarded.test', '[2001:db8::1]'] as const;
+
 type Scripts = Readonly<Record<string, Script>>;
 
 /** Starts the built gateway. `more` stands beside what every rig has. */
 export async function startUpgate(scripts: Scripts, engine: Engine, more: Partial<GatewayFile> = {}): Promise<Rig> {
   const canary = await startCanary(scripts);
-  const spliced = (name: string, path: string) => ({
+  const spliced = (name: string, path: string, origins: 'any' | string[] = 'any') => ({
     name,
     match: { path },
-    websocket: { mode: 'splice' as const, upstream: 'canary', origins: 'any' as const },
+    websocket: { mode: 'splice' as const, upstream: 'canary', origins },
+  });
+  const forwarded = (name: string, path: string) => ({
+    name,
+    match: { path },
+    http: { upstream: 'canary', timeouts: { head: '10s', idle: '10s' } },
+  });
+  const guarded = (name: string, match: { host?: string[]; path: string }) => ({
+    name,
+    match,
+    respond: { status: 403 },
   });
   const gateway = await startGateway({
     listeners: [{ host: '127.0.0.1', port: 0, timeouts: { head: '10s', keep_alive: '10s' } }],
@@ -38,13 +53,13 @@ export async function startUpgate(scripts: Scripts, engine: Engine, more: Partia
     ...more,
     routes: [
       ...(more.routes ?? []),
+      guarded('guarded-host', { host: [...GUARDED_HOSTS], path: '/*' }),
+      guarded('guarded-path', { path: '/public/guarded/*' }),
       spliced('ws', '/ws'),
       spliced('refused', '/refused/*'),
-      {
-        name: 'public',
-        match: { path: '/public/*' },
-        http: { upstream: 'canary', timeouts: { head: '10s', idle: '10s' } },
-      },
+      spliced('origin', '/origin', [...LISTED_ORIGINS]),
+      forwarded('public', '/public/*'),
+      forwarded('methods', '/methods/*'),
     ],
   }).catch((error: unknown) => {
     canary.close();
@@ -91,11 +106,17 @@ events { worker_connections 256; }
 http { access_log off; ${temps.join(' ')}
 client_header_timeout 1s; client_body_timeout 1s; keepalive_timeout 1s; proxy_read_timeout 3s; lingering_timeout 1s;
 map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+map $http_origin $origin_listed { default 0; '' 1; ${LISTED_ORIGINS.map((origin) => `${origin} 1;`).join(' ')} }
+map $request_method $method_listed { default 0; ${LISTED_METHODS.map((method) => `${method} 1;`).join(' ')} }
 upstream canary { server 127.0.0.1:${backend}; keepalive 8; }
 proxy_http_version 1.1;
 proxy_set_header Host $host;
 proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-server { listen 127.0.0.1:${port};
+server { listen 127.0.0.1:${port}; server_name ${GUARDED_HOSTS.join(' ')}; return 403; }
+server { listen 127.0.0.1:${port} default_server;
+location /public/guarded/ { return 403; }
+location /methods/ { if ($method_listed = 0) { return 405; } proxy_pass http://canary; proxy_set_header Connection ""; ${inherit()} }
+location = /origin { if ($origin_listed = 0) { return 403; } proxy_pass http://canary; ${upgrading()} }
 location /public/ { proxy_pass http://canary; proxy_set_header Connection ""; ${inherit()} }
 location = /ws { proxy_pass http://canary; ${upgrading()} }
 location /refused/ { proxy_pass http://canary; ${upgrading()} }
@@ -126,7 +147,14 @@ defaults
   timeout http-keep-alive 1s
 frontend front
   bind 127.0.0.1:${port}
-  http-request return status 404 unless { path_beg /public/ } || { path /ws } || { path_beg /refused/ }
+  http-request deny deny_status 403 if { req.hdr(host),host_only -i ${GUARDED_HOSTS.join(' ')} }
+  http-request deny deny_status 403 if { path_beg /public/guarded/ }
+  acl origin_listed req.hdr(origin) ${LISTED_ORIGINS.join(' ')}
+  http-request deny deny_status 403 if { path /origin } { req.hdr(origin) -m found } !origin_listed
+  http-request deny deny_status 405 if { path_beg /methods/ } !{ method ${LISTED_METHODS.join(' ')} }
+  acl served path /ws /origin
+  acl served path_beg /public/ /methods/ /refused/
+  http-request return status 404 unless served
   default_backend canary
 backend canary
   server one 127.0.0.1:${backend}

@@ -7,7 +7,7 @@ const now = new Date(Date.UTC(2026, 0, 2, 3, 4, 5));
 
 describe('a refusal', () => {
   it('is one whole response', () => {
-    expect(formatRefusal(reject('origin'), 'id-1', now).toString('latin1')).toBe(
+    expect(formatRefusal(reject('origin'), { id: 'id-1', method: 'GET' }, now).toString('latin1')).toBe(
       [
         'HTTP/1.1 403 Forbidden',
         'Content-Type: application/problem+json',
@@ -25,6 +25,12 @@ describe('a refusal', () => {
     const text = formatRefusal(reject('upgrade_required'), null, now).toString('latin1');
     expect(text).toContain('\r\nUpgrade: websocket\r\n');
     expect(text).toContain('\r\nConnection: Upgrade, close\r\n');
+  });
+  it('of a HEAD is the same head, and ends there (RFC 9110 §9.3.2)', () => {
+    const answerTo = (method: string) => formatRefusal(reject('method'), { id: 'id-1', method }, now).toString();
+    const [head, body] = answerTo('GET').split('\r\n\r\n');
+    expect(body).not.toBe('');
+    expect(answerTo('HEAD')).toBe(`${head}\r\n\r\n`);
   });
   it('carries the fields of its reason', () => {
     expect(buildRefusal(reject('draining'), null).fields).toEqual(expect.arrayContaining(['Retry-After', '5']));
