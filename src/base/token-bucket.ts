@@ -1,6 +1,7 @@
 // Token buckets: so many tokens come in each second, at most `burst` are kept, and what is let through takes one. A bucket
 // is one number, the time at which it will be full again: one that is full needs no memory at all. It has no clock of its
-// own. Which limits have one is sessions/ and websocket/connection/rate.ts; a server of an upstream has its own in server.ts.
+// own. Who has one: limits/, the servers of an upstream (upstream/server.ts), and what a client may send, in
+// websocket/connection/rate.ts and relay/js/limits.ts.
 
 /** So many a second, and so many at once after a pause. */
 export interface Rate {
@@ -13,10 +14,10 @@ export interface Rate {
 /** As a share of a token: rounding must not refuse the last one of a burst. */
 const SLACK = 1e-6;
 
-/** Milliseconds until a bucket that is full at `fullAt` has a whole token; 0 where it has one. */
-export function waitOf({ rate, burst }: Rate, fullAt: number, now: number): number {
+/** Milliseconds until a bucket that is full at `fullAt` has so many tokens; 0 where it has them. */
+export function waitOf({ rate, burst }: Rate, fullAt: number, now: number, tokens = 1): number {
   const missing = (Math.max(0, fullAt - now) * rate) / 1000;
-  const lacking = 1 - (burst - missing);
+  const lacking = tokens - (burst - missing);
   return lacking <= SLACK ? 0 : (lacking * 1000) / rate;
 }
 
@@ -39,6 +40,11 @@ export class Bucket {
     this.rate = rate;
   }
 
+  /** One that keeps a second's worth. */
+  static perSecond(tokens: number): Bucket {
+    return new Bucket({ rate: tokens, burst: tokens });
+  }
+
   /** Milliseconds until there is a token; `now` in milliseconds of a clock that never goes back. */
   wait(now: number): number {
     return waitOf(this.rate, this.#fullAt, now);
@@ -47,6 +53,11 @@ export class Bucket {
   /** Takes so many whether they are there or not: what is overdrawn is waited for. */
   take(now: number, amount = 1): void {
     this.#fullAt = fullAfter(this.rate, this.#fullAt, now, amount);
+  }
+
+  /** Milliseconds until what was overdrawn has come in; 0: nothing was. */
+  debt(now: number): number {
+    return waitOf(this.rate, this.#fullAt, now, 0);
   }
 
   /** Gives one back that was taken and not used. */

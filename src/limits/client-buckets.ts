@@ -1,6 +1,7 @@
 // When the bucket of each client will be full, in memory that is the same whoever asks and however many: a table of fixed
-// size, in which a client has its place by a hash that nobody outside can know. A bucket that is full needs no place. What
-// a bucket is stands in base/token-bucket.ts.
+// size, in which a client has its place by a hash that nobody outside can know. A bucket that is full needs no place. This is
+// the table alone: the arithmetic is that of base/token-bucket.ts, whose Bucket would be an object for each client, in a Map
+// that a flood of clients makes as large as it likes.
 import { randomInt } from 'node:crypto';
 
 /** Places that one client may stand in. */

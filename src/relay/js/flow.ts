@@ -248,8 +248,8 @@ export class Flow {
 
   #meterBytes(count: number): void {
     const { limits, source } = this;
-    if (limits === null || limits.bytes === null || source.tunnel.ending !== null) return;
-    const wait = limits.bytes.take(count);
+    if (limits === null || source.tunnel.ending !== null) return;
+    const wait = limits.read(count);
     if (wait === 0) return;
     if (limits.pauses) source.tunnel.pause(source, wait);
     else source.tunnel.refuse(source, REFUSAL.tooFast.code, REFUSAL.tooFast.reason);
@@ -261,8 +261,8 @@ export class Flow {
     const limits = this.limits as FlowLimits;
     if (cursor.messageLength > limits.maxMessage) {
       this.#withheld = REFUSAL.tooBig;
-    } else if (countsAsMessage(cursor) && limits.messages !== null && source.tunnel.ending === null) {
-      const wait = limits.messages.take(1);
+    } else if (countsAsMessage(cursor) && source.tunnel.ending === null) {
+      const wait = limits.message();
       if (wait > 0 && limits.pauses) source.tunnel.pause(source, wait);
       else if (wait > 0) this.#withheld = REFUSAL.tooMany;
     }

@@ -1,5 +1,6 @@
 // What one direction may carry: a bound on a message and two rates. It only measures; flow.ts and ending.ts act.
 
+import { Bucket } from '../../base/token-bucket.ts';
 import type { DirectionLimits } from '../relay.ts';
 import type { FrameCursor } from './cursor.ts';
 
@@ -15,38 +16,36 @@ export const REFUSAL = {
   unfollowed: { code: 1002, reason: 'lost' },
 } as const satisfies Record<string, Refusal>;
 
-/** A token bucket that holds one second's worth, and may be overdrawn: the debt says how long to wait. */
-class Meter {
-  readonly #rate: number;
-  #tokens: number;
-  #at = performance.now();
-
-  constructor(perSecond: number) {
-    this.#rate = perSecond;
-    this.#tokens = perSecond;
-  }
-
-  /** Takes `count` and returns the milliseconds until the rate is kept again; 0: it is kept. */
-  take(count: number): number {
-    const now = performance.now();
-    this.#tokens = Math.min(this.#rate, this.#tokens + ((now - this.#at) / 1000) * this.#rate) - count;
-    this.#at = now;
-    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#rate) * 1000;
-  }
-}
-
+/** What comes passes whether there are tokens for it or not: the debt says how long to wait. */
 export class FlowLimits {
   readonly maxMessage: number;
   readonly pauses: boolean;
-  readonly messages: Meter | null;
-  readonly bytes: Meter | null;
+  readonly #messages: Bucket | null;
+  readonly #bytes: Bucket | null;
 
   constructor(limits: DirectionLimits) {
     this.maxMessage = limits.maxMessage ?? Number.POSITIVE_INFINITY;
     this.pauses = limits.onLimit === 'pause';
-    this.messages = limits.messagesPerSecond === null ? null : new Meter(limits.messagesPerSecond);
-    this.bytes = limits.bytesPerSecond === null ? null : new Meter(limits.bytesPerSecond);
+    this.#messages = limits.messagesPerSecond === null ? null : Bucket.perSecond(limits.messagesPerSecond);
+    this.#bytes = limits.bytesPerSecond === null ? null : Bucket.perSecond(limits.bytesPerSecond);
   }
+
+  /** A message has come; returns the milliseconds until the rate is kept again, 0: it is kept. */
+  message(): number {
+    return overdraw(this.#messages, 1);
+  }
+
+  /** As message(), for bytes. */
+  read(count: number): number {
+    return overdraw(this.#bytes, count);
+  }
+}
+
+function overdraw(bucket: Bucket | null, amount: number): number {
+  if (bucket === null) return 0;
+  const now = performance.now();
+  bucket.take(now, amount);
+  return bucket.debt(now);
 }
 
 /**

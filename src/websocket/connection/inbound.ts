@@ -16,13 +16,12 @@ export class Inbound {
   readonly #fragments = new Fragments();
   readonly #mostHeld: number;
 
-  /** `now` in milliseconds, as in the others. */
-  constructor(limits: InboundLimits, now: number) {
-    this.#rates = openRates(limits, now);
+  constructor(limits: InboundLimits) {
+    this.#rates = openRates(limits);
     this.#mostHeld = limits.most_held;
   }
 
-  /** Bytes have come that ws has not seen yet; null: they are within the limits. */
+  /** Bytes have come that ws has not seen yet; null: they are within the limits. `now` in milliseconds. */
   chunk(chunk: Buffer, now: number): Excess | null {
     const { empty, held } = this.#fragments.read(chunk);
     if (held > this.#mostHeld) return 'too_many_parts';

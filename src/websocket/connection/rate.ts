@@ -1,30 +1,6 @@
-// How much may come in a second: a bucket that fills with time, holds one second's worth, and may be overdrawn by one message,
-// so that one larger than a second's worth is let through and paid for afterwards. It has no clock of its own.
-
-export class Rate {
-  readonly #perMs: number;
-  readonly #most: number;
-  #left: number;
-  #at: number;
-
-  /** `now` in milliseconds, as in take(). */
-  constructor(perSecond: number, now: number) {
-    this.#perMs = perSecond / 1000;
-    this.#most = perSecond;
-    this.#left = perSecond;
-    this.#at = now;
-  }
-
-  /** Takes as much; false where less than one was left, and then nothing is taken. */
-  take(amount: number, now: number): boolean {
-    this.#left = Math.min(this.#most, this.#left + (now - this.#at) * this.#perMs);
-    this.#at = now;
-    // One whole one must be there; floating point must not refuse the last of a burst.
-    if (this.#left < Math.min(amount, 1) - 1e-9) return false;
-    this.#left -= amount;
-    return true;
-  }
-}
+// How much a client may send in a second: buckets that hold one second's worth, and may be overdrawn by one message, so that
+// one larger than a second's worth is let through and paid for afterwards. They have no clock of their own.
+import { Bucket } from '../../base/token-bucket.ts';
 
 export interface RateLimits {
   readonly messages_per_second?: number | undefined;
@@ -33,22 +9,30 @@ export interface RateLimits {
 
 /** How much one client may send. */
 export class MessageRates {
-  readonly #messages: Rate | undefined;
-  readonly #bytes: Rate | undefined;
+  readonly #messages: Bucket | null;
+  readonly #bytes: Bucket | null;
 
-  constructor({ messages_per_second, bytes_per_second }: RateLimits, now: number) {
-    if (messages_per_second !== undefined) this.#messages = new Rate(messages_per_second, now);
-    if (bytes_per_second !== undefined) this.#bytes = new Rate(bytes_per_second, now);
+  constructor({ messages_per_second, bytes_per_second }: RateLimits) {
+    this.#messages = messages_per_second === undefined ? null : Bucket.perSecond(messages_per_second);
+    this.#bytes = bytes_per_second === undefined ? null : Bucket.perSecond(bytes_per_second);
   }
 
-  /** So many messages of so many bytes in all have come; false where they are too many. */
+  /** So many messages of so many bytes in all have come; false where they are too many. `now` in milliseconds. */
   take(messages: number, bytes: number, now: number): boolean {
-    return (this.#messages?.take(messages, now) ?? true) && (this.#bytes?.take(bytes, now) ?? true);
+    return spend(this.#messages, messages, now) && spend(this.#bytes, bytes, now);
   }
 }
 
+/** False where less than one was left, and then nothing is taken. Nothing costs nothing. */
+function spend(bucket: Bucket | null, amount: number, now: number): boolean {
+  if (bucket === null || amount === 0) return true;
+  if (bucket.wait(now) > 0) return false;
+  bucket.take(now, amount);
+  return true;
+}
+
 /** The rates of one client, or null where the route has none. */
-export function openRates(limits: RateLimits, now: number): MessageRates | null {
+export function openRates(limits: RateLimits): MessageRates | null {
   const none = limits.messages_per_second === undefined && limits.bytes_per_second === undefined;
-  return none ? null : new MessageRates(limits, now);
+  return none ? null : new MessageRates(limits);
 }

@@ -55,7 +55,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     const now = context.wheel.now();
     this.#pulse = new Keepalive(timing, now);
     this.#readPause = new ReadPause(wire, this.#pulse);
-    this.#inbound = new Inbound(context.limits, now);
+    this.#inbound = new Inbound(context.limits);
     this.#outbox = new SendQueue(wire, socket, context.outbox, this);
   }
 

@@ -99,6 +99,14 @@ describe('a bucket', () => {
     expect(takes(bucket, at(0, 2))).toBe(1);
   });
 
+  it('may be overdrawn, and says when that has come in', () => {
+    const bucket = Bucket.perSecond(10);
+    bucket.take(0, 10);
+    expect(bucket.debt(0)).toBe(0);
+    bucket.take(0, 5);
+    expect([bucket.debt(0), bucket.debt(100), bucket.debt(500), bucket.wait(500)]).toEqual([500, 400, 0, 100]);
+  });
+
   it('can be emptied until a time, and not be filled by that', () => {
     const bucket = new Bucket({ rate: 10, burst: 5 });
     bucket.empty(0, 250);
