@@ -1,6 +1,6 @@
-// One timer for all terminated sessions: each asks to be looked at again at some time, and says at that look what has
-// become due. Buckets of 50 ms; a look comes up to that much late and never early.
-import { guarded } from './guard.ts';
+// One timer for many sessions: each asks to be looked at again at some time, and says at that look what has become due.
+// Buckets of 50 ms; a look comes up to that much late and never early.
+import { guarded, type Where } from './guard.ts';
 import { type SlotHandle, SlotSet } from './slot-set.ts';
 import { StallDetector } from './stall-detector.ts';
 
@@ -17,10 +17,9 @@ interface Appointment {
   readonly place: SlotHandle<Timed>;
 }
 
-/** One that breaks must not cost the others of its tick theirs. */
-const look = guarded('websocket', (timed: Timed, now: number) => timed.look(now));
-
 export class TimerWheel {
+  /** One that breaks must not cost the others of its tick theirs. */
+  readonly #look: (timed: Timed, now: number) => void;
   readonly #buckets = new Map<number, SlotSet<Timed>>();
   /** Weak for the reason in slot-set.ts. */
   readonly #appointments = new WeakMap<Timed, Appointment>();
@@ -29,16 +28,38 @@ export class TimerWheel {
   #tick = 0;
   #standstill = new StallDetector(this.now());
 
+  /** `where` is what a look that breaks is reported under. */
+  constructor(where: Where) {
+    this.#look = guarded(where, (timed: Timed, now: number) => timed.look(now));
+  }
+
   /** Milliseconds of a clock that never goes back. */
   now(): number {
     return performance.now();
   }
 
-  /** Asks for a look at `at`, in place of the one asked for before. */
+  /** Asks for a look at `at`, in place of the one asked for before; Infinity: for none. */
   schedule(timed: Timed, at: number): void {
+    if (at === Number.POSITIVE_INFINITY) {
+      this.remove(timed);
+      return;
+    }
     if (this.#timer === undefined) this.#start();
-    const tick = Math.max(Math.ceil(at / TICK_MS), this.#tick + 1);
-    if (this.#appointments.get(timed)?.tick === tick) return;
+    const tick = this.#tickOf(at);
+    if (this.#appointments.get(timed)?.tick !== tick) this.#enter(timed, tick);
+  }
+
+  /** Asks for a look at `at` or before: a sooner one that was asked for stands. */
+  scheduleBy(timed: Timed, at: number): void {
+    const asked = this.#appointments.get(timed);
+    if (asked === undefined || this.#tickOf(at) < asked.tick) this.schedule(timed, at);
+  }
+
+  #tickOf(at: number): number {
+    return Math.max(Math.ceil(at / TICK_MS), this.#tick + 1);
+  }
+
+  #enter(timed: Timed, tick: number): void {
     this.#leave(timed);
     const bucket = this.#buckets.get(tick) ?? new SlotSet<Timed>();
     this.#buckets.set(tick, bucket);
@@ -49,6 +70,10 @@ export class TimerWheel {
   /** Asks for no look any more. */
   remove(timed: Timed): void {
     this.#leave(timed);
+    this.#stopIfEmpty();
+  }
+
+  #stopIfEmpty(): void {
     if (this.#size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -74,9 +99,10 @@ export class TimerWheel {
       for (const timed of bucket) {
         if (this.#appointments.get(timed)?.tick !== this.#tick) continue;
         this.#leave(timed);
-        look(timed, now);
+        this.#look(timed, now);
       }
     }
+    this.#stopIfEmpty();
   }
 
   #leave(timed: Timed): void {

@@ -19,7 +19,7 @@ export class Expiry {
   /** Weak for the reason in slot-set.ts. */
   readonly #alarms = new WeakMap<Expiring, Alarm>();
 
-  constructor(wheel = new TimerWheel()) {
+  constructor(wheel = new TimerWheel('auth')) {
     this.#wheel = wheel;
   }
 

@@ -37,7 +37,7 @@ export class Registry implements Sampler {
 
   /** `recheckOf` tells how a route judges its live sessions again; null: it does not. */
   constructor(recheckOf: (route: string) => Recheck | null = () => null) {
-    const wheel = new TimerWheel();
+    const wheel = new TimerWheel('auth');
     this.#expiry = new Expiry(wheel);
     const renew = (session: Session, expiresAt: number | null): void => this.#expiry.renew(session, expiresAt);
     this.rechecks = new Rechecks<Session>({ wheel, recheckOf, renew });

@@ -44,7 +44,7 @@ export class Ending {
 
   /** Sets the deadline, or shortens it. */
   limit(deadlineMs: number): void {
-    const now = this.#tunnel.wheel.refresh();
+    const now = this.#tunnel.wheel.now();
     this.#deadlineAt = Math.min(this.#deadlineAt, now + deadlineMs);
     this.#anyFrameAt = Math.min(this.#anyFrameAt, now + Math.min(WAITS.message, deadlineMs / 2));
     this.#tunnel.wake(Math.min(this.#anyFrameAt, this.#deadlineAt));
@@ -133,7 +133,7 @@ export class Ending {
     if (side.deaf || side.closeOut === 'none') return;
     if (side.finIn || !side.flow.followed || (side.closeIn && side.role === 'client')) this.#finish(side);
     else if (side.closeIn && side.finBy === NEVER) {
-      side.finBy = this.#tunnel.wheel.refresh() + WAITS.fin;
+      side.finBy = this.#tunnel.wheel.now() + WAITS.fin;
       this.#tunnel.wake(side.finBy);
     }
   }

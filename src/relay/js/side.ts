@@ -114,7 +114,7 @@ export class Side {
   linger(): void {
     if (this.gone || this.lingerBy !== Number.POSITIVE_INFINITY) return;
     this.#owed = this.socket.writableLength;
-    this.lingerBy = this.tunnel.wheel.refresh() + WAITS.linger;
+    this.lingerBy = this.tunnel.wheel.now() + WAITS.linger;
     this.tunnel.wake(this.lingerBy);
   }
 
@@ -147,7 +147,7 @@ export class Side {
     const { flow, tunnel } = this;
     const swallowed = flow.swallowed;
     flow.carry(chunk, 0);
-    if (flow.swallowed - swallowed < chunk.length) tunnel.touched = tunnel.wheel.now;
+    if (flow.swallowed - swallowed < chunk.length) tunnel.touched = tunnel.wheel.now();
     if (tunnel.ending !== null) tunnel.ending.settle();
   }
 }
@@ -187,7 +187,7 @@ function onError(this: Socket): void {
 
 const onFinish = entered((side) => {
   if (side.lingerBy === Number.POSITIVE_INFINITY) return;
-  side.lingerBy = side.tunnel.wheel.refresh() + WAITS.linger;
+  side.lingerBy = side.tunnel.wheel.now() + WAITS.linger;
 });
 
 const onEnd = entered(ended);

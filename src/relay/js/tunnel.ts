@@ -1,5 +1,6 @@
 // One tunnel of the js engine: its two sides, what ends it, and what is told of it afterwards. Frames are flow.ts's,
 // closing in order is ending.ts's.
+import type { Timed, TimerWheel } from '../../base/timer-wheel.ts';
 import type { Initiator, Traffic } from '../../events.ts';
 import { asSocket } from '../../net/fd-connection.ts';
 import type { RouteCounters } from '../counters.ts';
@@ -11,21 +12,20 @@ import { Flow } from './flow.ts';
 import { FlowLimits } from './limits.ts';
 import { Pinger } from './ping.ts';
 import { BLOCK, Side } from './side.ts';
-import { Scheduled, type Wheel } from './tunnel-timers.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** What all tunnels of an engine, or of a route, have together. */
 export interface Shared {
-  readonly wheel: Wheel;
+  readonly wheel: TimerWheel;
   readonly buffers: SharedBuffers;
   readonly counters: RouteCounters;
 }
 
-export class JsTunnel extends Scheduled implements Tunnel {
+export class JsTunnel implements Timed, Tunnel {
   readonly client: Side;
   readonly backend: Side;
-  readonly wheel: Wheel;
+  readonly wheel: TimerWheel;
   readonly buffers: SharedBuffers;
   readonly #options: TunnelOptions;
   readonly #counters: RouteCounters;
@@ -46,9 +46,8 @@ export class JsTunnel extends Scheduled implements Tunnel {
   #coded = false;
 
   constructor(ends: TunnelEnds, options: TunnelOptions, shared: Shared, onEnd: (end: TunnelEnd) => void) {
-    super();
     const { wheel, buffers, counters } = shared;
-    const { now } = wheel;
+    const now = wheel.now();
     this.wheel = wheel;
     this.buffers = buffers;
     this.#options = options;
@@ -69,7 +68,7 @@ export class JsTunnel extends Scheduled implements Tunnel {
     const meter = bounds === null ? null : new FlowLimits(bounds);
     source.peer = sink;
     source.flow = new Flow(source, sink, { counters: this.#counters[direction], limits: meter, inspect });
-    if (inspect && ping !== null) source.pinger = new Pinger(source, ping, this.#counters.pings, this.wheel.now);
+    if (inspect && ping !== null) source.pinger = new Pinger(source, ping, this.#counters.pings, this.wheel.now());
   }
 
   /** Sends the first bytes and starts reading. */
@@ -82,9 +81,9 @@ export class JsTunnel extends Scheduled implements Tunnel {
     this.wake(Math.min(this.touched + this.#options.idleMs, this.#lifetimeAt, client.pinger?.nextAt ?? NEVER));
   }
 
-  /** Has due() called at `at` or before. */
+  /** Has look() called at `at` or before. */
   wake(at: number): void {
-    if (!this.#finished) this.wheel.wake(this, at);
+    if (!this.#finished) this.wheel.scheduleBy(this, at);
   }
 
   close(code: number, reason: string, deadlineMs: number): void {
@@ -132,7 +131,7 @@ export class JsTunnel extends Scheduled implements Tunnel {
 
   /** A side is not read for a while. */
   pause(side: Side, ms: number): void {
-    side.rateUntil = this.wheel.now + ms;
+    side.rateUntil = this.wheel.now() + ms;
     side.block(BLOCK.rate);
     this.wake(side.rateUntil);
   }
@@ -200,7 +199,7 @@ export class JsTunnel extends Scheduled implements Tunnel {
     }
   }
 
-  override due(now: number): void {
+  look(now: number): void {
     if (this.#finished) return;
     const sides = Math.min(this.client.due(now), this.backend.due(now));
     const next = this.ending === null ? this.#watch(now) : NEVER;

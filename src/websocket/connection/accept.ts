@@ -57,7 +57,7 @@ export interface AcceptorOptions {
  * `websocket_bytes_total` and `websocket_messages_total`, for live and ended sessions alike.
  */
 export class Terminator implements Sampler {
-  readonly #wheel = new TimerWheel();
+  readonly #wheel = new TimerWheel('websocket');
   readonly #meter = new Meter();
   readonly #corks = new WriteBatcher();
   readonly #emit: Emit;

@@ -19,7 +19,12 @@ function rig(answer: (asking: Asking) => AuthResult | Promise<AuthResult>) {
   const rule: Recheck = { authenticator: { authenticate }, everyMs: 10_000, graceMs: 4000 };
   const rules: { current: Recheck | null } = { current: rule };
   const renew = vi.fn();
-  const rechecks = new Rechecks({ wheel: new TimerWheel(), recheckOf: () => rules.current, renew, random: () => 0.5 });
+  const rechecks = new Rechecks({
+    wheel: new TimerWheel('auth'),
+    recheckOf: () => rules.current,
+    renew,
+    random: () => 0.5,
+  });
   const open = (one = session()) => {
     rechecks.watch(one, shown, 10_000);
     return one;
@@ -49,7 +54,7 @@ it('spreads sessions that opened together', async () => {
   const recheckOf = () => ({ authenticator: { authenticate }, everyMs: 10_000, graceMs: 0 });
   const draws = [0, 0.25, 0.5, 0.75, 1];
   const random = () => draws.shift() ?? 0.5;
-  const rechecks = new Rechecks({ wheel: new TimerWheel(), recheckOf, renew: vi.fn(), random });
+  const rechecks = new Rechecks({ wheel: new TimerWheel('auth'), recheckOf, renew: vi.fn(), random });
   for (let i = 0; i < 5; i++) rechecks.watch(session(), shown, 10_000);
   const counts: number[] = [];
   for (const ms of [4900, 200, 1250, 1250, 1250, 1250]) {
