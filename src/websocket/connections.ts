@@ -14,29 +14,25 @@ export interface Reachable {
 /** Finds a connection of this process. */
 export type Reach = (id: string) => Reachable | undefined;
 
-export class Connections {
-  readonly #places = new Map<string, number>();
-  /** By place. Not in the Map, for the reason in slot-set.ts: what that keeps too long is an id and a number. */
-  readonly #live: (Reachable | undefined)[] = [];
-  readonly #free: number[] = [];
+/** What the Map holds of a connection; emptied at its end, for the reason in slot-set.ts. */
+interface Entry {
+  connection: Reachable | undefined;
+}
 
-  readonly get: Reach = (id) => {
-    const place = this.#places.get(id);
-    return place === undefined ? undefined : this.#live[place];
-  };
+export class Connections {
+  readonly #entries = new Map<string, Entry>();
+
+  readonly get: Reach = (id) => this.#entries.get(id)?.connection;
 
   /** Enters a connection. Ids are the gateway's own, and no two have the same one. */
   add(id: string, connection: Reachable): void {
-    const place = this.#free.pop() ?? this.#live.length;
-    this.#live[place] = connection;
-    this.#places.set(id, place);
+    this.#entries.set(id, { connection });
   }
 
   remove(id: string, connection: Reachable): void {
-    const place = this.#places.get(id);
-    if (place === undefined || this.#live[place] !== connection) return;
-    this.#places.delete(id);
-    this.#live[place] = undefined;
-    this.#free.push(place);
+    const entry = this.#entries.get(id);
+    if (entry?.connection !== connection) return;
+    this.#entries.delete(id);
+    entry.connection = undefined;
   }
 }
