@@ -1,8 +1,10 @@
 // Verdict `splice`: a server of the route's upstream is asked with the rebuilt handshake, and only after its real 101 do
 // bytes flow. Any other answer of the backend goes to the client as what it is, a plain HTTP response.
+
 import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { judgeAnswer } from '../handshake/accept.ts';
+import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { shownSubprotocol } from '../handshake/subprotocol.ts';
 import { type AnswerHead, answerFraming } from '../http/answer.ts';
@@ -28,8 +30,6 @@ import { tunnelOptions } from './tunnel-options.ts';
 const REWRITTEN = new Set(['content-length', 'expect', 'sec-websocket-protocol']);
 /** The same where the client offers no extension: a field that is empty is none. */
 const WITHOUT_EXTENSIONS = new Set([...REWRITTEN, 'sec-websocket-extensions']);
-/** How long the closing handshake may take that somebody asked for. */
-const CLOSE_MS = 5000;
 
 /**
  * Opens the tunnel, or passes the backend's own answer, or says why neither was tried. Throws a SpliceError for what
@@ -203,7 +203,7 @@ class Spliced implements Reachable {
   }
 
   close(code: number, reason: string): void {
-    this.#session.close(code, reason, CLOSE_MS);
+    this.#session.close(code, reason, CLOSE_TIMEOUT_MS);
   }
 }
 

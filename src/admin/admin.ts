@@ -3,7 +3,7 @@
 // gateway never get here.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
-import { background, guarded } from '../base/guard.ts';
+import { background, guarded, ignore } from '../base/guard.ts';
 import { MemoryBudget } from '../base/memory-budget.ts';
 import { asGatewayError } from '../errors.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
@@ -208,7 +208,7 @@ function listen(server: Server, host: string, port: number): Promise<AddressInfo
     server.listen({ host, port }, () => {
       server.off('error', reject);
       // Such as too many open files while accepting: the next connection may do better.
-      server.on('error', () => {});
+      server.on('error', ignore);
       resolve(server.address() as AddressInfo);
     });
   });

@@ -1,9 +1,11 @@
 // The commands: run | check | explain | schema | healthcheck. It reads the command line, prints, and gives an exit code.
+
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { parseArgs } from 'node:util';
 import { App, StartError } from '../app.ts';
 import { type AuthDeps, Authenticators } from '../auth/authenticators.ts';
+import { ignore } from '../base/guard.ts';
 import { formatProblem } from '../config/problem.ts';
 import { editorSchema } from '../config/schema/json-schema.ts';
 import { systemCode } from '../errors.ts';
@@ -114,8 +116,8 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
 
 /** Tokens alone are looked at, and nobody has to be asked about them but the issuer of their keys. */
 const NO_AUTH_DEPS: AuthDeps = {
-  emit: () => {},
-  caller: { call: unasked, close: () => {} },
+  emit: ignore,
+  caller: { call: unasked, close: ignore },
   pool: unasked,
 };
 

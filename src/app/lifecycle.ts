@@ -1,7 +1,7 @@
 // The process: which signals it obeys, what becomes of an error that nothing caught, and how it ends. It is loaded before
 // everything else, so that no signal of the first moments meets node's default. Imports little for the same reason.
 import { writeSync } from 'node:fs';
-import { reportDefect } from '../base/guard.ts';
+import { ignore, reportDefect } from '../base/guard.ts';
 import { stackOf } from '../errors.ts';
 
 /** What `run` serves. */
@@ -123,5 +123,3 @@ function written(stream: NodeJS.WriteStream): Promise<void> {
 function elapsed(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }
-
-function ignore(): void {}

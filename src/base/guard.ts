@@ -4,6 +4,9 @@
 // defence". The second line, for what escapes all the same, is app/lifecycle.ts.
 import { channel } from 'node:diagnostics_channel';
 
+/** For what may happen and concerns nobody, such as the `error` of a socket whose end is told of by `close`. */
+export function ignore(): void {}
+
 /** Where a defect showed: the values of the metric's label. */
 export const WHERE = [
   'connection', // accepting, a PROXY preamble, TLS, a head that could not be read
@@ -93,5 +96,3 @@ export function background(where: Where, work: Promise<unknown>, onBroken: () =>
     ),
   );
 }
-
-function ignore(): void {}

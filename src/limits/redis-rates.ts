@@ -3,7 +3,7 @@
 // every gateway limits by what it knows.
 
 import type { RateLimiterRedis } from 'rate-limiter-flexible';
-import { background, guarded } from '../base/guard.ts';
+import { background, guarded, ignore } from '../base/guard.ts';
 import { startResponseTimeout } from '../base/response-timeout.ts';
 import type { Config } from '../config/schema/schema.ts';
 import { systemCode } from '../errors.ts';
@@ -254,5 +254,3 @@ function destroy(client: Client): void {
 function reasonOf(error: unknown): string {
   return systemCode(error) ?? (error instanceof Error ? error.message : String(error));
 }
-
-function ignore(): void {}

@@ -7,7 +7,7 @@ import https from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { peerOf } from '../actions/peer.ts';
 import { hasBody, rejectUpgrade } from '../actions/reject.ts';
-import { guarded } from '../base/guard.ts';
+import { guarded, ignore } from '../base/guard.ts';
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
@@ -283,5 +283,3 @@ async function removeStale(path: string): Promise<void> {
   });
   if (code === 'ECONNREFUSED') await unlink(path);
 }
-
-function ignore(): void {}

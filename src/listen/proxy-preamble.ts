@@ -3,7 +3,7 @@
 // given a connection whose first byte is the client's.
 import type { Server, Socket } from 'node:net';
 import { hasPeer, type Peer, readPeer, setPeer } from '../actions/peer.ts';
-import { guarded } from '../base/guard.ts';
+import { guarded, ignore } from '../base/guard.ts';
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import type { Emit } from '../events.ts';
 import { type AddressSet, compileAddresses } from '../http/forwarding/addresses.ts';
@@ -168,5 +168,3 @@ class PreambleReader {
     if (!socket.destroyed) socket.off('error', ignore);
   }
 }
-
-function ignore(): void {}

@@ -4,6 +4,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { fdShortage } from '../base/fd-limit.ts';
+import { ignore } from '../base/guard.ts';
 import { GatewayError, systemCode } from '../errors.ts';
 import { formatPreamble } from '../http/proxy-protocol.ts';
 import type { ClientClosed } from './client-closed.ts';
@@ -143,5 +144,3 @@ export function dial(
     gone.onClosed(() => settle(new GatewayError('client_gone', 'the client left')));
   });
 }
-
-function ignore(): void {}

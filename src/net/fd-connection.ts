@@ -1,7 +1,9 @@
 // A connection that nobody reads or watches at the moment, known by its descriptor alone: cheaper than a socket of node's,
 // and made into one where it must be.
+
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { ignore } from '../base/guard.ts';
 
 /** An open descriptor and the one who has to see to it. It must be taken, made a socket, or destroyed. */
 export class FdConnection {
@@ -33,7 +35,7 @@ export class FdConnection {
     const fd = this.take();
     const socket = fd < 0 ? new Socket().destroy() : new Socket({ ...HALF_OPEN, fd });
     // Whoever reads the socket learns of an error by its `close` at the latest; none may go unheard.
-    this.#socket = socket.on('error', () => undefined).pause();
+    this.#socket = socket.on('error', ignore).pause();
     return socket;
   }
 

@@ -11,7 +11,7 @@ import { respondUpgrade } from '../actions/respond.ts';
 import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import type { PassthroughResponse } from '../auth/authenticator.ts';
-import { background } from '../base/guard.ts';
+import { background, ignore } from '../base/guard.ts';
 import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
 import type { Mode } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
@@ -236,5 +236,3 @@ export function passedDetail({ status }: PassthroughResponse): string {
 function modeOf({ route }: Verdict): Mode | null {
   return route?.websocket?.config.mode ?? null;
 }
-
-function ignore(): void {}

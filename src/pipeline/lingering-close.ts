@@ -1,6 +1,8 @@
 // Ending a connection of node's HTTP server so that the last answer arrives.
+
 import type { Socket } from 'node:net';
 import { endAfterReading } from '../actions/reject.ts';
+import { ignore } from '../base/guard.ts';
 
 /**
  * In place of net.Socket's `destroySoon`: node ends a connection this way after an answer with `Connection: close`, and with
@@ -18,5 +20,3 @@ export function lingeringClose(this: Socket): void {
 export function detachParser(socket: Socket): void {
   socket.removeAllListeners('data').removeAllListeners('end').on('data', ignore);
 }
-
-function ignore(): void {}

@@ -1,6 +1,7 @@
 // One attempt at one exchange: the client's message to the server, the server's to the client, each no faster than it is
 // taken, until both are over or one of the three is lost. How they cross the wire is the engine's, behind a Link.
 
+import { ignore } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
@@ -19,8 +20,6 @@ export type Outcome = 'answered' | 'stale';
 
 const LOST = new Set(['ECONNRESET', 'EPIPE']);
 
-const nothing = (): void => undefined;
-
 export class HttpExchange implements UpstreamEvents {
   /** Settles once, as HttpEngine says, or with `stale`. */
   readonly outcome: Promise<Outcome>;
@@ -28,8 +27,8 @@ export class HttpExchange implements UpstreamEvents {
   readonly head: RequestHead;
   readonly #exchange: Exchange;
   readonly #clock: PhaseTimer;
-  #resolve: (outcome: Outcome) => void = nothing;
-  #reject: (error: ExchangeError) => void = nothing;
+  #resolve: (outcome: Outcome) => void = ignore;
+  #reject: (error: ExchangeError) => void = ignore;
   #over = false;
   #link: UpstreamStream | null = null;
   #request: Pump | null = null;

@@ -49,6 +49,12 @@ export interface Timeouts {
   readonly idle: number;
 }
 
+/**
+ * Milliseconds that a connection to a server is kept idle where the server names no time of its own: shorter than servers
+ * wait, so that they seldom close one under a request.
+ */
+export const IDLE_MS = 4000;
+
 /** Methods whose request may be made twice (RFC 9110 §9.2.2). */
 export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 

@@ -8,6 +8,7 @@ import { GatewayError } from '../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../http/answer.ts';
 import { KEEPALIVE_MS, ownPreamble, tlsOptions, upstreamError } from '../net/dial.ts';
 import type { Endpoint } from '../net/endpoint.ts';
+import { IDLE_MS } from './http-engine.ts';
 import { Agents } from './http-proxy/agents.ts';
 import { ProxyProtocolAgent } from './http-proxy/proxy-protocol-agent.ts';
 
@@ -42,8 +43,6 @@ export interface InternalClient {
 }
 
 const MOST_IDLE = 256;
-/** Shorter than servers keep an idle connection, so that they seldom close one under a request. */
-const IDLE_MS = 4000;
 
 export function openInternalClient(): InternalClient {
   const options = {

@@ -1,5 +1,7 @@
 // Sessions whose credentials end: each is closed then, with 4401. One timer for all of them, and none while there are none.
+
 import { TimerWheel } from '../base/timer-wheel.ts';
+import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 
 /** What ends with its credentials. */
 export interface Expiring {
@@ -9,8 +11,6 @@ export interface Expiring {
 }
 
 const EXPIRED = { code: 4401, reason: 'credential expired' } as const;
-/** How long the closing handshake may take. */
-const CLOSE_MS = 5000;
 /** A look at least this often: the clock that expiry is measured by may be set, the timer's does not follow it. */
 const LONGEST_MS = 60_000;
 
@@ -62,6 +62,6 @@ class Alarm {
 
   look(): void {
     if (Date.now() < this.#at) this.set();
-    else this.#session.close(EXPIRED.code, EXPIRED.reason, CLOSE_MS);
+    else this.#session.close(EXPIRED.code, EXPIRED.reason, CLOSE_TIMEOUT_MS);
   }
 }

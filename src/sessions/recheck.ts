@@ -6,6 +6,7 @@ import type { Asking, Authenticator, AuthResult } from '../auth/authenticator.ts
 import { background } from '../base/guard.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import type { Timed, TimerWheel } from '../base/timer-wheel.ts';
+import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 import { isRejection } from '../handshake/rejection.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 
@@ -41,8 +42,6 @@ export interface RechecksOptions<S extends Rechecked> {
 
 /** Sessions judged at a time; the others stand in line. */
 const AT_A_TIME = 32;
-/** How long the closing handshake may take. */
-const CLOSE_MS = 5000;
 /** The longest from one failed try to the next. */
 const LONGEST_RETRY_MS = 10_000;
 
@@ -163,7 +162,7 @@ export class Rechecks<S extends Rechecked> {
   #close({ session }: Watched<S>, { code, reason }: Ending): void {
     // It is not looked at again, however long its end may take.
     this.forget(session);
-    session.close(code, reason, CLOSE_MS);
+    session.close(code, reason, CLOSE_TIMEOUT_MS);
   }
 }
 

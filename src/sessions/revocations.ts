@@ -1,6 +1,7 @@
 // Taking access back: live sessions of a subject, an address, a route or an id are closed with 4403, and nobody whom it is
 // about is let in again for a while. It lives in this process's memory: a restart forgets it, and so a token has to end by
 // itself some time.
+import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 import { compileAddresses } from '../http/forwarding/addresses.ts';
 import type { Session } from './registry.ts';
 
@@ -20,8 +21,6 @@ export type Visitor = Pick<Session, 'id' | 'route' | 'client' | 'user'>;
 
 /** The close code for it. */
 const CODE = 4403;
-/** How long a client may take to answer the Close. */
-const CLOSE_MS = 5000;
 /** Revocations in force at a time; each is looked at for each handshake. With one more the one that ends first is let go. */
 const MOST = 10_000;
 
@@ -79,7 +78,7 @@ export class Revocations {
 }
 
 function close(session: Session): void {
-  session.close(CODE, 'revoked', CLOSE_MS);
+  session.close(CODE, 'revoked', CLOSE_TIMEOUT_MS);
 }
 
 function compile({ subject, address, route, id }: Revocation): (visitor: Visitor) => boolean {

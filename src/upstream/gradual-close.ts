@@ -1,12 +1,12 @@
 // Closing tunnels at a pace: those of a server that is down or has left, so that its clients come back little by little
 // and not all at once. One timer, and none while there is nothing to close.
+
 import { guarded } from '../base/guard.ts';
+import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 import type { ServerState, Tunnel } from './server.ts';
 
 /** Service Restart (IANA's registry for RFC 6455 §11.7): come back, and be sent elsewhere. */
 export const RESTART = 1012;
-/** How long a tunnel may take to close in order. */
-export const CLOSE_MS = 5000;
 const TICK_MS = 100;
 
 interface Job {
@@ -57,7 +57,7 @@ export class GradualClose {
       if (this.#asked.has(tunnel)) continue;
       this.#asked.add(tunnel);
       this.#credit--;
-      tunnel.close(RESTART, job.reason, CLOSE_MS);
+      tunnel.close(RESTART, job.reason, CLOSE_TIMEOUT_MS);
     }
     // All of it was asked to go; what comes later is another job's.
     this.cancel(job.state);

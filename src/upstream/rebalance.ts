@@ -1,8 +1,10 @@
 // Moving tunnels to a server that came or came back: others that carry more than their part close one after the other with
 // 1012, and as many new sessions go to it first. It ends when the server has its part, within the tolerance.
+
 import { guarded } from '../base/guard.ts';
 import type { UpstreamConfig } from '../config/schema/schema.ts';
-import { CLOSE_MS, RESTART } from './gradual-close.ts';
+import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
+import { RESTART } from './gradual-close.ts';
 import { isUp } from './health/health.ts';
 import type { Server, Tunnel } from './server.ts';
 
@@ -107,7 +109,7 @@ export class Rebalance {
       if (this.#moves.asked.has(tunnel)) continue;
       this.#moves.asked.add(tunnel);
       state.pendingMoves++;
-      tunnel.close(RESTART, 'rebalance', CLOSE_MS);
+      tunnel.close(RESTART, 'rebalance', CLOSE_TIMEOUT_MS);
       return;
     }
   }

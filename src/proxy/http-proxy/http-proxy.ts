@@ -1,6 +1,7 @@
 // The HttpEngine by http-proxy (http-proxy-3 under that name): it makes the request toward the server, over TLS where the
 // server speaks it, tells what breaks, and drops the request when the client is gone. What it leaves open is done by
 // exchange.ts. Of its own ideas about fields, paths and framing nothing is used.
+
 import { type Agent, ClientRequest, IncomingMessage } from 'node:http';
 import httpProxy from 'http-proxy';
 import { asGatewayError } from '../../errors.ts';
@@ -11,17 +12,13 @@ import { ReadAfterWriteErrorAgent } from '../../net/read-after-write-error.ts';
 import { HttpExchange, type Outcome } from '../exchange.ts';
 import { lengthLast } from '../framing.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
+import { IDLE_MS } from '../http-engine.ts';
 import { Agents, ClientAgents } from './agents.ts';
 import { ProxyProtocolAgent } from './proxy-protocol-agent.ts';
 import { RequestStream } from './request-stream.ts';
 
 /** Idle connections kept to one server, at most. */
 const MOST_IDLE = 256;
-/**
- * How long a connection is kept idle where the server names no time of its own: shorter than servers wait, so that they
- * seldom close one under a request. The server's `Keep-Alive: timeout` shortens it.
- */
-const IDLE_MS = 4000;
 
 /**
  * The request as http-proxy gets to see it. It edits the fields of a DELETE or OPTIONS without a length, copies all
@@ -119,6 +116,7 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
     noDelay: true,
     scheduling: 'lifo',
     maxFreeSockets: MOST_IDLE,
+    // The server's `Keep-Alive: timeout` shortens it.
     timeout: IDLE_MS,
     ...(connectionsPerServer === undefined ? {} : { maxSockets: connectionsPerServer }),
   } as const;

@@ -1,16 +1,18 @@
 // One connection to a server, on which one request at a time is written and its answer read (RFC 9112). The socket is read
 // all the time, idle or not: that it has ended is known before the next request, and bytes that nobody asked for end it.
+
 import type { Socket } from 'node:net';
-import { guarded } from '../../base/guard.ts';
+import { guarded, ignore } from '../../base/guard.ts';
 import { asGatewayError, GatewayError } from '../../errors.ts';
 import { type AnswerHead, answerFraming, type BodyCursor, type Framing, followBody } from '../../http/answer.ts';
 import { AnswerReader } from '../../http/answer-reader.ts';
 import { formatFields } from '../../http/problem.ts';
 import type { HttpExchange } from '../exchange.ts';
 import type { Exchange } from '../http-engine.ts';
+import { IDLE_MS } from '../http-engine.ts';
 import type { UpstreamStream } from '../upstream-stream.ts';
 import type { Connect } from './connect.ts';
-import { IDLE_MS, persistence } from './persistence.ts';
+import { persistence } from './persistence.ts';
 
 /** Told of what becomes of a connection; of its end after the exchange on it is. */
 export interface ConnectionOwner {
@@ -141,7 +143,7 @@ export class Connection implements UpstreamStream {
     transfer.connecting();
     this.#socket = this.#connect(this.#onConnected);
     // What is below TLS may go on failing when nobody waits for it any more.
-    this.#socket.on('error', () => undefined);
+    this.#socket.on('error', ignore);
   }
 
   readonly #onConnected = this.#guard((error: Error | null, socket: Socket | null) => {

@@ -1,6 +1,7 @@
 // The HttpEngine of our own: HTTP/1.1 toward servers, over pooled connections. What an exchange is stands in
 // proxy/exchange.ts, what is ours of the protocol in connection.ts.
 
+import { ignore } from '../../base/guard.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 import { HttpExchange, type Outcome } from '../exchange.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
@@ -11,8 +12,8 @@ import { ConnectionPool } from './pool.ts';
 /** Of a connection that nobody else may use. */
 const ONCE: ConnectionOwner = {
   free: (connection) => connection.drop(),
-  gone: () => undefined,
-  answered: () => undefined,
+  gone: ignore,
+  answered: ignore,
 };
 
 /** Makes an engine with connections of its own. */

@@ -2,11 +2,6 @@
 import type { AnswerHead } from '../../http/answer.ts';
 import { listElements, listHas } from '../../http/fields.ts';
 
-/**
- * How long a connection is kept idle where the server names no time of its own: shorter than servers wait, so that they
- * seldom close one under a request.
- */
-export const IDLE_MS = 4000;
 /** How much sooner than the server says. */
 const BEFORE_SERVER_MS = 1000;
 

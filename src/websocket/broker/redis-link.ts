@@ -2,7 +2,7 @@
 // close(). The one file that knows the client library, which is loaded only where a config names a Redis. What is asked of
 // Redis is redis-scripts.ts.
 import { ByteSemaphore } from '../../base/byte-semaphore.ts';
-import { background, guarded } from '../../base/guard.ts';
+import { background, guarded, ignore } from '../../base/guard.ts';
 import { bytesOf, type MemoryBudget } from '../../base/memory-budget.ts';
 import { startResponseTimeout } from '../../base/response-timeout.ts';
 import { BrokerError } from './broker.ts';
@@ -125,7 +125,7 @@ export class RedisLink {
    * come, this one is on its way.
    */
   #answered<T>(pair: Pair, answer: Promise<T>): Promise<T> {
-    let stop = (): void => {};
+    let stop = ignore;
     const watch = (): void => {
       const before = pair.answers;
       stop = startResponseTimeout(SILENCE_MS, () => {
@@ -191,7 +191,7 @@ function destroy({ commands, feed }: Pair): void {
   for (const client of [commands, feed]) {
     client.removeAllListeners();
     // What is on its way fails; nobody else listens.
-    client.on('error', () => {});
+    client.on('error', ignore);
     client.destroy();
   }
 }

@@ -1,6 +1,8 @@
 // Reaching what other gateways hold: all living ones are asked, and the one that has a connection answers, or all of them
 // do their part. Nothing is written down for it, so that opening and closing connections costs Redis nothing.
+
 import { randomUUID } from 'node:crypto';
+import { ignore } from '../../base/guard.ts';
 import type { Revocation } from '../../sessions/revocations.ts';
 import { BrokerError, type Local } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
@@ -59,7 +61,7 @@ export class RedisRpc {
   answer(question: Question): void {
     const reply = formatReply(question, this.#nodeId, this.#run(question.errand));
     // Who asked gives up by itself where the answer is lost.
-    this.#link.run('reply', question.from, reply).catch(() => {});
+    this.#link.run('reply', question.from, reply).catch(ignore);
   }
 
   /** Another gateway has answered. */

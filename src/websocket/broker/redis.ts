@@ -2,7 +2,7 @@
 // redis-link.ts, the order of messages is redis-room.ts; here a gateway takes part: it enters and leaves for its members,
 // says that it lives, and after Redis was away takes up where it was.
 import { randomBytes } from 'node:crypto';
-import { background, reportDefect } from '../../base/guard.ts';
+import { background, ignore, reportDefect } from '../../base/guard.ts';
 import type { MemoryBudget } from '../../base/memory-budget.ts';
 import type { Emit, Sample } from '../../events.ts';
 import type { Revocation } from '../../sessions/revocations.ts';
@@ -93,7 +93,7 @@ export class RedisBroker implements Broker {
   async close(): Promise<void> {
     clearTimeout(this.#heartbeat);
     await Promise.allSettled([...this.#places.values()].map((place) => this.#store.leave(place)));
-    await this.#store.end().catch(() => {});
+    await this.#store.end().catch(ignore);
     this.#link.close();
   }
 

@@ -1,6 +1,7 @@
 // Terminating a WebSocket here: from an allowed handshake to a running session. Which handshakes are allowed is decided
 // in routing/, and then by the route's handler where it asks to be asked.
 
+import { ignore } from '../../base/guard.ts';
 import { TimerWheel } from '../../base/timer-wheel.ts';
 import type { TerminateConfig } from '../../config/schema/schema.ts';
 import type { Emit, Sample, Sampler, SessionEnd } from '../../events.ts';
@@ -116,8 +117,6 @@ export class Terminator implements Sampler {
 function mostHeld(limits: WireLimits): number {
   return limits.max_message + mostFragments(limits) * MAX_HEADER + MOST_BETWEEN;
 }
-
-function ignore(): void {}
 
 function timingOf({ timeouts, ping }: AcceptorOptions['config']): Timing {
   // Sessions opened in one burst must not end in one.

@@ -4,9 +4,6 @@ import type { SessionEnd } from '../../events.ts';
 /** A Close's reason may have as many bytes (RFC 6455 §5.5). */
 const MOST_REASON = 123;
 
-/** Milliseconds that a closing handshake may take where its starter names no deadline. */
-export const CLOSE_WAIT_MS = 5000;
-
 export type Ending = Pick<SessionEnd, 'code' | 'initiator' | 'reason'>;
 
 const violation = (code: number, reason: string): Ending => ({ code, initiator: 'gateway', reason });

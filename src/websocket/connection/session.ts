@@ -1,15 +1,17 @@
 // One terminated session from its 101 to its end: what it may hold in memory, when it is ended, and how it ended.
 // Framing is ws's (ws-socket.ts), time is keepalive.ts's, messages are the handler's.
+
 import type { Socket } from 'node:net';
-import { guarded, reportDefect } from '../../base/guard.ts';
+import { guarded, ignore, reportDefect } from '../../base/guard.ts';
 import type { Timed } from '../../base/timer-wheel.ts';
 import { systemCode } from '../../errors.ts';
 import type { PingResult, SessionEnd } from '../../events.ts';
+import { CLOSE_TIMEOUT_MS } from '../../handshake/closing.ts';
 import type { ConnectionDescription } from '../broker/broker.ts';
 import type { Reachable } from '../connections.ts';
 import type { PreparedMessage } from '../frame.ts';
 import type { Connection, ConnectionHandler, ConnectionHandlerFactory, MessageType } from '../handler.ts';
-import { CLOSE_WAIT_MS, type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
+import { type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
 import { Inbound } from './inbound.ts';
 import { Keepalive, type Timing } from './keepalive.ts';
 import type { Carrying, MessageCounts } from './meter.ts';
@@ -37,7 +39,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   readonly #about: Pick<ConnectionDescription, 'client' | 'subprotocol' | 'openedAt'>;
   #user: string | null;
   #room: string | null = null;
-  #onEnd: (end: SessionEnd) => void = () => {};
+  #onEnd: (end: SessionEnd) => void = ignore;
   /** When a message last came or went, as Unix time in milliseconds. */
   #activeAt = Date.now();
   readonly #readPause: ReadPause;
@@ -181,7 +183,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   }
 
   /** Starts the closing handshake, and cuts the connection after `deadlineMs`. Under way already: only the sooner deadline counts. */
-  close(code: number, reason: string, deadlineMs: number = CLOSE_WAIT_MS): void {
+  close(code: number, reason: string, deadlineMs: number = CLOSE_TIMEOUT_MS): void {
     const deadline = Math.min(this.#deadline, this.#context.wheel.now() + deadlineMs);
     if (!this.#closing()) {
       this.#wire.close(code, truncateReason(reason));
@@ -221,7 +223,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
 
   /** A Close was sent or has come, or the client's FIN: the rest is to be over soon. */
   onClosing(): void {
-    this.#expireAt(Math.min(this.#deadline, this.#context.wheel.now() + CLOSE_WAIT_MS));
+    this.#expireAt(Math.min(this.#deadline, this.#context.wheel.now() + CLOSE_TIMEOUT_MS));
   }
 
   #expireAt(at: number): void {
