@@ -118,7 +118,7 @@ export class App {
     });
     const gateway = this.#gateway;
     const fds = new FdGuard(() => this.#listeners.closeIdle());
-    this.#listeners = new Listeners(() => ({ gateway, accepting: this.#carrier().engine.acceptor, emit, fds }), emit);
+    this.#listeners = new Listeners(() => ({ gateway, acceptor: this.#carrier().engine.acceptor, emit, fds }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.errands, this.#throttle);
     samplers.push(relay, pools, { sample: () => this.#broker?.sample() ?? [] });

@@ -39,7 +39,7 @@ export function addressOf(config: ListenerConfig): string {
 export interface ListenerServices {
   readonly gateway: Gateway;
   /** What accepts connections without node; null where node has to. */
-  readonly accepting: Acceptor | null;
+  readonly acceptor: Acceptor | null;
   readonly emit: Emit;
   readonly fds: FdGuard;
 }
@@ -51,14 +51,14 @@ export class Listener {
   readonly #fds: FdGuard;
   readonly #server: http.Server | https.Server;
   readonly #arrivals: ProxyPreambleFilter;
-  readonly #accepting: Acceptor | null;
-  #door: AcceptHandle | null = null;
+  readonly #acceptor: Acceptor | null;
+  #acceptHandle: AcceptHandle | null = null;
   #bound: AddressInfo | string | null = null;
   #config: ListenerConfig;
   #tls: TlsMaterial | null;
   readonly #failures: AcceptFailures;
 
-  constructor(config: ListenerConfig, tls: TlsMaterial | null, { gateway, accepting, emit, fds }: ListenerServices) {
+  constructor(config: ListenerConfig, tls: TlsMaterial | null, { gateway, acceptor, emit, fds }: ListenerServices) {
     this.address = addressOf(config);
     this.#config = config;
     this.#tls = tls;
@@ -67,7 +67,7 @@ export class Listener {
     this.#failures = new AcceptFailures(this.address, emit);
     this.#fds = fds;
     // TLS and what passes on a unix socket are node's from the beginning.
-    this.#accepting = tls === null && config.unix === undefined ? accepting : null;
+    this.#acceptor = tls === null && config.unix === undefined ? acceptor : null;
     this.#server = this.#create();
     this.#attach();
     this.#arrivals = new ProxyPreambleFilter(this.#server, {
@@ -125,7 +125,7 @@ export class Listener {
   /** Closes the listening socket; resolves when it is closed. Open connections go on; idle ones are ended. */
   close(): void {
     this.#bound = null;
-    this.#door?.close();
+    this.#acceptHandle?.close();
     this.#server.close();
     this.#server.closeIdleConnections();
   }
@@ -223,7 +223,7 @@ export class Listener {
         server.removeListener('error', onError);
         setSocketOptions(server, KEEPALIVE_MS);
         this.#bound = server.address();
-        if (this.#accepting !== null) this.#door = this.#openDoor(this.#accepting);
+        if (this.#acceptor !== null) this.#acceptHandle = this.#openAcceptor(this.#acceptor);
         resolve();
       });
     });
@@ -256,9 +256,9 @@ export class Listener {
   }
 
   /** Connections are accepted natively from here on, where that can be. */
-  #openDoor(accepting: Acceptor): AcceptHandle | null {
+  #openAcceptor(acceptor: Acceptor): AcceptHandle | null {
     const reception = new NativeAcceptor(this.#server, {
-      accepting,
+      acceptor,
       onFirst: (...args) => this.#gateway.handshakes.onFirst(...args),
       // What comes first may be a preamble, and what a head may be changes with the config.
       maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : 0),

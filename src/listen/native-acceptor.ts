@@ -21,7 +21,7 @@ interface AcceptedConnection {
 
 /** What is told of the connections of one listening socket. */
 interface AcceptHandler {
-  arrived(arrival: AcceptedConnection): void;
+  accepted(accepted: AcceptedConnection): void;
   failed(code: string): void;
 }
 
@@ -32,13 +32,13 @@ export interface AcceptHandle {
 
 /** What accepts from the socket behind a listening descriptor; null where it can't. The relay's engine has one. */
 export interface Acceptor {
-  open(fd: number, keeper: AcceptHandler): AcceptHandle | null;
-  /** Calls `onLeft` once when the client has ended its stream or reset it, until what is returned is called. */
-  watch(connection: FdConnection, onLeft: () => void): () => void;
+  open(fd: number, handler: AcceptHandler): AcceptHandle | null;
+  /** Calls `onClosed` once when the client has ended its stream or reset it, until what is returned is called. */
+  watch(connection: FdConnection, onClosed: () => void): () => void;
 }
 
 export interface NativeAcceptorOptions {
-  readonly accepting: Pick<Acceptor, 'open'>;
+  readonly acceptor: Pick<Acceptor, 'open'>;
   /** Takes a handshake, or not, and then nothing has happened; the bytes stand behind its head. */
   readonly onFirst: (message: MessageLike, connection: FdConnection, bytes: Buffer) => boolean;
   /** How long a head may be; 0 where connections begin with something else. */
@@ -62,25 +62,25 @@ export class NativeAcceptor implements AcceptHandler {
   /** Accepts in the server's place; null where the server still does. */
   open(): AcceptHandle | null {
     const fd = listeningDescriptor(this.#server);
-    const door = this.#heads === null || fd < 0 ? null : this.#options.accepting.open(fd, this);
-    if (door !== null) stopAccepting(this.#server);
-    return door;
+    const handle = this.#heads === null || fd < 0 ? null : this.#options.acceptor.open(fd, this);
+    if (handle !== null) stopAccepting(this.#server);
+    return handle;
   }
 
-  readonly arrived = guarded(
+  readonly accepted = guarded(
     'connection',
-    (arrival: AcceptedConnection) => this.#arrived(arrival),
+    (accepted: AcceptedConnection) => this.#accepted(accepted),
     ({ connection }) => connection.destroy(),
   );
 
-  #arrived({ connection, address, port, bytes }: AcceptedConnection): void {
+  #accepted({ connection, address, port, bytes }: AcceptedConnection): void {
     const { maxHead, onFirst, onAccepted } = this.#options;
     onAccepted(connection);
-    const most = maxHead();
-    const peer = most === 0 ? null : { address, port, destination: null };
+    const headLimit = maxHead();
+    const peer = headLimit === 0 ? null : { address, port, destination: null };
     if (peer !== null) {
       setPeer(connection, peer);
-      const first = bytes.length === 0 ? null : (this.#heads?.read(bytes, most) ?? null);
+      const first = bytes.length === 0 ? null : (this.#heads?.read(bytes, headLimit) ?? null);
       if (first !== null && onFirst(first.message, connection, bytes.subarray(first.end))) return;
     }
     const socket = new Socket({ fd: connection.take(), allowHalfOpen: true, readable: true, writable: true });

@@ -3,7 +3,7 @@
 import type { FdConnection } from './fd-connection.ts';
 
 /** What to dial, and what to send as soon as it is connected. Waits are in milliseconds. */
-export interface DialOrder {
+export interface DialRequest {
   /** An IPv4 or IPv6 address without a zone. */
   readonly address: string;
   readonly port: number;
@@ -13,8 +13,8 @@ export interface DialOrder {
   readonly connectMs: number;
   /** From there on, for the end of what is collected. */
   readonly answerMs: number;
-  /** How many bytes are collected at most, but for those that are read at once. */
-  readonly most: number;
+  /** How many bytes are collected at maxHead, but for those that are read at once. */
+  readonly maxHead: number;
 }
 
 /**
@@ -26,7 +26,7 @@ export type DialFailure = 'timeout' | 'silent' | 'ended' | (string & {});
 /** Who is told of a dial, once: never from inside the call that starts it, and never after it was cancelled. */
 export interface DialCaller {
   /**
-   * Bytes have come, with an empty line (CRLF CRLF) among them, more than `most`, or such as can't become the head of an
+   * Bytes have come, with an empty line (CRLF CRLF) among them, more than `maxHead`, or such as can't become the head of an
    * answer: they don't begin with `HTTP/`, or a line ends without CR. `bytes` may be looked at until this
    * returns. The connection is the caller's. `connectMs` is how long connecting took.
    */
@@ -42,12 +42,12 @@ export interface Dialling {
 
 /** Throws a GatewayError `limit` where nothing can be started. */
 export interface Dialler {
-  dial(order: DialOrder, caller: DialCaller): Dialling;
+  dial(request: DialRequest, caller: DialCaller): Dialling;
   /** Goes on with a connection: collects behind the bytes that came and are not used up, which come again. */
   collect(
     connection: FdConnection,
     held: Buffer,
-    wait: Pick<DialOrder, 'answerMs' | 'most'>,
+    wait: Pick<DialRequest, 'answerMs' | 'maxHead'>,
     caller: DialCaller,
   ): Dialling;
   /** Its caller is told of nothing any more, and nothing of its connection is left. */

@@ -103,7 +103,7 @@ export interface AcceptedConnection {
 
 /** Who is told of what happens at a door. */
 export interface AcceptHandler {
-  arrived(arrival: AcceptedConnection): void;
+  accepted(connection: AcceptedConnection): void;
   /** Nobody could be let in, by a system error of this name. */
   failed(code: string): void;
 }
@@ -115,12 +115,12 @@ export interface AcceptHandle {
 
 export interface Acceptor {
   /** Accepts from the socket behind a listening descriptor, which remains the caller's; null where that can't be. */
-  open(fd: number, keeper: AcceptHandler): AcceptHandle | null;
+  open(fd: number, handler: AcceptHandler): AcceptHandle | null;
   /**
-   * Calls `onLeft` once when the other end of a connection has ended its stream (FIN) or reset it, until what is returned is
+   * Calls `onClosed` once when the other end of a connection has ended its stream (FIN) or reset it, until what is returned is
    * called. Nothing is read for that, and whoever takes the connection meanwhile need not care.
    */
-  watch(connection: FdConnection, onLeft: () => void): () => void;
+  watch(connection: FdConnection, onClosed: () => void): () => void;
 }
 
 /** What a Close of the gateway's own says behind its code, where `TunnelEnd.reason` says something else. */

@@ -33,7 +33,7 @@ interface First {
 describe.skipIf(!existsSync(addon))('the native accept', () => {
   const cleanup: (() => unknown)[] = [];
   let server: http.Server;
-  let door: AcceptHandle;
+  let handle: AcceptHandle;
   let port: number;
   let maxHead: number;
   let takes: boolean;
@@ -70,8 +70,8 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     });
     await once(server.listen({ port: 0, host, backlog: 2048 }), 'listening');
     ({ port } = server.address() as AddressInfo);
-    door = new NativeAcceptor(server, {
-      accepting: { open: (fd, keeper) => relay.acceptor.open(fd, keeper, silentMs) },
+    handle = new NativeAcceptor(server, {
+      acceptor: { open: (fd, handler) => relay.acceptor.open(fd, handler, silentMs) },
       maxHead: () => maxHead,
       onAccepted: () => {},
       onFailed: (error) => failures.push(error),
@@ -84,7 +84,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     cleanup.push(() => {
       for (const { connection } of firsts) connection.destroy();
       for (const socket of connections) socket.destroy();
-      door.close();
+      handle.close();
       server.close();
       relay.stop();
     });
@@ -211,9 +211,9 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
 
   it('lets nobody connect once it is closed, and gives those who have to the server still', async () => {
     const silent = await client();
-    // Those who wait to be accepted are sent away with the door: this one has been, before the next one was.
+    // Those who wait to be accepted are sent away with the listener: this one has been, before the next one was.
     await exchange(port, PLAIN.replace('Host', 'Connection: close\r\nHost'));
-    door.close();
+    handle.close();
     server.close();
     await expect(connectRaw(port)).rejects.toThrow('ECONNREFUSED');
     silent.write(PLAIN);

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Defect, onDefect } from '../../src/base/guard.ts';
 import { ClientClosed } from '../../src/net/client-closed.ts';
-import type { DialCaller, Dialler, DialOrder } from '../../src/net/dialler.ts';
+import type { DialCaller, Dialler, DialRequest } from '../../src/net/dialler.ts';
 import type { Endpoint } from '../../src/net/endpoint.ts';
 import type { FdConnection } from '../../src/net/fd-connection.ts';
 import { ADDON } from '../../src/relay/native/addon.ts';
@@ -153,15 +153,15 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
   /** Dials whose answers are told of in one batch: their callers are called one behind the other. */
   async function batch(callers: readonly DialCaller[]) {
     const dials = callers.map((caller, n) => {
-      const order: DialOrder = {
+      const request: DialRequest = {
         address: endpoint.host,
         port: endpoint.port,
         bytes: `GET /${n} HTTP/1.1\r\n\r\n`,
         connectMs: TEST_TIMEOUT_MS,
         answerMs: TEST_TIMEOUT_MS,
-        most: 4096,
+        maxHead: 4096,
       };
-      return dialler.dial(order, caller);
+      return dialler.dial(request, caller);
     });
     await expect.poll(() => asked.size, { timeout: TEST_TIMEOUT_MS, interval: 2 }).toBe(callers.length);
     await Promise.all([...asked].map(([n, socket]) => new Promise((written) => socket.write(final(n), written))));
@@ -201,7 +201,7 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
   it('one that is started by the caller of another takes nobody’s place', async () => {
     await start(1);
     const { called, caller } = noting((connection, self) => {
-      const wait = { answerMs: TEST_TIMEOUT_MS, most: 4096 };
+      const wait = { answerMs: TEST_TIMEOUT_MS, maxHead: 4096 };
       dialler.collect(connection, Buffer.from('held\r\n\r\n'), wait, {
         ...self,
         came: (again) => again.destroy(),
@@ -231,15 +231,15 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
       const { accepted, dialled } = await connect('plain');
       cleanup.push(() => dialled.destroy());
       return new Promise((onEnd) => {
-        const order = {
+        const request = {
           address: endpoint.host,
           port: endpoint.port,
           connectMs: TEST_TIMEOUT_MS,
           answerMs: TEST_TIMEOUT_MS,
-          most: 4096,
+          maxHead: 4096,
         };
         dialler.dial(
-          { ...order, bytes: `GET /${threads.length}-${accepted.remotePort} HTTP/1.1\r\n\r\n` },
+          { ...request, bytes: `GET /${threads.length}-${accepted.remotePort} HTTP/1.1\r\n\r\n` },
           {
             came(backend) {
               threads.push(backend.thread);

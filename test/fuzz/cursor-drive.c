@@ -18,13 +18,13 @@ static void print_code(const struct cursor *c) {
   else printf("\"closeCode\":null");
 }
 
-static void print(void *to, enum told what, uint64_t at, const struct cursor *c, int ends_message) {
+static void print(void *to, enum cursor_event what, uint64_t at, const struct cursor *c, int ends_message) {
   (void)to;
   printf("%s{\"at\":%" PRIu64 ",", comma ? "," : "", at);
   comma = 1;
-  if (what == TOLD_LOST) {
+  if (what == EVENT_LOST) {
     printf("\"event\":\"lost\",\"because\":\"%s\"}", LOST[c->lost]);
-  } else if (what == TOLD_FRAME) {
+  } else if (what == EVENT_FRAME) {
     printf("\"event\":\"frame\",\"endsMessage\":%s,", word(ends_message));
     print_code(c);
     printf("}");
@@ -43,7 +43,7 @@ int main(void) {
     if (!cuts || !bytes) return 1;
     if (fread(cuts, sizeof *cuts, size[1], stdin) != size[1] || fread(bytes, 1, size[0], stdin) != size[0]) return 2;
     cuts[size[1]] = size[0];
-    struct drive d = {.tell = print};
+    struct drive d = {.on_event = print};
     comma = 0;
     printf("{\"events\":[");
     for (uint32_t i = 0, from = 0; i <= size[1]; from = cuts[i++]) drive_piece(&d, bytes + from, cuts[i] - from);

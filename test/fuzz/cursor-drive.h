@@ -5,15 +5,15 @@
 
 #include "../../src/relay/native/c/cursor.h"
 
-enum told { TOLD_HEADER, TOLD_FRAME, TOLD_LOST };
-typedef void (*tell)(void *to, enum told what, uint64_t at, const struct cursor *c, int ends_message);
+enum cursor_event { EVENT_HEADER, EVENT_FRAME, EVENT_LOST };
+typedef void (*on_event)(void *to, enum cursor_event what, uint64_t at, const struct cursor *c, int ends_message);
 
 struct drive {
   struct cursor cursor;
   uint8_t held[CURSOR_HEAD_MAX];
   size_t held_length;
   uint64_t at;  // bytes of the stream that have passed
-  tell tell;
+  on_event on_event;
   void *to;
 };
 
@@ -21,7 +21,7 @@ static inline void drive_end_frame(struct drive *d) {
   struct cursor *c = &d->cursor;
   int ends = !cursor_is_control(c) && c->fin;
   cursor_end(c);
-  d->tell(d->to, TOLD_FRAME, d->at, c, ends);
+  d->on_event(d->to, EVENT_FRAME, d->at, c, ends);
 }
 
 static inline void drive_piece(struct drive *d, const uint8_t *piece, size_t n) {
@@ -40,7 +40,7 @@ static inline void drive_piece(struct drive *d, const uint8_t *piece, size_t n) 
       if (c->lost) {
         uint8_t form = p[1] & 127;
         d->at += 2u + (form == 126 ? 2 : form == 127 ? 8 : 0) + (p[1] >> 7) * 4u;
-        d->tell(d->to, TOLD_LOST, d->at, c, 0);
+        d->on_event(d->to, EVENT_LOST, d->at, c, 0);
         break;
       }
       if (!head) {
@@ -51,7 +51,7 @@ static inline void drive_piece(struct drive *d, const uint8_t *piece, size_t n) 
       }
       p += head;
       d->at += head;
-      d->tell(d->to, TOLD_HEADER, d->at, c, 0);
+      d->on_event(d->to, EVENT_HEADER, d->at, c, 0);
     }
     size_t body = cursor_body(c, p, (size_t)(stop - p));
     p += body;

@@ -6,13 +6,13 @@ struct log {
   uint64_t sum, count;
 };
 
-static void note(void *to, enum told what, uint64_t at, const struct cursor *c, int ends_message) {
+static void note(void *to, enum cursor_event what, uint64_t at, const struct cursor *c, int ends_message) {
   struct log *log = to;
   const uint64_t facts[] = {what,      at,       c->opcode, c->fin,  c->masked, c->length, c->starts,
                             c->message, c->code, c->lost,   c->open, (uint64_t)ends_message};
   for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) log->sum = (log->sum ^ facts[i]) * 0x100000001b3ull;
   log->count++;
-  if (what == TOLD_FRAME && c->left) abort();
+  if (what == EVENT_FRAME && c->left) abort();
   if (c->left > c->length || (!cursor_is_control(c) && c->message < c->length && !c->lost)) abort();
 }
 
@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const uint8_t *stream = data + 1;
   size_t n = size - 1;
   struct log whole = {0}, split = {0};
-  struct drive a = {.tell = note, .to = &whole}, b = {.tell = note, .to = &split};
+  struct drive a = {.on_event = note, .to = &whole}, b = {.on_event = note, .to = &split};
   drive_piece(&a, stream, n);
   for (size_t at = 0; at < n;) {
     seed = seed * 1664525u + 1013904223u;

@@ -39,18 +39,18 @@ static uint64_t started, ended, answered;
 // A dial to an address, or, with `held`, one that reads on from a connection that has brought those bytes.
 static void dial(struct one *one, int fd, const uint8_t *held, uint32_t length) {
   uint32_t slot = (uint32_t)(one - ones), asked = held ? length : (uint32_t)strlen(ASK);
-  struct command *c = calloc(1, sizeof *c + sizeof(struct order) + asked + 1);
-  struct order *o = (struct order *)c->early;
+  struct command *c = calloc(1, sizeof *c + sizeof(struct dial_request) + asked + 1);
+  struct dial_request *request = (struct dial_request *)c->early;
   c->kind = DO_DIAL;
-  c->id = one->id = ID(slot % engine.count, slot, next_use++);
-  o->fd = fd;
-  memcpy(&o->address, roll(12) ? &at : &nowhere, sizeof at);
-  o->address_length = sizeof at;
-  o->connect_ms = 1 + roll(100);
-  o->answer_ms = 1 + roll(60);
-  o->most = roll(6) ? MOST : 8;
-  o->length = asked;
-  memcpy(c->early + sizeof *o, held ? held : (const uint8_t *)ASK, asked);
+  c->id = one->id = ID(slot % engine.count, slot, next_generation++);
+  request->fd = fd;
+  memcpy(&request->address, roll(12) ? &at : &nowhere, sizeof at);
+  request->address_length = sizeof at;
+  request->connect_ms = 1 + roll(100);
+  request->answer_ms = 1 + roll(60);
+  request->max_head = roll(6) ? MOST : 8;
+  request->length = asked;
+  memcpy(c->early + sizeof *request, held ? held : (const uint8_t *)ASK, asked);
   one->what = DIALLING;
   if (!held) one->from = 0;
   if (roll(2)) {
@@ -62,13 +62,13 @@ static void dial(struct one *one, int fd, const uint8_t *held, uint32_t length) 
   started++;
 }
 
-static void open_tunnel(struct one *one, const struct dialled *d) {
+static void open_tunnel(struct one *one, const struct dial_result *d) {
   uint32_t slot = (uint32_t)(one - ones);
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) die("socketpair");
   struct command *c = calloc(1, sizeof *c + d->length);
   c->kind = DO_OPEN;
-  c->id = one->id = ID(slot % engine.count, slot, next_use++);
+  c->id = one->id = ID(slot % engine.count, slot, next_generation++);
   c->fd[CLIENT] = pair[0];
   c->fd[BACKEND] = d->fd;
   c->policy = &policy;
@@ -79,14 +79,14 @@ static void open_tunnel(struct one *one, const struct dialled *d) {
   engine_send(&engine, c);
 }
 
-static void order_end(const struct one *one, enum command_kind kind) {
+static void send_end(const struct one *one, enum command_kind kind) {
   struct command *c = calloc(1, sizeof *c + 1);
   c->kind = kind;
   c->id = roll(10) ? one->id : one->id - ID(0, 0, 1);  // now and then the one that was there before
   engine_send(&engine, c);
 }
 
-static void hear_dial(const struct dialled *d) {
+static void on_dial_result(const struct dial_result *d) {
   struct one *one = &ones[ID_SLOT(d->id)];
   if (ID_SLOT(d->id) >= LIVE || one->what != DIALLING || one->id != d->id) die("a dial was told twice, or is none");
   one->what = FREE;
@@ -105,15 +105,15 @@ static void hear_dial(const struct dialled *d) {
   else close(d->fd);
 }
 
-static void hear(void) {
-  if (!anything_told()) return;
-  for (struct dialled *d = engine_hear(&engine, NEWS_DIALLED), *next; d; d = next) {
-    next = (struct dialled *)d->link.next;
-    hear_dial(d);
+static void take_events(void) {
+  if (!take_notification()) return;
+  for (struct dial_result *d = engine_take(&engine, EVENT_DIAL_RESULT), *next; d; d = next) {
+    next = (struct dial_result *)d->link.next;
+    on_dial_result(d);
     free(d);
   }
-  for (struct report *r = engine_hear(&engine, NEWS_ENDED), *next; r; r = next) {
-    next = (struct report *)r->link.next;
+  for (struct close_record *r = engine_take(&engine, EVENT_TUNNEL_CLOSED), *next; r; r = next) {
+    next = (struct close_record *)r->link.next;
     struct one *one = &ones[ID_SLOT(r->id)];
     if (ID_SLOT(r->id) >= LIVE || one->what != CARRIED || one->id != r->id) die("a tunnel was told twice, or is none");
     close(one->client);
@@ -151,15 +151,16 @@ int main(int argc, char **argv) {
   listener = listen_at(&at);
   close(listen_at(&nowhere));
   for (int i = 0; i < SERVED; i++) served[i].fd = -1;
-  policy = (struct policy){.inspect = 1, .idle_ms = 40, .tally = aligned_alloc(64, engine.count * sizeof *policy.tally)};
-  memset(policy.tally, 0, engine.count * sizeof *policy.tally);
+  policy = (struct policy){.inspect = 1, .idle_ms = 40};
+  policy.counters = aligned_alloc(64, engine.count * sizeof *policy.counters);
+  memset(policy.counters, 0, engine.count * sizeof *policy.counters);
   for (uint64_t step = 0; ended < dials; step++) {
     struct one *one = &ones[roll(LIVE)];
-    if (step % 16 == 0) hear();
+    if (step % 16 == 0) take_events();
     if (step % 64 == 0) engine_wake(&engine);
     serve();
     if (one->what == FREE) dial(one, -1, NULL, 0);
-    else if (!roll(400)) order_end(one, one->what == DIALLING ? DO_CANCEL : DO_CUT);
+    else if (!roll(400)) send_end(one, one->what == DIALLING ? DO_CANCEL : DO_CUT);
   }
   if (answered < ended / 8) die("hardly any dial was answered");
   printf("%llu dials, each told of once, %llu of them answered\n", (unsigned long long)ended, (unsigned long long)answered);
@@ -172,6 +173,6 @@ int main(int argc, char **argv) {
     if (served[i].fd >= 0) close(served[i].fd);
   }
   close(listener);
-  free(policy.tally);
+  free(policy.counters);
   return 0;
 }

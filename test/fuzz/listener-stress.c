@@ -3,14 +3,14 @@
 // anew meanwhile, told to somebody who hears slowly. Checks that each client that spoke is told of at most once, with what it
 // said from the first byte on and the address it has, that nobody is told of behind a door's end, and that every door ends.
 // Some of those that were told of are watched from then on: each is told of as left once, and not before it has.
-//   door-stress [guests [seed]]
+//   listener-stress [connections [seed]]
 #define _GNU_SOURCE
 #include <fcntl.h>
 
 #include "stress.h"
 
 #define CLIENTS 48
-#define DOORS 2
+#define LISTENERS 2
 #define NUMBERS 100000
 #define FIRST_ADDRESS 0x7f010000u  // 127.1.0.0
 
@@ -22,18 +22,18 @@ struct client {
   uint32_t said;
 };
 
-struct place {
-  int listener;  // ours; the door has a copy
+struct listen_socket {
+  int fd;  // ours; the door has a copy
   struct sockaddr_in at;
   uint64_t id;  // of the door that is open; 0: none
   int closing;
 };
 
 static struct client clients[CLIENTS];
-static struct place places[DOORS];
-static uint8_t told_of[NUMBERS];  // by a client's number
+static struct listen_socket listen_sockets[LISTENERS];
+static uint8_t seen[NUMBERS];  // by a client's number
 static uint32_t next_number;
-static uint64_t guests, with_words, silent, ends, left_after;
+static uint64_t accepted_count, with_words, silent, ends, left_after;
 
 // Connections that are watched, by their clients' numbers.
 enum { NOT_WATCHED, WATCHED, FORGOTTEN };
@@ -41,30 +41,30 @@ static struct {
   int fd, what;
 } watched[NUMBERS];
 
-static void send_to_door(uint32_t door, enum command_kind kind) {
-  struct place *place = &places[door];
+static void send_to_listener(uint32_t listener, enum command_kind kind) {
+  struct listen_socket *s = &listen_sockets[listener];
   struct command *c = calloc(1, sizeof *c);
   c->kind = kind;
   if (kind == DO_LISTEN) {
-    place->id = ID(door % engine.count, door, next_use++);
-    c->door = door_new(place->id, fcntl(place->listener, F_DUPFD_CLOEXEC, 3), 1 + roll(20));
+    s->id = ID(listener % engine.count, listener, next_generation++);
+    c->listener = listener_new(s->id, fcntl(s->fd, F_DUPFD_CLOEXEC, 3), 1 + roll(20));
   } else {
-    place->closing = 1;
+    s->closing = 1;
   }
-  c->id = place->id;
+  c->id = s->id;
   engine_send(&engine, c);
 }
 
 // -- Who is told ----------------------------------------------------------------------------------------------------
 
-static void hear_guest(const struct arrived *a) {
+static void on_accepted(const struct accepted_conn *a) {
   char address[INET_ADDRSTRLEN];
-  struct place *place = &places[ID_SLOT(a->door)];
-  if (ID_SLOT(a->door) >= DOORS || place->id != a->door) die("a guest of no open door");
+  struct listen_socket *s = &listen_sockets[ID_SLOT(a->listener_id)];
+  if (ID_SLOT(a->listener_id) >= LISTENERS || s->id != a->listener_id) die("a guest of no open door");
   if (a->fd < 0 && !a->error) {
-    if (!place->closing) die("a door has ended by itself");
-    place->id = 0;
-    place->closing = 0;
+    if (!s->closing) die("a door has ended by itself");
+    s->id = 0;
+    s->closing = 0;
     ends++;
     return;
   }
@@ -72,11 +72,11 @@ static void hear_guest(const struct arrived *a) {
   struct sockaddr_in peer;
   socklen_t size = sizeof peer;
   struct in_addr from;
-  guests++;
+  accepted_count++;
   uint32_t number = inet_pton(AF_INET, a->address, &from) == 1 ? ntohl(from.s_addr) - FIRST_ADDRESS : NUMBERS;
   if (number >= NUMBERS) die("a guest that never came");
-  if (told_of[number]) die("a guest was told of twice");
-  told_of[number] = 1;
+  if (seen[number]) die("a guest was told of twice");
+  seen[number] = 1;
   if (!getpeername(a->fd, (void *)&peer, &size)) {  // it may have left
     inet_ntop(AF_INET, &peer.sin_addr, address, sizeof address);
     if (strcmp(address, a->address) || ntohs(peer.sin_port) != a->port) die("the address is another's");
@@ -97,7 +97,7 @@ static void hear_guest(const struct arrived *a) {
   }
 }
 
-static void hear_left(uint64_t number) {
+static void on_peer_closed(uint64_t number) {
   if (number >= NUMBERS || watched[number].what == NOT_WATCHED) die("one has left that is not watched");
   for (int i = 0; i < CLIENTS; i++) {
     if (clients[i].fd >= 0 && clients[i].number == number && watched[number].what == WATCHED) die("one has left that is here");
@@ -114,16 +114,16 @@ static void forget(uint32_t number) {
   watched[number].what = FORGOTTEN;
 }
 
-static void hear(void) {
-  if (!anything_told()) return;
-  for (struct arrived *a = engine_hear(&engine, NEWS_ARRIVED), *next; a; a = next) {
-    next = (struct arrived *)a->link.next;
-    hear_guest(a);
+static void take_events(void) {
+  if (!take_notification()) return;
+  for (struct accepted_conn *a = engine_take(&engine, EVENT_ACCEPTED), *next; a; a = next) {
+    next = (struct accepted_conn *)a->link.next;
+    on_accepted(a);
     free(a);
   }
-  for (struct left *l = engine_hear(&engine, NEWS_LEFT), *next; l; l = next) {
-    next = (struct left *)l->link.next;
-    hear_left(l->id);
+  for (struct peer_closed *l = engine_take(&engine, EVENT_PEER_CLOSED), *next; l; l = next) {
+    next = (struct peer_closed *)l->link.next;
+    on_peer_closed(l->id);
     free(l);
   }
 }
@@ -149,12 +149,12 @@ static void leave(struct client *c, int reset) {
 static void come(struct client *c) {
   c->number = next_number++ % NUMBERS;
   c->said = 0;
-  told_of[c->number] = 0;
+  seen[c->number] = 0;
   struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(FIRST_ADDRESS + c->number)};
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (bind(c->fd, (void *)&own, sizeof own)) die("bind");
-  const struct place *place = &places[roll(DOORS)];
-  if (connect(c->fd, (const void *)&place->at, sizeof place->at) && errno != EINPROGRESS) {
+  const struct listen_socket *s = &listen_sockets[roll(LISTENERS)];
+  if (connect(c->fd, (const void *)&s->at, sizeof s->at) && errno != EINPROGRESS) {
     leave(c, 1);
     return;
   }
@@ -164,26 +164,26 @@ static void come(struct client *c) {
 int main(int argc, char **argv) {
   uint64_t wanted = begin(argc, argv);
   for (int i = 0; i < CLIENTS; i++) clients[i].fd = -1;
-  for (int i = 0; i < DOORS; i++) places[i].listener = listen_at(&places[i].at);
+  for (int i = 0; i < LISTENERS; i++) listen_sockets[i].fd = listen_at(&listen_sockets[i].at);
   uint64_t due = wanted / 20;  // so many guests until a door is closed
-  for (uint64_t step = 0; guests < wanted; step++) {
+  for (uint64_t step = 0; accepted_count < wanted; step++) {
     struct client *c = &clients[roll(CLIENTS)];
-    if (step % 32 == 0) hear();
+    if (step % 32 == 0) take_events();
     if (c->fd < 0) come(c);
     else if (!roll(4)) leave(c, (int)roll(2));
     else if (!roll(3)) say(c);
     else if (!roll(20)) forget(c->number);
-    uint32_t door = roll(DOORS);
-    if (!places[door].id) send_to_door(door, DO_LISTEN);
-    else if (!places[door].closing && guests >= due) {
-      send_to_door(door, DO_UNLISTEN);
+    uint32_t listener = roll(LISTENERS);
+    if (!listen_sockets[listener].id) send_to_listener(listener, DO_LISTEN);
+    else if (!listen_sockets[listener].closing && accepted_count >= due) {
+      send_to_listener(listener, DO_UNLISTEN);
       due += wanted / 10 + 1;
     }
   }
-  if (with_words < guests / 8 || !ends) die("hardly any guest said a word, or no door has ended");
-  if (left_after < guests / 20) die("hardly any watched one was told of as left");
+  if (with_words < accepted_count / 8 || !ends) die("hardly any guest said a word, or no door has ended");
+  if (left_after < accepted_count / 20) die("hardly any watched one was told of as left");
   printf("%llu guests, each told of once, %llu of them with words, %llu silent, %llu doors ended, %llu left when watched\n",
-         (unsigned long long)guests, (unsigned long long)with_words, (unsigned long long)silent, (unsigned long long)ends,
+         (unsigned long long)accepted_count, (unsigned long long)with_words, (unsigned long long)silent, (unsigned long long)ends,
          (unsigned long long)left_after);
   // Doors are open and guests are waited for when the engine stops.
   engine_stop(&engine);
@@ -191,6 +191,6 @@ int main(int argc, char **argv) {
     if (clients[i].fd >= 0) close(clients[i].fd);
   }
   for (uint32_t i = 0; i < NUMBERS; i++) forget(i);
-  for (int i = 0; i < DOORS; i++) close(places[i].listener);
+  for (int i = 0; i < LISTENERS; i++) close(listen_sockets[i].fd);
   return 0;
 }

@@ -36,9 +36,9 @@ fi
 stress() { # name, how many tunnels, dials or clients, compiler flags
   name=$1 count=$2
   shift 2
-  set -- "$@" -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100
+  set -- "$@" -DCLOSE_WAIT_MS=60 -DANY_BOUNDARY_MS=20 -DHALF_CLOSED_MS=100
   for part in worker tunnel ping ending conn pipe timer-wheel cursor dial listener; do set -- "$@" "$root/src/relay/native/c/$part.c"; done
-  for what in relay dial door; do
+  for what in relay dial listener; do
     "${CC:-cc}" -std=c11 -g -O1 -pthread -Wall -Wextra -o "$work/$what-$name" "$@" "$here/$what-stress.c"
     # A tunnel carries much, and its receivers take their time.
     some=$count

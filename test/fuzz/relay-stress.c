@@ -1,7 +1,7 @@
 // The native relay without Node, for ThreadSanitizer, valgrind and the leak checker: tunnels over loopback TCP whose ends
 // send, stop reading, half-close, reset and vanish at random, while commands close and cut them. Checks that every tunnel
 // is told of exactly once, and that what an end got is what the other one sent, frame by frame, up to where it stopped.
-// Compiled with short waits: -DEND_MS=60 -DANY_BOUNDARY_MS=20 -DSILENCE_MS=100.
+// Compiled with short waits: -DCLOSE_WAIT_MS=60 -DANY_BOUNDARY_MS=20 -DHALF_CLOSED_MS=100.
 //   relay-stress [tunnels [seed]]
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -27,14 +27,14 @@ struct peer {
 struct pair {
   uint64_t id;
   struct peer peer[2];
-  int told, checks;
+  int ended, checks;
   int calm;  // steps until it begins to end
 };
 
 static struct pair pairs[LIVE];
 static struct policy policies[POLICIES];
-static uint32_t slot_use[LIVE];
-static uint64_t reports;
+static uint32_t slot_generation[LIVE];
+static uint64_t ended_count;
 
 // Both ends of one connection: [0] the gateway's, [1] the peer's.
 static void connection(int fd[2]) {
@@ -56,7 +56,7 @@ static void connection(int fd[2]) {
 }
 
 // Data frames without a mask; the gateway's own are control frames, so the two can be told apart.
-static void add_frames(struct peer *p, int odd) {
+static void add_frames(struct peer *p, int violations) {
   for (uint32_t i = 1 + roll(p->heavy ? 4 : 12); i-- && p->sent_length + 200100 < STREAM;) {
     uint8_t *at = p->sent + p->sent_length;
     uint32_t form = p->heavy && roll(4) ? 40 : roll(40);
@@ -71,7 +71,7 @@ static void add_frames(struct peer *p, int odd) {
     }
     for (uint32_t b = 0, first = roll(256); b < n; b++) at[head + b] = (uint8_t)(first + b + (b >> 8));
     p->sent_length += head + n;
-    if (odd && !roll(6)) {  // anything at all; nothing is compared from then on
+    if (violations && !roll(6)) {  // anything at all; nothing is compared from then on
       for (uint32_t b = roll(30); b--;) p->sent[p->sent_length++] = (uint8_t)roll(256);
     }
   }
@@ -126,9 +126,9 @@ static void open_pair(uint32_t slot) {
   int front[2], back[2];
   connection(front);
   connection(back);
-  slot_use[slot] = next_use++;
-  pair->id = ID(slot % engine.count, slot, slot_use[slot]);
-  pair->told = 0;
+  slot_generation[slot] = next_generation++;
+  pair->id = ID(slot % engine.count, slot, slot_generation[slot]);
+  pair->ended = 0;
   pair->checks = roll(8) != 0;
   pair->calm = (int)roll(600);
   for (int i = 0; i < 2; i++) {
@@ -190,13 +190,13 @@ static void act(struct pair *pair) {
   }
 }
 
-static void hear(void) {
-  if (!anything_told()) return;
-  for (struct report *r = engine_hear(&engine, NEWS_ENDED), *next; r; r = next) {
-    next = (struct report *)r->link.next;
+static void take_events(void) {
+  if (!take_notification()) return;
+  for (struct close_record *r = engine_take(&engine, EVENT_TUNNEL_CLOSED), *next; r; r = next) {
+    next = (struct close_record *)r->link.next;
     uint32_t slot = ID_SLOT(r->id);
-    if (slot >= LIVE || pairs[slot].id != r->id || pairs[slot].told++) die("an end was told twice, or of no tunnel");
-    reports++;
+    if (slot >= LIVE || pairs[slot].id != r->id || pairs[slot].ended++) die("an end was told twice, or of no tunnel");
+    ended_count++;
     free(r);
   }
 }
@@ -204,8 +204,8 @@ static void hear(void) {
 static void make_policies(void) {
   for (int i = 0; i < POLICIES; i++) {
     struct policy *p = &policies[i];
-    p->tally = aligned_alloc(64, engine.count * sizeof *p->tally);
-    memset(p->tally, 0, engine.count * sizeof *p->tally);
+    p->counters = aligned_alloc(64, engine.count * sizeof *p->counters);
+    memset(p->counters, 0, engine.count * sizeof *p->counters);
     p->inspect = i != 5;
     if (i == 6) p->limits[CLIENT] = p->limits[BACKEND] = (struct limits){.max_message = 120000, .any = 1};
     p->idle_ms = i == 1 ? 60 : 3600000;
@@ -221,11 +221,11 @@ int main(int argc, char **argv) {
   make_policies();
   uint64_t opened = 0;
   for (; opened < LIVE; opened++) open_pair((uint32_t)opened);
-  for (uint64_t step = 0; reports < opened; step++) {
+  for (uint64_t step = 0; ended_count < opened; step++) {
     uint32_t slot = roll(LIVE);
     struct pair *pair = &pairs[slot];
-    if (step % 16 == 0) hear();
-    if (!pair->told) {
+    if (step % 16 == 0) take_events();
+    if (!pair->ended) {
       act(pair);
       continue;
     }
@@ -236,7 +236,7 @@ int main(int argc, char **argv) {
     open_pair(slot);
     opened++;
   }
-  printf("%llu tunnels, each told of once\n", (unsigned long long)reports);
+  printf("%llu tunnels, each told of once\n", (unsigned long long)ended_count);
   // Some are still live when the engine stops.
   for (uint32_t i = 0; i < LIVE; i++) {
     drop(&pairs[i].peer[CLIENT], 0);
@@ -251,6 +251,6 @@ int main(int argc, char **argv) {
       free(pairs[i].peer[s].got);
     }
   }
-  for (int i = 0; i < POLICIES; i++) free(policies[i].tally);
+  for (int i = 0; i < POLICIES; i++) free(policies[i].counters);
   return 0;
 }

@@ -35,10 +35,10 @@ ssize_t __wrap_getrandom(void *to, size_t n, unsigned flags) {
 #endif
 
 static struct engine engine;
-static uint32_t next_use = 1;  // makes ids unique
+static uint32_t next_generation = 1;  // makes ids unique
 static uint64_t state;
-static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
-static int told_flag;
+static pthread_mutex_t notified_lock = PTHREAD_MUTEX_INITIALIZER;
+static int notified;
 
 // One of the n numbers from 0 on.
 static uint32_t roll(uint32_t n) {
@@ -51,19 +51,19 @@ static void die(const char *what) {
   abort();
 }
 
-static void told(void *to) {
+static void on_events(void *to) {
   (void)to;
-  pthread_mutex_lock(&told_lock);
-  told_flag = 1;
-  pthread_mutex_unlock(&told_lock);
+  pthread_mutex_lock(&notified_lock);
+  notified = 1;
+  pthread_mutex_unlock(&notified_lock);
 }
 
 // Whether the engine has told of anything since this was asked last.
-static int anything_told(void) {
-  pthread_mutex_lock(&told_lock);
-  int any = told_flag;
-  told_flag = 0;
-  pthread_mutex_unlock(&told_lock);
+static int take_notification(void) {
+  pthread_mutex_lock(&notified_lock);
+  int any = notified;
+  notified = 0;
+  pthread_mutex_unlock(&notified_lock);
   return any;
 }
 
@@ -74,7 +74,7 @@ static uint64_t begin(int argc, char **argv) {
 #ifdef STARVED
   fed = 1;
 #endif
-  if (engine_start(&engine, 2, told, NULL)) die("engine_start");
+  if (engine_start(&engine, 2, on_events, NULL)) die("engine_start");
   return count;
 }
 

@@ -6,20 +6,20 @@ import { fileURLToPath } from 'node:url';
 export type Engine = { readonly engine: unique symbol };
 
 /** Kinds of what is told, by enum news in worker.h. */
-export const TOLD = { ended: 0, dialled: 1, arrived: 2, left: 3 } as const;
+export const EVENT = { tunnelClosed: 0, dialResult: 1, accepted: 2, peerClosed: 3 } as const;
 
 /** Gets a kind and how many records of it stand in the inbox. */
-export type Told = (kind: number, count: number) => void;
+export type OnEvents = (kind: number, count: number) => void;
 
 /**
  * What stands in the inbox: records of numbers, some with bytes behind them. It is read while the addon calls, and holds
  * something else after that.
  */
-export class Inbox {
+export class EventBuffer {
   /** Room for what is told at once: more than any one record takes. */
   static readonly SIZE = 256 * 1024;
-  readonly bytes = Buffer.allocUnsafeSlow(Inbox.SIZE);
-  readonly numbers = new Float64Array(this.bytes.buffer, this.bytes.byteOffset, Inbox.SIZE / NUMBER);
+  readonly bytes = Buffer.allocUnsafeSlow(EventBuffer.SIZE);
+  readonly numbers = new Float64Array(this.bytes.buffer, this.bytes.byteOffset, EventBuffer.SIZE / NUMBER);
 }
 
 /** How many bytes a number takes. */
@@ -33,13 +33,13 @@ export function threadOf(id: number): number {
   return id % 16;
 }
 
-/** Waits are whole milliseconds; an id below 0 is an errno, negated. A thread is a number from 0 on, or ANY_THREAD. */
+/** Waits are wholeMs milliseconds; an id below 0 is an errno, negated. A thread is a number from 0 on, or ANY_THREAD. */
 export interface Addon {
-  /** See Told. */
-  start(threads: number, onTold: Told, inbox: Buffer): Engine;
+  /** See OnEvents. */
+  start(threads: number, onEvents: OnEvents, eventBuffer: Buffer): Engine;
   stop(engine: Engine): void;
   policy(engine: Engine, numbers: Float64Array): number;
-  tally(engine: Engine, policy: number, numbers: Float64Array): void;
+  counters(engine: Engine, policy: number, numbers: Float64Array): void;
   open(
     engine: Engine,
     client: number,
@@ -62,12 +62,12 @@ export interface Addon {
     bytes: string,
     connectMs: number,
     answerMs: number,
-    most: number,
+    maxHead: number,
   ): number;
-  collect(engine: Engine, fd: number, held: Buffer, answerMs: number, most: number, thread: number): number;
+  collect(engine: Engine, fd: number, held: Buffer, answerMs: number, maxHead: number, thread: number): number;
   cancel(engine: Engine, id: number): void;
-  listen(engine: Engine, fd: number, silentMs: number, thread: number): number;
-  unlisten(engine: Engine, door: number): void;
+  listen(engine: Engine, fd: number, firstBytesMs: number, thread: number): number;
+  unlisten(engine: Engine, listener: number): void;
   /** Tells once, by this id, when the other end has left; 0 or an errno, negated. */
   watch(engine: Engine, fd: number, id: number, thread: number): number;
   /** What open(), dial() and collect() asked for begins. */
@@ -83,7 +83,7 @@ export function loadAddon(file: string): Addon {
 }
 
 /** Wakes the threads once for all that one turn of the event loop asks of them. */
-export class Waker {
+export class WakeBatcher {
   readonly #addon: Addon;
   readonly #engine: Engine;
   #due = false;
@@ -94,27 +94,27 @@ export class Waker {
   }
 
   /** Before the loop waits again. */
-  soon(): void {
+  schedule(): void {
     if (this.#due) return;
     this.#due = true;
     setImmediate(wake, this);
   }
 
-  now(): void {
+  flush(): void {
     this.#due = false;
     this.#addon.wake(this.#engine);
   }
 }
 
-function wake(waker: Waker): void {
-  waker.now();
+function wake(batcher: WakeBatcher): void {
+  batcher.flush();
 }
 
 /**
  * Where something with an id stands in a list. Slots are dense within a worker: the worker's number is in the lowest four
  * bits of an id, the slot in the next 20.
  */
-export function placeOf(id: number, threads: number): number {
+export function slotIndex(id: number, threads: number): number {
   const low = id % 0x1000000;
   return (low >>> 4) * threads + (low & 15);
 }
@@ -122,6 +122,6 @@ export function placeOf(id: number, threads: number): number {
 const MAX_MS = 0xffffffff;
 
 /** Milliseconds as the addon takes them. */
-export function whole(ms: number): number {
+export function wholeMs(ms: number): number {
   return Math.min(Math.max(Math.ceil(ms), 0), MAX_MS);
 }

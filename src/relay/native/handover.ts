@@ -12,12 +12,12 @@ interface Handle {
   readStart(): number;
   readStop(): number;
 }
-type Inside = Socket & { readonly _handle: Handle | null; readonly _httpMessage?: object | null };
+type SocketInternals = Socket & { readonly _handle: Handle | null; readonly _httpMessage?: object | null };
 
 /** Whether it is plain, open, has a descriptor, and nothing is on its way out through node. */
 export function isPlain(socket: Connection): boolean {
   if (socket instanceof FdConnection) return socket.fd >= 0;
-  const { _handle: handle, _httpMessage: message } = socket as Inside;
+  const { _handle: handle, _httpMessage: message } = socket as SocketInternals;
   if (socket instanceof TLSSocket || socket.destroyed || socket.connecting) return false;
   if (handle === null || handle === undefined || !(handle.fd >= 0)) return false;
   // With a pipelined request in front, only `_httpMessage` says that an answer is still to be written.
@@ -29,7 +29,7 @@ export function isPlain(socket: Connection): boolean {
 export function detach(socket: Connection, early: Buffer): Buffer {
   if (socket instanceof FdConnection) return early;
   if (socket.listenerCount('error') === 0) socket.on('error', ignore);
-  const handle = (socket as Inside)._handle;
+  const handle = (socket as SocketInternals)._handle;
   if (handle !== null) {
     handle.readStop();
     handle.reading = false;
@@ -49,7 +49,7 @@ export function closeDetached(connection: Connection): void {
 export function reattach(socket: Connection, taken: Buffer, early: number): void {
   if (socket instanceof FdConnection) return;
   if (taken.length > early) socket.unshift(taken.subarray(early));
-  const handle = (socket as Inside)._handle;
+  const handle = (socket as SocketInternals)._handle;
   if (handle === null) return;
   handle.reading = true;
   handle.readStart();

@@ -6,17 +6,17 @@ import { GatewayError } from '../../errors.ts';
 import type { Initiator, Sample } from '../../events.ts';
 import type { Dialler } from '../../net/dialler.ts';
 import { type Connection, descriptorOf, FdConnection } from '../../net/fd-connection.ts';
-import { ADDON, type Addon, ANY_THREAD, type Engine, Inbox, loadAddon, placeOf, TOLD, Waker, whole } from './addon.ts';
+import { ADDON, type Addon, ANY_THREAD, type Engine, EventBuffer, loadAddon, slotIndex, EVENT, WakeBatcher, wholeMs } from './addon.ts';
 import { RouteCounters } from '../counters.ts';
 import { NativeListener } from './acceptor.ts';
 import { NativeDialler } from './dialler.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
 import { reattach, isPlain, closeDetached, detach } from './handover.ts';
 
-const REPORT_FIELDS = 11;
-const TALLY_FIELDS = 11;
+const CLOSE_RECORD_FIELDS = 11;
+const COUNTER_FIELDS = 11;
 const INITIATORS: readonly Initiator[] = ['gateway', 'client', 'backend', 'gateway'];
-/** By enum reason in tunnel.h; the first is the one given to close() or cut(). */
+/** By enum reason in tunnel.h; the first is the one closeReason to close() or cut(). */
 const REASONS = [
   '',
   'closed',
@@ -40,7 +40,7 @@ class NativeTunnel implements Tunnel {
   readonly id: number;
   readonly onEnd: (end: TunnelEnd) => void;
   /** The reason of the first close() or cut(). */
-  given: string | null = null;
+  closeReason: string | null = null;
 
   constructor(relay: NativeRelay, id: number, onEnd: (end: TunnelEnd) => void) {
     this.#relay = relay;
@@ -49,12 +49,12 @@ class NativeTunnel implements Tunnel {
   }
 
   close(code: number, reason: string, deadlineMs: number): void {
-    this.given ??= reason;
+    this.closeReason ??= reason;
     this.#relay.close(this.id, code, reason, deadlineMs);
   }
 
   cut(reason: string): void {
-    this.given ??= reason;
+    this.closeReason ??= reason;
     this.#relay.cut(this.id);
   }
 }
@@ -65,25 +65,25 @@ export class NativeRelay implements RelayEngine {
   readonly acceptor: NativeListener;
   readonly #addon: Addon;
   readonly #engine: Engine;
-  readonly #waker: Waker;
+  readonly #wakeups: WakeBatcher;
   readonly #dialler: NativeDialler;
   /** Live tunnels by slot and worker, as their ids say. */
   readonly #tunnels: (NativeTunnel | undefined)[] = [];
   readonly #policies = new Map<string, number>();
-  readonly #known = new WeakMap<TunnelOptions, number>();
+  readonly #policyByOptions = new WeakMap<TunnelOptions, number>();
   readonly #routes: string[] = [];
-  readonly #numbers = new Float64Array(TALLY_FIELDS);
-  readonly #inbox = new Inbox();
+  readonly #numbers = new Float64Array(COUNTER_FIELDS);
+  readonly #eventBuffer = new EventBuffer();
 
   /** Starts the threads; throws what require() throws where the addon is not there or does not load. */
   constructor(threads: number | 'auto', addon = ADDON) {
     this.threads = threads === 'auto' ? autoThreads() : threads;
     this.#addon = loadAddon(addon);
-    const inbox = this.#inbox;
-    this.#engine = this.#addon.start(this.threads, (kind, count) => this.#told(kind, count), inbox.bytes);
-    this.#waker = new Waker(this.#addon, this.#engine);
-    const part = { addon: this.#addon, engine: this.#engine, threads: this.threads, inbox };
-    this.#dialler = new NativeDialler({ ...part, waker: this.#waker });
+    const eventBuffer = this.#eventBuffer;
+    this.#engine = this.#addon.start(this.threads, (kind, count) => this.#onEvents(kind, count), eventBuffer.bytes);
+    this.#wakeups = new WakeBatcher(this.#addon, this.#engine);
+    const part = { addon: this.#addon, engine: this.#engine, threads: this.threads, eventBuffer };
+    this.#dialler = new NativeDialler({ ...part, wakeups: this.#wakeups });
     this.acceptor = new NativeListener(part);
   }
 
@@ -106,11 +106,11 @@ export class NativeRelay implements RelayEngine {
   /** As open(), but null where no descriptor is left or the engine has stopped: then both sockets are node's as before. */
   tryOpen(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel | null {
     const { client, backend } = ends;
-    const policy = this.#known.get(options) ?? this.#policyOf(options);
+    const policy = this.#policyByOptions.get(options) ?? this.#policyOf(options);
     const toBackend = detach(client, ends.toBackend);
     const toClient = detach(backend, ends.toClient);
     const { maxLifetimeMs } = options;
-    const lifetime = maxLifetimeMs === null ? 0 : whole(maxLifetimeMs * (1 - Math.random() / 10));
+    const lifetime = maxLifetimeMs === null ? 0 : wholeMs(maxLifetimeMs * (1 - Math.random() / 10));
     const id = this.#addon.open(
       this.#engine,
       descriptorOf(client),
@@ -130,16 +130,16 @@ export class NativeRelay implements RelayEngine {
       reattach(backend, toClient, ends.toClient.length);
       return null;
     }
-    this.#waker.soon();
+    this.#wakeups.schedule();
     closeDetached(client);
     closeDetached(backend);
     const tunnel = new NativeTunnel(this, id, onEnd);
-    this.#tunnels[placeOf(id, this.threads)] = tunnel;
+    this.#tunnels[slotIndex(id, this.threads)] = tunnel;
     return tunnel;
   }
 
   close(id: number, code: number, reason: string, deadlineMs: number): void {
-    this.#addon.close(this.#engine, id, code, reason, whole(deadlineMs));
+    this.#addon.close(this.#engine, id, code, reason, wholeMs(deadlineMs));
   }
 
   cut(id: number): void {
@@ -155,8 +155,8 @@ export class NativeRelay implements RelayEngine {
     for (const [policy, route] of this.#routes.entries()) {
       const counters = routes.get(route) ?? new RouteCounters(route);
       routes.set(route, counters);
-      this.#addon.tally(this.#engine, policy, this.#numbers);
-      addTally(counters, this.#numbers);
+      this.#addon.counters(this.#engine, policy, this.#numbers);
+      addCounters(counters, this.#numbers);
     }
     for (const counters of routes.values()) yield* counters.sample();
   }
@@ -169,34 +169,34 @@ export class NativeRelay implements RelayEngine {
       this.#policies.set(key, policy);
       this.#routes[policy] = options.route;
     }
-    this.#known.set(options, policy);
+    this.#policyByOptions.set(options, policy);
     return policy;
   }
 
-  #told(kind: number, count: number): void {
-    if (kind === TOLD.ended) this.#ended(count);
-    else if (kind === TOLD.dialled) this.#dialler.told(count);
-    else if (kind === TOLD.arrived) this.acceptor.told(count);
-    else this.acceptor.left(count);
+  #onEvents(kind: number, count: number): void {
+    if (kind === EVENT.tunnelClosed) this.#onTunnelsClosed(count);
+    else if (kind === EVENT.dialResult) this.#dialler.onResults(count);
+    else if (kind === EVENT.accepted) this.acceptor.onAccepted(count);
+    else this.acceptor.onPeerClosed(count);
   }
 
-  /** The reports of `count` tunnels stand in the inbox. All are taken out before the first is told: who hears may open others. */
-  #ended(count: number): void {
-    const { numbers } = this.#inbox;
-    const ended: (NativeTunnel | undefined)[] = [];
-    for (let i = 0; i < count; i++) ended.push(this.#leave(numbers[i * REPORT_FIELDS] ?? 0));
-    for (const [i, tunnel] of ended.entries()) {
+  /** The reports of `count` tunnels stand in the eventBuffer. All are taken out before the first is told: who hears may open others. */
+  #onTunnelsClosed(count: number): void {
+    const { numbers } = this.#eventBuffer;
+    const closed: (NativeTunnel | undefined)[] = [];
+    for (let i = 0; i < count; i++) closed.push(this.#remove(numbers[i * CLOSE_RECORD_FIELDS] ?? 0));
+    for (const [i, tunnel] of closed.entries()) {
       if (tunnel === undefined) continue;
       try {
-        tunnel.onEnd(readReport(numbers, i * REPORT_FIELDS, tunnel.given ?? 'closed'));
+        tunnel.onEnd(readCloseRecord(numbers, i * CLOSE_RECORD_FIELDS, tunnel.closeReason ?? 'closed'));
       } catch (thrown) {
         reportDefect('relay', thrown);
       }
     }
   }
 
-  #leave(id: number): NativeTunnel | undefined {
-    const index = placeOf(id, this.threads);
+  #remove(id: number): NativeTunnel | undefined {
+    const index = slotIndex(id, this.threads);
     const tunnel = this.#tunnels[index];
     if (tunnel === undefined || tunnel.id !== id) return undefined;
     this.#tunnels[index] = undefined;
@@ -207,9 +207,9 @@ export class NativeRelay implements RelayEngine {
 function policyNumbers({ inspect, idleMs, ping, limits }: TunnelOptions): number[] {
   return [
     inspect ? 1 : 0,
-    whole(idleMs),
-    ping === null || !inspect ? 0 : whole(ping.everyMs),
-    ping === null || !inspect ? 0 : whole(ping.timeoutMs),
+    wholeMs(idleMs),
+    ping === null || !inspect ? 0 : wholeMs(ping.everyMs),
+    ping === null || !inspect ? 0 : wholeMs(ping.timeoutMs),
     ...limitNumbers(inspect ? limits.fromClient : null),
     ...limitNumbers(inspect ? limits.toClient : null),
   ];
@@ -222,7 +222,7 @@ function limitNumbers(limits: DirectionLimits | null): number[] {
 }
 
 /** Field by field: to take it apart as a list goes through an iterator, once for every tunnel that ends. */
-function readReport(numbers: Float64Array, at: number, given: string): TunnelEnd {
+function readCloseRecord(numbers: Float64Array, at: number, closeReason: string): TunnelEnd {
   const code = numbers[at + 6] ?? 0;
   const reason = numbers[at + 8] ?? 0;
   const inspected = numbers[at + 10] !== 0;
@@ -232,12 +232,12 @@ function readReport(numbers: Float64Array, at: number, given: string): TunnelEnd
     discarded: numbers[at + 5] ?? 0,
     code: code === 0 ? null : code & 0xffff,
     initiator: INITIATORS[numbers[at + 7] ?? 0] ?? 'gateway',
-    reason: reason === 0 ? given : (REASONS[reason] ?? 'closed'),
+    reason: reason === 0 ? closeReason : (REASONS[reason] ?? 'closed'),
     cut: numbers[at + 9] !== 0,
   };
 }
 
-function addTally(to: RouteCounters, numbers: Float64Array): void {
+function addCounters(to: RouteCounters, numbers: Float64Array): void {
   const [bytes = 0, text = 0, binary = 0, bytesBack = 0, textBack = 0, binaryBack = 0, ...others] = numbers;
   const [sent = 0, pong = 0, timeout = 0, lost = 0, lostBack = 0] = others;
   to.fromClient.bytes += bytes;

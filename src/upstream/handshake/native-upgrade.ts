@@ -50,7 +50,7 @@ class Exchange implements DialCaller {
         bytes: preamble === null ? handshake : preamble.toString('latin1') + handshake,
         connectMs: timeouts.connect,
         answerMs: timeouts.handshake,
-        most: this.#reader.room,
+        maxHead: this.#reader.room,
       },
       this,
     );
@@ -108,7 +108,7 @@ class Exchange implements DialCaller {
   #readOn(connection: FdConnection): void {
     const held = this.#reader.giveBack();
     const answerMs = Math.max(this.#answerBy - performance.now(), 0);
-    this.#dialling = this.#order.dialler.collect(connection, held, { answerMs, most: this.#reader.room }, this);
+    this.#dialling = this.#order.dialler.collect(connection, held, { answerMs, maxHead: this.#reader.room }, this);
   }
 
   #left(): void {

@@ -38,7 +38,7 @@ function make(): Listeners {
     watchClient: unused,
   });
   const emit = (event: GatewayEvent): void => void events.push(event);
-  return new Listeners(() => ({ gateway, accepting: null, emit, fds: new FdGuard(unused) }), emit);
+  return new Listeners(() => ({ gateway, acceptor: null, emit, fds: new FdGuard(unused) }), emit);
 }
 
 function wanted(listener: object, tls: TlsMaterial | null = null): Wanted {

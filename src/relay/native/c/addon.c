@@ -18,21 +18,21 @@
 #include "worker.h"
 
 #define POLICY_FIELDS 12
-#define REPORT_FIELDS 11
-#define TALLY_FIELDS 11
-#define DIALLED_FIELDS 5
-#define ARRIVED_FIELDS 6
+#define CLOSE_RECORD_FIELDS 11
+#define COUNTER_FIELDS 11
+#define DIAL_RESULT_FIELDS 5
+#define ACCEPTED_FIELDS 6
 
 struct slots {
-  uint32_t *spare, spare_count, spare_room;  // given back
-  uint32_t next;                             // never given out yet
+  uint32_t *released, released_count, released_capacity;  // given back
+  uint32_t next;                                          // never given out yet
   uint32_t live;
 };
 
 // A door's listening socket, as long as it is open.
-struct listening {
-  struct listening *next;
-  uint64_t door;
+struct listen_socket {
+  struct listen_socket *next;
+  uint64_t id;
   int fd;
 };
 
@@ -40,16 +40,16 @@ struct relay {
   struct engine engine;
   napi_env env;
   napi_threadsafe_function wake;
-  struct slots slots[WORKERS_MAX], dial_slots[WORKERS_MAX], door_slots[WORKERS_MAX];
-  uint8_t *inbox;  // of JS, which keeps it as long as it can be called
-  size_t inbox_size;
-  struct listening *listening;
+  struct slots slots[WORKERS_MAX], dial_slots[WORKERS_MAX], listener_slots[WORKERS_MAX];
+  uint8_t *event_buffer;  // of JS, which keeps it as long as it can be called
+  size_t event_buffer_size;
+  struct listen_socket *listen_sockets;
   struct policy **policies;
   uint32_t policy_count, threads;
-  uint32_t use;  // makes ids unique
+  uint32_t generation;  // makes ids unique
   uint32_t live;  // tunnels, dials and doors that JS has not heard the end of
-  int stopped, woken_off;  // woken_off: the thread-safe function is gone
-  int holders;             // the external value and the thread-safe function; the last one frees
+  int stopped, wake_finalized;  // woken_off: the thread-safe function is gone
+  int holders;                  // the external value and the thread-safe function; the last one frees
 };
 
 // -- Arguments ------------------------------------------------------------------------------------------------------
@@ -103,67 +103,67 @@ static uint32_t thread_of(const struct relay *r, int32_t wanted) {
 
 static int take_id(struct relay *r, struct slots *slots, uint32_t worker, uint64_t *id) {
   struct slots *s = &slots[worker];
-  if (!s->spare_count && s->next == SLOTS_MAX) return 0;
-  uint32_t slot = s->spare_count ? s->spare[--s->spare_count] : s->next++;
+  if (!s->released_count && s->next == SLOTS_MAX) return 0;
+  uint32_t slot = s->released_count ? s->released[--s->released_count] : s->next++;
   s->live++;
-  r->use = r->use + 1 < USES_MAX ? r->use + 1 : 1;
-  *id = ID(worker, slot, r->use);
+  r->generation = r->generation + 1 < GENERATIONS_MAX ? r->generation + 1 : 1;
+  *id = ID(worker, slot, r->generation);
   return 1;
 }
 
-static void give_back(struct slots *slots, uint64_t id) {
+static void release_id(struct slots *slots, uint64_t id) {
   struct slots *s = &slots[ID_WORKER(id)];
   s->live--;
-  if (s->spare_count == s->spare_room) {
-    uint32_t room = s->spare_room ? s->spare_room * 2 : 64;
-    uint32_t *spare = realloc(s->spare, room * sizeof *spare);
-    if (!spare) return;  // the slot is lost, nothing else
-    s->spare = spare;
-    s->spare_room = room;
+  if (s->released_count == s->released_capacity) {
+    uint32_t capacity = s->released_capacity ? s->released_capacity * 2 : 64;
+    uint32_t *released = realloc(s->released, capacity * sizeof *released);
+    if (!released) return;  // the slot is lost, nothing else
+    s->released = released;
+    s->released_capacity = capacity;
   }
-  s->spare[s->spare_count++] = ID_SLOT(id);
+  s->released[s->released_count++] = ID_SLOT(id);
 }
 
 // -- What the threads tell ------------------------------------------------------------------------------------------
 
-static void tell(void *to) {
+static void notify(void *to) {
   struct relay *r = to;
   napi_call_threadsafe_function(r->wake, NULL, napi_tsfn_nonblocking);
 }
 
 // One more of what keeps the process alive.
-static void more(napi_env env, struct relay *r) {
+static void ref_loop(napi_env env, struct relay *r) {
   if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
 }
 
 // What kept the process alive is less now.
-static void fewer(napi_env env, struct relay *r) {
+static void unref_loop(napi_env env, struct relay *r) {
   if (!--r->live) napi_unref_threadsafe_function(env, r->wake);
 }
 
 // Where something goes in the inbox, in numbers and bytes filled up to the next number; null where there is no room.
-static uint8_t *place_in(const struct relay *r, size_t *at, size_t numbers, size_t length) {
+static uint8_t *reserve_in(const struct relay *r, size_t *at, size_t numbers, size_t length) {
   size_t size = (numbers + (length + sizeof(double) - 1) / sizeof(double)) * sizeof(double);
-  if (*at + size > r->inbox_size) return NULL;
-  uint8_t *place = r->inbox + *at;
+  if (*at + size > r->event_buffer_size) return NULL;
+  uint8_t *space = r->event_buffer + *at;
   *at += size;
-  return place;
+  return space;
 }
 
-static int put_report(const struct relay *r, size_t *at, const struct report *t) {
-  const double values[REPORT_FIELDS] = {
-      (double)t->id,          (double)t->bytes[CLIENT], (double)t->bytes[BACKEND], (double)t->messages[CLIENT],
-      (double)t->messages[BACKEND], (double)t->discarded,     t->code,                   t->initiator,
-      t->reason,              t->was_cut,               t->inspected,
+static int put_close_record(const struct relay *r, size_t *at, const struct close_record *c) {
+  const double values[CLOSE_RECORD_FIELDS] = {
+      (double)c->id,          (double)c->bytes[CLIENT], (double)c->bytes[BACKEND], (double)c->messages[CLIENT],
+      (double)c->messages[BACKEND], (double)c->discarded,     c->code,                   c->initiator,
+      c->reason,              c->was_cut,               c->inspected,
   };
-  uint8_t *to = place_in(r, at, REPORT_FIELDS, 0);
+  uint8_t *to = reserve_in(r, at, CLOSE_RECORD_FIELDS, 0);
   if (to) memcpy(to, values, sizeof values);
   return to != NULL;
 }
 
-static int put_dialled(const struct relay *r, size_t *at, const struct dialled *d) {
-  const double values[DIALLED_FIELDS] = {(double)d->id, d->error, d->fd, d->connect_ms, d->length};
-  uint8_t *to = place_in(r, at, DIALLED_FIELDS, d->length);
+static int put_dial_result(const struct relay *r, size_t *at, const struct dial_result *d) {
+  const double values[DIAL_RESULT_FIELDS] = {(double)d->id, d->error, d->fd, d->connect_ms, d->length};
+  uint8_t *to = reserve_in(r, at, DIAL_RESULT_FIELDS, d->length);
   if (!to) return 0;
   memcpy(to, values, sizeof values);
   if (d->length) memcpy(to + sizeof values, d->bytes, d->length);
@@ -171,10 +171,10 @@ static int put_dialled(const struct relay *r, size_t *at, const struct dialled *
 }
 
 // As bytes, the address and behind it what was read.
-static int put_arrived(const struct relay *r, size_t *at, const struct arrived *a) {
+static int put_accepted(const struct relay *r, size_t *at, const struct accepted_conn *a) {
   size_t address = strlen(a->address);
-  const double values[ARRIVED_FIELDS] = {(double)a->door, a->fd, a->error, a->port, (double)address, a->length};
-  uint8_t *to = place_in(r, at, ARRIVED_FIELDS, address + a->length);
+  const double values[ACCEPTED_FIELDS] = {(double)a->listener_id, a->fd, a->error, a->port, (double)address, a->length};
+  uint8_t *to = reserve_in(r, at, ACCEPTED_FIELDS, address + a->length);
   if (!to) return 0;
   memcpy(to, values, sizeof values);
   memcpy(to + sizeof values, a->address, address);
@@ -182,45 +182,45 @@ static int put_arrived(const struct relay *r, size_t *at, const struct arrived *
   return 1;
 }
 
-static int put_left(const struct relay *r, size_t *at, const struct left *l) {
-  const double id = (double)l->id;
-  uint8_t *to = place_in(r, at, 1, 0);
+static int put_peer_closed(const struct relay *r, size_t *at, const struct peer_closed *p) {
+  const double id = (double)p->id;
+  uint8_t *to = reserve_in(r, at, 1, 0);
   if (to) memcpy(to, &id, sizeof id);
   return to != NULL;
 }
 
 // Puts a record into the inbox; 0 where there is no room.
-static int put(const struct relay *r, enum news kind, size_t *at, const struct link *record) {
+static int put(const struct relay *r, enum event_kind kind, size_t *at, const struct link *record) {
   switch (kind) {
-    case NEWS_ENDED: return put_report(r, at, (const struct report *)record);
-    case NEWS_DIALLED: return put_dialled(r, at, (const struct dialled *)record);
-    case NEWS_ARRIVED: return put_arrived(r, at, (const struct arrived *)record);
-    case NEWS_LEFT: return put_left(r, at, (const struct left *)record);
+    case EVENT_TUNNEL_CLOSED: return put_close_record(r, at, (const struct close_record *)record);
+    case EVENT_DIAL_RESULT: return put_dial_result(r, at, (const struct dial_result *)record);
+    case EVENT_ACCEPTED: return put_accepted(r, at, (const struct accepted_conn *)record);
+    case EVENT_PEER_CLOSED: return put_peer_closed(r, at, (const struct peer_closed *)record);
     default: return 0;
   }
 }
 
 // JS has been told of this record, and only now may its slot be another's: whatever JS starts meanwhile would else be taken
 // for one of those in the inbox that are still to be read.
-static void told_of(napi_env env, struct relay *r, enum news kind, const struct link *record) {
+static void release_delivered(napi_env env, struct relay *r, enum event_kind kind, const struct link *record) {
   if (r->stopped) return;
-  if (kind == NEWS_ENDED) {
-    give_back(r->slots, ((const struct report *)record)->id);
-  } else if (kind == NEWS_DIALLED) {
-    give_back(r->dial_slots, ((const struct dialled *)record)->id);
-  } else if (kind == NEWS_ARRIVED) {
-    const struct arrived *a = (const struct arrived *)record;
+  if (kind == EVENT_TUNNEL_CLOSED) {
+    release_id(r->slots, ((const struct close_record *)record)->id);
+  } else if (kind == EVENT_DIAL_RESULT) {
+    release_id(r->dial_slots, ((const struct dial_result *)record)->id);
+  } else if (kind == EVENT_ACCEPTED) {
+    const struct accepted_conn *a = (const struct accepted_conn *)record;
     if (a->fd >= 0 || a->error) return;
-    give_back(r->door_slots, a->door);
+    release_id(r->listener_slots, a->listener_id);
   } else {
     return;
   }
-  fewer(env, r);
+  unref_loop(env, r);
 }
 
 // Calls JS with how many records stand in the inbox. Returns whether they are JS's now. What it throws has passed every
 // guard of native.ts and is the process's to judge.
-static int call(napi_env env, napi_value callback, enum news kind, uint32_t count) {
+static int call(napi_env env, napi_value callback, enum event_kind kind, uint32_t count) {
   napi_value undefined, error, args[2];
   if (napi_get_undefined(env, &undefined) != napi_ok || napi_create_uint32(env, kind, &args[0]) != napi_ok ||
       napi_create_uint32(env, count, &args[1]) != napi_ok) {
@@ -233,28 +233,28 @@ static int call(napi_env env, napi_value callback, enum news kind, uint32_t coun
 }
 
 // Hands all news of a kind to JS, by inboxes full.
-static void hear_of(napi_env env, napi_value callback, struct relay *r, enum news kind) {
-  struct link *left = engine_hear(&r->engine, kind);
-  int heard = 1;
-  while (left && heard && !r->stopped) {
-    struct link *first = left;
+static void deliver(napi_env env, napi_value callback, struct relay *r, enum event_kind kind) {
+  struct link *events = engine_take(&r->engine, kind);
+  int delivered = 1;
+  while (events && delivered && !r->stopped) {
+    struct link *first = events;
     uint32_t count = 0;
-    for (size_t at = 0; left && put(r, kind, &at, left); left = left->next) count++;
-    heard = count && call(env, callback, kind, count);
-    if (!heard) left = first;
-    for (struct link *next; first != left; first = next) {
+    for (size_t at = 0; events && put(r, kind, &at, events); events = events->next) count++;
+    delivered = count && call(env, callback, kind, count);
+    if (!delivered) events = first;
+    for (struct link *next; first != events; first = next) {
       next = first->next;
-      told_of(env, r, kind, first);
+      release_delivered(env, r, kind, first);
       free(first);
     }
   }
-  news_free(kind, left);
+  events_free(kind, events);
 }
 
-static void hear(napi_env env, napi_value callback, void *context, void *data) {
+static void on_wake(napi_env env, napi_value callback, void *context, void *data) {
   struct relay *r = context;
   (void)data;
-  for (int kind = 0; env && kind < NEWS_KINDS && !r->stopped; kind++) hear_of(env, callback, r, kind);
+  for (int kind = 0; env && kind < EVENT_KINDS && !r->stopped; kind++) deliver(env, callback, r, kind);
 }
 
 // -- The engine's life ----------------------------------------------------------------------------------------------
@@ -266,76 +266,77 @@ static void stop(void *arg) {
   engine_stop(&r->engine);
 }
 
-static void let_go(struct relay *r) {
+static void release(struct relay *r) {
   if (--r->holders) return;
   for (uint32_t i = 0; i < r->policy_count; i++) {
-    free(r->policies[i]->tally);
+    free(r->policies[i]->counters);
     free(r->policies[i]);
   }
   free(r->policies);
-  for (struct listening *l = r->listening, *next; l; l = next) {
+  for (struct listen_socket *l = r->listen_sockets, *next; l; l = next) {
     next = l->next;
     free(l);
   }
   for (uint32_t i = 0; i < WORKERS_MAX; i++) {
-    free(r->slots[i].spare);
-    free(r->dial_slots[i].spare);
-    free(r->door_slots[i].spare);
+    free(r->slots[i].released);
+    free(r->dial_slots[i].released);
+    free(r->listener_slots[i].released);
   }
   free(r);
 }
 
-static void woken_off(napi_env env, void *data, void *hint) {
+static void wake_finalized(napi_env env, void *data, void *hint) {
   struct relay *r = data;
   (void)env;
   (void)hint;
-  r->woken_off = 1;
-  let_go(r);
+  r->wake_finalized = 1;
+  release(r);
 }
 
 // Ends the threads, and then what they wake the main thread with.
 static void shut_down(struct relay *r) {
   stop(r);
-  if (!r->woken_off) napi_release_threadsafe_function(r->wake, napi_tsfn_abort);
-  r->woken_off = 1;
+  if (!r->wake_finalized) napi_release_threadsafe_function(r->wake, napi_tsfn_abort);
+  r->wake_finalized = 1;
 }
 
-static void forget(napi_env env, void *data, void *hint) {
+static void finalize(napi_env env, void *data, void *hint) {
   struct relay *r = data;
   (void)hint;
   napi_remove_env_cleanup_hook(env, stop, r);
   shut_down(r);
-  let_go(r);
+  release(r);
 }
 
-// start(threads, onTold, inbox) -> engine. onTold gets a kind and how many records of it stand in the inbox.
+// start(threads, onEvents, eventBuffer) -> engine. onEvents gets a kind and how many records of it stand in the inbox.
 static napi_value js_start(napi_env env, napi_callback_info info) {
   napi_value args[3], name, engine;
   uint32_t threads;
-  void *inbox;
-  size_t inbox_size;
+  void *event_buffer;
+  size_t event_buffer_size;
   if (!arguments(env, info, args, 3) || napi_get_value_uint32(env, args[0], &threads) != napi_ok || threads < 1 ||
-      threads > WORKERS_MAX || napi_get_buffer_info(env, args[2], &inbox, &inbox_size) != napi_ok) {
-    return fail(env, "start(threads, onTold, inbox)");
+      threads > WORKERS_MAX || napi_get_buffer_info(env, args[2], &event_buffer, &event_buffer_size) != napi_ok) {
+    return fail(env, "start(threads, onEvents, eventBuffer)");
   }
   struct relay *r = calloc(1, sizeof *r);
   if (!r) return fail(env, "out of memory");
   r->env = env;
   r->holders = 2;
   r->threads = threads;
-  r->inbox = inbox;
-  r->inbox_size = inbox_size;
+  r->event_buffer = event_buffer;
+  r->event_buffer_size = event_buffer_size;
   napi_create_string_utf8(env, "upgate relay", NAPI_AUTO_LENGTH, &name);
-  if (napi_create_threadsafe_function(env, args[1], NULL, name, 0, 1, r, woken_off, r, hear, &r->wake) != napi_ok) {
+  if (napi_create_threadsafe_function(env, args[1], NULL, name, 0, 1, r, wake_finalized, r, on_wake, &r->wake) !=
+      napi_ok) {
     free(r);
     return fail(env, "no thread-safe function");
   }
   napi_unref_threadsafe_function(env, r->wake);
-  int error = engine_start(&r->engine, threads, tell, r);
-  if (error || napi_create_external(env, r, forget, NULL, &engine) != napi_ok) {
+  int error = engine_start(&r->engine, threads, notify, r);
+  if (error || napi_create_external(env, r, finalize, NULL, &engine) != napi_ok) {
     r->stopped = error != 0;
     shut_down(r);
-    let_go(r);
+    release(r);
     return fail(env, error ? strerror(error) : "no external value");
   }
   // Behind the thread-safe function's own hook, so that the threads end before it does.
@@ -367,14 +368,14 @@ static napi_value js_policy(napi_env env, napi_callback_info info) {
   if (!all) return fail(env, "out of memory");
   r->policies = all;
   struct policy *p = calloc(1, sizeof *p);
-  struct tally *tally = aligned_alloc(_Alignof(struct tally), r->threads * sizeof *tally);
-  if (!p || !tally) {
+  struct counters *counters = aligned_alloc(_Alignof(struct counters), r->threads * sizeof *counters);
+  if (!p || !counters) {
     free(p);
-    free(tally);
+    free(counters);
     return fail(env, "out of memory");
   }
-  memset(tally, 0, r->threads * sizeof *tally);
-  p->tally = tally;
+  memset(counters, 0, r->threads * sizeof *counters);
+  p->counters = counters;
   p->inspect = v[0] != 0;
   p->idle_ms = v[1] > 0 && v[1] < UINT32_MAX ? (uint32_t)v[1] : UINT32_MAX;
   p->ping_every_ms = (uint32_t)v[2];
@@ -392,25 +393,25 @@ static napi_value js_policy(napi_env env, napi_callback_info info) {
   return number(env, r->policy_count++);
 }
 
-// tally(engine, policy, numbers): fills in what it has carried so far.
-static napi_value js_tally(napi_env env, napi_callback_info info) {
+// counters(engine, policy, numbers): fills in what it has carried so far.
+static napi_value js_counters(napi_env env, napi_callback_info info) {
   napi_value args[3];
   uint32_t policy;
   double *to;
   struct relay *r = arguments(env, info, args, 3) ? relay_of(env, args[0]) : NULL;
   if (!r || napi_get_value_uint32(env, args[1], &policy) != napi_ok || policy >= r->policy_count ||
-      !floats(env, args[2], TALLY_FIELDS, &to)) {
-    return fail(env, "tally(engine, policy, numbers)");
+      !floats(env, args[2], COUNTER_FIELDS, &to)) {
+    return fail(env, "counters(engine, policy, numbers)");
   }
-  memset(to, 0, TALLY_FIELDS * sizeof *to);
+  memset(to, 0, COUNTER_FIELDS * sizeof *to);
   for (uint32_t i = 0; i < r->threads; i++) {
-    const struct tally *t = &r->policies[policy]->tally[i];
-    const uint64_t *counters[TALLY_FIELDS] = {
-        &t->bytes[CLIENT], &t->text[CLIENT],  &t->binary[CLIENT], &t->bytes[BACKEND], &t->text[BACKEND],
-        &t->binary[BACKEND], &t->ping_sent,   &t->ping_pong,      &t->ping_timeout,   &t->lost[CLIENT],
-        &t->lost[BACKEND],
+    const struct counters *c = &r->policies[policy]->counters[i];
+    const uint64_t *fields[COUNTER_FIELDS] = {
+        &c->bytes[CLIENT], &c->text[CLIENT],  &c->binary[CLIENT], &c->bytes[BACKEND], &c->text[BACKEND],
+        &c->binary[BACKEND], &c->ping_sent,   &c->ping_pong,      &c->ping_timeout,   &c->lost[CLIENT],
+        &c->lost[BACKEND],
     };
-    for (int j = 0; j < TALLY_FIELDS; j++) to[j] += (double)__atomic_load_n(counters[j], __ATOMIC_RELAXED);
+    for (int j = 0; j < COUNTER_FIELDS; j++) to[j] += (double)__atomic_load_n(fields[j], __ATOMIC_RELAXED);
   }
   return NULL;
 }
@@ -494,7 +495,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   c->to_backend = (uint32_t)o.to_backend_length;
   if (o.to_client_length) memcpy(c->early, o.to_client, o.to_client_length);
   if (o.to_backend_length) memcpy(c->early + o.to_client_length, o.to_backend, o.to_backend_length);
-  more(env, r);
+  ref_loop(env, r);
   engine_post(&r->engine, c);
   return number(env, (double)id);
 }
@@ -548,7 +549,7 @@ static napi_value js_cut(napi_env env, napi_callback_info info) {
 
 // -- Dials ----------------------------------------------------------------------------------------------------------
 
-static int read_address(napi_env env, napi_value host, napi_value port, struct order *o) {
+static int read_address(napi_env env, napi_value host, napi_value port, struct dial_request *request) {
   char text[INET6_ADDRSTRLEN];
   size_t length;
   uint32_t n;
@@ -556,23 +557,23 @@ static int read_address(napi_env env, napi_value host, napi_value port, struct o
       napi_get_value_uint32(env, port, &n) != napi_ok || n > UINT16_MAX) {
     return 0;
   }
-  struct sockaddr_in *four = (struct sockaddr_in *)&o->address;
-  struct sockaddr_in6 *six = (struct sockaddr_in6 *)&o->address;
+  struct sockaddr_in *four = (struct sockaddr_in *)&request->address;
+  struct sockaddr_in6 *six = (struct sockaddr_in6 *)&request->address;
   if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
     four->sin_family = AF_INET;
     four->sin_port = htons((uint16_t)n);
-    o->address_length = sizeof *four;
+    request->address_length = sizeof *four;
   } else if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1) {
     six->sin6_family = AF_INET6;
     six->sin6_port = htons((uint16_t)n);
-    o->address_length = sizeof *six;
+    request->address_length = sizeof *six;
   }
-  return o->address_length > 0;
+  return request->address_length > 0;
 }
 
 // The command of a dial, with room for its bytes; its order is filled in by the caller.
 static struct command *dial_command(struct relay *r, int32_t thread, size_t length) {
-  struct command *c = calloc(1, sizeof *c + sizeof(struct order) + length + 1);
+  struct command *c = calloc(1, sizeof *c + sizeof(struct dial_request) + length + 1);
   if (!c || !take_id(r, r->dial_slots, thread_of(r, thread), &c->id)) {
     free(c);
     return NULL;
@@ -583,120 +584,121 @@ static struct command *dial_command(struct relay *r, int32_t thread, size_t leng
 
 static napi_value send_dial(napi_env env, struct relay *r, struct command *c) {
   double id = (double)c->id;
-  more(env, r);
+  ref_loop(env, r);
   engine_post(&r->engine, c);
   return number(env, id);
 }
 
-// dial(engine, address, port, text, connectMs, answerMs, most) -> id; -errno where the engine has stopped or there is no
+// dial(engine, address, port, text, connectMs, answerMs, maxHead) -> id; -errno where the engine has stopped or there is no
 // memory. It begins with the next wake().
 static napi_value js_dial(napi_env env, napi_callback_info info) {
   napi_value args[7];
-  struct order o = {.fd = -1};
+  struct dial_request request = {.fd = -1};
   size_t length;
   struct relay *r = arguments(env, info, args, 7) ? relay_of(env, args[0]) : NULL;
-  if (!r || !read_address(env, args[1], args[2], &o) ||
+  if (!r || !read_address(env, args[1], args[2], &request) ||
       napi_get_value_string_latin1(env, args[3], NULL, 0, &length) != napi_ok || length > INT32_MAX ||
-      napi_get_value_uint32(env, args[4], &o.connect_ms) != napi_ok ||
-      napi_get_value_uint32(env, args[5], &o.answer_ms) != napi_ok ||
-      napi_get_value_uint32(env, args[6], &o.most) != napi_ok) {
-    return fail(env, "dial(engine, address, port, text, connectMs, answerMs, most)");
+      napi_get_value_uint32(env, args[4], &request.connect_ms) != napi_ok ||
+      napi_get_value_uint32(env, args[5], &request.answer_ms) != napi_ok ||
+      napi_get_value_uint32(env, args[6], &request.max_head) != napi_ok) {
+    return fail(env, "dial(engine, address, port, text, connectMs, answerMs, maxHead)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
   struct command *c = dial_command(r, -1, length);
   if (!c) return number(env, -ENOMEM);
-  o.length = (uint32_t)length;
-  memcpy(c->early, &o, sizeof o);
-  napi_get_value_string_latin1(env, args[3], (char *)c->early + sizeof o, length + 1, &length);
+  request.length = (uint32_t)length;
+  memcpy(c->early, &request, sizeof request);
+  napi_get_value_string_latin1(env, args[3], (char *)c->early + sizeof request, length + 1, &length);
   return send_dial(env, r, c);
 }
 
-// collect(engine, fd, held, answerMs, most, thread) -> id, and the descriptor is the dial's; or -errno, and it is not.
+// collect(engine, fd, held, answerMs, maxHead, thread) -> id, and the descriptor is the dial's; or -errno, and it is not.
 static napi_value js_collect(napi_env env, napi_callback_info info) {
   napi_value args[6];
-  struct order o = {.fd = -1};
+  struct dial_request request = {.fd = -1};
   void *held;
   size_t length;
   int32_t thread;
   struct relay *r = arguments(env, info, args, 6) ? relay_of(env, args[0]) : NULL;
-  if (!r || napi_get_value_int32(env, args[1], &o.fd) != napi_ok ||
+  if (!r || napi_get_value_int32(env, args[1], &request.fd) != napi_ok ||
       napi_get_buffer_info(env, args[2], &held, &length) != napi_ok || length > INT32_MAX ||
-      napi_get_value_uint32(env, args[3], &o.answer_ms) != napi_ok ||
-      napi_get_value_uint32(env, args[4], &o.most) != napi_ok || napi_get_value_int32(env, args[5], &thread) != napi_ok) {
-    return fail(env, "collect(engine, fd, held, answerMs, most, thread)");
+      napi_get_value_uint32(env, args[3], &request.answer_ms) != napi_ok ||
+      napi_get_value_uint32(env, args[4], &request.max_head) != napi_ok ||
+      napi_get_value_int32(env, args[5], &thread) != napi_ok) {
+    return fail(env, "collect(engine, fd, held, answerMs, maxHead, thread)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
   struct command *c = dial_command(r, thread, length);
   if (!c) return number(env, -ENOMEM);
-  o.length = (uint32_t)length;
-  memcpy(c->early, &o, sizeof o);
-  if (length) memcpy(c->early + sizeof o, held, length);
+  request.length = (uint32_t)length;
+  memcpy(c->early, &request, sizeof request);
+  if (length) memcpy(c->early + sizeof request, held, length);
   return send_dial(env, r, c);
 }
 
 // -- Doors ----------------------------------------------------------------------------------------------------------
 
-static int send_to_door(struct relay *r, enum command_kind kind, uint64_t id, struct door *door) {
+static int send_to_listener(struct relay *r, enum command_kind kind, uint64_t id, struct listener *listener) {
   struct command *c = calloc(1, sizeof *c);
   if (!c) return 0;
   c->kind = kind;
   c->id = id;
-  c->door = door;
+  c->listener = listener;
   engine_send(&r->engine, c);
   return 1;
 }
 
 // Opens a door to a descriptor that is its own from now on. 0, or an errno.
-static int open_door(struct relay *r, struct listening *l, uint32_t thread, uint32_t silent_ms) {
-  int taken = take_id(r, r->door_slots, thread, &l->door);
-  struct door *door = taken ? door_new(l->door, l->fd, silent_ms) : NULL;
-  if (door && send_to_door(r, DO_LISTEN, l->door, door)) return 0;
-  if (taken) give_back(r->door_slots, l->door);
-  if (door) door_free(door);
+static int open_listener(struct relay *r, struct listen_socket *l, uint32_t thread, uint32_t first_bytes_ms) {
+  int taken = take_id(r, r->listener_slots, thread, &l->id);
+  struct listener *listener = taken ? listener_new(l->id, l->fd, first_bytes_ms) : NULL;
+  if (listener && send_to_listener(r, DO_LISTEN, l->id, listener)) return 0;
+  if (taken) release_id(r->listener_slots, l->id);
+  if (listener) listener_free(listener);
   else close(l->fd);
   return ENOMEM;
 }
 
-// listen(engine, fd, silentMs, thread) -> id of a door by which this thread accepts from the socket behind this listening
-// descriptor, which remains the caller's; or -errno. Guests that say nothing are told of after silentMs.
+// listen(engine, fd, firstBytesMs, thread) -> id of a door by which this thread accepts from the socket behind this listening
+// descriptor, which remains the caller's; or -errno. Guests that say nothing are told of after firstBytesMs.
 static napi_value js_listen(napi_env env, napi_callback_info info) {
   napi_value args[4];
   int32_t fd, thread;
-  uint32_t silent_ms;
+  uint32_t first_bytes_ms;
   struct relay *r = arguments(env, info, args, 4) ? relay_of(env, args[0]) : NULL;
   if (!r || napi_get_value_int32(env, args[1], &fd) != napi_ok ||
-      napi_get_value_uint32(env, args[2], &silent_ms) != napi_ok || napi_get_value_int32(env, args[3], &thread) != napi_ok) {
-    return fail(env, "listen(engine, fd, silentMs, thread)");
+      napi_get_value_uint32(env, args[2], &first_bytes_ms) != napi_ok || napi_get_value_int32(env, args[3], &thread) != napi_ok) {
+    return fail(env, "listen(engine, fd, firstBytesMs, thread)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
-  struct listening *l = calloc(1, sizeof *l);
+  struct listen_socket *l = calloc(1, sizeof *l);
   if (!l) return number(env, -ENOMEM);
   l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  int error = l->fd < 0 ? errno : open_door(r, l, thread_of(r, thread), silent_ms);
+  int error = l->fd < 0 ? errno : open_listener(r, l, thread_of(r, thread), first_bytes_ms);
   if (error) {
     free(l);
     return number(env, -error);
   }
-  l->next = r->listening;
-  r->listening = l;
-  more(env, r);
-  return number(env, (double)l->door);
+  l->next = r->listen_sockets;
+  r->listen_sockets = l;
+  ref_loop(env, r);
+  return number(env, (double)l->id);
 }
 
-// unlisten(engine, door): nobody connects any more when this returns. The door is told of as closed, behind all its guests.
+// unlisten(engine, listener): nobody connects any more when this returns. The door is told of as closed, behind all its guests.
 static napi_value js_unlisten(napi_env env, napi_callback_info info) {
   napi_value args[2];
   uint64_t id;
   struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
-  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "unlisten(engine, door)");
+  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "unlisten(engine, listener)");
   if (r->stopped) return NULL;
-  struct listening **at = &r->listening;
-  while (*at && (*at)->door != id) at = &(*at)->next;
-  struct listening *l = *at;
+  struct listen_socket **at = &r->listen_sockets;
+  while (*at && (*at)->id != id) at = &(*at)->next;
+  struct listen_socket *l = *at;
   if (!l) return NULL;
   // To close the descriptor is its thread's, later.
   shutdown(l->fd, SHUT_RD);
-  if (!send_to_door(r, DO_UNLISTEN, l->door, NULL)) return fail(env, "out of memory");
+  if (!send_to_listener(r, DO_UNLISTEN, l->id, NULL)) return fail(env, "out of memory");
   *at = l->next;
   free(l);
   return NULL;
@@ -746,9 +748,10 @@ NAPI_MODULE_INIT() {
   static const struct {
     const char *name;
     napi_callback call;
-  } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy},   {"tally", js_tally}, {"open", js_open},
-                   {"close", js_close}, {"cut", js_cut},   {"dial", js_dial},       {"collect", js_collect},
-                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"watch", js_watch}, {"wake", js_wake}};
+  } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy}, {"counters", js_counters},
+                   {"open", js_open}, {"close", js_close}, {"cut", js_cut}, {"dial", js_dial}, {"collect", js_collect},
+                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"watch", js_watch},
+                   {"wake", js_wake}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||

@@ -22,138 +22,138 @@
 #define SEND send
 #endif
 
-static inline ssize_t receive(const struct side *s, void *to, size_t n, int flags) {
+static inline ssize_t receive(const struct conn *c, void *to, size_t n, int flags) {
   for (;;) {
-    ssize_t got = RECV(s->fd, to, n, MSG_DONTWAIT | flags);
+    ssize_t got = RECV(c->fd, to, n, MSG_DONTWAIT | flags);
     if (got >= 0) return got;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return SIDE_AGAIN;
-    if (errno != EINTR) return SIDE_RESET;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return CONN_AGAIN;
+    if (errno != EINTR) return CONN_RESET;
   }
 }
 
-ssize_t side_read(struct side *s, void *to, size_t n) { return receive(s, to, n, 0); }
+ssize_t conn_read(struct conn *c, void *to, size_t n) { return receive(c, to, n, 0); }
 
-ssize_t side_peek(struct side *s, void *to, size_t n) { return receive(s, to, n, MSG_PEEK); }
+ssize_t conn_peek(struct conn *c, void *to, size_t n) { return receive(c, to, n, MSG_PEEK); }
 
-ssize_t side_read_pipe(struct side *s, struct pipe *to, size_t n) {
+ssize_t conn_read_pipe(struct conn *c, struct pipe *to, size_t n) {
   for (;;) {
-    ssize_t got = splice(s->fd, NULL, to->fd[1], NULL, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    ssize_t got = splice(c->fd, NULL, to->fd[1], NULL, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     if (got >= 0) return got;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return SIDE_AGAIN;
-    if (errno == EINVAL || errno == ENOSYS || errno == EPERM) return SIDE_COPY;
-    if (errno != EINTR) return SIDE_RESET;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return CONN_AGAIN;
+    if (errno == EINVAL || errno == ENOSYS || errno == EPERM) return CONN_NO_SPLICE;
+    if (errno != EINTR) return CONN_RESET;
   }
 }
 
-ssize_t side_write_pipe(struct side *s, struct pipe *from, size_t n) {
+ssize_t conn_write_pipe(struct conn *c, struct pipe *from, size_t n) {
   for (;;) {
-    ssize_t put = splice(from->fd[0], NULL, s->fd, NULL, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    ssize_t put = splice(from->fd[0], NULL, c->fd, NULL, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     if (put >= 0) return put;
     if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
-    if (errno != EINTR) return SIDE_RESET;
+    if (errno != EINTR) return CONN_RESET;
   }
 }
 
-ssize_t side_write(struct side *s, const void *from, size_t n) {
+ssize_t conn_write(struct conn *c, const void *from, size_t n) {
   for (;;) {
-    ssize_t put = SEND(s->fd, from, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t put = SEND(c->fd, from, n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put >= 0) return put;
     if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
-    if (errno != EINTR) return SIDE_RESET;
+    if (errno != EINTR) return CONN_RESET;
   }
 }
 
-void side_shut(struct side *s) { shutdown(s->fd, SHUT_WR); }
+void conn_shutdown(struct conn *c) { shutdown(c->fd, SHUT_WR); }
 
-static void drop_copied(struct side *s) {
-  *s->owed_by_all -= s->owed_length;
-  free(s->owed);
-  s->owed = NULL;
-  s->owed_at = s->owed_length = 0;
+static void drop_out(struct conn *c) {
+  *c->total_pending -= c->out_length;
+  free(c->out);
+  c->out = NULL;
+  c->out_at = c->out_length = 0;
 }
 
-int side_put(struct side *s, const uint8_t *from, size_t n) {
-  if (!side_owes(s)) {
-    ssize_t put = side_write(s, from, n);
-    if (put < 0) return SIDE_RESET;
+int conn_send(struct conn *c, const uint8_t *from, size_t n) {
+  if (!conn_pending(c)) {
+    ssize_t put = conn_write(c, from, n);
+    if (put < 0) return CONN_RESET;
     from += put;
     n -= (size_t)put;
     if (!n) return 0;
   }
   // The rest stands behind what is owed already. That happens for a frame of our own and for early bytes only: a side
   // that owes anything is not read for.
-  uint32_t old = s->owed_length - s->owed_at;
-  uint8_t *owed = malloc(old + n);
-  if (!owed) return SIDE_RESET;
-  if (old) memcpy(owed, s->owed + s->owed_at, old);
-  memcpy(owed + old, from, n);
-  drop_copied(s);
-  s->owed = owed;
-  s->owed_length = old + (uint32_t)n;
-  *s->owed_by_all += s->owed_length;
+  uint32_t old = c->out_length - c->out_at;
+  uint8_t *out = malloc(old + n);
+  if (!out) return CONN_RESET;
+  if (old) memcpy(out, c->out + c->out_at, old);
+  memcpy(out + old, from, n);
+  drop_out(c);
+  c->out = out;
+  c->out_length = old + (uint32_t)n;
+  *c->total_pending += c->out_length;
   return 0;
 }
 
-int side_put_pipe(struct side *s, struct pipe *from, size_t n) {
-  ssize_t put = side_write_pipe(s, from, n);
+int conn_send_pipe(struct conn *c, struct pipe *from, size_t n) {
+  ssize_t put = conn_write_pipe(c, from, n);
   if (put == (ssize_t)n) {
     pipe_give(from);
     return 0;
   }
   if (put < 0) {
     pipe_drop(from);
-    return SIDE_RESET;
+    return CONN_RESET;
   }
-  s->pipe = from;
-  s->piped = (uint32_t)(n - (size_t)put);
-  *s->owed_by_all += s->piped;
+  c->pipe = from;
+  c->piped = (uint32_t)(n - (size_t)put);
+  *c->total_pending += c->piped;
   return 0;
 }
 
 // Returns whether nothing is left in its pipe, or SIDE_RESET.
-static int flush_pipe(struct side *s) {
-  ssize_t put = side_write_pipe(s, s->pipe, s->piped);
-  if (put < 0) return SIDE_RESET;
-  s->piped -= (uint32_t)put;
-  *s->owed_by_all -= (uint32_t)put;
-  if (s->piped) return 0;
-  pipe_give(s->pipe);
-  s->pipe = NULL;
+static int flush_pipe(struct conn *c) {
+  ssize_t put = conn_write_pipe(c, c->pipe, c->piped);
+  if (put < 0) return CONN_RESET;
+  c->piped -= (uint32_t)put;
+  *c->total_pending -= (uint32_t)put;
+  if (c->piped) return 0;
+  pipe_give(c->pipe);
+  c->pipe = NULL;
   return 1;
 }
 
-int side_flush(struct side *s) {
-  if (s->pipe) {
-    int empty = flush_pipe(s);
+int conn_flush(struct conn *c) {
+  if (c->pipe) {
+    int empty = flush_pipe(c);
     if (empty <= 0) return empty;
   }
-  if (!s->owed) return 0;
-  ssize_t put = side_write(s, s->owed + s->owed_at, s->owed_length - s->owed_at);
-  if (put < 0) return SIDE_RESET;
-  s->owed_at += (uint32_t)put;
-  if (s->owed_at == s->owed_length) drop_copied(s);
+  if (!c->out) return 0;
+  ssize_t put = conn_write(c, c->out + c->out_at, c->out_length - c->out_at);
+  if (put < 0) return CONN_RESET;
+  c->out_at += (uint32_t)put;
+  if (c->out_at == c->out_length) drop_out(c);
   return 0;
 }
 
-void side_drop_owed(struct side *s) {
-  drop_copied(s);
-  if (!s->pipe) return;
-  *s->owed_by_all -= s->piped;
-  pipe_drop(s->pipe);
-  s->pipe = NULL;
-  s->piped = 0;
+void conn_drop_pending(struct conn *c) {
+  drop_out(c);
+  if (!c->pipe) return;
+  *c->total_pending -= c->piped;
+  pipe_drop(c->pipe);
+  c->pipe = NULL;
+  c->piped = 0;
 }
 
-int side_watch(struct side *s, int ep, uint64_t key, int known) {
-  if (watch_for(ep, s->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, key, known) < 0) return -1;
-  s->watched = 1;
+int conn_watch(struct conn *c, int ep, uint64_t key, int known) {
+  if (watch_for(ep, c->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, key, known) < 0) return -1;
+  c->watched = 1;
   return 0;
 }
 
-void side_close(struct side *s, int ep) {
-  if (s->fd < 0) return;
-  if (s->watched && s->shared) watch_end(ep, s->fd);
-  close(s->fd);
-  s->fd = -1;
-  side_drop_owed(s);
+void conn_close(struct conn *c, int ep) {
+  if (c->fd < 0) return;
+  if (c->watched && c->shared) watch_end(ep, c->fd);
+  close(c->fd);
+  c->fd = -1;
+  conn_drop_pending(c);
 }

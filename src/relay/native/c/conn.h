@@ -12,8 +12,8 @@
 //   end of a stream that was told of before;
 // - a descriptor does not block, also where a call cannot be told so;
 // - a shared descriptor is taken out of epoll before it is closed, since its registration would outlive it (see watch.h).
-#ifndef UPGATE_SIDE_H
-#define UPGATE_SIDE_H
+#ifndef UPGATE_CONN_H
+#define UPGATE_CONN_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,44 +21,44 @@
 
 #include "pipe.h"
 
-enum { SIDE_END = 0, SIDE_AGAIN = -1, SIDE_RESET = -2, SIDE_COPY = -3 };
+enum { CONN_EOF = 0, CONN_AGAIN = -1, CONN_RESET = -2, CONN_NO_SPLICE = -3 };
 
-struct side {
+struct conn {
   int fd;                // -1 once closed
   uint32_t piped : 30;   // how many bytes are in `pipe`
   uint32_t watched : 1;  // it is in epoll
   uint32_t shared : 1;   // node has another descriptor of it
-  uint8_t *owed;         // bytes it has not taken yet
-  uint32_t owed_at, owed_length;
+  uint8_t *out;          // bytes it has not taken yet
+  uint32_t out_at, out_length;
   struct pipe *pipe;  // bytes it has not taken yet, too
-  uint64_t *owed_by_all;  // what all sides of this thread have in `owed` and `pipe`
+  uint64_t *total_pending;  // what all sides of this thread have in `owed` and `pipe`
 };
 
 // Reads what is there, at most n bytes: how many, SIDE_END, SIDE_AGAIN or SIDE_RESET.
-ssize_t side_read(struct side *s, void *to, size_t n);
+ssize_t conn_read(struct conn *c, void *to, size_t n);
 // Writes what the side takes at once: how many bytes, 0 where it takes none now, or SIDE_RESET.
-ssize_t side_write(struct side *s, const void *from, size_t n);
+ssize_t conn_write(struct conn *c, const void *from, size_t n);
 // Moves what is there into an empty pipe, at most n bytes: as side_read, or SIDE_COPY where this cannot be done.
-ssize_t side_read_pipe(struct side *s, struct pipe *to, size_t n);
+ssize_t conn_read_pipe(struct conn *c, struct pipe *to, size_t n);
 // Moves n bytes from a pipe, as far as the side takes them at once: as side_write.
-ssize_t side_write_pipe(struct side *s, struct pipe *from, size_t n);
+ssize_t conn_write_pipe(struct conn *c, struct pipe *from, size_t n);
 // As side_read, and what it got stays where it was.
-ssize_t side_peek(struct side *s, void *to, size_t n);
+ssize_t conn_peek(struct conn *c, void *to, size_t n);
 // Ends our half of the stream.
-void side_shut(struct side *s);
+void conn_shutdown(struct conn *c);
 
 // Writes, and keeps what is left over as owed. 0, or SIDE_RESET.
-int side_put(struct side *s, const uint8_t *from, size_t n);
+int conn_send(struct conn *c, const uint8_t *from, size_t n);
 // The same with n bytes in a pipe, all there is in it; the side owes nothing, and the pipe is not the caller's any more.
-int side_put_pipe(struct side *s, struct pipe *from, size_t n);
+int conn_send_pipe(struct conn *c, struct pipe *from, size_t n);
 // How many bytes it is owed.
-static inline uint32_t side_owes(const struct side *s) { return s->owed_length - s->owed_at + s->piped; }
+static inline uint32_t conn_pending(const struct conn *c) { return c->out_length - c->out_at + c->piped; }
 // Writes what is owed as far as it goes. 0, or SIDE_RESET.
-int side_flush(struct side *s);
-void side_drop_owed(struct side *s);
+int conn_flush(struct conn *c);
+void conn_drop_pending(struct conn *c);
 
 // Has it watched from now on (see watch_for). 0, or -1.
-int side_watch(struct side *s, int ep, uint64_t key, int known);
-void side_close(struct side *s, int ep);
+int conn_watch(struct conn *c, int ep, uint64_t key, int known);
+void conn_close(struct conn *c, int ep);
 
 #endif

@@ -24,76 +24,76 @@ struct dial {
   double connect_ms;
   int fd;
   uint32_t watched;  // the events it is watched for; epoll forgets them with the first one
-  int known;         // it has been watched before
-  uint32_t answer_ms, most;
-  uint32_t seen;  // up to here no empty line begins
+  int registered;    // it has been watched before
+  uint32_t answer_ms, max_head;
+  uint32_t scanned;  // up to here no empty line begins
   int connected;
   uint8_t *send;  // what is still to be sent, `send_at` to `send_length`; null where there is nothing
   uint32_t send_at, send_length;
-  uint8_t *got;  // what has come without an empty line
-  uint32_t got_length;
+  uint8_t *received;  // what has come without an empty line
+  uint32_t received_length;
 };
 
 void dials_init(struct dials *d, uint64_t now) {
   memset(d, 0, sizeof *d);
-  list_clear(&d->told);
+  list_clear(&d->results);
   wheel_init(&d->wheel, now);
 }
 
-static struct dial *find(const struct dials *d, uint64_t id) {
-  struct dial *dial = ID_SLOT(id) < d->room ? d->by_slot[ID_SLOT(id)] : NULL;
+static struct dial *find_dial(const struct dials *d, uint64_t id) {
+  struct dial *dial = ID_SLOT(id) < d->capacity ? d->by_slot[ID_SLOT(id)] : NULL;
   return dial && dial->id == id ? dial : NULL;
 }
 
 static int make_room(struct dials *d, uint32_t slot) {
-  if (slot < d->room) return 1;
-  uint32_t room = d->room ? d->room : 64;
-  while (room <= slot) room *= 2;
-  struct dial **by_slot = realloc(d->by_slot, room * sizeof *by_slot);
+  if (slot < d->capacity) return 1;
+  uint32_t capacity = d->capacity ? d->capacity : 64;
+  while (capacity <= slot) capacity *= 2;
+  struct dial **by_slot = realloc(d->by_slot, capacity * sizeof *by_slot);
   if (!by_slot) return 0;
-  memset(by_slot + d->room, 0, (room - d->room) * sizeof *by_slot);
+  memset(by_slot + d->capacity, 0, (capacity - d->capacity) * sizeof *by_slot);
   d->by_slot = by_slot;
-  d->room = room;
+  d->capacity = capacity;
   return 1;
 }
 
 // -- The end of a dial ----------------------------------------------------------------------------------------------
 
-static void forget(struct worker *w, struct dial *dial) {
+static void free_dial(struct worker *w, struct dial *dial) {
   wheel_clear(&w->dials.wheel, &dial->timer);
   w->dials.by_slot[ID_SLOT(dial->id)] = NULL;
   free(dial->send);
-  free(dial->got);
+  free(dial->received);
   free(dial);
 }
 
 static void fail(struct worker *w, struct dial *dial, int error) {
   // The dial's own memory, so that an end can always be told.
-  _Static_assert(sizeof(struct dialled) <= sizeof(struct dial), "what is told fits where its dial was");
+  _Static_assert(sizeof(struct dial_result) <= sizeof(struct dial), "what is told fits where its dial was");
   if (dial->fd >= 0) close(dial->fd);
-  struct dialled r = {.id = dial->id, .error = error, .fd = -1, .connect_ms = dial->connect_ms};
+  struct dial_result result = {.id = dial->id, .error = error, .fd = -1, .connect_ms = dial->connect_ms};
   wheel_clear(&w->dials.wheel, &dial->timer);
   w->dials.by_slot[ID_SLOT(dial->id)] = NULL;
   free(dial->send);
-  free(dial->got);
-  memcpy(dial, &r, sizeof r);
-  list_add(&w->dials.told, &((struct dialled *)dial)->link);
+  free(dial->received);
+  memcpy(dial, &result, sizeof result);
+  list_add(&w->dials.results, &((struct dial_result *)dial)->link);
 }
 
 // Hands the descriptor over with what has come: `got`, and the n bytes at p. An event has told of them, so that epoll has
 // nothing more to tell of it.
-static void finish(struct worker *w, struct dial *dial, const uint8_t *p, size_t n) {
-  struct dialled *told = malloc(sizeof *told + dial->got_length + n);
-  if (!told) {
+static void succeed(struct worker *w, struct dial *dial, const uint8_t *p, size_t n) {
+  struct dial_result *result = malloc(sizeof *result + dial->received_length + n);
+  if (!result) {
     fail(w, dial, ENOMEM);
     return;
   }
-  *told = (struct dialled){.id = dial->id, .fd = dial->fd, .connect_ms = dial->connect_ms};
-  told->length = dial->got_length + (uint32_t)n;
-  if (dial->got_length) memcpy(told->bytes, dial->got, dial->got_length);
-  memcpy(told->bytes + dial->got_length, p, n);
-  forget(w, dial);
-  list_add(&w->dials.told, &told->link);
+  *result = (struct dial_result){.id = dial->id, .fd = dial->fd, .connect_ms = dial->connect_ms};
+  result->length = dial->received_length + (uint32_t)n;
+  if (dial->received_length) memcpy(result->bytes, dial->received, dial->received_length);
+  memcpy(result->bytes + dial->received_length, p, n);
+  free_dial(w, dial);
+  list_add(&w->dials.results, &result->link);
 }
 
 // -- Connecting and sending -----------------------------------------------------------------------------------------
@@ -102,15 +102,15 @@ static void watch(struct worker *w, struct dial *dial) {
   // Until it is connected there is nothing to read; later an answer may come before all is sent.
   uint32_t events = (dial->connected ? EPOLLIN : 0u) | (dial->send || !dial->connected ? EPOLLOUT : 0u);
   if (events == dial->watched) return;
-  if (watch_for(w->ep, dial->fd, events | EPOLLONESHOT, DIAL_KEY | dial->id, dial->known) < 0) {
+  if (watch_for(w->ep, dial->fd, events | EPOLLONESHOT, DIAL_KEY | dial->id, dial->registered) < 0) {
     fail(w, dial, errno);
     return;
   }
   dial->watched = events;
-  dial->known = 1;
+  dial->registered = 1;
 }
 
-static void is_connected(struct worker *w, struct dial *dial) {
+static void on_connected(struct worker *w, struct dial *dial) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   uint64_t now_ns = (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
@@ -120,13 +120,13 @@ static void is_connected(struct worker *w, struct dial *dial) {
 }
 
 // Sends what there is to send, as far as it goes. 0, or an errno before there was a connection.
-static int send_on(struct worker *w, struct dial *dial) {
+static int send_pending(struct worker *w, struct dial *dial) {
   while (dial->send) {
     ssize_t put = send(dial->fd, dial->send + dial->send_at, dial->send_length - dial->send_at, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put < 0 && errno == EINTR) continue;
     if (put < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) return 0;
     if (put < 0 && !dial->connected) return errno;
-    if (!dial->connected) is_connected(w, dial);
+    if (!dial->connected) on_connected(w, dial);
     if (put >= 0) dial->send_at += (uint32_t)put;
     // Where the connection is broken, reading says so, after the answer that may have come all the same.
     if (put >= 0 && dial->send_at < dial->send_length) continue;
@@ -136,8 +136,8 @@ static int send_on(struct worker *w, struct dial *dial) {
   return 0;
 }
 
-static int connect_to(const struct order *order, int *fd) {
-  *fd = socket(order->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+static int connect_to(const struct dial_request *request, int *fd) {
+  *fd = socket(request->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (*fd < 0) return errno;
   if (*fd >= fd_limit_servers()) {
     close(*fd);
@@ -155,45 +155,45 @@ static int connect_to(const struct order *order, int *fd) {
     setsockopt(*fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
   }
   // Interrupted or not, connecting goes on; epoll tells when it is over.
-  int error = connect(*fd, (const struct sockaddr *)&order->address, order->address_length) < 0 ? errno : 0;
+  int error = connect(*fd, (const struct sockaddr *)&request->address, request->address_length) < 0 ? errno : 0;
   return error == EINPROGRESS || error == EINTR ? 0 : error;
 }
 
-void dial_tell_none(struct worker *w, uint64_t id, const struct order *order, void *memory) {
-  if (order->fd >= 0) close(order->fd);
-  struct dialled *told = memory;
-  *told = (struct dialled){.id = id, .error = ENOMEM, .fd = -1, .connect_ms = -1};
-  list_add(&w->dials.told, &told->link);
+void dial_fail_unstarted(struct worker *w, uint64_t id, const struct dial_request *request, void *memory) {
+  if (request->fd >= 0) close(request->fd);
+  struct dial_result *result = memory;
+  *result = (struct dial_result){.id = id, .error = ENOMEM, .fd = -1, .connect_ms = -1};
+  list_add(&w->dials.results, &result->link);
 }
 
-int dial_start(struct worker *w, uint64_t id, const struct order *order, const uint8_t *bytes) {
+int dial_start(struct worker *w, uint64_t id, const struct dial_request *request, const uint8_t *bytes) {
   struct dial *dial = make_room(&w->dials, ID_SLOT(id)) ? calloc(1, sizeof *dial) : NULL;
-  uint8_t *kept = dial ? malloc(order->length + 1) : NULL;
+  uint8_t *kept = dial ? malloc(request->length + 1) : NULL;
   if (!kept) {
     free(dial);
     return 0;
   }
-  memcpy(kept, bytes, order->length);
+  memcpy(kept, bytes, request->length);
   w->dials.by_slot[ID_SLOT(id)] = dial;
   dial->id = id;
-  dial->fd = order->fd;
-  dial->answer_ms = order->answer_ms;
-  dial->most = order->most;
+  dial->fd = request->fd;
+  dial->answer_ms = request->answer_ms;
+  dial->max_head = request->max_head;
   dial->started_ns = w->now_ns;
   dial->connect_ms = -1;
   int error = 0;
-  if (order->fd >= 0) {
-    dial->known = 1;
-    dial->got = kept;
-    dial->got_length = dial->seen = order->length;
-    is_connected(w, dial);
+  if (request->fd >= 0) {
+    dial->registered = 1;
+    dial->received = kept;
+    dial->received_length = dial->scanned = request->length;
+    on_connected(w, dial);
   } else {
     dial->send = kept;
-    dial->send_length = order->length;
-    wheel_set(&w->dials.wheel, &dial->timer, w->now + order->connect_ms);
-    error = connect_to(order, &dial->fd);
+    dial->send_length = request->length;
+    wheel_set(&w->dials.wheel, &dial->timer, w->now + request->connect_ms);
+    error = connect_to(request, &dial->fd);
     // On one machine the connection stands already, and the bytes can go at once.
-    if (!error) error = send_on(w, dial);
+    if (!error) error = send_pending(w, dial);
   }
   if (error) fail(w, dial, error);
   else watch(w, dial);
@@ -201,19 +201,19 @@ int dial_start(struct worker *w, uint64_t id, const struct order *order, const u
 }
 
 void dial_cancel(struct worker *w, uint64_t id) {
-  struct dial *dial = find(&w->dials, id);
+  struct dial *dial = find_dial(&w->dials, id);
   if (dial) fail(w, dial, DIAL_CANCELLED);
 }
 
 // -- Collecting -----------------------------------------------------------------------------------------------------
 
 // Keeps n more bytes; 0 where there is no memory.
-static int keep(struct dial *dial, const uint8_t *p, size_t n) {
-  uint8_t *got = realloc(dial->got, dial->got_length + n);
-  if (!got) return 0;
-  memcpy(got + dial->got_length, p, n);
-  dial->got = got;
-  dial->got_length += (uint32_t)n;
+static int append_received(struct dial *dial, const uint8_t *p, size_t n) {
+  uint8_t *received = realloc(dial->received, dial->received_length + n);
+  if (!received) return 0;
+  memcpy(received + dial->received_length, p, n);
+  dial->received = received;
+  dial->received_length += (uint32_t)n;
   return 1;
 }
 
@@ -229,35 +229,35 @@ static int is_no_head(const uint8_t *p, size_t n, size_t from) {
 }
 
 static void collect(struct worker *w, struct dial *dial) {
-  uint8_t *p = w->scratch + SCRATCH_ROOM;
+  uint8_t *p = w->scratch + SCRATCH_HEADROOM;
   ssize_t n;
   do n = recv(dial->fd, p, DIAL_READ, MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
   if (n <= 0) {
-    fail(w, dial, n < 0 ? errno : DIAL_ENDED);
+    fail(w, dial, n < 0 ? errno : DIAL_EOF);
     return;
   }
   // Nearly every answer comes in one piece, and is looked through where it lies.
-  if (!dial->got_length && memmem(p, (size_t)n, "\r\n\r\n", 4)) {
-    finish(w, dial, p, (size_t)n);
+  if (!dial->received_length && memmem(p, (size_t)n, "\r\n\r\n", 4)) {
+    succeed(w, dial, p, (size_t)n);
     return;
   }
-  if (!keep(dial, p, (size_t)n)) {
+  if (!append_received(dial, p, (size_t)n)) {
     fail(w, dial, ENOMEM);
     return;
   }
-  uint32_t from = dial->seen > 3 ? dial->seen - 3 : 0;  // the empty line may straddle two pieces
-  dial->seen = dial->got_length;
+  uint32_t from = dial->scanned > 3 ? dial->scanned - 3 : 0;  // the empty line may straddle two pieces
+  dial->scanned = dial->received_length;
   // Too much is for whoever reads it to judge, like everything else.
-  if (memmem(dial->got + from, dial->got_length - from, "\r\n\r\n", 4) || dial->got_length > dial->most ||
-      is_no_head(dial->got, dial->got_length, from)) {
-    finish(w, dial, p, 0);
+  if (memmem(dial->received + from, dial->received_length - from, "\r\n\r\n", 4) ||
+      dial->received_length > dial->max_head || is_no_head(dial->received, dial->received_length, from)) {
+    succeed(w, dial, p, 0);
   }
 }
 
 void dial_event(struct worker *w, uint64_t id, uint32_t events) {
-  struct dial *dial = find(&w->dials, id);
+  struct dial *dial = find_dial(&w->dials, id);
   if (!dial) return;
   dial->watched = 0;
   if (!dial->connected) {
@@ -268,39 +268,39 @@ void dial_event(struct worker *w, uint64_t id, uint32_t events) {
       fail(w, dial, error);
       return;
     }
-    is_connected(w, dial);
+    on_connected(w, dial);
   }
-  if (dial->send) send_on(w, dial);
+  if (dial->send) send_pending(w, dial);
   if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) collect(w, dial);
-  dial = find(&w->dials, id);
+  dial = find_dial(&w->dials, id);
   if (dial) watch(w, dial);
 }
 
 void dial_timers(struct worker *w) {
   for (struct timer *timer; (timer = wheel_due(&w->dials.wheel, w->now));) {
     struct dial *dial = (struct dial *)timer;
-    fail(w, dial, dial->connected ? DIAL_SILENT : DIAL_NO_CONNECTION);
+    fail(w, dial, dial->connected ? DIAL_ANSWER_TIMEOUT : DIAL_CONNECT_TIMEOUT);
   }
 }
 
 // -- Telling --------------------------------------------------------------------------------------------------------
 
-void dials_tell(struct worker *w) {
-  engine_tell(w->engine, NEWS_DIALLED, &w->dials.told);
+void dials_publish(struct worker *w) {
+  engine_publish(w->engine, EVENT_DIAL_RESULT, &w->dials.results);
 }
 
 void dials_stop(struct worker *w) {
-  for (uint32_t i = 0; i < w->dials.room; i++) {
+  for (uint32_t i = 0; i < w->dials.capacity; i++) {
     if (w->dials.by_slot[i]) fail(w, w->dials.by_slot[i], DIAL_CANCELLED);
   }
-  dials_tell(w);
+  dials_publish(w);
 }
 
 void dials_free(struct dials *d) { free(d->by_slot); }
 
-void dialled_free(struct dialled *all) {
-  for (struct dialled *next; all; all = next) {
-    next = (struct dialled *)all->link.next;
+void dial_results_free(struct dial_result *all) {
+  for (struct dial_result *next; all; all = next) {
+    next = (struct dial_result *)all->link.next;
     if (all->fd >= 0) close(all->fd);
     free(all);
   }

@@ -15,24 +15,24 @@
 #include "timer-wheel.h"
 
 // Why a dial failed, where it is no errno; the order is that of the table in dialler.ts.
-enum { DIAL_ENDED = -1, DIAL_NO_CONNECTION = -2, DIAL_SILENT = -3, DIAL_CANCELLED = -4 };
+enum { DIAL_EOF = -1, DIAL_CONNECT_TIMEOUT = -2, DIAL_ANSWER_TIMEOUT = -3, DIAL_CANCELLED = -4 };
 
 // What is read at once: what stands behind the empty line and was read with it has to be carried along.
 #define DIAL_READ 16384
 
 // What to dial; a command owns it until a dial does.
-struct order {
+struct dial_request {
   struct sockaddr_storage address;
   socklen_t address_length;
   int fd;                          // connected already: only to be read; else -1
   uint32_t connect_ms, answer_ms;  // waits for the connection, and from there for the empty line
-  uint32_t most;                   // how many bytes may come before the empty line
+  uint32_t max_head;               // how many bytes may come before the empty line
   uint32_t length;                 // how many bytes there are to send, or, with an `fd`, that have come before
 };
 
 // What became of a dial: 0 and an open descriptor with the bytes that have come, or why there is none, and -1. Where it
 // was never connected, `connect_ms` is below 0.
-struct dialled {
+struct dial_result {
   struct link link;
   uint64_t id;
   int error, fd;
@@ -45,9 +45,9 @@ struct dial;
 
 struct dials {
   struct dial **by_slot;
-  uint32_t room;
+  uint32_t capacity;
   struct wheel wheel;
-  struct list told;  // of this turn
+  struct list results;  // of this turn
 };
 
 struct worker;
@@ -57,20 +57,20 @@ struct worker;
 
 void dials_init(struct dials *d, uint64_t now);
 // `bytes` are the order's. The dial may be over when this returns. 0 where there is no memory, and nothing has happened.
-int dial_start(struct worker *w, uint64_t id, const struct order *order, const uint8_t *bytes);
+int dial_start(struct worker *w, uint64_t id, const struct dial_request *request, const uint8_t *bytes);
 // Tells that there was no memory to start it with; in memory that is given away, and may be the order's.
-void dial_tell_none(struct worker *w, uint64_t id, const struct order *order, void *memory);
+void dial_fail_unstarted(struct worker *w, uint64_t id, const struct dial_request *request, void *memory);
 void dial_cancel(struct worker *w, uint64_t id);
 void dial_event(struct worker *w, uint64_t id, uint32_t events);
 // Ends those whose time is over.
 void dial_timers(struct worker *w);
 // Tells the engine what became of this turn's dials.
-void dials_tell(struct worker *w);
+void dials_publish(struct worker *w);
 // Ends all that there are.
 void dials_stop(struct worker *w);
 void dials_free(struct dials *d);
 
 // Frees a list, and closes the descriptors in it.
-void dialled_free(struct dialled *all);
+void dial_results_free(struct dial_result *all);
 
 #endif

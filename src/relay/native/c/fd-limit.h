@@ -16,7 +16,7 @@ static inline int fd_limit(int halves) {
   return all - reserve * halves / 2;
 }
 
-static inline int fd_limit_pressing(void) { return fd_limit(4); }
+static inline int fd_limit_low(void) { return fd_limit(4); }
 static inline int fd_limit_clients(void) { return fd_limit(2); }
 static inline int fd_limit_servers(void) { return fd_limit(1); }
 

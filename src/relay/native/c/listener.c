@@ -15,48 +15,48 @@
 #include "watch.h"
 
 // Accepted at one door before others have their turn.
-#define ACCEPTS_MOST 64
+#define ACCEPT_BATCH_MAX 64
 // How often a full house is looked at, ms.
-#define FULL_MS 2
+#define ACCEPT_RETRY_MS 2
 #define NO_SLOT UINT32_MAX
 #define SLOT_OF(key) ((uint32_t)(key) & 0xfffff)
 
-struct door {
-  struct door *next;
+struct listener {
+  struct listener *next;
   uint64_t id;
   int fd;
-  uint32_t wait_ms;
-  int full;             // not watched until arrivals are heard
-  struct arrived *end;  // the memory to tell of its end in
+  uint32_t first_bytes_ms;
+  int paused;                          // not watched until arrivals are heard
+  struct accepted_conn *closed_event;  // the memory to tell of its end in
 };
 
-struct guest {
+struct pending_conn {
   struct timer timer;  // first: a timer is its guest
-  uint64_t key, door;
+  uint64_t key, listener_id;
   int fd;
-  uint32_t next_spare;  // of a slot that is free; then nothing else here holds
+  uint32_t next_free;  // of a slot that is free; then nothing else here holds
   struct sockaddr_storage peer;
 };
 
-static int open_reserve(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+static int open_spare_fd(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
-void doors_init(struct doors *d, uint64_t now) {
-  memset(d, 0, sizeof *d);
-  list_clear(&d->told);
-  d->spare = NO_SLOT;
-  d->reserve = open_reserve();
-  wheel_init(&d->wheel, now);
+void listeners_init(struct listeners *all, uint64_t now) {
+  memset(all, 0, sizeof *all);
+  list_clear(&all->accepted);
+  all->first_free = NO_SLOT;
+  all->spare_fd = open_spare_fd();
+  wheel_init(&all->wheel, now);
 }
 
-static struct door *find_door(const struct doors *d, uint64_t id) {
-  struct door *door = d->first;
-  while (door && door->id != id) door = door->next;
-  return door;
+static struct listener *find_listener(const struct listeners *all, uint64_t id) {
+  struct listener *l = all->first;
+  while (l && l->id != id) l = l->next;
+  return l;
 }
 
 // -- Telling --------------------------------------------------------------------------------------------------------
 
-static void write_address(struct arrived *to, const struct sockaddr_storage *peer) {
+static void write_address(struct accepted_conn *to, const struct sockaddr_storage *peer) {
   const struct sockaddr_in *four = (const struct sockaddr_in *)peer;
   const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)peer;
   to->address[0] = 0;
@@ -72,274 +72,276 @@ static void write_address(struct arrived *to, const struct sockaddr_storage *pee
   }
 }
 
-static void tell_guest(struct doors *d, uint64_t door, int fd, const struct sockaddr_storage *peer, size_t n,
-                       const uint8_t *bytes) {
-  struct arrived *told = malloc(sizeof *told + n);
-  if (!told) {
+static void queue_accepted(struct listeners *all, uint64_t listener_id, int fd, const struct sockaddr_storage *peer,
+                           size_t n, const uint8_t *bytes) {
+  struct accepted_conn *a = malloc(sizeof *a + n);
+  if (!a) {
     close(fd);
     return;
   }
-  *told = (struct arrived){.door = door, .fd = fd, .length = (uint32_t)n};
-  write_address(told, peer);
-  if (n) memcpy(told->bytes, bytes, n);
-  list_add(&d->told, &told->link);
+  *a = (struct accepted_conn){.listener_id = listener_id, .fd = fd, .length = (uint32_t)n};
+  write_address(a, peer);
+  if (n) memcpy(a->bytes, bytes, n);
+  list_add(&all->accepted, &a->link);
 }
 
 // A door could not accept.
-static void tell_of_failure(struct doors *d, uint64_t door, int error) {
-  struct arrived *told = malloc(sizeof *told);
-  if (!told) return;
-  *told = (struct arrived){.door = door, .fd = -1, .error = error};
-  list_add(&d->told, &told->link);
+static void queue_error(struct listeners *all, uint64_t listener_id, int error) {
+  struct accepted_conn *a = malloc(sizeof *a);
+  if (!a) return;
+  *a = (struct accepted_conn){.listener_id = listener_id, .fd = -1, .error = error};
+  list_add(&all->accepted, &a->link);
 }
 
 // -- Guests that have not said a word -------------------------------------------------------------------------------
 
-static uint32_t take_slot(struct doors *d) {
-  if (d->spare == NO_SLOT) {
-    uint32_t room = d->room ? d->room * 2 : 64;
-    struct guest **by_slot = room <= SLOTS_MAX ? realloc(d->by_slot, room * sizeof *by_slot) : NULL;
+static uint32_t take_slot(struct listeners *all) {
+  if (all->first_free == NO_SLOT) {
+    uint32_t capacity = all->capacity ? all->capacity * 2 : 64;
+    struct pending_conn **by_slot = capacity <= SLOTS_MAX ? realloc(all->by_slot, capacity * sizeof *by_slot) : NULL;
     if (!by_slot) return NO_SLOT;
-    d->by_slot = by_slot;
-    for (; d->room < room; d->room++) {
-      struct guest *guest = malloc(sizeof *guest);
-      if (!guest) return d->spare;
-      by_slot[d->room] = guest;
-      memset(guest, 0, sizeof *guest);
-      guest->next_spare = d->spare;
-      d->spare = d->room;
+    all->by_slot = by_slot;
+    for (; all->capacity < capacity; all->capacity++) {
+      struct pending_conn *pending = malloc(sizeof *pending);
+      if (!pending) return all->first_free;
+      by_slot[all->capacity] = pending;
+      memset(pending, 0, sizeof *pending);
+      pending->next_free = all->first_free;
+      all->first_free = all->capacity;
     }
   }
-  uint32_t slot = d->spare;
-  d->spare = d->by_slot[slot]->next_spare;
+  uint32_t slot = all->first_free;
+  all->first_free = all->by_slot[slot]->next_free;
   return slot;
 }
 
 // It is in the wheel no longer; its descriptor is whoever's asked for this. What it was can be read until a slot is taken.
-static void forget(struct worker *w, struct guest *guest) {
-  struct doors *d = &w->doors;
-  uint32_t slot = SLOT_OF(guest->key);
-  wheel_clear(&d->wheel, &guest->timer);
-  guest->key = 0;
-  guest->next_spare = d->spare;
-  d->spare = slot;
+static void release(struct worker *w, struct pending_conn *pending) {
+  struct listeners *all = &w->listeners;
+  uint32_t slot = SLOT_OF(pending->key);
+  wheel_clear(&all->wheel, &pending->timer);
+  pending->key = 0;
+  pending->next_free = all->first_free;
+  all->first_free = slot;
 }
 
-static void await(struct worker *w, const struct door *door, int fd, const struct sockaddr_storage *peer) {
-  struct doors *d = &w->doors;
-  uint32_t slot = take_slot(d);
+static void wait_first_bytes(struct worker *w, const struct listener *l, int fd, const struct sockaddr_storage *peer) {
+  struct listeners *all = &w->listeners;
+  uint32_t slot = take_slot(all);
   if (slot == NO_SLOT) {
     close(fd);
     return;
   }
-  struct guest *guest = d->by_slot[slot];
-  d->use = d->use + 1 < USES_MAX ? d->use + 1 : 1;
-  guest->key = GUEST_KEY | (uint64_t)d->use << 24 | slot;
-  guest->door = door->id;
-  guest->fd = fd;
-  guest->peer = *peer;
-  wheel_set(&d->wheel, &guest->timer, w->now + door->wait_ms);
-  if (watch_for(w->ep, fd, EPOLLIN | EPOLLONESHOT, guest->key, 0) == 0) return;
-  forget(w, guest);
+  struct pending_conn *pending = all->by_slot[slot];
+  all->generation = all->generation + 1 < GENERATIONS_MAX ? all->generation + 1 : 1;
+  pending->key = PENDING_CONN_KEY | (uint64_t)all->generation << 24 | slot;
+  pending->listener_id = l->id;
+  pending->fd = fd;
+  pending->peer = *peer;
+  wheel_set(&all->wheel, &pending->timer, w->now + l->first_bytes_ms);
+  if (watch_for(w->ep, fd, EPOLLIN | EPOLLONESHOT, pending->key, 0) == 0) return;
+  release(w, pending);
   close(fd);
 }
 
 // Tells of one that has not said a word.
-static void tell_of_silence(struct worker *w, struct guest *guest) {
-  watch_end(w->ep, guest->fd);
-  forget(w, guest);
-  tell_guest(&w->doors, guest->door, guest->fd, &guest->peer, 0, NULL);
+static void queue_idle(struct worker *w, struct pending_conn *pending) {
+  watch_end(w->ep, pending->fd);
+  release(w, pending);
+  queue_accepted(&w->listeners, pending->listener_id, pending->fd, &pending->peer, 0, NULL);
 }
 
 // Reads what has come: tells of it, or closes what has ended. 0 where nothing has come yet.
-static int hear_out(struct worker *w, uint64_t door, int fd, const struct sockaddr_storage *peer) {
-  uint8_t *p = w->scratch + SCRATCH_ROOM;
+static int read_first_bytes(struct worker *w, uint64_t listener_id, int fd, const struct sockaddr_storage *peer) {
+  uint8_t *p = w->scratch + SCRATCH_HEADROOM;
   ssize_t n;
-  do n = recv(fd, p, GUEST_READ, MSG_DONTWAIT);
+  do n = recv(fd, p, FIRST_READ_SIZE, MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
-  if (n > 0) tell_guest(&w->doors, door, fd, peer, (size_t)n, p);
+  if (n > 0) queue_accepted(&w->listeners, listener_id, fd, peer, (size_t)n, p);
   else close(fd);
   return 1;
 }
 
-void guest_event(struct worker *w, uint64_t key) {
-  struct doors *d = &w->doors;
-  struct guest *guest = SLOT_OF(key) < d->room ? d->by_slot[SLOT_OF(key)] : NULL;
-  if (!guest || guest->key != key) return;
-  forget(w, guest);
+void pending_conn_event(struct worker *w, uint64_t key) {
+  struct listeners *all = &w->listeners;
+  struct pending_conn *pending = SLOT_OF(key) < all->capacity ? all->by_slot[SLOT_OF(key)] : NULL;
+  if (!pending || pending->key != key) return;
+  release(w, pending);
   // The event was about nothing: it is as one that is silent.
-  if (!hear_out(w, guest->door, guest->fd, &guest->peer)) tell_guest(d, guest->door, guest->fd, &guest->peer, 0, NULL);
+  if (read_first_bytes(w, pending->listener_id, pending->fd, &pending->peer)) return;
+  queue_accepted(all, pending->listener_id, pending->fd, &pending->peer, 0, NULL);
 }
 
 // -- Doors ----------------------------------------------------------------------------------------------------------
 
 // Who connects wakes one of the threads that wait for it, not all of them.
-static int watch(struct worker *w, const struct door *door) {
-  struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = DOOR_KEY | door->id};
-  return epoll_ctl(w->ep, EPOLL_CTL_ADD, door->fd, &e);
+static int watch(struct worker *w, const struct listener *l) {
+  struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = LISTENER_KEY | l->id};
+  return epoll_ctl(w->ep, EPOLL_CTL_ADD, l->fd, &e);
 }
 
-struct door *door_new(uint64_t id, int fd, uint32_t wait_ms) {
-  struct door *door = malloc(sizeof *door);
-  struct arrived *end = malloc(sizeof *end);
-  if (!door || !end) {
-    free(door);
-    free(end);
+struct listener *listener_new(uint64_t id, int fd, uint32_t first_bytes_ms) {
+  struct listener *l = malloc(sizeof *l);
+  struct accepted_conn *closed_event = malloc(sizeof *closed_event);
+  if (!l || !closed_event) {
+    free(l);
+    free(closed_event);
     return NULL;
   }
-  *door = (struct door){.id = id, .fd = fd, .wait_ms = wait_ms, .end = end};
-  *end = (struct arrived){.door = id, .fd = -1};
-  return door;
+  *l = (struct listener){.id = id, .fd = fd, .first_bytes_ms = first_bytes_ms, .closed_event = closed_event};
+  *closed_event = (struct accepted_conn){.listener_id = id, .fd = -1};
+  return l;
 }
 
-void door_free(struct door *door) {
-  close(door->fd);
-  free(door->end);
-  free(door);
+void listener_free(struct listener *l) {
+  close(l->fd);
+  free(l->closed_event);
+  free(l);
 }
 
-void door_open(struct worker *w, struct door *door) {
-  door->next = w->doors.first;
-  w->doors.first = door;
-  if (watch(w, door) == 0) return;
-  tell_of_failure(&w->doors, door->id, errno);
-  door->full = 1;  // it is tried again as if that were so
-  w->doors.full++;
+void listener_open(struct worker *w, struct listener *l) {
+  l->next = w->listeners.first;
+  w->listeners.first = l;
+  if (watch(w, l) == 0) return;
+  queue_error(&w->listeners, l->id, errno);
+  l->paused = 1;  // it is tried again as if that were so
+  w->listeners.paused_count++;
 }
 
-void door_close(struct worker *w, uint64_t id) {
-  struct doors *d = &w->doors;
-  struct door **at = &d->first;
+void listener_close(struct worker *w, uint64_t id) {
+  struct listeners *all = &w->listeners;
+  struct listener **at = &all->first;
   while (*at && (*at)->id != id) at = &(*at)->next;
-  struct door *door = *at;
-  if (!door) return;
-  *at = door->next;
-  d->full -= (uint32_t)door->full;
-  watch_end(w->ep, door->fd);
-  for (uint32_t i = 0; i < d->room; i++) {
-    struct guest *guest = d->by_slot[i];
-    if (!guest->key || guest->door != id) continue;
-    tell_of_silence(w, guest);
+  struct listener *l = *at;
+  if (!l) return;
+  *at = l->next;
+  all->paused_count -= (uint32_t)l->paused;
+  watch_end(w->ep, l->fd);
+  for (uint32_t i = 0; i < all->capacity; i++) {
+    struct pending_conn *pending = all->by_slot[i];
+    if (!pending->key || pending->listener_id != id) continue;
+    queue_idle(w, pending);
   }
-  list_add(&d->told, &door->end->link);
-  door->end = NULL;
-  door_free(door);
+  list_add(&all->accepted, &l->closed_event->link);
+  l->closed_event = NULL;
+  listener_free(l);
 }
 
 // Not watched until door_timers() finds that there is room.
-static void rest(struct worker *w, struct door *door) {
-  door->full = 1;
-  w->doors.full++;
-  watch_end(w->ep, door->fd);
+static void pause_accept(struct worker *w, struct listener *l) {
+  l->paused = 1;
+  w->listeners.paused_count++;
+  watch_end(w->ep, l->fd);
 }
 
 // No descriptor is left: who waits is turned away, since epoll would say for ever that somebody does.
-static void turn_away(struct worker *w, struct door *door) {
-  struct doors *d = &w->doors;
-  if (d->reserve < 0 && (d->reserve = open_reserve()) < 0) {
-    rest(w, door);
+static void drop_on_emfile(struct worker *w, struct listener *l) {
+  struct listeners *all = &w->listeners;
+  if (all->spare_fd < 0 && (all->spare_fd = open_spare_fd()) < 0) {
+    pause_accept(w, l);
     return;
   }
-  close(d->reserve);
-  for (int fd; (fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0 || errno == EINTR;) {
+  close(all->spare_fd);
+  for (int fd; (fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0 || errno == EINTR;) {
     if (fd >= 0) close(fd);
   }
-  d->reserve = open_reserve();
+  all->spare_fd = open_spare_fd();
 }
 
-static int is_full(const struct worker *w) {
+static int is_queue_full(const struct worker *w) {
   // Where descriptors are short, JS hears of each arrival before the next: it closes idle connections for them.
-  return list_count(&w->engine->news[NEWS_ARRIVED]) + list_count(&w->doors.told) >= (w->doors.pressing ? 1 : ARRIVED_MOST);
+  uint32_t queued = list_count(&w->engine->events[EVENT_ACCEPTED]) + list_count(&w->listeners.accepted);
+  return queued >= (w->listeners.fds_low ? 1 : ACCEPT_QUEUE_MAX);
 }
 
-void door_event(struct worker *w, uint64_t id) {
-  struct doors *d = &w->doors;
-  struct door *door = find_door(d, id);
-  if (!door || door->full) return;
-  int most = fd_limit_clients(), pressing = fd_limit_pressing(), refused = 0;
-  for (int i = 0; i < ACCEPTS_MOST; i++) {
-    if (is_full(w)) {
-      rest(w, door);
+void listener_event(struct worker *w, uint64_t id) {
+  struct listeners *all = &w->listeners;
+  struct listener *l = find_listener(all, id);
+  if (!l || l->paused) return;
+  int limit = fd_limit_clients(), low = fd_limit_low(), refused = 0;
+  for (int i = 0; i < ACCEPT_BATCH_MAX; i++) {
+    if (is_queue_full(w)) {
+      pause_accept(w, l);
       return;
     }
     struct sockaddr_storage peer;
     socklen_t length = sizeof peer;
-    int fd = accept4(door->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= most) {
+    int fd = accept4(l->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= limit) {
       // The last descriptors are kept; one notice for all of this turn.
       close(fd);
-      if (!refused++) tell_of_failure(d, id, EMFILE);
+      if (!refused++) queue_error(all, id, EMFILE);
       continue;
     }
     if (fd >= 0) {
-      d->pressing = fd >= pressing;
+      all->fds_low = fd >= low;
       // Where the first bytes came with the connection there is nothing to wait for.
-      if (hear_out(w, id, fd, &peer)) continue;
-      if (d->pressing) tell_guest(d, id, fd, &peer, 0, NULL);
-      else await(w, door, fd, &peer);
+      if (read_first_bytes(w, id, fd, &peer)) continue;
+      if (all->fds_low) queue_accepted(all, id, fd, &peer, 0, NULL);
+      else wait_first_bytes(w, l, fd, &peer);
       continue;
     }
     // EINVAL: the socket listens no more, since another thread was told first that its listener closes.
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINVAL) return;
     if (errno == EINTR || errno == ECONNABORTED) continue;
-    tell_of_failure(d, id, errno);
-    if (errno == EMFILE || errno == ENFILE) turn_away(w, door);
+    queue_error(all, id, errno);
+    if (errno == EMFILE || errno == ENFILE) drop_on_emfile(w, l);
     return;
   }
 }
 
-void door_timers(struct worker *w) {
-  struct doors *d = &w->doors;
-  for (struct timer *timer; (timer = wheel_due(&d->wheel, w->now));) {
-    tell_of_silence(w, (struct guest *)timer);
+void listener_timers(struct worker *w) {
+  struct listeners *all = &w->listeners;
+  for (struct timer *timer; (timer = wheel_due(&all->wheel, w->now));) {
+    queue_idle(w, (struct pending_conn *)timer);
   }
-  if (!d->full || is_full(w)) return;
-  for (struct door *door = d->first; door; door = door->next) {
-    if (!door->full || watch(w, door) < 0) continue;
-    door->full = 0;
-    d->full--;
+  if (!all->paused_count || is_queue_full(w)) return;
+  for (struct listener *l = all->first; l; l = l->next) {
+    if (!l->paused || watch(w, l) < 0) continue;
+    l->paused = 0;
+    all->paused_count--;
   }
 }
 
-int doors_wait(const struct worker *w) {
-  int wait = wheel_wait(&w->doors.wheel, w->now);
-  return w->doors.full && (wait < 0 || wait > FULL_MS) ? FULL_MS : wait;
+int listeners_timeout(const struct worker *w) {
+  int wait = wheel_wait(&w->listeners.wheel, w->now);
+  return w->listeners.paused_count && (wait < 0 || wait > ACCEPT_RETRY_MS) ? ACCEPT_RETRY_MS : wait;
 }
 
 // -- The end of a turn, and of all -----------------------------------------------------------------------------------
 
-void doors_tell(struct worker *w) {
-  engine_tell(w->engine, NEWS_ARRIVED, &w->doors.told);
+void listeners_publish(struct worker *w) {
+  engine_publish(w->engine, EVENT_ACCEPTED, &w->listeners.accepted);
 }
 
-void doors_stop(struct worker *w) {
-  struct doors *d = &w->doors;
-  for (uint32_t i = 0; i < d->room; i++) {
-    struct guest *guest = d->by_slot[i];
-    if (!guest->key) continue;
-    forget(w, guest);
-    close(guest->fd);
+void listeners_stop(struct worker *w) {
+  struct listeners *all = &w->listeners;
+  for (uint32_t i = 0; i < all->capacity; i++) {
+    struct pending_conn *pending = all->by_slot[i];
+    if (!pending->key) continue;
+    release(w, pending);
+    close(pending->fd);
   }
-  for (struct door *door = d->first, *next; door; door = next) {
-    next = door->next;
-    door_free(door);
+  for (struct listener *l = all->first, *next; l; l = next) {
+    next = l->next;
+    listener_free(l);
   }
-  d->first = NULL;
-  arrived_free((struct arrived *)d->told.first);
-  list_clear(&d->told);
+  all->first = NULL;
+  accepted_conns_free((struct accepted_conn *)all->accepted.first);
+  list_clear(&all->accepted);
 }
 
-void doors_free(struct doors *d) {
-  for (uint32_t i = 0; i < d->room; i++) free(d->by_slot[i]);
-  free(d->by_slot);
-  if (d->reserve >= 0) close(d->reserve);
+void listeners_free(struct listeners *all) {
+  for (uint32_t i = 0; i < all->capacity; i++) free(all->by_slot[i]);
+  free(all->by_slot);
+  if (all->spare_fd >= 0) close(all->spare_fd);
 }
 
-void arrived_free(struct arrived *all) {
-  for (struct arrived *next; all; all = next) {
-    next = (struct arrived *)all->link.next;
-    if (all->fd >= 0) close(all->fd);
-    free(all);
+void accepted_conns_free(struct accepted_conn *list) {
+  for (struct accepted_conn *next; list; list = next) {
+    next = (struct accepted_conn *)list->link.next;
+    if (list->fd >= 0) close(list->fd);
+    free(list);
   }
 }

@@ -8,8 +8,8 @@
 // - a door is told of as closed once, behind all its guests;
 // - several doors, of a thread each, may accept from one listening socket: who connects wakes one that is idle;
 // - past ARRIVED_MOST guests that are told and not yet heard no door accepts, and the backlog fills.
-#ifndef UPGATE_DOOR_H
-#define UPGATE_DOOR_H
+#ifndef UPGATE_LISTENER_H
+#define UPGATE_LISTENER_H
 
 #include <netinet/in.h>
 #include <stdint.h>
@@ -18,18 +18,18 @@
 #include "timer-wheel.h"
 
 // Epoll's keys of doors and of guests.
-#define DOOR_KEY (1ull << 62)
-#define GUEST_KEY (1ull << 61)
+#define LISTENER_KEY (1ull << 62)
+#define PENDING_CONN_KEY (1ull << 61)
 
 // What is read of a guest's first bytes.
-#define GUEST_READ 16384
-#define ARRIVED_MOST 1024
+#define FIRST_READ_SIZE 16384
+#define ACCEPT_QUEUE_MAX 1024
 
 // A guest: an open descriptor and what came on it. Or, without a descriptor, what became of the door: an errno where it
 // could not accept, 0 when it is closed.
-struct arrived {
+struct accepted_conn {
   struct link link;
-  uint64_t door;
+  uint64_t listener_id;
   int fd, error;
   uint16_t port;
   char address[INET6_ADDRSTRLEN];  // of the peer; an IPv4-mapped one as IPv4
@@ -37,43 +37,43 @@ struct arrived {
   uint8_t bytes[];
 };
 
-struct door;
-struct guest;
+struct listener;
+struct pending_conn;
 
-struct doors {
-  struct door *first;
-  struct guest **by_slot;  // guests that have not said a word yet
-  uint32_t room, spare, use;
-  uint32_t full;           // doors that wait until arrivals are heard
-  int pressing;            // whether the last one accepted has one of the last descriptors but some
-  int reserve;             // a descriptor to have when there is no other
+struct listeners {
+  struct listener *first;
+  struct pending_conn **by_slot;  // guests that have not said a word yet
+  uint32_t capacity, first_free, generation;
+  uint32_t paused_count;  // doors that wait until arrivals are heard
+  int fds_low;            // whether the last one accepted has one of the last descriptors but some
+  int spare_fd;           // a descriptor to have when there is no other
   struct wheel wheel;
-  struct list told;        // of this turn
+  struct list accepted;  // of this turn
 };
 
 struct worker;
 
-void doors_init(struct doors *d, uint64_t now);
-// A door to this listening socket, which is the door's from now on; a guest may be silent for wait_ms. Null where there is
+void listeners_init(struct listeners *all, uint64_t now);
+// A door to this listening socket, which is the door's from now on; a guest may be silent for first_bytes_ms. Null where there is
 // no memory, and the socket is the caller's still. Any thread may call this.
-struct door *door_new(uint64_t id, int fd, uint32_t wait_ms);
-void door_free(struct door *door);
+struct listener *listener_new(uint64_t id, int fd, uint32_t first_bytes_ms);
+void listener_free(struct listener *listener);
 // It accepts from now on.
-void door_open(struct worker *w, struct door *door);
-void door_close(struct worker *w, uint64_t id);
-void door_event(struct worker *w, uint64_t id);
-void guest_event(struct worker *w, uint64_t key);
+void listener_open(struct worker *w, struct listener *listener);
+void listener_close(struct worker *w, uint64_t id);
+void listener_event(struct worker *w, uint64_t id);
+void pending_conn_event(struct worker *w, uint64_t key);
 // Tells of guests that have been silent for too long, and lets doors accept again.
-void door_timers(struct worker *w);
+void listener_timers(struct worker *w);
 // Milliseconds until door_timers() has something to do; -1: nothing.
-int doors_wait(const struct worker *w);
+int listeners_timeout(const struct worker *w);
 // Tells the engine of this turn's arrivals.
-void doors_tell(struct worker *w);
+void listeners_publish(struct worker *w);
 // Closes all that there is; nothing is told.
-void doors_stop(struct worker *w);
-void doors_free(struct doors *d);
+void listeners_stop(struct worker *w);
+void listeners_free(struct listeners *all);
 
 // Frees a list, and closes the descriptors in it.
-void arrived_free(struct arrived *all);
+void accepted_conns_free(struct accepted_conn *list);
 
 #endif

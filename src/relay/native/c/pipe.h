@@ -10,7 +10,7 @@
 // How many a stock has at most: bytes that wait in one keep it, and where none is left bytes are copied.
 #define PIPES_MAX 8
 // What one move takes at most. A pipe has a slot for each piece of a packet, whatever its size: most packets fill one.
-#define PIPE_MOST (512 * 1024)
+#define PIPE_READ_MAX (512 * 1024)
 #define PIPE_SLOTS 128
 
 struct pipe {

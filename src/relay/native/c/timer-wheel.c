@@ -26,17 +26,17 @@ static void put(struct wheel *w, struct timer *t) {
   t->place = (uint16_t)(level * WHEEL_SLOTS + slot);
   struct timer **head = &w->slot[level][slot];
   t->next = *head;
-  t->back = head;
-  if (*head) (*head)->back = &t->next;
+  t->pprev = head;
+  if (*head) (*head)->pprev = &t->next;
   *head = t;
   w->taken[level] |= 1ull << slot;
 }
 
 void wheel_clear(struct wheel *w, struct timer *t) {
-  if (!t->back) return;
-  *t->back = t->next;
-  if (t->next) t->next->back = t->back;
-  t->back = 0;
+  if (!t->pprev) return;
+  *t->pprev = t->next;
+  if (t->next) t->next->pprev = t->pprev;
+  t->pprev = 0;
   int level = t->place / WHEEL_SLOTS, slot = t->place % WHEEL_SLOTS;
   if (!w->slot[level][slot]) w->taken[level] &= ~(1ull << slot);
 }

@@ -1,8 +1,8 @@
 // A hierarchical timer wheel of one thread: five levels of 64 slots, 4 ms a tick. Setting, moving and removing a timer
 // cost the same however many there are; finding the next one reads five words. A timer fires at or after its time,
 // never before, and at most one tick and one turn of the loop late. Times are milliseconds of a monotonic clock.
-#ifndef UPGATE_WHEEL_H
-#define UPGATE_WHEEL_H
+#ifndef UPGATE_TIMER_WHEEL_H
+#define UPGATE_TIMER_WHEEL_H
 
 #include <stdint.h>
 
@@ -11,9 +11,9 @@
 #define WHEEL_NEVER UINT64_MAX
 
 struct timer {
-  struct timer *next, **back;  // `back` is null while the timer is not set
-  uint64_t at;                 // when it is due, ms
-  uint16_t place;              // its slot, as level * 64 + slot
+  struct timer *next, **pprev;  // `back` is null while the timer is not set
+  uint64_t at;                  // when it is due, ms
+  uint16_t place;               // its slot, as level * 64 + slot
 };
 
 struct wheel {

@@ -17,11 +17,11 @@
 #define EVENTS 256
 #define WAKE_KEY UINT64_MAX
 // Ended tunnels are told in batches of this many milliseconds: a wake-up of the main thread costs more than a tunnel.
-#define REPORT_MS 10
+#define PUBLISH_MS 10
 // A thread that comes so much later than it asked for stood still: stopped, paused with its machine, or starved.
-#define LATE_MS 500
+#define STALL_MS 500
 // For so long it then only hears what its peers have sent meanwhile.
-#define CATCH_UP_MS 200
+#define STALL_GRACE_MS 200
 
 static void read_clock(struct worker *w) {
   struct timespec t;
@@ -32,7 +32,7 @@ static void read_clock(struct worker *w) {
 
 // Where the system has no random bytes to give: a sequence from the clock on (splitmix64). Who could guess it would gain
 // nothing: masks and pings are of bytes that no peer has chosen, and any byte answers a ping.
-static void fill_weakly(struct worker *w) {
+static void fill_weak_random(struct worker *w) {
   uint64_t seed = w->now_ns ^ (uint64_t)(uintptr_t)w;
   for (size_t at = 0; at < sizeof w->random; at += sizeof seed) {
     uint64_t mixed = seed += 0x9e3779b97f4a7c15ull;
@@ -50,7 +50,7 @@ static void refill_random(struct worker *w) {
     if (r > 0) got += (size_t)r;
     else if (r == 0 || errno != EINTR) break;
   }
-  if (got < sizeof w->random) fill_weakly(w);
+  if (got < sizeof w->random) fill_weak_random(w);
   w->random_at = 0;
 }
 
@@ -68,7 +68,7 @@ static struct tunnel **slot_of(struct worker *w, uint32_t slot) {
   return &w->chunks[chunk][slot % CHUNK];
 }
 
-static struct tunnel *find(struct worker *w, uint64_t id) {
+static struct tunnel *find_tunnel(struct worker *w, uint64_t id) {
   struct tunnel **at = slot_of(w, ID_SLOT(id));
   return at && *at && (*at)->id == id ? *at : NULL;
 }
@@ -89,38 +89,38 @@ static struct tunnel **make_slot(struct worker *w, uint32_t slot) {
 
 // -- What the main thread is told -----------------------------------------------------------------------------------
 
-static void report(struct worker *w, struct report *r) {
-  list_add(&w->reports, &r->link);
-  if (!w->report_at) w->report_at = w->now + REPORT_MS;
+static void queue_close_record(struct worker *w, struct close_record *r) {
+  list_add(&w->close_records, &r->link);
+  if (!w->publish_at) w->publish_at = w->now + PUBLISH_MS;
 }
 
-static void send_reports(struct worker *w) {
-  w->report_at = 0;
-  engine_tell(w->engine, NEWS_ENDED, &w->reports);
+static void publish_close_records(struct worker *w) {
+  w->publish_at = 0;
+  engine_publish(w->engine, EVENT_TUNNEL_CLOSED, &w->close_records);
 }
 
-void engine_tell(struct engine *e, enum news kind, struct list *all) {
+void engine_publish(struct engine *e, enum event_kind kind, struct list *all) {
   if (!all->first) return;
   pthread_mutex_lock(&e->lock);
-  int quiet = !e->news[kind].first;
-  list_move(&e->news[kind], all);
+  int quiet = !e->events[kind].first;
+  list_move(&e->events[kind], all);
   pthread_mutex_unlock(&e->lock);
-  if (quiet) e->told(e->told_to);
+  if (quiet) e->notify(e->notify_arg);
 }
 
-void *engine_hear(struct engine *e, enum news kind) {
+void *engine_take(struct engine *e, enum event_kind kind) {
   pthread_mutex_lock(&e->lock);
-  struct link *all = e->news[kind].first;
-  list_clear(&e->news[kind]);
+  struct link *all = e->events[kind].first;
+  list_clear(&e->events[kind]);
   pthread_mutex_unlock(&e->lock);
   return all;
 }
 
-void news_free(enum news kind, void *all) {
-  if (kind == NEWS_DIALLED) {
-    dialled_free(all);
-  } else if (kind == NEWS_ARRIVED) {
-    arrived_free(all);
+void events_free(enum event_kind kind, void *all) {
+  if (kind == EVENT_DIAL_RESULT) {
+    dial_results_free(all);
+  } else if (kind == EVENT_ACCEPTED) {
+    accepted_conns_free(all);
   } else {
     for (struct link *at = all, *next; at; at = next) {
       next = at->next;
@@ -131,42 +131,42 @@ void news_free(enum news kind, void *all) {
 
 int engine_watch(struct engine *e, uint32_t worker, int fd, uint64_t id) {
   // An end that has come already is told of, too.
-  return watch_for(e->worker[worker]->ep, fd, EPOLLRDHUP | EPOLLONESHOT, LEFT_KEY | id, 0) < 0 ? errno : 0;
+  return watch_for(e->worker[worker]->ep, fd, EPOLLRDHUP | EPOLLONESHOT, PEER_CLOSED_KEY | id, 0) < 0 ? errno : 0;
 }
 
-static void tell_left(struct worker *w, uint64_t id) {
-  struct left *told = malloc(sizeof *told);
-  if (!told) return;  // whoever waits for it has a deadline
-  told->id = id;
-  list_add(&w->left, &told->link);
+static void queue_peer_closed(struct worker *w, uint64_t id) {
+  struct peer_closed *record = malloc(sizeof *record);
+  if (!record) return;  // whoever waits for it has a deadline
+  record->id = id;
+  list_add(&w->peers_closed, &record->link);
 }
 
 // -- Tunnels to go on with ------------------------------------------------------------------------------------------
 
-void worker_go_on(struct worker *w, struct tunnel *t) {
-  if (t->back) return;
-  t->next = NULL;
-  t->back = w->again_end;
-  *w->again_end = t;
-  w->again_end = &t->next;
-  w->again_count++;
+void worker_make_ready(struct worker *w, struct tunnel *t) {
+  if (t->pprev_ready) return;
+  t->next_ready = NULL;
+  t->pprev_ready = w->ready_tail;
+  *w->ready_tail = t;
+  w->ready_tail = &t->next_ready;
+  w->ready_count++;
 }
 
-static void no_longer(struct worker *w, struct tunnel *t) {
-  if (!t->back) return;
-  *t->back = t->next;
-  if (t->next) t->next->back = t->back;
-  else w->again_end = t->back;
-  t->back = NULL;
-  w->again_count--;
+static void ready_remove(struct worker *w, struct tunnel *t) {
+  if (!t->pprev_ready) return;
+  *t->pprev_ready = t->next_ready;
+  if (t->next_ready) t->next_ready->pprev_ready = t->pprev_ready;
+  else w->ready_tail = t->pprev_ready;
+  t->pprev_ready = NULL;
+  w->ready_count--;
 }
 
 // Once for each that waits now: those that come again meanwhile stand behind what epoll has to tell.
-static void go_on(struct worker *w) {
-  for (uint32_t n = w->again_count; n && w->again; n--) {
-    struct tunnel *t = w->again;
-    no_longer(w, t);
-    tunnel_go_on(w, t);
+static void run_ready(struct worker *w) {
+  for (uint32_t n = w->ready_count; n && w->ready_queue; n--) {
+    struct tunnel *t = w->ready_queue;
+    ready_remove(w, t);
+    tunnel_run(w, t);
   }
 }
 
@@ -174,59 +174,59 @@ static void go_on(struct worker *w) {
 
 void worker_end(struct worker *w, struct tunnel *t) {
   struct tunnel **at = slot_of(w, ID_SLOT(t->id));
-  no_longer(w, t);
+  ready_remove(w, t);
   wheel_clear(&w->wheel, &t->timer);
-  side_close(&t->end[CLIENT].side, w->ep);
-  side_close(&t->end[BACKEND].side, w->ep);
+  conn_close(&t->endpoint[CLIENT].conn, w->ep);
+  conn_close(&t->endpoint[BACKEND].conn, w->ep);
   *at = NULL;
-  t->discarded += tunnel_drop_held(&t->way[CLIENT]) + tunnel_drop_held(&t->way[BACKEND]);
-  free(t->given);
+  t->discarded += direction_drop_held(&t->direction[CLIENT]) + direction_drop_held(&t->direction[BACKEND]);
+  free(t->close_reason_copy);
   // The report takes the tunnel's own memory, so that an end can always be told.
-  _Static_assert(sizeof(struct report) <= sizeof(struct tunnel), "a report fits where its tunnel was");
-  struct report r = {
+  _Static_assert(sizeof(struct close_record) <= sizeof(struct tunnel), "a report fits where its tunnel was");
+  struct close_record r = {
       .id = t->id,
-      .bytes = {t->way[CLIENT].bytes, t->way[BACKEND].bytes},
-      .messages = {t->way[CLIENT].messages, t->way[BACKEND].messages},
+      .bytes = {t->direction[CLIENT].bytes, t->direction[BACKEND].bytes},
+      .messages = {t->direction[CLIENT].messages, t->direction[BACKEND].messages},
       .discarded = t->discarded,
-      .code = t->code_told,
+      .code = t->close_code,
       .initiator = t->initiator,
       .reason = t->reason,
       .was_cut = t->was_cut,
       .inspected = t->policy->inspect,
   };
-  struct report *told = (struct report *)t;
-  *told = r;
-  report(w, told);
+  struct close_record *record = (struct close_record *)t;
+  *record = r;
+  queue_close_record(w, record);
 }
 
 // -- Commands -------------------------------------------------------------------------------------------------------
 
-static void set_up(struct worker *w, struct tunnel *t, const struct command *c) {
+static void init_tunnel(struct worker *w, struct tunnel *t, const struct command *c) {
   const struct policy *policy = c->policy;
   memset(t, 0, sizeof *t);
   t->id = c->id;
   t->policy = policy;
-  t->tally = &policy->tally[w->index];
+  t->counters = &policy->counters[w->index];
   t->last = w->now;
-  t->dies_at = c->lifetime_ms ? w->now + c->lifetime_ms : WHEEL_NEVER;
-  t->close_at = t->any_at = WHEEL_NEVER;
+  t->expires_at = c->lifetime_ms ? w->now + c->lifetime_ms : WHEEL_NEVER;
+  t->close_deadline = t->any_boundary_at = WHEEL_NEVER;
   for (int i = 0; i < 2; i++) {
-    t->way[i].opaque = !policy->inspect;
-    t->end[i].side.fd = c->fd[i];
-    t->end[i].side.shared = c->shared[i];
-    t->end[i].side.owed_by_all = &w->owed;
-    t->end[i].heard = w->now;
-    t->end[i].ping_next = w->now + policy->ping_every_ms;
+    t->direction[i].opaque = !policy->inspect;
+    t->endpoint[i].conn.fd = c->fd[i];
+    t->endpoint[i].conn.shared = c->shared[i];
+    t->endpoint[i].conn.total_pending = &w->total_pending;
+    t->endpoint[i].last_read = w->now;
+    t->endpoint[i].ping_next = w->now + policy->ping_every_ms;
   }
 }
 
 // There is no memory for a tunnel: both ends are closed.
-static void report_no_tunnel(struct worker *w, struct command *c) {
-  struct report r = {.id = c->id, .initiator = BY_GATEWAY, .reason = WHY_RESET, .was_cut = 1};
+static void fail_open(struct worker *w, struct command *c) {
+  struct close_record r = {.id = c->id, .initiator = BY_GATEWAY, .reason = REASON_RESET, .was_cut = 1};
   close(c->fd[CLIENT]);
   close(c->fd[BACKEND]);
   memcpy(c, &r, sizeof r);
-  report(w, (struct report *)c);
+  queue_close_record(w, (struct close_record *)c);
 }
 
 // 0 where there is no memory, and nothing has happened.
@@ -234,44 +234,44 @@ static int open_tunnel(struct worker *w, const struct command *c) {
   struct tunnel **at = make_slot(w, ID_SLOT(c->id));
   struct tunnel *t = at ? malloc(sizeof *t) : NULL;
   if (!t) return 0;
-  set_up(w, t, c);
+  init_tunnel(w, t, c);
   *at = t;
   const uint8_t *early = c->early;
   uint32_t head = c->head_length < c->to_client ? c->head_length : c->to_client;
   tunnel_send(w, t, CLIENT, early, head);
-  tunnel_early(w, t, BACKEND, early + head, c->to_client - head);
-  tunnel_early(w, t, CLIENT, early + c->to_client, c->to_backend);
+  tunnel_input_early(w, t, BACKEND, early + head, c->to_client - head);
+  tunnel_input_early(w, t, CLIENT, early + c->to_client, c->to_backend);
   tunnel_timer(w, t);
   return 1;
 }
 
 // Returns whether the command is the caller's to free: else it has become what is told of it.
-static int obey(struct worker *w, struct command *c) {
-  struct tunnel *t = c->kind == DO_CLOSE || c->kind == DO_CUT ? find(w, c->id) : NULL;
+static int process_command(struct worker *w, struct command *c) {
+  struct tunnel *t = c->kind == DO_CLOSE || c->kind == DO_CUT ? find_tunnel(w, c->id) : NULL;
   if (c->kind == DO_OPEN) {
     if (open_tunnel(w, c)) return 1;
-    report_no_tunnel(w, c);
+    fail_open(w, c);
     return 0;
   } else if (c->kind == DO_DIAL) {
-    const struct order *order = (const struct order *)c->early;
-    if (dial_start(w, c->id, order, c->early + sizeof *order)) return 1;
-    dial_tell_none(w, c->id, order, c);
+    const struct dial_request *request = (const struct dial_request *)c->early;
+    if (dial_start(w, c->id, request, c->early + sizeof *request)) return 1;
+    dial_fail_unstarted(w, c->id, request, c);
     return 0;
   } else if (c->kind == DO_CANCEL) {
     dial_cancel(w, c->id);
   } else if (c->kind == DO_LISTEN) {
-    door_open(w, c->door);
+    listener_open(w, c->listener);
   } else if (c->kind == DO_UNLISTEN) {
-    door_close(w, c->id);
+    listener_close(w, c->id);
   } else if (c->kind == DO_STOP) {
     w->stopping = 1;
   } else if (t && c->kind == DO_CLOSE) {
-    tunnel_close_within(w, t, c->code, (const char *)c->early, WHY_GIVEN, c->deadline_ms);
-    tunnel_settle(w, t);
+    tunnel_close_within(w, t, c->code, (const char *)c->early, REASON_GIVEN, c->deadline_ms);
+    tunnel_update(w, t);
   } else if (t) {
-    tunnel_blame(t, BY_GATEWAY, WHY_GIVEN);
+    tunnel_set_close_cause(t, BY_GATEWAY, REASON_GIVEN);
     tunnel_cut(t);
-    tunnel_settle(w, t);
+    tunnel_update(w, t);
   }
   return 1;
 }
@@ -281,17 +281,17 @@ static struct command *take_commands(struct worker *w) {
   struct command *c = w->queue;
   __atomic_store_n(&w->queue, NULL, __ATOMIC_RELAXED);
   w->queue_end = &w->queue;
-  __atomic_store_n(&w->sleeps, !c, __ATOMIC_RELAXED);
+  __atomic_store_n(&w->sleeping, !c, __ATOMIC_RELAXED);
   pthread_mutex_unlock(&w->lock);
   return c;
 }
 
 // Does everything that there is to do; from there on a command has to wake the thread.
-static void obey_all(struct worker *w) {
+static void process_commands(struct worker *w) {
   for (struct command *c; (c = take_commands(w));) {
     while (c) {
       struct command *next = c->next;
-      if (obey(w, c)) free(c);
+      if (process_command(w, c)) free(c);
       c = next;
     }
   }
@@ -306,72 +306,73 @@ void engine_post(struct engine *e, struct command *c) {
   pthread_mutex_unlock(&w->lock);
 }
 
-static void wake(struct worker *w) {
+static void wake_worker(struct worker *w) {
   pthread_mutex_lock(&w->lock);
-  int needed = w->queue && __atomic_exchange_n(&w->sleeps, 0, __ATOMIC_RELAXED);
+  int needed = w->queue && __atomic_exchange_n(&w->sleeping, 0, __ATOMIC_RELAXED);
   pthread_mutex_unlock(&w->lock);
   uint64_t one = 1;
   while (needed && write(w->wake, &one, sizeof one) < 0 && errno == EINTR) continue;
 }
 
 void engine_wake(struct engine *e) {
-  for (uint32_t i = 0; i < e->count; i++) wake(e->worker[i]);
+  for (uint32_t i = 0; i < e->count; i++) wake_worker(e->worker[i]);
 }
 
 void engine_send(struct engine *e, struct command *c) {
   struct worker *w = e->worker[ID_WORKER(c->id)];
   engine_post(e, c);
-  wake(w);
+  wake_worker(w);
 }
 
 // -- The turn -------------------------------------------------------------------------------------------------------
 
 // Of two waits of epoll's the shorter one; below 0 is for ever.
-static int shorter(int a, int b) { return b < 0 || (a >= 0 && a < b) ? a : b; }
+static int min_timeout(int a, int b) { return b < 0 || (a >= 0 && a < b) ? a : b; }
 
-static int wait_ms(const struct worker *w) {
-  int wait = shorter(wheel_wait(&w->wheel, w->now), shorter(wheel_wait(&w->dials.wheel, w->now), doors_wait(w)));
-  if (!w->report_at) return wait;
-  return shorter(wait, w->report_at > w->now ? (int)(w->report_at - w->now) : 0);
+static int next_timeout(const struct worker *w) {
+  int wait = min_timeout(wheel_wait(&w->wheel, w->now), wheel_wait(&w->dials.wheel, w->now));
+  wait = min_timeout(wait, listeners_timeout(w));
+  if (!w->publish_at) return wait;
+  return min_timeout(wait, w->publish_at > w->now ? (int)(w->publish_at - w->now) : 0);
 }
 
 // How long to wait for events, ms, and with it when the thread is to come back.
-static int plan(struct worker *w) {
+static int poll_timeout(struct worker *w) {
   int wait = 0;
-  if (!w->again) {
-    int rest = w->judges_from > w->now ? (int)(w->judges_from - w->now) : 0;
-    wait = wait_ms(w);
+  if (!w->ready_queue) {
+    int rest = w->timers_held_until > w->now ? (int)(w->timers_held_until - w->now) : 0;
+    wait = next_timeout(w);
     if (wait >= 0 && wait < rest) wait = rest;
   }
-  w->back_by = wait < 0 ? UINT64_MAX : w->now + (uint64_t)wait;
+  w->expected_wake = wait < 0 ? UINT64_MAX : w->now + (uint64_t)wait;
   return wait;
 }
 
 // Whether timers may be looked at, after n events: where the thread stood still, nobody is called silent or late before all
 // is read that has come meanwhile. A wait that was interrupted (n below 0) has told of nothing. A thread that is late again
 // by then is not let off a second time, so that timers are looked at on any machine.
-static int may_judge(struct worker *w, int n) {
-  int late = n < 0 || (w->now > w->back_by && w->now - w->back_by > LATE_MS);
-  if (late && !w->judges_from) w->judges_from = w->now + CATCH_UP_MS;
-  if (w->now < w->judges_from) return 0;
-  w->judges_from = 0;
+static int timers_may_run(struct worker *w, int n) {
+  int late = n < 0 || (w->now > w->expected_wake && w->now - w->expected_wake > STALL_MS);
+  if (late && !w->timers_held_until) w->timers_held_until = w->now + STALL_GRACE_MS;
+  if (w->now < w->timers_held_until) return 0;
+  w->timers_held_until = 0;
   return 1;
 }
 
-static void look_at_timers(struct worker *w) {
+static void run_timers(struct worker *w) {
   for (struct timer *timer; (timer = wheel_due(&w->wheel, w->now));) tunnel_timer(w, (struct tunnel *)timer);
   dial_timers(w);
-  door_timers(w);
+  listener_timers(w);
 }
 
 // An event that is no tunnel's.
-static void other_event(struct worker *w, uint64_t key, uint32_t events) {
+static void dispatch_event(struct worker *w, uint64_t key, uint32_t events) {
   // The edge has done its work; the count is never read.
   if (key == WAKE_KEY) return;
   if (key & DIAL_KEY) dial_event(w, key & ~DIAL_KEY, events);
-  else if (key & DOOR_KEY) door_event(w, key & ~DOOR_KEY);
-  else if (key & LEFT_KEY) tell_left(w, key & ~LEFT_KEY);
-  else guest_event(w, key);
+  else if (key & LISTENER_KEY) listener_event(w, key & ~LISTENER_KEY);
+  else if (key & PEER_CLOSED_KEY) queue_peer_closed(w, key & ~PEER_CLOSED_KEY);
+  else pending_conn_event(w, key);
 }
 
 static void *run(void *arg) {
@@ -379,40 +380,41 @@ static void *run(void *arg) {
   struct epoll_event events[EVENTS];
   read_clock(w);
   while (!w->stopping) {
-    int n = epoll_wait(w->ep, events, EVENTS, plan(w));
-    __atomic_store_n(&w->sleeps, 0, __ATOMIC_RELAXED);
+    int n = epoll_wait(w->ep, events, EVENTS, poll_timeout(w));
+    __atomic_store_n(&w->sleeping, 0, __ATOMIC_RELAXED);
     read_clock(w);
     // What was asked for before these events came about is done before them.
-    if (__atomic_load_n(&w->queue, __ATOMIC_RELAXED)) obey_all(w);
+    if (__atomic_load_n(&w->queue, __ATOMIC_RELAXED)) process_commands(w);
     for (int i = 0; i < n; i++) {
-      if (events[i].data.u64 & (DIAL_KEY | DOOR_KEY | GUEST_KEY | LEFT_KEY)) {
-        other_event(w, events[i].data.u64, events[i].events);
+      if (events[i].data.u64 & (DIAL_KEY | LISTENER_KEY | PENDING_CONN_KEY | PEER_CLOSED_KEY)) {
+        dispatch_event(w, events[i].data.u64, events[i].events);
         continue;
       }
       // An event may be older than the end of its tunnel: an id that is gone is nothing.
-      struct tunnel *t = find(w, events[i].data.u64 >> 1);
+      struct tunnel *t = find_tunnel(w, events[i].data.u64 >> 1);
       if (t) tunnel_event(w, t, (int)(events[i].data.u64 & 1), events[i].events);
     }
-    obey_all(w);
-    go_on(w);
-    if (may_judge(w, n)) look_at_timers(w);
+    process_commands(w);
+    run_ready(w);
+    if (timers_may_run(w, n)) run_timers(w);
     // Where the main thread has to be woken for a dial or a guest, it hears of ended tunnels too.
-    if (w->report_at && (w->dials.told.first || w->doors.told.first || w->now >= w->report_at)) send_reports(w);
-    dials_tell(w);
-    doors_tell(w);
-    engine_tell(w->engine, NEWS_LEFT, &w->left);
+    int wakes = w->dials.results.first || w->listeners.accepted.first;
+    if (w->publish_at && (wakes || w->now >= w->publish_at)) publish_close_records(w);
+    dials_publish(w);
+    listeners_publish(w);
+    engine_publish(w->engine, EVENT_PEER_CLOSED, &w->peers_closed);
   }
   for (uint32_t i = 0; i < w->chunk_count * CHUNK; i++) {
     struct tunnel **at = slot_of(w, i);
     if (!at || !*at) continue;
-    tunnel_blame(*at, BY_GATEWAY, WHY_GIVEN);
+    tunnel_set_close_cause(*at, BY_GATEWAY, REASON_GIVEN);
     tunnel_cut(*at);
     worker_end(w, *at);
   }
-  send_reports(w);
+  publish_close_records(w);
   dials_stop(w);
-  doors_stop(w);
-  news_free(NEWS_LEFT, w->left.first);
+  listeners_stop(w);
+  events_free(EVENT_PEER_CLOSED, w->peers_closed.first);
   return NULL;
 }
 
@@ -426,15 +428,15 @@ static void free_worker(struct worker *w) {
     if (c->kind == DO_OPEN) {
       close(c->fd[CLIENT]);
       close(c->fd[BACKEND]);
-    } else if (c->kind == DO_DIAL && ((struct order *)c->early)->fd >= 0) {
-      close(((struct order *)c->early)->fd);
+    } else if (c->kind == DO_DIAL && ((struct dial_request *)c->early)->fd >= 0) {
+      close(((struct dial_request *)c->early)->fd);
     } else if (c->kind == DO_LISTEN) {
-      door_free(c->door);
+      listener_free(c->listener);
     }
     free(c);
   }
   dials_free(&w->dials);
-  doors_free(&w->doors);
+  listeners_free(&w->listeners);
   pipes_free(&w->pipes);
   free(w->chunks);
   free(w->scratch);
@@ -447,20 +449,20 @@ static struct worker *make_worker(struct engine *e, uint32_t index) {
   if (!w) return NULL;
   w->engine = e;
   w->index = index;
-  list_clear(&w->reports);
-  list_clear(&w->left);
+  list_clear(&w->close_records);
+  list_clear(&w->peers_closed);
   w->queue_end = &w->queue;
-  w->again_end = &w->again;
+  w->ready_tail = &w->ready_queue;
   w->random_at = sizeof w->random;
-  w->sleeps = 1;
+  w->sleeping = 1;
   pthread_mutex_init(&w->lock, NULL);
   read_clock(w);
   wheel_init(&w->wheel, w->now);
   dials_init(&w->dials, w->now);
-  doors_init(&w->doors, w->now);
+  listeners_init(&w->listeners, w->now);
   w->ep = epoll_create1(EPOLL_CLOEXEC);
   w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  w->scratch = aligned_alloc(SCRATCH_ROOM, SCRATCH_ROOM + SCRATCH);
+  w->scratch = aligned_alloc(SCRATCH_HEADROOM, SCRATCH_HEADROOM + SCRATCH);
   struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_KEY};
   if (w->ep < 0 || w->wake < 0 || !w->scratch || epoll_ctl(w->ep, EPOLL_CTL_ADD, w->wake, &event) < 0) {
     free_worker(w);
@@ -469,11 +471,11 @@ static struct worker *make_worker(struct engine *e, uint32_t index) {
   return w;
 }
 
-int engine_start(struct engine *e, uint32_t count, void (*told)(void *), void *told_to) {
+int engine_start(struct engine *e, uint32_t count, void (*notify)(void *), void *notify_arg) {
   memset(e, 0, sizeof *e);
-  e->told = told;
-  e->told_to = told_to;
-  for (int kind = 0; kind < NEWS_KINDS; kind++) list_clear(&e->news[kind]);
+  e->notify = notify;
+  e->notify_arg = notify_arg;
+  for (int kind = 0; kind < EVENT_KINDS; kind++) list_clear(&e->events[kind]);
   pthread_mutex_init(&e->lock, NULL);
   // Signals are the main thread's: the workers take none.
   sigset_t all, before;
@@ -506,6 +508,6 @@ void engine_stop(struct engine *e) {
   for (uint32_t i = 0; i < e->count; i++) pthread_join(e->worker[i]->thread, NULL);
   for (uint32_t i = 0; i < e->count; i++) free_worker(e->worker[i]);
   e->count = 0;
-  for (int kind = 0; kind < NEWS_KINDS; kind++) news_free(kind, engine_hear(e, kind));
+  for (int kind = 0; kind < EVENT_KINDS; kind++) events_free(kind, engine_take(e, kind));
   pthread_mutex_destroy(&e->lock);
 }

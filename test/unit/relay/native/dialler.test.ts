@@ -1,13 +1,13 @@
 // What a caller of the native dial may rely on whatever the addon does: it is told of its dial in the end.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Defect, onDefect } from '../../../../src/base/guard.ts';
-import { type Addon, type Engine, Inbox, Waker } from '../../../../src/relay/native/addon.ts';
+import { type Addon, type Engine, EventBuffer, WakeBatcher } from '../../../../src/relay/native/addon.ts';
 import { NativeDialler } from '../../../../src/relay/native/dialler.ts';
 import { ClientClosed } from '../../../../src/net/client-closed.ts';
 import { requestNatively } from '../../../../src/upstream/handshake/native-upgrade.ts';
 
 const SERVER = { url: 'ws://192.0.2.1:80', secure: false, host: '192.0.2.1', port: 80 };
-const ORDER = { address: '192.0.2.1', port: 80, bytes: '', connectMs: 2_000, answerMs: 3_000, most: 1_000 };
+const ORDER = { address: '192.0.2.1', port: 80, bytes: '', connectMs: 2_000, answerMs: 3_000, maxHead: 1_000 };
 
 describe('a dial that the addon tells nothing of', () => {
   let dialler: NativeDialler;
@@ -27,7 +27,7 @@ describe('a dial that the addon tells nothing of', () => {
       wake: () => undefined,
     } as unknown as Addon;
     const engine = {} as Engine;
-    dialler = new NativeDialler({ addon, engine, threads: 1, waker: new Waker(addon, engine), inbox: new Inbox() });
+    dialler = new NativeDialler({ addon, engine, threads: 1, wakeups: new WakeBatcher(addon, engine), eventBuffer: new EventBuffer() });
   });
   afterEach(() => {
     forget();
