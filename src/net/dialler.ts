@@ -1,4 +1,4 @@
-// The seam of the native dial: connecting, sending and collecting happen elsewhere, and what has come is judged here. A
+// The seam of the native dialler: connecting, sending and collecting happen behind it, and the caller judges the bytes. A
 // dialler knows addresses and bytes, no HTTP and no names.
 import type { FdConnection } from './fd-connection.ts';
 
@@ -9,9 +9,9 @@ export interface DialRequest {
   readonly port: number;
   /** One character is one byte. */
   readonly bytes: string;
-  /** For the connection. */
+  /** Timeout of the connection. */
   readonly connectMs: number;
-  /** From there on, for the end of what is collected. */
+  /** Timeout of the answer, from the connection on. */
   readonly answerMs: number;
   /** How many bytes are collected at maxHead, but for those that are read at once. */
   readonly maxHead: number;
@@ -23,7 +23,7 @@ export interface DialRequest {
  */
 export type DialFailure = 'timeout' | 'silent' | 'ended' | (string & {});
 
-/** Who is told of a dial, once: never from inside the call that starts it, and never after it was cancelled. */
+/** Gets the result of a dial, once: never from inside the call that starts it, and never after it was cancelled. */
 export interface DialCaller {
   /**
    * Bytes have come, with an empty line (CRLF CRLF) among them, more than `maxHead`, or such as can't become the head of an
@@ -35,7 +35,7 @@ export interface DialCaller {
   failed(why: DialFailure, connected: boolean): void;
 }
 
-/** A dial under way; what is in it is its dialler's. */
+/** A dial in progress; its content belongs to its dialler. */
 export interface Dialling {
   readonly id: number;
 }
@@ -43,13 +43,13 @@ export interface Dialling {
 /** Throws a GatewayError `limit` where nothing can be started. */
 export interface Dialler {
   dial(request: DialRequest, caller: DialCaller): Dialling;
-  /** Goes on with a connection: collects behind the bytes that came and are not used up, which come again. */
+  /** Reads on from a connection: collects behind `held`, the bytes that arrived and are not used up, which come again. */
   collect(
     connection: FdConnection,
     held: Buffer,
     wait: Pick<DialRequest, 'answerMs' | 'maxHead'>,
     caller: DialCaller,
   ): Dialling;
-  /** Its caller is told of nothing any more, and nothing of its connection is left. */
+  /** Its caller gets no result any more, and its connection is closed. */
   cancel(dialling: Dialling): void;
 }

@@ -1,4 +1,4 @@
-// Many native dials at once: each is told of once, with what its own server said, whatever the others' callers do meanwhile.
+// Many native dials at once: each gets one result, with what its own server sent, whatever the others' callers do meanwhile.
 // What is told at once is a batch, and a caller may start and cancel dials while others of its batch have not been called.
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';

@@ -1,6 +1,6 @@
 // The C cursor as a program, for tests that compare it with the TypeScript one. Reads records from stdin until its end:
-// how many bytes, how many cuts (both 32-bit, the machine's order), the cuts, the bytes. Prints what the cursor told of
-// each as a line of JSON, in the words of test/fixtures/cursor-vectors.json.
+// how many bytes, how many cuts (both 32-bit, the machine's order), the cuts, the bytes. Prints the events of each as a
+// line of JSON, in the words of test/fixtures/cursor-vectors.json.
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -55,7 +55,7 @@ int main(void) {
     else printf("null,");
     print_code(c);
     printf("}}\n");
-    // Whoever writes one record and waits for its line must get it.
+    // A reader that writes one record and waits for its line must get it.
     fflush(stdout);
     free(cuts);
     free(bytes);

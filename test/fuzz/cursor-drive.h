@@ -1,5 +1,5 @@
-// Drives the C cursor over a stream in pieces the way the relay does: a header that is not whole is held back and comes
-// again in front of the next piece. What it tells goes to a callback.
+// Drives the C cursor over a stream in pieces the way the relay does: an incomplete header is held and comes again in
+// front of the next piece. Events go to a callback.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-// libFuzzer target of the C cursor: however a stream is split, the same is told of it; and nothing outside of a piece is
-// read. The first byte seeds the splits, the rest is the stream. Run by native.sh.
+// libFuzzer target of the C cursor: however a stream is split, the events are the same, and nothing outside of a piece
+// is read. The first byte seeds the splits, the rest is the stream. Run by native.sh.
 #include "cursor-drive.h"
 
 struct log {

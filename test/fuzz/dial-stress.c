@@ -1,7 +1,8 @@
 // The native dial without Node, for ThreadSanitizer, valgrind and the leak checker: dials over loopback TCP to servers
-// that answer in pieces, with more than an answer, late, never, or with a reset, and to a port where nobody listens, while
-// others are cancelled, read on, or become tunnels. Checks that every dial and every tunnel is told of exactly once, and
-// that a dial brings what its server sent, from the first byte on. Tunnels' own bytes are relay-stress.c's.
+// that answer in pieces, with more than an answer, late, never, or with a reset, and to a port where nothing listens,
+// while others are cancelled, read on, or become tunnels. Checks that every dial has exactly one result and every
+// tunnel one close record, and that a result has what its server sent, from the first byte on. The tunnels' own bytes
+// are tested by relay-stress.c.
 //   dial-stress [dials [seed]]
 #define _GNU_SOURCE
 #include "stress.h"
@@ -36,7 +37,7 @@ static uint64_t started, ended, answered;
 
 // -- The gateway's part ---------------------------------------------------------------------------------------------
 
-// A dial to an address, or, with `held`, one that reads on from a connection that has brought those bytes.
+// Dials an address, or, with `held`, reads on from a connection that has sent those bytes.
 static void dial(struct one *one, int fd, const uint8_t *held, uint32_t length) {
   uint32_t slot = (uint32_t)(one - ones), asked = held ? length : (uint32_t)strlen(ASK);
   struct command *c = calloc(1, sizeof *c + sizeof(struct dial_request) + asked + 1);
@@ -82,13 +83,13 @@ static void open_tunnel(struct one *one, const struct dial_result *d) {
 static void send_end(const struct one *one, enum command_kind kind) {
   struct command *c = calloc(1, sizeof *c + 1);
   c->kind = kind;
-  c->id = roll(10) ? one->id : one->id - ID(0, 0, 1);  // now and then the one that was there before
+  c->id = roll(10) ? one->id : one->id - ID(0, 0, 1);  // now and then the previous one in its slot
   engine_send(&engine, c);
 }
 
 static void on_dial_result(const struct dial_result *d) {
   struct one *one = &ones[ID_SLOT(d->id)];
-  if (ID_SLOT(d->id) >= LIVE || one->what != DIALLING || one->id != d->id) die("a dial was told twice, or is none");
+  if (ID_SLOT(d->id) >= LIVE || one->what != DIALLING || one->id != d->id) die("a dial had two results, or is none");
   one->what = FREE;
   ended++;
   if ((d->fd < 0) != (d->error != 0)) die("an error and a descriptor, or neither");
@@ -115,7 +116,7 @@ static void take_events(void) {
   for (struct close_record *r = engine_take(&engine, EVENT_TUNNEL_CLOSED), *next; r; r = next) {
     next = (struct close_record *)r->link.next;
     struct one *one = &ones[ID_SLOT(r->id)];
-    if (ID_SLOT(r->id) >= LIVE || one->what != CARRIED || one->id != r->id) die("a tunnel was told twice, or is none");
+    if (ID_SLOT(r->id) >= LIVE || one->what != CARRIED || one->id != r->id) die("a tunnel had two close records, or is none");
     close(one->client);
     one->what = FREE;
     free(r);
@@ -163,7 +164,7 @@ int main(int argc, char **argv) {
     else if (!roll(400)) send_end(one, one->what == DIALLING ? DO_CANCEL : DO_CUT);
   }
   if (answered < ended / 8) die("hardly any dial was answered");
-  printf("%llu dials, each told of once, %llu of them answered\n", (unsigned long long)ended, (unsigned long long)answered);
+  printf("%llu dials, one result each, %llu of them answered\n", (unsigned long long)ended, (unsigned long long)answered);
   // Some are still live when the engine stops.
   engine_stop(&engine);
   for (int i = 0; i < LIVE; i++) {

@@ -1,7 +1,7 @@
-// The native relay without Node, for ThreadSanitizer, valgrind and the leak checker: tunnels over loopback TCP whose ends
-// send, stop reading, half-close, reset and vanish at random, while commands close and cut them. Checks that every tunnel
-// is told of exactly once, and that what an end got is what the other one sent, frame by frame, up to where it stopped.
-// Compiled with short waits: -DCLOSE_WAIT_MS=60 -DANY_BOUNDARY_MS=20 -DHALF_CLOSED_MS=100.
+// The native relay without Node, for ThreadSanitizer, valgrind and the leak checker: tunnels over loopback TCP whose
+// peers send, stop reading, half-close, reset and vanish at random, while commands close and cut them. Checks that
+// every tunnel has exactly one close record, and that what a peer got is what the other one sent, frame by frame, up to
+// where it stopped. Compiled with short waits: -DCLOSE_WAIT_MS=60 -DANY_BOUNDARY_MS=20 -DHALF_CLOSED_MS=100.
 //   relay-stress [tunnels [seed]]
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 struct peer {
   int fd;
-  uint8_t *sent, *got;  // what it meant to send and did so far; what of the other end's it got
+  uint8_t *sent, *got;  // what it has to send; what it got of its peer's
   size_t sent_length, written, got_length;
   struct cursor cursor;
   uint8_t pending[CURSOR_HEAD_MAX];
@@ -36,13 +36,13 @@ static struct policy policies[POLICIES];
 static uint32_t slot_generation[LIVE];
 static uint64_t ended_count;
 
-// Both ends of one connection: [0] the gateway's, [1] the peer's.
+// One connection: [0] is the gateway's end, [1] the peer's.
 static void connection(int fd[2]) {
   static int listener = -1;
   static struct sockaddr_in at;
   if (listener < 0) {
     listener = listen_at(&at);
-    fcntl(listener, F_SETFL, 0);  // whoever has connected may be there to be accepted a little later
+    fcntl(listener, F_SETFL, 0);  // accept4() waits: a connection may take a moment to be ready
   }
   fd[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (connect(fd[1], (void *)&at, sizeof at)) die("connect");
@@ -51,7 +51,7 @@ static void connection(int fd[2]) {
   fcntl(fd[1], F_SETFL, O_NONBLOCK);
   int small = 16384;
   if (roll(2)) setsockopt(fd[roll(2)], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-  // Else the gateway's side takes all that a stream has, and never owes anything.
+  // Otherwise the gateway's socket takes a whole stream, and nothing is ever pending.
   if (roll(2)) setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
 }
 
@@ -77,7 +77,7 @@ static void add_frames(struct peer *p, int violations) {
   }
 }
 
-// Takes what came apart: data goes to `got`, control frames are the gateway's.
+// Splits the received bytes into frames: data goes to `got`, control frames are the gateway's.
 static void take_apart(struct peer *p, const uint8_t *bytes, size_t n) {
   static uint8_t all[CURSOR_HEAD_MAX + 65536];
   memcpy(all, p->pending, p->pending_length);
@@ -141,7 +141,7 @@ static void open_pair(uint32_t slot) {
     p->heavy = !roll(3);
     add_frames(p, 0);
   }
-  // What each end sent first went another way: it comes with the command.
+  // The first bytes of each peer come with the command, as if they had been read before.
   struct peer *client = &pair->peer[CLIENT], *backend = &pair->peer[BACKEND];
   size_t up = roll((uint32_t)client->sent_length + 1), down = roll((uint32_t)backend->sent_length + 1);
   struct command *c = calloc(1, sizeof *c + up + down);
@@ -182,7 +182,7 @@ static void act(struct pair *pair) {
   } else if (ending && what < 94) {
     struct command *c = calloc(1, sizeof *c + 8);
     c->kind = roll(3) ? DO_CLOSE : DO_CUT;
-    c->id = roll(10) ? pair->id : pair->id - ID(0, 0, 1);  // now and then the one that was there before
+    c->id = roll(10) ? pair->id : pair->id - ID(0, 0, 1);  // now and then the previous one in its slot
     c->code = 1001;
     c->deadline_ms = 1 + roll(300);
     memcpy(c->early, "stress", 6);
@@ -195,7 +195,7 @@ static void take_events(void) {
   for (struct close_record *r = engine_take(&engine, EVENT_TUNNEL_CLOSED), *next; r; r = next) {
     next = (struct close_record *)r->link.next;
     uint32_t slot = ID_SLOT(r->id);
-    if (slot >= LIVE || pairs[slot].id != r->id || pairs[slot].ended++) die("an end was told twice, or of no tunnel");
+    if (slot >= LIVE || pairs[slot].id != r->id || pairs[slot].ended++) die("a tunnel had two close records, or is none");
     ended_count++;
     free(r);
   }
@@ -236,7 +236,7 @@ int main(int argc, char **argv) {
     open_pair(slot);
     opened++;
   }
-  printf("%llu tunnels, each told of once\n", (unsigned long long)ended_count);
+  printf("%llu tunnels, one close record each\n", (unsigned long long)ended_count);
   // Some are still live when the engine stops.
   for (uint32_t i = 0; i < LIVE; i++) {
     drop(&pairs[i].peer[CLIENT], 0);

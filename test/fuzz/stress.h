@@ -1,5 +1,5 @@
-// What the stress rigs of the native relay share: chance by a seed, a server's socket, an engine and its word that there is
-// something to hear. Each rig is one program, and includes this once.
+// What the stress tests of the native relay share: seeded randomness, a server's socket, and an engine with its
+// notification. Each test is one program and includes this once.
 #ifndef UPGATE_STRESS_H
 #define UPGATE_STRESS_H
 
@@ -15,18 +15,18 @@
 #include "../../src/relay/native/c/worker.h"
 
 #ifdef STARVED
-// Memory that the engine's threads ask for is now and then not there, and random bytes never are. The linker puts these in
-// place of the real ones (--wrap).
-static __thread int fed;
-static __thread uint32_t meals;
-static int is_starved(void) { return !fed && ++meals % 29 == 0; }
+// Memory allocation fails now and then in the engine's threads, and getrandom() always. The linker puts these in place
+// of the real ones (--wrap).
+static __thread int exempt;
+static __thread uint32_t allocations;
+static int fails(void) { return !exempt && ++allocations % 29 == 0; }
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t count, size_t n);
 void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n) { return is_starved() ? NULL : __real_malloc(n); }
-void *__wrap_calloc(size_t count, size_t n) { return is_starved() ? NULL : __real_calloc(count, n); }
-void *__wrap_realloc(void *p, size_t n) { return is_starved() ? NULL : __real_realloc(p, n); }
+void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
+void *__wrap_calloc(size_t count, size_t n) { return fails() ? NULL : __real_calloc(count, n); }
+void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
 ssize_t __wrap_getrandom(void *to, size_t n, unsigned flags) {
   (void)to, (void)n, (void)flags;
   errno = ENOSYS;
@@ -58,7 +58,7 @@ static void on_events(void *to) {
   pthread_mutex_unlock(&notified_lock);
 }
 
-// Whether the engine has told of anything since this was asked last.
+// Whether the engine has published anything since the last call.
 static int take_notification(void) {
   pthread_mutex_lock(&notified_lock);
   int any = notified;
@@ -72,7 +72,7 @@ static uint64_t begin(int argc, char **argv) {
   uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
   state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
 #ifdef STARVED
-  fed = 1;
+  exempt = 1;
 #endif
   if (engine_start(&engine, 2, on_events, NULL)) die("engine_start");
   return count;

@@ -1,5 +1,6 @@
-// The native accept as JS sees it: opens ids on listening sockets, and tells the keeper of each of its guests. How they
-// are accepted and their first bytes read stands in listener.c. And it tells when a client has left that nobody reads.
+// The native acceptor in JavaScript: opens listeners on listening sockets and passes each accepted connection to their
+// handler. How connections are accepted and their first bytes read is in listener.c. It also reports when a client closes
+// a connection that nothing reads.
 import { getSystemErrorName } from 'node:util';
 import { reportDefect } from '../../base/guard.ts';
 import { FdConnection } from '../../net/fd-connection.ts';
@@ -8,7 +9,7 @@ import type { Acceptor, AcceptHandle, AcceptHandler } from '../relay.ts';
 
 const FIELDS = 6;
 
-/** A client that has not said a word for so long is node's: its parser has the timeouts for that. */
+/** Milliseconds to the first byte; after that a connection is left to node, whose parser has the timeouts for it. */
 const FIRST_BYTES_MS = 100;
 
 export interface AcceptOptions {
@@ -22,7 +23,7 @@ export interface AcceptOptions {
 export class NativeListener implements Acceptor {
   readonly #options: AcceptOptions;
   readonly #handlers = new Map<number, AcceptHandler>();
-  /** Who is onAccepted when a connection has been left, by the number it is watched under. */
+  /** Callbacks of watched connections, by the number each is watched under. */
   readonly #watched = new Map<number, () => void>();
   #lastWatch = 0;
 
@@ -30,7 +31,7 @@ export class NativeListener implements Acceptor {
     this.#options = options;
   }
 
-  /** With a door for each thread: who connects is accepted by one that has nothing else to do. */
+  /** One listener for each thread: an idle thread accepts the next connection. */
   open(fd: number, handler: AcceptHandler, firstBytesMs = FIRST_BYTES_MS): AcceptHandle | null {
     const { addon, engine, threads } = this.#options;
     const ids: number[] = [];
@@ -57,7 +58,7 @@ export class NativeListener implements Acceptor {
     return () => this.#watched.delete(id);
   }
 
-  /** `count` clients have left. */
+  /** The ids of `count` watched connections whose peer has closed are in the event buffer. */
   onPeerClosed(count: number): void {
     const { eventBuffer } = this.#options;
     for (let i = 0; i < count; i++) {
@@ -72,12 +73,12 @@ export class NativeListener implements Acceptor {
     }
   }
 
-  /** `count` arrivals stand in the eventBuffer. */
+  /** `count` records of listeners are in the event buffer. */
   onAccepted(count: number): void {
     for (let i = 0, at = 0; i < count; i++) at = this.#dispatch(at);
   }
 
-  /** Tells of the record at `at`, and returns where the next one stands. */
+  /** Passes the record at `at` to its handler, and returns where the next one begins. */
   #dispatch(at: number): number {
     const { numbers, bytes } = this.#options.eventBuffer;
     const listener = numbers[at] ?? 0;

@@ -1,22 +1,22 @@
-// What the native relay's addon exports: addon.c says the same, at each of its functions.
+// What the native relay's addon exports; addon.c has the contract of each function.
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 /** The threads of one relay. */
 export type Engine = { readonly engine: unique symbol };
 
-/** Kinds of what is told, by enum news in worker.h. */
+/** Kinds of events, as enum event_kind in worker.h. */
 export const EVENT = { tunnelClosed: 0, dialResult: 1, accepted: 2, peerClosed: 3 } as const;
 
-/** Gets a kind and how many records of it stand in the inbox. */
+/** Gets a kind and the number of its records in the event buffer. */
 export type OnEvents = (kind: number, count: number) => void;
 
 /**
- * What stands in the inbox: records of numbers, some with bytes behind them. It is read while the addon calls, and holds
- * something else after that.
+ * Records of events: numbers, some with bytes behind them. Valid only while the addon calls onEvents; the next call
+ * overwrites them.
  */
 export class EventBuffer {
-  /** Room for what is told at once: more than any one record takes. */
+  /** Bytes; more than any one record takes. */
   static readonly SIZE = 256 * 1024;
   readonly bytes = Buffer.allocUnsafeSlow(EventBuffer.SIZE);
   readonly numbers = new Float64Array(this.bytes.buffer, this.bytes.byteOffset, EventBuffer.SIZE / NUMBER);
@@ -25,7 +25,7 @@ export class EventBuffer {
 /** How many bytes a number takes. */
 export const NUMBER = Float64Array.BYTES_PER_ELEMENT;
 
-/** Any thread: the one with the least to do. */
+/** Any thread: the least loaded one. */
 export const ANY_THREAD = -1;
 
 /** The thread that something with an id belongs to. */
@@ -33,9 +33,9 @@ export function threadOf(id: number): number {
   return id % 16;
 }
 
-/** Waits are wholeMs milliseconds; an id below 0 is an errno, negated. A thread is a number from 0 on, or ANY_THREAD. */
+/** Waits are whole milliseconds; an id below 0 is an errno, negated. A thread is a number from 0 on, or ANY_THREAD. */
 export interface Addon {
-  /** See OnEvents. */
+  /** Starts the threads; the addon writes events into `eventBuffer` before it calls `onEvents`. */
   start(threads: number, onEvents: OnEvents, eventBuffer: Buffer): Engine;
   stop(engine: Engine): void;
   policy(engine: Engine, numbers: Float64Array): number;
@@ -68,9 +68,9 @@ export interface Addon {
   cancel(engine: Engine, id: number): void;
   listen(engine: Engine, fd: number, firstBytesMs: number, thread: number): number;
   unlisten(engine: Engine, listener: number): void;
-  /** Tells once, by this id, when the other end has left; 0 or an errno, negated. */
+  /** Publishes one event with this id when the peer closes; 0 or an errno, negated. */
   watch(engine: Engine, fd: number, id: number, thread: number): number;
-  /** What open(), dial() and collect() asked for begins. */
+  /** Starts what open(), dial() and collect() asked for. */
   wake(engine: Engine): void;
 }
 
@@ -82,7 +82,7 @@ export function loadAddon(file: string): Addon {
   return createRequire(import.meta.url)(file) as Addon;
 }
 
-/** Wakes the threads once for all that one turn of the event loop asks of them. */
+/** Wakes the threads once for all the commands of one turn of the event loop. */
 export class WakeBatcher {
   readonly #addon: Addon;
   readonly #engine: Engine;
@@ -93,7 +93,7 @@ export class WakeBatcher {
     this.#engine = engine;
   }
 
-  /** Before the loop waits again. */
+  /** Wakes them before the loop waits again. */
   schedule(): void {
     if (this.#due) return;
     this.#due = true;
@@ -111,8 +111,8 @@ function wake(batcher: WakeBatcher): void {
 }
 
 /**
- * Where something with an id stands in a list. Slots are dense within a worker: the worker's number is in the lowest four
- * bits of an id, the slot in the next 20.
+ * The index of an id in a list. Slots are dense within a worker: the worker's number is in the lowest four bits of an id,
+ * the slot in the next 20.
  */
 export function slotIndex(id: number, threads: number): number {
   const low = id % 0x1000000;

@@ -1,5 +1,5 @@
-// The native dial as JS sees it: starts dials, and tells each caller once what became of its own. How connecting and
-// collecting are done stands in dial.c.
+// The native dialler in JavaScript: starts dials, and gives each caller its result once. How connecting and collecting are
+// done is in dial.c.
 import { getSystemErrorName } from 'node:util';
 import { reportDefect } from '../../base/guard.ts';
 import { GatewayError } from '../../errors.ts';
@@ -8,12 +8,12 @@ import { FdConnection } from '../../net/fd-connection.ts';
 import { type Addon, type Engine, type EventBuffer, NUMBER, slotIndex, threadOf, type WakeBatcher, wholeMs } from './addon.ts';
 
 const FIELDS = 5;
-/** By the negative numbers in dial.h. */
+/** By the negative error numbers in dial.h. */
 const FAILURES: readonly DialFailure[] = ['', 'ended', 'timeout', 'silent', 'cancelled'];
 
-/** How often it is looked whether a dial has been forgotten. */
+/** How often pending dials are checked for one that never got its result, ms. */
 const CHECK_MS = 1000;
-/** So many checksLeft more than its own waits take, which dial.c keeps; a process that stands still checksLeft at nothing. */
+/** Checks beyond a dial's own timeouts, which dial.c keeps; while the process is stalled no check runs. */
 const EXTRA_CHECKS = 5;
 
 export interface DiallerOptions {
@@ -25,11 +25,11 @@ export interface DiallerOptions {
   readonly eventBuffer: EventBuffer;
 }
 
-/** A dial under way, and who waits for it; null once it was told of or cancelled. */
+/** A dial in progress and its caller; the caller is null after the result or cancel(). */
 class PendingDial implements Dialling {
   readonly id: number;
   caller: DialCaller | null;
-  /** How many checksLeft more it is waited for. */
+  /** How many checks it may still take. */
   checksLeft: number;
 
   constructor(id: number, caller: DialCaller, waitMs: number) {
@@ -41,7 +41,7 @@ class PendingDial implements Dialling {
 
 export class NativeDialler implements Dialler {
   readonly #options: DiallerOptions;
-  /** Who waits, by the index of a dial. Not in a Map: see slot-set.ts. */
+  /** Pending dials by slotIndex(). Not in a Map: see slot-set.ts. */
   readonly #pending: (PendingDial | undefined)[] = [];
   #timer: NodeJS.Timeout | null = null;
 
@@ -68,8 +68,8 @@ export class NativeDialler implements Dialler {
   }
 
   /**
-   * What has become of `count` dials stands in the eventBuffer. All that wait for them are taken out before the first is called: a
-   * caller may start and cancel dials.
+   * The results of `count` dials are in the event buffer. All of them are removed before the first caller is called: it may
+   * start and cancel dials.
    */
   onResults(count: number): void {
     const { numbers } = this.#options.eventBuffer;
@@ -82,7 +82,7 @@ export class NativeDialler implements Dialler {
     for (const one of pending) at = this.#dispatch(one, at);
   }
 
-  /** Tells of the record at `at`, and returns where the next one stands. */
+  /** Gives the record at `at` to the caller, and returns where the next one begins. */
   #dispatch(pending: PendingDial | null, at: number): number {
     const { numbers, bytes } = this.#options.eventBuffer;
     const error = numbers[at + 1] ?? 0;
@@ -94,7 +94,7 @@ export class NativeDialler implements Dialler {
     if (pending !== null) pending.caller = null;
     const connection = fd < 0 ? null : new FdConnection(fd, threadOf(numbers[at] ?? 0));
     try {
-      // Nobody where it was cancelled when this was already on its way.
+      // It was cancelled when its result was on the way already.
       if (caller === null) connection?.destroy();
       else if (connection !== null) caller.came(connection, bytes.subarray(start, start + length), connectMs);
       else caller.failed(error < 0 ? (FAILURES[-error] ?? 'ended') : getSystemErrorName(-error), connectMs >= 0);
@@ -118,11 +118,11 @@ export class NativeDialler implements Dialler {
     const pending = dialling as PendingDial;
     if (pending.caller === null) return;
     pending.caller = null;
-    // Where it has been told of it is in nobody's list any more.
+    // After its result is published it is not in the list any more.
     if (this.#remove(pending.id) !== null) this.#options.addon.cancel(this.#options.engine, pending.id);
   }
 
-  /** Takes out who waits for this dial; null where nobody does any more. */
+  /** Removes a pending dial; null where it is not pending any more. */
   #remove(id: number): PendingDial | null {
     const index = slotIndex(id, this.#options.threads);
     const pending = this.#pending[index];
@@ -131,7 +131,7 @@ export class NativeDialler implements Dialler {
     return pending;
   }
 
-  /** Nobody waits for ever, whatever has become of a dial in the addon. */
+  /** No caller waits for ever, whatever happens to a dial in the addon. */
   readonly #check = (): void => {
     this.#timer = null;
     for (const pending of this.#pending) {
@@ -140,7 +140,7 @@ export class NativeDialler implements Dialler {
       if (--pending.checksLeft > 0) continue;
       const { caller } = pending;
       this.cancel(pending);
-      reportDefect('handshake', new Error('the relay has told nothing of a dial'));
+      reportDefect('handshake', new Error('the relay gave no result for a dial'));
       try {
         caller?.failed('silent', true);
       } catch (thrown) {

@@ -1,5 +1,5 @@
-// How a connection leaves node without losing a byte, and comes back where the native side could not take it. A parked one
-// is not node's, and there is nothing to do.
+// How a connection leaves node without losing a byte, and comes back where the native side could not take it. An
+// FdConnection is not node's, and there is nothing to do.
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { type Connection, FdConnection } from '../../net/fd-connection.ts';
@@ -39,13 +39,13 @@ export function detach(socket: Connection, early: Buffer): Buffer {
   return more instanceof Buffer ? Buffer.concat([early, more]) : early;
 }
 
-/** The tunnel has a descriptor of its own now, or this one: node's is closed without a word to the peer. */
+/** The tunnel has its own copy of the descriptor now, or this one: closes node's without a byte to the peer. */
 export function closeDetached(connection: Connection): void {
   if (connection instanceof FdConnection) connection.take();
   else connection.destroy();
 }
 
-/** Undoes takeOver(), which had `early` bytes before it took `taken`. */
+/** Undoes detach(), which had `early` bytes before it took `taken`. */
 export function reattach(socket: Connection, taken: Buffer, early: number): void {
   if (socket instanceof FdConnection) return;
   if (taken.length > early) socket.unshift(taken.subarray(early));
@@ -56,5 +56,5 @@ export function reattach(socket: Connection, taken: Buffer, early: number): void
 }
 
 function ignore(): void {
-  // A socket that is being given up has no error left to tell.
+  // The errors of a detached socket concern nothing any more.
 }

@@ -1,5 +1,6 @@
-// The native relay engine: takes both sockets' descriptors over from node and leaves the bytes to addon.c. What it can
-// take, and how it does so without losing a byte, stands here; frames, limits and endings are C's.
+// The native relay engine: takes both sockets' descriptors over from node and leaves the bytes to the threads behind
+// addon.c. What it can take is decided here, and handover.ts takes it without losing a byte; frames, limits and closing
+// are done in C.
 import { availableParallelism } from 'node:os';
 import { reportDefect } from '../../base/guard.ts';
 import { GatewayError } from '../../errors.ts';
@@ -16,7 +17,7 @@ import { reattach, isPlain, closeDetached, detach } from './handover.ts';
 const CLOSE_RECORD_FIELDS = 11;
 const COUNTER_FIELDS = 11;
 const INITIATORS: readonly Initiator[] = ['gateway', 'client', 'backend', 'gateway'];
-/** By enum reason in tunnel.h; the first is the one closeReason to close() or cut(). */
+/** By enum reason in tunnel.h; the first stands for the reason given to close() or cut(). */
 const REASONS = [
   '',
   'closed',
@@ -122,7 +123,7 @@ export class NativeRelay implements RelayEngine {
       toBackend,
       client instanceof FdConnection,
       backend instanceof FdConnection,
-      // The thread that has dialled it watches it already.
+      // The thread that has dialled it has it in its epoll already.
       backend instanceof FdConnection ? backend.thread : ANY_THREAD,
     );
     if (id < 0) {
@@ -180,7 +181,7 @@ export class NativeRelay implements RelayEngine {
     else this.acceptor.onPeerClosed(count);
   }
 
-  /** The reports of `count` tunnels stand in the eventBuffer. All are taken out before the first is told: who hears may open others. */
+  /** The close records of `count` tunnels are in the event buffer. All are removed before the first onEnd(): it may open others. */
   #onTunnelsClosed(count: number): void {
     const { numbers } = this.#eventBuffer;
     const closed: (NativeTunnel | undefined)[] = [];
@@ -221,7 +222,7 @@ function limitNumbers(limits: DirectionLimits | null): number[] {
   return [maxMessage ?? -1, messagesPerSecond ?? 0, bytesPerSecond ?? 0, onLimit === 'pause' ? 1 : 0];
 }
 
-/** Field by field: to take it apart as a list goes through an iterator, once for every tunnel that ends. */
+/** Reads field by field: destructuring would run an iterator for every tunnel that ends. */
 function readCloseRecord(numbers: Float64Array, at: number, closeReason: string): TunnelEnd {
   const code = numbers[at + 6] ?? 0;
   const reason = numbers[at + 8] ?? 0;

@@ -1,8 +1,8 @@
-// The native relay as Node sees it: Node-API around worker.c. native.ts is its only caller, and what it passes is checked
-// there; here a wrong argument is a thrown error, never a crash.
+// The native relay's interface to Node: Node-API around worker.c. native.ts is its only caller and checks what it
+// passes; here a wrong argument is a thrown error, never a crash.
 //
-// Everything in this file runs on the main thread but tell(), which wakes it. The main thread gives out slots and takes
-// them back when it hears of a tunnel's end, so ids need no lock.
+// Everything in this file runs on the main thread except notify(), which wakes it. The main thread assigns the slots
+// and frees one when it handles the end of what was in it, so ids need no lock.
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
 #include <arpa/inet.h>
@@ -24,12 +24,12 @@
 #define ACCEPTED_FIELDS 6
 
 struct slots {
-  uint32_t *released, released_count, released_capacity;  // given back
-  uint32_t next;                                          // never given out yet
+  uint32_t *released, released_count, released_capacity;  // free again
+  uint32_t next;                                          // never assigned yet
   uint32_t live;
 };
 
-// A door's listening socket, as long as it is open.
+// A listener's socket, while it is open.
 struct listen_socket {
   struct listen_socket *next;
   uint64_t id;
@@ -41,14 +41,14 @@ struct relay {
   napi_env env;
   napi_threadsafe_function wake;
   struct slots slots[WORKERS_MAX], dial_slots[WORKERS_MAX], listener_slots[WORKERS_MAX];
-  uint8_t *event_buffer;  // of JS, which keeps it as long as it can be called
+  uint8_t *event_buffer;  // owned by JavaScript, which keeps it as long as it can be called
   size_t event_buffer_size;
   struct listen_socket *listen_sockets;
   struct policy **policies;
   uint32_t policy_count, threads;
   uint32_t generation;  // makes ids unique
-  uint32_t live;  // tunnels, dials and doors that JS has not heard the end of
-  int stopped, wake_finalized;  // woken_off: the thread-safe function is gone
+  uint32_t live;  // tunnels, dials and listeners whose end JavaScript does not know yet
+  int stopped, wake_finalized;  // wake_finalized: the thread-safe function is gone
   int holders;                  // the external value and the thread-safe function; the last one frees
 };
 
@@ -84,7 +84,7 @@ static napi_value number(napi_env env, double n) {
 
 // -- Slots ----------------------------------------------------------------------------------------------------------
 
-// The thread with the fewest tunnels and dials, of which each is to be a tunnel.
+// The thread with the fewest tunnels and dials; each dial will become a tunnel.
 static uint32_t least_loaded(const struct relay *r) {
   uint32_t best = 0, least = UINT32_MAX;
   for (uint32_t i = 0; i < r->engine.count; i++) {
@@ -96,7 +96,7 @@ static uint32_t least_loaded(const struct relay *r) {
   return best;
 }
 
-// A thread by its number; below 0, or where there is none of this number: the one with the least to do.
+// The thread of this number; the least loaded one where it is below 0 or there is none of this number.
 static uint32_t thread_of(const struct relay *r, int32_t wanted) {
   return wanted >= 0 && (uint32_t)wanted < r->engine.count ? (uint32_t)wanted : least_loaded(r);
 }
@@ -124,24 +124,24 @@ static void release_id(struct slots *slots, uint64_t id) {
   s->released[s->released_count++] = ID_SLOT(id);
 }
 
-// -- What the threads tell ------------------------------------------------------------------------------------------
+// -- Events from the threads ----------------------------------------------------------------------------------------
 
 static void notify(void *to) {
   struct relay *r = to;
   napi_call_threadsafe_function(r->wake, NULL, napi_tsfn_nonblocking);
 }
 
-// One more of what keeps the process alive.
+// One more thing that keeps the process alive.
 static void ref_loop(napi_env env, struct relay *r) {
   if (!r->live++) napi_ref_threadsafe_function(env, r->wake);
 }
 
-// What kept the process alive is less now.
+// One thing less that keeps the process alive.
 static void unref_loop(napi_env env, struct relay *r) {
   if (!--r->live) napi_unref_threadsafe_function(env, r->wake);
 }
 
-// Where something goes in the inbox, in numbers and bytes filled up to the next number; null where there is no room.
+// Reserves space in the event buffer, for numbers and for bytes padded to the next number; null where it is full.
 static uint8_t *reserve_in(const struct relay *r, size_t *at, size_t numbers, size_t length) {
   size_t size = (numbers + (length + sizeof(double) - 1) / sizeof(double)) * sizeof(double);
   if (*at + size > r->event_buffer_size) return NULL;
@@ -170,7 +170,7 @@ static int put_dial_result(const struct relay *r, size_t *at, const struct dial_
   return 1;
 }
 
-// As bytes, the address and behind it what was read.
+// Its bytes are the address and then what was read.
 static int put_accepted(const struct relay *r, size_t *at, const struct accepted_conn *a) {
   size_t address = strlen(a->address);
   const double values[ACCEPTED_FIELDS] = {(double)a->listener_id, a->fd, a->error, a->port, (double)address, a->length};
@@ -189,7 +189,7 @@ static int put_peer_closed(const struct relay *r, size_t *at, const struct peer_
   return to != NULL;
 }
 
-// Puts a record into the inbox; 0 where there is no room.
+// Writes a record into the event buffer; 0 where it is full.
 static int put(const struct relay *r, enum event_kind kind, size_t *at, const struct link *record) {
   switch (kind) {
     case EVENT_TUNNEL_CLOSED: return put_close_record(r, at, (const struct close_record *)record);
@@ -200,8 +200,8 @@ static int put(const struct relay *r, enum event_kind kind, size_t *at, const st
   }
 }
 
-// JS has been told of this record, and only now may its slot be another's: whatever JS starts meanwhile would else be taken
-// for one of those in the inbox that are still to be read.
+// JavaScript has handled this record, and only now may its slot be assigned again. Otherwise what JavaScript starts
+// meanwhile could be mistaken for a record in the event buffer that is still to be read.
 static void release_delivered(napi_env env, struct relay *r, enum event_kind kind, const struct link *record) {
   if (r->stopped) return;
   if (kind == EVENT_TUNNEL_CLOSED) {
@@ -218,8 +218,8 @@ static void release_delivered(napi_env env, struct relay *r, enum event_kind kin
   unref_loop(env, r);
 }
 
-// Calls JS with how many records stand in the inbox. Returns whether they are JS's now. What it throws has passed every
-// guard of native.ts and is the process's to judge.
+// Calls JavaScript with the number of records in the event buffer. Returns whether they are JavaScript's now. An
+// exception from there has passed every guard in native.ts and is left to the process.
 static int call(napi_env env, napi_value callback, enum event_kind kind, uint32_t count) {
   napi_value undefined, error, args[2];
   if (napi_get_undefined(env, &undefined) != napi_ok || napi_create_uint32(env, kind, &args[0]) != napi_ok ||
@@ -232,7 +232,7 @@ static int call(napi_env env, napi_value callback, enum event_kind kind, uint32_
   return 1;
 }
 
-// Hands all news of a kind to JS, by inboxes full.
+// Delivers all events of a kind to JavaScript, one event buffer at a time.
 static void deliver(napi_env env, napi_value callback, struct relay *r, enum event_kind kind) {
   struct link *events = engine_take(&r->engine, kind);
   int delivered = 1;
@@ -293,7 +293,7 @@ static void wake_finalized(napi_env env, void *data, void *hint) {
   release(r);
 }
 
-// Ends the threads, and then what they wake the main thread with.
+// Ends the threads, and then the function by which they wake the main thread.
 static void shut_down(struct relay *r) {
   stop(r);
   if (!r->wake_finalized) napi_release_threadsafe_function(r->wake, napi_tsfn_abort);
@@ -308,7 +308,8 @@ static void finalize(napi_env env, void *data, void *hint) {
   release(r);
 }
 
-// start(threads, onEvents, eventBuffer) -> engine. onEvents gets a kind and how many records of it stand in the inbox.
+// start(threads, onEvents, eventBuffer) -> engine. onEvents gets a kind and the number of its records in the event
+// buffer.
 static napi_value js_start(napi_env env, napi_callback_info info) {
   napi_value args[3], name, engine;
   uint32_t threads;
@@ -339,12 +340,12 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
     release(r);
     return fail(env, error ? strerror(error) : "no external value");
   }
-  // Behind the thread-safe function's own hook, so that the threads end before it does.
+  // After the thread-safe function's own hook, so that the threads end before it does.
   napi_add_env_cleanup_hook(env, stop, r);
   return engine;
 }
 
-// stop(engine): cuts what lives, without telling of it, and ends the threads.
+// stop(engine): cuts all live tunnels, without events, and ends the threads.
 static napi_value js_stop(napi_env env, napi_callback_info info) {
   napi_value args[1];
   struct relay *r = arguments(env, info, args, 1) ? relay_of(env, args[0]) : NULL;
@@ -393,7 +394,7 @@ static napi_value js_policy(napi_env env, napi_callback_info info) {
   return number(env, r->policy_count++);
 }
 
-// counters(engine, policy, numbers): fills in what it has carried so far.
+// counters(engine, policy, numbers): fills in what the policy's tunnels have counted so far.
 static napi_value js_counters(napi_env env, napi_callback_info info) {
   napi_value args[3];
   uint32_t policy;
@@ -420,7 +421,7 @@ static napi_value js_counters(napi_env env, napi_callback_info info) {
 
 struct opening {
   int32_t fd[2], thread;
-  bool owned[2];  // it is the tunnel's from now on
+  bool owned[2];  // the tunnel owns it from now on
   uint32_t policy, head_length, lifetime_ms;
   uint8_t *to_client, *to_backend;
   size_t to_client_length, to_backend_length;
@@ -446,8 +447,8 @@ static void close_copies(const struct opening *o, const int fd[2]) {
   }
 }
 
-// Duplicates the descriptors that are not the tunnel's already: the copies are, the originals remain node's to destroy. 0,
-// or an errno.
+// Duplicates the descriptors that the tunnel does not own yet: it owns the copies, and node destroys the originals.
+// Returns 0 or an errno.
 static int duplicate(const struct opening *o, int to[2]) {
   for (int i = 0; i < 2; i++) {
     to[i] = o->owned[i] ? o->fd[i] : fcntl(o->fd[i], F_DUPFD_CLOEXEC, 3);
@@ -459,9 +460,9 @@ static int duplicate(const struct opening *o, int to[2]) {
   return 0;
 }
 
-// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, clientOwned, backendOwned, thread)
-// -> id, or -errno where no descriptor is left, or the engine has stopped: then nothing has happened. It begins with the
-// next wake(), on that thread (see thread_of).
+// open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, clientOwned, backendOwned,
+// thread) -> id; -errno where no descriptor is left or the engine has stopped, and then nothing has happened. It starts
+// at the next wake(), on that thread (see thread_of).
 static napi_value js_open(napi_env env, napi_callback_info info) {
   napi_value args[11];
   struct opening o;
@@ -571,7 +572,7 @@ static int read_address(napi_env env, napi_value host, napi_value port, struct d
   return request->address_length > 0;
 }
 
-// The command of a dial, with room for its bytes; its order is filled in by the caller.
+// The command of a dial, with space for its bytes; the caller fills in its request.
 static struct command *dial_command(struct relay *r, int32_t thread, size_t length) {
   struct command *c = calloc(1, sizeof *c + sizeof(struct dial_request) + length + 1);
   if (!c || !take_id(r, r->dial_slots, thread_of(r, thread), &c->id)) {
@@ -589,8 +590,8 @@ static napi_value send_dial(napi_env env, struct relay *r, struct command *c) {
   return number(env, id);
 }
 
-// dial(engine, address, port, text, connectMs, answerMs, maxHead) -> id; -errno where the engine has stopped or there is no
-// memory. It begins with the next wake().
+// dial(engine, address, port, text, connectMs, answerMs, maxHead) -> id; -errno where the engine has stopped or there
+// is no memory. It starts at the next wake().
 static napi_value js_dial(napi_env env, napi_callback_info info) {
   napi_value args[7];
   struct dial_request request = {.fd = -1};
@@ -612,7 +613,8 @@ static napi_value js_dial(napi_env env, napi_callback_info info) {
   return send_dial(env, r, c);
 }
 
-// collect(engine, fd, held, answerMs, maxHead, thread) -> id, and the descriptor is the dial's; or -errno, and it is not.
+// collect(engine, fd, held, answerMs, maxHead, thread) -> id, and the dial owns the descriptor; -errno, and it does
+// not.
 static napi_value js_collect(napi_env env, napi_callback_info info) {
   napi_value args[6];
   struct dial_request request = {.fd = -1};
@@ -636,7 +638,7 @@ static napi_value js_collect(napi_env env, napi_callback_info info) {
   return send_dial(env, r, c);
 }
 
-// -- Doors ----------------------------------------------------------------------------------------------------------
+// -- Listeners ------------------------------------------------------------------------------------------------------
 
 static int send_to_listener(struct relay *r, enum command_kind kind, uint64_t id, struct listener *listener) {
   struct command *c = calloc(1, sizeof *c);
@@ -648,7 +650,7 @@ static int send_to_listener(struct relay *r, enum command_kind kind, uint64_t id
   return 1;
 }
 
-// Opens a door to a descriptor that is its own from now on. 0, or an errno.
+// Opens a listener on a descriptor that it owns from now on. Returns 0 or an errno.
 static int open_listener(struct relay *r, struct listen_socket *l, uint32_t thread, uint32_t first_bytes_ms) {
   int taken = take_id(r, r->listener_slots, thread, &l->id);
   struct listener *listener = taken ? listener_new(l->id, l->fd, first_bytes_ms) : NULL;
@@ -659,8 +661,9 @@ static int open_listener(struct relay *r, struct listen_socket *l, uint32_t thre
   return ENOMEM;
 }
 
-// listen(engine, fd, firstBytesMs, thread) -> id of a door by which this thread accepts from the socket behind this listening
-// descriptor, which remains the caller's; or -errno. Guests that say nothing are told of after firstBytesMs.
+// listen(engine, fd, firstBytesMs, thread) -> id of a listener by which this thread accepts from the socket behind this
+// listening descriptor, which the caller still owns; or -errno. A connection without a byte is published after
+// firstBytesMs.
 static napi_value js_listen(napi_env env, napi_callback_info info) {
   napi_value args[4];
   int32_t fd, thread;
@@ -685,7 +688,8 @@ static napi_value js_listen(napi_env env, napi_callback_info info) {
   return number(env, (double)l->id);
 }
 
-// unlisten(engine, listener): nobody connects any more when this returns. The door is told of as closed, behind all its guests.
+// unlisten(engine, listener): no connection is accepted any more when this returns. The listener's close is published
+// behind all its connections.
 static napi_value js_unlisten(napi_env env, napi_callback_info info) {
   napi_value args[2];
   uint64_t id;
@@ -696,7 +700,7 @@ static napi_value js_unlisten(napi_env env, napi_callback_info info) {
   while (*at && (*at)->id != id) at = &(*at)->next;
   struct listen_socket *l = *at;
   if (!l) return NULL;
-  // To close the descriptor is its thread's, later.
+  // Its thread closes the descriptor, later.
   shutdown(l->fd, SHUT_RD);
   if (!send_to_listener(r, DO_UNLISTEN, l->id, NULL)) return fail(env, "out of memory");
   *at = l->next;
@@ -704,9 +708,9 @@ static napi_value js_unlisten(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-// watch(engine, fd, id, thread) -> 0 or -errno: from now on this thread tells once, by this id, when the other end of a
-// connection has ended its stream or reset it. Whoever has given the descriptor away pays no heed to the id any more:
-// nothing has to be undone for that, see watch.h.
+// watch(engine, fd, id, thread) -> 0 or -errno: this thread publishes one event with this id when the peer of a
+// connection ends its stream or resets it. Whoever gives the descriptor away ignores the id from then on; nothing has
+// to be undone for that, see watch.h.
 static napi_value js_watch(napi_env env, napi_callback_info info) {
   napi_value args[4];
   int32_t fd, thread;
@@ -720,7 +724,7 @@ static napi_value js_watch(napi_env env, napi_callback_info info) {
   return number(env, -engine_watch(&r->engine, thread_of(r, thread), fd, (uint64_t)id));
 }
 
-// wake(engine): the threads begin with what was asked of them.
+// wake(engine): the threads start on the commands that were posted.
 static napi_value js_wake(napi_env env, napi_callback_info info) {
   napi_value args[1];
   struct relay *r = arguments(env, info, args, 1) ? relay_of(env, args[0]) : NULL;
@@ -729,7 +733,7 @@ static napi_value js_wake(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-// cancel(engine, id): it is told of all the same.
+// cancel(engine, id): its result is published all the same.
 static napi_value js_cancel(napi_env env, napi_callback_info info) {
   napi_value args[2];
   uint64_t id;

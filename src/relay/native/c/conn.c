@@ -12,8 +12,8 @@
 
 #include "watch.h"
 
-// In a process of several threads libc makes each of its own two a cancellation point, which costs 2 % of a small
-// message; nobody cancels a thread here. A sanitizer has to see what they write.
+// In a process with several threads libc makes its recv() and send() cancellation points, which costs 2 % of a small
+// message; no thread is ever cancelled here. A sanitizer has to see what they write.
 #if defined SYS_recvfrom && defined SYS_sendto && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
 #define RECV(fd, to, n, flags) syscall(SYS_recvfrom, fd, to, n, flags, NULL, NULL)
 #define SEND(fd, from, n, flags) syscall(SYS_sendto, fd, from, n, flags, NULL, 0)
@@ -80,8 +80,8 @@ int conn_send(struct conn *c, const uint8_t *from, size_t n) {
     n -= (size_t)put;
     if (!n) return 0;
   }
-  // The rest stands behind what is owed already. That happens for a frame of our own and for early bytes only: a side
-  // that owes anything is not read for.
+  // The rest goes behind what is pending already. That happens only for a frame of our own and for early bytes: while
+  // anything is pending, the other connection is not read.
   uint32_t old = c->out_length - c->out_at;
   uint8_t *out = malloc(old + n);
   if (!out) return CONN_RESET;
@@ -110,7 +110,7 @@ int conn_send_pipe(struct conn *c, struct pipe *from, size_t n) {
   return 0;
 }
 
-// Returns whether nothing is left in its pipe, or SIDE_RESET.
+// Returns whether its pipe is empty now, or CONN_RESET.
 static int flush_pipe(struct conn *c) {
   ssize_t put = conn_write_pipe(c, c->pipe, c->piped);
   if (put < 0) return CONN_RESET;

@@ -29,7 +29,7 @@ size_t cursor_head(struct cursor *c, const uint8_t *p, size_t n) {
   c->starts = 0;
   if (opcode == OP_CLOSE) c->code = 0;
   if (control) return size;
-  // A data frame joins the present message whatever its opcode says: the receiver is to judge that.
+  // A data frame joins the current message whatever its opcode says: the receiver has to judge that.
   if (!c->open) {
     c->starts = c->open = 1;
     c->type = opcode;

@@ -1,8 +1,8 @@
-// The frame cursor: follows the RFC 6455 §5.2 frame headers of one direction and nothing else. The same machine as
-// cursor.ts; test/fixtures/cursor-vectors.json drives both. It never judges, allocates or keeps bytes: the caller holds
-// back a header that is not whole and hands it in again with the bytes that follow.
+// The frame cursor: a frame tracker, not a parser. It follows the RFC 6455 §5.2 frame headers of one direction and
+// nothing else. It is the same machine as cursor.ts; test/fixtures/cursor-vectors.json drives both. It never judges,
+// allocates or keeps bytes: the caller holds an incomplete header and passes it in again with the bytes that follow.
 //
-// Invariants: at a frame boundary `left` is 0; at a message boundary `open` is 0 too. Once `lost` is set nothing here
+// Invariants: at a frame boundary `left` is 0; at a message boundary `open` is 0 too. Once `lost` is set, nothing here
 // means anything any more and no function may be called.
 #ifndef UPGATE_CURSOR_H
 #define UPGATE_CURSOR_H
@@ -18,7 +18,7 @@ enum opcode { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_
 // Why a direction cannot be followed within bounds.
 enum lost { LOST_NOT = 0, LOST_LENGTH, LOST_CONTROL_LENGTH, LOST_CONTROL_FRAGMENT };
 
-// A status code that was there, as opposed to none: 0 can stand on the wire too.
+// A status code that was present, as opposed to none: 0 is possible on the wire too.
 #define CODE(n) (0x10000u | (n))
 
 struct cursor {
@@ -27,7 +27,7 @@ struct cursor {
   uint64_t message;  // payload bytes announced by the data frames of this message so far
   uint8_t key[4];    // mask key of this frame
   uint32_t code;     // CODE() of the newest Close; 0 where it had none
-  uint8_t first;     // first byte of that code, until the second has come
+  uint8_t first;     // first byte of that code, until the second arrives
   uint8_t opcode;    // of this frame
   uint8_t type;      // opcode this message began with
   uint8_t lost;      // enum lost
@@ -37,11 +37,11 @@ struct cursor {
   uint8_t open : 1;     // a message has started and not ended; control frames may stand inside (§5.4)
 };
 
-// Reads the header at p. Returns its length, or 0 where it is not whole yet, or where `lost` has just been set.
+// Reads the header at p. Returns its length, or 0 where it is incomplete, or where `lost` has just been set.
 size_t cursor_head(struct cursor *c, const uint8_t *p, size_t n);
 
-// Passes over up to n payload bytes of the current frame; returns how many. The frame is over when `left` is 0, and the
-// caller then says so with cursor_end(), also for a frame without payload.
+// Skips up to n payload bytes of the current frame; returns how many. The frame is over when `left` is 0; the caller
+// then calls cursor_end(), also for a frame without payload.
 size_t cursor_body(struct cursor *c, const uint8_t *p, size_t n);
 static inline void cursor_end(struct cursor *c);
 

@@ -13,24 +13,24 @@
 #include "worker.h"
 #include "watch.h"
 
-// As node sets it on a socket of its own.
+// As node sets it on its own sockets.
 #define KEEPALIVE_S 60
 #define KEEPALIVE_INTERVAL_S 1
 #define KEEPALIVE_PROBES 10
 
 struct dial {
-  struct timer timer;  // first: a timer is its dial
+  struct timer timer;  // first: a timer is cast to its dial
   uint64_t id, started_ns;
   double connect_ms;
   int fd;
-  uint32_t watched;  // the events it is watched for; epoll forgets them with the first one
-  int registered;    // it has been watched before
+  uint32_t watched;  // the events it is watched for; epoll forgets them at the first one
+  int registered;    // it has been in epoll before
   uint32_t answer_ms, max_head;
-  uint32_t scanned;  // up to here no empty line begins
+  uint32_t scanned;  // no empty line begins before this
   int connected;
   uint8_t *send;  // what is still to be sent, `send_at` to `send_length`; null where there is nothing
   uint32_t send_at, send_length;
-  uint8_t *received;  // what has come without an empty line
+  uint8_t *received;  // what has arrived without an empty line
   uint32_t received_length;
 };
 
@@ -68,8 +68,8 @@ static void free_dial(struct worker *w, struct dial *dial) {
 }
 
 static void fail(struct worker *w, struct dial *dial, int error) {
-  // The dial's own memory, so that an end can always be told.
-  _Static_assert(sizeof(struct dial_result) <= sizeof(struct dial), "what is told fits where its dial was");
+  // The result takes the dial's own memory, so that an end can always be published.
+  _Static_assert(sizeof(struct dial_result) <= sizeof(struct dial), "a dial result fits into its dial");
   if (dial->fd >= 0) close(dial->fd);
   struct dial_result result = {.id = dial->id, .error = error, .fd = -1, .connect_ms = dial->connect_ms};
   wheel_clear(&w->dials.wheel, &dial->timer);
@@ -80,8 +80,8 @@ static void fail(struct worker *w, struct dial *dial, int error) {
   list_add(&w->dials.results, &((struct dial_result *)dial)->link);
 }
 
-// Hands the descriptor over with what has come: `got`, and the n bytes at p. An event has told of them, so that epoll has
-// nothing more to tell of it.
+// Hands over the descriptor with what was received: `received`, and the n bytes at p. Epoll has reported them, so it
+// reports nothing more of this descriptor.
 static void succeed(struct worker *w, struct dial *dial, const uint8_t *p, size_t n) {
   struct dial_result *result = malloc(sizeof *result + dial->received_length + n);
   if (!result) {
@@ -99,7 +99,7 @@ static void succeed(struct worker *w, struct dial *dial, const uint8_t *p, size_
 // -- Connecting and sending -----------------------------------------------------------------------------------------
 
 static void watch(struct worker *w, struct dial *dial) {
-  // Until it is connected there is nothing to read; later an answer may come before all is sent.
+  // There is nothing to read before it is connected; later an answer may come before everything is sent.
   uint32_t events = (dial->connected ? EPOLLIN : 0u) | (dial->send || !dial->connected ? EPOLLOUT : 0u);
   if (events == dial->watched) return;
   if (watch_for(w->ep, dial->fd, events | EPOLLONESHOT, DIAL_KEY | dial->id, dial->registered) < 0) {
@@ -119,7 +119,7 @@ static void on_connected(struct worker *w, struct dial *dial) {
   wheel_set(&w->dials.wheel, &dial->timer, w->now + dial->answer_ms);
 }
 
-// Sends what there is to send, as far as it goes. 0, or an errno before there was a connection.
+// Sends what is pending, as far as it goes. Returns 0, or an errno while it is not connected.
 static int send_pending(struct worker *w, struct dial *dial) {
   while (dial->send) {
     ssize_t put = send(dial->fd, dial->send + dial->send_at, dial->send_length - dial->send_at, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -128,7 +128,7 @@ static int send_pending(struct worker *w, struct dial *dial) {
     if (put < 0 && !dial->connected) return errno;
     if (!dial->connected) on_connected(w, dial);
     if (put >= 0) dial->send_at += (uint32_t)put;
-    // Where the connection is broken, reading says so, after the answer that may have come all the same.
+    // Where the connection is broken, the read reports it, after an answer that may have come all the same.
     if (put >= 0 && dial->send_at < dial->send_length) continue;
     free(dial->send);
     dial->send = NULL;
@@ -154,7 +154,7 @@ static int connect_to(const struct dial_request *request, int *fd) {
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
     setsockopt(*fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
   }
-  // Interrupted or not, connecting goes on; epoll tells when it is over.
+  // Interrupted or not, connecting goes on; epoll reports when it is done.
   int error = connect(*fd, (const struct sockaddr *)&request->address, request->address_length) < 0 ? errno : 0;
   return error == EINPROGRESS || error == EINTR ? 0 : error;
 }
@@ -192,7 +192,7 @@ int dial_start(struct worker *w, uint64_t id, const struct dial_request *request
     dial->send_length = request->length;
     wheel_set(&w->dials.wheel, &dial->timer, w->now + request->connect_ms);
     error = connect_to(request, &dial->fd);
-    // On one machine the connection stands already, and the bytes can go at once.
+    // On one machine the connection is there already, and the bytes can go at once.
     if (!error) error = send_pending(w, dial);
   }
   if (error) fail(w, dial, error);
@@ -207,7 +207,7 @@ void dial_cancel(struct worker *w, uint64_t id) {
 
 // -- Collecting -----------------------------------------------------------------------------------------------------
 
-// Keeps n more bytes; 0 where there is no memory.
+// Appends n bytes; returns 0 where there is no memory.
 static int append_received(struct dial *dial, const uint8_t *p, size_t n) {
   uint8_t *received = realloc(dial->received, dial->received_length + n);
   if (!received) return 0;
@@ -217,8 +217,9 @@ static int append_received(struct dial *dial, const uint8_t *p, size_t n) {
   return 1;
 }
 
-// Whether these bytes can't become the head of an answer, whatever follows: they begin with something else, or a line behind
-// `from` ends without CR. Such a peer may wait for our next word for ever, and whoever reads its bytes says what is wrong.
+// Whether these bytes can't become the head of an answer, whatever follows: they begin with something else, or a line
+// behind `from` ends without CR. Such a peer may wait for our next byte for ever; the reader of its bytes says what is
+// wrong.
 static int is_no_head(const uint8_t *p, size_t n, size_t from) {
   static const char start[] = {'H', 'T', 'T', 'P', '/'};
   if (memcmp(p, start, n < sizeof start ? n : sizeof start) != 0) return 1;
@@ -238,7 +239,7 @@ static void collect(struct worker *w, struct dial *dial) {
     fail(w, dial, n < 0 ? errno : DIAL_EOF);
     return;
   }
-  // Nearly every answer comes in one piece, and is looked through where it lies.
+  // Nearly every answer comes in one piece, and is scanned in the scratch buffer.
   if (!dial->received_length && memmem(p, (size_t)n, "\r\n\r\n", 4)) {
     succeed(w, dial, p, (size_t)n);
     return;
@@ -249,7 +250,7 @@ static void collect(struct worker *w, struct dial *dial) {
   }
   uint32_t from = dial->scanned > 3 ? dial->scanned - 3 : 0;  // the empty line may straddle two pieces
   dial->scanned = dial->received_length;
-  // Too much is for whoever reads it to judge, like everything else.
+  // An answer that is too long is left to its reader to judge, like everything else.
   if (memmem(dial->received + from, dial->received_length - from, "\r\n\r\n", 4) ||
       dial->received_length > dial->max_head || is_no_head(dial->received, dial->received_length, from)) {
     succeed(w, dial, p, 0);
@@ -283,7 +284,7 @@ void dial_timers(struct worker *w) {
   }
 }
 
-// -- Telling --------------------------------------------------------------------------------------------------------
+// -- Publishing -----------------------------------------------------------------------------------------------------
 
 void dials_publish(struct worker *w) {
   engine_publish(w->engine, EVENT_DIAL_RESULT, &w->dials.results);

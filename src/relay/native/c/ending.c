@@ -1,6 +1,6 @@
-// How a tunnel ends: a Close between two frames to each receiver that has none yet, its answer, FIN, and a last wait.
-// Begun by the gateway (tunnel_close) or by a peer that vanished. RFC 6455 §7.1; DESIGN "close", "The end" and "A lost
-// peer". The same rules stand in ending.ts and tunnel.ts for the js engine.
+// How a tunnel closes: a Close between two frames to each receiver that has none yet, its answer, FIN, and a last wait.
+// It begins with the gateway (tunnel_close) or with a peer that is gone. RFC 6455 §7.1; docs/relay.md "How a session
+// ends". ending.ts and tunnel.ts have the same rules for the js engine.
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "worker.h"
 #include "tunnel.h"
 
-// What a Close of the gateway's own says behind its code; the order is that of enum reason.
+// The text behind the code of the gateway's own Close; in the order of enum reason.
 static const char *const REASONS[] = {
     "", "closed", "reset", "idle", "max_lifetime", "max_message", "messages_per_second", "bytes_per_second", "lost",
     "ping_timeout",
@@ -35,10 +35,10 @@ size_t direction_drop_held(struct direction *d) {
   return held;
 }
 
-// Nothing more can be sent to it.
+// Whether nothing more can be sent to it.
 static int write_closed(const struct endpoint *e) { return e->fin_due || e->broken || e->conn.fd < 0; }
 
-// From here on what comes from the other side is read, followed and discarded.
+// From here on what its peer sends is read, followed and discarded.
 static void discard_toward(struct tunnel *t, int to) {
   if (t->direction[!to].mode == FORWARDING) t->direction[!to].mode = DISCARDING;
 }
@@ -47,7 +47,7 @@ static void discard_toward(struct tunnel *t, int to) {
 
 void tunnel_fin_flushed(struct worker *w, struct tunnel *t, int to) {
   struct endpoint *e = &t->endpoint[to];
-  // Where its own stream has ended everything is read and it is closed now: that sends the FIN.
+  // Where its own stream has ended everything is read, and the connection is closed at once: that sends the FIN.
   if (!e->fin_in) conn_shutdown(&e->conn);
   e->fin_out = 1;
   if (!e->lingering) return;
@@ -55,7 +55,7 @@ void tunnel_fin_flushed(struct worker *w, struct tunnel *t, int to) {
   tunnel_schedule(w, t, e->wait_until);
 }
 
-// Ends our half toward this side as soon as it is owed nothing.
+// Sends our FIN to this endpoint as soon as nothing is pending to it.
 static void send_fin(struct worker *w, struct tunnel *t, int to) {
   struct endpoint *e = &t->endpoint[to];
   if (e->fin_due || e->broken || e->conn.fd < 0) return;
@@ -64,7 +64,8 @@ static void send_fin(struct worker *w, struct tunnel *t, int to) {
   if (!conn_pending(&e->conn)) tunnel_fin_flushed(w, t, to);
 }
 
-// From here on the side is closed after a wait: 5 s after our FIN, or when it has taken nothing of what is owed that long.
+// From here on the connection is closed after a wait: 5 s after our FIN, or when it has taken none of its pending bytes
+// for that long.
 static void linger(struct worker *w, struct tunnel *t, int to) {
   struct endpoint *e = &t->endpoint[to];
   if (e->lingering || e->conn.fd < 0) return;
@@ -110,7 +111,7 @@ void tunnel_try_inject(struct worker *w, struct tunnel *t, int to) {
   if (!t->ending || d->mode != FORWARDING || e->got_close) return;
   if (write_closed(e)) {
     discard_toward(t, to);
-  } else if (d->opaque) {  // nobody can say where a Close may stand: it ends without one
+  } else if (d->opaque) {  // no boundary is known where a Close may stand: it ends without one
     discard_toward(t, to);
     send_fin_and_linger(w, t, to);
   } else if (at_message_boundary(d) || (w->now >= t->any_boundary_at && at_frame_boundary(d))) {
@@ -138,7 +139,7 @@ static void limit(struct worker *w, struct tunnel *t, uint32_t deadline_ms) {
   tunnel_schedule(w, t, any_first ? t->any_boundary_at : t->close_deadline);
 }
 
-// Both sides get their code where they can, and `words` behind it; `main` is the one that is told of the tunnel.
+// Both endpoints get their code where they can; `main` is the one that is reported as the tunnel's.
 static void begin(struct tunnel *t, uint16_t to_client, uint16_t to_backend, uint16_t main) {
   t->ending = 1;
   t->code[CLIENT] = to_client;
@@ -181,7 +182,7 @@ void tunnel_update_closing(struct worker *w, struct tunnel *t) {
     struct endpoint *e = &t->endpoint[i];
     if (e->fin_due) linger(w, t, i);
     if (write_closed(e) || !e->got_close) continue;
-    // Toward the client the gateway is the server and closes at once; the backend's FIN it awaits (§7.1.1).
+    // Toward the client the gateway is the server and closes at once; from the backend it waits for the FIN (§7.1.1).
     if (e->fin_in || t->direction[i].opaque || (e->sent_close && i == CLIENT)) {
       send_fin_and_linger(w, t, i);
     } else if (e->sent_close && !e->wait_fin) {
@@ -194,7 +195,7 @@ void tunnel_update_closing(struct worker *w, struct tunnel *t) {
 
 // -- Streams that end -----------------------------------------------------------------------------------------------
 
-// Passes on what was held back. Returns whether the receiver is left between two frames.
+// Forwards the held bytes. Returns whether the receiver is left between two frames.
 static int flush(struct worker *w, struct tunnel *t, int from) {
   struct direction *d = &t->direction[from];
   int whole = d->mode == FORWARDING && at_frame_boundary(d) && !d->held;
@@ -203,7 +204,7 @@ static int flush(struct worker *w, struct tunnel *t, int from) {
   return whole;
 }
 
-// While the tunnel ends: the receiver gets its Close now, or there is none to be had.
+// The stream ends while the tunnel is closing: the receiver gets its Close now, or none at all.
 static void eof_while_closing(struct worker *w, struct tunnel *t, int from) {
   if (t->direction[from].mode != FORWARDING) return;
   int whole = flush(w, t, from);
@@ -215,8 +216,8 @@ static void eof_while_closing(struct worker *w, struct tunnel *t, int from) {
   }
 }
 
-// The backend's stream ended without a Close: the client is told between two frames, and gets FIN at once. Where the
-// client's own FIN came first, the backend has only answered it and is not lost: FIN alone.
+// The backend's stream ended without a Close: the client gets one where it is between two frames, and FIN at once.
+// Where the client's own FIN came first, the backend has only answered it and is not lost: FIN alone.
 static void backend_lost(struct worker *w, struct tunnel *t) {
   t->close_reason = BACKEND_LOST;
   begin(t, 1011, 1001, 1011);
@@ -228,7 +229,7 @@ static void backend_lost(struct worker *w, struct tunnel *t) {
   send_fin_and_linger(w, t, BACKEND);
 }
 
-// What is owed to the other side, then FIN. It lives on until it has ended too.
+// Sends the peer what is pending to it, then FIN. It stays open until its own stream has ended too.
 static void forward_eof(struct worker *w, struct tunnel *t, int from) {
   struct endpoint *other = &t->endpoint[!from];
   flush(w, t, from);
@@ -276,7 +277,7 @@ void tunnel_write_failed(struct worker *w, struct tunnel *t, int to) {
   e->broken = 1;
   conn_drop_pending(&e->conn);
   discard_toward(t, to);
-  // What it had sent before is still to be read; that read tells how it ended.
+  // What it has sent before is still to be read; the read then reports how it ended.
   e->readable = 1;
   if (t->direction[to].mode == CLOSED) tunnel_endpoint_closed(w, t, to);
 }
@@ -293,7 +294,7 @@ static uint64_t endpoint_timers(struct worker *w, struct tunnel *t, int i) {
   if (e->wait_fin && w->now >= e->wait_until) send_fin_and_linger(w, t, i);
   if (e->lingering && w->now >= e->wait_until) {
     uint32_t pending = conn_pending(&e->conn);
-    if (pending && pending < e->linger_pending) {  // it takes what it is owed, slowly
+    if (pending && pending < e->linger_pending) {  // it takes its pending bytes, slowly
       e->linger_pending = pending;
       e->wait_until = w->now + CLOSE_WAIT_MS;
     } else {

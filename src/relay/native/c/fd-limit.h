@@ -1,5 +1,5 @@
-// Descriptors that are kept free, by the shares that base/fd-limit.ts says and explains. The limit is read each time: it may
-// be changed while the process runs, and asking costs a fraction of what opening a socket does.
+// Descriptors that are kept free, in the shares that base/fd-limit.ts defines and explains. The limit is read each
+// time: it may change while the process runs, and reading it costs a fraction of opening a socket.
 #ifndef UPGATE_FD_LIMIT_H
 #define UPGATE_FD_LIMIT_H
 
@@ -8,7 +8,7 @@
 
 #define FD_RESERVE 64
 
-// The first descriptor that is not for this use, from which so many halves of the reserve are kept.
+// The first descriptor that this use may not have: so many halves of the reserve are kept free.
 static inline int fd_limit(int halves) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT32_MAX) return INT32_MAX;

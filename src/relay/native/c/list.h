@@ -1,4 +1,4 @@
-// Lists of what is told of, oldest first. A record that goes into one begins with a `struct link`.
+// Lists of records to publish, oldest first. A record in such a list begins with a `struct link`.
 #ifndef UPGATE_LIST_H
 #define UPGATE_LIST_H
 
@@ -11,7 +11,7 @@ struct link {
 
 struct list {
   struct link *first, **end;
-  uint32_t count;  // atomic: list_count() may be asked by who does not hold the list
+  uint32_t count;  // atomic: list_count() may be called without holding the list
 };
 
 static inline uint32_t list_count(const struct list *list) { return __atomic_load_n(&list->count, __ATOMIC_RELAXED); }
@@ -29,7 +29,7 @@ static inline void list_add(struct list *list, struct link *record) {
   __atomic_store_n(&list->count, list->count + 1, __ATOMIC_RELAXED);
 }
 
-// Puts all of `from` behind what `to` has; `from` is empty then.
+// Appends all of `from` to `to`; `from` is empty then.
 static inline void list_move(struct list *to, struct list *from) {
   if (!from->first) return;
   *to->end = from->first;

@@ -14,9 +14,9 @@
 #include "worker.h"
 #include "watch.h"
 
-// Accepted at one door before others have their turn.
+// The most that one listener accepts before others get their turn.
 #define ACCEPT_BATCH_MAX 64
-// How often a full house is looked at, ms.
+// How often a paused listener checks for room, ms.
 #define ACCEPT_RETRY_MS 2
 #define NO_SLOT UINT32_MAX
 #define SLOT_OF(key) ((uint32_t)(key) & 0xfffff)
@@ -26,15 +26,15 @@ struct listener {
   uint64_t id;
   int fd;
   uint32_t first_bytes_ms;
-  int paused;                          // not watched until arrivals are heard
-  struct accepted_conn *closed_event;  // the memory to tell of its end in
+  int paused;                          // not watched until there is room in the queue
+  struct accepted_conn *closed_event;  // memory for the record of its close
 };
 
 struct pending_conn {
-  struct timer timer;  // first: a timer is its guest
+  struct timer timer;  // first: a timer is cast to its pending connection
   uint64_t key, listener_id;
   int fd;
-  uint32_t next_free;  // of a slot that is free; then nothing else here holds
+  uint32_t next_free;  // of a free slot; nothing else here is valid then
   struct sockaddr_storage peer;
 };
 
@@ -54,7 +54,7 @@ static struct listener *find_listener(const struct listeners *all, uint64_t id) 
   return l;
 }
 
-// -- Telling --------------------------------------------------------------------------------------------------------
+// -- Publishing -----------------------------------------------------------------------------------------------------
 
 static void write_address(struct accepted_conn *to, const struct sockaddr_storage *peer) {
   const struct sockaddr_in *four = (const struct sockaddr_in *)peer;
@@ -85,7 +85,7 @@ static void queue_accepted(struct listeners *all, uint64_t listener_id, int fd, 
   list_add(&all->accepted, &a->link);
 }
 
-// A door could not accept.
+// A listener could not accept.
 static void queue_error(struct listeners *all, uint64_t listener_id, int error) {
   struct accepted_conn *a = malloc(sizeof *a);
   if (!a) return;
@@ -93,7 +93,7 @@ static void queue_error(struct listeners *all, uint64_t listener_id, int error) 
   list_add(&all->accepted, &a->link);
 }
 
-// -- Guests that have not said a word -------------------------------------------------------------------------------
+// -- Connections without a first byte -------------------------------------------------------------------------------
 
 static uint32_t take_slot(struct listeners *all) {
   if (all->first_free == NO_SLOT) {
@@ -115,7 +115,8 @@ static uint32_t take_slot(struct listeners *all) {
   return slot;
 }
 
-// It is in the wheel no longer; its descriptor is whoever's asked for this. What it was can be read until a slot is taken.
+// Frees its slot; it is out of the wheel, and the caller has its descriptor. Its fields can be read until the next
+// take_slot().
 static void release(struct worker *w, struct pending_conn *pending) {
   struct listeners *all = &w->listeners;
   uint32_t slot = SLOT_OF(pending->key);
@@ -144,14 +145,15 @@ static void wait_first_bytes(struct worker *w, const struct listener *l, int fd,
   close(fd);
 }
 
-// Tells of one that has not said a word.
+// Publishes a connection without a first byte.
 static void queue_idle(struct worker *w, struct pending_conn *pending) {
   watch_end(w->ep, pending->fd);
   release(w, pending);
   queue_accepted(&w->listeners, pending->listener_id, pending->fd, &pending->peer, 0, NULL);
 }
 
-// Reads what has come: tells of it, or closes what has ended. 0 where nothing has come yet.
+// Reads what has arrived and publishes the connection, or closes it where it has ended. Returns 0 where nothing has
+// arrived yet.
 static int read_first_bytes(struct worker *w, uint64_t listener_id, int fd, const struct sockaddr_storage *peer) {
   uint8_t *p = w->scratch + SCRATCH_HEADROOM;
   ssize_t n;
@@ -168,14 +170,14 @@ void pending_conn_event(struct worker *w, uint64_t key) {
   struct pending_conn *pending = SLOT_OF(key) < all->capacity ? all->by_slot[SLOT_OF(key)] : NULL;
   if (!pending || pending->key != key) return;
   release(w, pending);
-  // The event was about nothing: it is as one that is silent.
+  // A spurious event: publishes it without bytes.
   if (read_first_bytes(w, pending->listener_id, pending->fd, &pending->peer)) return;
   queue_accepted(all, pending->listener_id, pending->fd, &pending->peer, 0, NULL);
 }
 
-// -- Doors ----------------------------------------------------------------------------------------------------------
+// -- Listeners ------------------------------------------------------------------------------------------------------
 
-// Who connects wakes one of the threads that wait for it, not all of them.
+// A new connection wakes one of the threads that wait for it, not all of them.
 static int watch(struct worker *w, const struct listener *l) {
   struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = LISTENER_KEY | l->id};
   return epoll_ctl(w->ep, EPOLL_CTL_ADD, l->fd, &e);
@@ -205,7 +207,7 @@ void listener_open(struct worker *w, struct listener *l) {
   w->listeners.first = l;
   if (watch(w, l) == 0) return;
   queue_error(&w->listeners, l->id, errno);
-  l->paused = 1;  // it is tried again as if that were so
+  l->paused = 1;  // it is tried again like a paused one
   w->listeners.paused_count++;
 }
 
@@ -228,14 +230,14 @@ void listener_close(struct worker *w, uint64_t id) {
   listener_free(l);
 }
 
-// Not watched until door_timers() finds that there is room.
+// Not watched until listener_timers() finds room.
 static void pause_accept(struct worker *w, struct listener *l) {
   l->paused = 1;
   w->listeners.paused_count++;
   watch_end(w->ep, l->fd);
 }
 
-// No descriptor is left: who waits is turned away, since epoll would say for ever that somebody does.
+// No descriptor is left: drops the waiting connections, since epoll would otherwise report them for ever.
 static void drop_on_emfile(struct worker *w, struct listener *l) {
   struct listeners *all = &w->listeners;
   if (all->spare_fd < 0 && (all->spare_fd = open_spare_fd()) < 0) {
@@ -250,7 +252,8 @@ static void drop_on_emfile(struct worker *w, struct listener *l) {
 }
 
 static int is_queue_full(const struct worker *w) {
-  // Where descriptors are short, JS hears of each arrival before the next: it closes idle connections for them.
+  // Where descriptors are short, JavaScript gets each connection before the next is accepted: it closes idle ones for
+  // them.
   uint32_t queued = list_count(&w->engine->events[EVENT_ACCEPTED]) + list_count(&w->listeners.accepted);
   return queued >= (w->listeners.fds_low ? 1 : ACCEPT_QUEUE_MAX);
 }
@@ -269,7 +272,7 @@ void listener_event(struct worker *w, uint64_t id) {
     socklen_t length = sizeof peer;
     int fd = accept4(l->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= limit) {
-      // The last descriptors are kept; one notice for all of this turn.
+      // The last descriptors are kept; one error is published for this turn.
       close(fd);
       if (!refused++) queue_error(all, id, EMFILE);
       continue;
@@ -282,7 +285,7 @@ void listener_event(struct worker *w, uint64_t id) {
       else wait_first_bytes(w, l, fd, &peer);
       continue;
     }
-    // EINVAL: the socket listens no more, since another thread was told first that its listener closes.
+    // EINVAL: the socket no longer listens, because another thread's listener on it has been closed first.
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINVAL) return;
     if (errno == EINTR || errno == ECONNABORTED) continue;
     queue_error(all, id, errno);

@@ -1,4 +1,4 @@
-// Pings both sides, and knows the answers; DESIGN "Ping". ping.ts is the same for the js engine.
+// Pings both endpoints and recognizes the answers; docs/relay.md "Ping". ping.ts is the same for the js engine.
 #include "worker.h"
 #include "tunnel.h"
 
@@ -21,7 +21,7 @@ static void send_ping(struct worker *w, struct tunnel *t, int to) {
   counter_add(&t->counters->ping_sent, 1);
 }
 
-// Whether this side can still be pinged: none after a Close in either direction, none after an end.
+// Whether this endpoint can still be pinged: not after a Close in either direction, and not after the end of a stream.
 static int may_ping(const struct tunnel *t, int to) {
   const struct endpoint *e = &t->endpoint[to];
   return !t->ending && !e->got_close && !e->sent_close && !e->fin_in && !e->fin_due && !e->broken &&
@@ -36,7 +36,7 @@ uint64_t tunnel_ping_timer(struct worker *w, struct tunnel *t, int to) {
   struct endpoint *e = &t->endpoint[to];
   const struct policy *policy = t->policy;
   if (!policy->ping_every_ms || !may_ping(t, to)) return WHEEL_NEVER;
-  // The timer stands still while the ping is still queued, or while the side is not read.
+  // The timeout does not run while the ping is still queued, or while the endpoint is not read.
   if (e->ping_unanswered && !e->ping_queued && !e->not_read && w->now >= e->ping_sent_at + policy->ping_timeout_ms) {
     counter_add(&t->counters->ping_timeout, 1);
     tunnel_ping_timed_out(w, t, to);
@@ -45,7 +45,7 @@ uint64_t tunnel_ping_timer(struct worker *w, struct tunnel *t, int to) {
   if (w->now >= e->ping_next) {
     e->ping_next = w->now + policy->ping_every_ms;
     if (!e->ping_unanswered && !e->ping_due) {
-      if (e->peer_ping) {  // the other end's own ping counts as ours (§5.5.3: only the newest may be answered)
+      if (e->peer_ping) {  // the peer's own ping counts as ours (§5.5.3: only the newest may be answered)
         e->ping_unanswered = 1;
         e->ping_queued = conn_pending(&e->conn) != 0;
         e->ping_sent_at = w->now;

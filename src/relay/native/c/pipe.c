@@ -19,7 +19,7 @@ struct pipe *pipe_take(struct pipes *home) {
     free(p);
     return NULL;
   }
-  // Refused where its user has many already: it is smaller then, and no worse otherwise.
+  // Refused where its user has many already: the pipe is smaller then, and no worse otherwise.
   fcntl(p->fd[1], F_SETPIPE_SZ, PIPE_SLOTS * (int)sysconf(_SC_PAGESIZE));
   p->home = home;
   home->count++;

@@ -1,5 +1,5 @@
-// Pipes, for bytes that go from one socket to another without being copied to user space and back (splice(2)). Each
-// worker has a small stock. A pipe that is taken is empty; it goes back empty, or it is closed with what is in it.
+// Pipes, for bytes that go from one socket to another without a copy to user space and back (splice(2)). Each worker
+// has a small pool. A pipe that is taken is empty; it is given back empty, or closed with what is in it.
 #ifndef UPGATE_PIPE_H
 #define UPGATE_PIPE_H
 
@@ -7,9 +7,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-// How many a stock has at most: bytes that wait in one keep it, and where none is left bytes are copied.
+// The most that a pool has: bytes that wait in a pipe keep it, and where none is left bytes are copied.
 #define PIPES_MAX 8
-// What one move takes at most. A pipe has a slot for each piece of a packet, whatever its size: most packets fill one.
+// The most that one splice takes. A pipe has a slot for each piece of a packet, whatever its size: most packets fill
+// one.
 #define PIPE_READ_MAX (512 * 1024)
 #define PIPE_SLOTS 128
 
@@ -24,11 +25,11 @@ struct pipes {
   uint32_t count;
 };
 
-// Null where there is none to be had.
+// Null where none is available.
 struct pipe *pipe_take(struct pipes *home);
 void pipe_give(struct pipe *p);
 void pipe_drop(struct pipe *p);
-// Closes those that are not taken.
+// Closes those in the pool.
 void pipes_free(struct pipes *home);
 
 #endif

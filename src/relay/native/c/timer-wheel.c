@@ -1,5 +1,5 @@
-// See timer-wheel.h. Level k has slots of 64^k ticks; a timer stands on the lowest level that reaches its tick, and moves down
-// when the wheel arrives at its slot.
+// See timer-wheel.h. Level k has slots of 64^k ticks; a timer is on the lowest level that reaches its tick, and moves
+// down when the wheel arrives at its slot.
 #include "timer-wheel.h"
 
 #include <limits.h>

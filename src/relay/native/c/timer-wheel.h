@@ -11,7 +11,7 @@
 #define WHEEL_NEVER UINT64_MAX
 
 struct timer {
-  struct timer *next, **pprev;  // `back` is null while the timer is not set
+  struct timer *next, **pprev;  // `pprev` is null while the timer is not set
   uint64_t at;                  // when it is due, ms
   uint16_t place;               // its slot, as level * 64 + slot
 };

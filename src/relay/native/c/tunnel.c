@@ -1,5 +1,5 @@
-// Carries a tunnel's bytes: reads, follows, passes on or discards; keeps limits, rates and timers. How a tunnel ends
-// stands in ending.c, pings in ping.c.
+// Forwards a tunnel's bytes: reads, follows the frames, forwards or discards; enforces limits and rates, runs the
+// timers. How a tunnel closes is in ending.c, pings are in ping.c.
 #include "tunnel.h"
 
 #include <stdlib.h>
@@ -9,11 +9,11 @@
 #include "worker.h"
 
 #define SECOND_NS 1000000000ull
-// From this length on a frame is moved through a pipe, as long as this much of it is still to come.
+// A frame of at least SPLICE_FRAME_MIN goes through a pipe while at least SPLICE_MIN of it is still to come.
 #define SPLICE_FRAME_MIN (32 * 1024)
 #define SPLICE_MIN (8 * 1024)
 
-// -- Passing bytes on -----------------------------------------------------------------------------------------------
+// -- Forwarding -----------------------------------------------------------------------------------------------------
 
 void tunnel_forward(struct worker *w, struct tunnel *t, int from, const uint8_t *p, size_t n) {
   struct direction *d = &t->direction[from];
@@ -37,7 +37,8 @@ void tunnel_send(struct worker *w, struct tunnel *t, int to, const uint8_t *p, s
 
 // -- Limits ---------------------------------------------------------------------------------------------------------
 
-// Takes `cost` ns from a bucket that holds a second; returns whether it was there. A paused way may go into debt.
+// Takes `cost` ns from a bucket that holds a second; returns whether it was there. With `debt` (a direction that
+// pauses) it is taken anyway.
 static int spend(uint64_t *full, uint64_t now, uint64_t cost, int debt) {
   uint64_t next = (*full > now ? *full : now) + cost;
   if (next - now > SECOND_NS && !debt) return 0;
@@ -58,13 +59,13 @@ static void resume(struct worker *w, struct tunnel *t, int from) {
   else d->paused = 0;
 }
 
-// Whether a frame counts as a message in `messages_per_second`: one that starts a message, and what costs as much and is
-// none: a ping, a pong that no ping of ours asked for, and an empty fragment that ends nothing.
+// Whether a frame counts as a message in `messages_per_second`. A frame that starts a message does, and so does what
+// costs as much: a ping, a pong that no ping of ours asked for, and an empty fragment that ends nothing.
 static int counts(const struct cursor *c) {
   return c->starts || cursor_is_control(c) || (!c->length && !c->fin);
 }
 
-// A frame's header has been read and nothing of it passed on. Returns which limit ends the tunnel here, or zero.
+// A frame's header has been read and nothing of the frame forwarded. Returns which limit ends the tunnel here, or zero.
 static enum reason over_limit(struct worker *w, struct tunnel *t, int from) {
   struct direction *d = &t->direction[from];
   const struct limits *l = &t->policy->limits[from];
@@ -76,17 +77,17 @@ static enum reason over_limit(struct worker *w, struct tunnel *t, int from) {
   return 0;
 }
 
-// What a limit ends here, between two frames: nothing of the one whose header was just read goes on.
+// Closes the tunnel for a broken limit at this boundary: nothing of the frame whose header was just read is forwarded.
 static void close_at_header(struct worker *w, struct tunnel *t, int from, uint16_t code, enum reason why) {
   tunnel_close_for_violation(w, t, from, code, why);
   tunnel_inject_here(w, t, !from);
   if (t->direction[from].mode == FORWARDING) t->direction[from].mode = DISCARDING;
 }
 
-// -- Carrying -------------------------------------------------------------------------------------------------------
+// -- Following frames -----------------------------------------------------------------------------------------------
 
-// A frame's header was read; what stands before it ends at a boundary. Returns whether the tunnel ends here, and those n
-// bytes had to be passed on before that.
+// A frame's header was read; the n bytes before it end at a boundary. Returns whether the tunnel ends here; those bytes
+// have been forwarded then.
 static int enforce_message_limits(struct worker *w, struct tunnel *t, int from, const uint8_t *before, size_t n) {
   enum reason why = t->policy->limits[from].any ? over_limit(w, t, from) : 0;
   if (!why) return 0;
@@ -95,7 +96,7 @@ static int enforce_message_limits(struct worker *w, struct tunnel *t, int from, 
   return 1;
 }
 
-// A whole control frame was read. Returns whether it goes no further; what stands before it was then passed on.
+// A whole control frame was read. Returns whether it is not forwarded; the bytes before it have been forwarded then.
 static int consume_control(struct worker *w, struct tunnel *t, int from, const uint8_t *before, const uint8_t *frame,
                            size_t size) {
   struct direction *d = &t->direction[from];
@@ -112,7 +113,7 @@ static int consume_control(struct worker *w, struct tunnel *t, int from, const u
   t->endpoint[from].sent_close = 1;
   int relayed = d->mode == FORWARDING, answer = relayed && t->endpoint[from].injected;
   if (answer) {
-    // The answer to our own Close is consumed; the other side gets its Close here, since no message goes on after this.
+    // The answer to our own Close is consumed. Its peer gets its Close here, since no message goes on after this.
     tunnel_forward(w, t, from, before, n);
     tunnel_inject_here(w, t, !from);
     if (d->mode == FORWARDING) d->mode = DISCARDING;
@@ -130,7 +131,7 @@ static void message_ended(struct tunnel *t, int from) {
   counter_add(d->cursor.type == OP_TEXT ? &t->counters->text[from] : &t->counters->binary[from], 1);
 }
 
-// Whether something of ours waits for a boundary toward the receiver of this way.
+// Whether a Close or ping of ours waits for a boundary toward the receiver of this direction.
 static int waits_for_boundary(const struct tunnel *t, int from) {
   return (t->ending && !t->endpoint[!from].got_close) || t->endpoint[!from].ping_due;
 }
@@ -148,14 +149,14 @@ static void direction_lost(struct worker *w, struct tunnel *t, int from) {
   if (t->ending) tunnel_try_inject(w, t, !from);
 }
 
-// Whether a header, or with a control frame its payload too, is not there whole.
+// Whether a header, or for a control frame the header and its payload, is incomplete.
 static int is_partial(const uint8_t *p, size_t n) {
   size_t form = n < 2 ? 0 : p[1] & 127, key = n < 2 ? 0 : (p[1] >> 7) * 4u;
   size_t wide = form == 126 ? 2 : form == 127 ? 8 : 0;
   return n < 2 + wide + key || (p[0] & 8 && form < 126 && p[0] & 128 && n < 2 + key + form);
 }
 
-// Keeps n bytes until the rest of their header has come; 0 where there is no memory.
+// Holds n bytes until the rest of their header arrives; returns 0 where there is no memory.
 static int hold(struct direction *d, const uint8_t *p, size_t n) {
   d->hold = malloc(HOLD_MAX);
   if (!d->hold) return 0;
@@ -167,7 +168,7 @@ static int hold(struct direction *d, const uint8_t *p, size_t n) {
 void tunnel_input(struct worker *w, struct tunnel *t, int from, const uint8_t *p, size_t n) {
   struct direction *d = &t->direction[from];
   struct cursor *c = &d->cursor;
-  const uint8_t *done = p, *stop = p + n;  // up to `done` everything has been passed on, swallowed or dropped
+  const uint8_t *done = p, *stop = p + n;  // all before `done` has been forwarded, consumed or dropped
   while (p < stop && !d->opaque) {
     if (!c->left) {
       if (is_partial(p, (size_t)(stop - p))) {
@@ -217,7 +218,7 @@ void tunnel_input(struct worker *w, struct tunnel *t, int from, const uint8_t *p
   tunnel_forward(w, t, from, done, (size_t)(stop - done));
 }
 
-// Takes what a rate allows; where it is passed the way pauses, or the tunnel ends.
+// Takes n bytes from the rate; past it the direction pauses, or the tunnel ends.
 static void spend_bytes(struct worker *w, struct tunnel *t, int from, size_t n) {
   struct direction *d = &t->direction[from];
   const struct limits *l = &t->policy->limits[from];
@@ -233,7 +234,8 @@ void tunnel_input_early(struct worker *w, struct tunnel *t, int from, const uint
   tunnel_input(w, t, from, p, n);
 }
 
-// How much to read at once: less where memory is scarce, and where a rate pauses, so that one read cannot run far past it.
+// How much to read at once: less where memory is short, and where a rate pauses, so that one read cannot run far past
+// it.
 static size_t read_size(const struct worker *w, const struct tunnel *t, int from) {
   const struct limits *l = &t->policy->limits[from];
   size_t max = w->total_pending > PENDING_HIGH ? SCRATCH_LOW : SCRATCH;
@@ -247,7 +249,7 @@ static size_t read_size(const struct worker *w, const struct tunnel *t, int from
   return max;
 }
 
-// What reading a side came to. Returns whether bytes have come.
+// Handles the result of a read. Returns whether there are bytes.
 static int handle_read(struct worker *w, struct tunnel *t, int from, ssize_t got) {
   struct endpoint *e = &t->endpoint[from];
   if (got > 0) {
@@ -267,11 +269,11 @@ static int handle_read(struct worker *w, struct tunnel *t, int from, ssize_t got
   return 0;
 }
 
-// -- Moving ---------------------------------------------------------------------------------------------------------
-// The payload of a large frame goes through a pipe, so that it is never copied here. A header behind one is looked at in
-// the socket, and where a large frame begins with it, it goes along.
+// -- Splicing -------------------------------------------------------------------------------------------------------
+// The payload of a large frame goes through a pipe, so that it is never copied here. The header behind such a frame is
+// peeked in the socket; where it begins another large frame, it goes through the pipe too.
 
-// Whether what comes next may go through a pipe.
+// Whether the next bytes may go through a pipe.
 static int can_splice(const struct worker *w, const struct tunnel *t, int from) {
   const struct direction *d = &t->direction[from];
   const struct cursor *c = &d->cursor;
@@ -283,8 +285,9 @@ static int can_splice(const struct worker *w, const struct tunnel *t, int from) 
   return !d->held && !l->message_ns;
 }
 
-// Looks at the header of the next frame. Returns what side_peek() does, and 1 only where `c` has been moved into a large
-// data frame that no limit refuses; its `left` then counts what is to be moved, the header too. Else SIDE_COPY.
+// Peeks at the header of the next frame. Returns as conn_peek(); 1 only where `c` was advanced into a large data frame
+// that no limit rejects. Its `left` then counts the bytes for the pipe, the header too. Otherwise returns
+// CONN_NO_SPLICE.
 static ssize_t peek_header(struct tunnel *t, int from, struct cursor *c) {
   uint8_t p[CURSOR_HEAD_MAX];
   ssize_t n = conn_peek(&t->endpoint[from].conn, p, sizeof p);
@@ -296,7 +299,7 @@ static ssize_t peek_header(struct tunnel *t, int from, struct cursor *c) {
   return 1;
 }
 
-// Takes n bytes of this way from the pipe; `c` is its cursor in front of them.
+// Forwards n bytes of this direction from the pipe; `at` is its cursor before them.
 static void forward_spliced(struct worker *w, struct tunnel *t, int from, const struct cursor *at, struct pipe *pipe,
                             size_t n) {
   struct direction *d = &t->direction[from];
@@ -321,7 +324,7 @@ static void forward_spliced(struct worker *w, struct tunnel *t, int from, const 
   if (ends_frame && d->mode == FORWARDING && waits_for_boundary(t, from)) at_boundary(w, t, !from);
 }
 
-// Reads through a pipe. Returns 0 where it has to be read in the other way, and nothing has been done yet.
+// Reads through a pipe. Returns 0 where an ordinary read is needed; nothing has happened then.
 static int splice_read(struct worker *w, struct tunnel *t, int from) {
   struct direction *d = &t->direction[from];
   struct cursor c = d->cursor;
@@ -335,7 +338,7 @@ static int splice_read(struct worker *w, struct tunnel *t, int from) {
   }
   if (got <= 0) pipe_give(pipe);
   if (got == CONN_NO_SPLICE) return 0;
-  // A move stops where its pipe is full too, so the side stays readable.
+  // A splice also stops where its pipe is full, so the endpoint stays readable.
   if (!handle_read(w, t, from, got)) return 1;
   if (d->opaque) d->use_splice = got >= SPLICE_MIN;
   forward_spliced(w, t, from, &c, pipe, (size_t)got);
@@ -350,10 +353,10 @@ static void read_endpoint(struct worker *w, struct tunnel *t, int from) {
   if (can_splice(w, t, from) && splice_read(w, t, from)) return;
   uint8_t *scratch = w->scratch + SCRATCH_HEADROOM;
   size_t max = read_size(w, t, from);
-  // Up to the next header, so that it can be looked at where it lies.
+  // Up to the next header, so that it can be peeked in the socket.
   if (d->use_splice && d->cursor.left && d->cursor.left < max && !d->opaque) max = (size_t)d->cursor.left;
   ssize_t got = conn_read(&e->conn, scratch, max);
-  // Read to the end of what is there without a second call that only says so.
+  // A short read has taken all there is: no second call is needed to find that out.
   if (got < (ssize_t)max && !e->rdhup) e->readable = 0;
   if (!handle_read(w, t, from, got)) return;
   if (d->opaque) d->use_splice = got >= SPLICE_FRAME_MIN;
@@ -381,14 +384,15 @@ static void flush_endpoint(struct worker *w, struct tunnel *t, int to) {
   if (e->fin_due && !e->fin_out) tunnel_fin_flushed(w, t, to);
 }
 
-// Whether this side is to be read now: never past what its receiver has taken, always where its bytes are discarded.
+// Whether this endpoint should be read now: for forwarding only while its receiver has taken everything, for discarding
+// always.
 static int should_read(const struct tunnel *t, int from) {
   const struct direction *d = &t->direction[from];
   if (t->endpoint[from].conn.fd < 0 || d->mode == CLOSED) return 0;
   return d->mode == DISCARDING || (!conn_pending(&t->endpoint[!from].conn) && !d->paused);
 }
 
-// Nothing is read from a side that must not be read now (its receiver may be full), a hung one too: it waits for its turn.
+// Also an endpoint that hung up is not read while it must not be (its receiver may be full): that waits.
 static void run_endpoint(struct worker *w, struct tunnel *t, int from) {
   struct endpoint *e = &t->endpoint[from];
   if (e->readable && should_read(t, from)) read_endpoint(w, t, from);
@@ -428,16 +432,17 @@ void tunnel_update(struct worker *w, struct tunnel *t) {
     struct endpoint *e = &t->endpoint[i];
     if (e->conn.fd < 0) continue;
     int reads = should_read(t, i);
-    if (e->not_read && reads && e->ping_unanswered && !e->ping_queued) {  // a ping's timer goes on from here
+    if (e->not_read && reads && e->ping_unanswered && !e->ping_queued) {  // the ping timeout runs from here on
       e->ping_sent_at = w->now;
       tunnel_schedule(w, t, w->now + t->policy->ping_timeout_ms);
     }
     e->not_read = !reads;
     if (reads && e->readable) worker_make_ready(w, t);
     if (e->conn.watched) continue;
-    // A backend has nearly always been waited for here; nearly every client brought its handshake along.
+    // A backend has nearly always been registered here before; nearly every client sent its handshake at once and was
+    // not.
     if (conn_watch(&e->conn, w->ep, t->id << 1 | (unsigned)i, i == BACKEND && !e->conn.shared) == 0) continue;
-    tunnel_cut(t);  // the kernel has no room to watch it: nothing would ever be heard of it
+    tunnel_cut(t);  // the kernel has no memory to watch it: no event would ever come
     worker_end(w, t);
     return;
   }
@@ -449,7 +454,7 @@ void tunnel_schedule(struct worker *w, struct tunnel *t, uint64_t at) {
 
 static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-// The waits of a tunnel that is not ending; returns when to look again.
+// The timeouts of a tunnel that is not closing; returns when to check again.
 static uint64_t check_timeouts(struct worker *w, struct tunnel *t) {
   uint64_t silence = t->policy->idle_ms;
   if (t->half_closed && silence > HALF_CLOSED_MS) silence = HALF_CLOSED_MS;

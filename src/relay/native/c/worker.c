@@ -16,11 +16,11 @@
 
 #define EVENTS 256
 #define WAKE_KEY UINT64_MAX
-// Ended tunnels are told in batches of this many milliseconds: a wake-up of the main thread costs more than a tunnel.
+// Close records are published in batches of this many milliseconds: waking the main thread costs more than a tunnel.
 #define PUBLISH_MS 10
-// A thread that comes so much later than it asked for stood still: stopped, paused with its machine, or starved.
+// A thread that wakes this much later than planned was stalled: stopped, paused with its machine, or starved.
 #define STALL_MS 500
-// For so long it then only hears what its peers have sent meanwhile.
+// For this long after a stall it only reads what its peers have sent meanwhile.
 #define STALL_GRACE_MS 200
 
 static void read_clock(struct worker *w) {
@@ -30,8 +30,8 @@ static void read_clock(struct worker *w) {
   w->now = w->now_ns / 1000000;
 }
 
-// Where the system has no random bytes to give: a sequence from the clock on (splitmix64). Who could guess it would gain
-// nothing: masks and pings are of bytes that no peer has chosen, and any byte answers a ping.
+// Where the system gives no random bytes: a sequence from the clock on (splitmix64). Guessing it gains nothing: masks
+// and pings cover bytes that no peer has chosen, and any byte answers a ping.
 static void fill_weak_random(struct worker *w) {
   uint64_t seed = w->now_ns ^ (uint64_t)(uintptr_t)w;
   for (size_t at = 0; at < sizeof w->random; at += sizeof seed) {
@@ -87,7 +87,7 @@ static struct tunnel **make_slot(struct worker *w, uint32_t slot) {
   return w->chunks[chunk] ? &w->chunks[chunk][slot % CHUNK] : NULL;
 }
 
-// -- What the main thread is told -----------------------------------------------------------------------------------
+// -- Publishing to the main thread ----------------------------------------------------------------------------------
 
 static void queue_close_record(struct worker *w, struct close_record *r) {
   list_add(&w->close_records, &r->link);
@@ -130,18 +130,18 @@ void events_free(enum event_kind kind, void *all) {
 }
 
 int engine_watch(struct engine *e, uint32_t worker, int fd, uint64_t id) {
-  // An end that has come already is told of, too.
+  // A stream that has ended already is reported, too.
   return watch_for(e->worker[worker]->ep, fd, EPOLLRDHUP | EPOLLONESHOT, PEER_CLOSED_KEY | id, 0) < 0 ? errno : 0;
 }
 
 static void queue_peer_closed(struct worker *w, uint64_t id) {
   struct peer_closed *record = malloc(sizeof *record);
-  if (!record) return;  // whoever waits for it has a deadline
+  if (!record) return;  // whoever waits for it has a timeout
   record->id = id;
   list_add(&w->peers_closed, &record->link);
 }
 
-// -- Tunnels to go on with ------------------------------------------------------------------------------------------
+// -- The ready queue ------------------------------------------------------------------------------------------------
 
 void worker_make_ready(struct worker *w, struct tunnel *t) {
   if (t->pprev_ready) return;
@@ -161,7 +161,8 @@ static void ready_remove(struct worker *w, struct tunnel *t) {
   w->ready_count--;
 }
 
-// Once for each that waits now: those that come again meanwhile stand behind what epoll has to tell.
+// Runs each tunnel that is ready now once. Those that become ready again meanwhile wait until the events of epoll are
+// handled.
 static void run_ready(struct worker *w) {
   for (uint32_t n = w->ready_count; n && w->ready_queue; n--) {
     struct tunnel *t = w->ready_queue;
@@ -181,8 +182,8 @@ void worker_end(struct worker *w, struct tunnel *t) {
   *at = NULL;
   t->discarded += direction_drop_held(&t->direction[CLIENT]) + direction_drop_held(&t->direction[BACKEND]);
   free(t->close_reason_copy);
-  // The report takes the tunnel's own memory, so that an end can always be told.
-  _Static_assert(sizeof(struct close_record) <= sizeof(struct tunnel), "a report fits where its tunnel was");
+  // The record takes the tunnel's own memory, so that an end can always be published.
+  _Static_assert(sizeof(struct close_record) <= sizeof(struct tunnel), "a close record fits into its tunnel");
   struct close_record r = {
       .id = t->id,
       .bytes = {t->direction[CLIENT].bytes, t->direction[BACKEND].bytes},
@@ -220,7 +221,7 @@ static void init_tunnel(struct worker *w, struct tunnel *t, const struct command
   }
 }
 
-// There is no memory for a tunnel: both ends are closed.
+// There is no memory for a tunnel: both connections are closed.
 static void fail_open(struct worker *w, struct command *c) {
   struct close_record r = {.id = c->id, .initiator = BY_GATEWAY, .reason = REASON_RESET, .was_cut = 1};
   close(c->fd[CLIENT]);
@@ -229,7 +230,7 @@ static void fail_open(struct worker *w, struct command *c) {
   queue_close_record(w, (struct close_record *)c);
 }
 
-// 0 where there is no memory, and nothing has happened.
+// Returns 0 where there is no memory; nothing has happened then.
 static int open_tunnel(struct worker *w, const struct command *c) {
   struct tunnel **at = make_slot(w, ID_SLOT(c->id));
   struct tunnel *t = at ? malloc(sizeof *t) : NULL;
@@ -245,7 +246,7 @@ static int open_tunnel(struct worker *w, const struct command *c) {
   return 1;
 }
 
-// Returns whether the command is the caller's to free: else it has become what is told of it.
+// Returns whether the caller frees the command; otherwise it has become the record of a failure.
 static int process_command(struct worker *w, struct command *c) {
   struct tunnel *t = c->kind == DO_CLOSE || c->kind == DO_CUT ? find_tunnel(w, c->id) : NULL;
   if (c->kind == DO_OPEN) {
@@ -286,7 +287,7 @@ static struct command *take_commands(struct worker *w) {
   return c;
 }
 
-// Does everything that there is to do; from there on a command has to wake the thread.
+// Runs all queued commands; from here on a new command has to wake the thread.
 static void process_commands(struct worker *w) {
   for (struct command *c; (c = take_commands(w));) {
     while (c) {
@@ -326,7 +327,7 @@ void engine_send(struct engine *e, struct command *c) {
 
 // -- The turn -------------------------------------------------------------------------------------------------------
 
-// Of two waits of epoll's the shorter one; below 0 is for ever.
+// The shorter of two epoll timeouts; below 0 is for ever.
 static int min_timeout(int a, int b) { return b < 0 || (a >= 0 && a < b) ? a : b; }
 
 static int next_timeout(const struct worker *w) {
@@ -336,7 +337,7 @@ static int next_timeout(const struct worker *w) {
   return min_timeout(wait, w->publish_at > w->now ? (int)(w->publish_at - w->now) : 0);
 }
 
-// How long to wait for events, ms, and with it when the thread is to come back.
+// How long to wait for events, ms. Also notes when the thread is expected to wake.
 static int poll_timeout(struct worker *w) {
   int wait = 0;
   if (!w->ready_queue) {
@@ -348,9 +349,9 @@ static int poll_timeout(struct worker *w) {
   return wait;
 }
 
-// Whether timers may be looked at, after n events: where the thread stood still, nobody is called silent or late before all
-// is read that has come meanwhile. A wait that was interrupted (n below 0) has told of nothing. A thread that is late again
-// by then is not let off a second time, so that timers are looked at on any machine.
+// Whether timers may run, after n events. After a stall nothing times out before the bytes that arrived meanwhile have
+// been read. An interrupted wait (n below 0) has reported nothing. A thread that is late again after the grace period
+// gets no second one, so that timers run on any machine.
 static int timers_may_run(struct worker *w, int n) {
   int late = n < 0 || (w->now > w->expected_wake && w->now - w->expected_wake > STALL_MS);
   if (late && !w->timers_held_until) w->timers_held_until = w->now + STALL_GRACE_MS;
@@ -365,7 +366,7 @@ static void run_timers(struct worker *w) {
   listener_timers(w);
 }
 
-// An event that is no tunnel's.
+// Handles an event that is not a tunnel's.
 static void dispatch_event(struct worker *w, uint64_t key, uint32_t events) {
   // The edge has done its work; the count is never read.
   if (key == WAKE_KEY) return;
@@ -383,21 +384,21 @@ static void *run(void *arg) {
     int n = epoll_wait(w->ep, events, EVENTS, poll_timeout(w));
     __atomic_store_n(&w->sleeping, 0, __ATOMIC_RELAXED);
     read_clock(w);
-    // What was asked for before these events came about is done before them.
+    // Commands that were sent before these events run before them.
     if (__atomic_load_n(&w->queue, __ATOMIC_RELAXED)) process_commands(w);
     for (int i = 0; i < n; i++) {
       if (events[i].data.u64 & (DIAL_KEY | LISTENER_KEY | PENDING_CONN_KEY | PEER_CLOSED_KEY)) {
         dispatch_event(w, events[i].data.u64, events[i].events);
         continue;
       }
-      // An event may be older than the end of its tunnel: an id that is gone is nothing.
+      // An event may be older than the end of its tunnel; an unknown id is ignored.
       struct tunnel *t = find_tunnel(w, events[i].data.u64 >> 1);
       if (t) tunnel_event(w, t, (int)(events[i].data.u64 & 1), events[i].events);
     }
     process_commands(w);
     run_ready(w);
     if (timers_may_run(w, n)) run_timers(w);
-    // Where the main thread has to be woken for a dial or a guest, it hears of ended tunnels too.
+    // A dial or an accepted connection wakes the main thread anyway, so close records go along.
     int wakes = w->dials.results.first || w->listeners.accepted.first;
     if (w->publish_at && (wakes || w->now >= w->publish_at)) publish_close_records(w);
     dials_publish(w);
@@ -477,7 +478,7 @@ int engine_start(struct engine *e, uint32_t count, void (*notify)(void *), void 
   e->notify_arg = notify_arg;
   for (int kind = 0; kind < EVENT_KINDS; kind++) list_clear(&e->events[kind]);
   pthread_mutex_init(&e->lock, NULL);
-  // Signals are the main thread's: the workers take none.
+  // Signals are the main thread's: workers block them all.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
