@@ -13,7 +13,7 @@ export interface DialRequest {
   readonly connectMs: number;
   /** Timeout of the answer, from the connection on. */
   readonly answerMs: number;
-  /** How many bytes are collected at maxHead, but for those that are read at once. */
+  /** How many bytes of a head are collected; the last read may go beyond. */
   readonly maxHead: number;
 }
 

@@ -1,10 +1,11 @@
 // Which engine carries a tunnel: the native one wherever it is there and can take both sockets, the js one for the rest.
 import type { Sample } from '../events.ts';
+import type { Acceptor } from '../net/acceptor.ts';
 import type { Dialler } from '../net/dialler.ts';
 import type { Connection } from '../net/fd-connection.ts';
 import { JsRelay } from './js/js.ts';
 import { NativeRelay } from './native/native.ts';
-import type { Acceptor, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
+import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from './relay.ts';
 
 /** Plain sockets go to the native engine, all others to the js engine. */
 export class MixedRelay implements RelayEngine {

@@ -1,8 +1,9 @@
 // The seam of the relay: bytes both ways between two sockets, after the 101. An engine knows no HTTP and no config; what
 // it is told stands here. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
 import type { Sampler, SessionEnd } from '../events.ts';
+import type { Acceptor } from '../net/acceptor.ts';
 import type { Dialler } from '../net/dialler.ts';
-import type { Connection, FdConnection } from '../net/fd-connection.ts';
+import type { Connection } from '../net/fd-connection.ts';
 
 /** Two connections, and the first bytes owed to each; the engine sends those before anything else. */
 export interface TunnelEnds {
@@ -88,39 +89,6 @@ export interface RelayEngine extends Sampler {
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel;
   /** Ends its threads, where it has any, and what they carry; no onEnd is called for that. Nothing can be opened after. */
   stop(): void;
-}
-
-/** A client that has connected, and what it said first; nothing where it was silent. */
-export interface AcceptedConnection {
-  /** The receiver's from now on. */
-  readonly connection: FdConnection;
-  /** Of the peer; an IPv4-mapped one is written as IPv4. */
-  readonly address: string;
-  readonly port: number;
-  /** May be looked at until the receiver returns. */
-  readonly bytes: Buffer;
-}
-
-/** Who is told of what happens at a door. */
-export interface AcceptHandler {
-  accepted(connection: AcceptedConnection): void;
-  /** Nobody could be let in, by a system error of this name. */
-  failed(code: string): void;
-}
-
-export interface AcceptHandle {
-  /** Nobody connects any more; those who have connected are told of still. */
-  close(): void;
-}
-
-export interface Acceptor {
-  /** Accepts from the socket behind a listening descriptor, which remains the caller's; null where that can't be. */
-  open(fd: number, handler: AcceptHandler): AcceptHandle | null;
-  /**
-   * Calls `onClosed` once when the other end of a connection has ended its stream (FIN) or reset it, until what is returned is
-   * called. Nothing is read for that, and whoever takes the connection meanwhile need not care.
-   */
-  watch(connection: FdConnection, onClosed: () => void): () => void;
 }
 
 /** What a Close of the gateway's own says behind its code, where `TunnelEnd.reason` says something else. */

@@ -10,8 +10,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { peerOf } from '../../src/actions/peer.ts';
 import { type Defect, onDefect } from '../../src/base/guard.ts';
 import type { MessageLike } from '../../src/http/head.ts';
-import { type AcceptHandle, NativeAcceptor } from '../../src/listen/native-acceptor.ts';
+import { NativeAcceptor } from '../../src/listen/native-acceptor.ts';
 import { hasReceived } from '../../src/listen/node-acceptor.ts';
+import type { AcceptHandle } from '../../src/net/acceptor.ts';
 import type { FdConnection } from '../../src/net/fd-connection.ts';
 import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';

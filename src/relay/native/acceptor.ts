@@ -3,9 +3,9 @@
 // a connection that nothing reads.
 import { getSystemErrorName } from 'node:util';
 import { reportDefect } from '../../base/guard.ts';
+import type { Acceptor, AcceptHandle, AcceptHandler } from '../../net/acceptor.ts';
 import { FdConnection } from '../../net/fd-connection.ts';
 import { type Addon, type Engine, type EventBuffer, NUMBER, threadOf } from './addon.ts';
-import type { Acceptor, AcceptHandle, AcceptHandler } from '../relay.ts';
 
 const FIELDS = 6;
 
@@ -20,7 +20,7 @@ export interface AcceptOptions {
   readonly eventBuffer: EventBuffer;
 }
 
-export class NativeListener implements Acceptor {
+export class NativeListeners implements Acceptor {
   readonly #options: AcceptOptions;
   readonly #handlers = new Map<number, AcceptHandler>();
   /** Callbacks of watched connections, by the number each is watched under. */

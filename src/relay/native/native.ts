@@ -9,7 +9,7 @@ import type { Dialler } from '../../net/dialler.ts';
 import { type Connection, descriptorOf, FdConnection } from '../../net/fd-connection.ts';
 import { ADDON, type Addon, ANY_THREAD, type Engine, EventBuffer, loadAddon, slotIndex, EVENT, WakeBatcher, wholeMs } from './addon.ts';
 import { RouteCounters } from '../counters.ts';
-import { NativeListener } from './acceptor.ts';
+import { NativeListeners } from './acceptor.ts';
 import { NativeDialler } from './dialler.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
 import { reattach, isPlain, closeDetached, detach } from './handover.ts';
@@ -63,7 +63,7 @@ class NativeTunnel implements Tunnel {
 export class NativeRelay implements RelayEngine {
   readonly name = 'native';
   readonly threads: number;
-  readonly acceptor: NativeListener;
+  readonly acceptor: NativeListeners;
   readonly #addon: Addon;
   readonly #engine: Engine;
   readonly #wakeups: WakeBatcher;
@@ -85,7 +85,7 @@ export class NativeRelay implements RelayEngine {
     this.#wakeups = new WakeBatcher(this.#addon, this.#engine);
     const part = { addon: this.#addon, engine: this.#engine, threads: this.threads, eventBuffer };
     this.#dialler = new NativeDialler({ ...part, wakeups: this.#wakeups });
-    this.acceptor = new NativeListener(part);
+    this.acceptor = new NativeListeners(part);
   }
 
   /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */

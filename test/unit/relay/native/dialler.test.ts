@@ -51,7 +51,7 @@ describe('a dial that the addon tells nothing of', () => {
     expect(told).toEqual([['failed', 'silent', true]]);
     expect(cancelled).toEqual([0]);
     expect(defects).toMatchObject([
-      { where: 'handshake', thrown: { message: 'the relay has told nothing of a dial' } },
+      { where: 'handshake', thrown: { message: 'the relay gave no result for a dial' } },
     ]);
     expect(vi.getTimerCount()).toBe(0);
   });
