@@ -106,6 +106,12 @@ function follow(framing: Framing, ...pieces: string[]) {
 }
 
 describe('following a body', () => {
+  it('of a length hands on the octets that belong to it, and no more', () => {
+    const parts: string[] = [];
+    const cursor = followBody({ kind: 'length', length: 5 });
+    for (const piece of ['abc', 'defg', 'h']) cursor.take(Buffer.from(piece), (part) => parts.push(part.toString()));
+    expect(parts).toEqual(['abc', 'de']);
+  });
   it.each<[string, Framing, string[], { taken: number; done: boolean }]>([
     ['none', { kind: 'none' }, ['abc'], { taken: 0, done: true }],
     ['of a length', { kind: 'length', length: 5 }, ['abc', 'defg'], { taken: 5, done: true }],

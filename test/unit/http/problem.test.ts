@@ -59,5 +59,13 @@ describe('a head', () => {
     expect(formatHead(200, [], 'Fine')).toBe('HTTP/1.1 200 Fine\r\n\r\n');
   });
   it('of a status that the gateway never answers has a phrase too', () => expect(phraseOf(299)).toBe('Unknown'));
+  it.each([
+    ['a\rb', 'c'],
+    ['a', 'b\nc'],
+    ['a', 'b\0'],
+    ['a', '\u010d'],
+  ])('is not written with the field %j: %j', (name, value) => {
+    expect(() => formatFields(['X', 'y', name, value])).toThrow("can't be written");
+  });
   it('may have no fields', () => expect(formatFields([])).toBe(''));
 });

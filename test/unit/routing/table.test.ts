@@ -59,6 +59,15 @@ describe('origins that are exact text', () => {
   const of = (...origins: string[]) =>
     problemsOf({ name: 'a', ...splice({ origins }) }).map(({ severity, message }) => `${severity}: ${message}`);
   it('may be listed', () => expect(of('file://', 'app://x/y', 'null')).toEqual([]));
+  it('are shown what an origin is where they can be none', () => {
+    expect(problemsOf({ name: 'a', ...splice({ origins: ['https://a.example, https://b.example'] }) })).toMatchObject([
+      {
+        severity: 'error',
+        message: '"https://a.example, https://b.example" is no origin',
+        hint: expect.stringContaining('an origin is https://app.example.com'),
+      },
+    ]);
+  });
   it('are most likely a mistake where they look like one of the web', () => {
     expect(of('https://a.example/', 'b.example')).toEqual([
       'warning: "https://a.example/" is compared as exact text, and no browser sends that',
