@@ -27,6 +27,7 @@ import { openRelay } from './relay/auto.ts';
 import type { RelayEngine } from './relay/relay.ts';
 import { describeBindError } from './runtime/bind-error.ts';
 import { startDrain } from './runtime/drain.ts';
+import { loadInWorker } from './runtime/load-in-worker.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
 import { waitsForRestart } from './runtime/restart.ts';
@@ -253,7 +254,7 @@ export class App {
 
   async #build(): Promise<Built<Next>> {
     const { file, env } = this.#options;
-    const { prepared, problems, files } = await prepare(file, env, this.#selfSigned);
+    const { prepared, problems, files } = await prepare(file, env, this.#selfSigned, loadInWorker);
     this.#watch?.follow(files);
     if (prepared === null) return { ok: false, problems: problems.map(formatProblem) };
     const next = await this.#prepareNext(prepared);
@@ -261,8 +262,7 @@ export class App {
   }
 
   async #prepareNext(prepared: Prepared): Promise<Next | string> {
-    const { config, tls } = prepared;
-    const wanted = config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null }));
+    const wanted = prepared.config.listeners.map((config, i) => ({ config, tls: prepared.tls[i] ?? null }));
     const listeners = await this.#listeners.prepare(wanted);
     if (typeof listeners === 'string') return listeners;
     const shared = { ...this.#shared, broker: this.#rooms() };

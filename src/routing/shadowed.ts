@@ -4,21 +4,27 @@ import type { Problem } from '../config/problem.ts';
 import type { HostPattern, PathPattern } from './pattern.ts';
 import { covers, isFor, type Kind, type Match, type Route, takes } from './route.ts';
 
-/** The problems of one kind of request; a place in the list is the route's place in the config. */
-export function* findShadowed(routes: readonly (Route | null)[], kind: Kind): Iterable<Problem> {
+/**
+ * The problems of one kind of request, route by route: null where there is none. A place in the list is the route's place in
+ * the config.
+ */
+export function* findShadowed(routes: readonly (Route | null)[], kind: Kind): Iterable<Problem | null> {
   const earlier = new Earlier();
   for (const [at, route] of routes.entries()) {
     if (route === null || !takes(route, kind)) continue;
     const by = isFor(route, kind) ? earlier.covering(route.match) : null;
     earlier.add({ at, route });
-    if (by === null) continue;
-    yield {
-      severity: 'error',
-      path: ['routes', at, 'match'],
-      message: `route ${route.name} is never reached for ${kind}: route ${by.name} before it takes everything`,
-      hint: 'put the narrower route first',
-    };
+    yield by === null ? null : shadowedBy(by, { at, route }, kind);
   }
+}
+
+function shadowedBy(by: Route, { at, route }: Placed, kind: Kind): Problem {
+  return {
+    severity: 'error',
+    path: ['routes', at, 'match'],
+    message: `route ${route.name} is never reached for ${kind}: route ${by.name} before it takes everything`,
+    hint: 'put the narrower route first',
+  };
 }
 
 interface Placed {

@@ -1,4 +1,5 @@
 // The route rules of a config, compiled: patterns checked, shadowed routes found, and candidates looked up by host. Pure.
+import { runAtOnce } from '../base/slices.ts';
 import type { Widened } from '../config/parse.ts';
 import type { Problem } from '../config/problem.ts';
 import { patternHint } from '../config/problems/slips.ts';
@@ -98,27 +99,57 @@ function findIn(list: readonly Placed[], request: Request, before: number): { at
   return null;
 }
 
+/** Routes made ready, and what is wrong with them. */
+export interface Compiled {
+  readonly table: RouteTable;
+  readonly problems: readonly Problem[];
+}
+
 /**
  * Compiles the routes; what can't be compiled is left out of the table and stands among the problems. Of routes that are
  * `widened` only the problems are found.
  */
-export function compileTable(config: Config, widened: Widened = new Map()): { table: RouteTable; problems: Problem[] } {
+export function compileTable(config: Config, widened: Widened = new Map()): Compiled {
+  return runAtOnce(compileSteps(config, widened));
+}
+
+/** The same in steps, of a route each: there may be tens of thousands, and other work to do meanwhile. */
+export function* compileSteps(config: Config, widened: Widened): Generator<void, Compiled> {
   const problems: Problem[] = [];
-  const routes = config.routes.map((route, i): Route | null => {
-    const lost = widened.get(i);
-    if (lost === undefined) return compileRoute(config, route, i, problems);
-    if (lost.knowsPath) compileRoute(config, route, i, problems);
-    else compileRules(route, i, problems);
-    return null;
-  });
-  for (const kind of ['websocket', 'http'] as const) problems.push(...findShadowed(routes, kind));
-  const whole = routes.filter((route) => route !== null);
-  const of = (kind: Kind) => new Candidates(whole.filter((route) => takes(route, kind)));
+  const routes: (Route | null)[] = [];
+  for (const [i, route] of config.routes.entries()) {
+    yield;
+    routes.push(compileKnown(config, route, { i, lost: widened.get(i) }, problems));
+  }
+  for (const kind of ['websocket', 'http'] as const) {
+    for (const problem of findShadowed(routes, kind)) {
+      if (problem !== null) problems.push(problem);
+      yield;
+    }
+  }
+  return { table: buildTable(routes.filter((route) => route !== null)), problems };
+}
+
+/** Null where it can't be compiled, or has lost a part of its match. */
+function compileKnown(
+  config: Config,
+  route: RouteConfig,
+  { i, lost }: { readonly i: number; readonly lost: { readonly knowsPath: boolean } | undefined },
+  problems: Problem[],
+): Route | null {
+  if (lost === undefined) return compileRoute(config, route, i, problems);
+  if (lost.knowsPath) compileRoute(config, route, i, problems);
+  else compileRules(route, i, problems);
+  return null;
+}
+
+function buildTable(routes: readonly Route[]): RouteTable {
+  const of = (kind: Kind) => new Candidates(routes.filter((route) => takes(route, kind)));
   const valued = (conditions: readonly Condition[]) => conditions.filter(({ value }) => value !== null);
   const namesOf = (kind: 'headers' | 'query') =>
-    new Set(whole.flatMap(({ match }) => valued(match[kind]).map(({ name }) => name)));
+    new Set(routes.flatMap(({ match }) => valued(match[kind]).map(({ name }) => name)));
   const chosenBy = { headers: namesOf('headers'), query: namesOf('query') };
-  return { table: { websocket: of('websocket'), http: of('http'), chosenBy }, problems };
+  return { websocket: of('websocket'), http: of('http'), chosenBy };
 }
 
 function compileRoute(config: Config, route: RouteConfig, i: number, problems: Problem[]): Route | null {

@@ -1,12 +1,13 @@
 // A config file made ready to be served from: parsed, its routes compiled, its certificates loaded, and everything that is
 // wrong at once and at its place. `check`, `explain`, the start and every reload go through here.
 import { resolve } from 'node:path';
-import { loadConfig } from '../config/load.ts';
+import { runInSlices } from '../base/slices.ts';
+import { type Loaded, loadConfig } from '../config/load.ts';
 import type { PlacedProblem, Problem } from '../config/problem.ts';
 import type { Config, ListenerConfig } from '../config/schema/schema.ts';
 import type { Env } from '../config/yaml/env.ts';
 import type { BackendTls } from '../net/endpoint.ts';
-import { compileTable, type RouteTable } from '../routing/table.ts';
+import { compileSteps, type RouteTable } from '../routing/table.ts';
 import { namedFiles } from './named-files.ts';
 import { readSecrets } from './secrets.ts';
 import { loadBackendTls } from './tls/backend-tls.ts';
@@ -32,21 +33,51 @@ export interface Preparation {
   readonly files: WatchedFiles;
 }
 
+/** A config as it was loaded, here or in another thread. */
+export interface Loading extends Omit<Loaded, 'place'> {
+  /** Gives problems found in it their places; asked once. */
+  place(problems: readonly Problem[]): Promise<PlacedProblem[]>;
+  /** Nothing more is asked. */
+  close(): void;
+}
+
+/** How a config is loaded. */
+export type Load = (file: string, env: Env) => Promise<Loading>;
+
+const loadHere: Load = async (file, env) => {
+  const { place, ...found } = await loadConfig(file, env);
+  return { ...found, place: async (problems) => problems.map(place), close: () => {} };
+};
+
 /** Reads and checks a config file. What is wrong is in `problems`; rejects for a defect of the gateway only. */
-export async function prepare(file: string, env: Env, selfSigned: SelfSignedCache): Promise<Preparation> {
-  const { config, partial, problems: found, widened, place, baseDir, text } = await loadConfig(file, env);
+export async function prepare(
+  file: string,
+  env: Env,
+  selfSigned: SelfSignedCache,
+  load: Load = loadHere,
+): Promise<Preparation> {
+  const loading = await load(file, env);
+  try {
+    return await prepareLoaded(loading, file, selfSigned);
+  } finally {
+    loading.close();
+  }
+}
+
+async function prepareLoaded(loading: Loading, file: string, selfSigned: SelfSignedCache): Promise<Preparation> {
+  const { config, partial, problems: found, widened, baseDir, text } = loading;
   const own: [string, string] = [resolve(file), digest(text)];
   if (partial === null) return { prepared: null, problems: found, files: new Map([own]) };
   const digests = await Promise.all(
     namedFiles(partial, baseDir).map(async (named): Promise<[string, string | null]> => [named, await digestOf(named)]),
   );
   // What can be judged of a broken config is judged too, so that one look shows everything.
-  const routes = compileTable(partial, widened);
+  const routes = await runInSlices(compileSteps(partial, widened));
   const tls = await loadTls(partial.listeners, { baseDir, selfSigned, now: new Date() });
   const backends = await loadBackends(partial, baseDir);
   const secrets = await readSecrets(partial, baseDir);
   const ofFiles = [...tls.problems, ...backends.problems, ...secrets.problems];
-  const problems = [...found, ...[...routes.problems, ...ofFiles].map(place)];
+  const problems = [...found, ...(await loading.place([...routes.problems, ...ofFiles]))];
   const broken = problems.some(({ severity }) => severity === 'error');
   // Without an error `partial` is the whole config.
   const sound = {

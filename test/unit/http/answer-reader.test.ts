@@ -27,3 +27,10 @@ describe('interim answers', () => {
     expect(before - reader.room).toBe(interim.length);
   });
 });
+
+it('a line that ends without CR is a fault at once, a line that ends well is not (RFC 9112 §2.2)', () => {
+  expect(take(new AnswerReader(), 'HTTP/1.1 200 OK\r\nA: b\r\n')).toBeNull();
+  expect(take(new AnswerReader(), 'HTTP/1.1 200 OK\r\nA: b\n')).toEqual({
+    fault: 'a line of the answer ends without CR',
+  });
+});
