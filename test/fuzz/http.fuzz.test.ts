@@ -44,7 +44,8 @@ describe('targets', () => {
       const { pathname } = new URL(`http://h${Buffer.from(text, 'latin1').toString('latin1').split('?')[0]}`);
       // That standard leaves escapes alone, other than those of dots, and writes octets beyond ASCII as UTF-8.
       if (/[%\x80-\xff"<>^`{|}]/.test(text)) return;
-      expect(target.path).toBe(pathname);
+      // Empty segments count for nothing here.
+      expect(target.path).toBe(pathname.replace(/\/{2,}/g, '/'));
     });
   });
   it('in absolute-form name an authority that is judged', () => {
