@@ -12,8 +12,12 @@ function readUrl(text: string): { scheme: string; host: string; port: string } |
   if (!URL.canParse(text)) return null;
   const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(text);
   if (username + password + search + hash !== '' || !['', '/'].includes(pathname)) return null;
-  // Only of schemes that it knows does the standard lower the host; RFC 6454 §4 does of all.
-  return { scheme: protocol, host: hostname.toLowerCase(), port: port === '' ? (PORTS[protocol] ?? '') : port };
+  // The standard lowers the host only of schemes that it knows; RFC 6454 §4 does of all. A final dot counts for nothing.
+  return {
+    scheme: protocol,
+    host: hostname.toLowerCase().replace(/\.$/, ''),
+    port: port === '' ? (PORTS[protocol] ?? '') : port,
+  };
 }
 
 function checkTuple(origin: string): string {
