@@ -3,24 +3,27 @@
 // every gateway limits by what it knows.
 
 import type { RateLimiterRedis } from 'rate-limiter-flexible';
-import { background, guarded, ignore } from '../base/guard.ts';
+import { guarded, ignore } from '../base/guard.ts';
+import { Reconnect } from '../base/reconnect.ts';
 import { startResponseTimeout } from '../base/response-timeout.ts';
 import type { Config } from '../config/schema/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit, Sample, Sampler } from '../events.ts';
+import {
+  CONNECT_MS,
+  createRedisClient,
+  destroyRedisClient,
+  importRedis,
+  type Redis,
+  type RedisClient,
+} from '../net/redis-client.ts';
 import type { Limiter } from './limiter.ts';
 import type { Ask, SharedRates, Wait } from './rates.ts';
 
-type Redis = typeof import('redis');
-type Client = ReturnType<Redis['createClient']>;
-
 /** What a handshake waits for Redis at most. */
 const ANSWER_MS = 150;
-const CONNECT_MS = 3000;
 /** Between two questions whether Redis is there, while nobody asks it anything else. */
 const BEAT_MS = 1000;
-const FIRST_RETRY_MS = 50;
-const LAST_RETRY_MS = 1000;
 
 /**
  * In place of the library's fixed window, which lets twice as much through around its edge: the bucket of
@@ -57,7 +60,7 @@ export function sharedUrl({ broker, limits: { shared } }: Where): string | null 
 
 /** A connection while it lives, and the library's limiters that speak through it. */
 interface Link {
-  readonly client: Client;
+  readonly client: RedisClient;
   readonly limiters: WeakMap<Limiter, RateLimiterRedis>;
 }
 
@@ -75,7 +78,7 @@ export async function openSharedRates(where: Where, emit: Emit): Promise<RedisRa
 
 async function load(options: RedisRatesOptions): Promise<RedisRates> {
   try {
-    const [redis, limits] = await Promise.all([import('redis'), import('rate-limiter-flexible')]);
+    const [redis, limits] = await Promise.all([importRedis(), import('rate-limiter-flexible')]);
     return new RedisRates({ redis, limits }, options);
   } catch (error) {
     const message =
@@ -89,9 +92,10 @@ export class RedisRates implements SharedRates, Sampler {
   readonly #options: RedisRatesOptions;
   #link: Link | null = null;
   #down: string | null = 'not connected yet';
-  #retries = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #closed = false;
+  /** Since it was last there, the operator has been told that it is not. */
+  #told = false;
+  #beatTimer: NodeJS.Timeout | undefined;
+  readonly #reconnect = new Reconnect('redis', () => this.#open());
 
   constructor(libraries: Libraries, options: RedisRatesOptions) {
     this.#libraries = libraries;
@@ -112,15 +116,15 @@ export class RedisRates implements SharedRates, Sampler {
   }
 
   start(): void {
-    background('redis', this.#open());
+    this.#reconnect.start();
   }
 
   close(): void {
-    this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#reconnect.close();
+    clearTimeout(this.#beatTimer);
     const link = this.#link;
     this.#link = null;
-    if (link !== null) destroy(link.client);
+    if (link !== null) destroyRedisClient(link.client);
   }
 
   async take(asks: readonly Ask[]): Promise<Wait | 'taken' | 'unknown'> {
@@ -175,12 +179,7 @@ export class RedisRates implements SharedRates, Sampler {
   }
 
   async #open(): Promise<void> {
-    const client = this.#libraries.redis.createClient({
-      url: this.#options.url,
-      disableOfflineQueue: true,
-      maintNotifications: 'disabled',
-      socket: { connectTimeout: CONNECT_MS, reconnectStrategy: false },
-    }) as Client;
+    const client = createRedisClient(this.#libraries.redis, this.#options.url);
     const link: Link = { client, limiters: new WeakMap() };
     this.#link = link;
     const lost = guarded('redis', (reason: string) => this.#lost(link, reason));
@@ -198,13 +197,14 @@ export class RedisRates implements SharedRates, Sampler {
   async #beat(link: Link): Promise<void> {
     await this.#answered(link, link.client.ping());
     if (link !== this.#link) return;
-    this.#retries = 0;
+    this.#reconnect.succeeded();
+    this.#told = false;
     if (this.#down !== null) {
       this.#down = null;
       this.#options.emit({ type: 'notice', level: 'info', message: 'the shared limits are there' });
     }
     const again = guarded('redis', () => this.#beat(link).catch((error: unknown) => this.#lost(link, reasonOf(error))));
-    this.#timer = setTimeout(again, BEAT_MS).unref();
+    this.#beatTimer = setTimeout(again, BEAT_MS).unref();
   }
 
   /** The answer, unless Redis is silent for too long: then the connection is given up, so that nobody else waits. */
@@ -228,27 +228,16 @@ export class RedisRates implements SharedRates, Sampler {
   #lost(link: Link, reason: string): void {
     if (this.#link !== link) return;
     this.#link = null;
-    clearTimeout(this.#timer);
-    destroy(link.client);
-    const told = this.#down !== null && this.#retries > 0;
+    clearTimeout(this.#beatTimer);
+    destroyRedisClient(link.client);
     this.#down = reason;
-    if (this.#closed) return;
-    const data = { reason };
-    if (!told) {
+    if (!this.#told) {
       const message = 'the shared limits are away; this gateway limits by itself';
-      this.#options.emit({ type: 'notice', level: 'error', message, data });
+      this.#options.emit({ type: 'notice', level: 'error', message, data: { reason } });
     }
-    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries++);
-    const again = guarded('redis', () => this.#open());
-    this.#timer = setTimeout(again, wait * (0.5 + Math.random() / 2)).unref();
+    this.#told = true;
+    this.#reconnect.retry();
   }
-}
-
-function destroy(client: Client): void {
-  client.removeAllListeners();
-  // What is on its way fails; nobody else listens.
-  client.on('error', ignore);
-  client.destroy();
 }
 
 function reasonOf(error: unknown): string {

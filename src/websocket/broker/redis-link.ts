@@ -1,25 +1,26 @@
 // The two connections to Redis, one for commands and one to listen: made together, lost together, and made again until
-// close(). The one file that knows the client library, which is loaded only where a config names a Redis. What is asked of
-// Redis is redis-scripts.ts.
+// close(). What is asked of Redis is redis-scripts.ts.
 import { ByteSemaphore } from '../../base/byte-semaphore.ts';
-import { background, guarded, ignore } from '../../base/guard.ts';
+import { guarded, ignore } from '../../base/guard.ts';
 import { bytesOf, type MemoryBudget } from '../../base/memory-budget.ts';
+import { Reconnect } from '../../base/reconnect.ts';
 import { startResponseTimeout } from '../../base/response-timeout.ts';
+import {
+  createRedisClient,
+  destroyRedisClient,
+  importRedis,
+  type Redis,
+  type RedisClient,
+} from '../../net/redis-client.ts';
 import { BrokerError } from './broker.ts';
 import { SCRIPTS, type Script, type ScriptName } from './redis-scripts.ts';
 
-type Library = typeof import('redis');
-type Client = ReturnType<Library['createClient']>;
-
-const CONNECT_MS = 3000;
 /** Without any answer for so long while one is owed, Redis counts as gone, though its connection may stand. */
 const SILENCE_MS = 3000;
 /** Bytes of messages on their way to Redis at a time, so that what is small and urgent waits for no more than these. */
 const MOST_UNDER_WAY = 4 * 1024 * 1024;
 /** What a question costs in memory beside its words. */
 const QUESTION_COST = 512;
-const FIRST_RETRY_MS = 50;
-const LAST_RETRY_MS = 1000;
 
 export interface LinkOptions {
   readonly url: string;
@@ -39,42 +40,39 @@ export interface LinkOptions {
 
 /** A pair of connections while it lives. */
 interface Pair {
-  readonly commands: Client;
-  readonly feed: Client;
+  readonly commands: RedisClient;
+  readonly feed: RedisClient;
   /** Answers that have come. */
   answers: number;
 }
 
 /** Loads the client library. Rejects with words for the operator where it is not there. */
-export async function loadRedis(): Promise<Library> {
+export async function loadRedis(): Promise<Redis> {
   try {
-    return await import('redis');
+    return await importRedis();
   } catch (error) {
     throw new Error('broker: a Redis needs the npm package "redis" (npm install redis)', { cause: error });
   }
 }
 
 export class RedisLink {
-  readonly #library: Library;
+  readonly #library: Redis;
   readonly #options: LinkOptions;
   #pair: Pair | null = null;
-  #closed = false;
-  #retries = 0;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #reconnect = new Reconnect('redis', () => this.#open());
   readonly #underWay = new ByteSemaphore(MOST_UNDER_WAY);
 
-  constructor(library: Library, options: LinkOptions) {
+  constructor(library: Redis, options: LinkOptions) {
     this.#library = library;
     this.#options = options;
   }
 
   start(): void {
-    background('redis', this.#open());
+    this.#reconnect.start();
   }
 
   close(): void {
-    this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#reconnect.close();
     const pair = this.#pair;
     this.#pair = null;
     if (pair) destroy(pair);
@@ -141,7 +139,8 @@ export class RedisLink {
   }
 
   async #open(): Promise<void> {
-    const pair: Pair = { commands: this.#client(), feed: this.#client(), answers: 0 };
+    const client = () => createRedisClient(this.#library, this.#options.url);
+    const pair: Pair = { commands: client(), feed: client(), answers: 0 };
     this.#pair = pair;
     try {
       for (const client of [pair.commands, pair.feed]) {
@@ -159,7 +158,7 @@ export class RedisLink {
       const loaded = Object.values(SCRIPTS).map(({ text }) => pair.commands.scriptLoad(text));
       await this.#answered(pair, Promise.all(loaded));
       await this.#options.onUp();
-      this.#retries = 0;
+      this.#reconnect.succeeded();
     } catch (error) {
       this.#lost(pair, error instanceof Error ? error.message : String(error));
     }
@@ -171,32 +170,16 @@ export class RedisLink {
     this.#pair = null;
     destroy(pair);
     this.#options.onDown(reason);
-    if (this.#closed) return;
-    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries++);
-    this.#timer = setTimeout(() => this.start(), wait * (0.5 + Math.random() / 2));
-  }
-
-  #client(): Client {
-    return this.#library.createClient({
-      url: this.#options.url,
-      disableOfflineQueue: true,
-      maintNotifications: 'disabled',
-      // A client that silently connected again would have lost what was said meanwhile.
-      socket: { connectTimeout: CONNECT_MS, reconnectStrategy: false },
-    }) as Client;
+    this.#reconnect.retry();
   }
 }
 
 function destroy({ commands, feed }: Pair): void {
-  for (const client of [commands, feed]) {
-    client.removeAllListeners();
-    // What is on its way fails; nobody else listens.
-    client.on('error', ignore);
-    client.destroy();
-  }
+  destroyRedisClient(commands);
+  destroyRedisClient(feed);
 }
 
-async function evaluate(client: Client, { text, sha }: Script, words: readonly string[]): Promise<unknown> {
+async function evaluate(client: RedisClient, { text, sha }: Script, words: readonly string[]): Promise<unknown> {
   try {
     return await client.sendCommand(['EVALSHA', sha, '0', ...words]);
   } catch (error) {
