@@ -57,6 +57,11 @@ export interface ClientEnd {
   readonly ahead: ReadAhead;
   /** Tells when the client has left. */
   readonly gone: ClientClosed;
+  /**
+   * Gives the connection back to the server that accepted it, which reads the next request: `rest` is what has come of it.
+   * Null where there is to be none.
+   */
+  readonly giveBack: ((rest: Buffer) => void) | null;
   /** The session's; it gives it back where one opens, the caller where none does. */
   readonly permit: Permit;
 }

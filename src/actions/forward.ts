@@ -31,17 +31,18 @@ export interface Plain {
 /** Moves one request and its answer; resolves when the exchange is over and reported. */
 export async function forward(context: RouteContext, verdict: Forward, plain: Plain): Promise<void> {
   const { services, subject } = context;
-  const { res } = plain;
+  const { req, res } = plain;
+  const { http } = services;
   const pool = services.pool(verdict.route.http.upstream);
   const { address, viaTrusted } = context.client;
-  const ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain' } as const;
+  const bound = http.bound?.servers(req.socket) ?? null;
+  const ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain', bound } as const;
   const attempts = new RetryState(pool, ask, services.emit);
   let lease = attempts.next();
   if (lease === null) return answer(context, plain, reject('no_server'));
   for (;;) {
     const at = { upstream: pool.name, server: lease.server.url };
     const ownFields = pool.sticky?.fieldsFor(lease.server, ask) ?? [];
-    const { http } = services;
     let ended: Ended | null;
     try {
       const message = buildMessage(context, verdict, {

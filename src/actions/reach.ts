@@ -1,13 +1,15 @@
 // Finding the server that answers a handshake: one after the other is asked, natively where that can be, until one says
 // something better than "not me". What its answer means is splice.ts.
+import type { Socket } from 'node:net';
 import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import type { Dialler } from '../net/dialler.ts';
+import type { BoundConnections } from '../proxy/http-engine.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { canDialNatively, requestNatively } from '../upstream/handshake/native-upgrade.ts';
-import { type Answer, type Asking, requestUpgrade } from '../upstream/handshake/upgrade.ts';
+import { type Answer, type Asking, requestUpgrade, requestUpgradeOn } from '../upstream/handshake/upgrade.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import type { Server } from '../upstream/pool.ts';
 import { RetryState } from '../upstream/retry/retry-state.ts';
@@ -19,6 +21,16 @@ export interface Reached {
   readonly answer: Answer;
   /** The gateway's own fields of the answer to the client, flat. */
   readonly ownFields: readonly string[];
+}
+
+/** How a handshake gets to a server. */
+export interface Way {
+  /** What dials, where that is not node. */
+  readonly dialler: Dialler | null;
+  /** The connections that clients have authenticated. */
+  readonly bound: BoundConnections | null;
+  /** The client's connection; null where it can have none of those. */
+  readonly client: Socket | null;
 }
 
 /** Where a splice failed, for the log; the error says how. */
@@ -39,12 +51,13 @@ export async function reach(
   context: RouteContext,
   upgrade: Upgrade,
   asking: (server: Server) => Asking,
-  dialler: Dialler | null,
+  way: Way,
 ): Promise<Reached | Rejection> {
   const config = upgrade.route.websocket.config as SpliceConfig;
   const pool = context.services.pool(config.upstream);
   const { address, viaTrusted } = context.client;
-  const ask = { client: address, viaTrusted, request: upgrade.request, kind: 'handshake' } as const;
+  const bound = way.bound === null || way.client === null ? null : way.bound.servers(way.client);
+  const ask = { client: address, viaTrusted, request: upgrade.request, kind: 'handshake', bound } as const;
   const attempts = new RetryState(pool, ask, context.services.emit);
   let lease = attempts.next();
   if (lease === null) return reject('no_server');
@@ -52,7 +65,7 @@ export async function reach(
     const { server } = lease;
     let next: Lease | null = null;
     try {
-      const answer = await request(server, dialler, asking(server));
+      const answer = await request(server, way, asking(server));
       next = better(context, { lease, answer, attempts });
       if (next === null) return { lease, answer, ownFields: pool.sticky?.fieldsFor(server, ask) ?? NO_FIELDS };
       answer.socket.destroy();
@@ -95,7 +108,16 @@ function lose(context: RouteContext, lease: Lease, thrown: unknown): SpliceError
   return report(context, lease.server, error);
 }
 
-function request(server: Server, dialler: Dialler | null, asking: Asking): Promise<Answer> {
+async function request(server: Server, { dialler, bound, client }: Way, asking: Asking): Promise<Answer> {
+  const own = bound === null || client === null ? null : bound.take(server, client);
+  if (own !== null) {
+    try {
+      return await requestUpgradeOn(own, server, asking);
+    } catch (error) {
+      // The server may have ended it in the same moment: a handshake is a GET, and may be sent again (RFC 9112 §9.3.1).
+      if (!(error instanceof GatewayError) || error.code !== 'backend_refused') throw error;
+    }
+  }
   if (dialler !== null && canDialNatively(server)) return requestNatively(dialler, server, asking);
   return requestUpgrade(server, asking);
 }

@@ -19,6 +19,11 @@ export class ReadAhead {
     this.#keep(rest);
   }
 
+  /** Whether nothing has come. */
+  get empty(): boolean {
+    return this.#size === 0;
+  }
+
   /**
    * Reads from here on, until take(); nothing where it does so already. `gone` is told when the connection closes, and when
    * the client ends its side: no WebSocket client does so before it has its 101, so that it has left, and its connection is

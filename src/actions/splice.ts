@@ -1,16 +1,18 @@
 // Verdict `splice`: a server of the route's upstream is asked with the rebuilt handshake, and only after its real 101 do
 // bytes flow. Any other answer of the backend goes to the client as what it is, a plain HTTP response.
-
+import type { Socket } from 'node:net';
 import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { judgeAnswer } from '../handshake/accept.ts';
 import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { shownSubprotocol } from '../handshake/subprotocol.ts';
-import { type AnswerHead, answerFraming } from '../http/answer.ts';
+import { type AnswerHead, answerFraming, type Framing } from '../http/answer.ts';
+import { listHas } from '../http/fields.ts';
 import { requestFields, responsePolicy } from '../http/policy/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
-import { asSocket, current } from '../net/fd-connection.ts';
+import { asSocket, current, FdConnection } from '../net/fd-connection.ts';
+import type { BoundConnections } from '../proxy/http-engine.ts';
 import { passAnswer } from '../proxy/pass.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
 import type { Upgrade } from '../routing/decide.ts';
@@ -20,7 +22,7 @@ import type { Reachable } from '../websocket/connections.ts';
 import { type ClientEnd, factsOf, type RouteContext, recheckLater } from './context.ts';
 import { preambleFor } from './peer.ts';
 import { type Reached, reach, refOf, SpliceError } from './reach.ts';
-import { endAfterReading } from './reject.ts';
+import { endAfterReading, startReading } from './reject.ts';
 import { tunnelOptions } from './tunnel-options.ts';
 
 /**
@@ -77,7 +79,12 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
     timeouts,
     gone: client.gone,
   });
-  const reached = await reach(context, upgrade, asking, ways.diallerFor(client.connection));
+  const reached = await reach(context, upgrade, asking, {
+    dialler: ways.diallerFor(client.connection),
+    bound: context.services.http.bound,
+    // What has been no socket before has asked for nothing before.
+    client: client.connection instanceof FdConnection ? null : client.connection,
+  });
   if (isRejection(reached)) return reached;
   const { answer, lease } = reached;
   const { server } = lease;
@@ -236,18 +243,17 @@ async function pass(
   const fields = [...answerPolicy(context, upgrade, lease.server)(head.fields), ...ownFields];
   if (framing.kind === 'chunked') fields.push('Transfer-Encoding', 'chunked');
   // A 426 has to say what to upgrade to (RFC 9110 §15.5.22).
-  if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');
-  else fields.push('Connection', 'close');
   const socket = asSocket(client.connection);
+  const bound = boundFor(context, upgrade, client, { server, head, framing });
+  if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');
+  else if (bound === null) fields.push('Connection', 'close');
   // A client that leaves is noticed though its backend says nothing more.
   client.ahead.watch(socket, client.gone);
   socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
-  const whole = await passAnswer(answer, framing, socket);
-  client.ahead.take();
+  const keep = bound === null ? null : (backend: Socket) => bound.keep(server, socket, backend, head);
+  const whole = await passAnswer(answer, framing, socket, keep);
+  const rest = client.ahead.take();
   lease.release();
-  // Half an answer must not look like a whole one.
-  if (whole) endAfterReading(socket);
-  else socket.destroy();
   services.emit({
     ...subject,
     type: 'handshake_passed',
@@ -256,4 +262,34 @@ async function pass(
     at: refOf(server),
     durationMs: performance.now() - startedAt,
   });
+  // Half an answer must not look like a whole one.
+  if (!whole) socket.destroy();
+  else if (bound === null || client.giveBack === null) endAfterReading(socket);
+  else if (!socket.destroyed) {
+    client.giveBack(rest);
+    startReading(socket);
+  }
+}
+
+interface Passed {
+  readonly server: Server;
+  readonly head: AnswerHead;
+  readonly framing: Framing;
+}
+
+/**
+ * Where an answer is a step of a login that authenticates the connection (RFC 4559 §6), the client's connection and the
+ * server's stay open for the next one. Null for any other answer, and where either connection ends with it. So does that
+ * of a client that has sent something behind its handshake already: it may be no HTTP.
+ */
+function boundFor(
+  { services }: RouteContext,
+  { request }: Upgrade,
+  { ahead, giveBack }: ClientEnd,
+  { server, head, framing }: Passed,
+): BoundConnections | null {
+  const { bound } = services.http;
+  if (bound === null || giveBack === null || !ahead.empty) return null;
+  if (framing.kind === 'close' || head.status === 426 || listHas(request.head, 'connection', 'close')) return null;
+  return bound.keeps(server, head) ? bound : null;
 }

@@ -4,6 +4,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
+import { peerOf, setPeer } from '../actions/peer.ts';
 import { SpliceError } from '../actions/reach.ts';
 import { ReadAhead } from '../actions/read-ahead.ts';
 import { passUpgrade, refusalOf, rejectUpgrade } from '../actions/reject.ts';
@@ -26,7 +27,7 @@ import type { Snapshot } from '../runtime/snapshot.ts';
 import { type AccessPhase, isGranted } from './access.ts';
 import { decideIncoming } from './decide-incoming.ts';
 import { DisconnectWatch, type WatchClient } from './disconnect-watch.ts';
-import { headWithoutUpgrade, replayAsPlainHttp } from './downgrade.ts';
+import { giveBack, headWithoutUpgrade, replayAsPlainHttp } from './downgrade.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
 import { afterEarlierAnswers, answerable, pendingAnswer } from './pipelining.ts';
 
@@ -44,6 +45,8 @@ interface Released {
   readonly connection: Connection;
   readonly ahead: ReadAhead;
   readonly gone: ClientClosed;
+  /** Gives it back to the server that accepted it, with what has come of its next request. */
+  readonly giveBack: (socket: Socket, rest: Buffer) => void;
 }
 
 /** One that node's server has let go of. */
@@ -76,24 +79,34 @@ export class Handshakes {
   /** A request with an Upgrade, as node's server gives it: its parser has let go of the connection. */
   onUpgrade(server: Server, req: IncomingMessage, socket: Socket, rest: Buffer): void {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
-    socket.on('error', ignore);
+    // It may have been here before.
+    socket.off('error', ignore).on('error', ignore);
     this.#underWay++;
-    const released = { server, connection: socket, ahead: new ReadAhead(rest), gone: new ClientClosed() };
+    const released = {
+      ...{ server, connection: socket, ahead: new ReadAhead(rest), gone: new ClientClosed() },
+      giveBack: (again: Socket, bytes: Buffer) => giveBack(server, again, bytes),
+    };
     background('handshake', this.#take(released, req), () => socket.destroy());
   }
 
   /**
    * A handshake that has come whole with its connection. Returns whether it was let through to be spliced; all else is for
-   * node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept.
+   * node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept. `giveBack`
+   * gives the connection to node's server later.
    */
-  onFirst(message: MessageLike, connection: FdConnection, bytes: Buffer): boolean {
+  onFirst(
+    message: MessageLike,
+    connection: FdConnection,
+    bytes: Buffer,
+    giveBack: (socket: Socket, rest: Buffer) => void,
+  ): boolean {
     const asked = readIncoming(message, connection, this.#options.snapshot());
     if (this.#draining || !wantsWebSocket(asked.head)) return false;
     const verdict = decideIncoming(asked);
     if (verdict.kind !== 'splice') return false;
     const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
     this.#underWay++;
-    const released = { connection, ahead, gone: new ClientClosed() };
+    const released = { connection, ahead, gone: new ClientClosed(), giveBack };
     const opening = this.#first(withRoute(asked.context, verdict), verdict, released);
     background('handshake', opening, () => connection.destroy());
     return true;
@@ -176,7 +189,12 @@ export class Handshakes {
         return rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, verdict.kind);
       }
       permit = entry.permit;
-      const client = { connection, ahead, gone, permit };
+      const again = (rest: Buffer): void => {
+        const socket = asSocket(connection);
+        setPeer(socket, peerOf(connection));
+        released.giveBack(socket, rest);
+      };
+      const client = { connection, ahead, gone, permit, giveBack: this.#draining ? null : again };
       const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
       const outcome = await action(entry.context, verdict, client);
       if (outcome === 'opened') permit = null;

@@ -1,8 +1,10 @@
 // The seam of plain HTTP: one request to one server, its answer back. Which server, which fields and what to answer when
 // it fails is decided by actions/forward.ts; an engine moves the message.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { SlotSet } from '../base/slot-set.ts';
 import { GatewayError } from '../errors.ts';
+import type { AnswerHead } from '../http/answer.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';
 
@@ -82,6 +84,21 @@ export class ExchangeError extends GatewayError {
 }
 
 /**
+ * The connections to servers that one client's connection has authenticated (RFC 4559 §6). Each ends with its client, and
+ * after a while that it is idle; a client has one idle to a server, at most.
+ */
+export interface BoundConnections {
+  /** The servers that this client has such connections to; null: none. */
+  servers(client: Socket): ReadonlySet<Endpoint> | null;
+  /** An idle one, to be sent a handshake on: whoever takes it ends it, or gives it back by keep(). Null where there is none. */
+  take(server: Endpoint, client: Socket): Socket | null;
+  /** Whether a connection can be kept on which a handshake was answered so. */
+  keeps(server: Endpoint, head: AnswerHead): boolean;
+  /** Keeps it for the next request of this client, a plain one or a handshake. */
+  keep(server: Endpoint, client: Socket, connection: Socket, head: AnswerHead): void;
+}
+
+/**
  * One way of moving a plain request. `forward` settles when the exchange is over: it resolves once the whole answer is
  * written, and rejects with an ExchangeError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`,
  * `body_too_large`, `limit`)
@@ -90,6 +107,8 @@ export class ExchangeError extends GatewayError {
  */
 export interface HttpEngine {
   readonly name: string;
+  /** Null where it takes in no connections that it has not opened. */
+  readonly bound: BoundConnections | null;
   forward(exchange: Exchange): Promise<void>;
   /** Ends idle connections to servers, once the config that used them is gone; busy ones end when they are done. */
   close(): void;

@@ -12,16 +12,27 @@ const STALLED_MS = 60_000;
 
 /**
  * Moves the body; resolves when it has ended or can't be finished, and the backend's connection is gone by then. True
- * where the client has got all of it.
+ * where the client has got all of it. Where nothing stands behind the body, `keep` gets the backend's connection in place of
+ * its end, paused.
  */
-export function passAnswer(answer: Answer, framing: Framing, client: Socket): Promise<boolean> {
+export function passAnswer(
+  answer: Answer,
+  framing: Framing,
+  client: Socket,
+  keep: ((backend: Socket) => void) | null = null,
+): Promise<boolean> {
   const { rest } = answer;
   const backend = asSocket(answer.socket);
   const body = followBody(framing);
   return new Promise((resolve) => {
-    const settle = (whole: boolean): void => {
+    let over = false;
+    const settle = (whole: boolean, clean = false): void => {
+      over = true;
       client.removeListener('drain', onDrain).removeListener('close', onClientGone);
-      backend.removeListener('data', onData).destroy();
+      backend.removeListener('data', onData).removeListener('end', onEnd).removeListener('close', onClose);
+      backend.setTimeout(0, onStalled);
+      if (clean && keep !== null) keep(backend.pause());
+      else backend.destroy();
       resolve(whole);
     };
     const onData = guarded(
@@ -33,22 +44,23 @@ export function passAnswer(answer: Answer, framing: Framing, client: Socket): Pr
           return;
         }
         if (taken > 0 && !client.write(chunk.subarray(0, taken))) backend.pause();
-        if (body.done) settle(true);
+        if (body.done) settle(true, taken === chunk.length);
       },
       () => settle(false),
     );
     const onDrain = (): void => void backend.resume();
     const onClientGone = (): void => settle(false);
+    const onEnd = (): void => settle(body.done || framing.kind === 'close');
+    const onClose = (): void => settle(body.done);
+    const onStalled = (): void => settle(false);
     client.on('drain', onDrain).once('close', onClientGone);
-    backend.once('end', () => settle(body.done || framing.kind === 'close'));
-    backend.once('close', () => settle(body.done));
-    backend.setTimeout(STALLED_MS, () => settle(false));
-    backend.on('data', onData);
+    backend.on('data', onData).once('end', onEnd).once('close', onClose);
+    backend.setTimeout(STALLED_MS, onStalled);
     if (client.destroyed) {
       settle(false);
       return;
     }
     onData(rest);
-    if (!backend.destroyed) backend.resume();
+    if (!over) backend.resume();
   });
 }

@@ -142,6 +142,9 @@ export class Pool {
     const kind = ask === null ? null : ask.kind;
     const isFree = (server: Server): boolean => free(server, tried) && server.takes(kind, now);
     const takes = (server: Server): boolean => isFree(server) && server.state.breaker.open(now);
+    const bound = ask?.bound ?? null;
+    const own = bound === null ? undefined : this.#servers.find((server) => bound.has(server) && takes(server));
+    if (own !== undefined) return own;
     const held = ask === null || this.sticky === null ? null : this.sticky.serverOf(ask);
     if (held !== null && takes(held)) return held;
     const due = ask?.kind === 'handshake' ? this.#rebalance?.due() : undefined;

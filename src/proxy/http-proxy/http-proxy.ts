@@ -139,6 +139,8 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
 
   return {
     name: 'http-proxy',
+    // An agent takes in no sockets but its own.
+    bound: null,
     async forward(exchange) {
       const { req, fields } = exchange;
       const outcome = await attempt(exchange, own.for(req.socket, authenticatesConnection(fields)) ?? kept);

@@ -93,6 +93,26 @@ export class Connection implements UpstreamStream {
     else setImmediate(this.#begin);
   }
 
+  /** Begins with a socket that somebody else has used so far; `head`: of the last answer on it, which was whole. */
+  attach(socket: Socket, head: AnswerHead): void {
+    this.#served++;
+    this.#listen(socket);
+    socket.resume();
+    this.#rest(persistence(head, this.idleMs));
+  }
+
+  /** Gives the socket of an idle connection away, paused and half-open as a dialled one is; null where it is gone. */
+  detach(): Socket | null {
+    const socket = this.#socket;
+    if (this.#dropped || socket === null) return null;
+    socket.off('data', this.#onData).off('drain', this.#onDrain);
+    socket.off('end', this.#onEnd).off('error', this.#onError).off('close', this.#onEnd);
+    this.#dropped = true;
+    this.#owner.gone(this);
+    socket.allowHalfOpen = true;
+    return socket.pause();
+  }
+
   /** Ends the connection, whatever it is doing. */
   drop(): void {
     if (this.#dropped) return;
@@ -148,11 +168,15 @@ export class Connection implements UpstreamStream {
 
   readonly #onConnected = this.#guard((error: Error | null, socket: Socket | null) => {
     if (socket === null) return void this.#break(error ?? new Error('no connection'));
+    this.#listen(socket);
+    this.#begin();
+  });
+
+  #listen(socket: Socket): void {
     this.#socket = socket;
     socket.on('data', this.#onData).on('drain', this.#onDrain);
     socket.on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onEnd);
-    this.#begin();
-  });
+  }
 
   readonly #begin = this.#guard(() => {
     if (this.#dropped) return;
@@ -221,6 +245,11 @@ export class Connection implements UpstreamStream {
     // Nothing may follow half a request, or an answer with something behind it.
     if (!this.#sent || !clean || keepMs === 0) return void this.drop();
     this.#socket?.resume();
+    this.#rest(keepMs);
+  }
+
+  /** It is idle, and may be used again for so long. */
+  #rest(keepMs: number): void {
     this.usableUntil = performance.now() + keepMs;
     this.#justRead = true;
     setImmediate(() => {

@@ -1,13 +1,16 @@
 // The HttpEngine of our own: HTTP/1.1 toward servers, over pooled connections. What an exchange is stands in
 // proxy/exchange.ts, what is ours of the protocol in connection.ts.
 
+import type { Socket } from 'node:net';
 import { ignore } from '../../base/guard.ts';
+import { tellsOfAuthentication } from '../../http/connection-auth.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 import { HttpExchange, type Outcome } from '../exchange.ts';
-import type { Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
+import type { BoundConnections, Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
 import { connectPrefaced, connectTo } from './connect.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
-import { ConnectionPool } from './pool.ts';
+import { persistence } from './persistence.ts';
+import { BOUND_IDLE_MS, ConnectionPool } from './pool.ts';
 
 /** Of a connection that nobody else may use. */
 const ONCE: ConnectionOwner = {
@@ -22,11 +25,12 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
   const known = new Set<ConnectionPool>();
   // By the server's own value: another one, of the next config, may speak TLS by other rules.
   let pools = new WeakMap<Endpoint, ConnectionPool>();
+  const bindings = new WeakMap<Socket, Set<Endpoint>>();
 
   function poolOf(server: Endpoint): ConnectionPool {
     let pool = pools.get(server);
     if (pool === undefined) {
-      pool = new ConnectionPool({ most, connect: connectTo(server, ca), known });
+      pool = new ConnectionPool({ server, most, connect: connectTo(server, ca), known, bindings });
       pools.set(server, pool);
     }
     return pool;
@@ -41,8 +45,18 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
     return transfer.outcome;
   }
 
+  const bound: BoundConnections = {
+    servers: (client) => bindings.get(client) ?? null,
+    take: (server, client) => pools.get(server)?.takeBound(client) ?? null,
+    // What began with a PROXY preamble is of one request.
+    keeps: ({ proxyProtocol }, head) =>
+      proxyProtocol === undefined && tellsOfAuthentication(head) && persistence(head, BOUND_IDLE_MS) > 0,
+    keep: (server, client, connection, head) => poolOf(server).keepBound(client, connection, head),
+  };
+
   return {
     name: 'http1',
+    bound,
     async forward(exchange) {
       const outcome = await attempt(exchange, 'carry');
       // The one place where a request is sent again: its kept connection was gone before anything came of it.

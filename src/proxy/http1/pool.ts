@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
 import type { AnswerHead } from '../../http/answer.ts';
 import { authenticatesConnection, tellsOfAuthentication } from '../../http/connection-auth.ts';
+import type { Endpoint } from '../../net/endpoint.ts';
 import type { HttpExchange } from '../exchange.ts';
 import type { Exchange } from '../http-engine.ts';
 import type { Connect } from './connect.ts';
@@ -14,7 +15,7 @@ const MOST_IDLE = 256;
 /** How often idle connections are looked through; that one is too old is seen before it is used, too. */
 const SWEEP_MS = 1000;
 /** How long a connection of one client is kept idle: its next use would begin with logging in again. */
-const BOUND_IDLE_MS = 60_000;
+export const BOUND_IDLE_MS = 60_000;
 
 /** An exchange that wants a connection. */
 export interface Waiting {
@@ -23,11 +24,14 @@ export interface Waiting {
 }
 
 export interface PoolOptions {
+  readonly server: Endpoint;
   /** Connections at a time. */
   readonly most: number;
   readonly connect: Connect;
   /** Where the pool stands as long as it has connections. */
   readonly known: Set<ConnectionPool>;
+  /** To which servers a client has connections of its own, over all pools. */
+  readonly bindings: WeakMap<Socket, Set<Endpoint>>;
 }
 
 /** A connection that is one client's, and ends with it. */
@@ -65,6 +69,18 @@ export class ConnectionPool implements ConnectionOwner {
   /** Gives it a connection of its own, which nobody has used. */
   carryFresh(waiting: Waiting): void {
     this.#give(this.#add(), waiting);
+  }
+
+  /** This client's own connection, where it is idle; it is the pool's no more. */
+  takeBound(client: Socket): Socket | null {
+    return this.#takeOwn(client)?.detach() ?? null;
+  }
+
+  /** Takes in a connection that this client has authenticated; `head`: of the last answer on it. */
+  keepBound(client: Socket, socket: Socket, head: AnswerHead): void {
+    const connection = this.#add();
+    this.#bind(connection, client);
+    connection.attach(socket, head);
   }
 
   free(connection: Connection): void {
@@ -146,6 +162,9 @@ export class ConnectionPool implements ConnectionOwner {
     const onClose = (): void => connection.drop();
     this.#bindings.set(connection, { client, onClose });
     client.once('close', onClose);
+    const { server, bindings } = this.#options;
+    const servers = bindings.get(client) ?? new Set();
+    bindings.set(client, servers.add(server));
     connection.idleMs = BOUND_IDLE_MS;
   }
 
@@ -156,6 +175,10 @@ export class ConnectionPool implements ConnectionOwner {
     this.#bindings.delete(connection);
     if (this.#own.get(client) === connection) this.#own.delete(client);
     client.off('close', onClose);
+    const { server, bindings } = this.#options;
+    const servers = bindings.get(client);
+    servers?.delete(server);
+    if (servers?.size === 0) bindings.delete(client);
   }
 
   #sweepLater(): void {

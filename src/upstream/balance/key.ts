@@ -12,6 +12,8 @@ export interface Ask {
   readonly viaTrusted: boolean;
   readonly request: Request;
   readonly kind: 'handshake' | 'plain';
+  /** The servers that the client has authenticated a connection to, if any: one of them is asked before any other. */
+  readonly bound?: ReadonlySet<object> | null;
 }
 
 /** Where the key stands; exactly one of these, or none: the client's address. `segment` counts from 1. */

@@ -40,16 +40,23 @@ export interface Asking {
  * skipped. Rejects with a GatewayError: `backend_refused`, `backend_timeout`, `bad_accept` for what is no HTTP,
  * `limit`, `client_gone`. Where it rejects, nothing of the connection is left.
  */
-export async function requestUpgrade(
-  server: Endpoint,
-  { preamble, handshake, timeouts, gone }: Asking,
-): Promise<Answer & { readonly socket: Socket }> {
+export async function requestUpgrade(server: Endpoint, asking: Asking): Promise<Answer & { readonly socket: Socket }> {
+  const { preamble, timeouts, gone } = asking;
   const started = performance.now();
   const socket = await dial(server, timeouts.connect, gone, preamble);
   const connectMs = performance.now() - started;
+  return { ...(await requestUpgradeOn(socket, server, asking)), connectMs };
+}
+
+/** The same on a connection that stands, and is paused. */
+export async function requestUpgradeOn(
+  socket: Socket,
+  server: Endpoint,
+  { handshake, timeouts, gone }: Asking,
+): Promise<Answer & { readonly socket: Socket }> {
   socket.write(handshake, 'latin1');
   const { head, rest } = await readAnswer(socket, server, timeouts.handshake, gone);
-  return { socket, head, rest, connectMs };
+  return { socket, head, rest, connectMs: 0 };
 }
 
 function readAnswer(
@@ -92,6 +99,6 @@ function readAnswer(
       return;
     }
     gone.onClosed(onGone);
-    socket.on('data', onData).once('end', onEnd).once('error', onError);
+    socket.on('data', onData).once('end', onEnd).once('error', onError).resume();
   });
 }

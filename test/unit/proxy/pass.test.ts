@@ -7,6 +7,7 @@ import type { Framing } from '../../../src/http/answer.ts';
 import { passAnswer } from '../../../src/proxy/pass.ts';
 import { settled } from '../../support/quiet.ts';
 
+const HEAD = { version: '1.1', status: 401, phrase: '', fields: [], names: [] };
 const open: { destroy(): void }[] = [];
 afterEach(() => {
   for (const socket of open.splice(0)) socket.destroy();
@@ -124,5 +125,28 @@ describe('what is not whole is told', () => {
     backend.emit('timeout');
     expect(await whole).toBe(false);
     expect(backend.destroyed).toBe(true);
+  });
+});
+
+describe('a connection that is to be kept', () => {
+  it.each([
+    ['is, paused and without a listener of ours, where nothing stands behind the body', 'body', true],
+    ['is none where something does', 'bodyHTTP/1.1 200', false],
+  ])('%s', async (_, rest, kept) => {
+    const [backend, server] = await pair();
+    const [client] = await pair();
+    backend.pause();
+    const before = backend.eventNames();
+    const answer = { socket: backend, head: HEAD, rest: Buffer.from(rest), connectMs: 0 };
+    const given: Socket[] = [];
+    const keep = (socket: Socket) => void given.push(socket);
+    expect(await passAnswer(answer, { kind: 'length', length: 4 }, client, keep)).toBe(true);
+    expect([given, backend.destroyed]).toEqual(kept ? [[backend], false] : [[], true]);
+    if (!kept) return;
+    expect([backend.eventNames(), backend.isPaused()]).toEqual([before, true]);
+    server.write('next');
+    const came = once(backend, 'data');
+    backend.resume();
+    expect(String((await came)[0])).toBe('next');
   });
 });
