@@ -31,7 +31,7 @@ import { loadInWorker } from './runtime/load-in-worker.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
 import { waitsForRestart } from './runtime/restart.ts';
-import { buildSnapshot, preparePools, type Shared, type Snapshot, startPools } from './runtime/snapshot.ts';
+import { buildSnapshot, preparePools, type SharedServices, type Snapshot, startPools } from './runtime/snapshot.ts';
 import { type FileWatch, watchFiles } from './runtime/watch.ts';
 import { Registry } from './sessions/registry.ts';
 import { NameCache } from './upstream/name-cache.ts';
@@ -48,7 +48,7 @@ export interface AppOptions {
   /** Start the built-in backends first, and say what to try. */
   readonly demo: boolean;
   /** For a person at a terminal; log lines go to standard output. */
-  readonly say: (line: string) => void;
+  readonly print: (line: string) => void;
 }
 
 /** A start that can't be: its message is for the operator, whole. */
@@ -69,7 +69,7 @@ export class App {
   readonly #sessions = new Registry((route) => this.#snapshot?.authenticators.recheckOf(route) ?? null);
   readonly #log = createLog({ level: 'info', access: true });
   readonly #metrics;
-  readonly #shared: Omit<Shared, 'broker'>;
+  readonly #shared: Omit<SharedServices, 'broker'>;
   readonly #connections = new Connections();
   readonly #gateway: Gateway;
   readonly #listeners: Listeners;
@@ -77,7 +77,7 @@ export class App {
   readonly #reloader: Reloader<Next>;
   readonly #http = new HttpEngines();
   readonly #descriptors = readFdLimit();
-  readonly #throttle = new LimitsRuntime();
+  readonly #limits = new LimitsRuntime();
   readonly #forgetDefects: () => void;
   #snapshot: Snapshot | null = null;
   /** What the process was started with: of some of it a reload changes nothing. */
@@ -94,7 +94,7 @@ export class App {
     const samplers: Sampler[] = [];
     const expected = () => this.#snapshot?.expected ?? [];
     this.#metrics = createMetrics({ version: options.version, samplers, expected });
-    const emit = reportTo({ metrics: this.#metrics, log: this.#log, throttle: this.#throttle });
+    const emit = reportTo({ metrics: this.#metrics, log: this.#log, limits: this.#limits });
     this.#forgetDefects = onDefect(({ where, thrown, id }) =>
       emit({ type: 'internal_error', where, id, stack: stackOf(thrown) }),
     );
@@ -106,27 +106,34 @@ export class App {
       http: this.#http,
       terminator,
       caller: openInternalClient(),
-      errands: new PendingDeliveries(),
+      pendingDeliveries: new PendingDeliveries(),
       connections: this.#connections,
       lookup: new NameCache().lookup,
       stickySecret: randomBytes(32).toString('base64'),
     };
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
-      entrance: new AccessPhase(this.#throttle.admission),
+      access: new AccessPhase(this.#limits.admission),
       splice: (...args) => this.#carrier().splice(...args),
-      watchClient: (connection, onLeft) => this.#carrier().engine.acceptor?.watch(connection, onLeft) ?? null,
+      watchClient: (connection, onClosed) => this.#carrier().engine.acceptor?.watch(connection, onClosed) ?? null,
     });
     const gateway = this.#gateway;
     const fds = new FdGuard(() => this.#listeners.closeIdle());
     this.#listeners = new Listeners(() => ({ gateway, acceptor: this.#carrier().engine.acceptor, emit, fds }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
-    samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.errands, this.#throttle);
+    samplers.push(
+      this.#sessions,
+      terminator,
+      this.#gateway,
+      this.#listeners,
+      this.#shared.pendingDeliveries,
+      this.#limits,
+    );
     samplers.push(relay, pools, { sample: () => this.#broker?.sample() ?? [] });
     this.#admin = createAdmin({
       render: this.#metrics.render,
       ready: () => this.#ready,
-      degraded: () => [this.#broker?.degraded(), this.#throttle.degraded()].filter(Boolean).join('; ') || null,
+      degraded: () => [this.#broker?.degraded(), this.#limits.degraded()].filter(Boolean).join('; ') || null,
       api: createApi({ token: () => this.#current().config.admin.token, broker: () => this.#rooms(), emit }),
       pages: createConsole({
         snapshot: () => this.#current(),
@@ -146,9 +153,9 @@ export class App {
 
   /** Starts serving. Rejects with a StartError that says what is wrong; nothing is left open then. */
   async start(): Promise<void> {
-    const { file, env, demo, say, version } = this.#options;
+    const { file, env, demo, print, version } = this.#options;
     const { prepared, problems, files } = await prepare(file, env, this.#selfSigned);
-    for (const problem of problems) say(formatProblem(problem));
+    for (const problem of problems) print(formatProblem(problem));
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
     this.#log.configure(config.log);
@@ -160,7 +167,7 @@ export class App {
       emit: this.#shared.emit,
       budgets: this.#shared.terminator.budgets,
     }).catch(fail);
-    await this.#throttle.open(config, this.#shared.emit).catch(fail);
+    await this.#limits.open(config, this.#shared.emit).catch(fail);
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
     const { host, port } = config.admin;
@@ -169,7 +176,7 @@ export class App {
       .catch((error: unknown) => fail(describeBindError(error, `${host}:${port}`)));
     this.#broker.start();
     this.#swap(built);
-    this.#throttle.start();
+    this.#limits.start();
     this.#ready = true;
     this.#watch = await watchFiles({
       files,
@@ -185,7 +192,7 @@ export class App {
       ...(this.#descriptors === null ? {} : { descriptors: this.#descriptors }),
     });
     const bound = { listeners: this.#listeners.bound(), admin, configFile: file };
-    if (demo) for (const line of demoHints(config, bound)) say(line);
+    if (demo) for (const line of demoHints(config, bound)) print(line);
   }
 
   /** Whether it serves. */
@@ -220,11 +227,12 @@ export class App {
       },
     });
     // Backends are still told of the connections that have ended just now.
-    if (!(await this.#shared.errands.settled(FAREWELL_MS))) this.#warn('webhook events were dropped at the end');
+    if (!(await this.#shared.pendingDeliveries.settled(FAREWELL_MS)))
+      this.#warn('webhook events were dropped at the end');
     for (const pool of this.#current().pools.values()) pool.stop('for good');
     await this.#admin.close();
     await this.#broker?.close();
-    this.#throttle.close();
+    this.#limits.close();
     this.#http.close();
     this.#shared.caller.close();
     await this.#demo?.close();
@@ -274,7 +282,7 @@ export class App {
     startPools(snapshot, this.#snapshot);
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
-    this.#throttle.configure(prepared.config, snapshot.services.limits);
+    this.#limits.configure(prepared.config, snapshot.services.limits);
     this.#log.configure(prepared.config.log);
     this.#started ??= prepared.config;
     for (const text of waitsForRestart(this.#started, prepared.config)) this.#warn(text);

@@ -58,19 +58,19 @@ export function asGatewayError(thrown: unknown, where: Where, id: string | null 
 }
 
 /** Lines of a stack and of what caused it, at most so many characters. */
-const MOST_STACK = 16 * 1024;
-const MOST_CAUSES = 8;
+const MAX_STACK = 16 * 1024;
+const MAX_CAUSES = 8;
 
 /** What was thrown, with where, and what caused it. Own properties of an error are left out: they may hold a request. */
 export function stackOf(thrown: unknown): string {
   const parts: string[] = [];
-  for (let one = thrown; parts.length < MOST_CAUSES; ) {
+  for (let one = thrown; parts.length < MAX_CAUSES; ) {
     const text = one instanceof Error ? (one.stack ?? `${one.name}: ${one.message}`) : String(one);
     parts.push(parts.length === 0 ? text : `caused by ${text}`);
     if (!(one instanceof Error) || one.cause === undefined) break;
     one = one.cause;
   }
-  return parts.join('\n').slice(0, MOST_STACK);
+  return parts.join('\n').slice(0, MAX_STACK);
 }
 
 /** The `code` of a system error (`ECONNREFUSED`, `EMFILE`, …), or undefined. */

@@ -14,7 +14,7 @@ import type { Forward, Upgrade } from '../routing/decide.ts';
 import type { Registry, Session } from '../sessions/registry.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';
 import type { Pool } from '../upstream/pool.ts';
-import type { Acceptor } from '../websocket/connection/accept.ts';
+import type { WebSocketAcceptor } from '../websocket/connection/accept.ts';
 import type { Connections } from '../websocket/connections.ts';
 import type { ReadAhead } from './read-ahead.ts';
 
@@ -30,7 +30,7 @@ export interface Services {
   /** The pool of an upstream that the config names. */
   pool(upstream: string): Pool;
   /** What terminates a route's handshakes. */
-  acceptor(route: string): Acceptor;
+  acceptor(route: string): WebSocketAcceptor;
   /** How much may come. */
   readonly limits: Limits;
   /** What tells who a route's clients are; null where it does not ask. */
@@ -56,7 +56,7 @@ export interface ClientEnd {
   /** What comes behind the handshake: it is taken right before a 101. */
   readonly ahead: ReadAhead;
   /** Tells when the client has left. */
-  readonly gone: ClientClosed;
+  readonly clientClosed: ClientClosed;
   /**
    * Gives the connection back to the server that accepted it, which reads the next request: `rest` is what has come of it.
    * Null where there is to be none.

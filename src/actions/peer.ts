@@ -2,20 +2,20 @@
 // after. The system can't be asked later: of a connection that was reset meanwhile it knows no address any more.
 import { isIP, type Socket } from 'node:net';
 import { plainAddress } from '../http/forwarding/addresses.ts';
-import { formatPreamble, type Place, type Proxied } from '../http/proxy-protocol.ts';
+import { formatPreamble, type Proxied, type SocketEndpoint } from '../http/proxy-protocol.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import { asSocket, type Connection } from '../net/fd-connection.ts';
 
 /** The peer of a connection, or the one that a believed PROXY preamble names in its place. */
-export interface Peer extends Place {
+export interface Peer extends SocketEndpoint {
   /** What it connected to, where a preamble says it; null: this end of the connection. */
-  readonly destination: Place | null;
+  readonly destination: SocketEndpoint | null;
 }
 
 const PEER = Symbol('peer');
 
 /** `_parent` is what node's TLS runs over; there is no public way to ask (checked on node 20). */
-type Known = Connection & { [PEER]?: Peer; readonly _parent?: Known | null };
+type PeerHolder = Connection & { [PEER]?: Peer; readonly _parent?: PeerHolder | null };
 
 /** Fits no list of addresses, and belongs to no connection that was accepted as it should be. */
 const NOBODY: Peer = { address: 'unknown', port: 0, destination: null };
@@ -30,17 +30,17 @@ export function readPeer(socket: Socket, over: 'tcp' | 'unix'): Peer | 'gone' {
 
 /** Says who is at the other end. */
 export function setPeer(connection: Connection, peer: Peer): void {
-  (connection as Known)[PEER] = peer;
+  (connection as PeerHolder)[PEER] = peer;
 }
 
 /** Whether it has been said. */
 export function hasPeer(socket: Socket): boolean {
-  return (socket as Known)[PEER] !== undefined;
+  return (socket as PeerHolder)[PEER] !== undefined;
 }
 
 /** Who is at the other end; of TLS, of the connection below it. */
 export function peerOf(connection: Connection): Peer {
-  const known = connection as Known;
+  const known = connection as PeerHolder;
   return known[PEER] ?? known._parent?.[PEER] ?? NOBODY;
 }
 
@@ -61,6 +61,6 @@ function proxiedFor(client: string, connection: Connection): Proxied {
 }
 
 /** This end; of a unix socket, and of a connection that is gone, no address is known. */
-function localEnd({ localAddress, localPort = 0 }: Socket): Place {
+function localEnd({ localAddress, localPort = 0 }: Socket): SocketEndpoint {
   return { address: plainAddress(localAddress ?? '0.0.0.0'), port: localPort };
 }

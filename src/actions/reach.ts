@@ -9,7 +9,12 @@ import type { Dialler } from '../net/dialler.ts';
 import type { BoundConnections } from '../proxy/http-engine.ts';
 import type { Upgrade } from '../routing/decide.ts';
 import { canDialNatively, requestNatively } from '../upstream/handshake/native-upgrade.ts';
-import { type Answer, type Asking, requestUpgrade, requestUpgradeOn } from '../upstream/handshake/upgrade.ts';
+import {
+  type HandshakeRequest,
+  type HandshakeResponse,
+  requestUpgrade,
+  requestUpgradeOn,
+} from '../upstream/handshake/upgrade.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import type { Server } from '../upstream/pool.ts';
 import { RetryState } from '../upstream/retry/retry-state.ts';
@@ -18,7 +23,7 @@ import type { RouteContext } from './context.ts';
 /** The backend's answer, and the server that gave it. */
 export interface Reached {
   readonly lease: Lease;
-  readonly answer: Answer;
+  readonly answer: HandshakeResponse;
   /** The gateway's own fields of the answer to the client, flat. */
   readonly ownFields: readonly string[];
 }
@@ -50,7 +55,7 @@ export class SpliceError extends GatewayError {
 export async function reach(
   context: RouteContext,
   upgrade: Upgrade,
-  asking: (server: Server) => Asking,
+  asking: (server: Server) => HandshakeRequest,
   way: Way,
 ): Promise<Reached | Rejection> {
   const config = upgrade.route.websocket.config as SpliceConfig;
@@ -83,7 +88,7 @@ const NO_FIELDS: readonly string[] = [];
 
 interface Answered {
   readonly lease: Lease;
-  readonly answer: Answer;
+  readonly answer: HandshakeResponse;
   readonly attempts: RetryState;
 }
 
@@ -108,7 +113,11 @@ function lose(context: RouteContext, lease: Lease, thrown: unknown): SpliceError
   return report(context, lease.server, error);
 }
 
-async function request(server: Server, { dialler, bound, client }: Way, asking: Asking): Promise<Answer> {
+async function request(
+  server: Server,
+  { dialler, bound, client }: Way,
+  asking: HandshakeRequest,
+): Promise<HandshakeResponse> {
   const own = bound === null || client === null ? null : bound.take(server, client);
   if (own !== null) {
     try {

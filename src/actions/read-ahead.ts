@@ -12,7 +12,7 @@ export class ReadAhead {
   readonly #parts: Buffer[] = [];
   #size = 0;
   #socket: Socket | null = null;
-  #gone: ClientClosed | null = null;
+  #clientClosed: ClientClosed | null = null;
 
   /** `rest` was read along with the head. */
   constructor(rest: Buffer) {
@@ -29,10 +29,10 @@ export class ReadAhead {
    * the client ends its side: no WebSocket client does so before it has its 101, so that it has left, and its connection is
    * closed.
    */
-  watch(socket: Socket, gone: ClientClosed): void {
+  watch(socket: Socket, clientClosed: ClientClosed): void {
     if (this.#socket !== null) return;
     this.#socket = socket;
-    this.#gone = gone;
+    this.#clientClosed = clientClosed;
     socket.on('close', this.#onClose).on('end', this.#onEnd).on('data', this.#onData);
     // A socket that has been one for long enough to read the FIN tells of it no more.
     if (socket.readableEnded || socket.destroyed) this.#onEnd();
@@ -66,10 +66,10 @@ export class ReadAhead {
   readonly #onEnd = guarded('handshake', () => {
     const socket = this.#socket;
     socket?.destroy();
-    this.#gone?.notify();
+    this.#clientClosed?.notify();
   });
 
   readonly #onClose = guarded('handshake', () => {
-    this.#gone?.notify();
+    this.#clientClosed?.notify();
   });
 }

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
-import { judgeAnswer } from '../handshake/accept.ts';
+import { checkUpgradeResponse } from '../handshake/accept.ts';
 import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { shownSubprotocol } from '../handshake/subprotocol.ts';
@@ -77,7 +77,7 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
     preamble: preambleFor(server, context.client.address, client.connection),
     handshake: buildHandshake(context, upgrade, server),
     timeouts,
-    gone: client.gone,
+    clientClosed: client.clientClosed,
   });
   const reached = await reach(context, upgrade, asking, {
     dialler: ways.diallerFor(client.connection),
@@ -93,7 +93,7 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
       await pass(context, upgrade, client, reached);
       return 'passed';
     }
-    const judged = judgeAnswer(answer.head, upgrade.handshake);
+    const judged = checkUpgradeResponse(answer.head, upgrade.handshake);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
     lease.reportOutcome('ok');
     open(context, { ways, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
@@ -248,7 +248,7 @@ async function pass(
   if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');
   else if (bound === null) fields.push('Connection', 'close');
   // A client that leaves is noticed though its backend says nothing more.
-  client.ahead.watch(socket, client.gone);
+  client.ahead.watch(socket, client.clientClosed);
   socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
   const keep = bound === null ? null : (backend: Socket) => bound.keep(server, socket, backend, head);
   const whole = await passAnswer(answer, framing, socket, keep);

@@ -30,17 +30,17 @@ export async function terminate(
     principal: context.principal,
     offer,
     protocol: chooseSubprotocol(offer, route.websocket.subprotocols),
-    gone: client.gone.signal(),
+    signal: client.clientClosed.signal(),
   };
   const asked = services.acceptor(route.name).admit(opening);
   const admission = asked instanceof Promise ? await asked : asked;
   if (isRejection(admission)) return admission;
   if ('status' in admission) {
-    if (client.gone.closed) throw left();
+    if (client.clientClosed.closed) throw left();
     return pass(context, client, admission);
   }
   const protocol = admission.protocol === undefined ? opening.protocol : admission.protocol;
-  if (!client.gone.closed && open(context, upgrade, client, { admission, protocol })) return 'opened';
+  if (!client.clientClosed.closed && open(context, upgrade, client, { admission, protocol })) return 'opened';
   admission.abandon?.();
   throw left();
 }

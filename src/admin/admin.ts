@@ -12,8 +12,8 @@ import { comparedHost, parseAuthority } from '../http/target.ts';
 import { watchHalfClose } from '../pipeline/half-close.ts';
 import { lingeringClose } from '../pipeline/lingering-close.ts';
 import { PipelineQueue } from '../pipeline/pipelining.ts';
-import { type Answer, problem, text } from './answer.ts';
-import { showsPassword, showsToken } from './bearer.ts';
+import { type AdminResponse, problem, text } from './answer.ts';
+import { presentsPassword, presentsToken } from './bearer.ts';
 
 export interface AdminOptions {
   /** The exposition in the form that the Accept field asks for. */
@@ -23,9 +23,9 @@ export interface AdminOptions {
   /** What does not work as it should while traffic is still welcome, in a few words; null where all is well. */
   readonly degraded: () => string | null;
   /** Answers requests of the API; null where the path is none of its own. */
-  readonly api: (req: IncomingMessage) => Promise<Answer | null>;
+  readonly api: (req: IncomingMessage) => Promise<AdminResponse | null>;
   /** Further pages, by path; they get the query. */
-  readonly pages: ReadonlyMap<string, (query: string) => Answer>;
+  readonly pages: ReadonlyMap<string, (query: string) => AdminResponse>;
   /** What everything but the probes asks for where the listener can be reached from elsewhere; undefined: nobody gets it. */
   readonly token: () => string | undefined;
   /** Host names under which API and pages may be asked, in lower case, beside IP addresses and `localhost`. */
@@ -39,16 +39,16 @@ export interface Admin {
   close(): Promise<void>;
 }
 
-type Page = (req: IncomingMessage, query: string) => Answer | Promise<Answer>;
+type Page = (req: IncomingMessage, query: string) => AdminResponse | Promise<AdminResponse>;
 
 const METHODS = ['GET', 'HEAD'];
 /** Scrapers keep their connection from one scrape to the next; a usual interval is up to a minute. */
 const KEEP_ALIVE_MS = 75_000;
 const REQUEST_MS = 10_000;
 const CLOSE_MS = 1000;
-const MOST_CONNECTIONS = 256;
+const MAX_CONNECTIONS = 256;
 /** Of the requests that wait behind others of their connection. */
-const MOST_WAITING_BYTES = 16 * 1024 * 1024;
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
 export function createAdmin(options: AdminOptions): Admin {
   const probes: ReadonlyMap<string, Page> = new Map<string, Page>([
@@ -59,7 +59,7 @@ export function createAdmin(options: AdminOptions): Admin {
   // Until it is bound, and known to be on loopback, anyone might reach it.
   let exposed = true;
   const answer = (req: IncomingMessage) => answerRequest(options, probes, { req, exposed });
-  const turns = new PipelineQueue(new MemoryBudget(MOST_WAITING_BYTES));
+  const pipelineQueue = new PipelineQueue(new MemoryBudget(MAX_WAITING_BYTES));
   const server = createServer(
     {
       maxHeaderSize: 16 * 1024,
@@ -69,16 +69,16 @@ export function createAdmin(options: AdminOptions): Admin {
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
     (req, res) => {
-      turns.take(req, res, () => {
+      pipelineQueue.take(req, res, () => {
         if (!res.destroyed) background('admin', serve(answer, req, res), () => res.destroy());
       });
     },
   );
-  server.maxConnections = MOST_CONNECTIONS;
+  server.maxConnections = MAX_CONNECTIONS;
   server.on('connection', (socket: Socket) => {
     socket.destroySoon = lingeringClose;
   });
-  watchHalfClose(server, turns, 'connection');
+  watchHalfClose(server, pipelineQueue, 'connection');
   const refuse = guarded(
     'admin',
     (socket: Socket) => {
@@ -108,7 +108,7 @@ const GUARDS = {
 };
 
 async function serve(
-  answer: (req: IncomingMessage) => Promise<Answer>,
+  answer: (req: IncomingMessage) => Promise<AdminResponse>,
   req: IncomingMessage,
   res: ServerResponse,
 ): Promise<void> {
@@ -124,7 +124,7 @@ async function serve(
   res.end(req.method === 'HEAD' ? undefined : bytes);
 }
 
-interface Asked {
+interface AdminRequest {
   readonly req: IncomingMessage;
   /** Whether others than this machine reach the listener. */
   readonly exposed: boolean;
@@ -133,8 +133,8 @@ interface Asked {
 async function answerRequest(
   options: AdminOptions,
   probes: ReadonlyMap<string, Page>,
-  { req, exposed }: Asked,
-): Promise<Answer> {
+  { req, exposed }: AdminRequest,
+): Promise<AdminResponse> {
   const [path = '', ...query] = (req.url ?? '').split('?');
   try {
     const probe = probes.get(path);
@@ -152,20 +152,23 @@ async function answerRequest(
   }
 }
 
-function get(req: IncomingMessage, page: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
+function get(
+  req: IncomingMessage,
+  page: () => AdminResponse | Promise<AdminResponse>,
+): AdminResponse | Promise<AdminResponse> {
   if (METHODS.includes(req.method ?? '')) return page();
   return { ...text(405, 'method not allowed'), fields: { Allow: METHODS.join(', ') } };
 }
 
 /** What a page asks for; the API has asked by itself. A browser can show the token as a password, for pages only read. */
-function refuse(token: string | undefined, { headers: { authorization } }: IncomingMessage): Answer | null {
+function refuse(token: string | undefined, { headers: { authorization } }: IncomingMessage): AdminResponse | null {
   if (token === undefined)
     return problem(
       403,
       'api_off',
       'on this address all but /metrics, /healthz and /readyz needs admin.token in the config',
     );
-  if (showsToken(authorization, token) || showsPassword(authorization, token)) return null;
+  if (presentsToken(authorization, token) || presentsPassword(authorization, token)) return null;
   return problem(401, 'unauthorized', 'the token is missing or wrong', {
     'WWW-Authenticate': 'Basic realm="upgate admin", charset="UTF-8", Bearer',
   });
@@ -192,11 +195,11 @@ function mayAsk({ rawHeaders }: IncomingMessage, hosts: readonly string[]): bool
   );
 }
 
-async function metrics({ render }: AdminOptions, req: IncomingMessage): Promise<Answer> {
+async function metrics({ render }: AdminOptions, req: IncomingMessage): Promise<AdminResponse> {
   return { status: 200, ...(await render(req.headers.accept)), fields: { Vary: 'Accept' } };
 }
 
-function readiness(ready: boolean | string, degraded: string | null): Answer {
+function readiness(ready: boolean | string, degraded: string | null): AdminResponse {
   // Degraded is no reason to take traffic away: what all gateways lack would take away all of them.
   if (ready === true) return text(200, degraded === null ? 'ok' : `degraded: ${degraded}`);
   return text(503, ready === false ? 'not ready' : ready);

@@ -1,7 +1,7 @@
 // What the admin listener answers with: whole answers as values.
 import { phraseOf } from '../http/problem.ts';
 
-export interface Answer {
+export interface AdminResponse {
   readonly status: number;
   /** Null where there is no body. */
   readonly contentType: string | null;
@@ -11,20 +11,25 @@ export interface Answer {
   readonly reason?: string;
 }
 
-export function text(status: number, body: string): Answer {
+export function text(status: number, body: string): AdminResponse {
   return { status, contentType: 'text/plain; charset=utf-8', body: `${body}\n` };
 }
 
-export function json(status: number, value: unknown): Answer {
+export function json(status: number, value: unknown): AdminResponse {
   return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
 }
 
-export function nothing(): Answer {
+export function nothing(): AdminResponse {
   return { status: 204, contentType: null, body: '' };
 }
 
 /** A problem of RFC 9457, with a reason code as the gateway's other answers have. */
-export function problem(status: number, reason: string, detail: string, fields: Answer['fields'] = {}): Answer {
+export function problem(
+  status: number,
+  reason: string,
+  detail: string,
+  fields: AdminResponse['fields'] = {},
+): AdminResponse {
   const body = { type: 'about:blank', title: phraseOf(status), status, reason, detail };
   return { status, contentType: 'application/problem+json', body: `${JSON.stringify(body)}\n`, fields, reason };
 }

@@ -5,8 +5,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Emit } from '../events.ts';
 import { type Broker, BrokerError } from '../websocket/broker/broker.ts';
 import type { MessageType } from '../websocket/handler.ts';
-import { type Answer, json, nothing, problem } from './answer.ts';
-import { showsToken } from './bearer.ts';
+import { type AdminResponse, json, nothing, problem } from './answer.ts';
+import { presentsToken } from './bearer.ts';
 import { readBody } from './body.ts';
 import { revoke } from './revoke.ts';
 
@@ -30,16 +30,16 @@ interface Operation {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** With one parameter at most. */
   readonly path: string;
-  readonly run: (call: Call) => Promise<Answer>;
+  readonly run: (call: Call) => Promise<AdminResponse>;
 }
 
 /** Bytes of the largest message taken. */
-const MOST_BODY = 1024 * 1024;
+const MAX_BODY = 1024 * 1024;
 /** RFC 6455 §7.4: those that an application may send, and of the others those that make sense here. */
 const CLOSE_CODES: ReadonlySet<number> = new Set([1000, 1001, 1008, 1011, 1012, 1013]);
 /** Bytes of a Close's reason (RFC 6455 §5.5). */
-const MOST_REASON = 123;
-const MOST_ROOM = 256;
+const MAX_REASON = 123;
+const MAX_ROOM = 256;
 
 export const OPERATIONS: readonly Operation[] = [
   { method: 'GET', path: '/connections/{id}', run: describeConnection },
@@ -52,7 +52,7 @@ export const OPERATIONS: readonly Operation[] = [
 ];
 
 /** Answers requests of the API; null where the path is none of its own. */
-export function createApi(options: ApiOptions): (req: IncomingMessage) => Promise<Answer | null> {
+export function createApi(options: ApiOptions): (req: IncomingMessage) => Promise<AdminResponse | null> {
   return async (req) => {
     const { pathname, searchParams } = splitTarget(req.url ?? '');
     const fitting = OPERATIONS.flatMap((operation) => {
@@ -105,15 +105,15 @@ function decode(segment: string): string | null {
 }
 
 /** What every operation asks for first. */
-function refuse({ token }: ApiOptions, req: IncomingMessage): Answer | null {
+function refuse({ token }: ApiOptions, req: IncomingMessage): AdminResponse | null {
   const wanted = token();
   if (wanted === undefined) return problem(403, 'api_off', 'there is no API without admin.token in the config');
-  if (showsToken(req.headers.authorization, wanted)) return null;
+  if (presentsToken(req.headers.authorization, wanted)) return null;
   const challenge = req.headers.authorization === undefined ? 'Bearer' : 'Bearer error="invalid_token"';
   return problem(401, 'unauthorized', 'the token of the API is missing or wrong', { 'WWW-Authenticate': challenge });
 }
 
-interface Found {
+interface EndpointMatch {
   readonly operation: Operation;
   readonly target: string;
 }
@@ -121,9 +121,9 @@ interface Found {
 async function run(
   { broker }: ApiOptions,
   req: IncomingMessage,
-  found: Found | undefined,
+  found: EndpointMatch | undefined,
   query: URLSearchParams,
-): Promise<Answer> {
+): Promise<AdminResponse> {
   if (found === undefined) return problem(405, 'method', 'the method is not allowed here');
   const target = found.target === '' ? '' : decode(found.target);
   if (target === null) return problem(400, 'malformed', 'the path holds an escape that is none');
@@ -137,16 +137,16 @@ async function run(
   }
 }
 
-const gone = (): Answer => problem(410, 'gone', 'there is no such connection, or not any more');
+const noSuchConnection = (): AdminResponse => problem(410, 'gone', 'there is no such connection, or not any more');
 
-async function describeConnection({ target, broker }: Call): Promise<Answer> {
+async function describeConnection({ target, broker }: Call): Promise<AdminResponse> {
   const found = await broker.describe(target);
-  if (found === null) return gone();
+  if (found === null) return noSuchConnection();
   const { openedAt, activeAt, ...rest } = found;
   return json(200, { ...rest, opened_at: isoTime(openedAt), active_at: activeAt === null ? null : isoTime(activeAt) });
 }
 
-async function sendToConnection({ target, req, broker }: Call): Promise<Answer> {
+async function sendToConnection({ target, req, broker }: Call): Promise<AdminResponse> {
   const message = await readMessage(req);
   if ('status' in message) return message;
   const found = await broker.describe(target);
@@ -154,34 +154,34 @@ async function sendToConnection({ target, req, broker }: Call): Promise<Answer> 
     return problem(409, 'spliced', 'this connection is carried to its backend as it is; nothing can be put in');
   }
   const sent = found !== null && (await broker.sendTo(target, message.type, message.data));
-  return sent ? nothing() : gone();
+  return sent ? nothing() : noSuchConnection();
 }
 
-async function closeConnection({ target, query, broker }: Call): Promise<Answer> {
+async function closeConnection({ target, query, broker }: Call): Promise<AdminResponse> {
   const code = query.get('code') ?? '1000';
   const reason = query.get('reason') ?? '';
   const number = /^\d{4}$/.test(code) ? Number(code) : 0;
   if (!CLOSE_CODES.has(number) && (number < 3000 || number > 4999)) {
     return problem(400, 'malformed', `code is one of ${[...CLOSE_CODES].join(', ')}, or from 3000 to 4999`);
   }
-  if (Buffer.byteLength(reason) > MOST_REASON) {
-    return problem(400, 'malformed', `reason has more than ${MOST_REASON} bytes`);
+  if (Buffer.byteLength(reason) > MAX_REASON) {
+    return problem(400, 'malformed', `reason has more than ${MAX_REASON} bytes`);
   }
-  return (await broker.disconnect(target, number, reason)) ? nothing() : gone();
+  return (await broker.disconnect(target, number, reason)) ? nothing() : noSuchConnection();
 }
 
-async function listRooms({ broker }: Call): Promise<Answer> {
+async function listRooms({ broker }: Call): Promise<AdminResponse> {
   return json(200, { rooms: await broker.rooms() });
 }
 
-async function listMembers({ target, broker }: Call): Promise<Answer> {
+async function listMembers({ target, broker }: Call): Promise<AdminResponse> {
   const fault = roomFault(target);
   if (fault !== null) return fault;
   const members = await broker.members(target);
   return json(200, { room: target, members: members.map((member) => ({ ...member, since: isoTime(member.since) })) });
 }
 
-async function publish({ target, req, broker }: Call): Promise<Answer> {
+async function publish({ target, req, broker }: Call): Promise<AdminResponse> {
   const fault = roomFault(target);
   if (fault !== null) return fault;
   const message = await readMessage(req);
@@ -192,16 +192,16 @@ async function publish({ target, req, broker }: Call): Promise<Answer> {
   return json(200, { id, at: isoTime(at) });
 }
 
-async function takeBack({ req, broker }: Call): Promise<Answer> {
+async function takeBack({ req, broker }: Call): Promise<AdminResponse> {
   if (mediaOf(req) !== 'application/json') return mediaType('application/json');
-  const body = await readBody(req, MOST_BODY);
+  const body = await readBody(req, MAX_BODY);
   return body === null ? tooLarge() : revoke(broker, body.toString());
 }
 
-function roomFault(room: string): Answer | null {
+function roomFault(room: string): AdminResponse | null {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  const fine = room.length <= MOST_ROOM && !/[\x00-\x1f\x7f]/.test(room);
-  return fine ? null : problem(400, 'malformed', `a room's name has at most ${MOST_ROOM} characters, and no controls`);
+  const fine = room.length <= MAX_ROOM && !/[\x00-\x1f\x7f]/.test(room);
+  return fine ? null : problem(400, 'malformed', `a room's name has at most ${MAX_ROOM} characters, and no controls`);
 }
 
 interface Message {
@@ -212,11 +212,11 @@ interface Message {
 }
 
 /** The request's body as a message. */
-async function readMessage(req: IncomingMessage): Promise<Message | Answer> {
+async function readMessage(req: IncomingMessage): Promise<Message | AdminResponse> {
   const media = mediaOf(req);
   const known = media === 'text/plain' || media === 'application/json' || media === 'application/octet-stream';
   if (!known) return mediaType('text/plain, application/json or application/octet-stream');
-  const data = await readBody(req, MOST_BODY);
+  const data = await readBody(req, MAX_BODY);
   if (data === null) return tooLarge();
   if (media === 'application/octet-stream') return { type: 'binary', data, json: false };
   if (!isUtf8(data)) return problem(400, 'malformed', 'the body is not UTF-8');
@@ -229,9 +229,9 @@ function mediaOf(req: IncomingMessage): string | undefined {
   return req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
 }
 
-const tooLarge = (): Answer => problem(413, 'too_large', `a body has at most ${MOST_BODY} bytes`);
+const tooLarge = (): AdminResponse => problem(413, 'too_large', `a body has at most ${MAX_BODY} bytes`);
 
-function mediaType(wanted: string): Answer {
+function mediaType(wanted: string): AdminResponse {
   return problem(415, 'media_type', `Content-Type has to be ${wanted}`);
 }
 

@@ -3,14 +3,14 @@ import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
 
 /** Reads the whole body; null where it has more than `most` bytes, and the rest is not read. Rejects with `client_gone` where it breaks off. */
-export function readBody(req: IncomingMessage, most: number): Promise<Buffer | null> {
+export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
-    if (Number(req.headers['content-length'] ?? 0) > most) return resolve(null);
+    if (Number(req.headers['content-length'] ?? 0) > maxBytes) return resolve(null);
     const chunks: Buffer[] = [];
     let length = 0;
     const onData = (chunk: Buffer): void => {
       length += chunk.length;
-      if (length <= most) {
+      if (length <= maxBytes) {
         chunks.push(chunk);
         return;
       }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { explain } from '../routing/explain/explain.ts';
 import { parseExplainRequest } from '../routing/explain/explain-request.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
-import { type Answer, json, problem } from './answer.ts';
+import { type AdminResponse, json, problem } from './answer.ts';
 import { buildOpenApi } from './openapi.ts';
 
 /** Where clients connect. */
@@ -21,7 +21,7 @@ export interface ConsoleOptions {
 }
 
 /** Answers a GET; the query stands without its `?`. */
-export type Page = (query: string) => Answer;
+export type ConsolePage = (query: string) => AdminResponse;
 
 /** Nothing inline, nothing from elsewhere; sockets may be opened to anywhere, which is what the page is for. */
 const POLICY = [
@@ -42,9 +42,9 @@ const FIELDS = {
 };
 
 /** The pages by path. Throws where their files are not beside this one. */
-export function createConsole(options: ConsoleOptions): ReadonlyMap<string, Page> {
+export function createConsole(options: ConsoleOptions): ReadonlyMap<string, ConsolePage> {
   const document = json(200, buildOpenApi(options.version));
-  return new Map<string, Page>([
+  return new Map<string, ConsolePage>([
     ['/openapi.json', () => document],
     ['/', asset('index.html', 'text/html; charset=utf-8')],
     ['/console.css', asset('console.css', 'text/css; charset=utf-8')],
@@ -54,24 +54,24 @@ export function createConsole(options: ConsoleOptions): ReadonlyMap<string, Page
   ]);
 }
 
-function asset(file: string, contentType: string): Page {
+function asset(file: string, contentType: string): ConsolePage {
   const body = readFileSync(new URL(`page/${file}`, import.meta.url));
   return () => ({ status: 200, contentType, body, fields: FIELDS });
 }
 
-function explainUrl({ config, table, trusted }: Snapshot, query: URLSearchParams): Answer {
+function explainUrl({ config, table, trusted }: Snapshot, query: URLSearchParams): AdminResponse {
   const url = query.get('url');
   if (url === null) return problem(400, 'malformed', 'url is missing');
   const given = ['origin', 'version', 'protocol', 'from'].map((name) => [name, query.get(name) ?? undefined]);
-  const question = parseExplainRequest(url, { ...Object.fromEntries(given), header: query.getAll('header') });
-  if (typeof question === 'string') return problem(400, 'malformed', question);
+  const request = parseExplainRequest(url, { ...Object.fromEntries(given), header: query.getAll('header') });
+  if (typeof request === 'string') return problem(400, 'malformed', request);
   // Whoever asks gets no token back.
-  const { lines, status, reason } = explain(table, question, { trusted, upstreams: config.upstreams });
+  const { lines, status, reason } = explain(table, request, { trusted, upstreams: config.upstreams });
   return json(200, { lines, status, reason });
 }
 
 /** A websocket route once for each host and path that it matches. */
-function listRoutes({ snapshot, listening }: ConsoleOptions): Answer {
+function listRoutes({ snapshot, listening }: ConsoleOptions): AdminResponse {
   const routes = snapshot().config.routes.flatMap(({ name, match, websocket }) => {
     if (websocket === undefined) return [];
     const serves = websocket.mode === 'splice' ? websocket.upstream : websocket.handler;

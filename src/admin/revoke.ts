@@ -3,7 +3,7 @@ import { parseRange } from '../config/address.ts';
 import { parseDuration } from '../config/yaml/units.ts';
 import type { Revocation } from '../sessions/revocations.ts';
 import type { Broker } from '../websocket/broker/broker.ts';
-import { type Answer, json, problem } from './answer.ts';
+import { type AdminResponse, json, problem } from './answer.ts';
 
 /** What is refused for no longer than a handshake takes. */
 const DEFAULT_FOR_MS = 30_000;
@@ -11,7 +11,7 @@ const CRITERIA = ['subject', 'address', 'route', 'id'] as const;
 const LONGEST = 1024;
 
 /** Carries a revocation out, on all gateways; `text` is the request's body. */
-export async function revoke(broker: Broker, text: string): Promise<Answer> {
+export async function revoke(broker: Broker, text: string): Promise<AdminResponse> {
   const wanted = readRevocation(text);
   if (typeof wanted === 'string') return problem(400, 'malformed', wanted);
   return json(200, { closed: await broker.revoke(wanted.revocation, wanted.forMs) });

@@ -12,7 +12,7 @@ import { systemCode } from '../errors.ts';
 import { attribute, compileTrustedProxies } from '../http/forwarding/forwarded.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 import { decide } from '../routing/decide.ts';
-import { type Explanation, explain, type Judged } from '../routing/explain/explain.ts';
+import { type Explanation, explain, type Verified } from '../routing/explain/explain.ts';
 import { type ExplainRequest, parseExplainRequest } from '../routing/explain/explain-request.ts';
 import { type Prepared, prepare } from '../runtime/prepare.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -55,7 +55,7 @@ function readArguments(args: readonly string[]) {
   return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
 }
 
-function say(line: string): void {
+function printError(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
@@ -69,7 +69,7 @@ function packageVersion(): string {
 }
 
 async function run({ config, demo }: Values, lifecycle: Lifecycle): Promise<number | null> {
-  const app = new App({ file: config, env: process.env, version: packageVersion(), demo, say });
+  const app = new App({ file: config, env: process.env, version: packageVersion(), demo, print: printError });
   lifecycle.serve(app);
   try {
     await app.start();
@@ -77,14 +77,14 @@ async function run({ config, demo }: Values, lifecycle: Lifecycle): Promise<numb
     return null;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    say(error.message);
+    printError(error.message);
     return 1;
   }
 }
 
 async function check({ config }: Values): Promise<number> {
   const { prepared, problems } = await prepare(config, process.env, new Map());
-  for (const problem of problems) say(formatProblem(problem));
+  for (const problem of problems) printError(formatProblem(problem));
   if (prepared === null) return 1;
   print(`${config}: ok`);
   return 0;
@@ -92,23 +92,25 @@ async function check({ config }: Values): Promise<number> {
 
 async function explainUrl(url: string | undefined, values: Values): Promise<number> {
   if (url === undefined) {
-    say('explain needs a URL, such as wss://app.example.com/ws/chat');
+    printError('explain needs a URL, such as wss://app.example.com/ws/chat');
     return 2;
   }
-  const question = parseExplainRequest(url, values);
-  if (typeof question === 'string') {
-    say(question);
+  const request = parseExplainRequest(url, values);
+  if (typeof request === 'string') {
+    printError(request);
     return 2;
   }
   const { prepared, problems } = await prepare(values.config, process.env, new Map());
-  for (const problem of problems) say(formatProblem(problem));
+  for (const problem of problems) printError(formatProblem(problem));
   if (prepared === null) return 1;
   const { trusted_proxies, http: plain, upstreams } = prepared.config;
   const trusted = compileTrustedProxies(trusted_proxies, plain.believe);
-  const ask = (judged: Judged | null) => explain(prepared.table, question, { trusted, upstreams, judged });
+  const ask = (judged: Verified | null) => explain(prepared.table, request, { trusted, upstreams, verified: judged });
   const { credentials } = ask(null);
   const judged =
-    credentials === null ? null : await judgeToken(prepared, credentials, { question, given: values.token });
+    credentials === null
+      ? null
+      : await verifyToken(prepared, credentials, { explainRequest: request, given: values.token });
   const { lines, reason } = ask(judged);
   for (const line of lines) print(line);
   return reason === null ? 0 : 1;
@@ -117,26 +119,26 @@ async function explainUrl(url: string | undefined, values: Values): Promise<numb
 /** Tokens alone are looked at, and nobody has to be asked about them but the issuer of their keys. */
 const NO_AUTH_DEPS: AuthDeps = {
   emit: ignore,
-  caller: { call: unasked, close: ignore },
-  pool: unasked,
+  caller: { call: notNeeded, close: ignore },
+  pool: notNeeded,
 };
 
-function unasked(): never {
+function notNeeded(): never {
   throw new Error('explain asks no backend');
 }
 
 /** Whether a token is good, its keys fetched where they have to be; null where there is none to look at. */
-async function judgeToken(
+async function verifyToken(
   { config, table }: Prepared,
   { route, token }: NonNullable<Explanation['credentials']>,
-  { question, given }: { question: ExplainRequest; given: string | undefined },
-): Promise<Judged | null> {
-  const shown = given ?? token;
+  { explainRequest, given }: { explainRequest: ExplainRequest; given: string | undefined },
+): Promise<Verified | null> {
+  const presented = given ?? token;
   const trusted = compileTrustedProxies(config.trusted_proxies, config.http.believe);
-  const { head, client } = attribute(question.head, trusted, () => '');
+  const { head, client } = attribute(explainRequest.head, trusted, () => '');
   const verdict = decide(table, head, client.address);
   const authenticator = new Authenticators(config, NO_AUTH_DEPS, null).get(route);
-  if (shown === null || authenticator === null || verdict.kind === 'reject') return null;
+  if (presented === null || authenticator === null || verdict.kind === 'reject') return null;
   if (verdict.route?.auth?.kind !== 'jwt') return null;
   const { request } = verdict;
   const { path } = request.target;
@@ -144,9 +146,9 @@ async function judgeToken(
     id: '',
     request,
     path,
-    token: shown,
+    token: presented,
     client,
-    gone: new ClientClosed(),
+    clientClosed: new ClientClosed(),
   });
   if ('reason' in found) {
     const { status, reason, detail } = found;
@@ -160,7 +162,7 @@ async function judgeToken(
 async function healthcheck({ config }: Values): Promise<number> {
   const { prepared, problems } = await prepare(config, process.env, new Map());
   if (prepared === null) {
-    for (const problem of problems) say(formatProblem(problem));
+    for (const problem of problems) printError(formatProblem(problem));
     return 1;
   }
   const { host, port } = prepared.config.admin;
@@ -173,7 +175,7 @@ async function healthcheck({ config }: Values): Promise<number> {
     request.on('error', (error) => resolve(error.message));
   });
   if (status === 200) return 0;
-  say(`http://${host}:${port}/healthz: ${status}`);
+  printError(`http://${host}:${port}/healthz: ${status}`);
   return 1;
 }
 
@@ -188,7 +190,7 @@ export async function main(args: readonly string[], lifecycle: Lifecycle): Promi
     read = readArguments(args);
   } catch (error) {
     if (!systemCode(error)?.startsWith('ERR_PARSE_ARGS')) throw error;
-    say(`${(error as Error).message}\n\n${USAGE}`);
+    printError(`${(error as Error).message}\n\n${USAGE}`);
     return 2;
   }
   const { values, positionals } = read;
@@ -200,7 +202,7 @@ export async function main(args: readonly string[], lifecycle: Lifecycle): Promi
   // `upgate check other.yaml` must not be a check of the default file.
   const stray = command === 'explain' ? further[0] : argument;
   if (COMMANDS.has(command) && stray !== undefined) {
-    say(`${command} takes no argument "${stray}"; a config is named with -c`);
+    printError(`${command} takes no argument "${stray}"; a config is named with -c`);
     return 2;
   }
   switch (command) {
@@ -216,7 +218,7 @@ export async function main(args: readonly string[], lifecycle: Lifecycle): Promi
     case 'healthcheck':
       return healthcheck(values);
     default:
-      say(`there is no command "${command}"\n\n${USAGE}`);
+      printError(`there is no command "${command}"\n\n${USAGE}`);
       return 2;
   }
 }

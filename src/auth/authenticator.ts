@@ -30,7 +30,7 @@ export interface PassthroughResponse {
 }
 
 /** A request whose client is to be told. */
-export interface Asking {
+export interface AuthRequest {
   /** X-Request-Id of the request. */
   readonly id: string;
   /** Without its token. */
@@ -41,7 +41,7 @@ export interface Asking {
   readonly token: PresentedToken;
   readonly client: Client;
   /** Tells by its signal() when the client has left; nothing that is found out then is of use. */
-  readonly gone: ClientClosed;
+  readonly clientClosed: ClientClosed;
 }
 
 export type AuthResult = Principal | Rejection | PassthroughResponse;
@@ -49,5 +49,5 @@ export type AuthResult = Principal | Rejection | PassthroughResponse;
 /** One kind of credentials with its options; it serves all requests of a route. */
 export interface Authenticator {
   /** May reject with a GatewayError; whoever could not find out says `auth_unavailable`, and never lets in. */
-  authenticate(asking: Asking): AuthResult | Promise<AuthResult>;
+  authenticate(asking: AuthRequest): AuthResult | Promise<AuthResult>;
 }

@@ -39,10 +39,10 @@ export class Authenticators {
   /** By what they are fetched with: routes that say the same share one. */
   readonly #sets = new Map<string, RemoteKeys>();
 
-  constructor(config: Pick<Config, 'routes'>, ways: AuthDeps, previous: Authenticators | null) {
+  constructor(config: Pick<Config, 'routes'>, deps: AuthDeps, previous: Authenticators | null) {
     this.#checks = previous === null ? new FairSemaphore(PASSWORD_CHECKS) : previous.#checks;
     for (const { name, auth } of config.routes) {
-      const authenticator = auth === undefined ? null : this.#create(auth, ways, previous);
+      const authenticator = auth === undefined ? null : this.#create(auth, deps, previous);
       if (authenticator === null) continue;
       this.#byRoute.set(name, authenticator);
       const recheck = auth?.recheck;
@@ -50,13 +50,13 @@ export class Authenticators {
     }
   }
 
-  #create({ jwt, basic, forward, certificate }: AuthConfig, ways: AuthDeps, previous: Authenticators | null) {
-    if (jwt !== undefined) return createJwt(jwt, this.#keysFor(jwt, ways.emit, previous));
+  #create({ jwt, basic, forward, certificate }: AuthConfig, deps: AuthDeps, previous: Authenticators | null) {
+    if (jwt !== undefined) return createJwt(jwt, this.#keysFor(jwt, deps.emit, previous));
     if (basic !== undefined) {
       const { realm, users = {} } = basic;
       return createBasic({ realm, users: usersOf(users), checks: this.#checks });
     }
-    if (forward !== undefined) return createForward({ config: forward, ...ways });
+    if (forward !== undefined) return createForward({ config: forward, ...deps });
     return certificate === undefined ? null : createCertificate(certificate);
   }
 

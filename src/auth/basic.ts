@@ -4,7 +4,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { addressKey } from '../http/address-key.ts';
 import { valuesOf } from '../http/fields.ts';
-import type { Asking, Authenticator, AuthResult, Principal } from './authenticator.ts';
+import type { Authenticator, AuthRequest, AuthResult, Principal } from './authenticator.ts';
 import { FairSemaphore } from './fair-semaphore.ts';
 import type { PasswordHash } from './password.ts';
 import type { Users } from './users.ts';
@@ -23,11 +23,11 @@ export const PASSWORD_CHECKS = {
   /** Of the thread pool's four threads, files and names need the others. */
   permits: 2,
   /** Of one address; of IPv6, of its first 64 bits. */
-  longestLine: 64,
-  mostWaiting: 1024,
+  maxQueue: 64,
+  maxWaiting: 1024,
 } as const;
 const REMEMBERED_MS = 60_000;
-const MOST_REMEMBERED = 1000;
+const MAX_REMEMBERED = 1000;
 /** Base64 of the longest name and password taken. */
 const LONGEST = 4096;
 
@@ -57,12 +57,12 @@ class Remembered {
     this.#until.delete(digest);
     this.#until.set(digest, this.#now() + REMEMBERED_MS);
     const [oldest] = this.#until.keys();
-    if (this.#until.size > MOST_REMEMBERED && oldest !== undefined) this.#until.delete(oldest);
+    if (this.#until.size > MAX_REMEMBERED && oldest !== undefined) this.#until.delete(oldest);
   }
 }
 
 /** Name and password as a client showed them. */
-interface Shown {
+interface BasicCredentials {
   readonly name: string;
   readonly password: string;
 }
@@ -76,24 +76,24 @@ export function createBasic(options: BasicOptions): Authenticator {
   const [stranger] = users.values();
 
   /** What is known without a check; null: nothing is. */
-  const recall = ({ name, password }: Shown): Principal | null => {
+  const recall = ({ name, password }: BasicCredentials): Principal | null => {
     const known = users.get(name);
     return known !== undefined && remembered.has(remembered.digest(known, password)) ? principalOf(name) : null;
   };
 
-  async function check(shown: Shown, { client, gone }: Asking): Promise<AuthResult> {
-    const release = await checks.acquire(addressKey(client.address), gone.signal());
+  async function check(credentials: BasicCredentials, { client, clientClosed }: AuthRequest): Promise<AuthResult> {
+    const release = await checks.acquire(addressKey(client.address), clientClosed.signal());
     if (release === null) return reject('limit', 'too many passwords are being checked');
     try {
       // One before it in the line may have shown the same: a page asks for much at once.
-      const recalled = recall(shown);
+      const recalled = recall(credentials);
       if (recalled !== null) return recalled;
-      const known = users.get(shown.name);
+      const known = users.get(credentials.name);
       const hash = known ?? stranger;
-      const right = hash !== undefined && (await hash.matches(shown.password)) && known !== undefined;
+      const right = hash !== undefined && (await hash.matches(credentials.password)) && known !== undefined;
       if (!right) return refuse('the name or the password is wrong');
-      remembered.add(remembered.digest(known, shown.password));
-      return principalOf(shown.name);
+      remembered.add(remembered.digest(known, credentials.password));
+      return principalOf(credentials.name);
     } finally {
       release();
     }
@@ -101,8 +101,10 @@ export function createBasic(options: BasicOptions): Authenticator {
 
   return {
     authenticate(asking) {
-      const shown = readShown(valuesOf(asking.request.head, 'authorization'));
-      return typeof shown === 'string' ? refuse(shown) : (recall(shown) ?? check(shown, asking));
+      const credentials = readCredentials(valuesOf(asking.request.head, 'authorization'));
+      return typeof credentials === 'string'
+        ? refuse(credentials)
+        : (recall(credentials) ?? check(credentials, asking));
     },
   } satisfies Authenticator;
 }
@@ -116,7 +118,7 @@ const CREDENTIALS = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 const CONTROL = /[\x00-\x1f\x7f]/;
 
 /** RFC 7617 §2, in UTF-8, which the challenge asks for (§2.1); a string says why there is no name and password. */
-function readShown(values: readonly string[]): Shown | string {
+function readCredentials(values: readonly string[]): BasicCredentials | string {
   const [value] = values;
   if (value === undefined) return 'credentials are missing';
   if (values.length > 1) return 'Authorization is there more than once';

@@ -6,9 +6,9 @@ export interface FairSemaphoreOptions {
   /** How many hold it at a time. */
   readonly permits: number;
   /** Most that wait in the line of one client. */
-  readonly longestLine: number;
+  readonly maxQueue: number;
   /** Most that wait in all lines together. */
-  readonly mostWaiting: number;
+  readonly maxWaiting: number;
 }
 
 /** Gives the permit back; more calls than one do nothing. */
@@ -24,7 +24,7 @@ interface Waiter {
 export class FairSemaphore {
   readonly #options: FairSemaphoreOptions;
   /** By client, the one that is served next first. None of them is empty. */
-  readonly #lines = new Map<string, Set<Waiter>>();
+  readonly #queues = new Map<string, Set<Waiter>>();
   #held = 0;
   #waiting = 0;
 
@@ -36,27 +36,27 @@ export class FairSemaphore {
    * Waits for a permit in the client's line. Null where that line is full, or all are and no other one is longer; one that
    * waits gets null too where a shorter line needs its place. Rejects with `client_gone` once `gone` fires.
    */
-  acquire(client: string, gone: AbortSignal): Promise<Release | null> {
+  acquire(client: string, signal: AbortSignal): Promise<Release | null> {
     return new Promise((resolve, reject) => {
       const left = () => new GatewayError('client_gone', 'the client left');
-      if (gone.aborted) return reject(left());
+      if (signal.aborted) return reject(left());
       if (this.#held < this.#options.permits) return resolve(this.#take());
       if (!this.#makeRoom(client)) return resolve(null);
-      const onGone = (): void => {
+      const onAbort = (): void => {
         this.#remove(client, waiter);
         reject(left());
       };
       const waiter: Waiter = {
         grant: () => {
-          gone.removeEventListener('abort', onGone);
+          signal.removeEventListener('abort', onAbort);
           resolve(this.#take());
         },
         evict: () => {
-          gone.removeEventListener('abort', onGone);
+          signal.removeEventListener('abort', onAbort);
           resolve(null);
         },
       };
-      gone.addEventListener('abort', onGone, { once: true });
+      signal.addEventListener('abort', onAbort, { once: true });
       this.#add(client, waiter);
     });
   }
@@ -74,12 +74,12 @@ export class FairSemaphore {
 
   /** The first of the first line; its line is the last one then. */
   #serveNext(): void {
-    const [next] = this.#lines;
+    const [next] = this.#queues;
     if (next === undefined) return;
-    const [client, line] = next;
-    const [waiter] = line;
-    this.#lines.delete(client);
-    this.#lines.set(client, line);
+    const [client, queue] = next;
+    const [waiter] = queue;
+    this.#queues.delete(client);
+    this.#queues.set(client, queue);
     if (waiter === undefined) return;
     this.#remove(client, waiter);
     waiter.grant();
@@ -87,13 +87,13 @@ export class FairSemaphore {
 
   /** Whether one more may wait in the client's line; where all are full together, the last of the longest one goes. */
   #makeRoom(client: string): boolean {
-    const { longestLine, mostWaiting } = this.#options;
-    const own = this.#lines.get(client)?.size ?? 0;
-    if (own >= longestLine) return false;
-    if (this.#waiting < mostWaiting) return true;
-    const [longest, line] = this.#longestLine();
-    if (line.size <= own + 1) return false;
-    const last = [...line].at(-1);
+    const { maxQueue, maxWaiting } = this.#options;
+    const own = this.#queues.get(client)?.size ?? 0;
+    if (own >= maxQueue) return false;
+    if (this.#waiting < maxWaiting) return true;
+    const [longest, queue] = this.#maxQueue();
+    if (queue.size <= own + 1) return false;
+    const last = [...queue].at(-1);
     if (last !== undefined) {
       this.#remove(longest, last);
       last.evict();
@@ -101,23 +101,23 @@ export class FairSemaphore {
     return last !== undefined;
   }
 
-  #longestLine(): readonly [string, ReadonlySet<Waiter>] {
+  #maxQueue(): readonly [string, ReadonlySet<Waiter>] {
     let longest: readonly [string, ReadonlySet<Waiter>] = ['', new Set()];
-    for (const each of this.#lines) if (each[1].size > longest[1].size) longest = each;
+    for (const each of this.#queues) if (each[1].size > longest[1].size) longest = each;
     return longest;
   }
 
   #add(client: string, waiter: Waiter): void {
-    const line = this.#lines.get(client);
-    if (line === undefined) this.#lines.set(client, new Set([waiter]));
-    else line.add(waiter);
+    const queue = this.#queues.get(client);
+    if (queue === undefined) this.#queues.set(client, new Set([waiter]));
+    else queue.add(waiter);
     this.#waiting++;
   }
 
   #remove(client: string, waiter: Waiter): void {
-    const line = this.#lines.get(client);
-    if (line?.delete(waiter) !== true) return;
+    const queue = this.#queues.get(client);
+    if (queue?.delete(waiter) !== true) return;
     this.#waiting--;
-    if (line.size === 0) this.#lines.delete(client);
+    if (queue.size === 0) this.#queues.delete(client);
   }
 }

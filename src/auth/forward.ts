@@ -9,7 +9,7 @@ import { withQuery } from '../http/policy/rewrite.ts';
 import type { Reply } from '../proxy/internal-client.ts';
 import { type InternalRequester, requestServer } from '../proxy/internal-request.ts';
 import type { Pool, Server } from '../upstream/pool.ts';
-import type { Asking, Authenticator, AuthResult } from './authenticator.ts';
+import type { Authenticator, AuthRequest, AuthResult } from './authenticator.ts';
 
 export interface ForwardOptions extends Omit<InternalRequester, 'pool'> {
   readonly config: ForwardAuthConfig;
@@ -17,7 +17,7 @@ export interface ForwardOptions extends Omit<InternalRequester, 'pool'> {
 }
 
 /** What of the request is its body's or its handshake's, and what is said anew. */
-const NOT_ASKED = new Set([
+const NOT_FORWARDED = new Set([
   'content-length',
   'content-encoding',
   'content-type',
@@ -35,10 +35,10 @@ const ABOUT_ANOTHER = /^x-(?:envoy-)?original-|^x-(?:rewrite-url|http-method|htt
 /** Framing and what belongs to no answer of the gateway's. */
 const NOT_PASSED = new Set(['content-length', 'trailer']);
 /** Bytes of the largest answer: what is shown to a client who was refused. */
-const MOST_BODY = 64 * 1024;
+const MAX_BODY = 64 * 1024;
 const NO_BODY = Buffer.alloc(0);
 /** Servers asked at most. */
-const ATTEMPTS = 2;
+const MAX_ATTEMPTS = 2;
 /** Statuses that are the client's to see: it is to log in, it may not, it is sent elsewhere to log in. */
 const PASSED: ReadonlySet<number> = new Set([301, 302, 303, 307, 308, 401, 403]);
 
@@ -59,21 +59,25 @@ function isGood(status: number): boolean {
 }
 
 /** The answer of the first server that gives one; null where none does. */
-async function ask(inquirer: InternalRequester, config: ForwardAuthConfig, asking: Asking): Promise<Reply | null> {
-  const { pool } = inquirer;
+async function ask(
+  requester: InternalRequester,
+  config: ForwardAuthConfig,
+  asking: AuthRequest,
+): Promise<Reply | null> {
+  const { pool } = requester;
   const tried: Server[] = [];
-  while (tried.length < ATTEMPTS && !asking.gone.closed) {
+  while (tried.length < MAX_ATTEMPTS && !asking.clientClosed.closed) {
     const server: Server | null = pool.pick(null, tried);
     if (server === null) return null;
     tried.push(server);
-    const { reply, error } = await requestServer(inquirer, server, {
+    const { reply, error } = await requestServer(requester, server, {
       id: asking.id,
       method: 'GET',
       target: config.path,
-      fields: questionFields(asking),
+      fields: authRequestFields(asking),
       body: NO_BODY,
       timeoutMs: config.timeout,
-      mostBytes: MOST_BODY,
+      maxBytes: MAX_BODY,
       // A 404 is a mistake in the path, and no word about the client.
       failsWith: (status) => !isGood(status) && !PASSED.has(status),
     });
@@ -83,10 +87,10 @@ async function ask(inquirer: InternalRequester, config: ForwardAuthConfig, askin
 }
 
 /** What the client said, and which request it is about: the one that the backend gets, as the routes saw it. */
-function questionFields({ request, path, client }: Asking): string[] {
+function authRequestFields({ request, path, client }: AuthRequest): string[] {
   const facts = { request, client, route: '', params: {}, claims: null, granted: [] };
   const names = request.head.names.map((name) => name.replaceAll('_', '-'));
-  const fields = requestFields(facts, new Set([...NOT_ASKED, ...names.filter((name) => ABOUT_ANOTHER.test(name))]));
+  const fields = requestFields(facts, new Set([...NOT_FORWARDED, ...names.filter((name) => ABOUT_ANOTHER.test(name))]));
   fields.push('X-Forwarded-Method', request.head.method, 'X-Forwarded-Uri', withQuery(path, request.target));
   return fields;
 }

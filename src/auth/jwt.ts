@@ -4,12 +4,12 @@ import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { JwtConfig } from '../config/schema/schema-auth.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { claimHas, nestsDeeper, textOf } from '../http/claims.ts';
-import type { Asking, Authenticator, AuthResult, Principal } from './authenticator.ts';
+import type { Authenticator, AuthRequest, AuthResult, Principal } from './authenticator.ts';
 import type { FindKey } from './key-set.ts';
 import { KeysUnavailable } from './remote-keys.ts';
 
 /** Claims are written as JSON again, for limits and webhooks, and JSON.stringify recurses. */
-const MOST_DEPTH = 64;
+const MAX_DEPTH = 64;
 
 export function createJwt(config: JwtConfig, findKey: FindKey): Authenticator {
   const options: JWTVerifyOptions = {
@@ -21,12 +21,12 @@ export function createJwt(config: JwtConfig, findKey: FindKey): Authenticator {
     requiredClaims: config.require_exp ? ['exp'] : [],
   };
   return {
-    async authenticate({ token }: Asking): Promise<AuthResult> {
+    async authenticate({ token }: AuthRequest): Promise<AuthResult> {
       // RFC 6750 §3.1: who showed nothing is told nothing but what to show.
       if (token === null) return reject('auth', 'a token is needed here', ['WWW-Authenticate', 'Bearer']);
       if (typeof token !== 'string') return refuse('invalid_request', token.fault);
       try {
-        return judge(await verify(token, findKey, options), config);
+        return principalOf(await verify(token, findKey, options), config);
       } catch (error) {
         if (error instanceof KeysUnavailable) return reject('auth_unavailable');
         if (error instanceof errors.JOSEError) return refuse('invalid_token', detailOf(error));
@@ -53,9 +53,9 @@ async function verify(token: string, findKey: FindKey, options: JWTVerifyOptions
   }
 }
 
-function judge(claims: JWTPayload, config: JwtConfig): Principal | Rejection {
-  if (nestsDeeper(claims, MOST_DEPTH))
-    return refuse('invalid_token', `claims are nested deeper than ${MOST_DEPTH} levels`);
+function principalOf(claims: JWTPayload, config: JwtConfig): Principal | Rejection {
+  if (nestsDeeper(claims, MAX_DEPTH))
+    return refuse('invalid_token', `claims are nested deeper than ${MAX_DEPTH} levels`);
   for (const [name, wanted] of Object.entries(config.required_claims ?? {})) {
     if (!claimHas(claims, name, wanted)) return refuse('invalid_token', `claim ${name} is not what is asked for`);
   }

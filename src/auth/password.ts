@@ -16,13 +16,13 @@ const derive = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
 /** `$scrypt$ln=15,r=8,p=1$salt$hash`, in base64 without padding, as the PHC string format has it. */
 const SCRYPT = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
 /** Of a hash above this a single check would cost more than a gateway can spare. */
-const MOST_BYTES = 64 * 1024 * 1024;
-const MOST_PARALLEL = 8;
+const MAX_BYTES = 64 * 1024 * 1024;
+const MAX_PARALLEL = 8;
 
 /** `$2y$` is what htpasswd writes for what others call `$2b$`. A cost above 14 takes seconds. */
 const BCRYPT = /^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$/;
 /** bcrypt looks at no more; a longer password would match by its first 72 bytes alone. */
-const MOST_OF_BCRYPT = 72;
+const MAX_BCRYPT_BYTES = 72;
 
 /** Whether a text is a hash of bcrypt, for which the package has to be installed. */
 export function isBcrypt(text: string): boolean {
@@ -48,7 +48,7 @@ export function parseHash(text: string): PasswordHash | string {
   return {
     text,
     async matches(password) {
-      const tooLong = Buffer.byteLength(password) > MOST_OF_BCRYPT;
+      const tooLong = Buffer.byteLength(password) > MAX_BCRYPT_BYTES;
       const bcrypt = await loadBcrypt();
       const same = bcrypt !== null && (await bcrypt.compare(tooLong ? '' : password, known));
       return same && !tooLong;
@@ -61,7 +61,7 @@ function scryptHash(text: string, found: RegExpExecArray): PasswordHash | string
   const [salt, hash] = found.slice(4).map((part) => Buffer.from(part, 'base64')) as [Buffer, Buffer];
   const bytes = 128 * 2 ** logN * r;
   if (logN < 10 || r < 1 || p < 1) return 'is a hash of scrypt that is too weak: ln is at least 10, r and p at least 1';
-  if (bytes > MOST_BYTES || p > MOST_PARALLEL) return `is a hash of scrypt that takes more than ${MOST_BYTES} bytes`;
+  if (bytes > MAX_BYTES || p > MAX_PARALLEL) return `is a hash of scrypt that takes more than ${MAX_BYTES} bytes`;
   const options = { N: 2 ** logN, r, p, maxmem: bytes + 1024 * 1024 };
   return {
     text,

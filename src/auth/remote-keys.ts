@@ -13,7 +13,7 @@ export type RemoteKeysConfig = Pick<JwtConfig, 'jwks_refresh' | 'jwks_cooldown' 
 };
 
 /** Bytes of the largest set; a key with its certificates has a few thousand. */
-const MOST = 256 * 1024;
+const MAX_BYTES = 256 * 1024;
 /** From one failure to the next try while there is no set at all, unless the cooldown is shorter. */
 const FIRST_RETRY_MS = 1000;
 
@@ -85,13 +85,13 @@ export class RemoteKeys {
     try {
       this.#keys = openKeySet(await fetchJson(this.#config.jwks, this.#config.jwks_timeout));
       this.#fetchedAt = performance.now();
-      this.#tell('ok', null);
+      this.#notify('ok', null);
     } catch (error) {
-      this.#tell('failed', reasonOf(error));
+      this.#notify('failed', reasonOf(error));
     }
   }
 
-  #tell(result: 'ok' | 'failed', detail: string | null): void {
+  #notify(result: 'ok' | 'failed', detail: string | null): void {
     const changed = this.#failing !== (result === 'failed');
     this.#failing = result === 'failed';
     this.#emit({ type: 'keys_fetched', url: shown(this.#config.jwks), result, changed, detail });
@@ -110,7 +110,7 @@ async function fetchJson(url: string, timeoutMs: number): Promise<unknown> {
   let size = 0;
   for await (const chunk of answer.body ?? []) {
     size += chunk.length;
-    if (size > MOST) throw new Error(`is larger than ${MOST} bytes`);
+    if (size > MAX_BYTES) throw new Error(`is larger than ${MAX_BYTES} bytes`);
     chunks.push(chunk);
   }
   return JSON.parse(Buffer.concat(chunks).toString('utf8'));

@@ -1,45 +1,45 @@
 // So many bytes under way at a time; the others in line, first come first served.
 
-interface Waiting {
+interface Waiter {
   readonly bytes: number;
   readonly go: () => void;
 }
 
 export class ByteSemaphore {
-  #left: number;
+  #free: number;
   #underWay = 0;
-  readonly #line: Waiting[] = [];
+  readonly #waiters: Waiter[] = [];
 
-  constructor(most: number) {
-    this.#left = most;
+  constructor(bytes: number) {
+    this.#free = bytes;
   }
 
   /** Takes so many bytes, now (null) or once the promise resolves. What is larger than all there is goes alone. */
   acquire(bytes: number): Promise<void> | null {
-    if (this.#line.length === 0 && this.#mayGo(bytes)) {
+    if (this.#waiters.length === 0 && this.#mayGo(bytes)) {
       this.#take(bytes);
       return null;
     }
-    return new Promise((go) => this.#line.push({ bytes, go }));
+    return new Promise((go) => this.#waiters.push({ bytes, go }));
   }
 
   /** Gives back what was acquired. */
   release(bytes: number): void {
-    this.#left += bytes;
+    this.#free += bytes;
     this.#underWay--;
-    for (let next = this.#line[0]; next !== undefined && this.#mayGo(next.bytes); next = this.#line[0]) {
-      this.#line.shift();
+    for (let next = this.#waiters[0]; next !== undefined && this.#mayGo(next.bytes); next = this.#waiters[0]) {
+      this.#waiters.shift();
       this.#take(next.bytes);
       next.go();
     }
   }
 
   #mayGo(bytes: number): boolean {
-    return bytes <= this.#left || this.#underWay === 0;
+    return bytes <= this.#free || this.#underWay === 0;
   }
 
   #take(bytes: number): void {
-    this.#left -= bytes;
+    this.#free -= bytes;
     this.#underWay++;
   }
 }

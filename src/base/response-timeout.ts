@@ -6,11 +6,11 @@ import { guarded } from './guard.ts';
  * process that was busy or stood still, the other side is not to blame: time counts from when the question is out, which it
  * is with the immediates of this turn, and what has come by the time the timer is late is read before an immediate.
  */
-export function startResponseTimeout(ms: number, tell: () => void): () => void {
+export function startResponseTimeout(ms: number, onTimeout: () => void): () => void {
   let over = false;
   let timer: NodeJS.Timeout | undefined;
   const due = guarded('redis', () => {
-    if (!over) tell();
+    if (!over) onTimeout();
   });
   setImmediate(() => {
     if (!over) timer = setTimeout(() => setImmediate(due), ms);

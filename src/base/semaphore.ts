@@ -4,35 +4,35 @@
 export type Release = () => void;
 
 export class Semaphore {
-  readonly #most: number;
-  readonly #line = new Set<() => void>();
+  readonly #permits: number;
+  readonly #waiters = new Set<() => void>();
   #taken = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(permits: number) {
+    this.#permits = permits;
   }
 
   /** How many stand in line. */
   get waiting(): number {
-    return this.#line.size;
+    return this.#waiters.size;
   }
 
   /** Waits for a turn; rejects with the reason of `gone` once it is aborted. Null: nobody can leave. */
-  acquire(gone: AbortSignal | null): Promise<Release> {
+  acquire(signal: AbortSignal | null): Promise<Release> {
     return new Promise((resolve, reject) => {
-      if (gone?.aborted) return reject(gone.reason);
-      const onGone = (): void => {
-        this.#line.delete(onTurn);
-        reject(gone?.reason);
+      if (signal?.aborted) return reject(signal.reason);
+      const onAbort = (): void => {
+        this.#waiters.delete(onTurn);
+        reject(signal?.reason);
       };
       const onTurn = (): void => {
-        gone?.removeEventListener('abort', onGone);
+        signal?.removeEventListener('abort', onAbort);
         this.#taken++;
         resolve(this.#turn());
       };
-      if (this.#taken < this.#most) return onTurn();
-      gone?.addEventListener('abort', onGone, { once: true });
-      this.#line.add(onTurn);
+      if (this.#taken < this.#permits) return onTurn();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#waiters.add(onTurn);
     });
   }
 
@@ -42,9 +42,9 @@ export class Semaphore {
       if (!held) return;
       held = false;
       this.#taken--;
-      const [next] = this.#line;
+      const [next] = this.#waiters;
       if (next === undefined) return;
-      this.#line.delete(next);
+      this.#waiters.delete(next);
       next();
     };
   }

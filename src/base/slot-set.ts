@@ -14,34 +14,34 @@ interface Slot<T> extends SlotHandle<T> {
 }
 
 export class SlotSet<T> implements Iterable<T> {
-  readonly #seats: Slot<T>[] = [];
+  readonly #slots: Slot<T>[] = [];
 
   get size(): number {
-    return this.#seats.length;
+    return this.#slots.length;
   }
 
   add(member: T): SlotHandle<T> {
-    const seat = { member, at: this.#seats.length };
-    this.#seats.push(seat);
-    return seat;
+    const slot = { member, at: this.#slots.length };
+    this.#slots.push(slot);
+    return slot;
   }
 
   /** Whether it was there still; more calls than one do nothing. */
-  remove(place: SlotHandle<T>): boolean {
-    const seat = place as Slot<T>;
-    if (this.#seats[seat.at] !== seat) return false;
-    const last = this.#seats.pop() as Slot<T>;
-    if (last !== seat) {
-      this.#seats[seat.at] = last;
-      last.at = seat.at;
+  remove(handle: SlotHandle<T>): boolean {
+    const slot = handle as Slot<T>;
+    if (this.#slots[slot.at] !== slot) return false;
+    const last = this.#slots.pop() as Slot<T>;
+    if (last !== slot) {
+      this.#slots[slot.at] = last;
+      last.at = slot.at;
     }
-    seat.at = -1;
+    slot.at = -1;
     return true;
   }
 
   /** Those who are live at this moment, whoever leaves meanwhile. */
   members(): T[] {
-    return this.#seats.map(({ member }) => member);
+    return this.#slots.map(({ member }) => member);
   }
 
   [Symbol.iterator](): Iterator<T> {

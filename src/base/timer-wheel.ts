@@ -14,7 +14,7 @@ export interface Timed {
 
 interface Appointment {
   readonly tick: number;
-  readonly place: SlotHandle<Timed>;
+  readonly handle: SlotHandle<Timed>;
 }
 
 export class TimerWheel {
@@ -26,7 +26,7 @@ export class TimerWheel {
   #size = 0;
   #timer: NodeJS.Timeout | undefined;
   #tick = 0;
-  #standstill = new StallDetector(this.now());
+  #stallDetector = new StallDetector(this.now());
 
   /** `where` is what a look that breaks is reported under. */
   constructor(where: Where) {
@@ -63,7 +63,7 @@ export class TimerWheel {
     this.#leave(timed);
     const bucket = this.#buckets.get(tick) ?? new SlotSet<Timed>();
     this.#buckets.set(tick, bucket);
-    this.#appointments.set(timed, { tick, place: bucket.add(timed) });
+    this.#appointments.set(timed, { tick, handle: bucket.add(timed) });
     this.#size++;
   }
 
@@ -81,7 +81,7 @@ export class TimerWheel {
 
   #start(): void {
     const now = this.now();
-    this.#standstill = new StallDetector(now);
+    this.#stallDetector = new StallDetector(now);
     this.#tick = Math.floor(now / TICK_MS);
     // Sessions hold the process through their sockets; the timer alone must not.
     this.#timer = setInterval(() => this.#turn(), TICK_MS).unref();
@@ -89,7 +89,7 @@ export class TimerWheel {
 
   #turn(): void {
     const now = this.now();
-    if (this.#standstill.leaves(now)) return;
+    if (this.#stallDetector.leaves(now)) return;
     const last = Math.floor(now / TICK_MS);
     while (this.#tick < last && this.#timer !== undefined) {
       this.#tick++;
@@ -108,11 +108,11 @@ export class TimerWheel {
   #leave(timed: Timed): void {
     const appointment = this.#appointments.get(timed);
     if (appointment === undefined) return;
-    const { tick, place } = appointment;
+    const { tick, handle } = appointment;
     this.#appointments.delete(timed);
     this.#size--;
     const bucket = this.#buckets.get(tick);
-    bucket?.remove(place);
+    bucket?.remove(handle);
     if (bucket?.size === 0) this.#buckets.delete(tick);
   }
 }

@@ -61,7 +61,7 @@ export class Bucket {
   }
 
   /** Gives one back that was taken and not used. */
-  giveBack(now: number): void {
+  refund(now: number): void {
     this.take(now, -1);
   }
 

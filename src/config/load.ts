@@ -29,9 +29,9 @@ export async function loadConfig(file: string, env: Env): Promise<Loaded> {
   } catch (error) {
     const code = systemCode(error);
     if (code === undefined) throw error;
-    const place = (problem: Problem) => ({ ...problem, file, line: 1, column: 1 });
+    const locate = (problem: Problem) => ({ ...problem, file, line: 1, column: 1 });
     const message = `cannot be read: ${REASONS[code] ?? code}`;
-    const problems = [place({ severity: 'error', path: [], message })];
-    return { config: null, partial: null, widened: new Map(), problems, place, baseDir, text: '' };
+    const problems = [locate({ severity: 'error', path: [], message })];
+    return { config: null, partial: null, widened: new Map(), problems, locate, baseDir, text: '' };
   }
 }

@@ -2,7 +2,7 @@
 // reports all that is wrong at once, each at its line and column. Pure: opens no file, reads no process environment.
 
 import { check } from './check/check.ts';
-import type { ConfigPath, PlacedProblem, Problem } from './problem.ts';
+import type { ConfigPath, LocatedProblem, Problem } from './problem.ts';
 import { assumeModes, type Completed } from './problems/assumed-mode.ts';
 import { type Explained, explainIssues, unfoldIssue, wordIssue } from './problems/issues.ts';
 import { PathSet, prune, type Written, writtenOf } from './problems/prune.ts';
@@ -20,9 +20,9 @@ export interface Parsed {
   /** The routes of `partial` that lost a part of their match, by their places. */
   readonly widened: Widened;
   /** Errors and warnings, in the order of the file. */
-  readonly problems: readonly PlacedProblem[];
+  readonly problems: readonly LocatedProblem[];
   /** Gives a problem found in `config` or `partial` its place in the file. */
-  place(problem: Problem): PlacedProblem;
+  locate(problem: Problem): LocatedProblem;
 }
 
 /**
@@ -44,7 +44,7 @@ export interface Source {
 export function parseConfig(text: string, { file, env }: Source): Parsed {
   const document = readDocument(text, file, env);
   if (document.root === null)
-    return { config: null, partial: null, widened: NONE, problems: sort(document.problems), place: document.place };
+    return { config: null, partial: null, widened: NONE, problems: sort(document.problems), locate: document.locate };
 
   const completed = assumeModes(document.root, inputSchema());
   const { root, assumed } = completed;
@@ -60,14 +60,14 @@ export function parseConfig(text: string, { file, env }: Source): Parsed {
   );
   const problems = [
     ...document.problems,
-    ...found.map(({ problem }) => document.place(problem)),
+    ...found.map(({ problem }) => document.locate(problem)),
     ...(sound === null ? [] : check(sound, written)).map((problem) =>
-      document.place({ ...problem, path: written.pathInFile(problem.path) }),
+      document.locate({ ...problem, path: written.pathInFile(problem.path) }),
     ),
   ];
   const config = problems.every(({ severity }) => severity === 'warning') ? sound : null;
-  const place = (problem: Problem) => document.place({ ...problem, path: written.pathInFile(problem.path) });
-  return { config, partial: sound, widened: widenedIn(sound, written), problems: sort(problems), place };
+  const locate = (problem: Problem) => document.locate({ ...problem, path: written.pathInFile(problem.path) });
+  return { config, partial: sound, widened: widenedIn(sound, written), problems: sort(problems), locate };
 }
 
 function widenedIn(sound: Config | null, written: Written): Widened {
@@ -98,6 +98,6 @@ function issuesOf(root: MapNode): readonly SchemaIssue[] {
   return result.success ? [] : result.error.issues.flatMap(unfoldIssue);
 }
 
-function sort(problems: readonly PlacedProblem[]): readonly PlacedProblem[] {
+function sort(problems: readonly LocatedProblem[]): readonly LocatedProblem[] {
   return problems.toSorted((one, other) => one.line - other.line || one.column - other.column);
 }

@@ -15,14 +15,14 @@ export interface Problem {
 }
 
 /** A problem at its place; line and column count from 1. */
-export interface PlacedProblem extends Problem {
+export interface LocatedProblem extends Problem {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 
 /** `gateway.yaml:3:11: error: routes[0].name: missing (what to do)`, one line. */
-export function formatProblem(problem: PlacedProblem): string {
+export function formatProblem(problem: LocatedProblem): string {
   const at = problem.path.length === 0 ? '' : `${formatPath(problem.path)}: `;
   const hint = problem.hint === undefined ? '' : ` (${problem.hint})`;
   const line = `${problem.file}:${problem.line}:${problem.column}: ${problem.severity}: ${at}${problem.message}${hint}`;

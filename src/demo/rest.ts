@@ -2,11 +2,11 @@
 // HTTP, but nobody's production server.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+type RestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
 interface Resource {
   readonly methods: readonly string[];
-  readonly answer: Answer;
+  readonly answer: RestHandler;
 }
 
 const TICK_MS = 1000;
@@ -16,7 +16,7 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** The request listener; `page` is the HTML of `/`. */
-export function createRest(page: string): Answer {
+export function createRest(page: string): RestHandler {
   const resources: Readonly<Record<string, Resource>> = {
     '/': { methods: READ, answer: (_, response) => sendPage(response, page) },
     '/api/hello': { methods: READ, answer: (_, response) => sendJson(response, 200, { hello: 'world' }) },
@@ -39,7 +39,7 @@ export function createRest(page: string): Answer {
 }
 
 /** Answers plain HTTP where there are WebSockets only. */
-export const upgradeRequired: Answer = (_, response) => {
+export const upgradeRequired: RestHandler = (_, response) => {
   response.setHeader('Upgrade', 'websocket');
   response.setHeader('Connection', 'Upgrade, close');
   sendJson(response, 426, { error: 'this is a WebSocket server' });

@@ -10,7 +10,7 @@ export interface Sockets {
 
 const LARGEST_MESSAGE = 1024 ** 2;
 /** A reader of the chat that is this many bytes behind is left behind: the others' memory is not his. */
-const MOST_BUFFERED = 4 * 1024 ** 2;
+const MAX_BUFFERED = 4 * 1024 ** 2;
 const CLOSE_WAIT_MS = 1000;
 
 /** Takes the handshakes of `server`; `address` is what the greeting calls it. */
@@ -57,7 +57,7 @@ function greeting(address: string, path: string, others: number): string {
 
 function sendAll(room: ReadonlySet<WebSocket>, data: RawData, isBinary: boolean): void {
   for (const member of room) {
-    if (member.bufferedAmount > MOST_BUFFERED) member.terminate();
+    if (member.bufferedAmount > MAX_BUFFERED) member.terminate();
     else member.send(data as Buffer, { binary: isBinary });
   }
 }

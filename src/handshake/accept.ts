@@ -17,7 +17,7 @@ export function acceptKey(key: string): string {
 }
 
 /** The subprotocol a valid 101 chose, or what is wrong with it. Any casing and any reason phrase will do. */
-export function judgeAnswer(
+export function checkUpgradeResponse(
   answer: AnswerHead,
   { key, offer, extensions }: Pick<Handshake, 'key' | 'offer' | 'extensions'>,
 ): { subprotocol: string | null } | Fault {

@@ -37,7 +37,7 @@ export class AnswerReader {
   }
 
   /** Gives back what it holds of an answer, which then has to come again. */
-  giveBack(): Buffer {
+  unread(): Buffer {
     const held = this.#held;
     this.#held = NOTHING;
     return held;
@@ -56,7 +56,7 @@ export class AnswerReader {
       const head = parseAnswerHead(this.#held.toString('latin1', 0, end));
       if ('fault' in head) return head;
       this.#held = this.#held.subarray(end + 4);
-      if (head.status >= 200 || head.status === 101) return { head, rest: this.giveBack() };
+      if (head.status >= 200 || head.status === 101) return { head, rest: this.unread() };
       // HTTP/1.0 knows none (RFC 9110 §15.2), and other readers take its end for the connection's.
       if (head.version === '1.0') return { fault: 'an interim answer of HTTP/1.0' };
       if (this.#onInterim === null) this.#seen += end + 4;

@@ -113,8 +113,8 @@ class LengthCursor implements BodyCursor {
 }
 
 /** Longest line between chunks, extensions and trailers included. */
-const LONGEST_LINE = 4096;
-const MOST_TRAILERS = 100;
+const MAX_LINE = 4096;
+const MAX_TRAILERS = 100;
 /** No blank behind the size: readers differ over it (RFC 9112 §7.1.1 speaks of bad white space). */
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})(?:;.*)?$/;
 
@@ -143,7 +143,7 @@ class ChunkCursor implements BodyCursor {
       }
       const lf = chunk.indexOf(0x0a, at);
       const end = lf === -1 ? chunk.length : lf + 1;
-      if (this.#line.length + end - at > LONGEST_LINE) return { fault: 'a line between chunks is too long' };
+      if (this.#line.length + end - at > MAX_LINE) return { fault: 'a line between chunks is too long' };
       this.#line += chunk.toString('latin1', at, end);
       at = end;
       if (lf !== -1 && !this.#endLine()) return { fault: 'the chunked body is malformed' };
@@ -178,6 +178,6 @@ class ChunkCursor implements BodyCursor {
     const field = FIELD.exec(line);
     if (field === null || FRAMING_FIELD.test(field[1] as string)) return false;
     this.trailers.push(field[1] as string, trimOws(field[2] as string));
-    return this.trailers.length <= 2 * MOST_TRAILERS;
+    return this.trailers.length <= 2 * MAX_TRAILERS;
   }
 }

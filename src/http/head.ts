@@ -6,7 +6,7 @@ import { plainAddress } from './forwarding/addresses.ts';
 import { type Authority, type Fault, parseAuthority, parseTarget, type Target } from './target.ts';
 
 /** More fields than this are answered with 431 (node would drop the rest silently, and with them perhaps Origin). */
-export const MOST_FIELDS = 200;
+export const MAX_FIELDS = 200;
 
 /** Start line and fields of one request, and where it came from. */
 export interface RequestHead extends FieldSection {

@@ -9,15 +9,15 @@ import type { Fault } from './target.ts';
 export type ProxyVersion = 'v1' | 'v2';
 
 /** One end of a connection. */
-export interface Place {
+export interface SocketEndpoint {
   readonly address: string;
   readonly port: number;
 }
 
 /** A connection as a proxy took it. */
 export interface Proxied {
-  readonly source: Place;
-  readonly destination: Place;
+  readonly source: SocketEndpoint;
+  readonly destination: SocketEndpoint;
 }
 
 export interface Preamble {
@@ -28,7 +28,7 @@ export interface Preamble {
 }
 
 /** The longest line of version 1, its end included (§2.1). */
-const LONGEST_LINE = 107;
+const MAX_LINE = 107;
 /** A block of version 2 may say 64 KiB; none needs more than this, with a client certificate's name and all. */
 const LONGEST_BLOCK = 4096;
 
@@ -69,8 +69,8 @@ function beginsAs(bytes: Buffer, start: Buffer): boolean {
 }
 
 function readLine(bytes: Buffer): Preamble | Fault | null {
-  const end = bytes.subarray(0, LONGEST_LINE).indexOf('\r\n', 0, 'latin1');
-  if (end === -1) return bytes.length < LONGEST_LINE ? null : { fault: 'the PROXY line does not end' };
+  const end = bytes.subarray(0, MAX_LINE).indexOf('\r\n', 0, 'latin1');
+  if (end === -1) return bytes.length < MAX_LINE ? null : { fault: 'the PROXY line does not end' };
   const [, protocol, ...rest] = bytes.toString('latin1', 0, end).split(' ');
   const length = end + 2;
   // Whatever follows is to be ignored (§2.1).
@@ -95,7 +95,7 @@ function isPort(text: string): boolean {
   return /^(?:0|[1-9]\d{0,4})$/.test(text) && Number(text) <= 0xffff;
 }
 
-function place(address: string, port: number): Place {
+function place(address: string, port: number): SocketEndpoint {
   return { address: canonicalAddress(address), port };
 }
 
@@ -121,7 +121,7 @@ function readProxied(block: Buffer): Preamble | Fault {
   if (fault !== null) return { fault };
   const { address } = family;
   if (address === 0) return { length, proxied: null };
-  const at = (index: 0 | 1): Place => {
+  const at = (index: 0 | 1): SocketEndpoint => {
     const from = BLOCK_HEAD + index * address;
     const port = block.readUInt16BE(BLOCK_HEAD + 2 * address + 2 * index);
     return place(addressText(block.subarray(from, from + address)), port);

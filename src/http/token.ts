@@ -6,7 +6,7 @@ import type { Request, RequestHead } from './head.ts';
 import type { Fault, Target } from './target.ts';
 
 /** Where a token may stand. */
-export type TokenPlace =
+export type TokenSource =
   /** `Authorization: Bearer` (RFC 6750 §2.1). */
   | { readonly kind: 'header' }
   | { readonly kind: 'cookie'; readonly name: string }
@@ -16,7 +16,7 @@ export type TokenPlace =
   | { readonly kind: 'subprotocol'; readonly prefix: string };
 
 export interface TokenRule {
-  readonly from: readonly TokenPlace[];
+  readonly from: readonly TokenSource[];
   /** Whether a token of the header or a cookie stays where it stands. */
   readonly keep: boolean;
 }
@@ -32,21 +32,21 @@ export interface TokenResult {
 
 /** RFC 6750 §2.1, b64token. */
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
-const MOST = 16 * 1024;
+const MAX_LENGTH = 16 * 1024;
 const BEARER = /^bearer[ \t]+(.*)$/i;
 
 /** Takes the token out of a request. The same token in two places is one token. */
 export function takeToken(rule: TokenRule, request: Request): TokenResult {
   const found = new Set<string>();
   let rest = request;
-  for (const place of rule.from) rest = takeFrom(place, { request: rest, keep: rule.keep, found });
-  if (rule.from.some((place) => place.kind === 'query' && hasLookAlike(request.target.query, place.name)))
+  for (const source of rule.from) rest = takeFrom(source, { request: rest, keep: rule.keep, found });
+  if (rule.from.some((source) => source.kind === 'query' && hasLookAlike(request.target.query, source.name)))
     return { request: rest, token: { fault: 'the query holds what some servers would take for a token' } };
   found.delete('');
   const [token = null, ...others] = found;
   if (others.length > 0) return { request: rest, token: { fault: 'the request shows more than one token' } };
   if (token === null) return { request: rest, token };
-  if (token.length > MOST) return { request: rest, token: { fault: 'the token is too large' } };
+  if (token.length > MAX_LENGTH) return { request: rest, token: { fault: 'the token is too large' } };
   return { request: rest, token: TOKEN.test(token) ? token : { fault: 'the token is malformed' } };
 }
 
@@ -56,8 +56,8 @@ interface Taking {
   readonly found: Set<string>;
 }
 
-function takeFrom(place: TokenPlace, { request, keep, found }: Taking): Request {
-  switch (place.kind) {
+function takeFrom(source: TokenSource, { request, keep, found }: Taking): Request {
+  switch (source.kind) {
     case 'header':
       for (const token of valuesOf(request.head, 'authorization').flatMap(bearerOf)) found.add(token);
       return keep
@@ -66,7 +66,7 @@ function takeFrom(place: TokenPlace, { request, keep, found }: Taking): Request 
     case 'cookie': {
       const rest = editField(request, 'cookie', (value) =>
         filterParts(value, ';', (pair) => {
-          const token = cookieValue(pair, place.name);
+          const token = cookieValue(pair, source.name);
           if (token !== null) found.add(token);
           return token === null;
         }),
@@ -76,7 +76,7 @@ function takeFrom(place: TokenPlace, { request, keep, found }: Taking): Request 
     case 'query': {
       const target = editQuery(request.target, (parameter) => {
         const [[name, value] = ['', '']] = new URLSearchParams(parameter);
-        if (name !== place.name) return true;
+        if (name !== source.name) return true;
         found.add(value);
         return false;
       });
@@ -88,8 +88,8 @@ function takeFrom(place: TokenPlace, { request, keep, found }: Taking): Request 
       return editField(request, 'sec-websocket-protocol', (value) =>
         filterParts(value, ',', (part) => {
           const name = trimOws(part);
-          if (!name.startsWith(place.prefix)) return true;
-          found.add(name.slice(place.prefix.length));
+          if (!name.startsWith(source.prefix)) return true;
+          found.add(name.slice(source.prefix.length));
           return false;
         }),
       );

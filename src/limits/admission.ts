@@ -7,9 +7,9 @@ import { addressKey } from '../http/address-key.ts';
 import { claimOf, textOf } from '../http/claims.ts';
 import { claimKey } from './client-key.ts';
 import type { RouteLimits } from './limits.ts';
-import { Counter, type Counters, Permit } from './permit.ts';
+import { Counter, Permit, type QuotaCounters } from './permit.ts';
 import type { Ramp } from './ramp.ts';
-import { type Ask, type SharedRates, takeRates, type Wait } from './rates.ts';
+import { type RateRequest, type RateWait, type SharedRates, takeRates } from './rates.ts';
 
 /** Somebody at the door of a route. */
 export interface AdmissionRequest {
@@ -30,7 +30,7 @@ type Soon<T> = T | Promise<T>;
 
 /** Of all routes. It outlives reloads: a route's live sessions go on counting under its name. */
 export class Admission {
-  readonly #counters: Counters = { routes: new Counter(), clients: new Counter(), claims: new Counter() };
+  readonly #counters: QuotaCounters = { routes: new Counter(), clients: new Counter(), claims: new Counter() };
   readonly #options: AdmissionOptions;
 
   constructor(options: AdmissionOptions) {
@@ -41,16 +41,16 @@ export class Admission {
    * Before credentials: the address's room, the ramp, and the rates. The permit is the caller's to release from here on. A
    * refusal has taken nothing of any limit.
    */
-  admitAddress(visit: AdmissionRequest): Soon<Permit | Rejection> {
-    const permit = new Permit(this.#counters, visit.route, addressKey(visit.client));
+  admitAddress(request: AdmissionRequest): Soon<Permit | Rejection> {
+    const permit = new Permit(this.#counters, request.route, addressKey(request.client));
     const { ramp } = this.#options;
-    if (!permit.takeAddress(visit.limits)) return reject('client_limit');
+    if (!permit.takeAddress(request.limits)) return reject('client_limit');
     // Where there is no room now, nobody has to be asked who it is.
-    const refused = permit.hasRoom(visit.limits) ? null : reject('limit');
+    const refused = permit.hasRoom(request.limits) ? null : reject('limit');
     const late = refused ?? (ramp.open() ? null : rejectRamp(ramp.promise()));
     if (late !== null) return released(permit, late);
-    const wait = this.#take(asksOf(visit));
-    const settle = (waited: Wait | null) => (waited === null ? permit : released(permit, rejectRate(waited)));
+    const wait = this.#take(rateRequestsOf(request));
+    const settle = (waited: RateWait | null) => (waited === null ? permit : released(permit, rejectRate(waited)));
     if (wait !== null && !(wait instanceof Promise)) return settle(wait);
     // Before anything is waited for, or all who wait together would find the ramp open.
     ramp.take();
@@ -58,32 +58,32 @@ export class Admission {
   }
 
   /** After credentials: the room of the claim, the route and the gateway, and the claim's rate. Null: the permit holds all of it. */
-  admitIdentity(visit: AdmissionRequest, permit: Permit, principal: Principal | null): Soon<Rejection | null> {
-    const { limits } = visit;
-    const claim = claimOfVisit(visit, principal);
+  admitIdentity(request: AdmissionRequest, permit: Permit, principal: Principal | null): Soon<Rejection | null> {
+    const { limits } = request;
+    const claim = claimKeyOf(request, principal);
     if (claim !== null && !permit.takeClaim(claim, limits)) return reject('client_limit');
     if (!permit.takeRoute(limits)) return reject('limit');
-    return this.#rate(claimAsksOf(visit, principal));
+    return this.#rate(claimRateRequestsOf(request, principal));
   }
 
   /** A plain request, before credentials; null: it may go on. */
-  request(visit: AdmissionRequest): Soon<Rejection | null> {
-    return this.#rate(asksOf(visit));
+  request(request: AdmissionRequest): Soon<Rejection | null> {
+    return this.#rate(rateRequestsOf(request));
   }
 
   /** A plain request, after credentials; null: it may go on. */
-  requestOf(visit: AdmissionRequest, principal: Principal | null): Soon<Rejection | null> {
-    return this.#rate(claimAsksOf(visit, principal));
+  requestOf(request: AdmissionRequest, principal: Principal | null): Soon<Rejection | null> {
+    return this.#rate(claimRateRequestsOf(request, principal));
   }
 
-  #rate(asks: readonly Ask[]): Soon<Rejection | null> {
-    const wait = this.#take(asks);
+  #rate(requests: readonly RateRequest[]): Soon<Rejection | null> {
+    const wait = this.#take(requests);
     if (wait instanceof Promise) return wait.then((waited) => (waited === null ? null : rejectRate(waited)));
     return wait === null ? null : rejectRate(wait);
   }
 
-  #take(asks: readonly Ask[]): Soon<Wait | null> {
-    return asks.length === 0 ? null : takeRates(asks, this.#options.shared(), performance.now());
+  #take(requests: readonly RateRequest[]): Soon<RateWait | null> {
+    return requests.length === 0 ? null : takeRates(requests, this.#options.shared(), performance.now());
   }
 }
 
@@ -92,28 +92,28 @@ function released(permit: Permit, rejection: Rejection): Rejection {
   return rejection;
 }
 
-function asksOf({ limits, client }: AdmissionRequest): Ask[] {
+function rateRequestsOf({ limits, client }: AdmissionRequest): RateRequest[] {
   if (limits.rates.length === 0) return [];
   const address = addressKey(client);
   return limits.rates.map((limiter) => ({ limiter, client: limiter.perClient ? address : '' }));
 }
 
-function claimAsksOf(visit: AdmissionRequest, principal: Principal | null): Ask[] {
-  const client = claimOfVisit(visit, principal);
-  return client === null ? [] : visit.limits.claimRates.map((limiter) => ({ limiter, client }));
+function claimRateRequestsOf(request: AdmissionRequest, principal: Principal | null): RateRequest[] {
+  const client = claimKeyOf(request, principal);
+  return client === null ? [] : request.limits.claimRates.map((limiter) => ({ limiter, client }));
 }
 
 /**
  * Whom a limit of one claim is about. Who has not got the claim is one client with all others that have not; null where no
  * limit goes by one, and for who was not asked who it is, such as a preflight that passes.
  */
-function claimOfVisit({ limits: { claim } }: AdmissionRequest, principal: Principal | null): string | null {
+function claimKeyOf({ limits: { claim } }: AdmissionRequest, principal: Principal | null): string | null {
   if (claim === null || principal === null) return null;
   const value = claimOf(principal.claims, claim);
   return value === undefined || value === null ? '' : claimKey(textOf(value) ?? JSON.stringify(value));
 }
 
-function rejectRate({ ask, waitMs }: Wait): Rejection {
+function rejectRate({ request: ask, waitMs }: RateWait): Rejection {
   const detail = ask.limiter.perClient ? 'this client asks too often' : 'too many ask for this at the moment';
   return reject('rate', detail, ['Retry-After', secondsAfter(waitMs * (1 + Math.random() / 5))]);
 }

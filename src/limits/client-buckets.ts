@@ -10,7 +10,7 @@ const WAYS = 8;
 const SETS = 2 ** 14;
 
 /** The most clients that are known at a time. */
-export const MOST_CLIENTS = SETS * WAYS;
+export const MAX_CLIENTS = SETS * WAYS;
 
 /**
  * Where a client has no place left, the bucket that is nearest to full gives its own: first those that are full, which
@@ -19,22 +19,22 @@ export const MOST_CLIENTS = SETS * WAYS;
  */
 export class ClientBuckets {
   readonly #seed = randomInt(2 ** 32);
-  readonly #clients = new Float64Array(MOST_CLIENTS);
-  readonly #fullAt = new Float64Array(MOST_CLIENTS);
+  readonly #clients = new Float64Array(MAX_CLIENTS);
+  readonly #fullAt = new Float64Array(MAX_CLIENTS);
 
   /** When its bucket will be full; 0 where nothing is known of it. */
   get(client: string): number {
     const tag = tagOf(client, this.#seed);
-    const place = this.#find(tag);
-    return place === -1 ? 0 : (this.#fullAt[place] as number);
+    const slot = this.#find(tag);
+    return slot === -1 ? 0 : (this.#fullAt[slot] as number);
   }
 
   set(client: string, fullAt: number): void {
     const tag = tagOf(client, this.#seed);
     const known = this.#find(tag);
-    const place = known === -1 ? this.#nearestToFull(tag) : known;
-    this.#clients[place] = tag;
-    this.#fullAt[place] = fullAt;
+    const slot = known === -1 ? this.#nearestToFull(tag) : known;
+    this.#clients[slot] = tag;
+    this.#fullAt[slot] = fullAt;
   }
 
   /** Clients whose bucket is not full. */
@@ -46,15 +46,15 @@ export class ClientBuckets {
 
   #find(tag: number): number {
     const first = firstOf(tag);
-    for (let place = first; place < first + WAYS; place++) if (this.#clients[place] === tag) return place;
+    for (let slot = first; slot < first + WAYS; slot++) if (this.#clients[slot] === tag) return slot;
     return -1;
   }
 
   #nearestToFull(tag: number): number {
     const first = firstOf(tag);
     let least = first;
-    for (let place = first + 1; place < first + WAYS; place++) {
-      if ((this.#fullAt[place] as number) < (this.#fullAt[least] as number)) least = place;
+    for (let slot = first + 1; slot < first + WAYS; slot++) {
+      if ((this.#fullAt[slot] as number) < (this.#fullAt[least] as number)) least = slot;
     }
     return least;
   }

@@ -12,7 +12,7 @@ export interface Limiter {
   wait(client: string, now: number): number;
   take(client: string, now: number): void;
   /** What was taken and not used. */
-  giveBack(client: string, now: number): void;
+  refund(client: string, now: number): void;
   /** Others have taken what was there: no token for so many milliseconds. */
   empty(client: string, now: number, waitMs: number): void;
   /** Clients it knows of at the moment. */
@@ -43,8 +43,8 @@ class CommonLimiter implements Limiter {
     this.#bucket.take(now);
   }
 
-  giveBack(_client: string, now: number): void {
-    this.#bucket.giveBack(now);
+  refund(_client: string, now: number): void {
+    this.#bucket.refund(now);
   }
 
   empty(_client: string, now: number, waitMs: number): void {
@@ -76,7 +76,7 @@ class ClientLimiter implements Limiter {
     this.#fullAt.set(client, fullAfter(this.rate, this.#fullAt.get(client), now));
   }
 
-  giveBack(client: string, now: number): void {
+  refund(client: string, now: number): void {
     this.#fullAt.set(client, fullAfter(this.rate, this.#fullAt.get(client), now, -1));
   }
 

@@ -18,7 +18,7 @@ export class Counter {
 }
 
 /** What is counted, of all routes. The gateway itself is the route without a name. */
-export interface Counters {
+export interface QuotaCounters {
   readonly routes: Counter;
   readonly clients: Counter;
   readonly claims: Counter;
@@ -27,7 +27,7 @@ export interface Counters {
 const GATEWAY = '';
 
 export class Permit {
-  readonly #counters: Counters;
+  readonly #counters: QuotaCounters;
   readonly #route: string;
   readonly #address: string;
   #claim: string | null = null;
@@ -35,7 +35,7 @@ export class Permit {
   #admitted = false;
 
   /** Holds nothing yet. */
-  constructor(counters: Counters, route: string, address: string) {
+  constructor(counters: QuotaCounters, route: string, address: string) {
     this.#counters = counters;
     this.#route = route;
     this.#address = address;

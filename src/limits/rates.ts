@@ -3,14 +3,14 @@
 import type { Limiter } from './limiter.ts';
 
 /** A limit that a request is under, and who asks. */
-export interface Ask {
+export interface RateRequest {
   readonly limiter: Limiter;
   readonly client: string;
 }
 
 /** The limit that had no token, and in how many milliseconds it has one. */
-export interface Wait {
-  readonly ask: Ask;
+export interface RateWait {
+  readonly request: RateRequest;
   readonly waitMs: number;
 }
 
@@ -22,7 +22,7 @@ export interface SharedRates {
    * Takes a token for each, in their order, or none at all where one of them has none. `unknown` where it does not answer
    * at once: then what is known here must do. Never rejects.
    */
-  take(asks: readonly Ask[]): Promise<Wait | 'taken' | 'unknown'>;
+  take(requests: readonly RateRequest[]): Promise<RateWait | 'taken' | 'unknown'>;
 }
 
 /**
@@ -31,22 +31,26 @@ export interface SharedRates {
  * costs no question, and while the others are out of reach each goes on from what it knows.
  */
 export function takeRates(
-  asks: readonly Ask[],
+  requests: readonly RateRequest[],
   shared: SharedRates | null,
   now: number,
-): Wait | null | Promise<Wait | null> {
-  for (const ask of asks) {
-    const waitMs = ask.limiter.wait(ask.client, now);
-    if (waitMs > 0) return { ask, waitMs };
+): RateWait | null | Promise<RateWait | null> {
+  for (const request of requests) {
+    const waitMs = request.limiter.wait(request.client, now);
+    if (waitMs > 0) return { request, waitMs };
   }
-  for (const { limiter, client } of asks) limiter.take(client, now);
-  return shared?.up && asks.length > 0 ? takeShared(asks, shared, now) : null;
+  for (const { limiter, client } of requests) limiter.take(client, now);
+  return shared?.up && requests.length > 0 ? takeShared(requests, shared, now) : null;
 }
 
-async function takeShared(asks: readonly Ask[], shared: SharedRates, now: number): Promise<Wait | null> {
-  const answer = await shared.take(asks);
+async function takeShared(
+  requests: readonly RateRequest[],
+  shared: SharedRates,
+  now: number,
+): Promise<RateWait | null> {
+  const answer = await shared.take(requests);
   if (typeof answer === 'string') return null;
-  for (const { limiter, client } of asks) limiter.giveBack(client, now);
-  answer.ask.limiter.empty(answer.ask.client, now, answer.waitMs);
+  for (const { limiter, client } of requests) limiter.refund(client, now);
+  answer.request.limiter.empty(answer.request.client, now, answer.waitMs);
   return answer;
 }

@@ -18,12 +18,12 @@ import {
   type RedisClient,
 } from '../net/redis-client.ts';
 import type { Limiter } from './limiter.ts';
-import type { Ask, SharedRates, Wait } from './rates.ts';
+import type { RateRequest, RateWait, SharedRates } from './rates.ts';
 
 /** What a handshake waits for Redis at most. */
 const ANSWER_MS = 150;
 /** Between two questions whether Redis is there, while nobody asks it anything else. */
-const BEAT_MS = 1000;
+const HEARTBEAT_MS = 1000;
 
 /**
  * In place of the library's fixed window, which lets twice as much through around its edge: the bucket of
@@ -94,7 +94,7 @@ export class RedisRates implements SharedRates, Sampler {
   #down: string | null = 'not connected yet';
   /** Since it was last there, the operator has been told that it is not. */
   #told = false;
-  #beatTimer: NodeJS.Timeout | undefined;
+  #heartbeatTimer: NodeJS.Timeout | undefined;
   readonly #reconnect = new Reconnect('redis', () => this.#open());
 
   constructor(libraries: Libraries, options: RedisRatesOptions) {
@@ -121,36 +121,36 @@ export class RedisRates implements SharedRates, Sampler {
 
   close(): void {
     this.#reconnect.close();
-    clearTimeout(this.#beatTimer);
+    clearTimeout(this.#heartbeatTimer);
     const link = this.#link;
     this.#link = null;
     if (link !== null) destroyRedisClient(link.client);
   }
 
-  async take(asks: readonly Ask[]): Promise<Wait | 'taken' | 'unknown'> {
+  async take(requests: readonly RateRequest[]): Promise<RateWait | 'taken' | 'unknown'> {
     const link = this.#link;
     if (link === null || !this.up) return 'unknown';
     try {
-      return await this.#answered(link, this.#takeEach(link, asks));
+      return await this.#answered(link, this.#takeEach(link, requests));
     } catch {
       return 'unknown';
     }
   }
 
-  async #takeEach(link: Link, asks: readonly Ask[]): Promise<Wait | 'taken'> {
-    for (const [i, ask] of asks.entries()) {
-      const waitMs = await this.#consume(link, ask);
+  async #takeEach(link: Link, requests: readonly RateRequest[]): Promise<RateWait | 'taken'> {
+    for (const [i, request] of requests.entries()) {
+      const waitMs = await this.#consume(link, request);
       if (waitMs === 0) continue;
-      const taken = asks.slice(0, i);
+      const taken = requests.slice(0, i);
       // Nobody waits for it: what is lost of it comes back by itself.
       for (const one of taken) this.#limiterOf(link, one.limiter).reward(one.client, 1).catch(ignore);
-      return { ask, waitMs };
+      return { request, waitMs };
     }
     return 'taken';
   }
 
   /** 0 where a token was taken, else milliseconds to wait. */
-  async #consume(link: Link, { limiter, client }: Ask): Promise<number> {
+  async #consume(link: Link, { limiter, client }: RateRequest): Promise<number> {
     try {
       await this.#limiterOf(link, limiter).consume(client, 1);
       return 0;
@@ -187,14 +187,14 @@ export class RedisRates implements SharedRates, Sampler {
     client.on('end', () => lost('the connection ended'));
     try {
       await this.#answered(link, client.connect(), CONNECT_MS);
-      await this.#beat(link);
+      await this.#heartbeat(link);
     } catch (error) {
       this.#lost(link, reasonOf(error));
     }
   }
 
   /** Asks whether Redis is there, now and from time to time. Rejects where it is not. */
-  async #beat(link: Link): Promise<void> {
+  async #heartbeat(link: Link): Promise<void> {
     await this.#answered(link, link.client.ping());
     if (link !== this.#link) return;
     this.#reconnect.succeeded();
@@ -203,15 +203,17 @@ export class RedisRates implements SharedRates, Sampler {
       this.#down = null;
       this.#options.emit({ type: 'notice', level: 'info', message: 'the shared limits are there' });
     }
-    const again = guarded('redis', () => this.#beat(link).catch((error: unknown) => this.#lost(link, reasonOf(error))));
-    this.#beatTimer = setTimeout(again, BEAT_MS).unref();
+    const again = guarded('redis', () =>
+      this.#heartbeat(link).catch((error: unknown) => this.#lost(link, reasonOf(error))),
+    );
+    this.#heartbeatTimer = setTimeout(again, HEARTBEAT_MS).unref();
   }
 
   /** The answer, unless Redis is silent for too long: then the connection is given up, so that nobody else waits. */
-  async #answered<T>(link: Link, answer: Promise<T>, mostMs = ANSWER_MS): Promise<T> {
+  async #answered<T>(link: Link, answer: Promise<T>, maxMs = ANSWER_MS): Promise<T> {
     let heard = ignore;
     const silence = new Promise<never>((_, reject) => {
-      heard = startResponseTimeout(mostMs, () => {
+      heard = startResponseTimeout(maxMs, () => {
         reject(new Error('Redis does not answer'));
         this.#lost(link, 'Redis does not answer');
       });
@@ -228,7 +230,7 @@ export class RedisRates implements SharedRates, Sampler {
   #lost(link: Link, reason: string): void {
     if (this.#link !== link) return;
     this.#link = null;
-    clearTimeout(this.#beatTimer);
+    clearTimeout(this.#heartbeatTimer);
     destroyRedisClient(link.client);
     this.#down = reason;
     if (!this.#told) {

@@ -18,7 +18,7 @@ export class AcceptFailures {
     this.#emit = emit;
   }
 
-  tell(error: Error): void {
+  report(error: Error): void {
     const now = performance.now();
     if (now - this.#noticedAt < NOTICE_MS) return;
     this.#noticedAt = now;

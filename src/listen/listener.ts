@@ -51,7 +51,7 @@ export class Listener {
   readonly #emit: Emit;
   readonly #fds: FdGuard;
   readonly #server: http.Server | https.Server;
-  readonly #arrivals: ProxyPreambleFilter;
+  readonly #preambleFilter: ProxyPreambleFilter;
   readonly #acceptor: Acceptor | null;
   #acceptHandle: AcceptHandle | null = null;
   #bound: AddressInfo | string | null = null;
@@ -71,13 +71,13 @@ export class Listener {
     this.#acceptor = tls === null && config.unix === undefined ? acceptor : null;
     this.#server = this.#create();
     this.#attach();
-    this.#arrivals = new ProxyPreambleFilter(this.#server, {
+    this.#preambleFilter = new ProxyPreambleFilter(this.#server, {
       address: this.address,
       over: config.unix === undefined ? 'tcp' : 'unix',
       emit,
       admits: (connection) => {
         if (this.#fds.admits(connection)) return true;
-        this.#failures.tell(SHORTAGE);
+        this.#failures.report(SHORTAGE);
         return false;
       },
     });
@@ -138,7 +138,7 @@ export class Listener {
 
   /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
   cut(): void {
-    this.#arrivals.cut();
+    this.#preambleFilter.cut();
     this.#server.closeAllConnections();
   }
 
@@ -169,7 +169,7 @@ export class Listener {
   #configure(): void {
     const server = this.#server;
     const { timeouts, max_head, proxy_protocol } = this.#config;
-    this.#arrivals.configure(proxy_protocol);
+    this.#preambleFilter.configure(proxy_protocol);
     server.headersTimeout = timeouts.head;
     server.keepAliveTimeout = timeouts.keep_alive;
     // A body may take as long as it flows; the engine watches it.
@@ -182,7 +182,7 @@ export class Listener {
 
   #attach(): void {
     const server = this.#server;
-    const { onRequest, acceptFirst } = this.#gateway;
+    const { onRequest, acceptPriority: acceptFirst } = this.#gateway;
     server.on('connection', acceptFirst.onConnection);
     server.on('request', onRequest);
     // The backend answers `Expect: 100-continue` and any other expectation, not node.
@@ -191,7 +191,7 @@ export class Listener {
     const onUpgrade = guarded(
       'handshake',
       (req: http.IncomingMessage, socket: Socket, rest: Buffer) => {
-        this.#gateway.turns.release(socket);
+        this.#gateway.pipelineQueue.release(socket);
         this.#gateway.handshakes.onUpgrade(server, req, socket, rest);
       },
       (_req, socket) => socket.destroy(),
@@ -204,13 +204,13 @@ export class Listener {
       (_error, socket) => socket.destroy(),
     );
     server.on('clientError', (error, socket) => refuse(error, socket as Socket));
-    server.on('error', (error) => this.#server.listening && this.#failures.tell(error));
+    server.on('error', (error) => this.#server.listening && this.#failures.report(error));
     const accepted = this.secure ? 'secureConnection' : 'connection';
     server.on(accepted, (socket: Socket) => {
       socket.destroySoon = lingeringClose;
       writeOctets(socket);
     });
-    watchHalfClose(server, this.#gateway.turns, accepted);
+    watchHalfClose(server, this.#gateway.pipelineQueue, accepted);
     // A broken or stalled TLS handshake concerns nobody but its client.
     server.on('tlsClientError', (_error, socket) => socket.destroy());
   }
@@ -258,7 +258,7 @@ export class Listener {
 
   /** Connections are accepted natively from here on, where that can be. */
   #openAcceptor(acceptor: Acceptor): AcceptHandle | null {
-    const reception = new NativeAcceptor(this.#server, {
+    const nativeAcceptor = new NativeAcceptor(this.#server, {
       acceptor,
       onFirst: (...args) => this.#gateway.handshakes.onFirst(...args),
       // What comes first may be a preamble, and what a head may be changes with the config.
@@ -266,10 +266,10 @@ export class Listener {
       onAccepted: (connection) => void this.#fds.admits(connection),
       onFailed: (error) => {
         this.#fds.relieve();
-        this.#failures.tell(error);
+        this.#failures.report(error);
       },
     });
-    return reception.open();
+    return nativeAcceptor.open();
   }
 }
 

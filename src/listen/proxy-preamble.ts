@@ -45,7 +45,7 @@ export class ProxyPreambleFilter {
       'connection',
       guarded(
         'connection',
-        (socket: Socket) => this.#enter(socket),
+        (socket: Socket) => this.#inject(socket),
         (socket) => socket.destroy(),
       ),
     );
@@ -61,7 +61,7 @@ export class ProxyPreambleFilter {
     for (const socket of this.#waiting) socket.destroy();
   }
 
-  #enter(socket: Socket): void {
+  #inject(socket: Socket): void {
     // One that was put back begins again as the same client's.
     const peer = hasPeer(socket) ? null : readPeer(socket, this.#options.over);
     if (peer === 'gone') {
@@ -114,18 +114,18 @@ interface Refused {
   readonly detail: string;
 }
 
-type Outcome = Preamble | Refused;
+type PreambleResult = Preamble | Refused;
 
 /** Reads one preamble; the connection is paused behind it, with nothing of what follows lost. */
 class PreambleReader {
   readonly #socket: Socket;
   readonly #timer: NodeJS.Timeout;
-  readonly #done: (outcome: Outcome) => void;
+  readonly #done: (outcome: PreambleResult) => void;
   readonly #onData: (chunk: Buffer) => void;
   readonly #onEnd: () => void;
   #held: Buffer = NOTHING;
 
-  constructor(socket: Socket, timeoutMs: number, done: (outcome: Outcome) => void) {
+  constructor(socket: Socket, timeoutMs: number, done: (outcome: PreambleResult) => void) {
     this.#socket = socket;
     this.#done = done;
     const broken = (): void => void socket.destroy();
@@ -159,7 +159,7 @@ class PreambleReader {
     this.#settle({ reason: length === 0 ? 'silent' : 'malformed', detail });
   }
 
-  #settle(outcome: Outcome): void {
+  #settle(outcome: PreambleResult): void {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onEnd);

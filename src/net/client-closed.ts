@@ -4,21 +4,21 @@ import { GatewayError } from '../errors.ts';
 
 /** A client's leaving. One may wait for it at a time: a handshake has one step that is under way. */
 export class ClientClosed {
-  #left = false;
+  #closed = false;
   #waiter: (() => void) | null = null;
   #controller: AbortController | null = null;
 
   /** One that is told of by a signal. */
   static of(signal: AbortSignal): ClientClosed {
-    const gone = new ClientClosed();
-    if (signal.aborted) gone.notify();
-    else signal.addEventListener('abort', () => gone.notify(), { once: true });
-    return gone;
+    const clientClosed = new ClientClosed();
+    if (signal.aborted) clientClosed.notify();
+    else signal.addEventListener('abort', () => clientClosed.notify(), { once: true });
+    return clientClosed;
   }
 
   /** Whether the client has left. */
   get closed(): boolean {
-    return this.#left;
+    return this.#closed;
   }
 
   /** Calls `waiter` when the client leaves, in place of the one before; null: nobody waits any more. */
@@ -29,24 +29,24 @@ export class ClientClosed {
   /** The same as a signal, for those who work with one. */
   signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.#left) this.#controller.abort(clientGone());
+    if (this.#closed) this.#controller.abort(clientClosedError());
     return this.#controller.signal;
   }
 
   /** The client has left; the first call counts. */
   notify(): void {
-    if (this.#left) return;
-    this.#left = true;
+    if (this.#closed) return;
+    this.#closed = true;
     const waiter = this.#waiter;
     this.#waiter = null;
     try {
       waiter?.();
     } finally {
-      this.#controller?.abort(clientGone());
+      this.#controller?.abort(clientClosedError());
     }
   }
 }
 
-function clientGone(): GatewayError {
+function clientClosedError(): GatewayError {
   return new GatewayError('client_gone', 'the client left');
 }

@@ -44,7 +44,7 @@ export function refuseIfShort(connected: Connected): net.Socket | null {
 
 function start(server: Endpoint, preamble: Buffer | null, connected: Connected): net.Socket {
   const { secure } = server;
-  if (secure && preamble !== null) return openPrefaced(server, preamble, connected);
+  if (secure && preamble !== null) return connectWithPreamble(server, preamble, connected);
   const refused = refuseIfShort(connected);
   if (refused !== null) return refused;
   if (secure) {
@@ -66,7 +66,7 @@ function start(server: Endpoint, preamble: Buffer | null, connected: Connected):
  * Starts a connection that begins with a PROXY preamble; TLS is spoken behind it. What it gives ends the connection when
  * it is destroyed, at any time; what is to be written to and read from comes with `connected`.
  */
-export function openPrefaced(server: Endpoint, preamble: Buffer, connected: Connected): net.Socket {
+export function connectWithPreamble(server: Endpoint, preamble: Buffer, connected: Connected): net.Socket {
   const refused = refuseIfShort(connected);
   if (refused !== null) return refused;
   const { secure } = server;
@@ -114,17 +114,17 @@ export function tlsOptions({ host, serverName, tls: backend }: Endpoint): tls.Co
 export function dial(
   server: Endpoint,
   timeoutMs: number,
-  gone: ClientClosed,
+  clientClosed: ClientClosed,
   preamble: Buffer | null = null,
 ): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
-    if (gone.closed) return reject(new GatewayError('client_gone', 'the client left'));
+    if (clientClosed.closed) return reject(new GatewayError('client_gone', 'the client left'));
     let settled = false;
     const settle = (outcome: GatewayError | net.Socket): void => {
       if (settled) return;
       settled = true;
       clearTimeout(timer);
-      gone.onClosed(null);
+      clientClosed.onClosed(null);
       if (outcome instanceof GatewayError) {
         started.destroy();
         reject(outcome);
@@ -141,6 +141,6 @@ export function dial(
       () => settle(new GatewayError('backend_timeout', `no connection to ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    gone.onClosed(() => settle(new GatewayError('client_gone', 'the client left')));
+    clientClosed.onClosed(() => settle(new GatewayError('client_gone', 'the client left')));
   });
 }

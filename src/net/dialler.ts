@@ -30,7 +30,7 @@ export interface DialCaller {
    * answer: they don't begin with `HTTP/`, or a line ends without CR. `bytes` may be looked at until this
    * returns. The connection is the caller's. `connectMs` is how long connecting took.
    */
-  came(connection: FdConnection, bytes: Buffer, connectMs: number): void;
+  onHead(connection: FdConnection, bytes: Buffer, connectMs: number): void;
   /** Nothing of the connection is left. */
   failed(why: DialFailure, connected: boolean): void;
 }

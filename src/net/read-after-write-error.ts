@@ -10,17 +10,17 @@ type Written = (error?: Error | null) => void;
 /** Errors after which reading ends by itself: what has arrived, then the end or a reset. */
 const ENDED_BY_PEER = new Set(['EPIPE', 'ECONNRESET']);
 
-class PatientSocket extends Socket {
+class ReadAfterWriteErrorSocket extends Socket {
   override _write(chunk: unknown, encoding: BufferEncoding, written: Written): void {
-    super._write(chunk, encoding, this.#patiently(written));
+    super._write(chunk, encoding, this.#delayError(written));
   }
 
   override _writev(chunks: { chunk: unknown; encoding: BufferEncoding }[], written: Written): void {
-    super._writev?.(chunks, this.#patiently(written));
+    super._writev?.(chunks, this.#delayError(written));
   }
 
   /** Holds the news of a failed write back until the reading side has ended the socket. */
-  #patiently(written: Written): Written {
+  #delayError(written: Written): Written {
     return (error) => {
       if (this.destroyed || !ENDED_BY_PEER.has(systemCode(error) ?? '')) written(error);
       else this.once('close', () => written(error));
@@ -30,7 +30,7 @@ class PatientSocket extends Socket {
 
 /** Connects such a socket. */
 export function connectReadingAfterWriteError(to: TcpNetConnectOpts | IpcNetConnectOpts): Socket {
-  return new PatientSocket({}).connect(to);
+  return new ReadAfterWriteErrorSocket({}).connect(to);
 }
 
 /** An agent for plain connections whose sockets are patient. */
@@ -38,7 +38,7 @@ export class ReadAfterWriteErrorAgent extends Agent {
   override createConnection(options: ClientRequestArgs): Socket {
     // An agent gives what it was asked for and its own options, which are those of a socket too.
     const given = options as ClientRequestArgs & SocketConstructorOpts & TcpNetConnectOpts;
-    const socket = new PatientSocket(given);
+    const socket = new ReadAfterWriteErrorSocket(given);
     if (given.timeout !== undefined) socket.setTimeout(given.timeout);
     return socket.connect(given);
   }

@@ -1,6 +1,6 @@
 // A bound on lines of one kind, so that what goes wrong a thousand times a second does not bury the rest of the log.
 
-const MOST_LINES = 10;
+const MAX_LINES = 10;
 const WINDOW_MS = 10_000;
 
 interface Window {
@@ -28,7 +28,7 @@ export class LineLimit {
       window.since = now;
       window.written = 0;
     }
-    if (window.written >= MOST_LINES) {
+    if (window.written >= MAX_LINES) {
       window.unwritten++;
       return null;
     }

@@ -47,7 +47,7 @@ interface Writer<T> {
 }
 
 /** Characters of a value that a client chose. */
-const MOST_TEXT = 1024;
+const MAX_TEXT = 1024;
 
 export function createLog(options: LogOptions): Log {
   let access = options.access;
@@ -266,7 +266,7 @@ function round(ms: number): number {
  */
 function clean(text: string | null): string | null {
   if (text === null) return null;
-  const short = text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
+  const short = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
   return printable(short);
 }
 

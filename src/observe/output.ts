@@ -4,7 +4,7 @@
 import { write, writeSync } from 'node:fs';
 
 /** Characters that may wait for a slow reader; further lines are dropped and counted. */
-const MOST_WAITING = 16 * 1024 * 1024;
+const MAX_WAITING = 16 * 1024 * 1024;
 const RETRY_MS = 50;
 /** How long the end of the process may be held up by a slow reader. */
 const FLUSH_MS = 1000;
@@ -32,7 +32,7 @@ export class Output {
   /** Takes one line, with its end. */
   write(line: string): void {
     if (this.#closed) return;
-    if (this.#size + line.length > MOST_WAITING) {
+    if (this.#size + line.length > MAX_WAITING) {
       this.#dropped++;
       return;
     }

@@ -5,16 +5,16 @@ import type { Emit, GatewayEvent } from '../events.ts';
 interface Audience {
   readonly metrics: { readonly emit: Emit };
   readonly log: { readonly emit: Emit };
-  readonly throttle: { observe(event: GatewayEvent): void };
+  readonly limits: { observe(event: GatewayEvent): void };
 }
 
 /** Tells each of them. Never throws: what is told of must not suffer from who is told. */
-export function reportTo({ metrics, log, throttle }: Audience): Emit {
+export function reportTo({ metrics, log, limits }: Audience): Emit {
   return (event) => {
     try {
       metrics.emit(event);
       log.emit(event);
-      throttle.observe(event);
+      limits.observe(event);
     } catch (thrown) {
       // A defect of telling of a defect would never end.
       if (event.type !== 'internal_error') reportDefect('events', thrown);

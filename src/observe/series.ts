@@ -30,7 +30,7 @@ class ByLabels<T> {
     let node = this.#root;
     for (let i = 0; i < labels.length; i++)
       node = node.next.get(labels[i] as string) ?? grow(node, labels[i] as string);
-    node.value ??= this.#enter(labels);
+    node.value ??= this.#insert(labels);
     return node.value;
   }
 
@@ -40,7 +40,7 @@ class ByLabels<T> {
     this.#root.value = null;
   }
 
-  #enter(labels: readonly string[]): T {
+  #insert(labels: readonly string[]): T {
     const value = this.#make();
     this.#known.push({ labels, value });
     return value;
@@ -111,7 +111,7 @@ class Distribution {
 }
 
 /** A sample of a histogram: one bucket's, or the sum's or the count's. */
-export interface Sample {
+export interface HistogramSample {
   readonly part: 'bucket' | 'sum' | 'count';
   readonly labels: Record<string, string | number>;
   readonly value: number;
@@ -141,7 +141,7 @@ export class Histogram {
   }
 
   /** Each bucket holds what the smaller ones hold too, as Prometheus wants them. */
-  *read(): Iterable<Sample> {
+  *read(): Iterable<HistogramSample> {
     for (const { labels: values, value: seen } of this.#seen.known) {
       const labels = named(this.#names, values);
       let up = 0;

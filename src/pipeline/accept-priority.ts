@@ -10,12 +10,12 @@ export class AcceptPriority {
   readonly #held: (() => void)[] = [];
   #coming = false;
   /** Whether this turn has brought a connection. */
-  #came = false;
+  #accepted = false;
   #since = 0;
 
   /** A connection was accepted. */
   readonly onConnection = (): void => {
-    this.#came = true;
+    this.#accepted = true;
     if (this.#coming) return;
     this.#coming = true;
     this.#since = performance.now();
@@ -30,13 +30,13 @@ export class AcceptPriority {
 
   /** The end of a turn: behind the event loop's accepting and reading. */
   readonly #onTurn = (): void => {
-    if (this.#came && performance.now() - this.#since < LONGEST_MS) {
-      this.#came = false;
+    if (this.#accepted && performance.now() - this.#since < LONGEST_MS) {
+      this.#accepted = false;
       setImmediate(this.#onTurn);
       return;
     }
     this.#coming = false;
-    this.#came = false;
+    this.#accepted = false;
     for (const start of this.#held.splice(0)) start();
   };
 }

@@ -28,24 +28,25 @@ export class AccessPhase {
   }
 
   /** Lets a handshake in, or says why not. Throws a GatewayError for what broke, `client_gone` among it; nothing is held then. */
-  async handshake(context: RouteContext, verdict: Upgrade, gone: ClientClosed): Promise<AccessResult<Permit>> {
+  async handshake(context: RouteContext, verdict: Upgrade, clientClosed: ClientClosed): Promise<AccessResult<Permit>> {
     const { name } = verdict.route;
-    const visit = { route: name, client: context.subject.client, limits: context.services.limits.handshakes(name) };
-    const arrived = this.#admission.admitAddress(visit);
-    const permit = arrived instanceof Promise ? await arrived : arrived;
+    const request = { route: name, client: context.subject.client, limits: context.services.limits.handshakes(name) };
+    const admitted = this.#admission.admitAddress(request);
+    const permit = admitted instanceof Promise ? await admitted : admitted;
     if (isRejection(permit)) return permit;
-    let entered = false;
+    let granted = false;
     try {
-      stillThere(gone);
-      const found = await identify(context, verdict, gone);
+      throwIfClosed(clientClosed);
+      const found = await identify(context, verdict, clientClosed);
       if (found !== null && !isPrincipal(found)) return found;
-      const refused = judgeAccess(context, name, found) ?? (await this.#admission.admitIdentity(visit, permit, found));
+      const refused =
+        checkRevoked(context, name, found) ?? (await this.#admission.admitIdentity(request, permit, found));
       if (refused !== null) return refused;
-      stillThere(gone);
-      entered = true;
+      throwIfClosed(clientClosed);
+      granted = true;
       return { context: found === null ? context : withPrincipal(context, found), permit };
     } finally {
-      if (!entered) permit.release();
+      if (!granted) permit.release();
     }
   }
 
@@ -53,25 +54,26 @@ export class AccessPhase {
   plain(
     context: RouteContext,
     verdict: Forward | Respond,
-    gone: () => ClientClosed,
+    clientClosed: () => ClientClosed,
   ): AccessResult<null> | Promise<AccessResult<null>> {
     const limits = verdict.kind === 'forward' ? context.services.limits.requests(verdict.route.name) : null;
-    const visit = limits === null ? null : { route: verdict.route?.name ?? '', client: context.subject.client, limits };
-    if (visit === null && !needsAuth(context, verdict))
-      return judgeAccess(context, nameOf(verdict), null) ?? { context, permit: null };
-    return this.#plain({ context, verdict, visit, gone: gone() });
+    const request =
+      limits === null ? null : { route: verdict.route?.name ?? '', client: context.subject.client, limits };
+    if (request === null && !needsAuth(context, verdict))
+      return checkRevoked(context, nameOf(verdict), null) ?? { context, permit: null };
+    return this.#plain({ context, verdict, request, clientClosed: clientClosed() });
   }
 
-  async #plain({ context, verdict, visit, gone }: PlainAdmission): Promise<AccessResult<null>> {
-    const early = visit === null ? null : await this.#admission.request(visit);
+  async #plain({ context, verdict, request, clientClosed }: PlainAdmission): Promise<AccessResult<null>> {
+    const early = request === null ? null : await this.#admission.request(request);
     if (early !== null) return early;
-    stillThere(gone);
-    const found = needsAuth(context, verdict) ? await identify(context, verdict, gone) : null;
+    throwIfClosed(clientClosed);
+    const found = needsAuth(context, verdict) ? await identify(context, verdict, clientClosed) : null;
     if (found !== null && !isPrincipal(found)) return found;
-    const revoked = judgeAccess(context, nameOf(verdict), found);
-    const late = revoked ?? (visit === null ? null : await this.#admission.requestOf(visit, found));
+    const revoked = checkRevoked(context, nameOf(verdict), found);
+    const late = revoked ?? (request === null ? null : await this.#admission.requestOf(request, found));
     if (late !== null) return late;
-    stillThere(gone);
+    throwIfClosed(clientClosed);
     return { context: found === null ? context : withPrincipal(context, found), permit: null };
   }
 }
@@ -83,8 +85,8 @@ type Through = Upgrade | Forward | Respond;
 interface PlainAdmission {
   readonly context: RouteContext;
   readonly verdict: Forward | Respond;
-  readonly visit: AdmissionRequest | null;
-  readonly gone: ClientClosed;
+  readonly request: AdmissionRequest | null;
+  readonly clientClosed: ClientClosed;
 }
 
 function needsAuth({ services }: RouteContext, { route, request }: Through): boolean {
@@ -93,38 +95,42 @@ function needsAuth({ services }: RouteContext, { route, request }: Through): boo
 }
 
 /** Who the client is; null where the route does not ask. */
-async function identify(context: RouteContext, verdict: Through, gone: ClientClosed): Promise<AuthResult | null> {
+async function identify(
+  context: RouteContext,
+  verdict: Through,
+  clientClosed: ClientClosed,
+): Promise<AuthResult | null> {
   const { services, subject, client } = context;
   const authenticator = verdict.route === null ? null : services.authenticator(verdict.route.name);
   if (authenticator === null) return null;
   const { request, token } = verdict;
   const { path } = verdict.kind === 'respond' ? request.target : verdict.sent;
-  const found = authenticator.authenticate({ id: subject.id, request, path, token, client, gone });
-  return whileThere(found, gone);
+  const found = authenticator.authenticate({ id: subject.id, request, path, token, client, clientClosed });
+  return untilClosed(found, clientClosed);
 }
 
 /** What is found out, or a GatewayError as soon as the client has left. */
-async function whileThere<T>(found: T | Promise<T>, gone: ClientClosed): Promise<T> {
-  stillThere(gone);
+async function untilClosed<T>(found: T | Promise<T>, clientClosed: ClientClosed): Promise<T> {
+  throwIfClosed(clientClosed);
   if (!(found instanceof Promise)) return found;
-  const leaving = new Promise<never>((_, leave) => gone.onClosed(() => leave(goneError())));
+  const leaving = new Promise<never>((_, leave) => clientClosed.onClosed(() => leave(clientClosedError())));
   try {
     return await Promise.race([found, leaving]);
   } finally {
-    gone.onClosed(null);
+    clientClosed.onClosed(null);
   }
 }
 
 /** Whether the client's access was taken back. */
-function judgeAccess(
+function checkRevoked(
   { services, subject, client }: RouteContext,
   route: string,
   found: Principal | null,
 ): Rejection | null {
   const { revocations } = services.sessions;
   if (revocations.none) return null;
-  const visitor = { id: client.connection, route, client: subject.client, user: found?.subject ?? null };
-  return revocations.refuses(visitor) ? reject('revoked') : null;
+  const session = { id: client.connection, route, client: subject.client, user: found?.subject ?? null };
+  return revocations.refuses(session) ? reject('revoked') : null;
 }
 
 /** An answer to `OPTIONS *` belongs to no route. */
@@ -132,11 +138,11 @@ function nameOf({ route }: Through): string {
   return route?.name ?? '';
 }
 
-function stillThere(gone: ClientClosed): void {
-  if (gone.closed) throw goneError();
+function throwIfClosed(clientClosed: ClientClosed): void {
+  if (clientClosed.closed) throw clientClosedError();
 }
 
-function goneError(): GatewayError {
+function clientClosedError(): GatewayError {
   return new GatewayError('client_gone', 'the client left');
 }
 

@@ -1,12 +1,12 @@
 // The verdict on a request, after what stands before any route: too many fields.
 import { type Rejection, reject } from '../handshake/rejection.ts';
-import { MOST_FIELDS } from '../http/head.ts';
+import { MAX_FIELDS } from '../http/head.ts';
 import { decide, type Verdict } from '../routing/decide.ts';
 import type { Incoming } from './incoming.ts';
 
 export function decideIncoming({ snapshot, head, context }: Incoming): Verdict {
-  if (head.names.length > MOST_FIELDS)
-    return refuse(reject('head_too_large', `a head has at most ${MOST_FIELDS} fields`));
+  if (head.names.length > MAX_FIELDS)
+    return refuse(reject('head_too_large', `a head has at most ${MAX_FIELDS} fields`));
   return decide(snapshot.table, head, context.client.address);
 }
 

@@ -12,12 +12,12 @@ const LONG_MS = 40;
  * Calls `onLeft` once when a client has ended its stream or reset it, until what is returned is called; null where it can't be
  * watched.
  */
-export type WatchClient = (connection: FdConnection, onLeft: () => void) => (() => void) | null;
+export type WatchClient = (connection: FdConnection, onClosed: () => void) => (() => void) | null;
 
 /** A client that waits for its 101. */
 interface Watched {
   readonly connection: FdConnection;
-  readonly gone: ClientClosed;
+  readonly clientClosed: ClientClosed;
 }
 
 export interface WatchedConnection extends Watched {
@@ -39,14 +39,14 @@ export class DisconnectWatch {
    * `gone` is told when this client leaves, until it is forgotten. One that ends its side has left, as read-ahead.ts says, and
    * its connection is closed.
    */
-  watch({ connection, gone }: Watched): SlotHandle<WatchedConnection> {
+  watch({ connection, clientClosed }: Watched): SlotHandle<WatchedConnection> {
     this.#timer ??= setTimeout(this.#onTimer, LONG_MS);
-    return this.#waiting.add({ since: performance.now(), connection, gone, forget: null });
+    return this.#waiting.add({ since: performance.now(), connection, clientClosed, forget: null });
   }
 
-  forget(place: SlotHandle<WatchedConnection>): void {
-    this.#waiting.remove(place);
-    place.member.forget?.();
+  forget(handle: SlotHandle<WatchedConnection>): void {
+    this.#waiting.remove(handle);
+    handle.member.forget?.();
   }
 
   readonly #onTimer = (): void => {
@@ -61,13 +61,13 @@ export class DisconnectWatch {
   readonly #look = guarded(
     'handshake',
     (waiting: WatchedConnection) => {
-      const { connection, gone, forget } = waiting;
+      const { connection, clientClosed, forget } = waiting;
       if (forget !== null || connection.fd < 0) return;
-      const onLeft = (): void => {
+      const onClosed = (): void => {
         connection.destroy();
-        gone.notify();
+        clientClosed.notify();
       };
-      waiting.forget = this.#watchClient(connection, guarded('handshake', onLeft));
+      waiting.forget = this.#watchClient(connection, guarded('handshake', onClosed));
     },
     ({ connection }) => connection.destroy(),
   );

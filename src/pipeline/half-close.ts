@@ -17,7 +17,7 @@ interface HalfOpen {
 /** Decides what a FIN means on every connection that the server accepts from now on; called once. */
 export function watchHalfClose(
   server: Server,
-  turns: PipelineQueue,
+  pipelineQueue: PipelineQueue,
   accepted: 'connection' | 'secureConnection',
 ): void {
   (server as Server & HalfOpen).httpAllowHalfOpen = true;
@@ -30,7 +30,7 @@ export function watchHalfClose(
     const onEnd = guarded(
       'connection',
       () => {
-        const newest = turns.newest(socket);
+        const newest = pipelineQueue.newest(socket);
         if (newest !== null && !isLast(newest.req)) socket.destroy();
       },
       () => socket.destroy(),

@@ -34,7 +34,7 @@ import { afterEarlierAnswers, answerable, pendingAnswer } from './pipelining.ts'
 export interface HandshakesOptions {
   /** The snapshot that is current now. */
   readonly snapshot: () => Snapshot;
-  readonly entrance: AccessPhase;
+  readonly access: AccessPhase;
   readonly splice: Splice;
   /** For clients whose connections are no sockets of node's. */
   readonly watchClient: WatchClient;
@@ -44,7 +44,7 @@ export interface HandshakesOptions {
 interface Released {
   readonly connection: Connection;
   readonly ahead: ReadAhead;
-  readonly gone: ClientClosed;
+  readonly clientClosed: ClientClosed;
   /** Gives it back to the server that accepted it, with what has come of its next request. */
   readonly giveBack: (socket: Socket, rest: Buffer) => void;
 }
@@ -83,7 +83,7 @@ export class Handshakes {
     socket.off('error', ignore).on('error', ignore);
     this.#underWay++;
     const released = {
-      ...{ server, connection: socket, ahead: new ReadAhead(rest), gone: new ClientClosed() },
+      ...{ server, connection: socket, ahead: new ReadAhead(rest), clientClosed: new ClientClosed() },
       giveBack: (again: Socket, bytes: Buffer) => giveBack(server, again, bytes),
     };
     background('handshake', this.#take(released, req), () => socket.destroy());
@@ -106,7 +106,7 @@ export class Handshakes {
     if (verdict.kind !== 'splice') return false;
     const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
     this.#underWay++;
-    const released = { connection, ahead, gone: new ClientClosed(), giveBack };
+    const released = { connection, ahead, clientClosed: new ClientClosed(), giveBack };
     const opening = this.#first(withRoute(asked.context, verdict), verdict, released);
     background('handshake', opening, () => connection.destroy());
     return true;
@@ -127,12 +127,12 @@ export class Handshakes {
   }
 
   async #take(released: ReleasedSocket, req: IncomingMessage): Promise<void> {
-    const { connection, ahead, gone } = released;
+    const { connection, ahead, clientClosed } = released;
     let asked: Incoming | null = null;
     try {
       asked = readIncoming(req, connection, this.#options.snapshot());
       // What is no handshake goes back to node's server, which reads on by itself.
-      if (wantsWebSocket(asked.head)) ahead.watch(connection, gone);
+      if (wantsWebSocket(asked.head)) ahead.watch(connection, clientClosed);
       const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
       if (free) await this.#upgrade(asked, released);
     } catch (thrown) {
@@ -164,8 +164,8 @@ export class Handshakes {
 
   /** A redirect or a fixed answer, in place of a session. */
   async #respond(context: RouteContext, verdict: Respond, released: ReleasedSocket): Promise<void> {
-    const { connection, ahead, gone } = released;
-    const entry = await this.#options.entrance.plain(context, verdict, () => gone);
+    const { connection, ahead, clientClosed } = released;
+    const entry = await this.#options.access.plain(context, verdict, () => clientClosed);
     if (isRejection(entry)) return refuse(context, released, entry, null);
     ahead.take();
     if (isGranted(entry)) return respondUpgrade(entry.context, verdict, connection);
@@ -178,10 +178,10 @@ export class Handshakes {
    * here. Never rejects.
    */
   async #open(context: RouteContext, verdict: Upgrade, released: Released): Promise<void> {
-    const { connection, ahead, gone } = released;
+    const { connection, ahead, clientClosed } = released;
     let permit: Permit | null = null;
     try {
-      const entry = await this.#options.entrance.handshake(context, verdict, gone);
+      const entry = await this.#options.access.handshake(context, verdict, clientClosed);
       if (!isGranted(entry)) {
         if (isRejection(entry)) return refuse(context, released, entry, verdict.kind);
         ahead.take();
@@ -194,7 +194,7 @@ export class Handshakes {
         setPeer(socket, peerOf(connection));
         released.giveBack(socket, rest);
       };
-      const client = { connection, ahead, gone, permit, giveBack: this.#draining ? null : again };
+      const client = { connection, ahead, clientClosed, permit, giveBack: this.#draining ? null : again };
       const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
       const outcome = await action(entry.context, verdict, client);
       if (outcome === 'opened') permit = null;
@@ -202,7 +202,7 @@ export class Handshakes {
     } catch (thrown) {
       const error = asGatewayError(thrown, 'handshake', context.subject.id);
       // Whoever waits for this client must learn it also where its socket broke at the very last.
-      if (error.code === 'client_gone') gone.notify();
+      if (error.code === 'client_gone') clientClosed.notify();
       ahead.take();
       failed(context, connection, verdict.kind, error);
     } finally {

@@ -53,8 +53,8 @@ export function withRoute(context: RouteContext, { route }: Verdict): RouteConte
   if (route === null) return context;
   const { services, subject, client, principal, origin, startedAt } = context;
   const { id, client: address, method, host, path, user } = subject;
-  const named = { id, route: route.name, client: address, method, host, path, user };
-  return { services, subject: named, client, principal, origin, startedAt };
+  const withName = { id, route: route.name, client: address, method, host, path, user };
+  return { services, subject: withName, client, principal, origin, startedAt };
 }
 
 /** An id in one piece: node puts a UUID together of twenty, which would all be kept as long as the id is. */

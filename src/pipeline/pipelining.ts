@@ -13,13 +13,13 @@ interface Busy {
 }
 
 /** Plain requests that wait on one connection before it is read no further. What node has read by then waits too. */
-const MOST_WAITING = 100;
+const MAX_WAITING = 100;
 
 /** What node keeps for a request that waits, beside its head, in bytes: its message, its response, their listeners. */
 const KEPT_BYTES = 6 * 1024;
 
 /** Of one connection on which requests wait. */
-interface Line {
+interface ConnectionQueue {
   waiting: number;
   bytes: number;
   /** The response that stands last in line. */
@@ -33,7 +33,7 @@ interface Line {
  * where many wait; what all of them take together in memory has a bound as well.
  */
 export class PipelineQueue {
-  readonly #lines = new WeakMap<Socket, Line>();
+  readonly #queues = new WeakMap<Socket, ConnectionQueue>();
   readonly #budget: MemoryBudget;
 
   /** `budget`: of all requests that wait, together. */
@@ -59,21 +59,21 @@ export class PipelineQueue {
       socket.destroy();
       return false;
     }
-    const line = this.#lines.get(socket) ?? this.#open(socket, res);
+    const queue = this.#queues.get(socket) ?? this.#open(socket, res);
     this.#budget.add(bytes);
-    line.bytes += bytes;
-    line.last = res;
-    line.waiting++;
-    if (line.waiting >= MOST_WAITING && !line.paused) {
-      line.paused = true;
+    queue.bytes += bytes;
+    queue.last = res;
+    queue.waiting++;
+    if (queue.waiting >= MAX_WAITING && !queue.paused) {
+      queue.paused = true;
       socket.pause();
     }
     res.once('socket', () => {
       this.#budget.remove(bytes);
-      line.bytes -= bytes;
-      line.waiting--;
-      if (line.waiting < MOST_WAITING && line.paused) {
-        line.paused = false;
+      queue.bytes -= bytes;
+      queue.waiting--;
+      if (queue.waiting < MAX_WAITING && queue.paused) {
+        queue.paused = false;
         socket.resume();
       }
       start();
@@ -83,28 +83,28 @@ export class PipelineQueue {
 
   /** The response to the newest request of the connection that is not answered yet, or null. */
   newest(socket: Socket): ServerResponse | null {
-    const line = this.#lines.get(socket);
-    return line !== undefined && line.waiting > 0 ? line.last : pendingAnswer(socket);
+    const queue = this.#queues.get(socket);
+    return queue !== undefined && queue.waiting > 0 ? queue.last : pendingAnswer(socket);
   }
 
   /** The connection's parser has let go of it: whoever has it now decides when it is read. */
   release(socket: Socket): void {
-    const line = this.#lines.get(socket);
-    if (line !== undefined) line.paused = false;
+    const queue = this.#queues.get(socket);
+    if (queue !== undefined) queue.paused = false;
   }
 
-  #open(socket: Socket, last: ServerResponse): Line {
-    const line: Line = { waiting: 0, bytes: 0, last, paused: false };
-    this.#lines.set(socket, line);
+  #open(socket: Socket, last: ServerResponse): ConnectionQueue {
+    const queue: ConnectionQueue = { waiting: 0, bytes: 0, last, paused: false };
+    this.#queues.set(socket, queue);
     // node resumes a connection at the end of each answer.
     socket.on('resume', () => {
-      if (line.paused) socket.pause();
+      if (queue.paused) socket.pause();
     });
     socket.once('close', () => {
-      this.#budget.remove(line.bytes);
-      line.bytes = 0;
+      this.#budget.remove(queue.bytes);
+      queue.bytes = 0;
     });
-    return line;
+    return queue;
   }
 }
 
@@ -147,13 +147,13 @@ function closed(answer: ServerResponse, socket: Socket, waitMs: number): Promise
     const settle = (answered: boolean): void => {
       clearTimeout(timer);
       answer.removeListener('close', onClose);
-      socket.removeListener('close', onGone);
+      socket.removeListener('close', onSocketClosed);
       resolve(answered);
     };
     const onClose = (): void => settle(true);
-    const onGone = (): void => settle(false);
+    const onSocketClosed = (): void => settle(false);
     const timer = setTimeout(() => settle(false), waitMs);
     answer.once('close', onClose);
-    socket.once('close', onGone);
+    socket.once('close', onSocketClosed);
   });
 }

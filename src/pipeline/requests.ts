@@ -31,17 +31,17 @@ const WAITING_SHARE = 1 / 16;
 export class Gateway implements Sampler {
   readonly #options: HandshakesOptions;
   /** Told by every listener of what it accepts. */
-  readonly acceptFirst = new AcceptPriority();
+  readonly acceptPriority = new AcceptPriority();
   readonly handshakes: Handshakes;
   /** Of all plain requests that wait behind others of their connection. */
-  readonly turns: PipelineQueue;
+  readonly pipelineQueue: PipelineQueue;
   readonly #waiting = new MemoryBudget(Math.floor(getHeapStatistics().heap_size_limit * WAITING_SHARE));
   #draining = false;
   #requests = 0;
 
   constructor(options: HandshakesOptions) {
     this.#options = options;
-    this.turns = new PipelineQueue(this.#waiting);
+    this.pipelineQueue = new PipelineQueue(this.#waiting);
     this.handshakes = new Handshakes(options);
   }
 
@@ -82,7 +82,7 @@ export class Gateway implements Sampler {
       },
       () => cut(req, res),
     );
-    if (this.turns.take(req, res, () => this.acceptFirst.defer(serve))) return;
+    if (this.pipelineQueue.take(req, res, () => this.acceptPriority.defer(serve))) return;
     const { emit } = this.#options.snapshot().services;
     const client = peerOf(req.socket).address;
     const { reason, status } = reject('limit');
@@ -93,10 +93,10 @@ export class Gateway implements Sampler {
   #serve(req: IncomingMessage, res: ServerResponse): void {
     this.#requests++;
     res.once('close', () => this.#requests--);
-    const asked = readIncoming(req, req.socket, this.#options.snapshot());
-    const { context } = asked;
+    const incoming = readIncoming(req, req.socket, this.#options.snapshot());
+    const { context } = incoming;
     const plain = { req, res, writtenBefore: req.socket.bytesWritten };
-    this.#plain(asked, plain).catch((thrown: unknown) => {
+    this.#plain(incoming, plain).catch((thrown: unknown) => {
       const error = asGatewayError(thrown, 'request', context.subject.id);
       answer(context, plain, refusalOf(error));
     });
@@ -104,17 +104,17 @@ export class Gateway implements Sampler {
 
   /** Reports a request whose client left before its turn came. */
   #missed(req: IncomingMessage, res: ServerResponse): void {
-    const asked = readIncoming(req, req.socket, this.#options.snapshot());
-    const verdict = decideIncoming(asked);
-    left(withRoute(asked.context, verdict), { req, res, writtenBefore: req.socket.bytesWritten });
+    const incoming = readIncoming(req, req.socket, this.#options.snapshot());
+    const verdict = decideIncoming(incoming);
+    reportClientClosed(withRoute(incoming.context, verdict), { req, res, writtenBefore: req.socket.bytesWritten });
   }
 
-  async #plain(asked: Incoming, plain: Plain): Promise<void> {
-    const { context } = asked;
+  async #plain(incoming: Incoming, plain: Plain): Promise<void> {
+    const { context } = incoming;
     const { res } = plain;
-    if (this.#draining || asksForUpgrade(asked.head)) res.shouldKeepAlive = false;
-    if (asked.head.names.includes('upgrade') && !wantsWebSocket(asked.head)) reportDropped(asked);
-    const verdict = decideIncoming(asked);
+    if (this.#draining || wantsUpgrade(incoming.head)) res.shouldKeepAlive = false;
+    if (incoming.head.names.includes('upgrade') && !wantsWebSocket(incoming.head)) reportDropped(incoming);
+    const verdict = decideIncoming(incoming);
     switch (verdict.kind) {
       case 'forward':
       case 'respond':
@@ -135,16 +135,16 @@ export class Gateway implements Sampler {
 
   /** Runs the action of a plain request that is let in. */
   async #admit(context: RouteContext, verdict: Forward | Respond, plain: Plain): Promise<void> {
-    const asked = this.#options.entrance.plain(context, verdict, () => departureOf(plain.res));
-    const entry = asked instanceof Promise ? await asked.catch(nullIfGone) : asked;
-    if (entry === null) return left(context, plain);
-    if (isGranted(entry)) {
-      if (verdict.kind === 'forward') return forward(entry.context, verdict, plain);
-      return respond(entry.context, verdict, plain);
+    const incoming = this.#options.access.plain(context, verdict, () => clientClosedOf(plain.res));
+    const result = incoming instanceof Promise ? await incoming.catch(nullIfClientClosed) : incoming;
+    if (result === null) return reportClientClosed(context, plain);
+    if (isGranted(result)) {
+      if (verdict.kind === 'forward') return forward(result.context, verdict, plain);
+      return respond(result.context, verdict, plain);
     }
-    if (isRejection(entry)) return answer(context, plain, entry);
-    passRequest(plain.res, entry);
-    completed(context, plain, { at: null, reason: 'auth', detail: passedDetail(entry) });
+    if (isRejection(result)) return answer(context, plain, result);
+    passRequest(plain.res, result);
+    completed(context, plain, { at: null, reason: 'auth', detail: passedDetail(result) });
   }
 }
 
@@ -160,32 +160,32 @@ function cut(_req: IncomingMessage, res: ServerResponse): void {
 }
 
 /** Whether node's parser may have seen an upgrade, although nobody took it. */
-function asksForUpgrade(head: RequestHead): boolean {
+function wantsUpgrade(head: RequestHead): boolean {
   return head.names.includes('upgrade') && listHas(head, 'connection', 'upgrade');
 }
 
 /** Tells of a plain request's client. */
-function departureOf(res: ServerResponse): ClientClosed {
-  const gone = new ClientClosed();
-  if (res.destroyed) gone.notify();
+function clientClosedOf(res: ServerResponse): ClientClosed {
+  const clientClosed = new ClientClosed();
+  if (res.destroyed) clientClosed.notify();
   else
     res.once(
       'close',
-      guarded('request', () => gone.notify()),
+      guarded('request', () => clientClosed.notify()),
     );
-  return gone;
+  return clientClosed;
 }
 
-const LEFT = new GatewayError('client_gone', 'the client left');
+const CLIENT_CLOSED = new GatewayError('client_gone', 'the client left');
 
 /** Reports a request that nobody waits for any more. */
-function left(context: RouteContext, plain: Plain): void {
-  const { status, detail } = refusalOf(LEFT);
-  completed(context, plain, { at: null, reason: LEFT.code, detail, status });
+function reportClientClosed(context: RouteContext, plain: Plain): void {
+  const { status, detail } = refusalOf(CLIENT_CLOSED);
+  completed(context, plain, { at: null, reason: CLIENT_CLOSED.code, detail, status });
 }
 
 /** A client that left while something was found out about it needs no answer. */
-function nullIfGone(error: unknown): null {
-  if (error instanceof GatewayError && error.code === LEFT.code) return null;
+function nullIfClientClosed(error: unknown): null {
+  if (error instanceof GatewayError && error.code === CLIENT_CLOSED.code) return null;
   throw error;
 }

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { background } from '../base/guard.ts';
 
 const LONGEST_MS = 2000;
-const MOST_BYTES = 64 * 1024 * 1024;
+const MAX_BYTES = 64 * 1024 * 1024;
 
 /** Reads and drops the rest of a request's body; calls `then` at its end, or when it has taken too long or too much. */
 export function afterDiscard(req: IncomingMessage, then: () => void): void {
@@ -14,7 +14,7 @@ export function afterDiscard(req: IncomingMessage, then: () => void): void {
 function discardBody(req: IncomingMessage): Promise<void> {
   return new Promise((resolve) => {
     if (req.readableEnded || req.destroyed) return resolve();
-    let left = MOST_BYTES;
+    let left = MAX_BYTES;
     const onData = (chunk: Buffer): void => {
       left -= chunk.length;
       if (left < 0) done();

@@ -116,12 +116,12 @@ export function answerHead({ req, responseFields, ownFields }: Exchange, answer:
 }
 
 /** What keeps a client waiting longer than any work takes: one each ten seconds for hours. */
-const MOST_INTERIMS = 1000;
+const MAX_INTERIMS = 1000;
 
 /** What is wrong with the interim answer of this status that is the `count`th of its exchange, or null. */
 export function interimFault(status: number, count: number): string | null {
   if (status === 101) return 'the server switched protocols without being asked to';
-  return count > MOST_INTERIMS ? 'the server sent interim answers without end' : null;
+  return count > MAX_INTERIMS ? 'the server sent interim answers without end' : null;
 }
 
 /** The fields of an interim answer. */

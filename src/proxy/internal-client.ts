@@ -23,7 +23,7 @@ export interface Call {
   /** Milliseconds for all of it, from connecting to the answer's last byte. */
   readonly timeoutMs: number;
   /** Bytes of the largest body that an answer may have. */
-  readonly mostBytes: number;
+  readonly maxBytes: number;
 }
 
 export interface Reply {
@@ -42,14 +42,14 @@ export interface InternalClient {
   close(): void;
 }
 
-const MOST_IDLE = 256;
+const MAX_IDLE = 256;
 
 export function openInternalClient(): InternalClient {
   const options = {
     keepAlive: true,
     keepAliveMsecs: KEEPALIVE_MS,
     noDelay: true,
-    maxFreeSockets: MOST_IDLE,
+    maxFreeSockets: MAX_IDLE,
     timeout: IDLE_MS,
     scheduling: 'lifo',
   } as const;
@@ -146,14 +146,14 @@ function failureOf(error: Error & { code?: string }, server: Endpoint): GatewayE
     : upstreamError(error, `asking ${server.url}`);
 }
 
-function readReply(answer: IncomingMessage, { server, mostBytes }: Call): Promise<Reply> {
+function readReply(answer: IncomingMessage, { server, maxBytes }: Call): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
     answer.on('data', (chunk: Buffer) => {
       length += chunk.length;
-      if (length <= mostBytes) chunks.push(chunk);
-      else reject(new GatewayError('bad_accept', `${server.url}: the answer has more than ${mostBytes} bytes`));
+      if (length <= maxBytes) chunks.push(chunk);
+      else reject(new GatewayError('bad_accept', `${server.url}: the answer has more than ${maxBytes} bytes`));
     });
     answer.on('error', (error) => reject(upstreamError(error, `reading from ${server.url}`)));
     answer.on('aborted', () =>

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { guarded } from '../base/guard.ts';
 import { type Framing, followBody } from '../http/answer.ts';
 import { asSocket } from '../net/fd-connection.ts';
-import type { Answer } from '../upstream/handshake/upgrade.ts';
+import type { HandshakeResponse } from '../upstream/handshake/upgrade.ts';
 
 /** A backend that sends nothing for this long in the middle of its answer is given up. */
 const STALLED_MS = 60_000;
@@ -16,7 +16,7 @@ const STALLED_MS = 60_000;
  * its end, paused.
  */
 export function passAnswer(
-  answer: Answer,
+  answer: HandshakeResponse,
   framing: Framing,
   client: Socket,
   keep: ((backend: Socket) => void) | null = null,

@@ -70,13 +70,13 @@ export interface Refuse {
 export type Verdict = Upgrade | Forward | Respond | Refuse;
 
 /** What `explain` prints: each thing that was looked at, in order. For the operator: it says what would be let in. */
-export interface Step {
+export interface TraceStep {
   /** `request`, `kind`, `route NAME`, `address`, `handshake`, `origin`, `subprotocol`, `body`, `path`. */
   readonly rule: string;
   readonly passed: boolean;
   readonly detail: string;
 }
-export type Trace = (step: Step) => void;
+export type Trace = (step: TraceStep) => void;
 
 const METHODS = 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS';
 
@@ -148,9 +148,9 @@ function decideHandshake(table: RouteTable, received: Request, client: string, t
     return refuse(route, handshake);
   }
   trace?.({ rule: 'handshake', passed: true, detail: `version ${handshake.version}` });
-  const refused = judgeOrigin(rule, handshake.origin, request, trace);
+  const refused = checkOrigin(rule, handshake.origin, request, trace);
   if (refused) return refuse(route, refused);
-  const offer = judgeOffer(rule, handshake.offer, trace);
+  const offer = checkOffer(rule, handshake.offer, trace);
   if (isRejection(offer)) return refuse(route, offer);
   const sent = rewrite(found, request, trace);
   if (isRejection(sent)) return refuse(route, sent);
@@ -163,7 +163,7 @@ function take({ auth }: Route, request: Request): TokenResult {
   return auth === null || auth.token === null ? { request, token: null } : takeToken(auth.token, request);
 }
 
-function judgeOrigin(rule: WebSocketRule, origin: string | null, request: Request, trace?: Trace): Rejection | null {
+function checkOrigin(rule: WebSocketRule, origin: string | null, request: Request, trace?: Trace): Rejection | null {
   const missing = origin === null;
   const passed = missing ? rule.missingOrigin === 'allow' : originAllowed(rule.origins, origin, request.authority);
   trace?.({
@@ -177,7 +177,7 @@ function judgeOrigin(rule: WebSocketRule, origin: string | null, request: Reques
   return reject('origin', missing ? 'Origin is missing' : undefined);
 }
 
-function judgeOffer(rule: WebSocketRule, offer: readonly string[], trace?: Trace): readonly string[] | Rejection {
+function checkOffer(rule: WebSocketRule, offer: readonly string[], trace?: Trace): readonly string[] | Rejection {
   const left = cutOffer(offer, rule.subprotocols);
   trace?.({
     rule: 'subprotocol',

@@ -4,10 +4,10 @@ import type { Claims } from '../http/claims.ts';
 import type { Client } from '../http/forwarding/forwarded.ts';
 import type { Request } from '../http/head.ts';
 import { behindPrefix, withQuery } from '../http/policy/rewrite.ts';
-import type { Facts, Known, Template } from '../http/policy/template.ts';
+import type { Facts, FieldTemplate, TemplateScope } from '../http/policy/template.ts';
 import { parseAuthority } from '../http/target.ts';
 import type { Params, PathPattern } from './pattern.ts';
-import { compileFields, compilePrefix, compileTargetPath, knownOf, type Place } from './policy.ts';
+import { compileFields, compilePrefix, compileTargetPath, knownOf, type ProblemSink } from './policy.ts';
 
 /** An answer of the gateway's own. */
 export interface DirectResponse {
@@ -27,17 +27,20 @@ interface OfRoute {
 /** A route's own answer to a request that fits it; null where it needs a Host and there is none. */
 export type DirectResponseRule = (request: Request, fit: OfRoute) => DirectResponse | null;
 
-const at = ({ problems, path }: Place, ...keys: string[]): Place => ({ problems, path: [...path, ...keys] });
+const at = ({ problems, path }: ProblemSink, ...keys: string[]): ProblemSink => ({
+  problems,
+  path: [...path, ...keys],
+});
 
 /** Compiles `redirect` or `respond` of a route; null where it has neither. */
 export function compileDirectResponse(
   route: RouteConfig,
   patterns: readonly PathPattern[],
-  place: Place,
+  sink: ProblemSink,
 ): DirectResponseRule | null {
   const { redirect, respond } = route;
-  if (redirect !== undefined) return compileRedirect(route, redirect, patterns, at(place, 'redirect'));
-  if (respond !== undefined) return compileRespond(respond, knownOf(route, patterns), at(place, 'respond'));
+  if (redirect !== undefined) return compileRedirect(route, redirect, patterns, at(sink, 'redirect'));
+  if (respond !== undefined) return compileRespond(respond, knownOf(route, patterns), at(sink, 'respond'));
   return null;
 }
 
@@ -45,16 +48,16 @@ function compileRedirect(
   route: RouteConfig,
   config: RedirectConfig,
   patterns: readonly PathPattern[],
-  place: Place,
+  sink: ProblemSink,
 ): DirectResponseRule {
   const { scheme, host, port, status } = config;
-  const { problems, path } = place;
+  const { problems, path } = sink;
   const fault = (key: string, message: string, hint: string): void =>
     void problems.push({ severity: 'error', path: [...path, key], message, hint });
   if (host !== undefined && parseAuthority(host)?.port !== null)
     fault('host', `${JSON.stringify(host)} is no host`, 'without a port; that is port');
-  const fixed = config.path === undefined ? null : compileTargetPath(config.path, at(place, 'path'));
-  const prefix = config.prefix === undefined ? null : compilePrefix(config.prefix, patterns, at(place, 'prefix'));
+  const fixed = config.path === undefined ? null : compileTargetPath(config.path, at(sink, 'path'));
+  const prefix = config.prefix === undefined ? null : compilePrefix(config.prefix, patterns, at(sink, 'prefix'));
   if (config.path !== undefined && config.prefix !== undefined)
     fault('prefix', '"prefix" beside "path"', 'take one of them out');
   const moves = [host, port, config.path, config.prefix].some((key) => key !== undefined);
@@ -85,17 +88,17 @@ function authorityFor({ scheme, host, port }: RedirectConfig, { authority, head 
   return to === null ? name : `${name}:${to}`;
 }
 
-function compileRespond(config: RespondConfig, known: Known, place: Place): DirectResponseRule {
+function compileRespond(config: RespondConfig, known: TemplateScope, sink: ProblemSink): DirectResponseRule {
   const { status, body, content_type } = config;
   const bodiless = status === 204 || status === 205 || status === 304;
   if (bodiless && body !== undefined) {
     const message = `an answer with status ${status} has no body`;
-    place.problems.push({ severity: 'error', path: [...place.path, 'body'], message });
+    sink.problems.push({ severity: 'error', path: [...sink.path, 'body'], message });
   }
   const own: Record<string, string> = body === undefined ? {} : { 'Content-Type': content_type };
   const added = [
-    ...compileFields(own, { params: [], claims: false }, at(place, 'content_type')),
-    ...compileFields(config.headers ?? {}, known, at(place, 'headers')),
+    ...compileFields(own, { params: [], claims: false }, at(sink, 'content_type')),
+    ...compileFields(config.headers ?? {}, known, at(sink, 'headers')),
   ];
   return (request, { route, params }) => ({
     status,
@@ -104,7 +107,7 @@ function compileRespond(config: RespondConfig, known: Known, place: Place): Dire
   });
 }
 
-function render(added: readonly { name: string; value: Template }[], facts: Facts): string[] {
+function render(added: readonly { name: string; value: FieldTemplate }[], facts: Facts): string[] {
   return added.flatMap(({ name, value }) => {
     const text = value(facts);
     return text === null ? [] : [name, text];

@@ -140,10 +140,10 @@ function holds(condition: Condition, values: readonly string[]): boolean {
 }
 
 /** Handshakes and plain requests have candidates of their own; a route can be one for both. */
-export type Kind = 'websocket' | 'http';
+export type RouteKind = 'websocket' | 'http';
 
 /** Whether the route has a rule for this kind, of which it would be a mistake that it is never reached. */
-export function isFor({ websocket, http, own }: Route, kind: Kind): boolean {
+export function isFor({ websocket, http, own }: Route, kind: RouteKind): boolean {
   return kind === 'websocket' ? websocket !== null : http !== null || own !== null;
 }
 
@@ -151,7 +151,7 @@ export function isFor({ websocket, http, own }: Route, kind: Kind): boolean {
  * Whether the route takes requests of this kind. One that answers by itself takes handshakes too, where it has no rule of
  * their own for them: a redirect to https must not leave `ws://` open behind it.
  */
-export function takes(route: Route, kind: Kind): boolean {
+export function takes(route: Route, kind: RouteKind): boolean {
   return isFor(route, kind) || route.own !== null;
 }
 

@@ -2,13 +2,13 @@
 // of routes: those that could cover one are looked up, and not all compared with all. Pure.
 import type { Problem } from '../config/problem.ts';
 import type { HostPattern, PathPattern } from './pattern.ts';
-import { covers, isFor, type Kind, type Match, type Route, takes } from './route.ts';
+import { covers, isFor, type Match, type Route, type RouteKind, takes } from './route.ts';
 
 /**
  * The problems of one kind of request, route by route: null where there is none. A place in the list is the route's place in
  * the config.
  */
-export function* findShadowed(routes: readonly (Route | null)[], kind: Kind): Iterable<Problem | null> {
+export function* findShadowed(routes: readonly (Route | null)[], kind: RouteKind): Iterable<Problem | null> {
   const earlier = new Earlier();
   for (const [at, route] of routes.entries()) {
     if (route === null || !takes(route, kind)) continue;
@@ -18,7 +18,7 @@ export function* findShadowed(routes: readonly (Route | null)[], kind: Kind): It
   }
 }
 
-function shadowedBy(by: Route, { at, route }: Placed, kind: Kind): Problem {
+function shadowedBy(by: Route, { at, route }: Placed, kind: RouteKind): Problem {
   return {
     severity: 'error',
     path: ['routes', at, 'match'],

@@ -8,21 +8,21 @@ import { AUTH_KINDS, type AuthConfig } from '../config/schema/schema-auth.ts';
 import { isUnusualText, type OriginRule, parseOriginPattern } from '../handshake/origin.ts';
 import { compileAddresses } from '../http/forwarding/addresses.ts';
 import type { Request } from '../http/head.ts';
-import type { TokenPlace } from '../http/token.ts';
+import type { TokenSource } from '../http/token.ts';
 import { compileDirectResponse } from './direct-response.ts';
 import { effectiveLimits } from './explain/effective-limits.ts';
 import { compileHost, compilePath, parentOf } from './pattern.ts';
-import { compilePathRule, compilePolicy, type Place } from './policy.ts';
+import { compilePathRule, compilePolicy, type ProblemSink } from './policy.ts';
 import {
   type AddressRule,
   type AuthRule,
   type Condition,
   type Fit,
   fitRoute,
-  type Kind,
   type Listed,
   type Match,
   type Route,
+  type RouteKind,
   takes,
   type WebSocketRule,
 } from './route.ts';
@@ -144,7 +144,7 @@ function compileKnown(
 }
 
 function buildTable(routes: readonly Route[]): RouteTable {
-  const of = (kind: Kind) => new Candidates(routes.filter((route) => takes(route, kind)));
+  const of = (kind: RouteKind) => new Candidates(routes.filter((route) => takes(route, kind)));
   const valued = (conditions: readonly Condition[]) => conditions.filter(({ value }) => value !== null);
   const namesOf = (kind: 'headers' | 'query') =>
     new Set(routes.flatMap(({ match }) => valued(match[kind]).map(({ name }) => name)));
@@ -156,10 +156,10 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
   const before = problems.length;
   const { match, websocket } = compileRules(route, i, problems);
   if (match === null) return null;
-  const place = { problems, path: ['routes', i] };
-  const policy = compilePolicy(config.http, route, match.paths, place);
-  const path = compilePathRule(route, match.paths, place);
-  const own = compileDirectResponse(route, match.paths, place);
+  const sink = { problems, path: ['routes', i] };
+  const policy = compilePolicy(config.http, route, match.paths, sink);
+  const path = compilePathRule(route, match.paths, sink);
+  const own = compileDirectResponse(route, match.paths, sink);
   if (problems.length > before) return null;
   const { max_body } = config.limits;
   const http = route.http === undefined ? null : { ...route.http, max_body: route.http.max_body ?? max_body };
@@ -189,15 +189,15 @@ function compileAuth(config: AuthConfig | undefined): AuthRule | null {
   const kind = AUTH_KINDS.find((key) => config?.[key] !== undefined);
   if (config === undefined || kind === undefined) return null;
   const { jwt, preflight, recheck } = config;
-  const token = jwt === undefined ? null : { from: jwt.from.map(placeOf), keep: jwt.keep_token };
+  const token = jwt === undefined ? null : { from: jwt.from.map(sourceOf), keep: jwt.keep_token };
   return { kind, token, preflight, recheckMs: recheck?.every ?? null };
 }
 
-function placeOf(place: NonNullable<AuthConfig['jwt']>['from'][number]): TokenPlace {
-  if (place === 'header') return { kind: 'header' };
-  if ('cookie' in place) return { kind: 'cookie', name: place.cookie };
-  if ('query' in place) return { kind: 'query', name: place.query };
-  return { kind: 'subprotocol', prefix: place.subprotocol };
+function sourceOf(source: NonNullable<AuthConfig['jwt']>['from'][number]): TokenSource {
+  if (source === 'header') return { kind: 'header' };
+  if ('cookie' in source) return { kind: 'cookie', name: source.cookie };
+  if ('query' in source) return { kind: 'query', name: source.query };
+  return { kind: 'subprotocol', prefix: source.subprotocol };
 }
 
 function compileAddressRule({ deny, allow }: RouteConfig): AddressRule | null {
@@ -210,9 +210,9 @@ function compileListed(entries: readonly string[] | undefined): Listed | null {
 }
 
 function compileMatch(config: MatchConfig, i: number, problems: Problem[]): Match | null {
-  const place = { problems, path: ['routes', i, 'match'] };
-  const hosts = config.host === undefined ? null : compileEach(config.host, 'host', compileHost, place);
-  const paths = compileEach(config.path, 'path', compilePath, place);
+  const sink = { problems, path: ['routes', i, 'match'] };
+  const hosts = config.host === undefined ? null : compileEach(config.host, 'host', compileHost, sink);
+  const paths = compileEach(config.path, 'path', compilePath, sink);
   if (hosts?.includes(null) || paths.includes(null)) return null;
   return {
     hosts: hosts === null ? null : hosts.filter((host) => host !== null),
@@ -228,7 +228,7 @@ function compileEach<T extends object>(
   texts: readonly string[],
   key: 'host' | 'path',
   compile: (text: string) => T | string,
-  { problems, path }: Place,
+  { problems, path }: ProblemSink,
 ): (T | null)[] {
   return texts.map((text, k) => {
     const compiled = compile(text);

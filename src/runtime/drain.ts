@@ -44,19 +44,19 @@ const EARLY_MS = 1;
  * and after delay + grace (and a second for the cut ones to be reported) at the latest.
  */
 export function startDrain({ config, target, emit, random = Math.random }: DrainOptions): Promise<void> {
-  const tell = (phase: DrainChanged['phase']): void => {
+  const notify = (phase: DrainChanged['phase']): void => {
     emit({ type: 'drain', phase, sessions: target.sessions().length, requests: target.requests() });
   };
   target.notReady();
-  tell('started');
+  notify('started');
   return new Promise((resolve) => {
     setTimeout(() => {
       attempt(() => target.stopListening());
-      tell('listeners_closed');
-      const closing = closeAll({ config, target, random }, () => tell('cut'));
+      notify('listeners_closed');
+      const closing = closeAll({ config, target, random }, () => notify('cut'));
       background(
         'drain',
-        closing.then(() => tell('done')),
+        closing.then(() => notify('done')),
       );
       closing.then(resolve, resolve);
     }, config.delay);

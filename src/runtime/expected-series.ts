@@ -6,7 +6,7 @@ import { ERRORS } from '../errors.ts';
 import type { ExpectedSeries } from '../events.ts';
 
 /** A config with more has no series before the first event: each scrape would bring all of them. */
-const MOST_ROUTES = 500;
+const MAX_ROUTES = 500;
 
 /** Of rejections, what says that the gateway or what it needs is at its end. The others are the clients' doing. */
 const REJECTIONS = ['limit', 'client_limit', 'rate', 'ramp', 'room_full', 'no_server', 'auth_unavailable', 'draining'];
@@ -27,7 +27,7 @@ export function expectedSeries({ listeners, upstreams, routes }: Config): Expect
     { metric: 'websocket_rejections_total', labels: { route: 'none', reason: 'no_route' } },
     ...listeners.flatMap(ofListener),
     ...Object.keys(upstreams).flatMap(ofUpstream),
-    ...(routes.length > MOST_ROUTES ? [] : routes.flatMap(ofRoute)),
+    ...(routes.length > MAX_ROUTES ? [] : routes.flatMap(ofRoute)),
   ];
 }
 

@@ -2,7 +2,7 @@
 // which the event loop must go on. What crosses over is plain values; where they stand in the file stays there.
 import { Worker } from 'node:worker_threads';
 import type { Loaded } from '../config/load.ts';
-import type { PlacedProblem } from '../config/problem.ts';
+import type { LocatedProblem } from '../config/problem.ts';
 import type { Env } from '../config/yaml/env.ts';
 import type { Loading } from './prepare.ts';
 
@@ -18,11 +18,11 @@ export async function loadInWorker(file: string, env: Env): Promise<Loading> {
   const worker = new Worker(new URL('./load-worker.js', import.meta.url), { workerData: order });
   const failed = failureOf(worker);
   const answer = <T>() => Promise.race([failed, new Promise<T>((resolve) => worker.once('message', resolve))]);
-  const found = await answer<Omit<Loaded, 'place'>>();
+  const found = await answer<Omit<Loaded, 'locate'>>();
   return {
     ...found,
-    place: (problems) => {
-      const placed = answer<PlacedProblem[]>();
+    locate: (problems) => {
+      const placed = answer<LocatedProblem[]>();
       worker.postMessage(problems);
       return placed;
     },

@@ -6,6 +6,6 @@ import type { Problem } from '../config/problem.ts';
 import type { LoadOrder } from './load-in-worker.ts';
 
 const { file, env } = workerData as LoadOrder;
-const { place, ...found } = await loadConfig(file, env);
-parentPort?.once('message', (problems: readonly Problem[]) => parentPort?.postMessage(problems.map(place)));
+const { locate, ...found } = await loadConfig(file, env);
+parentPort?.once('message', (problems: readonly Problem[]) => parentPort?.postMessage(problems.map(locate)));
 parentPort?.postMessage(found);

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { runInSlices } from '../base/slices.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
-import type { PlacedProblem, Problem } from '../config/problem.ts';
+import type { LocatedProblem, Problem } from '../config/problem.ts';
 import type { Config, ListenerConfig } from '../config/schema/schema.ts';
 import type { Env } from '../config/yaml/env.ts';
 import type { BackendTls } from '../net/endpoint.ts';
@@ -28,15 +28,15 @@ export interface Prepared {
 export interface Preparation {
   /** Null where there is any error. */
   readonly prepared: Prepared | null;
-  readonly problems: readonly PlacedProblem[];
+  readonly problems: readonly LocatedProblem[];
   /** The config's file and all that it names, as they were just before they were read. */
   readonly files: WatchedFiles;
 }
 
 /** A config as it was loaded, here or in another thread. */
-export interface Loading extends Omit<Loaded, 'place'> {
+export interface Loading extends Omit<Loaded, 'locate'> {
   /** Gives problems found in it their places; asked once. */
-  place(problems: readonly Problem[]): Promise<PlacedProblem[]>;
+  locate(problems: readonly Problem[]): Promise<LocatedProblem[]>;
   /** Nothing more is asked. */
   close(): void;
 }
@@ -45,8 +45,8 @@ export interface Loading extends Omit<Loaded, 'place'> {
 export type Load = (file: string, env: Env) => Promise<Loading>;
 
 const loadHere: Load = async (file, env) => {
-  const { place, ...found } = await loadConfig(file, env);
-  return { ...found, place: async (problems) => problems.map(place), close: () => {} };
+  const { locate, ...found } = await loadConfig(file, env);
+  return { ...found, locate: async (problems) => problems.map(locate), close: () => {} };
 };
 
 /** Reads and checks a config file. What is wrong is in `problems`; rejects for a defect of the gateway only. */
@@ -77,7 +77,7 @@ async function prepareLoaded(loading: Loading, file: string, selfSigned: SelfSig
   const backends = await loadBackends(partial, baseDir);
   const secrets = await readSecrets(partial, baseDir);
   const ofFiles = [...tls.problems, ...backends.problems, ...secrets.problems];
-  const problems = [...found, ...(await loading.place([...routes.problems, ...ofFiles]))];
+  const problems = [...found, ...(await loading.locate([...routes.problems, ...ofFiles]))];
   const broken = problems.some(({ severity }) => severity === 'error');
   // Without an error `partial` is the whole config.
   const sound = {

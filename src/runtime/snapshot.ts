@@ -12,7 +12,7 @@ import type { InternalClient } from '../proxy/internal-client.ts';
 import type { Registry } from '../sessions/registry.ts';
 import { Pool } from '../upstream/pool.ts';
 import type { Broker } from '../websocket/broker/broker.ts';
-import type { Acceptor, Terminator } from '../websocket/connection/accept.ts';
+import type { Terminator, WebSocketAcceptor } from '../websocket/connection/accept.ts';
 import type { Connections } from '../websocket/connections.ts';
 import { buildHandler } from '../websocket/handlers.ts';
 import type { PendingDeliveries } from '../websocket/webhook/webhook-backend.ts';
@@ -31,7 +31,7 @@ export interface Snapshot {
 }
 
 /** What lives as long as the process and is used by every snapshot. */
-export interface Shared {
+export interface SharedServices {
   readonly emit: Emit;
   readonly sessions: Registry;
   readonly http: Pick<HttpEngines, 'pick' | 'endless'>;
@@ -40,7 +40,7 @@ export interface Shared {
   readonly stickySecret: string;
   /** Asks backends about what happens on terminated connections. */
   readonly caller: InternalClient;
-  readonly errands: PendingDeliveries;
+  readonly pendingDeliveries: PendingDeliveries;
   readonly broker: Broker;
   readonly connections: Connections;
   /** How the names of servers are looked up. */
@@ -51,14 +51,14 @@ export interface Shared {
  * Builds the snapshot of a checked config. Pools of upstreams that stayed the same are taken over from `previous`; the
  * others begin with what is live in the pool of the same name, and run once startPools() has been called.
  */
-export function buildSnapshot(prepared: Prepared, shared: Shared, previous: Snapshot | null): Snapshot {
+export function buildSnapshot(prepared: Prepared, shared: SharedServices, previous: Snapshot | null): Snapshot {
   const { config, table } = prepared;
   const pools = new Map(
     Object.keys(config.upstreams).map((name) => [name, poolFor(name, prepared, shared, previous?.pools.get(name))]),
   );
   const acceptors = buildAcceptors(config, shared, pools);
-  const ways = { emit: shared.emit, caller: shared.caller, pool: (upstream: string) => get(pools, upstream) };
-  const authenticators = new Authenticators(config, ways, previous?.authenticators ?? null);
+  const authDeps = { emit: shared.emit, caller: shared.caller, pool: (upstream: string) => get(pools, upstream) };
+  const authenticators = new Authenticators(config, authDeps, previous?.authenticators ?? null);
   return {
     config,
     table,
@@ -100,7 +100,7 @@ export function startPools(next: Snapshot, previous: Snapshot | null): void {
   }
 }
 
-function poolFor(name: string, { config, backendTls }: Prepared, shared: Shared, old: Pool | undefined): Pool {
+function poolFor(name: string, { config, backendTls }: Prepared, shared: SharedServices, old: Pool | undefined): Pool {
   const upstream = get(new Map(Object.entries(config.upstreams)), name);
   const tls = backendTls.get(name) ?? null;
   const same = JSON.stringify(old?.config) === JSON.stringify(upstream) && old?.tls?.id === tls?.id;
@@ -111,10 +111,10 @@ function poolFor(name: string, { config, backendTls }: Prepared, shared: Shared,
 
 function buildAcceptors(
   config: Prepared['config'],
-  { terminator, ...shared }: Shared,
+  { terminator, ...shared }: SharedServices,
   pools: ReadonlyMap<string, Pool>,
-): Map<string, Acceptor> {
-  const acceptors = new Map<string, Acceptor>();
+): Map<string, WebSocketAcceptor> {
+  const acceptors = new Map<string, WebSocketAcceptor>();
   for (const { name: route, websocket } of config.routes) {
     if (websocket?.mode !== 'terminate') continue;
     const handler = buildHandler(websocket, {

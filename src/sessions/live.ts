@@ -24,14 +24,14 @@ export class LiveSession implements Session {
   readonly opened: SessionOpened;
   readonly #openedAt = performance.now();
   readonly #home: SessionHome;
-  readonly #place: SlotHandle<Session>;
+  readonly #handle: SlotHandle<Session>;
   #carrier: Carrier | null = null;
 
   /** Enters the session and reports it open. */
   constructor(opened: SessionOpened, home: SessionHome) {
     this.opened = copy(opened);
     this.#home = home;
-    this.#place = home.registry.add(this);
+    this.#handle = home.registry.add(this);
     home.emit(opened);
   }
 
@@ -61,7 +61,7 @@ export class LiveSession implements Session {
 
   carriedBy(carrier: Carrier): void {
     this.#carrier = carrier;
-    this.#home.registry.revocations.judge(this);
+    this.#home.registry.revocations.closeIfRevoked(this);
   }
 
   close(code: number, reason: string, deadlineMs: number): void {
@@ -75,8 +75,8 @@ export class LiveSession implements Session {
   /** Gives everything back and reports the session closed; called once, by what carried it. */
   end(end: SessionEnd): void {
     const { registry, emit, releases } = this.#home;
-    registry.remove(this.#place);
-    for (const release of releases) giveBack(release);
+    registry.remove(this.#handle);
+    for (const release of releases) runRelease(release);
     const { opened } = this;
     // Written out: a copy by spreading costs a handshake more than everything else that is done for its session.
     emit({
@@ -104,7 +104,7 @@ export class LiveSession implements Session {
 }
 
 /** One that breaks must not keep the others. */
-const giveBack = guarded('handshake', (release: () => void) => release());
+const runRelease = guarded('handshake', (release: () => void) => release());
 
 /** The same in an object of a common shape: one that was put together by spreading has a shape of its own, which costs memory. */
 function copy(opened: SessionOpened): SessionOpened {

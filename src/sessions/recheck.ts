@@ -2,7 +2,7 @@
 // judges their route now. What is good goes on, what is refused is closed, and so is what nobody could judge for too long.
 // Not for credentials that say themselves when they end: that is expiry.ts.
 
-import type { Asking, Authenticator, AuthResult } from '../auth/authenticator.ts';
+import type { Authenticator, AuthRequest, AuthResult } from '../auth/authenticator.ts';
 import { background } from '../base/guard.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import type { Timed, TimerWheel } from '../base/timer-wheel.ts';
@@ -20,7 +20,7 @@ export interface Recheck {
 }
 
 /** What a session is judged by: the handshake it came with. */
-export type Shown = Omit<Asking, 'gone'>;
+export type PresentedCredentials = Omit<AuthRequest, 'clientClosed'>;
 
 /** A session that is judged again. */
 export interface Rechecked {
@@ -45,16 +45,16 @@ const AT_A_TIME = 32;
 /** The longest from one failed try to the next. */
 const LONGEST_RETRY_MS = 10_000;
 
-interface Ending {
+interface RecheckClose {
   readonly code: number;
   readonly reason: string;
 }
 
-type Verdict = 'good' | 'nobody' | Ending;
+type RecheckResult = 'good' | 'nobody' | RecheckClose;
 
 export class Rechecks<S extends Rechecked> {
   readonly #options: Required<RechecksOptions<S>>;
-  readonly #turns = new Semaphore(AT_A_TIME);
+  readonly #semaphore = new Semaphore(AT_A_TIME);
   /** Weak for the reason in slot-set.ts. */
   readonly #watched = new WeakMap<S, Watched<S>>();
   /** Routes where the last that was found out is that nobody can tell, and since when. */
@@ -65,8 +65,8 @@ export class Rechecks<S extends Rechecked> {
   }
 
   /** From now on the session is judged again as its route says; `everyMs` is what the route says as it opens. */
-  watch(session: S, shown: Shown, everyMs: number): void {
-    const watched = new Watched(session, shown, (due) => this.#look(due));
+  watch(session: S, credentials: PresentedCredentials, everyMs: number): void {
+    const watched = new Watched(session, credentials, (due) => this.#look(due));
     this.#watched.set(session, watched);
     // The first look comes early for some: sessions that opened together, as after a restart, are not judged together.
     this.#schedule(watched, everyMs * (0.5 + this.#options.random() / 2));
@@ -77,7 +77,7 @@ export class Rechecks<S extends Rechecked> {
     if (watched === undefined) return;
     this.#watched.delete(session);
     this.#options.wheel.remove(watched);
-    watched.gone.notify();
+    watched.clientClosed.notify();
   }
 
   #schedule(watched: Watched<S>, inMs: number): void {
@@ -93,7 +93,7 @@ export class Rechecks<S extends Rechecked> {
     else {
       watched.due = this.#options.wheel.now();
       this.#schedule(watched, recheck.graceMs);
-      background('auth', this.#judge(watched, recheck));
+      background('auth', this.#recheck(watched, recheck));
     }
   }
 
@@ -106,10 +106,10 @@ export class Rechecks<S extends Rechecked> {
   }
 
   /** Never rejects. */
-  async #judge(watched: Watched<S>, { authenticator }: Recheck): Promise<void> {
+  async #recheck(watched: Watched<S>, { authenticator }: Recheck): Promise<void> {
     const verdict = await this.#ask(watched, authenticator);
     watched.due = null;
-    if (watched.gone.closed) return;
+    if (watched.clientClosed.closed) return;
     // A reload may have changed it meanwhile.
     const recheck = this.#options.recheckOf(watched.session.route);
     if (recheck === null) this.#schedule(watched, LONGEST_RETRY_MS);
@@ -117,7 +117,7 @@ export class Rechecks<S extends Rechecked> {
     else this.#answered(watched, recheck, verdict);
   }
 
-  #answered(watched: Watched<S>, { everyMs }: Recheck, verdict: 'good' | Ending): void {
+  #answered(watched: Watched<S>, { everyMs }: Recheck, verdict: 'good' | RecheckClose): void {
     this.#silent.delete(watched.session.route);
     watched.failedSince = null;
     if (verdict === 'good') this.#schedule(watched, everyMs * (0.9 + this.#options.random() / 5));
@@ -134,11 +134,11 @@ export class Rechecks<S extends Rechecked> {
     else this.#schedule(watched, Math.min(leftMs, retryMs(recheck) * (0.5 + this.#options.random() / 2)));
   }
 
-  async #ask({ session, shown, gone }: Watched<S>, authenticator: Authenticator): Promise<Verdict> {
+  async #ask({ session, credentials, clientClosed }: Watched<S>, authenticator: Authenticator): Promise<RecheckResult> {
     try {
-      const done = await this.#turns.acquire(gone.signal());
+      const done = await this.#semaphore.acquire(clientClosed.signal());
       try {
-        return this.#read(session, await authenticator.authenticate({ ...shown, gone }));
+        return this.#read(session, await authenticator.authenticate({ ...credentials, clientClosed }));
       } finally {
         done();
       }
@@ -148,7 +148,7 @@ export class Rechecks<S extends Rechecked> {
     }
   }
 
-  #read(session: S, found: AuthResult): Verdict {
+  #read(session: S, found: AuthResult): RecheckResult {
     if ('claims' in found) {
       // The session is somebody's: what its backend and its room know of it would be wrong.
       if (found.subject !== session.user) return { code: 4401, reason: 'credentials are of another' };
@@ -159,7 +159,7 @@ export class Rechecks<S extends Rechecked> {
     return { code: found.status === 401 ? 4401 : 4403, reason: 'credentials are refused' };
   }
 
-  #close({ session }: Watched<S>, { code, reason }: Ending): void {
+  #close({ session }: Watched<S>, { code, reason }: RecheckClose): void {
     // It is not looked at again, however long its end may take.
     this.forget(session);
     session.close(code, reason, CLOSE_TIMEOUT_MS);
@@ -175,18 +175,18 @@ function retryMs({ graceMs }: Recheck): number {
 
 class Watched<S extends Rechecked> implements Timed {
   readonly session: S;
-  readonly shown: Shown;
+  readonly credentials: PresentedCredentials;
   /** The session's end, for whoever is asked about it. */
-  readonly gone = new ClientClosed();
+  readonly clientClosed = new ClientClosed();
   readonly #onDue: (watched: Watched<S>) => void;
   /** Since when it waits for its verdict; null: it does not. */
   due: number | null = null;
   /** Since when nobody could tell about it; null: somebody could. */
   failedSince: number | null = null;
 
-  constructor(session: S, shown: Shown, onDue: (watched: Watched<S>) => void) {
+  constructor(session: S, credentials: PresentedCredentials, onDue: (watched: Watched<S>) => void) {
     this.session = session;
-    this.shown = shown;
+    this.credentials = credentials;
     this.#onDue = onDue;
   }
 

@@ -63,10 +63,10 @@ export class Registry implements Sampler {
   }
 
   /** Removes a session; nothing where it is not there any more. */
-  remove(place: SlotHandle<Session>): void {
-    const session = place.member;
+  remove(handle: SlotHandle<Session>): void {
+    const session = handle.member;
     const count = this.#counts.get(keyOf(session));
-    if (this.#live.remove(place) && count !== undefined) count.live--;
+    if (this.#live.remove(handle) && count !== undefined) count.live--;
     this.#expiry.forget(session);
     this.rechecks.forget(session);
   }

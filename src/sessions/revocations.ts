@@ -17,22 +17,22 @@ export interface Revocation {
 }
 
 /** Somebody who is let in, or wants to be. */
-export type Visitor = Pick<Session, 'id' | 'route' | 'client' | 'user'>;
+export type ClientIdentity = Pick<Session, 'id' | 'route' | 'client' | 'user'>;
 
 /** The close code for it. */
 const CODE = 4403;
 /** Revocations in force at a time; each is looked at for each handshake. With one more the one that ends first is let go. */
-const MOST = 10_000;
+const MAX_ACTIVE = 10_000;
 
-interface InForce {
-  readonly fits: (visitor: Visitor) => boolean;
+interface ActiveRevocation {
+  readonly fits: (visitor: ClientIdentity) => boolean;
   readonly until: number;
 }
 
 export class Revocations {
   readonly #live: () => readonly Session[];
   readonly #now: () => number;
-  #inForce: InForce[] = [];
+  #active: ActiveRevocation[] = [];
 
   /** Of the sessions that `live` gives; `now` is in milliseconds of a clock that never goes back. */
   constructor(live: () => readonly Session[], now: () => number = () => performance.now()) {
@@ -47,33 +47,34 @@ export class Revocations {
   revoke(revocation: Revocation, forMs: number): number {
     this.#forgetOld();
     const fits = compile(revocation);
-    this.#inForce.push({ fits, until: this.#now() + forMs });
-    if (this.#inForce.length > MOST) this.#inForce = this.#inForce.sort((a, b) => b.until - a.until).slice(0, MOST);
+    this.#active.push({ fits, until: this.#now() + forMs });
+    if (this.#active.length > MAX_ACTIVE)
+      this.#active = this.#active.sort((a, b) => b.until - a.until).slice(0, MAX_ACTIVE);
     const revoked = this.#live().filter(fits);
     for (const session of revoked) close(session);
     return revoked.length;
   }
 
   /** Closes a session that has just opened where access was taken back while its handshake was under way. */
-  judge(session: Session): void {
+  closeIfRevoked(session: Session): void {
     if (this.refuses(session)) close(session);
   }
 
   /** Whether nothing is revoked, which is nearly always. */
   get none(): boolean {
-    return this.#inForce.length === 0;
+    return this.#active.length === 0;
   }
 
   /** Whether somebody's access was taken back. */
-  refuses(visitor: Visitor): boolean {
+  refuses(visitor: ClientIdentity): boolean {
     if (this.none) return false;
     this.#forgetOld();
-    return this.#inForce.some(({ fits }) => fits(visitor));
+    return this.#active.some(({ fits }) => fits(visitor));
   }
 
   #forgetOld(): void {
     const now = this.#now();
-    this.#inForce = this.#inForce.filter(({ until }) => until > now);
+    this.#active = this.#active.filter(({ until }) => until > now);
   }
 }
 
@@ -81,7 +82,7 @@ function close(session: Session): void {
   session.close(CODE, 'revoked', CLOSE_TIMEOUT_MS);
 }
 
-function compile({ subject, address, route, id }: Revocation): (visitor: Visitor) => boolean {
+function compile({ subject, address, route, id }: Revocation): (visitor: ClientIdentity) => boolean {
   const addresses = address === undefined ? null : compileAddresses([address]);
   return (visitor) =>
     (subject === undefined || visitor.user === subject) &&

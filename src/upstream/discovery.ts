@@ -26,7 +26,7 @@ export interface DiscoveryOptions {
   readonly lookUp?: Resolve;
 }
 
-interface Known {
+interface KnownServer {
   addresses: readonly string[];
   /** By performance.now(). */
   until: number;
@@ -37,7 +37,7 @@ export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #lookUp: Resolve;
   readonly #names: readonly string[];
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, KnownServer>();
   #timer: NodeJS.Timeout | undefined;
   #onChange: (() => void) | null = null;
   #stopped = false;
@@ -116,7 +116,7 @@ export class Discovery {
   }
 
   /** Says once that a name can't be resolved, and once that it can again. */
-  #report(name: string, known: Known, { fault }: Resolution): void {
+  #report(name: string, known: KnownServer, { fault }: Resolution): void {
     const failing = fault !== null;
     if (failing === known.failing || this.#stopped) return;
     known.failing = failing;

@@ -3,7 +3,7 @@
 
 import { guarded } from '../base/guard.ts';
 import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
-import type { ServerState, Tunnel } from './server.ts';
+import type { Movable, ServerState } from './server.ts';
 
 /** Service Restart (IANA's registry for RFC 6455 §11.7): come back, and be sent elsewhere. */
 export const RESTART = 1012;
@@ -17,7 +17,7 @@ interface Job {
 
 export class GradualClose {
   readonly #jobs = new Map<ServerState, Job>();
-  readonly #asked = new WeakSet<Tunnel>();
+  readonly #closing = new WeakSet<Movable>();
   #timer: NodeJS.Timeout | undefined;
   /** Tunnels that may be closed now; grows with time. */
   #credit = 0;
@@ -54,8 +54,8 @@ export class GradualClose {
     this.#credit += (job.rate * TICK_MS) / 1000;
     for (const tunnel of job.state.tunnels) {
       if (this.#credit < 1) return;
-      if (this.#asked.has(tunnel)) continue;
-      this.#asked.add(tunnel);
+      if (this.#closing.has(tunnel)) continue;
+      this.#closing.add(tunnel);
       this.#credit--;
       tunnel.close(RESTART, job.reason, CLOSE_TIMEOUT_MS);
     }

@@ -1,7 +1,7 @@
 // A server taken for one request or session: what came of it is told through the lease, and at the end it is given back.
 import type { SlotHandle } from '../base/slot-set.ts';
 import type { Outcome } from './health/breaker.ts';
-import type { Server, Tunnel } from './server.ts';
+import type { Movable, Server } from './server.ts';
 
 /** What an answer's status says of its server. */
 export function outcomeOf(status: number, retryAfter: boolean): Outcome {
@@ -23,33 +23,33 @@ export interface OutcomeSink {
 
 export class Lease {
   readonly server: Server;
-  readonly #judge: OutcomeSink;
+  readonly #outcomeSink: OutcomeSink;
   /** Whether it is the one request that tries an ejected server. */
   #trial: boolean;
-  #place: SlotHandle<Tunnel> | null = null;
-  #told = false;
+  #handle: SlotHandle<Movable> | null = null;
+  #reported = false;
   #held = true;
 
   /** Counts one more on the server. */
-  constructor(server: Server, judge: OutcomeSink) {
+  constructor(server: Server, outcomeSink: OutcomeSink) {
     this.server = server;
-    this.#judge = judge;
+    this.#outcomeSink = outcomeSink;
     this.#trial = server.state.breaker.begin();
     server.state.live++;
   }
 
   /** Tells how the request ended for the server; the first word counts. A client that left says nothing of it. */
   reportOutcome(outcome: Outcome): void {
-    if (this.#told) return;
-    this.#told = true;
-    if (this.#trial) this.#judge.recordTrial(this.server, outcome);
-    else this.#judge.record(this.server, outcome);
+    if (this.#reported) return;
+    this.#reported = true;
+    if (this.#trial) this.#outcomeSink.recordTrial(this.server, outcome);
+    else this.#outcomeSink.record(this.server, outcome);
     this.#trial = false;
   }
 
   /** From now on this session is one that the server's going may end. */
-  carry(tunnel: Tunnel): void {
-    if (this.#held) this.#place = this.server.state.tunnels.add(tunnel);
+  carry(tunnel: Movable): void {
+    if (this.#held) this.#handle = this.server.state.tunnels.add(tunnel);
   }
 
   /** Counts it off; more calls than one do nothing. */
@@ -58,6 +58,6 @@ export class Lease {
     this.#held = false;
     if (this.#trial) this.server.state.breaker.endTrial(null);
     this.server.state.live--;
-    if (this.#place !== null) this.server.state.tunnels.remove(this.#place);
+    if (this.#handle !== null) this.server.state.tunnels.remove(this.#handle);
   };
 }

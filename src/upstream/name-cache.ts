@@ -20,11 +20,11 @@ export interface NameCacheOptions {
 const SHORTEST_MS = 1000;
 const LONGEST_MS = 60_000;
 /** Names that are known at a time: those of the config and of a few before it. */
-const MOST_NAMES = 10_000;
+const MAX_NAMES = 10_000;
 /** Connections that wait for one name; a further one fails at once. */
-const MOST_WAITING = 10_000;
+const MAX_WAITING = 10_000;
 
-interface Entry {
+interface CachedName {
   /** The last good answer. */
   addresses: readonly string[];
   /** Until when it is used without a question. */
@@ -41,7 +41,7 @@ export class NameCache {
   readonly #now: () => number;
   readonly #deadlineMs: number;
   readonly #patienceMs: number;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, CachedName>();
 
   constructor(options: NameCacheOptions = {}) {
     this.#lookUp = options.lookUp ?? openSystemNames();
@@ -75,7 +75,7 @@ export class NameCache {
     const known = entry.addresses.length > 0;
     // While a name goes unanswered nobody waits for it who has an answer.
     if (known && entry.failing) return entry.addresses;
-    if (entry.waiting >= MOST_WAITING) throw notFound(name, 'ENOBUFS');
+    if (entry.waiting >= MAX_WAITING) throw notFound(name, 'ENOBUFS');
     entry.waiting++;
     const fault = await within(answered, known ? this.#patienceMs : this.#deadlineMs);
     entry.waiting--;
@@ -83,24 +83,24 @@ export class NameCache {
     throw notFound(name, fault ?? 'ENOTFOUND');
   }
 
-  #entryOf(name: string): Entry {
+  #entryOf(name: string): CachedName {
     const known = this.#entries.get(name);
     const entry = known ?? { addresses: [], until: 0, failing: false, waiting: 0, asking: null };
     // The last one asked for stands last.
     if (known !== undefined) this.#entries.delete(name);
     this.#entries.set(name, entry);
-    if (this.#entries.size > MOST_NAMES) this.#entries.delete(this.#entries.keys().next().value ?? name);
+    if (this.#entries.size > MAX_NAMES) this.#entries.delete(this.#entries.keys().next().value ?? name);
     return entry;
   }
 
-  #ask(name: string, entry: Entry): Promise<string | null> {
+  #ask(name: string, entry: CachedName): Promise<string | null> {
     entry.asking ??= this.#askOnce(name, entry).finally(() => {
       entry.asking = null;
     });
     return entry.asking;
   }
 
-  async #askOnce(name: string, entry: Entry): Promise<string | null> {
+  async #askOnce(name: string, entry: CachedName): Promise<string | null> {
     const { addresses, ttlMs, fault } = await this.#lookUp(name, entry.addresses);
     entry.failing = addresses.length === 0;
     if (entry.failing) return fault ?? 'ENOTFOUND';

@@ -6,7 +6,7 @@ import type { UpstreamConfig } from '../config/schema/schema.ts';
 import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 import { RESTART } from './gradual-close.ts';
 import { isUp } from './health/health.ts';
-import type { Server, Tunnel } from './server.ts';
+import type { Movable, Server } from './server.ts';
 
 export type RebalanceConfig = NonNullable<UpstreamConfig['rebalance']>;
 
@@ -15,7 +15,7 @@ interface Moves {
   /** The addresses of servers that are to get more. */
   readonly towards: Set<string>;
   /** Tunnels that were asked to go. */
-  readonly asked: WeakSet<Tunnel>;
+  readonly closing: WeakSet<Movable>;
 }
 
 export class Rebalance {
@@ -28,7 +28,7 @@ export class Rebalance {
   constructor(config: RebalanceConfig, servers: () => readonly Server[], previous: Rebalance | null = null) {
     this.#config = config;
     this.#servers = servers;
-    this.#moves = previous === null ? { towards: new Set(), asked: new WeakSet() } : previous.#moves;
+    this.#moves = previous === null ? { towards: new Set(), closing: new WeakSet() } : previous.#moves;
   }
 
   /** Goes on with what is under way, at this config's pace. */
@@ -93,8 +93,8 @@ export class Rebalance {
 
   /** Whether it would still have less than its part with one more. */
   #lacks(server: Server): boolean {
-    const { tunnels, pendingMoves: owed } = server.state;
-    return tunnels.size + owed + 1 <= this.#partOf(server) * (1 - this.#config.tolerance);
+    const { tunnels, pendingMoves } = server.state;
+    return tunnels.size + pendingMoves + 1 <= this.#partOf(server) * (1 - this.#config.tolerance);
   }
 
   /** Closes one tunnel of the server that carries most beyond its part. */
@@ -106,8 +106,8 @@ export class Rebalance {
       if (beyond > most) [donor, most] = [each, beyond];
     }
     for (const tunnel of donor?.state.tunnels ?? []) {
-      if (this.#moves.asked.has(tunnel)) continue;
-      this.#moves.asked.add(tunnel);
+      if (this.#moves.closing.has(tunnel)) continue;
+      this.#moves.closing.add(tunnel);
       state.pendingMoves++;
       tunnel.close(RESTART, 'rebalance', CLOSE_TIMEOUT_MS);
       return;

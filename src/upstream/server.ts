@@ -14,10 +14,10 @@ import { Breaker } from './health/breaker.ts';
 export type ServerConfig = Extract<UpstreamConfig['servers'][number], { max_connections?: unknown }>;
 
 /** What is counted apart. */
-export type Kind = Ask['kind'];
+export type TrafficKind = Ask['kind'];
 
 /** A session that can be asked to go. */
-export interface Tunnel {
+export interface Movable {
   close(code: number, reason: string, deadlineMs: number): void;
 }
 
@@ -25,7 +25,7 @@ export interface Tunnel {
 export class ServerState {
   /** Sessions and requests it carries now. */
   live = 0;
-  readonly tunnels = new SlotSet<Tunnel>();
+  readonly tunnels = new SlotSet<Movable>();
   readonly breaker = new Breaker();
   /** What the active check says; null before its first word. */
   checked: boolean | null = null;
@@ -33,10 +33,10 @@ export class ServerState {
   since: number | null = null;
   /** New sessions that it is to get before any other server, because as many were moved for it. */
   pendingMoves = 0;
-  readonly #buckets = new Map<Kind, Bucket>();
+  readonly #buckets = new Map<TrafficKind, Bucket>();
 
   /** The bucket of a rate: the one there is, at its level, unless the rate is another one now. */
-  bucketOf(kind: Kind, rate: Rate | undefined): Bucket | null {
+  bucketOf(kind: TrafficKind, rate: Rate | undefined): Bucket | null {
     const known = this.#buckets.get(kind);
     if (rate === undefined) this.#buckets.delete(kind);
     else if (known?.rate.rate !== rate.rate || known.rate.burst !== rate.burst)
@@ -77,8 +77,8 @@ export class Server implements Endpoint {
   readonly weight: number;
   readonly backup: boolean;
   readonly state: ServerState;
-  readonly #most: number;
-  readonly #buckets: Readonly<Record<Kind, Bucket | null>>;
+  readonly #maxConnections: number;
+  readonly #buckets: Readonly<Record<TrafficKind, Bucket | null>>;
   readonly #slowStart: number;
 
   constructor(config: ServerConfig, { upstream, state, tls, slowStart, serverName, proxyProtocol, lookup }: ServerOf) {
@@ -97,7 +97,7 @@ export class Server implements Endpoint {
     this.weight = config.weight;
     this.backup = config.backup;
     this.state = state;
-    this.#most = config.max_connections ?? Number.POSITIVE_INFINITY;
+    this.#maxConnections = config.max_connections ?? Number.POSITIVE_INFINITY;
     this.#buckets = {
       handshake: state.bucketOf('handshake', config.handshakes_per_second),
       plain: state.bucketOf('plain', config.requests_per_second),
@@ -117,13 +117,13 @@ export class Server implements Endpoint {
   }
 
   /** Whether it may get one more: it carries less than it may, and has not had as many of this kind as it may just now. */
-  takes(kind: Kind | null, now: number): boolean {
-    if (this.state.live >= this.#most) return false;
+  takes(kind: TrafficKind | null, now: number): boolean {
+    if (this.state.live >= this.#maxConnections) return false;
     return kind === null || (this.#buckets[kind]?.wait(now) ?? 0) === 0;
   }
 
   /** It gets one more. */
-  spend(kind: Kind, now: number): void {
+  spend(kind: TrafficKind, now: number): void {
     this.#buckets[kind]?.take(now);
   }
 }

@@ -23,7 +23,7 @@ export interface SystemNamesOptions {
 /** What the hosts file and getaddrinfo say has no TTL: it is asked for again each time it may be. */
 const NO_TTL_MS = 0;
 /** Names that may wait for getaddrinfo; a further one is not found at once. */
-const MOST_WAITING = 100;
+const MAX_WAITING = 100;
 
 const NOT_FOUND: Resolution = { addresses: [], ttlMs: NO_TTL_MS, fault: 'ENOTFOUND' };
 
@@ -34,11 +34,11 @@ const NOT_FOUND: Resolution = { addresses: [], ttlMs: NO_TTL_MS, fault: 'ENOTFOU
 export function openSystemNames(options: SystemNamesOptions = {}): Resolve {
   const { hosts = '/etc/hosts', resolvConf = '/etc/resolv.conf', resolvers, library = byLibrary } = options;
   const ask = openResolver({ family: 'any', ...(resolvers === undefined ? {} : { resolvers }) });
-  const turns = new Semaphore(1);
+  const semaphore = new Semaphore(1);
 
   const askLibrary = async (name: string): Promise<Resolution> => {
-    if (turns.waiting >= MOST_WAITING) return NOT_FOUND;
-    const done = await turns.acquire(null);
+    if (semaphore.waiting >= MAX_WAITING) return NOT_FOUND;
+    const done = await semaphore.acquire(null);
     try {
       return { addresses: await library(name), ttlMs: NO_TTL_MS, fault: null };
     } catch (error) {

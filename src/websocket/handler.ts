@@ -11,7 +11,7 @@ import type { PreparedMessage } from './frame.ts';
 export type MessageType = 'text' | 'binary';
 
 /** One client's connection as a handler sees it. */
-export interface Connection {
+export interface WebSocketConnection {
   /** The gateway's own, by which the API knows it. */
   readonly id: string;
   /**
@@ -48,7 +48,7 @@ export interface ConnectionHandlerFactory {
   /** Who the handler takes the client for, and the room it is in; for those who ask about the connection. */
   readonly user?: string | null;
   readonly room?: string | null;
-  open(connection: Connection): ConnectionHandler;
+  open(connection: WebSocketConnection): ConnectionHandler;
 }
 
 /** A handshake that the route's own rules let in, before its 101. */
@@ -66,7 +66,7 @@ export interface Opening {
   /** The one that is taken where the handler chooses none. */
   readonly protocol: string | null;
   /** Fires when the client has left; nothing that is found out then is of use. */
-  readonly gone: AbortSignal;
+  readonly signal: AbortSignal;
 }
 
 /** The handshake is answered with 101. */
@@ -83,11 +83,11 @@ export interface Refused extends PassthroughResponse {
 }
 
 /** What becomes of an opening: it opens, the gateway refuses it, or a backend does. */
-export type Admission = Admitted | Rejection | Refused;
+export type HandshakeResult = Admitted | Rejection | Refused;
 
 /** Is asked before the 101. It may throw, or reject with, a GatewayError, which is answered with its status. */
 export interface HandshakeHook {
-  admit(opening: Opening): Admission | Promise<Admission>;
+  admit(opening: Opening): HandshakeResult | Promise<HandshakeResult>;
 }
 
 /**

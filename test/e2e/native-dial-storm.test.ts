@@ -89,7 +89,7 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
       preamble: null,
       handshake: `GET /${n} HTTP/1.1\r\n\r\n`,
       timeouts,
-      gone,
+      clientClosed: gone,
     });
     return outcome.then(
       ({ head, socket }) => {
@@ -174,7 +174,7 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
     const called: string[] = [];
     const caller = (name: string): DialCaller => {
       const self: DialCaller = {
-        came(connection) {
+        onHead(connection) {
           called.push(name);
           if (called.length === 1) then(connection, self);
           else connection.destroy();
@@ -204,7 +204,7 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
       const wait = { answerMs: TEST_TIMEOUT_MS, maxHead: 4096 };
       dialler.collect(connection, Buffer.from('held\r\n\r\n'), wait, {
         ...self,
-        came: (again) => again.destroy(),
+        onHead: (again) => again.destroy(),
         failed: () => {},
       });
     });
@@ -241,7 +241,7 @@ describe.skipIf(!existsSync(addon))('many native dials at once', () => {
         dialler.dial(
           { ...request, bytes: `GET /${threads.length}-${accepted.remotePort} HTTP/1.1\r\n\r\n` },
           {
-            came(backend) {
+            onHead(backend) {
               threads.push(backend.thread);
               const ends = {
                 client: accepted,

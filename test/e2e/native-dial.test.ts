@@ -81,7 +81,12 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
   }
 
   function request(to = server, timeouts = TIMEOUTS, gone = new ClientClosed()) {
-    const outcome = requestNatively(dialler, to, { preamble: null, handshake: HANDSHAKE, timeouts, gone });
+    const outcome = requestNatively(dialler, to, {
+      preamble: null,
+      handshake: HANDSHAKE,
+      timeouts,
+      clientClosed: gone,
+    });
     outcome.catch(() => undefined);
     return outcome;
   }
@@ -195,7 +200,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
       preamble: null,
       handshake: large,
       timeouts: TIMEOUTS,
-      gone: new ClientClosed(),
+      clientClosed: new ClientClosed(),
     });
     const at = await peer();
     at.socket.pause();
@@ -468,7 +473,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
       await new Promise((done) => client.once('connect', done));
       const dialler = relay.diallerFor(client);
       const to = { upstream: 'u', url: 'ws://u', secure: false, host: '127.0.0.1', port, live: 0 };
-      const ask = () => requestNatively(dialler, to, { preamble: null, handshake: 'GET', timeouts: { connect: 30000, handshake: 30000 }, gone: new ClientClosed() })
+      const ask = () => requestNatively(dialler, to, { preamble: null, handshake: 'GET', timeouts: { connect: 30000, handshake: 30000 }, clientClosed: new ClientClosed() })
         .then((answer) => (answer.socket.destroy(), answer.head.status), (error) => error.code + ' ' + error.cause?.code);
       const held = [];
       try { for (;;) held.push(openSync('/dev/null')); } catch {}

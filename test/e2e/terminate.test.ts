@@ -12,7 +12,7 @@ import type { GatewayEvent, SessionEnd } from '../../src/events.ts';
 import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { type Accepted, Terminator } from '../../src/websocket/connection/accept.ts';
 import { Connections } from '../../src/websocket/connections.ts';
-import type { Connection, ConnectionHandlerFactory } from '../../src/websocket/handler.ts';
+import type { ConnectionHandlerFactory, WebSocketConnection } from '../../src/websocket/handler.ts';
 import { echo } from '../../src/websocket/handlers/echo.ts';
 import { buildHandler, type HandlerServices } from '../../src/websocket/handlers.ts';
 import { buildClose, buildFragments, buildFrame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
@@ -587,7 +587,7 @@ describe('a client that does not read', () => {
 
   it('is given up with 1013 once far behind a handler that does not wait', async () => {
     let owed = 0;
-    let peer: Connection | undefined;
+    let peer: WebSocketConnection | undefined;
     const handler: ConnectionHandlerFactory = {
       open(connection) {
         peer = connection;
@@ -612,7 +612,7 @@ describe('a client that does not read', () => {
   });
 
   it('small messages count as the memory they take', async () => {
-    let peer: Connection | undefined;
+    let peer: WebSocketConnection | undefined;
     const handler: ConnectionHandlerFactory = {
       open(connection) {
         peer = connection;

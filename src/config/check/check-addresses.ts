@@ -5,17 +5,17 @@ import type { ConfigPath } from '../problem.ts';
 import type { Written } from '../problems/prune.ts';
 import { RangeList } from '../range-list.ts';
 import type { Config, ListenerConfig, RouteConfig } from '../schema/schema.ts';
-import { error, type Found, warning } from './findings.ts';
+import { error, type Problems, warning } from './findings.ts';
 
-export function* checkAddresses(config: Config, written: Written): Found {
+export function* checkAddresses(config: Config, written: Written): Problems {
   const { listeners, routes, trusted_proxies } = config;
   yield* checkList(trusted_proxies, ['trusted_proxies']);
-  yield* checkBelieved(config, written);
+  yield* checkTrusted(config, written);
   for (const [index, listener] of listeners.entries()) yield* checkSenders(listener, ['listeners', index]);
   for (const [index, route] of routes.entries()) yield* checkRoute(route, ['routes', index]);
 }
 
-function* checkRoute({ allow = [], deny = [] }: RouteConfig, path: ConfigPath): Found {
+function* checkRoute({ allow = [], deny = [] }: RouteConfig, path: ConfigPath): Problems {
   yield* checkList(allow, [...path, 'allow']);
   yield* checkList(deny, [...path, 'deny']);
   const denied = new RangeList(deny);
@@ -26,7 +26,7 @@ function* checkRoute({ allow = [], deny = [] }: RouteConfig, path: ConfigPath): 
   }
 }
 
-function* checkBelieved({ trusted_proxies, http }: Config, written: Written): Found {
+function* checkTrusted({ trusted_proxies, http }: Config, written: Written): Problems {
   const path = ['http', 'believe'];
   if (trusted_proxies.length === 0) return;
   if (http.believe === 'forwarded')
@@ -40,7 +40,7 @@ function* checkBelieved({ trusted_proxies, http }: Config, written: Written): Fo
 }
 
 /** Entries that add nothing to those before or behind them. */
-function* checkList(entries: readonly string[], path: ConfigPath): Found {
+function* checkList(entries: readonly string[], path: ConfigPath): Problems {
   const list = new RangeList(entries);
   for (const [index, entry] of entries.entries()) {
     // Of two that are the same the second is too much.
@@ -49,7 +49,7 @@ function* checkList(entries: readonly string[], path: ConfigPath): Found {
   }
 }
 
-function* checkSenders({ proxy_protocol: proxy, unix }: ListenerConfig, path: ConfigPath): Found {
+function* checkSenders({ proxy_protocol: proxy, unix }: ListenerConfig, path: ConfigPath): Problems {
   if (proxy === undefined) return;
   const at = [...path, 'proxy_protocol', 'from'];
   yield* checkList(proxy.from, at);

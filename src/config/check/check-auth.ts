@@ -3,13 +3,13 @@
 import type { ConfigPath } from '../problem.ts';
 import type { Written } from '../problems/prune.ts';
 import { AUTH_KINDS, type AuthConfig, type BasicConfig, type JwtConfig } from '../schema/schema-auth.ts';
-import { error, type Found, warning } from './findings.ts';
+import { error, type Problems, warning } from './findings.ts';
 
 /** Where keys come from; exactly one of them. */
 const SOURCES = ['jwks', 'key', 'key_file'] as const;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
-export function* checkAuth(auth: AuthConfig, path: ConfigPath, written: Written): Found {
+export function* checkAuth(auth: AuthConfig, path: ConfigPath, written: Written): Problems {
   if (written.lostWithin(path)) return;
   const [kind, other] = AUTH_KINDS.filter((key) => auth[key] !== undefined);
   if (kind === undefined) yield error(path, 'needs a kind of credentials', { hint: `one of ${AUTH_KINDS.join(', ')}` });
@@ -19,13 +19,13 @@ export function* checkAuth(auth: AuthConfig, path: ConfigPath, written: Written)
   if (auth.basic !== undefined) yield* checkBasic(auth.basic, [...path, 'basic']);
 }
 
-function* checkBasic({ users, users_file }: BasicConfig, path: ConfigPath): Found {
+function* checkBasic({ users, users_file }: BasicConfig, path: ConfigPath): Problems {
   if (users === undefined && users_file === undefined) yield error(path, 'needs "users" or "users_file"');
   if (users !== undefined && users_file !== undefined)
     yield error([...path, 'users_file'], '"users_file" beside "users"', { hint: 'take one of them out', at: 'key' });
 }
 
-function* checkJwt(jwt: JwtConfig, path: ConfigPath): Found {
+function* checkJwt(jwt: JwtConfig, path: ConfigPath): Problems {
   const [source, other] = SOURCES.filter((key) => jwt[key] !== undefined);
   if (source === undefined) yield error(path, 'needs "jwks", "key" or "key_file"');
   if (other !== undefined)

@@ -4,38 +4,38 @@
 import type { ConfigPath } from '../problem.ts';
 import type { Written } from '../problems/prune.ts';
 import type { Config } from '../schema/schema.ts';
-import { error, type Found, warning } from './findings.ts';
+import { error, type Problems, warning } from './findings.ts';
 
 /** The limits of one kind of request on a route, and where they stand. */
 interface Scope {
   readonly limits: Readonly<Record<string, unknown>>;
   /** Whether the route tells who its clients are. */
-  readonly asksWho: boolean;
+  readonly authenticates: boolean;
   readonly path: ConfigPath;
 }
 
 /** Rates of one session, which one gateway holds. */
 const OF_MESSAGES: ReadonlySet<string> = new Set(['messages_per_second', 'bytes_per_second']);
 
-export function* checkLimits(config: Config, written: Written): Found {
+export function* checkLimits(config: Config, written: Written): Problems {
   const scopes = config.routes.flatMap((route, i): Scope[] =>
     (['websocket', 'http'] as const).flatMap((kind) => {
       const limits = route[kind]?.limits;
-      const asksWho = route.auth !== undefined || written.lost(['routes', i, 'auth']);
-      return limits === undefined ? [] : [{ limits, asksWho, path: ['routes', i, kind, 'limits'] }];
+      const authenticates = route.auth !== undefined || written.lost(['routes', i, 'auth']);
+      return limits === undefined ? [] : [{ limits, authenticates, path: ['routes', i, kind, 'limits'] }];
     }),
   );
   for (const scope of scopes) yield* checkClaim(scope, written);
   yield* checkShared(config, scopes, written);
 }
 
-function* checkClaim({ limits, asksWho, path }: Scope, written: Written): Found {
+function* checkClaim({ limits, authenticates, path }: Scope, written: Written): Problems {
   const [first] = Object.keys(limits).filter((key) => key.endsWith('_per_claim'));
   const claim = limits['claim'];
   if (claim === undefined && first !== undefined && !written.lost([...path, 'claim'])) {
     yield error([...path, first], 'needs "claim"', { hint: 'such as claim: sub', at: 'key' });
   }
-  if (claim !== undefined && !asksWho) {
+  if (claim !== undefined && !authenticates) {
     yield error([...path, 'claim'], 'the route has no "auth"', { hint: 'claims come from credentials', at: 'key' });
   }
   if (claim !== undefined && first === undefined && !written.lostWithin(path)) {
@@ -43,7 +43,7 @@ function* checkClaim({ limits, asksWho, path }: Scope, written: Written): Found 
   }
 }
 
-function* checkShared({ limits, broker }: Config, scopes: readonly Scope[], written: Written): Found {
+function* checkShared({ limits, broker }: Config, scopes: readonly Scope[], written: Written): Problems {
   const { shared } = limits;
   const path = ['limits', 'shared'];
   if (shared === 'memory' || written.lost(path)) return;

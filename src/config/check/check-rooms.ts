@@ -3,7 +3,7 @@
 import type { ConfigPath, Problem } from '../problem.ts';
 import type { Written } from '../problems/prune.ts';
 import type { RouteConfig, TerminateConfig } from '../schema/schema.ts';
-import { type Place, parseTemplate } from '../yaml/template.ts';
+import { type Placeholder, parseTemplate } from '../yaml/template.ts';
 
 /** The fields of a route by which room and user are found; a place is filled from path or query. */
 const NAMES = ['room', 'user'] as const;
@@ -56,7 +56,7 @@ function missingPlaces(template: string, parameters: readonly string[]): string[
     .map(({ name }) => name);
 }
 
-function placesOf(template: string): Place[] {
+function placesOf(template: string): Placeholder[] {
   return (parseTemplate(template) ?? []).filter((part) => typeof part !== 'string');
 }
 

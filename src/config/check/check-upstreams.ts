@@ -5,9 +5,9 @@ import type { ConfigPath } from '../problem.ts';
 import type { Written } from '../problems/prune.ts';
 import type { Config, ListenerConfig, RouteConfig, UpstreamConfig, WebSocketConfig } from '../schema/schema.ts';
 import type { ForwardAuthConfig } from '../schema/schema-auth.ts';
-import { error, type Found, findDuplicates, nameOf, warning } from './findings.ts';
+import { error, findDuplicates, nameOf, type Problems, warning } from './findings.ts';
 
-export function* checkUpstreams({ listeners, upstreams, routes }: Config, written: Written): Found {
+export function* checkUpstreams({ listeners, upstreams, routes }: Config, written: Written): Problems {
   const named = routes.flatMap(({ websocket, http, auth }) => [websocket, http, auth?.forward].flatMap(upstreamsOf));
   const used = new Set(named.map(({ name }) => name));
   // A route that is broken may be the one that uses it, and so may one whose upstream's name is mistyped.
@@ -32,7 +32,7 @@ interface Own {
 }
 
 /** A request sent to a listener of this gateway would come in again, and again. */
-function* checkOwn({ servers }: UpstreamConfig, path: ConfigPath, { listeners, written }: Own): Found {
+function* checkOwn({ servers }: UpstreamConfig, path: ConfigPath, { listeners, written }: Own): Problems {
   for (const [index, server] of servers.entries()) {
     const own = listeners.findIndex((listener) => leadsTo(server, listener));
     if (own === -1) continue;
@@ -53,7 +53,7 @@ function leadsTo(server: UpstreamConfig['servers'][number], { unix, port, host }
 }
 
 /** Two upstreams of one site would take each other's cookie away. */
-function* checkCookies(upstreams: Config['upstreams'], written: Written): Found {
+function* checkCookies(upstreams: Config['upstreams'], written: Written): Problems {
   const firsts = new Map<string, string>();
   for (const [name, { sticky }] of Object.entries(upstreams)) {
     const cookie = sticky?.cookie;
@@ -78,7 +78,7 @@ export function upstreamsOf(
   return [{ name: action.webhook.upstream, path: ['webhook', 'upstream'] }];
 }
 
-function* checkServers({ servers, dns }: UpstreamConfig, path: ConfigPath, written: Written): Found {
+function* checkServers({ servers, dns }: UpstreamConfig, path: ConfigPath, written: Written): Problems {
   const known = !written.lostWithin([...path, 'servers']);
   if (known && servers.every(({ backup }) => backup)) {
     yield error([...path, 'servers'], 'all of them are backups', { hint: 'a backup is for when the others are down' });
@@ -100,7 +100,7 @@ function* checkBalance(
   { balance, sticky, rebalance, slow_start }: UpstreamConfig,
   path: ConfigPath,
   written: Written,
-): Found {
+): Problems {
   const hashed = balance === 'hash' || typeof balance === 'object';
   if (typeof balance === 'object' && !written.lostWithin([...path, 'balance'])) {
     const named = Object.values(balance.hash).filter((value) => value !== undefined);
@@ -125,7 +125,7 @@ const CHECK_OPTIONS = {
   body: ['http'],
 } as const;
 
-function* checkHealth({ health: { active, passive } }: UpstreamConfig, path: ConfigPath, written: Written): Found {
+function* checkHealth({ health: { active, passive } }: UpstreamConfig, path: ConfigPath, written: Written): Problems {
   if (active !== undefined && !written.lostWithin([...path, 'active'])) {
     const at = [...path, 'active'];
     for (const [key, types] of Object.entries(CHECK_OPTIONS)) {
@@ -145,7 +145,7 @@ function* checkHealth({ health: { active, passive } }: UpstreamConfig, path: Con
   yield error([...path, 'passive', key], '"eject" is longer than "max_eject"');
 }
 
-function* checkTls({ servers, tls }: UpstreamConfig, path: ConfigPath, written: Written): Found {
+function* checkTls({ servers, tls }: UpstreamConfig, path: ConfigPath, written: Written): Problems {
   if (tls === undefined) return;
   const at = [...path, 'tls'];
   if (!written.lostWithin([...path, 'servers']) && servers.every(({ secure }) => !secure)) {

@@ -17,7 +17,7 @@ import { checkAuth } from './check-auth.ts';
 import { checkLimits } from './check-limits.ts';
 import { checkRooms } from './check-rooms.ts';
 import { checkUpstreams, upstreamsOf } from './check-upstreams.ts';
-import { error, type Found, findDuplicates, nameOf, warning } from './findings.ts';
+import { error, findDuplicates, nameOf, type Problems, warning } from './findings.ts';
 
 /** RFC 9110 §5.6.2; RFC 6455 §4.1 demands it of subprotocols. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -42,7 +42,7 @@ export function check(config: Config, written: Written): Problem[] {
   ];
 }
 
-function* checkListeners({ listeners, admin }: Config, written: Written): Found {
+function* checkListeners({ listeners, admin }: Config, written: Written): Problems {
   const taken: { readonly path: ConfigPath; readonly address: Address }[] = [];
   for (const [index, listener] of listeners.entries()) {
     const path = ['listeners', index];
@@ -63,7 +63,7 @@ function* checkListeners({ listeners, admin }: Config, written: Written): Found 
     });
 }
 
-function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Written): Found {
+function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Written): Problems {
   const { port, unix, host, tls } = listener;
   const lost = (key: string) => written.lost([...path, key]);
   if (port === undefined && unix === undefined && !lost('port') && !lost('unix')) {
@@ -88,7 +88,7 @@ function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Wri
   }
 }
 
-function* checkHttp({ http }: Config): Found {
+function* checkHttp({ http }: Config): Problems {
   if (http.warm_up === undefined) return;
   const hint = 'take it out; a gateway binds its listeners at once';
   yield warning(['http', 'warm_up'], '"warm_up" does nothing any more', { hint, at: 'key' });
@@ -109,7 +109,7 @@ function meet(one: Address, other: Address): boolean {
   return other.key === 'port' && one.port === other.port && one.port !== 0 && hostsMeet(one.host, other.host);
 }
 
-function* checkRouteNames(routes: readonly RouteConfig[], written: Written): Found {
+function* checkRouteNames(routes: readonly RouteConfig[], written: Written): Problems {
   const firsts = new Map<string, number>();
   for (const [index, { name }] of routes.entries()) {
     const first = firsts.get(name);
@@ -127,7 +127,7 @@ interface Whole {
   readonly written: Written;
 }
 
-function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found {
+function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Problems {
   const { websocket, http, match } = route;
   yield* checkActions(route, path, whole.written);
   for (const key of ['host', 'path'] as const)
@@ -154,7 +154,7 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Found 
  * Cookies and passwords are a host's own: behind a name that leads here no foreign page has them. Who is let in by where it
  * comes from, or by a certificate, is let in from any page that gives its own name this address ("DNS rebinding").
  */
-function* checkSameHost({ match, allow, auth, websocket }: RouteConfig, path: ConfigPath, written: Written): Found {
+function* checkSameHost({ match, allow, auth, websocket }: RouteConfig, path: ConfigPath, written: Written): Problems {
   const at = [...path, 'websocket', 'origins'];
   const byPlace = allow !== undefined ? 'allow' : auth?.certificate !== undefined ? 'auth.certificate' : null;
   if (byPlace === null || websocket?.origins !== 'same-host' || match.host !== undefined) return;
@@ -167,7 +167,7 @@ function* checkSameHost({ match, allow, auth, websocket }: RouteConfig, path: Co
 /** What answers plain requests; at most one of them. */
 const PLAIN_ACTIONS = ['http', 'redirect', 'respond'] as const;
 
-function* checkActions(route: RouteConfig, path: ConfigPath, written: Written): Found {
+function* checkActions(route: RouteConfig, path: ConfigPath, written: Written): Problems {
   const has = (key: keyof RouteConfig) => route[key] !== undefined || written.lost([...path, key]);
   const plain = PLAIN_ACTIONS.filter(has);
   if (plain.length === 0 && !has('websocket')) {
@@ -186,7 +186,7 @@ function* checkActions(route: RouteConfig, path: ConfigPath, written: Written): 
 }
 
 /** What an opaque tunnel can't have. */
-function* checkInspect({ inspect, limits, ping }: SpliceConfig, path: ConfigPath): Found {
+function* checkInspect({ inspect, limits, ping }: SpliceConfig, path: ConfigPath): Problems {
   if (inspect === 'on') return;
   const hint = 'take it out, or leave inspect on';
   for (const key of ['max_message', 'messages_per_second', 'bytes_per_second'] as const) {
@@ -196,7 +196,7 @@ function* checkInspect({ inspect, limits, ping }: SpliceConfig, path: ConfigPath
   if (ping !== undefined) yield error([...path, 'ping'], 'needs the frames, and inspect is off', { hint });
 }
 
-function* checkUpstreamName(name: string, path: ConfigPath, { config, written }: Whole): Found {
+function* checkUpstreamName(name: string, path: ConfigPath, { config, written }: Whole): Problems {
   if (Object.hasOwn(config.upstreams, name) || written.lost(['upstreams', name])) return;
   const known = Object.keys(config.upstreams);
   const similar = nearest(name, known);
@@ -209,7 +209,7 @@ function* checkUpstreamName(name: string, path: ConfigPath, { config, written }:
   yield error(path, `no upstream is named "${name}"`, { hint });
 }
 
-function* checkFields(fields: Readonly<Record<string, string>>, path: ConfigPath): Found {
+function* checkFields(fields: Readonly<Record<string, string>>, path: ConfigPath): Problems {
   const names = Object.keys(fields);
   const lowerCase = names.map((name) => name.toLowerCase());
   for (const [index, name] of names.entries()) {
@@ -223,7 +223,7 @@ function* checkFields(fields: Readonly<Record<string, string>>, path: ConfigPath
   }
 }
 
-function* checkSubprotocols(websocket: WebSocketConfig, path: ConfigPath, written: Written): Found {
+function* checkSubprotocols(websocket: WebSocketConfig, path: ConfigPath, written: Written): Problems {
   const { subprotocols } = websocket;
   if (subprotocols === undefined) {
     const required = [...path, 'subprotocol_required'];
@@ -239,7 +239,7 @@ function* checkSubprotocols(websocket: WebSocketConfig, path: ConfigPath, writte
   yield* findDuplicates(subprotocols, [...path, 'subprotocols'], written);
 }
 
-function* checkHandler(websocket: TerminateConfig, path: ConfigPath, written: Written): Found {
+function* checkHandler(websocket: TerminateConfig, path: ConfigPath, written: Written): Problems {
   const { handler, webhook } = websocket;
   const webhookPath = [...path, 'webhook'];
   if (handler === 'webhook' && webhook === undefined && !written.lost(webhookPath)) {
@@ -254,13 +254,13 @@ function* checkHandler(websocket: TerminateConfig, path: ConfigPath, written: Wr
 }
 
 /** A secret stands in the config, mostly as `${NAME}`, or in a file of its own. */
-function* checkSecret(section: Readonly<Record<string, unknown>>, key: 'key' | 'token', path: ConfigPath): Found {
+function* checkSecret(section: Readonly<Record<string, unknown>>, key: 'key' | 'token', path: ConfigPath): Problems {
   const file = `${key}_file`;
   if (section[key] === undefined || section[file] === undefined) return;
   yield error([...path, file], `"${file}" beside "${key}"`, { hint: 'take one of them out', at: 'key' });
 }
 
-function* checkDrain({ drain }: Config, written: Written): Found {
+function* checkDrain({ drain }: Config, written: Written): Problems {
   if (drain.spread <= drain.grace || written.lostWithin(['drain'])) return;
   const hint = 'the closes must all be out before the rest is cut';
   yield error(['drain', 'spread'], '"spread" is longer than "grace"', { hint });

@@ -2,7 +2,7 @@
 import { type ConfigPath, formatPath, type Problem } from '../problem.ts';
 import type { Written } from '../problems/prune.ts';
 
-export type Found = Iterable<Problem>;
+export type Problems = Iterable<Problem>;
 
 type Extra = Pick<Problem, 'hint' | 'at'>;
 
@@ -20,7 +20,7 @@ export function nameOf(path: ConfigPath, written: Written): string {
 }
 
 /** The same value twice in a list. */
-export function* findDuplicates(values: readonly string[], path: ConfigPath, written: Written): Found {
+export function* findDuplicates(values: readonly string[], path: ConfigPath, written: Written): Problems {
   const firsts = new Map<string, number>();
   for (const [index, value] of values.entries()) {
     const first = firsts.get(value);

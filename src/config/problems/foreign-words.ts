@@ -9,7 +9,7 @@ export interface Translation {
   readonly meant?: string;
 }
 
-interface Entry extends Translation {
+interface ForeignWord extends Translation {
   readonly words: string;
   /** Kinds of maps in which the words mean this, as placeOf() writes them; unset: everywhere. */
   readonly places?: readonly string[];
@@ -26,7 +26,7 @@ const CERTIFICATES = 'tls: { certificates: [{ cert: chain.pem, key: key.pem }] }
 const A_ROUTE = 'write routes: [{ name: chat, match: { host: app.example.com, path: /chat/* }, … }]';
 
 /** The first entry that fits a word and its place says what it means; words are compared without `-` and `_`. */
-const ENTRIES: readonly Entry[] = [
+const ENTRIES: readonly ForeignWord[] = [
   {
     words: 'cert key certfile keyfile sslcertificate sslcertificatekey',
     places: [TLS],
@@ -210,10 +210,10 @@ const ENTRIES: readonly Entry[] = [
   },
 ];
 
-const WORDS: ReadonlyMap<string, readonly Entry[]> = byWord();
+const WORDS: ReadonlyMap<string, readonly ForeignWord[]> = byWord();
 
-function byWord(): Map<string, Entry[]> {
-  const found = new Map<string, Entry[]>();
+function byWord(): Map<string, ForeignWord[]> {
+  const found = new Map<string, ForeignWord[]>();
   for (const entry of ENTRIES)
     for (const word of entry.words.split(' ')) found.set(word, [...(found.get(word) ?? []), entry]);
   return found;

@@ -13,7 +13,7 @@ export interface KeyHint {
 }
 
 /** So many keys can be listed in one line. */
-const MOST_LISTED = 14;
+const MAX_LISTED = 14;
 
 /** `mode` is what `websocket.mode` says in the file, by which its alternatives are told apart. */
 export function explainKey(schema: JsonSchema, path: ConfigPath, mode: unknown): KeyHint {
@@ -59,7 +59,7 @@ function modeOf(node: JsonSchema): unknown {
 }
 
 function listed(known: readonly string[]): KeyHint {
-  return known.length === 0 || known.length > MOST_LISTED ? {} : { hint: `known here: ${known.join(', ')}` };
+  return known.length === 0 || known.length > MAX_LISTED ? {} : { hint: `known here: ${known.join(', ')}` };
 }
 
 function keysOf(nodes: readonly JsonSchema[]): readonly string[] {

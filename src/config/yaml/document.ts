@@ -1,7 +1,7 @@
 // The text of the config to a tree of values with their places: aliases unfolded, `${VAR}` replaced, duplicate keys
 // found. Knows nothing of which keys there are.
 import { isAlias, isMap, isScalar, isSeq, type ParsedNode, type Scalar as ScalarSource, type Schema } from 'yaml';
-import type { ConfigPath, PlacedProblem, Problem } from '../problem.ts';
+import type { ConfigPath, LocatedProblem, Problem } from '../problem.ts';
 import { aliasHint } from '../problems/slips.ts';
 import { type Env, substitute } from './env.ts';
 import { type MapNode, nodeAt, offsetAt, type Scalar, type ScalarNode, type TreeNode } from './tree.ts';
@@ -10,15 +10,15 @@ import { BARE_STAR, readYaml, type TextFault, type YamlText } from './yaml-text.
 export interface ConfigDocument {
   /** The map at the root; null where the text is no YAML, or no map. */
   readonly root: MapNode | null;
-  readonly problems: readonly PlacedProblem[];
+  readonly problems: readonly LocatedProblem[];
   /** Values that a problem above has spoiled: what they are is not known. */
   readonly spoiled: readonly ConfigPath[];
   /** Gives a problem its place, and takes out of its words what came from the environment. */
-  place(problem: Problem): PlacedProblem;
+  locate(problem: Problem): LocatedProblem;
 }
 
 /** More values than this by aliases alone is no config, but the "billion laughs". */
-const MOST_ALIASED = 10_000;
+const MAX_ALIASED = 10_000;
 
 /** Values shorter than this are hidden only where they stand in quotes: `80` is found in too many words. */
 const SHORTEST_SECRET = 6;
@@ -32,7 +32,7 @@ export function readDocument(text: string, file: string, env: Env): ConfigDocume
   const root = tree?.kind === 'map' ? tree : null;
 
   const at = (offset: number) => ({ file, ...yaml.position(offset) });
-  const place = (problem: Problem): PlacedProblem => {
+  const locate = (problem: Problem): LocatedProblem => {
     const shown = { ...problem, message: hide(problem.message, builder.secrets) };
     const hint = problem.hint === undefined ? {} : { hint: hide(problem.hint, builder.secrets) };
     return { ...shown, ...hint, ...at(root === null ? 0 : offsetAt(root, problem.path, problem.at)) };
@@ -48,7 +48,7 @@ export function readDocument(text: string, file: string, env: Env): ConfigDocume
     const hint = 'it needs at least "listeners" and "routes"';
     problems.push({ severity: 'error', path: [], message, hint, ...at(tree?.offset ?? 0) });
   }
-  return { root, problems, spoiled: builder.spoiled, place };
+  return { root, problems, spoiled: builder.spoiled, locate };
 }
 
 /** What a value is called in a message: the value itself, unless it is a secret. */
@@ -175,14 +175,14 @@ class TreeBuilder {
   #alias(name: string, offset: number, path: ConfigPath): TreeNode {
     const node = this.#anchors.get(name);
     this.#aliased += node?.size ?? 0;
-    if (node && this.#aliased <= MOST_ALIASED) return { ...node, offset };
+    if (node && this.#aliased <= MAX_ALIASED) return { ...node, offset };
     if (node === undefined) {
       const message = name === '' ? BARE_STAR : 'an alias without its anchor';
       this.#fault(offset, path, message, aliasHint(path, name));
     } else if (node === null) {
       this.#fault(offset, path, 'an alias inside of what it stands for');
     } else {
-      this.#fault(offset, path, `aliases stand for more than ${MOST_ALIASED} values`);
+      this.#fault(offset, path, `aliases stand for more than ${MAX_ALIASED} values`);
     }
     this.spoiled.push(path);
     return { kind: 'scalar', offset, value: null, size: 1 };

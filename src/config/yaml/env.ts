@@ -41,9 +41,9 @@ export function substitute(text: string, env: Env): Substituted {
   return { text: result, replaced, secrets, faults };
 }
 
-type Found = { readonly value: string; readonly secret: boolean } | { readonly fault: EnvFault };
+type EnvLookup = { readonly value: string; readonly secret: boolean } | { readonly fault: EnvFault };
 
-function lookUp(body: string, env: Env): Found {
+function lookUp(body: string, env: Env): EnvLookup {
   const [, name, operator, word = ''] = BODY.exec(body) ?? [];
   if (name === undefined) return { fault: { message: `\${${body}} is no reference to a variable`, hint: FORMS } };
   const value = Object.hasOwn(env, name) ? env[name] : undefined;

@@ -2,20 +2,20 @@
 // parameter, `{claim.name}` a claim of the client's credentials. Pure; values come from websocket/rooms/room-names.ts.
 
 /** Where a place is filled from. */
-export interface Place {
+export interface Placeholder {
   readonly from: 'path' | 'query' | 'claim';
   readonly name: string;
 }
 
-export type Template = readonly (string | Place)[];
+export type ParsedTemplate = readonly (string | Placeholder)[];
 
-const PLACE = /^(?:(query)\.)?([A-Za-z_][A-Za-z0-9_-]*)$/;
+const PLACEHOLDER = /^(?:(query)\.)?([A-Za-z_][A-Za-z0-9_-]*)$/;
 /** Names of claims may be anything, URLs among them. */
 const CLAIM = /^claim\.(.+)$/;
 
 /** Reads a template; null where its braces hold no place. */
-export function parseTemplate(text: string): Template | null {
-  const template: (string | Place)[] = [];
+export function parseTemplate(text: string): ParsedTemplate | null {
+  const template: (string | Placeholder)[] = [];
   for (const [index, part] of text.split(/[{}]/).entries()) {
     // Braces alternate, so that every second part stood within them; the rest of the text shows whether they did.
     if (index % 2 === 0) {
@@ -27,7 +27,7 @@ export function parseTemplate(text: string): Template | null {
       template.push({ from: 'claim', name: claim });
       continue;
     }
-    const [, query, name] = PLACE.exec(part) ?? [];
+    const [, query, name] = PLACEHOLDER.exec(part) ?? [];
     if (name === undefined) return null;
     template.push({ from: query === undefined ? 'path' : 'query', name });
   }

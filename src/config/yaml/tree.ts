@@ -5,30 +5,30 @@ import type { ConfigPath } from '../problem.ts';
 export type Scalar = string | number | boolean | null;
 
 /** Where a value stands, and how much of the tree it is with all aliases unfolded. */
-interface Place {
+interface NodePosition {
   readonly offset: number;
   readonly size: number;
 }
 
-export interface ScalarNode extends Place {
+export interface ScalarNode extends NodePosition {
   readonly kind: 'scalar';
   readonly value: Scalar;
   /** The text as it stands in the file, where part of the value came from the environment. */
   readonly written?: string;
 }
 
-export interface ListNode extends Place {
+export interface ListNode extends NodePosition {
   readonly kind: 'list';
   readonly items: readonly TreeNode[];
 }
 
-export interface MapNode extends Place {
+export interface MapNode extends NodePosition {
   readonly kind: 'map';
-  readonly entries: ReadonlyMap<string, Entry>;
+  readonly entries: ReadonlyMap<string, TreeEntry>;
 }
 
 /** One key of a map with its value. */
-export interface Entry {
+export interface TreeEntry {
   readonly keyOffset: number;
   readonly node: TreeNode;
 }
@@ -74,7 +74,7 @@ export function plainValue(node: TreeNode, leaveOut: (path: ConfigPath) => boole
   }
 }
 
-function childOf(node: TreeNode, step: string | number): Entry | undefined {
+function childOf(node: TreeNode, step: string | number): TreeEntry | undefined {
   if (node.kind === 'map') return node.entries.get(String(step));
   const item = node.kind === 'list' && typeof step === 'number' ? node.items[step] : undefined;
   return item && { keyOffset: item.offset, node: item };

@@ -11,7 +11,7 @@ export type TrustedSource = 'x-forwarded' | 'forwarded';
 
 /** The peers whose forwarding fields are believed, and which fields. */
 export interface TrustedProxies extends AddressSet {
-  readonly believed: TrustedSource;
+  readonly source: TrustedSource;
 }
 
 /** Compiles `trusted_proxies`, already checked by the config; `auto` is `x-forwarded`, which is what nearly every proxy writes. */
@@ -19,7 +19,7 @@ export function compileTrustedProxies(
   entries: readonly string[],
   believe: TrustedSource | 'auto' = 'auto',
 ): TrustedProxies {
-  return { believed: believe === 'auto' ? 'x-forwarded' : believe, ...compileAddresses(entries) };
+  return { source: believe === 'auto' ? 'x-forwarded' : believe, ...compileAddresses(entries) };
 }
 
 /** A client's certificate, signed by an authority that its listener trusts. */
@@ -34,7 +34,7 @@ export interface ClientCertificate {
 
 /** What trusted proxies say of a request. */
 interface Claimed {
-  readonly believed: TrustedSource;
+  readonly source: TrustedSource;
   /** Null where it is not said. */
   readonly proto: string | null;
   readonly host: string | null;
@@ -58,7 +58,7 @@ export interface Client {
   /** Of the TLS connection itself: one behind a proxy has none. */
   readonly certificate?: ClientCertificate;
   /** What else a trusted peer says, for the backend. */
-  readonly told?: Claimed;
+  readonly claimed?: Claimed;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
@@ -79,27 +79,27 @@ export function attribute(head: RequestHead, trusted: TrustedProxies, freshId: (
   if (!trusted.has(head.peer))
     return { head, client: { address: head.peer, viaTrusted: false, id: own, connection: own } };
   const [id] = valuesOf(head, 'x-request-id');
-  const { address, ...told } = readTold(head, trusted);
-  const secure = told.proto === null ? head.secure : /^(?:https|wss)$/i.test(told.proto);
+  const { address, ...claimed } = readClaimed(head, trusted);
+  const secure = claimed.proto === null ? head.secure : /^(?:https|wss)$/i.test(claimed.proto);
   const kept = id !== undefined && REQUEST_ID.test(id) ? id : own;
   return {
     head: secure === head.secure ? head : { ...head, secure },
-    client: { address, viaTrusted: true, id: kept, connection: own, told },
+    client: { address, viaTrusted: true, id: kept, connection: own, claimed },
   };
 }
 
 /** Of a trusted peer. */
-function readTold(head: RequestHead, trusted: TrustedProxies): Claimed & Pick<Client, 'address'> {
-  const { believed } = trusted;
-  if (believed === 'forwarded') {
+function readClaimed(head: RequestHead, trusted: TrustedProxies): Claimed & Pick<Client, 'address'> {
+  const { source } = trusted;
+  if (source === 'forwarded') {
     const hops = forwardedHops(head);
     const chain = hops.map(({ address }) => address ?? 'unknown').reverse();
-    return { believed, chain, ...believe(hops, head.peer, trusted) };
+    return { source, chain, ...believe(hops, head.peer, trusted) };
   }
   // An empty value says nothing, and is as good as none.
   const said = (name: string): string[] => valuesOf(head, name).filter((value) => value !== '');
   return {
-    believed,
+    source,
     address: believe(xForwardedHops(head), head.peer, trusted).address,
     proto: said('x-forwarded-proto')[0] ?? null,
     host: said('x-forwarded-host')[0] ?? null,
@@ -135,9 +135,9 @@ const REWRITTEN = new Set(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-
 /** Whether a forwarding field of this request may go on to a backend as it came. */
 export function mayPass(name: string, client: Client, forwarding: Forwarding = 'x-forwarded'): boolean {
   if (!client.viaTrusted || name.includes('_') || REWRITTEN.has(name)) return false;
-  const believed = client.told?.believed;
-  if (name === 'forwarded') return forwarding === 'x-forwarded' && believed === 'forwarded';
-  return believed !== 'forwarded';
+  const source = client.claimed?.source;
+  if (name === 'forwarded') return forwarding === 'x-forwarded' && source === 'forwarded';
+  return source !== 'forwarded';
 }
 
 /** The forwarding fields for the backend, flat. The protocol is `http` or `https`, for WebSockets too. */
@@ -147,10 +147,10 @@ export function forwardingFields(
   host: string,
   forwarding: Forwarding = 'x-forwarded',
 ): string[] {
-  const { told } = client;
-  const chain = [...(told?.chain ?? []), ...(head.peer === '' ? [] : [head.peer])];
-  const proto = told?.proto ?? (head.secure ? 'https' : 'http');
-  const forwardedHost = told?.host ?? host;
+  const { claimed } = client;
+  const chain = [...(claimed?.chain ?? []), ...(head.peer === '' ? [] : [head.peer])];
+  const proto = claimed?.proto ?? (head.secure ? 'https' : 'http');
+  const forwardedHost = claimed?.host ?? host;
   const fields: string[] = [];
   if (forwarding !== 'forwarded') {
     if (chain.length > 0) fields.push('X-Forwarded-For', chain.join(', '));
@@ -158,7 +158,7 @@ export function forwardingFields(
     if (forwardedHost !== '') fields.push('X-Forwarded-Host', forwardedHost);
   }
   if (forwarding !== 'x-forwarded') {
-    const before = told?.believed === 'forwarded' ? valuesOf(head, 'forwarded') : [];
+    const before = claimed?.source === 'forwarded' ? valuesOf(head, 'forwarded') : [];
     // A proxy before us that knows only X-Forwarded-For is put into the words of RFC 7239 (§7.4).
     const hops = before.length > 0 ? [] : chain.slice(0, -1).flatMap(splitList);
     const elements = [...before, ...hops.map((hop) => `for=${forwardedNode(hop)}`)];

@@ -3,8 +3,8 @@
 import { type FieldSection, type Fields, listElements, lowerNames, trimOws, without } from '../fields.ts';
 import { type Forwarding, forwardingFields, isForwardingField, mayPass } from '../forwarding/forwarded.ts';
 import { isEndToEnd, type Request } from '../head.ts';
-import { type RewrittenTarget, showCookie, showLocation, type View } from './rewrite.ts';
-import type { Facts, Template } from './template.ts';
+import { type PathView, type RewrittenTarget, showCookie, showLocation } from './rewrite.ts';
+import type { Facts, FieldTemplate } from './template.ts';
 
 /** Fields that belong to one connection, beside those that Connection names. */
 const HOP_BY_HOP = new Set([
@@ -38,7 +38,7 @@ export interface FieldRules {
   /** Those that do not pass, and those that are set. */
   readonly dropped: ReadonlySet<string>;
   /** Those that are set or appended. */
-  readonly added: readonly { readonly name: string; readonly value: Template }[];
+  readonly added: readonly { readonly name: string; readonly value: FieldTemplate }[];
 }
 
 /** A route's header policy. */
@@ -143,7 +143,7 @@ export function responsePolicy(policy: Policy, answering: Answering): (fields: F
   };
 }
 
-function viewOf(policy: Policy, { facts, sent, own }: Answering): View {
+function viewOf(policy: Policy, { facts, sent, own }: Answering): PathView {
   const { request } = facts;
   const scheme = request.head.secure ? 'https' : 'http';
   const host = hostFor(policy, request, own);
@@ -155,7 +155,7 @@ function viewOf(policy: Policy, { facts, sent, own }: Answering): View {
   };
 }
 
-function show(fields: readonly string[], view: View): string[] {
+function show(fields: readonly string[], view: PathView): string[] {
   return fields.map((text, i) => {
     if (i % 2 === 0) return text;
     const name = (fields[i - 1] as string).toLowerCase();

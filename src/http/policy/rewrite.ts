@@ -84,7 +84,7 @@ function behindSlashes(path: string, from: number): number {
 }
 
 /** How the backend's own addresses look to the client. */
-export interface View {
+export interface PathView {
   readonly shown: string;
   readonly sent: string;
   /** The authorities under which the backend knows itself. */
@@ -96,7 +96,7 @@ export interface View {
 const ABSOLUTE = /^(https?:)?\/\/([^/?#]*)([^?#]*)(.*)$/is;
 
 /** A Location, or Content-Location, as the client has to see it; one that leads elsewhere stays. */
-export function showLocation(value: string, view: View): string {
+export function showLocation(value: string, view: PathView): string {
   const absolute = ABSOLUTE.exec(value);
   if (absolute) {
     const [, scheme = '', authority = '', path = '', rest = ''] = absolute;
@@ -113,14 +113,14 @@ export function showLocation(value: string, view: View): string {
  * A path that begins with the prefix of the backend begins with that of the client. What is left of it never begins with two
  * slashes, nor with what a browser takes for them (a backslash; tabs between are dropped): that would lead to another host.
  */
-function showPath(path: string, { shown, sent }: View): string {
+function showPath(path: string, { shown, sent }: PathView): string {
   const under = path === sent || path.startsWith(`${sent}/`);
   if (!under) return path;
   return (shown + path.slice(sent.length) || '/').replace(/^\/[\t/\\]+/, '/');
 }
 
 /** Hosts are compared as everywhere; a port is what is written, since behind a proxy the scheme says little of it. */
-function isOwnAuthority(text: string, { own }: View): boolean {
+function isOwnAuthority(text: string, { own }: PathView): boolean {
   const authority = parseAuthority(text);
   if (authority === null) return false;
   return own.some((each) => {
@@ -130,7 +130,7 @@ function isOwnAuthority(text: string, { own }: View): boolean {
 }
 
 /** A Set-Cookie with its Path as the client has to see it, and without a Domain that is the backend's own (RFC 6265). */
-export function showCookie(value: string, view: View): string {
+export function showCookie(value: string, view: PathView): string {
   const [pair = '', ...attributes] = value.split(';');
   const kept = attributes.flatMap((attribute) => {
     const equals = attribute.indexOf('=');
@@ -142,7 +142,7 @@ export function showCookie(value: string, view: View): string {
   return [pair, ...kept].join(';');
 }
 
-function isOwn(domain: string, { own }: View): boolean {
+function isOwn(domain: string, { own }: PathView): boolean {
   const host = comparedHost(domain.replace(/^\./, ''));
   return host !== null && own.some((authority) => parseAuthority(authority)?.host === host);
 }

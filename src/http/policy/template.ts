@@ -20,10 +20,10 @@ export interface Facts {
 }
 
 /** Gives null where the value names a claim that is missing or can't be written: there is no such field then. */
-export type Template = (facts: Facts) => string | null;
+export type FieldTemplate = (facts: Facts) => string | null;
 
 /** What a route has beside the variables that all have. */
-export interface Known {
+export interface TemplateScope {
   /** The names of the parameters of its path. */
   readonly params: readonly string[];
   /** Whether it asks for credentials, so that there are claims. */
@@ -42,7 +42,7 @@ const VARIABLES = {
   scheme: ({ request }) => (request.head.secure ? 'https' : 'http'),
   method: ({ request }) => request.head.method,
   route: ({ route }) => route,
-} as const satisfies Record<string, Template>;
+} as const satisfies Record<string, FieldTemplate>;
 
 const PART = /\{\{|\}\}|\{([^{}]*)\}|[{}]/g;
 /** What may stand in a value (RFC 9110 §5.5); half a surrogate pair is no character. */
@@ -52,10 +52,10 @@ const VALUE = /^[\t\x20-\x7e\x80-\u{d7ff}\u{e000}-\u{10ffff}]*$/u;
  * Compiles a value; a string says what is wrong with it. What is beyond ASCII goes out as the config file has it, in octets
  * of UTF-8: in the text of a field one character is one octet.
  */
-export function compileTemplate(configured: string, known: Known): Template | string {
+export function compileTemplate(configured: string, known: TemplateScope): FieldTemplate | string {
   if (!VALUE.test(configured)) return 'a field holds no control characters, and no halves of characters';
   const text = Buffer.from(configured, 'utf8').toString('latin1');
-  const parts: (string | Template)[] = [];
+  const parts: (string | FieldTemplate)[] = [];
   let at = 0;
   for (const found of text.matchAll(PART)) {
     if (found.index > at) parts.push(text.slice(at, found.index));
@@ -75,7 +75,11 @@ export function compileTemplate(configured: string, known: Known): Template | st
 
 const CLAIM = /^claim\.(.+)$/;
 
-function compilePart(text: string, name: string | undefined, { params, claims }: Known): string | Template | null {
+function compilePart(
+  text: string,
+  name: string | undefined,
+  { params, claims }: TemplateScope,
+): string | FieldTemplate | null {
   if (text === '{{' || text === '}}') return text.slice(1);
   if (name === undefined) return null;
   const [, claim] = CLAIM.exec(name) ?? [];
@@ -84,7 +88,7 @@ function compilePart(text: string, name: string | undefined, { params, claims }:
   return Object.hasOwn(VARIABLES, name) ? VARIABLES[name as keyof typeof VARIABLES] : null;
 }
 
-function faultOf(text: string, { params }: Known): string {
+function faultOf(text: string, { params }: TemplateScope): string {
   if (text.length === 1) return `a "${text}" that stands for itself is written twice`;
   if (text.startsWith('{claim.')) return `${text} is of credentials, and the route asks for none`;
   return `${text} is no variable; there is ${[...Object.keys(VARIABLES), ...params].map((name) => `{${name}}`).join(', ')}`;

@@ -18,7 +18,7 @@ import { ProxyProtocolAgent } from './proxy-protocol-agent.ts';
 import { RequestStream } from './request-stream.ts';
 
 /** Idle connections kept to one server, at most. */
-const MOST_IDLE = 256;
+const MAX_IDLE = 256;
 
 /**
  * The request as http-proxy gets to see it. It edits the fields of a DELETE or OPTIONS without a length, copies all
@@ -115,7 +115,7 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
     keepAliveMsecs: KEEPALIVE_MS,
     noDelay: true,
     scheduling: 'lifo',
-    maxFreeSockets: MOST_IDLE,
+    maxFreeSockets: MAX_IDLE,
     // The server's `Keep-Alive: timeout` shortens it.
     timeout: IDLE_MS,
     ...(connectionsPerServer === undefined ? {} : { maxSockets: connectionsPerServer }),

@@ -2,7 +2,7 @@
 import { Agent, type ClientRequestArgs } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Connected, openPrefaced } from '../../net/dial.ts';
+import { type Connected, connectWithPreamble } from '../../net/dial.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 
 export class ProxyProtocolAgent extends Agent {
@@ -24,7 +24,7 @@ export class ProxyProtocolAgent extends Agent {
     connected?: (error: Error | null, socket: Duplex) => void,
   ): undefined {
     // Where there is an error, nobody looks at the socket.
-    this.#socket = openPrefaced(this.#server, this.#preamble, connected as Connected);
+    this.#socket = connectWithPreamble(this.#server, this.#preamble, connected as Connected);
     return undefined;
   }
 

@@ -1,7 +1,14 @@
 // How a connection to a server is opened for plain requests, by TCP or TLS; a TLS session is taken up again.
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
-import { addressOf, type Connected, KEEPALIVE_MS, openPrefaced, refuseIfShort, tlsOptions } from '../../net/dial.ts';
+import {
+  addressOf,
+  type Connected,
+  connectWithPreamble,
+  KEEPALIVE_MS,
+  refuseIfShort,
+  tlsOptions,
+} from '../../net/dial.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 import { connectReadingAfterWriteError } from '../../net/read-after-write-error.ts';
 
@@ -43,5 +50,5 @@ export function connectTo(server: Endpoint, ca: string | undefined): Connect {
 
 /** A connection that begins with a PROXY preamble: it names one client, and serves one request. */
 export function connectPrefaced(server: Endpoint, preamble: Buffer): Connect {
-  return (connected) => openPrefaced(server, preamble, connected);
+  return (connected) => connectWithPreamble(server, preamble, connected);
 }

@@ -11,7 +11,7 @@ import type { Connect } from './connect.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 
 /** Idle connections kept to one server, at most. */
-const MOST_IDLE = 256;
+const MAX_IDLE = 256;
 /** How often idle connections are looked through; that one is too old is seen before it is used, too. */
 const SWEEP_MS = 1000;
 /** How long a connection of one client is kept idle: its next use would begin with logging in again. */
@@ -23,7 +23,7 @@ export interface Waiting {
   readonly transfer: HttpExchange;
 }
 
-export interface PoolOptions {
+export interface ConnectionPoolOptions {
   readonly server: Endpoint;
   /** Connections at a time. */
   readonly most: number;
@@ -41,7 +41,7 @@ interface Binding {
 }
 
 export class ConnectionPool implements ConnectionOwner {
-  readonly #options: PoolOptions;
+  readonly #options: ConnectionPoolOptions;
   readonly #all = new Set<Connection>();
   /** The one used last stands last, and is used first: those that are not needed can end. */
   readonly #idle: Connection[] = [];
@@ -52,7 +52,7 @@ export class ConnectionPool implements ConnectionOwner {
   #sweep: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(options: PoolOptions) {
+  constructor(options: ConnectionPoolOptions) {
     this.#options = options;
   }
 
@@ -92,7 +92,7 @@ export class ConnectionPool implements ConnectionOwner {
     }
     const next = this.#next();
     if (next !== undefined) return void this.#give(connection, next);
-    if (this.#closed || this.#idle.length >= MOST_IDLE) return void connection.drop();
+    if (this.#closed || this.#idle.length >= MAX_IDLE) return void connection.drop();
     this.#idle.push(connection);
     this.#sweepLater();
   }

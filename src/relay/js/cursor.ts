@@ -129,7 +129,7 @@ export class FrameCursor {
     this.masked = second >= 0x80;
     this.headerLength = size;
     this.length = short < 126 ? short : short === 126 ? bytes.readUInt16BE(at + 2) : longLength(bytes, at + 2);
-    this.lost = this.#judge(short, bytes, at);
+    this.lost = this.#check(short, bytes, at);
     if (this.lost !== null) {
       this.event = LOST;
       return;
@@ -142,7 +142,7 @@ export class FrameCursor {
     this.event = HEADER;
   }
 
-  #judge(short: number, bytes: Buffer, at: number): LostBecause | null {
+  #check(short: number, bytes: Buffer, at: number): LostBecause | null {
     if (this.opcode >= 8) {
       if (short > 125) return 'control_length';
       if (!this.fin) return 'control_fragment';

@@ -3,7 +3,7 @@
 // got; dropped are only our own pong, an answer to our own Close, and everything once the direction is stopped.
 import type { DirectionCounters } from '../counters.ts';
 import { FRAME, FrameCursor, HEADER, LOST, MORE, OPCODE } from './cursor.ts';
-import { countsAsMessage, type FlowLimits, REFUSAL, type Refusal } from './limits.ts';
+import { countsAsMessage, type FlowLimits, REFUSAL, type Violation } from './limits.ts';
 import { BLOCK, type Side } from './side.ts';
 
 /** What waits for a boundary toward the sink: bits of `wants`. */
@@ -36,7 +36,7 @@ export class Flow {
   /** A Close may go out at any frame's end, not only at a message's. */
   anyFrame = false;
   /** A header has been read that is not to pass, so the sink is between two frames though the cursor is not. */
-  #withheld: Refusal | null = null;
+  #withheld: Violation | null = null;
   /** What earlier chunks brought of a control frame that is not whole. */
   #hold: Buffer | null = null;
   /** In the chunk at hand: the first byte that has neither passed nor been dropped, and where a control frame starts. */
@@ -271,7 +271,7 @@ export class Flow {
 
   /** What came before a refused frame passes, then goes the Close, and then nothing. `earlier` bytes of it came before. */
   #breakOff(chunk: Buffer, before: number, at: number, earlier: number): void {
-    const { code, reason } = this.#withheld as Refusal;
+    const { code, reason } = this.#withheld as Violation;
     this.#pass(chunk, this.#from, before);
     this.discarded += at - before + earlier;
     this.source.tunnel.refuse(this.source, code, reason);

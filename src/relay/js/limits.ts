@@ -5,7 +5,7 @@ import type { DirectionLimits } from '../relay.ts';
 import type { FrameCursor } from './cursor.ts';
 
 /** Why a frame does not pass: the code its sender gets, and the tunnel's reason. */
-export interface Refusal {
+export interface Violation {
   readonly code: number;
   readonly reason: string;
 }
@@ -14,7 +14,7 @@ export const REFUSAL = {
   tooMany: { code: 1008, reason: 'messages_per_second' },
   tooFast: { code: 1008, reason: 'bytes_per_second' },
   unfollowed: { code: 1002, reason: 'lost' },
-} as const satisfies Record<string, Refusal>;
+} as const satisfies Record<string, Violation>;
 
 /** What comes passes whether there are tokens for it or not: the debt says how long to wait. */
 export class FlowLimits {

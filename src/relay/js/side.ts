@@ -46,9 +46,9 @@ export class Side {
   finBy = Number.POSITIVE_INFINITY;
   /** The tunnel is ending, and this side is destroyed then. */
   lingerBy = Number.POSITIVE_INFINITY;
-  #owed = 0;
+  #pending = 0;
   /** The socket had taken as much as it likes to, at the last write. */
-  #crowded = false;
+  #overLimit = false;
 
   constructor(socket: Socket, role: 'client' | 'backend', tunnel: JsTunnel) {
     this.socket = socket;
@@ -77,17 +77,17 @@ export class Side {
   }
 
   write(bytes: Buffer): void {
-    if (!this.deaf) this.#crowded = !this.socket.write(bytes);
+    if (!this.deaf) this.#overLimit = !this.socket.write(bytes);
   }
 
   /** As write(), for bytes as they were read. */
   pass(bytes: Buffer): void {
-    if (!this.deaf) this.#crowded = !this.tunnel.buffers.write(this.socket, bytes);
+    if (!this.deaf) this.#overLimit = !this.tunnel.buffers.write(this.socket, bytes);
   }
 
   /** More waits for it than may wait. */
   get full(): boolean {
-    return this.#crowded && this.socket.writableLength > HIGH_WATER && !this.deaf;
+    return this.#overLimit && this.socket.writableLength > HIGH_WATER && !this.deaf;
   }
 
   block(why: number): void {
@@ -113,7 +113,7 @@ export class Side {
   /** From now on it is destroyed after a wait: 5 s after our FIN, or when it takes nothing of what is owed for as long. */
   linger(): void {
     if (this.gone || this.lingerBy !== Number.POSITIVE_INFINITY) return;
-    this.#owed = this.socket.writableLength;
+    this.#pending = this.socket.writableLength;
     this.lingerBy = this.tunnel.wheel.now() + WAITS.linger;
     this.tunnel.wake(this.lingerBy);
   }
@@ -131,9 +131,9 @@ export class Side {
   }
 
   #lingered(now: number): void {
-    const owed = this.socket.writableLength;
-    if (!this.socket.writableFinished && owed < this.#owed) {
-      this.#owed = owed;
+    const pending = this.socket.writableLength;
+    if (!this.socket.writableFinished && pending < this.#pending) {
+      this.#pending = pending;
       this.lingerBy = now + WAITS.linger;
       return;
     }

@@ -96,7 +96,7 @@ export class NativeDialler implements Dialler {
     try {
       // It was cancelled when its result was on the way already.
       if (caller === null) connection?.destroy();
-      else if (connection !== null) caller.came(connection, bytes.subarray(start, start + length), connectMs);
+      else if (connection !== null) caller.onHead(connection, bytes.subarray(start, start + length), connectMs);
       else caller.failed(error < 0 ? (FAILURES[-error] ?? 'ended') : getSystemErrorName(-error), connectMs >= 0);
     } catch (thrown) {
       connection?.destroy();

@@ -2,8 +2,8 @@
 // own, told step by step; nothing is judged here. Pure.
 import { attribute, type Client, type TrustedProxies } from '../../http/forwarding/forwarded.ts';
 import { type RequestHead, readRequest } from '../../http/head.ts';
-import { type PresentedToken, type TokenPlace, takeToken } from '../../http/token.ts';
-import { decide, type Refuse, type Step, type Verdict } from '../decide.ts';
+import { type PresentedToken, type TokenSource, takeToken } from '../../http/token.ts';
+import { decide, type Refuse, type TraceStep, type Verdict } from '../decide.ts';
 import type { AuthRule } from '../route.ts';
 import type { RouteTable } from '../table.ts';
 import type { EffectiveLimit } from './effective-limits.ts';
@@ -25,36 +25,36 @@ export interface Explanation {
 }
 
 /** What came of the credentials, where somebody has looked at them. */
-export interface Judged {
+export interface Verified {
   /** Null: they are good. */
   readonly refused: { readonly status: number; readonly reason: string } | null;
   readonly detail: string;
 }
 
 /** What an explanation goes by beside the routes. */
-export interface Known {
+export interface ExplainContext {
   readonly trusted: TrustedProxies;
   readonly upstreams: UpstreamServers;
-  readonly judged?: Judged | null;
+  readonly verified?: Verified | null;
 }
 
 /** Explains what becomes of a request. What only live state can say (limits, health) is left open. No token is printed. */
 export function explain(
   table: RouteTable,
-  question: ExplainRequest,
-  { trusted, upstreams, judged = null }: Known,
+  request: ExplainRequest,
+  { trusted, upstreams, verified = null }: ExplainContext,
 ): Explanation {
-  const { head, client } = attribute(question.head, trusted, () => '');
-  const steps: Step[] = [];
+  const { head, client } = attribute(request.head, trusted, () => '');
+  const steps: TraceStep[] = [];
   const verdict = decide(table, head, client.address, (step) => steps.push(step));
   const { line, status, reason } = formatOutcome(verdict, upstreams, client);
   const lines = [formatRequest(head, targetShown(head, verdict), client), ...steps.map(formatStep)];
   const credentials =
     verdict.kind === 'reject' || !verdict.route?.auth ? null : { route: verdict.route.name, token: verdict.token };
-  lines.push(...formatEntrance(verdict, judged));
-  if (credentials !== null && judged?.refused) {
-    const refusal = `-> ${judged.refused.status} ${judged.refused.reason}: ${judged.detail}`;
-    return { lines: [...lines, refusal], ...judged.refused, credentials };
+  lines.push(...formatAccess(verdict, verified));
+  if (credentials !== null && verified?.refused) {
+    const refusal = `-> ${verified.refused.status} ${verified.refused.reason}: ${verified.detail}`;
+    return { lines: [...lines, refusal], ...verified.refused, credentials };
   }
   return { lines: [...lines, line], status, reason, credentials };
 }
@@ -67,15 +67,15 @@ function targetShown(head: RequestHead, { route }: Verdict): string {
 }
 
 /** The steps of the way in (pipeline/access.ts), in its order. */
-export function formatEntrance(verdict: Verdict, judged: Judged | null): string[] {
+export function formatAccess(verdict: Verdict, verified: Verified | null): string[] {
   if (verdict.kind === 'reject') return [];
   const { before, after } = limitsOf(verdict);
   const auth = verdict.route?.auth ?? null;
   const lines: string[] = [];
   if (before !== '') lines.push(`  ?    limits: ${before}`);
   if (auth !== null) {
-    const outcome = judged?.detail ?? (auth.kind === 'jwt' ? 'not looked at: --token shows one' : 'not looked at');
-    const mark = judged === null ? '?  ' : judged.refused === null ? 'yes' : 'no ';
+    const outcome = verified?.detail ?? (auth.kind === 'jwt' ? 'not looked at: --token shows one' : 'not looked at');
+    const mark = verified === null ? '?  ' : verified.refused === null ? 'yes' : 'no ';
     lines.push(`  ${mark}  auth: ${outcome} (${formatAuth(auth)})`);
   }
   if (after !== '') lines.push(`  ?    limits: ${after}`);
@@ -90,10 +90,10 @@ function limitsOf(verdict: Exclude<Verdict, Refuse>): EffectiveLimit {
 }
 
 function formatAuth({ kind, token }: AuthRule): string {
-  return token === null ? kind : `${kind} from ${token.from.map(formatPlace).join(', ')}`;
+  return token === null ? kind : `${kind} from ${token.from.map(formatSource).join(', ')}`;
 }
 
-function formatPlace(place: TokenPlace): string {
+function formatSource(place: TokenSource): string {
   if (place.kind === 'header') return 'header';
   return place.kind === 'subprotocol' ? `subprotocol ${place.prefix}…` : `${place.kind} ${place.name}`;
 }
@@ -104,7 +104,7 @@ function formatRequest(head: RequestHead, target: string, client: Client): strin
   return `${head.method} ${target}, Host ${head.fields[1]}, ${head.secure ? 'TLS' : 'no TLS'}, from ${head.peer || 'a unix socket'}${via}`;
 }
 
-function formatStep({ rule, passed, detail }: Step): string {
+function formatStep({ rule, passed, detail }: TraceStep): string {
   return `  ${passed ? 'yes' : 'no '}  ${rule}: ${detail}`;
 }
 

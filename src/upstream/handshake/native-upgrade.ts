@@ -7,7 +7,7 @@ import { upstreamError } from '../../net/dial.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling } from '../../net/dialler.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 import type { FdConnection } from '../../net/fd-connection.ts';
-import type { Answer, Asking } from './upgrade.ts';
+import type { HandshakeRequest, HandshakeResponse } from './upgrade.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -17,15 +17,19 @@ export function canDialNatively({ secure, host, unix }: Endpoint): boolean {
 }
 
 /** As requestUpgrade() of upgrade.ts, with the same errors; the answer's connection is parked. */
-export function requestNatively(dialler: Dialler, server: Endpoint, asking: Asking): Promise<Answer> {
+export function requestNatively(
+  dialler: Dialler,
+  server: Endpoint,
+  asking: HandshakeRequest,
+): Promise<HandshakeResponse> {
   return new Promise((resolve, reject) => new Exchange({ dialler, server, asking, resolve, reject }));
 }
 
 interface Order {
   readonly dialler: Dialler;
   readonly server: Endpoint;
-  readonly asking: Asking;
-  readonly resolve: (answer: Answer) => void;
+  readonly asking: HandshakeRequest;
+  readonly resolve: (answer: HandshakeResponse) => void;
   readonly reject: (error: GatewayError) => void;
 }
 
@@ -41,8 +45,8 @@ class Exchange implements DialCaller {
   constructor(order: Order) {
     this.#order = order;
     const { dialler, server, asking } = order;
-    const { preamble, handshake, timeouts, gone } = asking;
-    if (gone.closed) throw new GatewayError('client_gone', 'the client left');
+    const { preamble, handshake, timeouts, clientClosed } = asking;
+    if (clientClosed.closed) throw new GatewayError('client_gone', 'the client left');
     this.#dialling = dialler.dial(
       {
         address: server.host,
@@ -55,10 +59,10 @@ class Exchange implements DialCaller {
       this,
     );
     this.#answerBy = performance.now() + timeouts.handshake;
-    gone.onClosed(() => this.#left());
+    clientClosed.onClosed(() => this.#onClientClosed());
   }
 
-  came(connection: FdConnection, bytes: Buffer, connectMs: number): void {
+  onHead(connection: FdConnection, bytes: Buffer, connectMs: number): void {
     try {
       this.#take(connection, bytes, connectMs);
     } catch (error) {
@@ -83,7 +87,7 @@ class Exchange implements DialCaller {
       this.#refuse(new GatewayError('bad_accept', `${server.url}: ${read.fault}`));
       return;
     }
-    asking.gone.onClosed(null);
+    asking.clientClosed.onClosed(null);
     const rest = read.rest.length === 0 ? NOTHING : Buffer.from(read.rest);
     resolve({ socket: connection, head: read.head, rest, connectMs: this.#connectMs });
   }
@@ -106,18 +110,18 @@ class Exchange implements DialCaller {
 
   /** Interim answers only so far. */
   #readOn(connection: FdConnection): void {
-    const held = this.#reader.giveBack();
+    const held = this.#reader.unread();
     const answerMs = Math.max(this.#answerBy - performance.now(), 0);
     this.#dialling = this.#order.dialler.collect(connection, held, { answerMs, maxHead: this.#reader.room }, this);
   }
 
-  #left(): void {
+  #onClientClosed(): void {
     this.#order.dialler.cancel(this.#dialling);
     this.#order.reject(new GatewayError('client_gone', 'the client left'));
   }
 
   #refuse(error: GatewayError): void {
-    this.#order.asking.gone.onClosed(null);
+    this.#order.asking.clientClosed.onClosed(null);
     this.#order.reject(error);
   }
 }

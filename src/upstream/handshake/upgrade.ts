@@ -12,7 +12,7 @@ import type { Endpoint } from '../../net/endpoint.ts';
 import type { FdConnection } from '../../net/fd-connection.ts';
 
 /** A server's final answer to a handshake; its connection is paused. */
-export interface Answer {
+export interface HandshakeResponse {
   readonly socket: Socket | FdConnection;
   readonly head: AnswerHead;
   /** What was read behind the head. */
@@ -27,12 +27,12 @@ export interface UpgradeTimeouts {
 }
 
 /** What is asked of a server, and until when. */
-export interface Asking {
+export interface HandshakeRequest {
   /** What the connection begins with, before TLS; null: nothing. */
   readonly preamble: Buffer | null;
   readonly handshake: string;
   readonly timeouts: UpgradeTimeouts;
-  readonly gone: ClientClosed;
+  readonly clientClosed: ClientClosed;
 }
 
 /**
@@ -40,10 +40,13 @@ export interface Asking {
  * skipped. Rejects with a GatewayError: `backend_refused`, `backend_timeout`, `bad_accept` for what is no HTTP,
  * `limit`, `client_gone`. Where it rejects, nothing of the connection is left.
  */
-export async function requestUpgrade(server: Endpoint, asking: Asking): Promise<Answer & { readonly socket: Socket }> {
-  const { preamble, timeouts, gone } = asking;
+export async function requestUpgrade(
+  server: Endpoint,
+  asking: HandshakeRequest,
+): Promise<HandshakeResponse & { readonly socket: Socket }> {
+  const { preamble, timeouts, clientClosed } = asking;
   const started = performance.now();
-  const socket = await dial(server, timeouts.connect, gone, preamble);
+  const socket = await dial(server, timeouts.connect, clientClosed, preamble);
   const connectMs = performance.now() - started;
   return { ...(await requestUpgradeOn(socket, server, asking)), connectMs };
 }
@@ -52,10 +55,10 @@ export async function requestUpgrade(server: Endpoint, asking: Asking): Promise<
 export async function requestUpgradeOn(
   socket: Socket,
   server: Endpoint,
-  { handshake, timeouts, gone }: Asking,
-): Promise<Answer & { readonly socket: Socket }> {
+  { handshake, timeouts, clientClosed }: HandshakeRequest,
+): Promise<HandshakeResponse & { readonly socket: Socket }> {
   socket.write(handshake, 'latin1');
-  const { head, rest } = await readAnswer(socket, server, timeouts.handshake, gone);
+  const { head, rest } = await readAnswer(socket, server, timeouts.handshake, clientClosed);
   return { socket, head, rest, connectMs: 0 };
 }
 
@@ -63,13 +66,13 @@ function readAnswer(
   socket: Socket,
   server: Endpoint,
   timeoutMs: number,
-  gone: ClientClosed,
+  clientClosed: ClientClosed,
 ): Promise<{ head: AnswerHead; rest: Buffer }> {
   return new Promise((resolve, reject) => {
     const reader = new AnswerReader();
     const settle = (error: GatewayError | null): void => {
       clearTimeout(timer);
-      gone.onClosed(null);
+      clientClosed.onClosed(null);
       socket.removeListener('data', onData).removeListener('end', onEnd).removeListener('error', onError).pause();
       if (error === null) return;
       socket.destroy();
@@ -94,11 +97,11 @@ function readAnswer(
       () => settle(new GatewayError('backend_timeout', `no answer from ${server.url} within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    if (gone.closed) {
+    if (clientClosed.closed) {
       onGone();
       return;
     }
-    gone.onClosed(onGone);
+    clientClosed.onClosed(onGone);
     socket.on('data', onData).once('end', onEnd).once('error', onError).resume();
   });
 }

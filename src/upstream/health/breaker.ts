@@ -22,7 +22,7 @@ export interface BreakerSettings {
   readonly max_eject: number;
 }
 
-const MOST_DOUBLINGS = 20;
+const MAX_DOUBLINGS = 20;
 
 export class Breaker {
   #inRow = 0;
@@ -97,7 +97,7 @@ export class Breaker {
   eject(now: number, { eject, max_eject }: BreakerSettings): number {
     // An ejection soon after the last one is the same trouble, and waits longer.
     if (now - this.#lastOut > max_eject) this.#times = 0;
-    const ms = Math.min(max_eject, eject * 2 ** Math.min(this.#times, MOST_DOUBLINGS));
+    const ms = Math.min(max_eject, eject * 2 ** Math.min(this.#times, MAX_DOUBLINGS));
     this.#times++;
     this.#outUntil = now + ms;
     this.#lastOut = now + ms;

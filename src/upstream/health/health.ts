@@ -63,11 +63,11 @@ export class Health {
     const due = breaker.record(outcome, now, passive);
     if (due === null) {
       if (outcome === 'ok' && breaker.recover()) this.#changed(server, true, 'recovered', 'a request went well');
-    } else if (this.#canSpare(server)) {
+    } else if (this.#mayEject(server)) {
       const ms = breaker.eject(now, passive);
       this.#changed(server, false, 'ejected', `${due}; out for ${ms} ms`);
     } else if (breaker.keep()) {
-      this.#tell(server, 'failing', `${due}; in use all the same, for too few others are healthy`);
+      this.#notify(server, 'failing', `${due}; in use all the same, for too few others are healthy`);
     }
   }
 
@@ -80,7 +80,7 @@ export class Health {
   }
 
   /** Whether enough of its kind would be left without it. */
-  #canSpare(server: Server): boolean {
+  #mayEject(server: Server): boolean {
     const { config, servers } = this.#options;
     const kind = servers().filter(({ backup }) => backup === server.backup);
     const left = kind.filter((other) => other !== server && isUp(other)).length;
@@ -98,12 +98,12 @@ export class Health {
 
   #changed(server: Server, up: boolean, reason: ServerChanged['reason'], detail: string): void {
     const { onDown, onUp } = this.#options;
-    this.#tell(server, reason, detail);
+    this.#notify(server, reason, detail);
     if (!up) onDown(server);
     else if (isUp(server)) onUp(server);
   }
 
-  #tell(server: Server, reason: ServerChanged['reason'], detail: string): void {
+  #notify(server: Server, reason: ServerChanged['reason'], detail: string): void {
     const { emit, upstream } = this.#options;
     emit({ type: 'server_changed', upstream, server: server.url, up: isUp(server), reason, detail });
   }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
-import { judgeAnswer } from '../../handshake/accept.ts';
+import { checkUpgradeResponse } from '../../handshake/accept.ts';
 import { formatFields } from '../../http/problem.ts';
 import { ClientClosed } from '../../net/client-closed.ts';
 import { dial, ownPreamble } from '../../net/dial.ts';
@@ -11,16 +11,16 @@ import { requestUpgrade } from '../handshake/upgrade.ts';
 import type { CheckConfig } from './checker.ts';
 
 /** As much of a body is looked through. */
-const MOST_BODY = 64 * 1024;
+const MAX_BODY = 64 * 1024;
 const AGENT = 'upgate-health-check';
 
 /** Checks; resolves with why it failed, or null where it passed. Ends early when `stopped` fires. */
 export async function probe(server: Endpoint, config: CheckConfig, stopped: AbortSignal): Promise<string | null> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), config.timeout);
-  const gone = AbortSignal.any([stopped, late.signal]);
+  const signal = AbortSignal.any([stopped, late.signal]);
   try {
-    return await PROBES[config.type](server, config, gone);
+    return await PROBES[config.type](server, config, signal);
   } catch (error) {
     if (late.signal.aborted) return `no answer within ${config.timeout} ms`;
     return error instanceof Error ? error.message : String(error);
@@ -29,21 +29,21 @@ export async function probe(server: Endpoint, config: CheckConfig, stopped: Abor
   }
 }
 
-type Probe = (server: Endpoint, config: CheckConfig, gone: AbortSignal) => Promise<string | null>;
+type Probe = (server: Endpoint, config: CheckConfig, signal: AbortSignal) => Promise<string | null>;
 
 const PROBES: Record<CheckConfig['type'], Probe> = { tcp: probeTcp, http: probeHttp, websocket: probeWebSocket };
 
-async function probeTcp(server: Endpoint, { timeout }: CheckConfig, gone: AbortSignal): Promise<null> {
-  const socket = await dial(server, timeout, ClientClosed.of(gone), ownPreamble(server));
+async function probeTcp(server: Endpoint, { timeout }: CheckConfig, signal: AbortSignal): Promise<null> {
+  const socket = await dial(server, timeout, ClientClosed.of(signal), ownPreamble(server));
   // What is on its way out yet may go out: a server would call half a preamble an error.
   socket.destroySoon();
   return null;
 }
 
-async function probeHttp(server: Endpoint, config: CheckConfig, gone: AbortSignal): Promise<string | null> {
-  const socket = await dial(server, config.timeout, ClientClosed.of(gone), ownPreamble(server));
+async function probeHttp(server: Endpoint, config: CheckConfig, signal: AbortSignal): Promise<string | null> {
+  const socket = await dial(server, config.timeout, ClientClosed.of(signal), ownPreamble(server));
   const cut = (): void => void socket.destroy();
-  gone.addEventListener('abort', cut);
+  signal.addEventListener('abort', cut);
   try {
     const answer = await ask(socket, server, config);
     const status = answer.statusCode ?? 0;
@@ -51,7 +51,7 @@ async function probeHttp(server: Endpoint, config: CheckConfig, gone: AbortSigna
     if (config.body === undefined) return null;
     return (await readBody(answer)).includes(config.body) ? null : 'its answer lacks the text it should have';
   } finally {
-    gone.removeEventListener('abort', cut);
+    signal.removeEventListener('abort', cut);
     socket.destroy();
   }
 }
@@ -72,15 +72,15 @@ async function readBody(answer: IncomingMessage): Promise<string> {
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     length += chunk.length;
-    if (length >= MOST_BODY) break;
+    if (length >= MAX_BODY) break;
   }
-  return Buffer.concat(chunks).toString('utf8', 0, MOST_BODY);
+  return Buffer.concat(chunks).toString('utf8', 0, MAX_BODY);
 }
 
 /** A masked Close with 1000 (RFC 6455 §5.5.1); the mask may be any, and a fixed one hides nothing here. */
 const CLOSE = Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
 
-async function probeWebSocket(server: Endpoint, config: CheckConfig, gone: AbortSignal): Promise<string | null> {
+async function probeWebSocket(server: Endpoint, config: CheckConfig, signal: AbortSignal): Promise<string | null> {
   const key = randomBytes(16).toString('base64');
   const fields = formatFields([
     ...['Host', hostOf(server, config.host), 'User-Agent', AGENT, 'Upgrade', 'websocket', 'Connection', 'Upgrade'],
@@ -91,7 +91,7 @@ async function probeWebSocket(server: Endpoint, config: CheckConfig, gone: Abort
     preamble: ownPreamble(server),
     handshake: `GET ${config.path} HTTP/1.1\r\n${fields}\r\n`,
     timeouts,
-    gone: ClientClosed.of(gone),
+    clientClosed: ClientClosed.of(signal),
   });
   if (head.status !== 101) {
     socket.destroy();
@@ -101,7 +101,7 @@ async function probeWebSocket(server: Endpoint, config: CheckConfig, gone: Abort
   socket.end(CLOSE);
   socket.resume();
   socket.setTimeout(config.timeout, () => socket.destroy());
-  const judged = judgeAnswer(head, { key, offer: [], extensions: [] });
+  const judged = checkUpgradeResponse(head, { key, offer: [], extensions: [] });
   return 'fault' in judged ? judged.fault : null;
 }
 

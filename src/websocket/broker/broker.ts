@@ -55,7 +55,7 @@ export interface RoomLimits {
 }
 
 /** What a member gets of its room, as messages are to reach its kind of client. One view serves many members. */
-export interface View {
+export interface MessageView {
   /** A message of another member or from outside; null shows nothing. */
   message(room: string, message: Message): string | null;
   /** The first connection of a user has come, or the last one has gone. */
@@ -72,7 +72,7 @@ export interface Membership {
   readonly room: string;
   readonly user: string;
   readonly connection: string;
-  readonly view: View;
+  readonly view: MessageView;
   /** Gets what the view made, from the moment the seat is taken on. */
   readonly receive: (message: PreparedMessage) => void;
   /** False: it only speaks. */
@@ -165,7 +165,7 @@ export interface Broker extends Sampler {
   degraded(): string | null;
 
   /** Takes a seat. While the broker is away it is a seat among this gateway's members. */
-  join(seat: Membership, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'>;
+  join(membership: Membership, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'>;
   /** Says something in a room from outside. A room that nobody was in keeps it by the default retention. */
   publish(room: string, post: Post): Promise<Stamp>;
   /** What was said in a room. */
@@ -195,7 +195,7 @@ export interface Local {
 export const DEFAULT_RETENTION: Retention = { count: 100, age: 3_600_000 };
 
 /** Bytes of one room's messages that are kept, whatever their number. */
-export const MOST_ROOM_BYTES = 4 * 1024 * 1024;
+export const MAX_ROOM_BYTES = 4 * 1024 * 1024;
 
 const ID = /^\d{1,15}-\d{1,15}$/;
 

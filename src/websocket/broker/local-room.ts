@@ -2,12 +2,12 @@
 // which order, is the broker's word.
 import { reportDefect } from '../../base/guard.ts';
 import { type PreparedMessage, prepareText } from '../frame.ts';
-import type { Membership, Message, View } from './broker.ts';
+import type { Membership, Message, MessageView } from './broker.ts';
 
 export class LocalRoom {
   readonly name: string;
   /** By view, so that what many members get is made once. */
-  readonly #seats = new Map<View, Set<Membership>>();
+  readonly #members = new Map<MessageView, Set<Membership>>();
   /** Connections of each user, over all gateways that are known of. */
   readonly #users = new Map<string, number>();
   #size = 0;
@@ -32,26 +32,26 @@ export class LocalRoom {
     return [...this.#users.keys()];
   }
 
-  take(seat: Membership): void {
-    const seats = this.#seats.get(seat.view) ?? new Set();
-    this.#seats.set(seat.view, seats);
-    seats.add(seat);
+  take(membership: Membership): void {
+    const members = this.#members.get(membership.view) ?? new Set();
+    this.#members.set(membership.view, members);
+    members.add(membership);
     this.#size++;
   }
 
-  leave(seat: Membership): void {
-    const seats = this.#seats.get(seat.view);
-    if (!seats?.delete(seat)) return;
+  leave(membership: Membership): void {
+    const members = this.#members.get(membership.view);
+    if (!members?.delete(membership)) return;
     this.#size--;
-    if (seats.size === 0) this.#seats.delete(seat.view);
+    if (members.size === 0) this.#members.delete(membership.view);
   }
 
   /** Hands a message to all seats that listen; to `from`, who said it, only where it wants its own. */
-  deliver(said: Message, from: Membership | null): void {
+  deliver(message: Message, from: Membership | null): void {
     this.#hand(
-      (view) => view.message(this.name, said),
-      (seat) => {
-        if (!seat.listens || (seat === from && !seat.echo)) return false;
+      (view) => view.message(this.name, message),
+      (membership) => {
+        if (!membership.listens || (membership === from && !membership.echo)) return false;
         this.#delivered++;
         return true;
       },
@@ -59,34 +59,34 @@ export class LocalRoom {
   }
 
   /** A connection of a user has come; all but its own seat are told where it is the user's first. */
-  enter(user: string, own: Membership | null): void {
+  notifyJoined(user: string, own: Membership | null): void {
     const connections = this.#users.get(user) ?? 0;
     this.#users.set(user, connections + 1);
-    if (connections === 0) this.#tell((view) => view.presence(this.name, 'join', user), own);
+    if (connections === 0) this.#notify((view) => view.presence(this.name, 'join', user), own);
   }
 
   /** A connection of a user has gone; all are told where it was the user's last. */
   exit(user: string): void {
     const connections = this.#users.get(user) ?? 0;
     if (connections > 1) this.#users.set(user, connections - 1);
-    else if (this.#users.delete(user)) this.#tell((view) => view.presence(this.name, 'leave', user), null);
+    else if (this.#users.delete(user)) this.#notify((view) => view.presence(this.name, 'leave', user), null);
   }
 
   /** Tells everyone that messages were lost to them. */
-  tellGap(): void {
-    this.#tell((view) => view.gap(this.name), null);
+  notifyGap(): void {
+    this.#notify((view) => view.gap(this.name), null);
   }
 
-  #tell(show: (view: View) => string | null, except: Membership | null): void {
-    this.#hand(show, (seat) => seat !== except && seat.listens);
+  #notify(show: (view: MessageView) => string | null, except: Membership | null): void {
+    this.#hand(show, (membership) => membership !== except && membership.listens);
   }
 
   /** What breaks for one view or seat costs the others nothing. */
-  #hand(show: (view: View) => string | null, gets: (seat: Membership) => boolean): void {
-    for (const [view, seats] of this.#seats) {
+  #hand(show: (view: MessageView) => string | null, gets: (membership: Membership) => boolean): void {
+    for (const [view, members] of this.#members) {
       const message = attempt(null, () => prepared(show(view)));
       if (message === null) continue;
-      for (const seat of seats) if (gets(seat)) attempt(seat.connection, () => seat.receive(message));
+      for (const member of members) if (gets(member)) attempt(member.connection, () => member.receive(message));
     }
   }
 }

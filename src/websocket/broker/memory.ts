@@ -21,7 +21,7 @@ import { RoomLog } from './room-log.ts';
 import { UserRooms } from './user-rooms.ts';
 
 /** Rooms without members whose history is kept for those who come back. */
-const MOST_EMPTY = 10_000;
+const MAX_EMPTY = 10_000;
 /** How often history that has grown too old is let go of. */
 const SWEEP_MS = 30_000;
 
@@ -68,23 +68,26 @@ export class MemoryBroker implements Broker {
     return null;
   }
 
-  async join(seat: Membership, { retention, limits }: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
-    const known = this.#rooms.get(seat.room);
+  async join(
+    membership: Membership,
+    { retention, limits }: RoomRules,
+  ): Promise<Joined | 'room_full' | 'too_many_rooms'> {
+    const known = this.#rooms.get(membership.room);
     if (limits.members !== undefined && (known?.members.size ?? 0) >= limits.members) return 'room_full';
-    if (!this.#users.mayEnter(seat.user, seat.room, limits.roomsPerUser)) return 'too_many_rooms';
-    const room = known ?? this.#open(seat.room);
+    if (!this.#users.mayJoin(membership.user, membership.room, limits.roomsPerUser)) return 'too_many_rooms';
+    const room = known ?? this.#open(membership.room);
     room.log.keep(retention);
-    this.#empty.delete(seat.room);
-    room.members.set(seat, { user: seat.user, connection: seat.connection, since: Date.now() });
+    this.#empty.delete(membership.room);
+    room.members.set(membership, { user: membership.user, connection: membership.connection, since: Date.now() });
     this.#members++;
-    this.#users.enter(seat.user, seat.room);
-    room.local.take(seat);
-    room.local.enter(seat.user, seat);
+    this.#users.join(membership.user, membership.room);
+    room.local.take(membership);
+    room.local.notifyJoined(membership.user, membership);
     return {
       position: room.log.last,
       users: () => room.local.users(),
-      publish: (data) => Promise.resolve(this.#publish(room, { user: seat.user, data }, seat)),
-      leave: () => this.#leave(room, seat),
+      publish: (data) => Promise.resolve(this.#publish(room, { user: membership.user, data }, membership)),
+      leave: () => this.#leave(room, membership),
     };
   }
 
@@ -150,12 +153,12 @@ export class MemoryBroker implements Broker {
     return { id: message.id, at: message.at };
   }
 
-  #leave(room: Room, seat: Membership): void {
-    if (!room.members.delete(seat)) return;
+  #leave(room: Room, membership: Membership): void {
+    if (!room.members.delete(membership)) return;
     this.#members--;
-    this.#users.exit(seat.user, seat.room);
-    room.local.leave(seat);
-    room.local.exit(seat.user);
+    this.#users.exit(membership.user, membership.room);
+    room.local.leave(membership);
+    room.local.exit(membership.user);
     this.#settle(room);
   }
 
@@ -175,7 +178,7 @@ export class MemoryBroker implements Broker {
     this.#empty.delete(local.name);
     this.#empty.add(local.name);
     for (const name of this.#empty) {
-      if (this.#empty.size <= MOST_EMPTY) break;
+      if (this.#empty.size <= MAX_EMPTY) break;
       this.#forget(name);
     }
   }

@@ -16,11 +16,11 @@ import { BrokerError } from './broker.ts';
 import { SCRIPTS, type Script, type ScriptName } from './redis-scripts.ts';
 
 /** Without any answer for so long while one is owed, Redis counts as gone, though its connection may stand. */
-const SILENCE_MS = 3000;
+const RESPONSE_TIMEOUT_MS = 3000;
 /** Bytes of messages on their way to Redis at a time, so that what is small and urgent waits for no more than these. */
-const MOST_UNDER_WAY = 4 * 1024 * 1024;
+const MAX_UNDER_WAY = 4 * 1024 * 1024;
 /** What a question costs in memory beside its words. */
-const QUESTION_COST = 512;
+const COMMAND_COST = 512;
 
 export interface LinkOptions {
   readonly url: string;
@@ -60,7 +60,7 @@ export class RedisLink {
   readonly #options: LinkOptions;
   #pair: Pair | null = null;
   readonly #reconnect = new Reconnect('redis', () => this.#open());
-  readonly #underWay = new ByteSemaphore(MOST_UNDER_WAY);
+  readonly #underWay = new ByteSemaphore(MAX_UNDER_WAY);
 
   constructor(library: Redis, options: LinkOptions) {
     this.#library = library;
@@ -84,18 +84,18 @@ export class RedisLink {
    */
   async run(name: ScriptName, ...args: readonly (string | number)[]): Promise<unknown> {
     const words = [this.#options.prefix, ...args.map(String)];
-    const bytes = words.reduce((sum, word) => sum + bytesOf(word), QUESTION_COST);
+    const bytes = words.reduce((sum, word) => sum + bytesOf(word), COMMAND_COST);
     const { queues } = this.#options;
     if (!queues.fits(bytes)) throw new BrokerError('unavailable', 'too much waits for the broker');
     queues.add(bytes);
     try {
-      return name === 'say' ? await this.#inLine(bytes, () => this.#ask(name, words)) : await this.#ask(name, words);
+      return name === 'say' ? await this.#queued(bytes, () => this.#ask(name, words)) : await this.#ask(name, words);
     } finally {
       queues.remove(bytes);
     }
   }
 
-  async #inLine<T>(bytes: number, act: () => Promise<T>): Promise<T> {
+  async #queued<T>(bytes: number, act: () => Promise<T>): Promise<T> {
     const turn = this.#underWay.acquire(bytes);
     if (turn !== null) await turn;
     try {
@@ -126,7 +126,7 @@ export class RedisLink {
     let stop = ignore;
     const watch = (): void => {
       const before = pair.answers;
-      stop = startResponseTimeout(SILENCE_MS, () => {
+      stop = startResponseTimeout(RESPONSE_TIMEOUT_MS, () => {
         if (pair.answers === before) this.#lost(pair, 'Redis does not answer');
         else watch();
       });

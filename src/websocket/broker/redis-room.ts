@@ -2,12 +2,12 @@
 // its seats have got everything. Messages come over Redis's channel and are handed on in the order of their ids, each
 // once; where one is missing, which its predecessor's id tells, the log is asked.
 import { bytesOf } from '../../base/memory-budget.ts';
-import { compareIds, type Membership, MOST_ROOM_BYTES, type RoomMessage, type Stamp } from './broker.ts';
+import { compareIds, MAX_ROOM_BYTES, type Membership, type RoomMessage, type Stamp } from './broker.ts';
 import { LocalRoom } from './local-room.ts';
 
 /** A message as the log has it: with the seat it was said from, or null from outside. */
 export interface Logged extends RoomMessage {
-  readonly seat: string | null;
+  readonly membership: string | null;
 }
 
 /** A message as it comes over the channel: with the id of the one before. */
@@ -35,7 +35,7 @@ class Backlog {
 
   add(message: Heard): void {
     this.#bytes += bytesOf(message.data) + HEARD_COST;
-    if (this.#bytes > MOST_ROOM_BYTES) this.full = true;
+    if (this.#bytes > MAX_ROOM_BYTES) this.full = true;
     if (this.full) this.messages.length = 0;
     else this.messages.push(message);
   }
@@ -47,7 +47,7 @@ const HEARD_COST = 400;
 export class RedisRoom {
   readonly local: LocalRoom;
   /** The seats taken here, by id. */
-  readonly seats = new Map<string, Membership>();
+  readonly memberships = new Map<string, Membership>();
   /** Users of all seats, here and elsewhere, by the seat's id. */
   readonly #users = new Map<string, string>();
   readonly #askLog: AskLog;
@@ -93,14 +93,14 @@ export class RedisRoom {
     if (from === null) return this.begin(last);
     this.#waiting ??= new Backlog();
     const { messages, complete, last: end } = await this.#askLog(this.local.name, from);
-    if (!complete) this.local.tellGap();
+    if (!complete) this.local.notifyGap();
     for (const message of messages) this.#handOn(message);
     this.#position = end;
     this.#goOn();
   }
 
   /** A message has come over the channel. */
-  hear(message: Heard): void {
+  onMessage(message: Heard): void {
     if (this.#waiting !== null) return void this.#waiting.add(message);
     if (this.#position === null || compareIds(message.id, this.#position) <= 0) return;
     if (message.previous === this.#position) return void this.#handOn(message);
@@ -116,38 +116,38 @@ export class RedisRoom {
     return new Promise((resolve) => this.#awaiting.set(stamp.id, () => resolve(stamp)));
   }
 
-  enter(seat: string, user: string): void {
-    if (this.#users.has(seat)) return;
-    this.#users.set(seat, user);
-    this.local.enter(user, this.seats.get(seat) ?? null);
+  addMember(membership: string, user: string): void {
+    if (this.#users.has(membership)) return;
+    this.#users.set(membership, user);
+    this.local.notifyJoined(user, this.memberships.get(membership) ?? null);
   }
 
-  exit(seat: string): void {
-    const user = this.#users.get(seat);
+  exit(membership: string): void {
+    const user = this.#users.get(membership);
     if (user === undefined) return;
-    this.#users.delete(seat);
+    this.#users.delete(membership);
     this.local.exit(user);
   }
 
   /** Everyone who is in the room now; who is not has left unheard. */
   renew(users: ReadonlyMap<string, string>): void {
-    for (const seat of [...this.#users.keys()]) if (!users.has(seat)) this.exit(seat);
-    for (const [seat, user] of users) this.enter(seat, user);
+    for (const membership of [...this.#users.keys()]) if (!users.has(membership)) this.exit(membership);
+    for (const [id, user] of users) this.addMember(id, user);
   }
 
   #goOn(): void {
     const waiting = this.#waiting;
     // Where some were let go of, the room stays behind until the log is asked for them.
     this.#waiting = waiting?.full ? new Backlog() : null;
-    for (const message of waiting?.messages ?? []) this.hear(message);
+    for (const message of waiting?.messages ?? []) this.onMessage(message);
     this.#settle();
   }
 
   #handOn(message: Logged): void {
     if (this.#position !== null && compareIds(message.id, this.#position) <= 0) return;
-    const { seat } = message;
+    const { membership } = message;
     this.#position = message.id;
-    this.local.deliver(message, seat === null ? null : (this.seats.get(seat) ?? null));
+    this.local.deliver(message, membership === null ? null : (this.memberships.get(membership) ?? null));
     this.#awaiting.get(message.id)?.();
     this.#awaiting.delete(message.id);
   }

@@ -6,17 +6,24 @@ import { ignore } from '../../base/guard.ts';
 import type { Revocation } from '../../sessions/revocations.ts';
 import { BrokerError, type Local } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
-import { type Act, type Found, formatQuestion, formatReply, type Question, type RemoteCommand } from './redis-wire.ts';
+import {
+  type Act,
+  formatCall,
+  formatReply,
+  type RemoteCall,
+  type RemoteCommand,
+  type RemoteResult,
+} from './redis-wire.ts';
 
 /** How long the others may take to answer. */
 const REPLY_TIMEOUT_MS = 2000;
 
-interface Asked {
+interface PendingCall {
   /** Gateways that have not answered; null until it is known who was asked. */
-  left: Set<string> | null;
+  outstanding: Set<string> | null;
   readonly answered: Set<string>;
   /** Takes an answer; true: no other one is waited for. */
-  readonly take: (answer: Found | number) => boolean;
+  readonly take: (answer: RemoteResult | number) => boolean;
   /** Enough have answered. */
   readonly settle: () => void;
 }
@@ -25,21 +32,21 @@ export class RedisRpc {
   readonly #nodeId: string;
   readonly #link: RedisLink;
   readonly #local: Local;
-  readonly #asked = new Map<string, Asked>();
+  readonly #pending = new Map<string, PendingCall>();
 
   /** `gate` is this gateway's own name. */
-  constructor(gate: string, link: RedisLink, local: Local) {
-    this.#nodeId = gate;
+  constructor(nodeId: string, link: RedisLink, local: Local) {
+    this.#nodeId = nodeId;
     this.#link = link;
     this.#local = local;
   }
 
   /** Does it here where the connection is here, else wherever it is. Rejects where someone who may have it does not answer. */
-  async act(connection: string, act: Act): Promise<Found> {
-    const errand = { ...act, connection };
-    let found = this.#run(errand) as Found;
+  async act(connection: string, act: Act): Promise<RemoteResult> {
+    const command = { ...act, connection };
+    let found = this.#run(command) as RemoteResult;
     if (found !== null) return found;
-    await this.#ask(errand, (answer) => {
+    await this.#ask(command, (answer) => {
       if (typeof answer !== 'number') found = answer;
       return found !== null;
     });
@@ -48,9 +55,9 @@ export class RedisRpc {
 
   /** Does it here and everywhere; rejects where someone does not answer. */
   async revoke(revocation: Revocation, forMs: number): Promise<number> {
-    const errand: RemoteCommand = { kind: 'revoke', revocation, forMs };
+    const command: RemoteCommand = { kind: 'revoke', revocation, forMs };
     let closed = this.#local.revoke(revocation, forMs);
-    await this.#ask(errand, (answer) => {
+    await this.#ask(command, (answer) => {
       if (typeof answer === 'number') closed += answer;
       return false;
     });
@@ -58,51 +65,51 @@ export class RedisRpc {
   }
 
   /** Another gateway asks. */
-  answer(question: Question): void {
-    const reply = formatReply(question, this.#nodeId, this.#run(question.errand));
+  answer(call: RemoteCall): void {
+    const reply = formatReply(call, this.#nodeId, this.#run(call.errand));
     // Who asked gives up by itself where the answer is lost.
-    this.#link.run('reply', question.from, reply).catch(ignore);
+    this.#link.run('reply', call.from, reply).catch(ignore);
   }
 
   /** Another gateway has answered. */
-  answered(id: string, from: string, answer: Found | number): void {
-    const asked = this.#asked.get(id);
-    if (!asked) return;
-    asked.answered.add(from);
-    asked.left?.delete(from);
-    if (asked.take(answer) || asked.left?.size === 0) asked.settle();
+  answered(id: string, from: string, answer: RemoteResult | number): void {
+    const call = this.#pending.get(id);
+    if (!call) return;
+    call.answered.add(from);
+    call.outstanding?.delete(from);
+    if (call.take(answer) || call.outstanding?.size === 0) call.settle();
   }
 
-  #ask(errand: RemoteCommand, take: Asked['take']): Promise<void> {
-    const question: Question = { id: randomUUID(), from: this.#nodeId, errand };
+  #ask(command: RemoteCommand, take: PendingCall['take']): Promise<void> {
+    const request: RemoteCall = { id: randomUUID(), from: this.#nodeId, errand: command };
     return new Promise((resolve, reject) => {
       const end = (act: () => void): void => {
         clearTimeout(timer);
-        this.#asked.delete(question.id);
+        this.#pending.delete(request.id);
         act();
       };
       const timer = setTimeout(() => {
         end(() => reject(new BrokerError('unavailable', 'a gateway does not answer')));
       }, REPLY_TIMEOUT_MS);
-      const asked: Asked = { left: null, answered: new Set(), take, settle: () => end(resolve) };
-      this.#asked.set(question.id, asked);
-      this.#link.run('ask', this.#nodeId, formatQuestion(question)).then(
-        (gates) => {
-          asked.left = new Set((gates as string[]).filter((gate) => !asked.answered.has(gate)));
-          if (asked.left.size === 0) asked.settle();
+      const call: PendingCall = { outstanding: null, answered: new Set(), take, settle: () => end(resolve) };
+      this.#pending.set(request.id, call);
+      this.#link.run('ask', this.#nodeId, formatCall(request)).then(
+        (nodeIds) => {
+          call.outstanding = new Set((nodeIds as string[]).filter((nodeId) => !call.answered.has(nodeId)));
+          if (call.outstanding.size === 0) call.settle();
         },
         (error: unknown) => end(() => reject(error)),
       );
     });
   }
 
-  #run(errand: RemoteCommand): Found | number {
-    if (errand.kind === 'revoke') return this.#local.revoke(errand.revocation, errand.forMs);
-    const found = this.#local.reach(errand.connection);
+  #run(command: RemoteCommand): RemoteResult | number {
+    if (command.kind === 'revoke') return this.#local.revoke(command.revocation, command.forMs);
+    const found = this.#local.reach(command.connection);
     if (!found) return null;
-    if (errand.kind === 'describe') return found.describe();
-    if (errand.kind === 'send') found.send(errand.type, Buffer.from(errand.data, 'base64'));
-    if (errand.kind === 'close') found.close(errand.code, errand.reason);
+    if (command.kind === 'describe') return found.describe();
+    if (command.kind === 'send') found.send(command.type, Buffer.from(command.data, 'base64'));
+    if (command.kind === 'close') found.close(command.code, command.reason);
     return true;
   }
 }

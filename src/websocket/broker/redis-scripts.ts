@@ -7,7 +7,7 @@
 // Keys begin with a prefix that holds the number of the database, since channels know no databases. They are made in the
 // scripts, so a Redis Cluster will not do; one Redis, or one with replicas, will.
 import { createHash } from 'node:crypto';
-import { DEFAULT_RETENTION, MOST_ROOM_BYTES } from './broker.ts';
+import { DEFAULT_RETENTION, MAX_ROOM_BYTES } from './broker.ts';
 
 export interface Script {
   readonly text: string;
@@ -118,7 +118,7 @@ end
   .replace('DEFAULT_COUNT', String(DEFAULT_RETENTION.count))
   .replace('DEFAULT_AGE', String(DEFAULT_RETENTION.age))
   .replace('MESSAGE_COST', String(MESSAGE_COST))
-  .replace('MOST_BYTES', String(MOST_ROOM_BYTES))
+  .replace('MOST_BYTES', String(MAX_ROOM_BYTES))
   .replace('PAGE_BYTES', String(PAGE_BYTES))
   .replace('SPARE', String(SPARE_MS));
 

@@ -7,19 +7,19 @@ import type { Behind, Logged } from './redis-room.ts';
 import { readBehind, readMembers, readPage } from './redis-wire.ts';
 
 /** Members whose histories are read at a time. */
-const MOST_READERS = 8;
+const MAX_READERS = 8;
 
 /** A seat, and what Redis is to know of it. */
-export interface Entry {
+export interface MembershipRecord {
   /** Id of the seat, of all gateways. */
   readonly id: string;
-  readonly seat: Membership;
+  readonly membership: Membership;
   readonly retention: { readonly count: number; readonly age: number };
   /** Unix time in milliseconds. */
   readonly since: number;
 }
 
-export interface Entered {
+export interface JoinResult {
   /** The id of the room's last message. */
   readonly last: string;
   /** Everyone in the room by seat, where it was asked for. */
@@ -29,19 +29,23 @@ export interface Entered {
 export class RedisStore {
   readonly #nodeId: string;
   readonly #link: RedisLink;
-  readonly #readers = new Semaphore(MOST_READERS);
+  readonly #readers = new Semaphore(MAX_READERS);
 
-  constructor(gate: string, link: RedisLink) {
-    this.#nodeId = gate;
+  constructor(nodeId: string, link: RedisLink) {
+    this.#nodeId = nodeId;
     this.#link = link;
   }
 
   /** Enters a member; a reason where it may not. Entering again changes nothing. */
-  async enter(entry: Entry, limits: RoomLimits, list: 'list' | ''): Promise<Entered | 'room_full' | 'too_many_rooms'> {
-    const { id, seat, retention, since } = entry;
+  async join(
+    entry: MembershipRecord,
+    limits: RoomLimits,
+    list: 'list' | '',
+  ): Promise<JoinResult | 'room_full' | 'too_many_rooms'> {
+    const { id, membership, retention, since } = entry;
     const reply = (await this.#link.run(
       'enter',
-      ...[this.#nodeId, id, seat.room, seat.user, seat.connection, since],
+      ...[this.#nodeId, id, membership.room, membership.user, membership.connection, since],
       ...[limits.members ?? '', limits.roomsPerUser ?? '', retention.count, retention.age, list],
     )) as [string, string, unknown];
     const [outcome, last, members] = reply;
@@ -49,13 +53,13 @@ export class RedisStore {
     return { last, members: readMembers(members) };
   }
 
-  async leave({ id, seat }: Entry): Promise<void> {
-    await this.#link.run('leave', this.#nodeId, id, seat.room, seat.user);
+  async leave({ id, membership }: MembershipRecord): Promise<void> {
+    await this.#link.run('leave', this.#nodeId, id, membership.room, membership.user);
   }
 
   /** Says something; `seat` is '' from outside, and so is `user` for nobody. */
-  async publish(room: string, said: { seat: string; user: string; data: string }): Promise<Stamp> {
-    const id = (await this.#link.run('say', room, said.seat, said.user, said.data)) as string;
+  async publish(room: string, message: { membership: string; user: string; data: string }): Promise<Stamp> {
+    const id = (await this.#link.run('say', room, message.membership, message.user, message.data)) as string;
     return { id, at: Number(id.split('-')[0]) };
   }
 
@@ -127,6 +131,6 @@ export class RedisStore {
 }
 
 /** The users by seat. */
-export function usersOf(members: Entered['members']): ReadonlyMap<string, string> {
-  return new Map([...members].map(([seat, { user }]) => [seat, user]));
+export function usersOf(members: JoinResult['members']): ReadonlyMap<string, string> {
+  return new Map([...members].map(([membership, { user }]) => [membership, user]));
 }

@@ -20,7 +20,7 @@ const connectionDescription = z.object({
 
 /** What was found of a connection: its description, true where it was sent to or closed, null where it is not there. */
 const found = z.union([connectionDescription, z.literal(true), z.null()]);
-export type Found = z.output<typeof found>;
+export type RemoteResult = z.output<typeof found>;
 
 /** Strict: with a criterion left out that this version does not know, it would be about more people than were meant. */
 const revocation = z
@@ -49,27 +49,33 @@ const act = z.discriminatedUnion('kind', [
 export type Act = z.output<typeof act>;
 
 /** What a gateway wants of the others: something done with a connection, or access taken back. */
-const errand = z.union([
+const remoteCommand = z.union([
   act.and(z.object({ connection: z.string() })),
   z.object({ kind: z.literal('revoke'), revocation, forMs: z.number().nonnegative() }),
 ]);
-export type RemoteCommand = z.output<typeof errand>;
+export type RemoteCommand = z.output<typeof remoteCommand>;
 
 /** What a gateway asks the others; `from` is the one that asks. */
-const question = z.object({ id: z.string(), from: z.string(), errand });
-export type Question = z.output<typeof question>;
+const remoteCall = z.object({ id: z.string(), from: z.string(), errand: remoteCommand });
+export type RemoteCall = z.output<typeof remoteCall>;
 
 const messageId = z.string().refine(isMessageId);
 const text = z.string();
 
 /** What comes over a gateway's channel, by its first word. */
 const EVENTS = {
-  say: z.tuple([text, messageId, messageId, text, text, text]).transform(([room, id, previous, user, data, seat]) => {
-    return { kind: 'say' as const, room, message: { ...logged(id, user, data, seat), previous } };
-  }),
-  join: z.tuple([text, text, text]).transform(([room, seat, user]) => ({ kind: 'join' as const, room, seat, user })),
-  leave: z.tuple([text, text, text]).transform(([room, seat, user]) => ({ kind: 'leave' as const, room, seat, user })),
-  ask: z.tuple([question]).transform(([asked]) => ({ kind: 'ask' as const, question: asked })),
+  say: z
+    .tuple([text, messageId, messageId, text, text, text])
+    .transform(([room, id, previous, user, data, membership]) => {
+      return { kind: 'say' as const, room, message: { ...logged(id, user, data, membership), previous } };
+    }),
+  join: z
+    .tuple([text, text, text])
+    .transform(([room, membership, user]) => ({ kind: 'join' as const, room, membership, user })),
+  leave: z
+    .tuple([text, text, text])
+    .transform(([room, membership, user]) => ({ kind: 'leave' as const, room, membership, user })),
+  ask: z.tuple([remoteCall]).transform(([call]) => ({ kind: 'ask' as const, question: call })),
   reply: z
     .tuple([text, text, z.union([found, z.int()])])
     .transform(([id, from, answer]) => ({ kind: 'reply' as const, question: id, from, found: answer })),
@@ -99,39 +105,45 @@ function parse(received: string): unknown {
   }
 }
 
-export const formatQuestion = (question: Question): string => JSON.stringify(['ask', question]);
+export const formatCall = (call: RemoteCall): string => JSON.stringify(['ask', call]);
 
-export const formatReply = ({ id }: Question, from: string, found: unknown): string =>
+export const formatReply = ({ id }: RemoteCall, from: string, found: unknown): string =>
   JSON.stringify(['reply', id, from, found]);
 
 /** The time of a message is in its id. */
-function logged(id: string, user: string, data: string, seat: string): Logged {
-  return { id, at: Number(id.split('-')[0]), user: user === '' ? null : user, data, seat: seat === '' ? null : seat };
+function logged(id: string, user: string, data: string, membership: string): Logged {
+  return {
+    id,
+    at: Number(id.split('-')[0]),
+    user: user === '' ? null : user,
+    data,
+    membership: membership === '' ? null : membership,
+  };
 }
 
-type Entry = readonly [id: string, fields: readonly string[]];
+type StreamEntry = readonly [id: string, fields: readonly string[]];
 
 /** Entries of a stream, as scripts give them. */
 function readEntries(entries: unknown): Logged[] {
-  return (entries as readonly Entry[]).map(([id, [, user = '', , data = '', , seat = '']]) =>
-    logged(id, user, data, seat),
+  return (entries as readonly StreamEntry[]).map(([id, [, user = '', , data = '', , membership = '']]) =>
+    logged(id, user, data, membership),
   );
 }
 
 /** A part of what was asked for; `more`: there is more of it. */
-export interface Page {
+export interface HistoryPage {
   readonly messages: Logged[];
   readonly more: boolean;
 }
 
 /** What the script `last` gives. */
-export function readPage(reply: unknown): Page {
+export function readPage(reply: unknown): HistoryPage {
   const [entries, more] = reply as [unknown, number];
   return { messages: readEntries(entries), more: more === 1 };
 }
 
 /** What the script `since` gives. */
-export function readBehind(reply: unknown): Page & { readonly floor: string; readonly last: string } {
+export function readBehind(reply: unknown): HistoryPage & { readonly floor: string; readonly last: string } {
   const [floor, last, ...page] = reply as [string, string, unknown, number];
   return { floor, last, ...readPage(page) };
 }

@@ -27,10 +27,10 @@ import { type loadRedis, RedisLink } from './redis-link.ts';
 import { type AskLog, RedisRoom } from './redis-room.ts';
 import { RedisRpc } from './redis-rpc.ts';
 import { LEASE_MS } from './redis-scripts.ts';
-import { type Entry, RedisStore, usersOf } from './redis-store.ts';
+import { type MembershipRecord, RedisStore, usersOf } from './redis-store.ts';
 import { type Event, prefixOf } from './redis-wire.ts';
 
-const BEAT_MS = LEASE_MS / 4;
+const HEARTBEAT_MS = LEASE_MS / 4;
 
 export interface RedisOptions {
   readonly library: Awaited<ReturnType<typeof loadRedis>>;
@@ -42,7 +42,7 @@ export interface RedisOptions {
 }
 
 /** A seat taken here. */
-interface Place extends Entry {
+interface LocalMembership extends MembershipRecord {
   readonly room: RedisRoom;
 }
 
@@ -54,10 +54,10 @@ export class RedisBroker implements Broker {
   readonly #rpc: RedisRpc;
   readonly #store: RedisStore;
   readonly #rooms = new Map<string, RedisRoom>();
-  readonly #places = new Map<string, Place>();
+  readonly #memberships = new Map<string, LocalMembership>();
   /** Seats that were given back while Redis was away. */
-  readonly #departed = new Set<Place>();
-  #seats = 0;
+  readonly #departed = new Set<LocalMembership>();
+  #membershipCount = 0;
   #down: string | null = 'not connected yet';
   #heartbeat: NodeJS.Timeout | undefined;
   readonly #counts = { published: 0, failed: 0, delivered: 0 };
@@ -68,7 +68,7 @@ export class RedisBroker implements Broker {
   };
 
   readonly #askLog: AskLog = (room, after) => this.#store.since(room, after, '+');
-  readonly #channel = new RedisChannel((event) => this.#hear(event), this.#onError);
+  readonly #channel = new RedisChannel((event) => this.#onEvent(event), this.#onError);
 
   constructor({ library, url, local, emit, queues }: RedisOptions) {
     this.#emit = emit;
@@ -92,7 +92,7 @@ export class RedisBroker implements Broker {
 
   async close(): Promise<void> {
     clearTimeout(this.#heartbeat);
-    await Promise.allSettled([...this.#places.values()].map((place) => this.#store.leave(place)));
+    await Promise.allSettled([...this.#memberships.values()].map((membership) => this.#store.leave(membership)));
     await this.#store.end().catch(ignore);
     this.#link.close();
   }
@@ -101,37 +101,43 @@ export class RedisBroker implements Broker {
     return this.#down === null ? null : `the broker is away (${this.#down})`;
   }
 
-  async join(seat: Membership, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
-    const known = this.#rooms.get(seat.room);
-    const room = known ?? new RedisRoom(seat.room, this.#askLog, this.#onError);
-    this.#rooms.set(seat.room, room);
-    const place = { id: `${this.#nodeId}.${this.#seats++}`, seat, room, retention: rules.retention, since: Date.now() };
-    room.seats.set(place.id, seat);
+  async join(membership: Membership, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
+    const known = this.#rooms.get(membership.room);
+    const room = known ?? new RedisRoom(membership.room, this.#askLog, this.#onError);
+    this.#rooms.set(membership.room, room);
+    const local = {
+      id: `${this.#nodeId}.${this.#membershipCount++}`,
+      membership,
+      room,
+      retention: rules.retention,
+      since: Date.now(),
+    };
+    room.memberships.set(local.id, membership);
     try {
-      const refused = this.#down === null ? await this.#enter(place, rules.limits) : null;
+      const refused = this.#down === null ? await this.#join(local, rules.limits) : null;
       if (refused !== null) {
-        this.#forget(place);
+        this.#forget(local);
         return refused;
       }
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
       // It is entered once Redis is back.
     }
-    this.#places.set(place.id, place);
+    this.#memberships.set(local.id, local);
     // While Redis is away its word is missing: the member is in the room of this gateway.
-    room.enter(place.id, seat.user);
-    room.local.take(seat);
+    room.addMember(local.id, membership.user);
+    room.local.take(membership);
     return {
       position: room.position,
       users: () => room.local.users(),
-      publish: (data) => this.#publish(room, place, data),
-      leave: () => this.#leave(place),
+      publish: (data) => this.#publish(room, local, data),
+      leave: () => this.#leave(local),
     };
   }
 
   async publish(name: string, { user, data }: Post): Promise<Stamp> {
     try {
-      const stamp = await this.#store.publish(name, { seat: '', user: user ?? '', data });
+      const stamp = await this.#store.publish(name, { membership: '', user: user ?? '', data });
       this.#counts.published++;
       return stamp;
     } catch (error) {
@@ -176,7 +182,7 @@ export class RedisBroker implements Broker {
     let delivered = this.#counts.delivered;
     for (const room of this.#rooms.values()) delivered += room.local.delivered;
     yield { metric: 'rooms', labels: {}, value: this.#rooms.size };
-    yield { metric: 'room_members', labels: {}, value: this.#places.size };
+    yield { metric: 'room_members', labels: {}, value: this.#memberships.size };
     yield { metric: 'room_messages_total', labels: { result: 'published' }, value: published };
     yield { metric: 'room_messages_total', labels: { result: 'failed' }, value: failed };
     yield* this.#channel.sample();
@@ -184,56 +190,56 @@ export class RedisBroker implements Broker {
     yield { metric: 'broker_up', labels: { broker: this.name }, value: this.#down === null ? 1 : 0 };
   }
 
-  async #enter(place: Place, limits: RoomRules['limits']): Promise<'room_full' | 'too_many_rooms' | null> {
-    const { room } = place;
+  async #join(local: LocalMembership, limits: RoomRules['limits']): Promise<'room_full' | 'too_many_rooms' | null> {
+    const { room } = local;
     const list = room.position === null ? 'list' : '';
-    const entered = await this.#store.enter(place, limits, list);
-    if (typeof entered === 'string') return entered;
-    if (list === 'list') room.renew(usersOf(entered.members));
-    room.begin(entered.last);
+    const joined = await this.#store.join(local, limits, list);
+    if (typeof joined === 'string') return joined;
+    if (list === 'list') room.renew(usersOf(joined.members));
+    room.begin(joined.last);
     return null;
   }
 
-  async #publish(room: RedisRoom, { id, seat }: Place, data: string): Promise<Stamp> {
+  async #publish(room: RedisRoom, { id, membership }: LocalMembership, data: string): Promise<Stamp> {
     try {
       if (this.#down !== null) throw new BrokerError('unavailable', 'the broker is away');
-      const stamp = await this.#store.publish(seat.room, { seat: id, user: seat.user, data });
+      const stamp = await this.#store.publish(membership.room, { membership: id, user: membership.user, data });
       this.#counts.published++;
       return await room.handedOn(stamp);
     } catch (error) {
       this.#counts.failed++;
       // Delivery goes on among the members of this gateway; of what may have been done elsewhere the log will tell.
       if (error instanceof BrokerError && error.fault === 'unavailable')
-        room.local.deliver({ id: null, at: Date.now(), user: seat.user, data }, seat);
+        room.local.deliver({ id: null, at: Date.now(), user: membership.user, data }, membership);
       throw error;
     }
   }
 
-  #leave(place: Place): void {
-    if (!this.#places.delete(place.id)) return;
-    const { room, seat } = place;
-    room.local.leave(seat);
-    room.exit(place.id);
-    this.#forget(place);
-    this.#store.leave(place).catch(() => this.#departed.add(place));
+  #leave(local: LocalMembership): void {
+    if (!this.#memberships.delete(local.id)) return;
+    const { room, membership } = local;
+    room.local.leave(membership);
+    room.exit(local.id);
+    this.#forget(local);
+    this.#store.leave(local).catch(() => this.#departed.add(local));
   }
 
-  #forget({ id, room }: Place): void {
-    room.seats.delete(id);
-    if (room.seats.size > 0) return;
+  #forget({ id, room }: LocalMembership): void {
+    room.memberships.delete(id);
+    if (room.memberships.size > 0) return;
     this.#counts.delivered += room.local.delivered;
     this.#rooms.delete(room.local.name);
   }
 
-  #hear(event: Event): void {
+  #onEvent(event: Event): void {
     switch (event.kind) {
       case 'say':
-        return void this.#rooms.get(event.room)?.hear(event.message);
+        return void this.#rooms.get(event.room)?.onMessage(event.message);
       case 'join':
-        return void this.#rooms.get(event.room)?.enter(event.seat, event.user);
+        return void this.#rooms.get(event.room)?.addMember(event.membership, event.user);
       case 'leave':
         // A word of long ago about a seat that is taken here was overtaken by its entering again.
-        if (!this.#places.has(event.seat)) this.#rooms.get(event.room)?.exit(event.seat);
+        if (!this.#memberships.has(event.membership)) this.#rooms.get(event.room)?.exit(event.membership);
         return;
       case 'ask':
         return void this.#rpc.answer(event.question);
@@ -253,13 +259,13 @@ export class RedisBroker implements Broker {
 
   /** Redis is there, again or for the first time: what it missed of us is told, and what we missed is handed on. */
   async #takeUp(): Promise<void> {
-    await this.#sayAlive();
-    for (const place of [...this.#departed]) {
-      await this.#store.leave(place);
-      this.#departed.delete(place);
+    await this.#sendHeartbeat();
+    for (const local of [...this.#departed]) {
+      await this.#store.leave(local);
+      this.#departed.delete(local);
     }
     // All at once: Redis takes them in order, and a gateway may have many.
-    await Promise.all([...this.#places.values()].map((place) => this.#enter(place, {})));
+    await Promise.all([...this.#memberships.values()].map((local) => this.#join(local, {})));
     await Promise.all([...this.#rooms.values()].map((room) => this.#renewRoom(room)));
     this.#down = null;
     this.#emit({ type: 'notice', level: 'info', message: 'the broker is there' });
@@ -275,12 +281,12 @@ export class RedisBroker implements Broker {
     clearTimeout(this.#heartbeat);
     // Where the link is lost meanwhile, it is taken up anew and scheduled again.
     this.#heartbeat = setTimeout(() => {
-      const alive = this.#sayAlive().then(() => this.#mendRooms());
+      const alive = this.#sendHeartbeat().then(() => this.#mendRooms());
       background(
         'redis',
         alive.catch(this.#onError).finally(() => this.#schedule()),
       );
-    }, BEAT_MS).unref();
+    }, HEARTBEAT_MS).unref();
   }
 
   /** Rooms that miss something, as Redis refused to tell when it was asked. */
@@ -291,10 +297,10 @@ export class RedisBroker implements Broker {
   }
 
   /** Says that this gateway lives, and lets go of the members of those that do not. */
-  async #sayAlive(): Promise<void> {
+  async #sendHeartbeat(): Promise<void> {
     const { known, more } = await this.#store.heartbeat();
     // Others took us for dead: our members are entered again.
-    if (!known) await Promise.all([...this.#places.values()].map((place) => this.#enter(place, {})));
-    if (more) await this.#sayAlive();
+    if (!known) await Promise.all([...this.#memberships.values()].map((local) => this.#join(local, {})));
+    if (more) await this.#sendHeartbeat();
   }
 }

@@ -4,7 +4,7 @@ import { bytesOf, type MemoryBudget } from '../../base/memory-budget.ts';
 import {
   compareIds,
   type Excerpt,
-  MOST_ROOM_BYTES,
+  MAX_ROOM_BYTES,
   type Post,
   type Retention,
   type RoomMessage,
@@ -75,7 +75,7 @@ export class RoomLog {
     const { count, age } = this.#retention;
     for (let oldest = this.#messages[this.#start]; oldest; oldest = this.#messages[this.#start]) {
       const kept = this.#messages.length - this.#start;
-      if (kept <= count && oldest.at > now - age && this.#bytes <= MOST_ROOM_BYTES) break;
+      if (kept <= count && oldest.at > now - age && this.#bytes <= MAX_ROOM_BYTES) break;
       this.dropOldest();
     }
   }

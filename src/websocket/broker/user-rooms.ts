@@ -5,12 +5,12 @@ export class UserRooms {
   readonly #rooms = new Map<string, Map<string, number>>();
 
   /** Whether the user may enter: it is in that room already, or in fewer than so many. */
-  mayEnter(user: string, room: string, most: number | undefined): boolean {
+  mayJoin(user: string, room: string, max: number | undefined): boolean {
     const rooms = this.#rooms.get(user);
-    return most === undefined || rooms === undefined || rooms.has(room) || rooms.size < most;
+    return max === undefined || rooms === undefined || rooms.has(room) || rooms.size < max;
   }
 
-  enter(user: string, room: string): void {
+  join(user: string, room: string): void {
     const rooms = this.#rooms.get(user) ?? new Map<string, number>();
     this.#rooms.set(user, rooms);
     rooms.set(room, (rooms.get(room) ?? 0) + 1);

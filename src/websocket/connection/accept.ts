@@ -7,7 +7,7 @@ import type { TerminateConfig } from '../../config/schema/schema.ts';
 import type { Emit, Sample, Sampler, SessionEnd } from '../../events.ts';
 import { MAX_HEADER } from '../../relay/js/cursor.ts';
 import type { Connections } from '../connections.ts';
-import type { Admission, ConnectionHandlerFactory, Handler, Opening } from '../handler.ts';
+import type { ConnectionHandlerFactory, Handler, HandshakeResult, Opening } from '../handler.ts';
 import { MemoryBudgets } from '../memory-budgets.ts';
 import { Compression } from './compression.ts';
 import type { Timing } from './keepalive.ts';
@@ -16,12 +16,12 @@ import { WriteBatcher } from './send-queue.ts';
 import { SendQueues } from './send-queues.ts';
 import { TerminatedSession } from './session.ts';
 import type { SessionContext } from './session-context.ts';
-import { type AcceptedHandshake, createWsSocketOpener, mostFragments, type WireLimits } from './ws-socket.ts';
+import { type AcceptedHandshake, createWsSocketOpener, maxFragments, type WsSocketLimits } from './ws-socket.ts';
 
 export type { AcceptedHandshake } from './ws-socket.ts';
 
 /** Bytes of pings, pongs and other messages' ends that may come with one message's fragments. */
-const MOST_BETWEEN = 1024 * 1024;
+const MAX_BETWEEN = 1024 * 1024;
 
 /** A live session as its owner sees it. */
 export interface Accepted {
@@ -32,16 +32,16 @@ export interface Accepted {
 }
 
 /** Terminates the handshakes of one route. */
-export interface Acceptor {
+export interface WebSocketAcceptor {
   /** Asks the route's handler whether a handshake may open; rejects with a GatewayError where it can't tell. */
-  admit(opening: Opening): Admission | Promise<Admission>;
+  admit(opening: Opening): HandshakeResult | Promise<HandshakeResult>;
   /**
    * Answers 101 and gives the connection to who was found by admit(). Null: the client has left, its socket is destroyed,
    * and `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
    */
   accept(
     upgrade: AcceptedHandshake,
-    opener: ConnectionHandlerFactory,
+    factory: ConnectionHandlerFactory,
     onEnd: (end: SessionEnd) => void,
   ): Accepted | null;
 }
@@ -73,34 +73,34 @@ export class Terminator implements Sampler {
     this.#connections = connections;
   }
 
-  acceptor({ route, config, handler }: AcceptorOptions): Acceptor {
+  acceptor({ route, config, handler }: AcceptorOptions): WebSocketAcceptor {
     const context: SessionContext = {
       route,
       wheel: this.#wheel,
       meter: this.#meter.route(route),
       emit: this.#emit,
       connections: this.#connections,
-      outbox: { policy: config.send_queue, corks: this.#corks, queues: this.#queues },
-      limits: { ...config.limits, most_held: mostHeld(config.limits) },
+      sendQueue: { policy: config.send_queue, batcher: this.#corks, queues: this.#queues },
+      limits: { ...config.limits, most_held: maxHeld(config.limits) },
     };
     const compression = config.compression ? new Compression(config.compression) : null;
-    const openWire = createWsSocketOpener(config.limits, compression);
+    const openSocket = createWsSocketOpener(config.limits, compression);
     return {
       admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
-      accept(upgrade, opener, onEnd) {
+      accept(upgrade, factory, onEnd) {
         const { id, socket, client, user, protocol: subprotocol } = upgrade;
         // Until ws listens, nobody else may be listening.
         if (socket.listenerCount('error') === 0) socket.on('error', ignore);
-        const wire = openWire(upgrade);
-        if (!wire) return null;
+        const ws = openSocket(upgrade);
+        if (!ws) return null;
         // ws has put the rest back into the socket; both it and what the socket read meanwhile are the session's.
         const before = { read: socket.bytesRead - socket.readableLength, written: socket.bytesWritten };
         const session = new TerminatedSession(
-          { id, wire, socket, client, user, subprotocol, before },
+          { id, ws, socket, client, user, subprotocol, before },
           timingOf(config),
           context,
         );
-        session.start(opener, onEnd);
+        session.start(factory, onEnd);
         // The gateway may have paused it while it decided.
         socket.resume();
         return session;
@@ -114,8 +114,8 @@ export class Terminator implements Sampler {
   }
 }
 
-function mostHeld(limits: WireLimits): number {
-  return limits.max_message + mostFragments(limits) * MAX_HEADER + MOST_BETWEEN;
+function maxHeld(limits: WsSocketLimits): number {
+  return limits.max_message + maxFragments(limits) * MAX_HEADER + MAX_BETWEEN;
 }
 
 function timingOf({ timeouts, ping }: AcceptorOptions['config']): Timing {

@@ -71,8 +71,8 @@ export class Compression {
       return value === null ? parameter === 'client_max_window_bits' : /^(?:[89]|1[0-5])$/.test(value);
     });
     if (!wellFormed) return null;
-    const [, asked = null] = parameters.find(([parameter]) => parameter === 'server_max_window_bits') ?? [];
-    const windowBits = Math.min(this.options.window_bits, Number(asked ?? this.options.window_bits));
+    const [, requested = null] = parameters.find(([parameter]) => parameter === 'server_max_window_bits') ?? [];
+    const windowBits = Math.min(this.options.window_bits, Number(requested ?? this.options.window_bits));
     return windowBits < LEAST_BITS ? null : windowBits;
   }
 }

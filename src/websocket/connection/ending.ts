@@ -2,14 +2,14 @@
 import type { SessionEnd } from '../../events.ts';
 
 /** A Close's reason may have as many bytes (RFC 6455 §5.5). */
-const MOST_REASON = 123;
+const MAX_REASON = 123;
 
-export type Ending = Pick<SessionEnd, 'code' | 'initiator' | 'reason'>;
+export type SessionClose = Pick<SessionEnd, 'code' | 'initiator' | 'reason'>;
 
-const violation = (code: number, reason: string): Ending => ({ code, initiator: 'gateway', reason });
+const violation = (code: number, reason: string): SessionClose => ({ code, initiator: 'gateway', reason });
 
 /** What ws found wrong, and the Close it has sent for it. */
-export const VIOLATIONS: Readonly<Record<string, Ending>> = {
+export const VIOLATIONS: Readonly<Record<string, SessionClose>> = {
   WS_ERR_EXPECTED_FIN: violation(1002, 'protocol'),
   WS_ERR_EXPECTED_MASK: violation(1002, 'protocol'),
   WS_ERR_INVALID_CLOSE_CODE: violation(1002, 'protocol'),
@@ -29,16 +29,16 @@ export function reasonOf(code: number | undefined): string | undefined {
 }
 
 /** How a session ended that the gateway did not end; 1006 is ws's word for "no Close came" (RFC 6455 §7.1.5). */
-export function endOfClient(wireCode: number, error: Error | null): Ending {
-  if (wireCode !== 1006) return { code: wireCode, initiator: 'client', reason: 'closed' };
+export function endOfClient(closeCode: number, error: Error | null): SessionClose {
+  if (closeCode !== 1006) return { code: closeCode, initiator: 'client', reason: 'closed' };
   return { code: null, initiator: 'client', reason: error === null ? 'closed' : 'reset' };
 }
 
 /** A reason cut to what a Close can carry, at the start of a character. */
 export function truncateReason(reason: string): Buffer {
   const bytes = Buffer.from(reason);
-  if (bytes.length <= MOST_REASON) return bytes;
-  let end = MOST_REASON;
+  if (bytes.length <= MAX_REASON) return bytes;
+  let end = MAX_REASON;
   while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
   return bytes.subarray(0, end);
 }

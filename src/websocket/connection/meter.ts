@@ -19,20 +19,20 @@ export class RouteMeter {
   readonly fromClient: MessageCounts = { text: 0, binary: 0 };
   readonly toClient: MessageCounts = { text: 0, binary: 0 };
   readonly #live = new SlotSet<Carrying>();
-  readonly #places = new WeakMap<Carrying, SlotHandle<Carrying>>();
+  readonly #handles = new WeakMap<Carrying, SlotHandle<Carrying>>();
   /** Bytes of sessions that have ended. */
   #fromClient = 0;
   #toClient = 0;
 
   /** Counts a session's bytes from now on. */
   add(session: Carrying): void {
-    this.#places.set(session, this.#live.add(session));
+    this.#handles.set(session, this.#live.add(session));
   }
 
   /** A session has ended: what it carried is kept. */
   remove(session: Carrying): void {
-    const place = this.#places.get(session);
-    if (place === undefined || !this.#live.remove(place)) return;
+    const handle = this.#handles.get(session);
+    if (handle === undefined || !this.#live.remove(handle)) return;
     this.#fromClient += session.bytesFromClient();
     this.#toClient += session.bytesToClient();
   }

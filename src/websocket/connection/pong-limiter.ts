@@ -2,29 +2,29 @@
 import type { WsSocket } from './ws-socket.ts';
 
 /** Pongs on their way at a time; of further pings only the newest is answered (RFC 6455 §5.5.3). */
-const MOST_PONGS = 16;
+const MAX_PONGS = 16;
 
 export class PongLimiter {
-  readonly #wire: WsSocket;
+  readonly #ws: WsSocket;
   #underWay = 0;
   #unanswered: Buffer | undefined;
 
-  constructor(wire: WsSocket) {
-    this.#wire = wire;
+  constructor(ws: WsSocket) {
+    this.#ws = ws;
   }
 
   answer(payload: Buffer): void {
-    if (this.#underWay < MOST_PONGS) this.#send(payload);
+    if (this.#underWay < MAX_PONGS) this.#send(payload);
     else this.#unanswered = Buffer.from(payload);
   }
 
   #send(payload: Buffer): void {
     this.#underWay++;
-    this.#wire.pong(payload, false, () => {
+    this.#ws.pong(payload, false, () => {
       this.#underWay--;
       const newest = this.#unanswered;
       this.#unanswered = undefined;
-      if (newest && this.#wire.readyState === this.#wire.OPEN) this.#send(newest);
+      if (newest && this.#ws.readyState === this.#ws.OPEN) this.#send(newest);
     });
   }
 }

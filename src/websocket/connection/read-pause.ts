@@ -7,13 +7,13 @@ import type { WsSocket } from './ws-socket.ts';
 type PauseReason = 'owed' | 'handler';
 
 export class ReadPause {
-  readonly #wire: WsSocket;
-  readonly #pulse: Keepalive;
+  readonly #ws: WsSocket;
+  readonly #keepalive: Keepalive;
   readonly #reasons: Record<PauseReason, boolean> = { owed: false, handler: false };
 
-  constructor(wire: WsSocket, pulse: Keepalive) {
-    this.#wire = wire;
-    this.#pulse = pulse;
+  constructor(ws: WsSocket, keepalive: Keepalive) {
+    this.#ws = ws;
+    this.#keepalive = keepalive;
   }
 
   get #paused(): boolean {
@@ -24,8 +24,8 @@ export class ReadPause {
     const before = this.#paused;
     this.#reasons[reason] = true;
     if (before) return;
-    this.#pulse.hold();
-    this.#wire.pause();
+    this.#keepalive.hold();
+    this.#ws.pause();
   }
 
   /** `now` in milliseconds. */
@@ -33,8 +33,8 @@ export class ReadPause {
     const before = this.#paused;
     this.#reasons[reason] = false;
     if (!before || this.#paused) return;
-    this.#pulse.release(now);
-    this.#wire.resume();
+    this.#keepalive.release(now);
+    this.#ws.resume();
   }
 
   /** What the client still sends is read, whoever does not want it. */

@@ -16,7 +16,7 @@ const BEHIND = 256 * 1024;
 const SOCKET_FILL = 64 * 1024;
 
 /** Never written to. */
-const NONE: Waiting[] = [];
+const NONE: QueuedMessage[] = [];
 
 export interface SendQueuePolicy {
   /** Bytes that may be owed to a client. */
@@ -59,7 +59,7 @@ export class WriteBatcher {
 }
 
 /** A message that waits outside of the socket. */
-interface Waiting {
+interface QueuedMessage {
   readonly size: number;
   readonly droppable: boolean;
   readonly write: () => void;
@@ -78,29 +78,29 @@ export interface SendQueueOwner {
 /** What all outboxes of a route share. */
 export interface SendQueueRules {
   readonly policy: SendQueuePolicy;
-  readonly corks: WriteBatcher;
+  readonly batcher: WriteBatcher;
   readonly queues: SendQueues;
 }
 
 export class SendQueue implements Debtor {
-  readonly #wire: WsSocket;
+  readonly #ws: WsSocket;
   readonly #socket: Socket;
   readonly #rules: SendQueueRules;
   readonly #owner: SendQueueOwner;
   /** Messages that the socket has not taken yet. */
   #queued = 0;
   /** Empty for all but slow clients, which share one empty list. */
-  #waiting: Waiting[] = NONE;
+  #waiting: QueuedMessage[] = NONE;
   #waitingBytes = 0;
   #dropped = 0;
   /** The last turns in which a message was sent, and in which the socket was corked. */
   #sentIn = -1;
-  #corkedIn = -1;
+  #corkedTurn = -1;
   #settled = 0;
   #closed = false;
 
-  constructor(wire: WsSocket, socket: Socket, rules: SendQueueRules, owner: SendQueueOwner) {
-    this.#wire = wire;
+  constructor(ws: WsSocket, socket: Socket, rules: SendQueueRules, owner: SendQueueOwner) {
+    this.#ws = ws;
     this.#socket = socket;
     this.#rules = rules;
     this.#owner = owner;
@@ -131,7 +131,7 @@ export class SendQueue implements Debtor {
 
   /** Whether the client keeps up with what is sent to it. */
   get keepsUp(): boolean {
-    return this.#owed() <= Math.min(BEHIND, this.#rules.policy.size / 4);
+    return this.#pending() <= Math.min(BEHIND, this.#rules.policy.size / 4);
   }
 
   /** Queues a message; false where there is no room for it. */
@@ -159,14 +159,14 @@ export class SendQueue implements Debtor {
   #enqueue(size: number, kind: 'kept' | 'droppable', write: () => void): boolean {
     const { policy } = this.#rules;
     if (policy.overflow === 'close' || (this.#waiting.length === 0 && this.#socketOwes() <= SOCKET_FILL)) {
-      if (this.#owed() > policy.size) return false;
+      if (this.#pending() > policy.size) return false;
       write();
       return true;
     }
     if (this.#waiting === NONE) this.#waiting = [];
     this.#waiting.push({ size, droppable: kind === 'droppable', write });
     this.#waitingBytes += size + MESSAGE_COST;
-    while (this.#owed() > policy.size && this.#waiting.length > 1) {
+    while (this.#pending() > policy.size && this.#waiting.length > 1) {
       if (!this.#dropOldest()) return false;
     }
     return true;
@@ -183,15 +183,15 @@ export class SendQueue implements Debtor {
 
   #sendAlone(type: MessageType, data: Buffer): void {
     this.#queued++;
-    this.#wire.send(data, { binary: type === 'binary' }, this.#onSent);
+    this.#ws.send(data, { binary: type === 'binary' }, this.#onSent);
   }
 
   #writePrepared({ payload, frame }: PreparedMessage): void {
     this.#queued++;
     // ws compresses for each client by itself, and keeps what it compresses in order.
-    if (this.#wire.compresses) this.#wire.send(payload, { binary: false }, this.#onSent);
+    if (this.#ws.compresses) this.#ws.send(payload, { binary: false }, this.#onSent);
     else {
-      this.#batch(this.#rules.corks.turn());
+      this.#batch(this.#rules.batcher.turn());
       this.#socket.write(frame, this.#onSent);
     }
   }
@@ -199,9 +199,9 @@ export class SendQueue implements Debtor {
   /** The second message of a turn corks the socket until its end. */
   #batch(turn: number): void {
     if (this.#sentIn !== turn) this.#sentIn = turn;
-    else if (this.#corkedIn !== turn) {
-      this.#corkedIn = turn;
-      this.#rules.corks.cork(this.#socket);
+    else if (this.#corkedTurn !== turn) {
+      this.#corkedTurn = turn;
+      this.#rules.batcher.cork(this.#socket);
     }
   }
 
@@ -230,16 +230,16 @@ export class SendQueue implements Debtor {
   /** Tells all queues together what is owed now. */
   #settle(): void {
     const before = this.#settled;
-    this.#settled = this.#closed ? 0 : this.#owed();
+    this.#settled = this.#closed ? 0 : this.#pending();
     if (this.#settled !== before) this.#rules.queues.settle(this, before);
   }
 
   /** What waits to be compressed is owed as well as what the socket has. */
   #socketOwes(): number {
-    return this.#wire.bufferedAmount + this.#queued * MESSAGE_COST;
+    return this.#ws.bufferedAmount + this.#queued * MESSAGE_COST;
   }
 
-  #owed(): number {
+  #pending(): number {
     return this.#socketOwes() + this.#waitingBytes;
   }
 }

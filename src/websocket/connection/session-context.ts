@@ -13,6 +13,6 @@ export interface SessionContext {
   readonly meter: RouteMeter;
   readonly emit: Emit;
   readonly connections: Connections;
-  readonly outbox: SendQueueRules;
+  readonly sendQueue: SendQueueRules;
   readonly limits: InboundLimits;
 }

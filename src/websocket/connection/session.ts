@@ -10,8 +10,8 @@ import { CLOSE_TIMEOUT_MS } from '../../handshake/closing.ts';
 import type { ConnectionDescription } from '../broker/broker.ts';
 import type { Reachable } from '../connections.ts';
 import type { PreparedMessage } from '../frame.ts';
-import type { Connection, ConnectionHandler, ConnectionHandlerFactory, MessageType } from '../handler.ts';
-import { type Ending, endOfClient, truncateReason, VIOLATIONS } from './ending.ts';
+import type { ConnectionHandler, ConnectionHandlerFactory, MessageType, WebSocketConnection } from '../handler.ts';
+import { endOfClient, type SessionClose, truncateReason, VIOLATIONS } from './ending.ts';
 import { Inbound } from './inbound.ts';
 import { Keepalive, type Timing } from './keepalive.ts';
 import type { Carrying, MessageCounts } from './meter.ts';
@@ -21,20 +21,22 @@ import { SendQueue, type SendQueueOwner } from './send-queue.ts';
 import type { SessionContext } from './session-context.ts';
 import type { OpenConnection, WsSocket, WsSocketListener } from './ws-socket.ts';
 
-export class TerminatedSession implements Connection, Reachable, Carrying, Timed, WsSocketListener, SendQueueOwner {
+export class TerminatedSession
+  implements WebSocketConnection, Reachable, Carrying, Timed, WsSocketListener, SendQueueOwner
+{
   readonly id: string;
-  readonly #wire: WsSocket;
+  readonly #ws: WsSocket;
   readonly #socket: Socket;
   readonly #before: OpenConnection['before'];
   readonly #context: SessionContext;
-  readonly #pulse: Keepalive;
+  readonly #keepalive: Keepalive;
   readonly #messages: Record<'fromClient' | 'toClient', number> = { fromClient: 0, toClient: 0 };
-  #conversation: ConnectionHandler | undefined;
+  #handler: ConnectionHandler | undefined;
   /** How the gateway ended it; unset: the client does. */
-  #ending: Ending | undefined;
+  #ending: SessionClose | undefined;
   /** Once the closing handshake has begun: when the connection is cut. */
   #deadline = Number.POSITIVE_INFINITY;
-  readonly #outbox: SendQueue;
+  readonly #sendQueue: SendQueue;
   readonly #inbound: Inbound;
   readonly #about: Pick<ConnectionDescription, 'client' | 'subprotocol' | 'openedAt'>;
   #user: string | null;
@@ -43,30 +45,30 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   /** When a message last came or went, as Unix time in milliseconds. */
   #activeAt = Date.now();
   readonly #readPause: ReadPause;
-  #pongs: PongLimiter | undefined;
+  #pongLimiter: PongLimiter | undefined;
 
   constructor(open: OpenConnection, timing: Timing, context: SessionContext) {
-    const { wire, socket, client, user, subprotocol } = open;
+    const { ws, socket, client, user, subprotocol } = open;
     this.id = open.id;
     this.#user = user;
-    this.#wire = wire;
+    this.#ws = ws;
     this.#socket = socket;
     this.#before = open.before;
     this.#about = { client, subprotocol, openedAt: Date.now() };
     this.#context = context;
     const now = context.wheel.now();
-    this.#pulse = new Keepalive(timing, now);
-    this.#readPause = new ReadPause(wire, this.#pulse);
+    this.#keepalive = new Keepalive(timing, now);
+    this.#readPause = new ReadPause(ws, this.#keepalive);
     this.#inbound = new Inbound(context.limits);
-    this.#outbox = new SendQueue(wire, socket, context.outbox, this);
+    this.#sendQueue = new SendQueue(ws, socket, context.sendQueue, this);
   }
 
   /** Gives the connection to the handler; `onEnd` is called once, never from inside here. */
-  start(opener: ConnectionHandlerFactory, onEnd: (end: SessionEnd) => void): void {
+  start(factory: ConnectionHandlerFactory, onEnd: (end: SessionEnd) => void): void {
     const { wheel, meter, connections } = this.#context;
     this.#onEnd = onEnd;
-    this.#user = opener.user ?? this.#user;
-    this.#room = opener.room ?? null;
+    this.#user = factory.user ?? this.#user;
+    this.#room = factory.room ?? null;
     meter.add(this);
     connections.add(this.id, this);
     // Before ws's own listener, so that the pulse knows the chunk when ws tells of a pong in it.
@@ -80,23 +82,23 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
       'end',
       guarded('websocket', () => this.onClosing()),
     );
-    this.#wire.tell(this);
-    wheel.schedule(this, this.#pulse.next());
-    this.#converse(opener);
+    this.#ws.notify(this);
+    wheel.schedule(this, this.#keepalive.next());
+    this.#openHandler(factory);
   }
 
   #onChunk(chunk: Buffer): void {
     const now = this.#context.wheel.now();
-    if (this.#pulse.read(chunk.length, now)) this.#report('pong');
+    if (this.#keepalive.read(chunk.length, now)) this.#report('pong');
     if (this.#closing()) return;
     const excess = this.#inbound.chunk(chunk, now);
     if (excess !== null) this.close(1008, excess);
   }
 
   /** By itself, so that nothing that lives as long as the session keeps the opener and with it the handshake alive. */
-  #converse(opener: ConnectionHandlerFactory): void {
+  #openHandler(factory: ConnectionHandlerFactory): void {
     this.#guard(() => {
-      this.#conversation = opener.open(this);
+      this.#handler = factory.open(this);
     });
   }
 
@@ -105,7 +107,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   }
 
   onPong(payload: Buffer): void {
-    if (!this.#pulse.pong(payload)) this.#admit(0);
+    if (!this.#keepalive.pong(payload)) this.#admit(0);
   }
 
   onClose(code: number): void {
@@ -113,19 +115,19 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     wheel.remove(this);
     meter.remove(this);
     connections.remove(this.id, this);
-    this.#outbox.close();
+    this.#sendQueue.close();
     const end = this.#end(code);
-    this.#guard(() => this.#conversation?.closed(end));
+    this.#guard(() => this.#handler?.closed(end));
     this.#onEnd(end);
   }
 
   onSent(empty: boolean): void {
-    this.#pulse.wrote(this.#context.wheel.now());
+    this.#keepalive.wrote(this.#context.wheel.now());
     if (empty) this.#readPause.remove('owed', this.#context.wheel.now());
   }
 
   onDropped(count: number): void {
-    this.#guard(() => this.#conversation?.dropped?.(count));
+    this.#guard(() => this.#handler?.dropped?.(count));
   }
 
   bytesFromClient(): number {
@@ -152,12 +154,12 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   send(type: MessageType, data: string | Buffer): boolean {
     if (this.#closing()) return true;
     // Always bytes: of a waiting string node would count characters.
-    return this.#sent(type, this.#outbox.send(type, typeof data === 'string' ? Buffer.from(data) : data));
+    return this.#sent(type, this.#sendQueue.send(type, typeof data === 'string' ? Buffer.from(data) : data));
   }
 
   sendPrepared(message: PreparedMessage): boolean {
     if (this.#closing()) return true;
-    return this.#sent('text', this.#outbox.sendPrepared(message));
+    return this.#sent('text', this.#sendQueue.sendPrepared(message));
   }
 
   #sent(type: MessageType, taken: boolean): boolean {
@@ -165,13 +167,13 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
       this.close(1013, 'slow_consumer');
       return false;
     }
-    this.#pulse.wrote(this.#context.wheel.now());
+    this.#keepalive.wrote(this.#context.wheel.now());
     this.#count('toClient', this.#context.meter.toClient, type);
-    return this.#outbox.keepsUp;
+    return this.#sendQueue.keepsUp;
   }
 
   hold(): void {
-    if (!this.#closing() && !this.#outbox.empty) this.#readPause.add('owed');
+    if (!this.#closing() && !this.#sendQueue.empty) this.#readPause.add('owed');
   }
 
   pause(): void {
@@ -186,7 +188,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   close(code: number, reason: string, deadlineMs: number = CLOSE_TIMEOUT_MS): void {
     const deadline = Math.min(this.#deadline, this.#context.wheel.now() + deadlineMs);
     if (!this.#closing()) {
-      this.#wire.close(code, truncateReason(reason));
+      this.#ws.close(code, truncateReason(reason));
       this.#ending = { code, initiator: 'gateway', reason };
       // What the client still sends is read and dropped, until its own Close comes.
       this.#readPause.end(this.#context.wheel.now());
@@ -198,18 +200,18 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   cut(reason: string): void {
     if (this.#ending) this.#ending = { ...this.#ending, reason };
     else if (!this.#closing()) this.#ending = { code: null, initiator: 'gateway', reason };
-    this.#wire.terminate();
+    this.#ws.terminate();
   }
 
   look(now: number): void {
     if (!this.#closing()) this.#act(now);
-    else if (now >= this.#deadline) this.#wire.terminate();
-    const next = this.#closing() ? this.#deadline : this.#pulse.next();
+    else if (now >= this.#deadline) this.#ws.terminate();
+    const next = this.#closing() ? this.#deadline : this.#keepalive.next();
     if (next > now) this.#context.wheel.schedule(this, next);
   }
 
   #act(now: number): void {
-    const due = this.#pulse.due(now);
+    const due = this.#keepalive.due(now);
     if (due === 'ping') this.#ping(now);
     else if (due === 'ping_timeout') {
       this.#report('timeout');
@@ -218,7 +220,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
   }
 
   #closing(): boolean {
-    return this.#wire.readyState !== this.#wire.OPEN;
+    return this.#ws.readyState !== this.#ws.OPEN;
   }
 
   /** A Close was sent or has come, or the client's FIN: the rest is to be over soon. */
@@ -228,17 +230,17 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
 
   #expireAt(at: number): void {
     this.#deadline = at;
-    if (this.#wire.readyState !== this.#wire.CLOSED) this.#context.wheel.schedule(this, at);
+    if (this.#ws.readyState !== this.#ws.CLOSED) this.#context.wheel.schedule(this, at);
   }
 
-  #end(wireCode: number): SessionEnd {
+  #end(closeCode: number): SessionEnd {
     return {
       fromClient: { bytes: this.bytesFromClient(), messages: this.#messages.fromClient },
       toClient: { bytes: this.bytesToClient(), messages: this.#messages.toClient },
       discarded: 0,
       // No Close of the client's came although the gateway was ending the session.
-      cut: this.#ending !== undefined && wireCode === 1006,
-      ...(this.#ending ?? endOfClient(wireCode, this.#socket.errored)),
+      cut: this.#ending !== undefined && closeCode === 1006,
+      ...(this.#ending ?? endOfClient(closeCode, this.#socket.errored)),
     };
   }
 
@@ -247,7 +249,7 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
     const type = binary ? 'binary' : 'text';
     this.#count('fromClient', this.#context.meter.fromClient, type);
     if (!this.#admit(data.length)) return;
-    this.#guard(() => this.#conversation?.message(type, data));
+    this.#guard(() => this.#handler?.message(type, data));
   }
 
   #count(direction: 'fromClient' | 'toClient', route: MessageCounts, type: MessageType): void {
@@ -266,18 +268,18 @@ export class TerminatedSession implements Connection, Reachable, Carrying, Timed
 
   onPing(payload: Buffer): void {
     if (!this.#admit(0)) return;
-    this.#pongs ??= new PongLimiter(this.#wire);
-    this.#pongs.answer(payload);
+    this.#pongLimiter ??= new PongLimiter(this.#ws);
+    this.#pongLimiter.answer(payload);
   }
 
   #ping(now: number): void {
-    const payload = this.#pulse.ping(now);
+    const payload = this.#keepalive.ping(now);
     if (!payload) return;
     this.#report('sent');
-    this.#wire.ping(payload, false, () => {
+    this.#ws.ping(payload, false, () => {
       const { wheel } = this.#context;
-      this.#pulse.pinged(wheel.now());
-      if (!this.#closing()) wheel.schedule(this, this.#pulse.next());
+      this.#keepalive.pinged(wheel.now());
+      if (!this.#closing()) wheel.schedule(this, this.#keepalive.next());
     });
   }
 

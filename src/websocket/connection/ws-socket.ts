@@ -55,7 +55,7 @@ export class WsSocket extends WebSocket {
   }
 
   /** From now on this one hears of everything. */
-  tell(listener: WsSocketListener): void {
+  notify(listener: WsSocketListener): void {
     this.#listener = listener;
   }
 
@@ -69,7 +69,7 @@ export class WsSocket extends WebSocket {
     const listener = this.#listener;
     if (listener === null) return super.emit(event, ...args);
     try {
-      if (tell(listener, event, args)) return true;
+      if (notify(listener, event, args)) return true;
     } catch (thrown) {
       reportDefect('websocket', thrown);
       if (event !== 'close') listener.cut('internal');
@@ -79,7 +79,7 @@ export class WsSocket extends WebSocket {
 }
 
 /** Whether nobody else has to hear of it. */
-function tell(listener: WsSocketListener, event: string | symbol, args: readonly unknown[]): boolean {
+function notify(listener: WsSocketListener, event: string | symbol, args: readonly unknown[]): boolean {
   switch (event) {
     case 'message':
       listener.onMessage(args[0] as Buffer, args[1] as boolean);
@@ -104,7 +104,7 @@ function tell(listener: WsSocketListener, event: string | symbol, args: readonly
 /** A connection as it is right after its 101. */
 export interface OpenConnection {
   readonly id: string;
-  readonly wire: WsSocket;
+  readonly ws: WsSocket;
   readonly socket: Socket;
   /** The client's address. */
   readonly client: string;
@@ -115,7 +115,7 @@ export interface OpenConnection {
 }
 
 /** Bytes of one message beyond which ws would take the limit for none: it keeps it in 32 bits. */
-const MOST_BYTES = 2 ** 31 - 1;
+const MAX_BYTES = 2 ** 31 - 1;
 /** ws's own wait for an answering Close; session.ts has its own, nearer deadline. */
 const NEVER_MS = 2 ** 31 - 1;
 
@@ -123,39 +123,40 @@ const NEVER_MS = 2 ** 31 - 1;
 export type OpenWsSocket = (upgrade: AcceptedHandshake) => WsSocket | null;
 
 /** What one connection may send as a message. */
-export interface WireLimits {
+export interface WsSocketLimits {
   /** Size in bytes of the largest message let in, inflated. */
   readonly max_message: number;
   readonly max_fragments?: number | undefined;
 }
 
 /** Fragments of a message, and reads that one frame may come in, where the config says nothing. */
-const MOST_FRAGMENTS = 16_384;
+const MAX_FRAGMENTS = 16_384;
 
 /** How many fragments a message may have. */
-export function mostFragments({ max_message, max_fragments }: WireLimits): number {
-  return max_fragments ?? Math.min(MOST_BYTES, Math.max(MOST_FRAGMENTS, Math.ceil(max_message / 1024)));
+export function maxFragments({ max_message, max_fragments }: WsSocketLimits): number {
+  return max_fragments ?? Math.min(MAX_BYTES, Math.max(MAX_FRAGMENTS, Math.ceil(max_message / 1024)));
 }
 
 /** Without `compression` none is agreed on. */
-export function createWsSocketOpener(limits: WireLimits, compression: Compression | null): OpenWsSocket {
-  const plain = createOpener(limits, null);
+export function createWsSocketOpener(limits: WsSocketLimits, compression: Compression | null): OpenWsSocket {
+  const plain = createFactory(limits, null);
   if (!compression) return (upgrade) => plain(upgrade, '');
-  const deflating = new Map<number, ReturnType<typeof createOpener>>();
+  const deflating = new Map<number, ReturnType<typeof createFactory>>();
   return (upgrade) => {
     const share = compression.take(upgrade.extensions);
     if (!share) return plain(upgrade, '');
-    const open = deflating.get(share.windowBits) ?? createOpener(limits, deflateOptions(compression, share.windowBits));
+    const open =
+      deflating.get(share.windowBits) ?? createFactory(limits, deflateOptions(compression, share.windowBits));
     deflating.set(share.windowBits, open);
-    const wire = open(upgrade, TAKEN_OFFER);
-    if (wire) wire.once('close', share.release);
+    const ws = open(upgrade, TAKEN_OFFER);
+    if (ws) ws.once('close', share.release);
     else share.release();
-    return wire;
+    return ws;
   };
 }
 
-function createOpener(limits: WireLimits, deflate: PerMessageDeflateOptions | null) {
-  const limit = Math.min(limits.max_message, MOST_BYTES);
+function createFactory(limits: WsSocketLimits, deflate: PerMessageDeflateOptions | null) {
+  const limit = Math.min(limits.max_message, MAX_BYTES);
   const options: ServerOptions<typeof WsSocket> & { closeTimeout: number } = {
     noServer: true,
     clientTracking: false,
@@ -165,8 +166,8 @@ function createOpener(limits: WireLimits, deflate: PerMessageDeflateOptions | nu
     maxPayload: limit,
     // Each fragment may keep the whole chunk alive that it came in (CVE-2026-48779): their number is a limit on memory too, and
     // session.ts bounds the bytes. A frame in very small pieces costs as much; of a large one 256 bytes each will do.
-    maxFragments: mostFragments(limits),
-    maxBufferedChunks: Math.min(MOST_BYTES, Math.max(mostFragments(limits), Math.ceil(limit / 256))),
+    maxFragments: maxFragments(limits),
+    maxBufferedChunks: Math.min(MAX_BYTES, Math.max(maxFragments(limits), Math.ceil(limit / 256))),
     // One message, ping or pong of a client a turn of the event loop: nobody who floods keeps the others waiting.
     allowSynchronousEvents: false,
     // ws cuts a client off after 60 pings in one go; session.ts answers the newest instead (§5.5.3).
@@ -180,8 +181,8 @@ function createOpener(limits: WireLimits, deflate: PerMessageDeflateOptions | nu
   });
   return (upgrade: AcceptedHandshake, extensions: string): WsSocket | null => {
     let opened: WsSocket | null = null;
-    server.handleUpgrade(buildRequest(upgrade, extensions), upgrade.socket, upgrade.rest, (wire) => {
-      opened = wire;
+    server.handleUpgrade(buildRequest(upgrade, extensions), upgrade.socket, upgrade.rest, (ws) => {
+      opened = ws;
     });
     return opened;
   };

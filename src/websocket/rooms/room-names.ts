@@ -1,7 +1,7 @@
 // Which room a handshake is for and who comes, from the path, the query and the claims that the route's config names. Never from a
 // message: what a client may be called is settled before its 101.
 import { randomBytes } from 'node:crypto';
-import { type Place, parseTemplate, type Template } from '../../config/yaml/template.ts';
+import { type ParsedTemplate, type Placeholder, parseTemplate } from '../../config/yaml/template.ts';
 import { type Rejection, reject } from '../../handshake/rejection.ts';
 import { claimOf, textOf } from '../../http/claims.ts';
 import type { Opening } from '../handler.ts';
@@ -37,8 +37,8 @@ const USER = 'user';
 
 export class RoomNames {
   readonly #rules: NameRules;
-  readonly #room: Template;
-  readonly #user: Template | null;
+  readonly #room: ParsedTemplate;
+  readonly #user: ParsedTemplate | null;
 
   constructor(rules: NameRules) {
     this.#rules = rules;
@@ -58,7 +58,7 @@ export class RoomNames {
     return { room, user, guest: false };
   }
 
-  #fill(template: Template, opening: Opening): string | Rejection {
+  #fill(template: ParsedTemplate, opening: Opening): string | Rejection {
     let text = '';
     for (const part of template) {
       const value = typeof part === 'string' ? part : this.#value(part, opening);
@@ -68,9 +68,9 @@ export class RoomNames {
     return text;
   }
 
-  #value(place: Place, opening: Opening): string | Rejection {
-    const { name } = place;
-    const value = valueAt(place, opening);
+  #value(placeholder: Placeholder, opening: Opening): string | Rejection {
+    const { name } = placeholder;
+    const value = valueAt(placeholder, opening);
     if (value === null) return reject('name', `${name} is missing, or is no name`);
     const { charset, length } = this.#rules.names;
     // One name in two normal forms would be two users that look the same, and so would one in wide or ligated letters.
@@ -84,7 +84,7 @@ function isName(text: string, charset: keyof typeof CHARSETS): boolean {
   return CHARSETS[charset].test(text) && !INVISIBLE.test(text) && !HEAPED.test(text);
 }
 
-function valueAt({ from, name }: Place, { params, request, principal }: Opening): string | null {
+function valueAt({ from, name }: Placeholder, { params, request, principal }: Opening): string | null {
   if (from === 'path') return decode(params[name]);
   if (from === 'claim') return textOf(claimOf(principal?.claims ?? {}, name));
   return single(new URLSearchParams(request.target.query), name);

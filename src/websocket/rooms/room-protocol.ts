@@ -4,14 +4,14 @@ import { background, reportDefect } from '../../base/guard.ts';
 import type { MemoryBudget } from '../../base/memory-budget.ts';
 import type { Excerpt, Joined, Span } from '../broker/broker.ts';
 import type { PreparedMessage } from '../frame.ts';
-import type { Connection, ConnectionHandler, MessageType } from '../handler.ts';
+import type { ConnectionHandler, MessageType, WebSocketConnection } from '../handler.ts';
 
 /** Messages that may wait for a member that is catching up, and their bytes. */
-const MOST_HELD = 10_000;
-const MOST_HELD_BYTES = 4 * 1024 * 1024;
+const MAX_HELD = 10_000;
+const MAX_HELD_BYTES = 4 * 1024 * 1024;
 /** Requests of one member that may be without an answer, and their bytes; beyond them it is not read from. */
-const MOST_REQUESTS = 64;
-const MOST_REQUEST_BYTES = 1024 * 1024;
+const MAX_REQUESTS = 64;
+const MAX_REQUEST_BYTES = 1024 * 1024;
 
 export interface May {
   readonly publish: boolean;
@@ -21,7 +21,7 @@ export interface May {
 export interface RoomProtocolOptions {
   readonly room: string;
   readonly user: string;
-  readonly connection: Connection;
+  readonly connection: WebSocketConnection;
   readonly joined: Joined;
   readonly may: May;
   readonly mailbox: Mailbox;
@@ -42,7 +42,7 @@ export interface RoomProtocol {
 /** What is delivered to one seat. */
 export class Mailbox {
   readonly #budget: MemoryBudget;
-  #connection: Connection | null = null;
+  #connection: WebSocketConnection | null = null;
   #held: PreparedMessage[] | null = [];
   #heldBytes = 0;
   /** More came than may wait. */
@@ -57,7 +57,7 @@ export class Mailbox {
   readonly receive = (message: PreparedMessage): void => {
     if (this.#held === null) return void this.#connection?.sendPrepared(message);
     const bytes = message.frame.length;
-    const many = this.#held.length >= MOST_HELD || this.#heldBytes + bytes > MOST_HELD_BYTES;
+    const many = this.#held.length >= MAX_HELD || this.#heldBytes + bytes > MAX_HELD_BYTES;
     if (this.#overflowed || many || !this.#budget.fits(bytes)) {
       this.#overflowed = true;
       return;
@@ -67,7 +67,7 @@ export class Mailbox {
     this.#budget.add(bytes);
   };
 
-  connect(connection: Connection): void {
+  connect(connection: WebSocketConnection): void {
     this.#connection = connection;
   }
 
@@ -101,14 +101,14 @@ export class Mailbox {
 
 /** What one member has asked for and has no answer to yet. While that is much, the member is not read from. */
 export class Requests {
-  readonly #connection: Connection;
+  readonly #connection: WebSocketConnection;
   #count = 0;
   #bytes = 0;
   #paused = false;
   #open = true;
-  #line: Promise<void> = Promise.resolve();
+  #queue: Promise<void> = Promise.resolve();
 
-  constructor(connection: Connection) {
+  constructor(connection: WebSocketConnection) {
     this.#connection = connection;
   }
 
@@ -119,9 +119,9 @@ export class Requests {
   }
 
   /** The same, once those that stood in line before are done. Nothing is begun for a member that has left. */
-  inLine(bytes: number, act: () => Promise<void>): void {
+  enqueue(bytes: number, act: () => Promise<void>): void {
     this.#begun(bytes);
-    this.#line = this.#line.then(() => this.#run(bytes, act));
+    this.#queue = this.#queue.then(() => this.#run(bytes, act));
   }
 
   /** The member is gone. */
@@ -143,7 +143,7 @@ export class Requests {
   #begun(bytes: number): void {
     this.#count++;
     this.#bytes += bytes;
-    if (this.#paused || (this.#count < MOST_REQUESTS && this.#bytes < MOST_REQUEST_BYTES)) return;
+    if (this.#paused || (this.#count < MAX_REQUESTS && this.#bytes < MAX_REQUEST_BYTES)) return;
     this.#paused = true;
     this.#connection.pause();
   }
@@ -151,7 +151,7 @@ export class Requests {
   #done(bytes: number): void {
     this.#count--;
     this.#bytes -= bytes;
-    if (!this.#paused || this.#count > MOST_REQUESTS / 2 || this.#bytes > MOST_REQUEST_BYTES / 2) return;
+    if (!this.#paused || this.#count > MAX_REQUESTS / 2 || this.#bytes > MAX_REQUEST_BYTES / 2) return;
     this.#paused = false;
     this.#connection.resume();
   }
@@ -159,16 +159,16 @@ export class Requests {
 
 /** A conversation that gives its seat back at its end. */
 export function openRoomConnection(
-  talk: RoomProtocol,
+  protocol: RoomProtocol,
   { joined, mailbox, requests }: RoomProtocolOptions,
 ): ConnectionHandler {
   return {
-    message: (type, data) => talk.message(type, data),
+    message: (type, data) => protocol.message(type, data),
     closed: () => {
       joined.leave();
       requests.close();
       mailbox.discard();
     },
-    dropped: (count) => talk.dropped?.(count),
+    dropped: (count) => protocol.dropped?.(count),
   };
 }

@@ -1,14 +1,14 @@
 // The handler `rooms` with `format: json`: typed messages, each a JSON object with a `type`. docs/rooms.md is its contract:
 // every message, every field, every error code.
-import { BrokerError, isMessageId, type Message, type Stamp, type View } from '../broker/broker.ts';
+import { BrokerError, isMessageId, type Message, type MessageView, type Stamp } from '../broker/broker.ts';
 import type { MessageType } from '../handler.ts';
 import type { RoomProtocol, RoomProtocolOptions } from './room-protocol.ts';
 
 /** Messages that one answer to `history` has at most. */
-const MOST_HISTORY = 1000;
+const MAX_HISTORY = 1000;
 const DEFAULT_HISTORY = 50;
 /** How deep objects and arrays may stand in each other, a message's own object among them. */
-const MOST_DEPTH = 64;
+const MAX_DEPTH = 64;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -23,9 +23,9 @@ class Fault extends Error {
 }
 
 /** `presence`: whether members are told who comes and goes. */
-export function jsonView(presence: boolean): View {
+export function jsonView(presence: boolean): MessageView {
   return {
-    message: (_, said) => `{"type":"message",${partsOf(said)}}`,
+    message: (_, message) => `{"type":"message",${partsOf(message)}}`,
     presence: (_, change, user) => (presence ? JSON.stringify({ type: change, user }) : null),
     gap: () => '{"type":"gap"}',
   };
@@ -56,12 +56,12 @@ export class JsonRoomProtocol implements RoomProtocol {
   message(type: MessageType, data: Buffer): void {
     if (type === 'binary') return void this.#options.connection.close(1003, 'text_only');
     const request = parse(data);
-    if (request instanceof Fault) return void this.#tell(undefined, request);
+    if (request instanceof Fault) return void this.#sendError(undefined, request);
     const { requests } = this.#options;
     const act = (): Promise<void> => this.#answer(request);
     // Answers may be large, and one costs the broker as much as many messages: each member waits for its own.
     if (request['type'] === 'publish') requests.begin(data.length, act);
-    else requests.inLine(data.length, act);
+    else requests.enqueue(data.length, act);
   }
 
   dropped(count: number): void {
@@ -73,7 +73,7 @@ export class JsonRoomProtocol implements RoomProtocol {
       await this.#serve(request);
     } catch (error) {
       if (!(error instanceof Fault || error instanceof BrokerError)) throw error;
-      this.#tell(request['ref'], error);
+      this.#sendError(request['ref'], error);
     }
   }
 
@@ -108,8 +108,8 @@ export class JsonRoomProtocol implements RoomProtocol {
 
   /** The last messages before the member came, or before one that it names. */
   async #history({ ref, count = DEFAULT_HISTORY, before }: Fields): Promise<void> {
-    if (!Number.isInteger(count) || (count as number) < 1 || (count as number) > MOST_HISTORY)
-      throw new Fault('malformed', `"count" is a whole number from 1 to ${MOST_HISTORY}`);
+    if (!Number.isInteger(count) || (count as number) < 1 || (count as number) > MAX_HISTORY)
+      throw new Fault('malformed', `"count" is a whole number from 1 to ${MAX_HISTORY}`);
     const wanted = count as number;
     const until = this.#end(before);
     const { messages, complete } = await this.#options.read({
@@ -154,7 +154,7 @@ export class JsonRoomProtocol implements RoomProtocol {
     this.#send({ type: 'presence', ref, users: await this.#options.users() });
   }
 
-  #tell(ref: unknown, error: Fault | BrokerError): void {
+  #sendError(ref: unknown, error: Fault | BrokerError): void {
     const code = error instanceof Fault ? error.code : error.fault;
     this.#send({ type: 'error', ref, code, detail: error.message });
   }
@@ -170,7 +170,7 @@ export class JsonRoomProtocol implements RoomProtocol {
 
 function parse(data: Buffer): Fields | Fault {
   // JSON.stringify and many clients' parsers recurse.
-  if (isDeeper(data, MOST_DEPTH)) return new Fault('malformed', `a message is at most ${MOST_DEPTH} levels deep`);
+  if (isDeeper(data, MAX_DEPTH)) return new Fault('malformed', `a message is at most ${MAX_DEPTH} levels deep`);
   try {
     const value: unknown = JSON.parse(data.toString());
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
@@ -183,7 +183,7 @@ function parse(data: Buffer): Fields | Fault {
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 
 /** Whether brackets and braces of a JSON text stand in each other more than so many times. Of another text it says anything. */
-function isDeeper(text: Buffer, most: number): boolean {
+function isDeeper(text: Buffer, maxDepth: number): boolean {
   let depth = 0;
   let quoted = false;
   for (let i = 0; i < text.length; i++) {
@@ -191,7 +191,7 @@ function isDeeper(text: Buffer, most: number): boolean {
     if (octet === QUOTE) quoted = !quoted;
     else if (quoted) i += octet === BACKSLASH ? 1 : 0;
     // `[` and `{`, `]` and `}` differ in one bit.
-    else if ((octet | 0x20) === 0x7b && ++depth > most) return true;
+    else if ((octet | 0x20) === 0x7b && ++depth > maxDepth) return true;
     else if ((octet | 0x20) === 0x7d) depth--;
   }
   return false;

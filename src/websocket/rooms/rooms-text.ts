@@ -1,13 +1,14 @@
 // The handler `rooms` with `format: text`: what one says, the others get as `user: message`, so that the tutorials' chat
 // clients and a bare browser console work. Where the route knows no users, they get the message alone. A further line of a
 // message begins with a space, so that none looks like the message of another user.
-import { BrokerError, type Message, type View } from '../broker/broker.ts';
+import { BrokerError, type Message, type MessageView } from '../broker/broker.ts';
 import type { RoomProtocol, RoomProtocolOptions } from './room-protocol.ts';
 
 /** `named`: whether the members that come by this route have names. */
-export function textView(named: boolean): View {
+export function textView(named: boolean): MessageView {
   return {
-    message: (_, said) => (named && said.user !== null ? `${said.user}: ${folded(textOf(said))}` : textOf(said)),
+    message: (_, message) =>
+      named && message.user !== null ? `${message.user}: ${folded(textOf(message))}` : textOf(message),
     presence: () => null,
     gap: () => null,
   };

@@ -2,8 +2,8 @@
 // room is an answer of HTTP; what members say and get is rooms-text.ts or rooms-json.ts, where it goes is the broker's.
 import type { MemoryBudget } from '../../base/memory-budget.ts';
 import { isRejection, reject } from '../../handshake/rejection.ts';
-import type { Broker, Joined, Membership, RoomRules, View } from '../broker/broker.ts';
-import type { Admission, Connection, ConnectionHandler, HandshakeHook, Opening } from '../handler.ts';
+import type { Broker, Joined, Membership, MessageView, RoomRules } from '../broker/broker.ts';
+import type { ConnectionHandler, HandshakeHook, HandshakeResult, Opening, WebSocketConnection } from '../handler.ts';
 import { type NameRules, RoomNames } from './room-names.ts';
 import { Mailbox, type May, openRoomConnection, Requests, type RoomProtocolOptions } from './room-protocol.ts';
 import { JsonRoomProtocol, jsonView } from './rooms-json.ts';
@@ -20,8 +20,8 @@ export interface RoomsOptions extends NameRules {
 }
 
 /** A seat that was taken, before its connection opens. */
-interface Taken {
-  readonly seat: Membership;
+interface Reserved {
+  readonly membership: Membership;
   readonly joined: Joined;
   readonly may: May;
   readonly mailbox: Mailbox;
@@ -33,7 +33,7 @@ export class Rooms implements HandshakeHook {
   readonly #queues: MemoryBudget;
   readonly #names: RoomNames;
   readonly #rules: RoomRules;
-  readonly #views: { readonly guest: View; readonly named: View };
+  readonly #views: { readonly guest: MessageView; readonly named: MessageView };
 
   /** `queues` is the budget of what waits for members. */
   constructor(options: RoomsOptions, broker: Broker, queues: MemoryBudget) {
@@ -48,7 +48,7 @@ export class Rooms implements HandshakeHook {
       options.format === 'json' ? { guest: typed, named: typed } : { guest: textView(false), named: textView(true) };
   }
 
-  async admit(opening: Opening): Promise<Admission> {
+  async admit(opening: Opening): Promise<HandshakeResult> {
     const named = this.#names.resolve(opening);
     if (isRejection(named)) return named;
     const { room, user, guest } = named;
@@ -59,7 +59,7 @@ export class Rooms implements HandshakeHook {
     };
     const mailbox = new Mailbox(this.#queues);
     const view = guest ? this.#views.guest : this.#views.named;
-    const seat: Membership = {
+    const membership: Membership = {
       room,
       user,
       connection: opening.id,
@@ -68,27 +68,27 @@ export class Rooms implements HandshakeHook {
       listens: may.subscribe,
       echo,
     };
-    const joined = await this.#broker.join(seat, this.#rules);
+    const joined = await this.#broker.join(membership, this.#rules);
     if (typeof joined === 'string') return reject(joined);
     // Until it opens, a client that leaves takes its seat with it.
     const leave = (): void => {
       joined.leave();
       mailbox.discard();
     };
-    opening.gone.addEventListener('abort', leave, { once: true });
-    if (opening.gone.aborted) leave();
+    opening.signal.addEventListener('abort', leave, { once: true });
+    if (opening.signal.aborted) leave();
     return {
       user,
       room,
       open: (connection) => {
-        opening.gone.removeEventListener('abort', leave);
-        return this.#open({ seat, joined, may, mailbox }, connection);
+        opening.signal.removeEventListener('abort', leave);
+        return this.#open({ membership, joined, may, mailbox }, connection);
       },
     };
   }
 
-  #open({ seat, joined, may, mailbox }: Taken, connection: Connection): ConnectionHandler {
-    const { room, user } = seat;
+  #open({ membership, joined, may, mailbox }: Reserved, connection: WebSocketConnection): ConnectionHandler {
+    const { room, user } = membership;
     const { format, presence } = this.#options;
     const broker = this.#broker;
     mailbox.connect(connection);
@@ -103,8 +103,8 @@ export class Rooms implements HandshakeHook {
       read: (span) => broker.read(room, span),
       users: async () => [...new Set((await broker.members(room)).map((member) => member.user))],
     };
-    const talk = format === 'json' ? new JsonRoomProtocol(options, presence) : textRoomProtocol(options);
+    const protocol = format === 'json' ? new JsonRoomProtocol(options, presence) : textRoomProtocol(options);
     mailbox.release();
-    return openRoomConnection(talk, options);
+    return openRoomConnection(protocol, options);
   }
 }

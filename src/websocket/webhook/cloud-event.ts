@@ -101,7 +101,7 @@ export function encodeAttribute(value: string): string {
 /** The content of `connect`: all that the backend needs to decide, without what is of one connection only. */
 export function connectContent({ request, params, client, principal, offer }: Opening): Content {
   const { claims = null, fields: granted = [] } = principal ?? {};
-  const fields = requestFields({ request, params, client, route: '', claims, granted }, NOT_TOLD);
+  const fields = requestFields({ request, params, client, route: '', claims, granted }, NOT_SENT);
   const body = {
     claims: listClaims(claims ?? {}),
     query: grouped([...new URLSearchParams(request.target.query)]),
@@ -121,7 +121,7 @@ function listClaims(claims: Claims): Record<string, string[]> {
 }
 
 /** What the gateway has dealt with already. */
-const NOT_TOLD: ReadonlySet<string> = new Set([
+const NOT_SENT: ReadonlySet<string> = new Set([
   'content-length',
   'sec-websocket-key',
   'sec-websocket-version',
@@ -166,8 +166,8 @@ export interface ConnectAnswer {
   readonly state: string | null;
 }
 
-const MOST_USER = 256;
-const MOST_STATE = 8192;
+const MAX_USER = 256;
+const MAX_STATE = 8192;
 
 export function readConnectAnswer(reply: Reply, offer: readonly string[]): ConnectAnswer | AnswerFault {
   const state = readState(reply);
@@ -176,7 +176,7 @@ export function readConnectAnswer(reply: Reply, offer: readonly string[]): Conne
   if (body === null) return { fault: 'the answer to connect is no JSON object' };
   const { userId = null, subprotocol } = body as { userId?: unknown; subprotocol?: unknown };
   if (userId !== null && typeof userId !== 'string') return { fault: 'userId is no string' };
-  if (userId !== null && userId.length > MOST_USER) return { fault: `userId has more than ${MOST_USER} characters` };
+  if (userId !== null && userId.length > MAX_USER) return { fault: `userId has more than ${MAX_USER} characters` };
   if (subprotocol === undefined) return { user: userId || null, subprotocol, state };
   if (subprotocol === null || subprotocol === '') return { user: userId || null, subprotocol: null, state };
   const chosen = offer.find((name) => name === subprotocol);
@@ -220,8 +220,8 @@ function readState(reply: Reply): string | null | AnswerFault {
   const states = valuesOf(sectionOf(reply), 'ce-connectionstate');
   if (states.length > 1) return { fault: 'there is more than one ce-connectionState' };
   const [state = null] = states;
-  if (state !== null && state.length > MOST_STATE)
-    return { fault: `ce-connectionState has more than ${MOST_STATE} octets` };
+  if (state !== null && state.length > MAX_STATE)
+    return { fault: `ce-connectionState has more than ${MAX_STATE} octets` };
   return state;
 }
 

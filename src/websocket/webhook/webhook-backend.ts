@@ -22,7 +22,7 @@ const NOT_NOW: ReadonlySet<number> = new Set([502, 503, 504]);
 /** So do these (RFC 9110 §15.5.9, RFC 6585 §4), but to `connect`, where every 4xx is the client's. */
 const NOT_NOW_EITHER: ReadonlySet<number> = new Set([408, 429]);
 /** Handshakes in line; a further one is refused. Of messages each client has one in line. */
-const LONGEST_LINE = 1024;
+const MAX_LINE = 1024;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
@@ -65,25 +65,25 @@ export interface BackendOptions {
   readonly route: string;
   readonly config: Pick<WebhookConfig, 'path' | 'timeout' | 'retries' | 'concurrency'>;
   /** Bytes of the largest answer. */
-  readonly mostBytes: number;
+  readonly maxBytes: number;
   readonly pool: Pool;
   readonly caller: InternalClient;
-  readonly errands: PendingDeliveries;
+  readonly pendingDeliveries: PendingDeliveries;
   readonly emit: Emit;
 }
 
 export class WebhookBackend {
   readonly #options: BackendOptions;
-  readonly #turns: Semaphore;
+  readonly #semaphore: Semaphore;
 
   constructor(options: BackendOptions) {
     this.#options = options;
-    this.#turns = new Semaphore(options.config.concurrency);
+    this.#semaphore = new Semaphore(options.config.concurrency);
   }
 
   /** Whether the line is too long for one more client. */
-  get crowded(): boolean {
-    return this.#turns.waiting >= LONGEST_LINE;
+  get full(): boolean {
+    return this.#semaphore.waiting >= MAX_LINE;
   }
 
   /**
@@ -91,10 +91,10 @@ export class WebhookBackend {
    * attempt had none, or where `gone` fires between two (null: nobody can leave); an attempt under way is waited for, since the backend may have
    * begun to act on it.
    */
-  async ask(event: CloudEvent, gone: AbortSignal | null): Promise<Answered> {
-    const { route, emit, errands } = this.#options;
+  async ask(event: CloudEvent, signal: AbortSignal | null): Promise<Answered> {
+    const { route, emit, pendingDeliveries } = this.#options;
     const startedAt = performance.now();
-    const release = errands.add(route);
+    const release = pendingDeliveries.add(route);
     const report = (result: 'ok' | 'refused' | 'failed', detail: string | null): void =>
       emit({
         type: 'webhook_delivered',
@@ -107,7 +107,7 @@ export class WebhookBackend {
         durationMs: performance.now() - startedAt,
       });
     try {
-      const answered = await this.#attempt(event, gone);
+      const answered = await this.#attempt(event, signal);
       const { status } = answered.reply;
       if (status >= 300) report('refused', `${answered.at.server} answered ${status}`);
       else report('ok', null);
@@ -121,11 +121,11 @@ export class WebhookBackend {
     }
   }
 
-  async #attempt(event: CloudEvent, gone: AbortSignal | null): Promise<Answered> {
+  async #attempt(event: CloudEvent, signal: AbortSignal | null): Promise<Answered> {
     const { config, pool } = this.#options;
     const tried: Server[] = [];
     for (let attempt = 0; ; attempt++) {
-      const outcome = await this.#inTurn(gone, () => {
+      const outcome = await this.#inTurn(signal, () => {
         // Another server while there is one that was not asked, else the next in turn.
         const server = pool.pick(null, tried) ?? pool.pick(null);
         if (server === null) throw new GatewayError('backend_refused', 'the upstream has no server');
@@ -134,12 +134,12 @@ export class WebhookBackend {
       });
       if (!('error' in outcome)) return outcome;
       if (attempt >= config.retries || outcome.error.source !== 'upstream') throw outcome.error;
-      await pause(attempt, outcome.retryAfterMs, gone);
+      await pause(attempt, outcome.retryAfterMs, signal);
     }
   }
 
-  async #inTurn<T>(gone: AbortSignal | null, act: () => Promise<T>): Promise<T> {
-    const release = await this.#turns.acquire(gone);
+  async #inTurn<T>(signal: AbortSignal | null, act: () => Promise<T>): Promise<T> {
+    const release = await this.#semaphore.acquire(signal);
     try {
       return await act();
     } finally {
@@ -152,7 +152,7 @@ export class WebhookBackend {
     event: CloudEvent,
     server: Server,
   ): Promise<Answered | { readonly error: GatewayError; readonly retryAfterMs: number }> {
-    const { config, mostBytes } = this.#options;
+    const { config, maxBytes } = this.#options;
     const { reply, error } = await requestServer(this.#options, server, {
       id: event.request,
       method: 'POST',
@@ -160,7 +160,7 @@ export class WebhookBackend {
       fields: ['Host', hostOf(server), ...event.fields],
       body: event.body,
       timeoutMs: config.timeout,
-      mostBytes,
+      maxBytes,
       failsWith: (status) => NOT_NOW.has(status) || (event.name !== 'connect' && NOT_NOW_EITHER.has(status)),
     });
     if (error === null) return { reply, at: { upstream: server.upstream, server: server.url } };
@@ -181,10 +181,10 @@ function retryAfter({ fields }: Reply): number {
 }
 
 /** Twice as long each time, with jitter, so that many clients' events do not come back at once. */
-async function pause(attempt: number, atLeastMs: number, gone: AbortSignal | null): Promise<void> {
+async function pause(attempt: number, atLeastMs: number, signal: AbortSignal | null): Promise<void> {
   const wanted = Math.max(FIRST_PAUSE_MS * 2 ** attempt, atLeastMs);
   const ms = Math.min(wanted, LONGEST_PAUSE_MS) * (1 + Math.random() * 0.25);
-  await sleep(ms, undefined, gone === null ? {} : { signal: gone }).catch(() => {
+  await sleep(ms, undefined, signal === null ? {} : { signal }).catch(() => {
     throw new GatewayError('client_gone', 'the client left');
   });
 }

@@ -8,13 +8,13 @@ import type { SessionEnd } from '../../events.ts';
 import { reject } from '../../handshake/rejection.ts';
 import { responseFields } from '../../http/policy/policy.ts';
 import type {
-  Admission,
   Admitted,
-  Connection,
   ConnectionHandler,
   HandshakeHook,
+  HandshakeResult,
   MessageType,
   Opening,
+  WebSocketConnection,
 } from '../handler.ts';
 import {
   buildEvent,
@@ -72,10 +72,10 @@ interface Setting {
 const EVENT_COST = 1024;
 
 /** The event `connect`: nothing is answered to the client before the backend has. */
-async function ask(opening: Opening, source: EventSource, setting: Setting): Promise<Admission> {
-  if (setting.backend.crowded) return reject('limit');
+async function ask(opening: Opening, source: EventSource, setting: Setting): Promise<HandshakeResult> {
+  if (setting.backend.full) return reject('limit');
   const event = buildEvent(source, 'connect', connectContent(opening));
-  const { reply, at } = await setting.backend.ask(event, opening.gone);
+  const { reply, at } = await setting.backend.ask(event, opening.signal);
   if (reply.status >= 400 && reply.status < 500) {
     const answer = without(responseFields(reply.fields), NOT_THE_CLIENTS);
     return { status: reply.status, phrase: reply.phrase, answer, body: reply.body, at };
@@ -115,7 +115,7 @@ const CLOSES: Readonly<Record<number, readonly [number, string]>> = {
   403: [4403, 'the backend answered 403'],
 };
 
-interface Waiting {
+interface QueuedEvent {
   readonly name: EventName;
   readonly content: Content;
 }
@@ -123,16 +123,16 @@ interface Waiting {
 /** One connection's events, on their way one at a time. */
 class WebhookConnection implements ConnectionHandler {
   /** Null: it never opened. */
-  readonly #connection: Connection | null;
+  readonly #connection: WebSocketConnection | null;
   readonly #setting: Setting;
-  readonly #queue: Waiting[] = [];
+  readonly #queue: QueuedEvent[] = [];
   #source: EventSource;
   #busy = false;
   #paused = false;
   /** A message was not taken: the connection is being closed, and what came behind it is dropped. */
   #broken = false;
 
-  constructor(connection: Connection | null, source: EventSource, setting: Setting) {
+  constructor(connection: WebSocketConnection | null, source: EventSource, setting: Setting) {
     this.#connection = connection;
     this.#source = source;
     this.#setting = setting;
@@ -173,7 +173,7 @@ class WebhookConnection implements ConnectionHandler {
     }
   }
 
-  async #next(next: Waiting): Promise<void> {
+  async #next(next: QueuedEvent): Promise<void> {
     try {
       if (this.#paused && this.#queue.length <= this.#setting.queue / 2) {
         this.#paused = false;
@@ -185,7 +185,7 @@ class WebhookConnection implements ConnectionHandler {
     }
   }
 
-  async #deliver({ name, content }: Waiting): Promise<void> {
+  async #deliver({ name, content }: QueuedEvent): Promise<void> {
     try {
       // What has been received is delivered, also when its sender has left.
       const answered = await this.#setting.backend.ask(buildEvent(this.#source, name, content), null);

@@ -9,7 +9,7 @@ const SECRET = 's3cret!value';
 export const parse = (text: string): Parsed => parseConfig(text, { file: 'f', env: { PORT: '81', SECRET, EMPTY: '' } });
 
 /** What must hold of a parsed text, whatever it is. */
-export function checkParsed(text: string, { config, partial, problems, place }: Parsed): string {
+export function checkParsed(text: string, { config, partial, problems, locate: place }: Parsed): string {
   const lines = text.split('\n');
   const errors = problems.filter(({ severity }) => severity === 'error');
   promise((config === null) === errors.length > 0, 'a config with errors, or none without');

@@ -1,6 +1,6 @@
 // The admin token: who shows it, and that whatever is shown is compared in constant time.
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { showsPassword, showsToken } from '../../../src/admin/bearer.ts';
+import { presentsPassword, presentsToken } from '../../../src/admin/bearer.ts';
 
 const compared: [Uint8Array, Uint8Array][] = [];
 vi.mock('node:crypto', async (original) => {
@@ -18,7 +18,7 @@ const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
 
 describe('as a bearer', () => {
   it.each([`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `Bearer   ${TOKEN} `])('%j is it', (field) =>
-    expect(showsToken(field, TOKEN)).toBe(true),
+    expect(presentsToken(field, TOKEN)).toBe(true),
   );
   it.each([
     undefined,
@@ -34,11 +34,11 @@ describe('as a bearer', () => {
     `Bearer "${TOKEN}"`,
     `Token ${TOKEN}`,
     basic(`x:${TOKEN}`),
-  ])('%j is not', (field) => expect(showsToken(field, TOKEN)).toBe(false));
+  ])('%j is not', (field) => expect(presentsToken(field, TOKEN)).toBe(false));
 });
 
 describe('as a password', () => {
-  it.each([`x:${TOKEN}`, `:${TOKEN}`])('%j is it', (text) => expect(showsPassword(basic(text), TOKEN)).toBe(true));
+  it.each([`x:${TOKEN}`, `:${TOKEN}`])('%j is it', (text) => expect(presentsPassword(basic(text), TOKEN)).toBe(true));
   it.each([
     undefined,
     '',
@@ -50,13 +50,13 @@ describe('as a password', () => {
     basic(`x:y:${TOKEN}`),
     basic('x:'),
     `Bearer ${TOKEN}`,
-  ])('%j is not', (field) => expect(showsPassword(field, TOKEN)).toBe(false));
+  ])('%j is not', (field) => expect(presentsPassword(field, TOKEN)).toBe(false));
 });
 
 it('is compared in constant time, by digests of one length, whatever is shown', () => {
   for (const shown of ['x', TOKEN, TOKEN.repeat(50), `${TOKEN.slice(0, -1)}x`]) {
-    showsToken(`Bearer ${shown}`, TOKEN);
-    showsPassword(basic(`x:${shown}`), TOKEN);
+    presentsToken(`Bearer ${shown}`, TOKEN);
+    presentsPassword(basic(`x:${shown}`), TOKEN);
   }
   expect(compared).toHaveLength(8);
   expect(new Set(compared.flat().map(({ length }) => length))).toEqual(new Set([32]));

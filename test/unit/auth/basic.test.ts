@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import type { Asking } from '../../../src/auth/authenticator.ts';
+import type { AuthRequest } from '../../../src/auth/authenticator.ts';
 import { createBasic } from '../../../src/auth/basic.ts';
 import type { PasswordHash } from '../../../src/auth/password.ts';
 import { lowerNames } from '../../../src/http/fields.ts';
@@ -16,16 +16,16 @@ function hashOf(password: string, go: Promise<void> = Promise.resolve()): Passwo
   };
 }
 
-const asking = (...authorization: string[]): Asking => askingFrom('192.0.2.1', ...authorization);
+const asking = (...authorization: string[]): AuthRequest => askingFrom('192.0.2.1', ...authorization);
 
-function askingFrom(address: string, ...authorization: string[]): Asking {
+function askingFrom(address: string, ...authorization: string[]): AuthRequest {
   const fields = authorization.flatMap((value) => ['Authorization', value]);
   return {
     id: '1',
     request: { head: { fields, names: lowerNames(fields) } },
     client: { address },
-    gone: new ClientClosed(),
-  } as unknown as Asking;
+    clientClosed: new ClientClosed(),
+  } as unknown as AuthRequest;
 }
 
 const basic = (text: string | Buffer): string => `Basic ${Buffer.from(text).toString('base64')}`;
@@ -144,7 +144,7 @@ it('checks nothing for a client that leaves the line', async () => {
   const first = [some.authenticate(asking(basic('alice:1'))), some.authenticate(asking(basic('alice:2')))];
   const third = asking(basic('alice:3'));
   const refused = expect(some.authenticate(third)).rejects.toMatchObject({ code: 'client_gone' });
-  third.gone.notify();
+  third.clientClosed.notify();
   await refused;
   go();
   await Promise.all(first);

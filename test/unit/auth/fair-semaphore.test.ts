@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FairSemaphore, type Release } from '../../../src/auth/fair-semaphore.ts';
 
 const never = new AbortController().signal;
-const limits = { permits: 1, longestLine: 3, mostWaiting: 6 };
+const limits = { permits: 1, maxQueue: 3, maxWaiting: 6 };
 
 /** Who gets the permit, in order; `next` gives back the one that is held. */
 function watch(semaphore: FairSemaphore) {
@@ -44,7 +44,7 @@ describe('FairSemaphore', () => {
   });
 
   it('has the longest line pay where all are full together, and nobody for a line as long as its own', async () => {
-    const { ask, next, order } = watch(new FairSemaphore({ permits: 1, longestLine: 3, mostWaiting: 4 }));
+    const { ask, next, order } = watch(new FairSemaphore({ permits: 1, maxQueue: 3, maxWaiting: 4 }));
     const all = ['x', 'a1', 'a2', 'a3', 'b1'].map((name) => ask(name[0]!, name));
     const late = ask('c', 'c1');
     expect(await all[3]).toBe('full');

@@ -3,7 +3,7 @@
 import { createHmac, createSecretKey } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
-import type { Asking } from '../../../src/auth/authenticator.ts';
+import type { AuthRequest } from '../../../src/auth/authenticator.ts';
 import { createJwt } from '../../../src/auth/jwt.ts';
 import { openKeySet, openSecret } from '../../../src/auth/key-set.ts';
 import { KeysUnavailable } from '../../../src/auth/remote-keys.ts';
@@ -21,9 +21,9 @@ function signText(claims: string): string {
   return `${text}.${createHmac('sha256', SECRET).update(text).digest('base64url')}`;
 }
 
-function judge(token: Asking['token'], rules: object = {}, findKey: Parameters<typeof createJwt>[1] = keys) {
+function judge(token: AuthRequest['token'], rules: object = {}, findKey: Parameters<typeof createJwt>[1] = keys) {
   const { jwt } = auth.parse({ jwt: { algorithms: ['HS256'], key: 'unused', ...rules } });
-  return createJwt(jwt as JwtConfig, findKey).authenticate({ token } as Asking);
+  return createJwt(jwt as JwtConfig, findKey).authenticate({ token } as AuthRequest);
 }
 
 describe('a good token', () => {

@@ -95,7 +95,7 @@ describe('a bucket', () => {
   it('has what was given back', () => {
     const bucket = new Bucket({ rate: 1, burst: 2 });
     takes(bucket, at(0, 2));
-    bucket.giveBack(0);
+    bucket.refund(0);
     expect(takes(bucket, at(0, 2))).toBe(1);
   });
 

@@ -48,7 +48,7 @@ describe('a config', () => {
     const loaded = await loadConfig(file, {});
     expect(loaded).toMatchObject({ config: null, partial: null });
     expect(loaded.problems.map(formatProblem)).toEqual([`${file}:1:1: error: cannot be read: there is no such file`]);
-    const placed = loaded.place({ severity: 'error', path: ['log'], message: 'm' });
+    const placed = loaded.locate({ severity: 'error', path: ['log'], message: 'm' });
     expect(placed).toMatchObject({ file, line: 1, column: 1 });
   });
 

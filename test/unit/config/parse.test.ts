@@ -445,7 +445,7 @@ describe('the environment', () => {
       '9:17: error: routes[1].http.upstream: no upstream is named the value of ${AB} (there are none)',
       '11:10: error: log.level: must be trace, debug, info, warn, error, fatal or silent, got the value of ${LONG}',
     ]);
-    const { place } = parse(text, env);
+    const { locate: place } = parse(text, env);
     const placed = place({ severity: 'error', path: [], message: `a ${env.LONG} b`, hint: `"${env.AB}" in abc` });
     expect(placed).toMatchObject({ message: 'a the value of ${LONG} b', hint: 'the value of ${AB} in abc' });
     const user = `${VALID}    http: { upstream: a }\nupstreams:\n  a:\n    servers:\n      - ws://me:pw@\${UP}`;
@@ -580,7 +580,7 @@ routes:
     http: { upstream: rest }
 upstreams: { rest: { servers: [ws://a] } }
 `;
-    const { config, partial, place } = parse(text);
+    const { config, partial, locate: place } = parse(text);
     expect(config).toBeNull();
     expect(partial?.listeners).toEqual([]);
     expect(partial?.routes.map(({ name }) => name)).toEqual(['a', 'b']);
@@ -610,7 +610,7 @@ upstreams: { rest: { servers: [ws://a] } }
   );
 
   it('take a place at the deepest node there is', () => {
-    const { place } = parse(`${VALID}log: { level: info }\n`);
+    const { locate: place } = parse(`${VALID}log: { level: info }\n`);
     const at = (...path: (string | number)[]) => {
       const { line, column } = place({ severity: 'warning', path, message: '' });
       return `${line}:${column}`;
@@ -622,7 +622,7 @@ upstreams: { rest: { servers: [ws://a] } }
     expect(at('routes', 0, 'match', 'host')).toBe('3:5');
     expect(at('routes', 'x')).toBe('3:3');
     expect(place({ severity: 'warning', path: ['log', 'level'], message: '', at: 'key' })).toMatchObject({ column: 8 });
-    expect(parse('[').place({ severity: 'error', path: ['log'], message: '' })).toMatchObject({ line: 1, column: 1 });
+    expect(parse('[').locate({ severity: 'error', path: ['log'], message: '' })).toMatchObject({ line: 1, column: 1 });
   });
 });
 

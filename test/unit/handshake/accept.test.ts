@@ -1,6 +1,6 @@
 // The server's side of the handshake: the accept key, and judging a backend's 101 as strictly as a client would (§4.1).
 import { describe, expect, it } from 'vitest';
-import { acceptKey, judgeAnswer } from '../../../src/handshake/accept.ts';
+import { acceptKey, checkUpgradeResponse } from '../../../src/handshake/accept.ts';
 import { type AnswerHead, parseAnswerHead } from '../../../src/http/answer.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
@@ -23,7 +23,7 @@ const ASKED = {
   extensions: [{ name: 'permessage-deflate', parameters: [] }],
 };
 const judge = (change: Record<string, string | string[] | null>, offer: string[] = []) =>
-  judgeAnswer(answer(change), { ...ASKED, offer });
+  checkUpgradeResponse(answer(change), { ...ASKED, offer });
 const fault = (text: string) => ({ fault: expect.stringContaining(text) });
 
 it('the accept key is that of RFC 6455 §1.3', () => expect(acceptKey(KEY)).toBe('s3pPLMBiTxaQ9kYGzzhZRbK+xOo='));
@@ -41,7 +41,7 @@ describe('a valid 101', () => {
   ])('%s', (_, change) => expect(judge(change)).toEqual({ subprotocol: null }));
   it('with another reason phrase', () => {
     const head = answer({}, 'HTTP/1.1 101 WebSocket Protocol Hybi-10');
-    expect(judgeAnswer(head, ASKED)).toEqual({ subprotocol: null });
+    expect(checkUpgradeResponse(head, ASKED)).toEqual({ subprotocol: null });
   });
   it('with a subprotocol that was offered', () =>
     expect(judge({ 'Sec-WebSocket-Protocol': 'b' }, ['a', 'b'])).toEqual({ subprotocol: 'b' }));
@@ -49,7 +49,8 @@ describe('a valid 101', () => {
 });
 
 describe('no valid 101', () => {
-  it('of HTTP/1.0', () => expect(judgeAnswer(answer({}, 'HTTP/1.0 101 OK'), ASKED)).toEqual(fault('HTTP/1.1')));
+  it('of HTTP/1.0', () =>
+    expect(checkUpgradeResponse(answer({}, 'HTTP/1.0 101 OK'), ASKED)).toEqual(fault('HTTP/1.1')));
   it.each([
     ['no Upgrade', { Upgrade: null }, 'Upgrade: websocket'],
     ['another Upgrade', { Upgrade: 'h2c' }, 'Upgrade: websocket'],

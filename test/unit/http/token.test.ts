@@ -1,17 +1,17 @@
 // Tokens taken out of requests: found in each place, gone from where they must not stay, and everything else left as it was.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type TokenPlace, type TokenRule, takeToken } from '../../../src/http/token.ts';
+import { type TokenRule, type TokenSource, takeToken } from '../../../src/http/token.ts';
 import { numRuns } from '../../support/arbitraries.ts';
 import { type Change, plainHead, requestOf } from '../../support/heads.ts';
 
-const HEADER: TokenPlace = { kind: 'header' };
-const COOKIE: TokenPlace = { kind: 'cookie', name: 'session' };
-const QUERY: TokenPlace = { kind: 'query', name: 'access_token' };
-const SUBPROTOCOL: TokenPlace = { kind: 'subprotocol', prefix: 'bearer.' };
+const HEADER: TokenSource = { kind: 'header' };
+const COOKIE: TokenSource = { kind: 'cookie', name: 'session' };
+const QUERY: TokenSource = { kind: 'query', name: 'access_token' };
+const SUBPROTOCOL: TokenSource = { kind: 'subprotocol', prefix: 'bearer.' };
 const ALL = [HEADER, COOKIE, QUERY, SUBPROTOCOL];
 
-const take = (change: Change, from: readonly TokenPlace[] = ALL, keep = true) =>
+const take = (change: Change, from: readonly TokenSource[] = ALL, keep = true) =>
   takeToken({ from, keep } satisfies TokenRule, requestOf(plainHead({ target: '/ws', ...change })));
 
 /** The lines of a field. */

@@ -249,7 +249,7 @@ describe('rates that are shared', () => {
   };
 
   it('are asked for elsewhere; a no is remembered here, and nothing is held', async () => {
-    const take = vi.fn<SharedRates['take']>(async ([ask]) => ({ ask: ask!, waitMs: 30_000 }));
+    const take = vi.fn<SharedRates['take']>(async ([ask]) => ({ request: ask!, waitMs: 30_000 }));
     const admission = makeAdmission({ shared: { up: true, take } });
     const refused = await admission.admitAddress(visit);
     expect(refused).toMatchObject({ reason: 'rate' });

@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { MOST_CLIENTS } from '../../../src/limits/client-buckets.ts';
+import { MAX_CLIENTS } from '../../../src/limits/client-buckets.ts';
 import { createLimiter, type Limiter } from '../../../src/limits/limiter.ts';
 
 const tryTake = (limiter: Limiter, client: string, now: number): boolean => {
@@ -27,8 +27,8 @@ describe('a limit of one client', () => {
   it('gives back, and is emptied, for that client', () => {
     const limiter = createLimiter('id', { rate: 1, burst: 2 }, 'client');
     expect(takes(limiter, 'a', 0, 2)).toBe(2);
-    limiter.giveBack('a', 0);
-    limiter.giveBack('nobody', 0);
+    limiter.refund('a', 0);
+    limiter.refund('nobody', 0);
     limiter.empty('b', 0, 500);
     expect([takes(limiter, 'a', 0, 2), takes(limiter, 'b', 499, 2), takes(limiter, 'b', 500, 2)]).toEqual([1, 0, 1]);
   });
@@ -45,7 +45,7 @@ describe('a limit of all', () => {
   it('has one bucket', () => {
     const limiter = createLimiter('id', { rate: 1, burst: 3 }, 'all');
     expect([takes(limiter, 'a', 0, 2), takes(limiter, 'b', 0, 2)]).toEqual([2, 1]);
-    limiter.giveBack('a', 0);
+    limiter.refund('a', 0);
     expect(takes(limiter, 'c', 0, 2)).toBe(1);
     limiter.empty('a', 0, 5000);
     expect([limiter.wait('b', 4999) > 0, limiter.wait('b', 5000), limiter.clients(0)]).toEqual([true, 0, 0]);
@@ -68,8 +68,8 @@ describe('a flood of addresses', () => {
     for (let n = 0; n < 1_000_000; n++) limiter.take(address(n), n / 100);
     const flooded = held() - before;
     const known = limiter.clients(10_000);
-    expect(known).toBeLessThanOrEqual(MOST_CLIENTS);
-    expect(known).toBeGreaterThan(MOST_CLIENTS * 0.99);
+    expect(known).toBeLessThanOrEqual(MAX_CLIENTS);
+    expect(known).toBeGreaterThan(MAX_CLIENTS * 0.99);
     expect(flooded - empty).toBeLessThan(1 << 20);
     expect(flooded).toBeLessThan(4 << 20);
     expect(limiter.clients(2_000_000_000)).toBe(0);

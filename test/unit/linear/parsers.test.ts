@@ -9,7 +9,7 @@ import { parseServerUrl } from '../../../src/config/server-url.ts';
 import { substitute } from '../../../src/config/yaml/env.ts';
 import { parseTemplate } from '../../../src/config/yaml/template.ts';
 import { parseDuration, parseSize } from '../../../src/config/yaml/units.ts';
-import { judgeAnswer } from '../../../src/handshake/accept.ts';
+import { checkUpgradeResponse } from '../../../src/handshake/accept.ts';
 import { readHandshake, wantsWebSocket } from '../../../src/handshake/handshake.ts';
 import { originAllowed, parseOriginPattern } from '../../../src/handshake/origin.ts';
 import { answerFraming, followBody, parseAnswerHead } from '../../../src/http/answer.ts';
@@ -23,7 +23,7 @@ import { rewriteTarget, showCookie, showLocation } from '../../../src/http/polic
 import { compileTemplate } from '../../../src/http/policy/template.ts';
 import { readPreamble } from '../../../src/http/proxy-protocol.ts';
 import { loggedPath, parseAuthority, parseTarget } from '../../../src/http/target.ts';
-import { type TokenPlace, takeToken } from '../../../src/http/token.ts';
+import { type TokenSource, takeToken } from '../../../src/http/token.ts';
 import { passingTrailers } from '../../../src/http/trailers.ts';
 import { prefersOpenMetrics } from '../../../src/observe/exposition.ts';
 import { headWithoutUpgrade } from '../../../src/pipeline/downgrade.ts';
@@ -66,7 +66,7 @@ const facts = (request: ReturnType<typeof requestOf>) => ({
   claims: null,
   granted: [],
 });
-const token = (from: TokenPlace, name: string) => (value: string) =>
+const token = (from: TokenSource, name: string) => (value: string) =>
   takeToken({ from: [from], keep: false }, requestOf(withField(name, value)));
 
 const table = tableOf(
@@ -199,7 +199,7 @@ const PARSERS: readonly Parser[] = [
     name: 'the subprotocol of a 101',
     pieces: [',', ' ', 'a'],
     read: (text) =>
-      judgeAnswer(
+      checkUpgradeResponse(
         {
           version: '1.1',
           status: 101,

@@ -33,7 +33,7 @@ afterEach(() => listeners.close());
 function make(): Listeners {
   const gateway = new Gateway({
     snapshot: unused,
-    entrance: new AccessPhase(new LimitsRuntime().admission),
+    access: new AccessPhase(new LimitsRuntime().admission),
     splice: unused,
     watchClient: unused,
   });

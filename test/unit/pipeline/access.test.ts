@@ -1,7 +1,7 @@
 // The way in: each step in its order, and whatever the client held given back on every way out but the one that leads in.
 import { describe, expect, it, vi } from 'vitest';
 import type { RouteContext } from '../../../src/actions/context.ts';
-import type { Asking, Authenticator, AuthResult } from '../../../src/auth/authenticator.ts';
+import type { Authenticator, AuthRequest, AuthResult } from '../../../src/auth/authenticator.ts';
 import { isRejection, reject } from '../../../src/handshake/rejection.ts';
 import { Limits } from '../../../src/limits/limits.ts';
 import { LimitsRuntime } from '../../../src/limits/limits-runtime.ts';
@@ -16,7 +16,7 @@ const ADA = { subject: 'ada', claims: { sub: 'ada' }, expiresAt: null, fields: [
 const NO = { status: 403, phrase: 'No', answer: ['X-Why', 'because'], body: Buffer.from('no') };
 
 /** A route where one session of a client, and one of the route, may live, and someone waits at its door. */
-function door(authenticate: ((asking: Asking) => AuthResult | Promise<AuthResult>) | null, requests: object = {}) {
+function door(authenticate: ((asking: AuthRequest) => AuthResult | Promise<AuthResult>) | null, requests: object = {}) {
   const auth = { jwt: { key: 'not looked at: the case says who it is', algorithms: ['HS256'] } };
   const route = {
     name: 'app',
@@ -78,7 +78,7 @@ describe('a handshake', () => {
       path: '/ws/chat',
       token: null,
       client: expect.objectContaining({ address: '192.0.2.1' }),
-      gone,
+      clientClosed: gone,
     });
   });
 

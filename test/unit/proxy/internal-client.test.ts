@@ -27,7 +27,7 @@ afterAll(() => {
 const ask = async (server: Endpoint) => {
   const fields = ['Host', 'backend.test'];
   const call = { server, fields, method: 'POST', target: '/e', body: Buffer.from('x'), timeoutMs: 5000 } as const;
-  return (await caller.call({ ...call, mostBytes: 1000 })).body.toString();
+  return (await caller.call({ ...call, maxBytes: 1000 })).body.toString();
 };
 
 describe('a call', () => {

@@ -1,6 +1,6 @@
 // From a head to a verdict: the table of answers, row by row, the order of the rules, and what the trace is told.
 import { describe, expect, it } from 'vitest';
-import { decide, type Step } from '../../../src/routing/decide.ts';
+import { decide, type TraceStep } from '../../../src/routing/decide.ts';
 import { type Change, handshakeHead, http, plainHead, splice, tableOf, terminate } from '../../support/heads.ts';
 
 const table = tableOf(
@@ -276,7 +276,7 @@ describe('the client address', () => {
 
 describe('the trace', () => {
   const traced = (head: ReturnType<typeof plainHead>) => {
-    const steps: Step[] = [];
+    const steps: TraceStep[] = [];
     const verdict = decide(table, head, CLIENT, (step) => steps.push(step));
     expect(verdict).toEqual(decide(table, head, CLIENT));
     return steps.map(({ rule, passed, detail }) => `${passed ? '+' : '-'} ${rule}: ${detail}`);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { attribute, compileTrustedProxies } from '../../../src/http/forwarding/forwarded.ts';
 import { requestFields, responsePolicy } from '../../../src/http/policy/policy.ts';
-import { decide, type Step, type Verdict } from '../../../src/routing/decide.ts';
+import { decide, type TraceStep, type Verdict } from '../../../src/routing/decide.ts';
 import { type Change, handshakeHead, plainHead, splice, tableOf } from '../../support/heads.ts';
 
 const http = { http: { upstream: 'rest' } };
@@ -73,7 +73,7 @@ describe('a handshake', () => {
     expect(verdict).toMatchObject({ kind: 'reject', rejection: { status: 403, reason: 'address' } });
   });
   it('is explained like any other', () => {
-    const steps: Step[] = [];
+    const steps: TraceStep[] = [];
     decide(tableOf(tls, chat), handshakeHead({ target: '/ws/a' }), '', (step) => steps.push(step));
     expect(steps.map(({ rule, passed }) => [rule, passed])).toEqual([
       ['kind', true],
@@ -106,7 +106,7 @@ describe('a fixed answer', () => {
 describe('a body', () => {
   const limited = { http: { upstream: 'rest', max_body: '4B' } };
   it('that is announced larger than the route takes is 413, and the trace says so', () => {
-    const steps: Step[] = [];
+    const steps: TraceStep[] = [];
     const head = plainHead({ method: 'POST', fields: { 'Content-Length': '5' } });
     const verdict = decide(tableOf({ name: 'r', ...limited }), head, '', (step) => steps.push(step));
     expect(verdict).toMatchObject({ kind: 'reject', rejection: { status: 413, reason: 'body_too_large' } });
@@ -122,7 +122,7 @@ describe('a path that is rewritten', () => {
   const rejecting = { ...http, rewrite: { encoded_slashes: 'reject' } };
   it('is refused where it may hold no encoded slash, with and without a trace', () => {
     expect(ask(rejecting, { target: '/a%2fb' })).toMatchObject({ kind: 'reject', rejection: { reason: 'malformed' } });
-    const steps: Step[] = [];
+    const steps: TraceStep[] = [];
     decide(tableOf({ name: 'r', ...rejecting }), plainHead({ target: '/a%2fb' }), '', (step) => steps.push(step));
     expect(steps.at(-1)).toMatchObject({ rule: 'path', passed: false });
   });

@@ -5,7 +5,7 @@ import { schema } from '../../../src/config/schema/schema.ts';
 import { HttpEngines } from '../../../src/proxy/http-engines.ts';
 import { openInternalClient } from '../../../src/proxy/internal-client.ts';
 import { compileTable } from '../../../src/routing/table.ts';
-import { buildSnapshot, type Shared, type Snapshot } from '../../../src/runtime/snapshot.ts';
+import { buildSnapshot, type SharedServices, type Snapshot } from '../../../src/runtime/snapshot.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
 import { NameCache } from '../../../src/upstream/name-cache.ts';
 import { MemoryBroker } from '../../../src/websocket/broker/memory.ts';
@@ -16,7 +16,7 @@ import { asking } from '../../support/balancer-request.ts';
 
 const emit = () => {};
 const terminator = new Terminator(emit, new Connections());
-const shared: Shared = {
+const shared: SharedServices = {
   emit,
   sessions: new Registry(),
   http: new HttpEngines(),
@@ -24,7 +24,7 @@ const shared: Shared = {
   broker: new MemoryBroker({ reach: () => undefined, revoke: () => 0 }, terminator.budgets.history),
   connections: new Connections(),
   caller: openInternalClient(),
-  errands: new PendingDeliveries(),
+  pendingDeliveries: new PendingDeliveries(),
   stickySecret: 'for tests only',
   lookup: new NameCache().lookup,
 };

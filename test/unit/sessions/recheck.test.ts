@@ -1,20 +1,20 @@
 // Live sessions judged again: when, by whom, how many at a time, and what becomes of those nobody can judge.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Asking, AuthResult } from '../../../src/auth/authenticator.ts';
+import type { AuthRequest, AuthResult } from '../../../src/auth/authenticator.ts';
 import { TimerWheel } from '../../../src/base/timer-wheel.ts';
 import { reject } from '../../../src/handshake/rejection.ts';
-import { type Recheck, Rechecks, type Shown } from '../../../src/sessions/recheck.ts';
+import { type PresentedCredentials, type Recheck, Rechecks } from '../../../src/sessions/recheck.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance', 'Date'] }));
 afterEach(() => void vi.useRealTimers());
 
 const GOOD: AuthResult = { subject: 'ada', claims: {}, expiresAt: 7, fields: [] };
-const shown = { id: '1' } as Shown;
+const shown = { id: '1' } as PresentedCredentials;
 const session = (user: string | null = 'ada') => ({ route: 'chat', user, close: vi.fn() });
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 /** Every 10 s, with 4 s of grace, without jitter: half of that before the first look. */
-function rig(answer: (asking: Asking) => AuthResult | Promise<AuthResult>) {
+function rig(answer: (asking: AuthRequest) => AuthResult | Promise<AuthResult>) {
   const authenticate = vi.fn(answer);
   const rule: Recheck = { authenticator: { authenticate }, everyMs: 10_000, graceMs: 4000 };
   const rules: { current: Recheck | null } = { current: rule };
@@ -150,7 +150,7 @@ it('asks nobody about a session that has ended, in line or while it is asked abo
   const { open, rechecks, authenticate } = rig(never);
   const all = Array.from({ length: 40 }, () => open());
   await pass(7600);
-  const goneOf = (i: number) => authenticate.mock.calls[i]![0].gone;
+  const goneOf = (i: number) => authenticate.mock.calls[i]![0].clientClosed;
   expect(goneOf(0).closed).toBe(false);
   for (const one of all) rechecks.forget(one);
   rechecks.forget(session());

@@ -53,8 +53,8 @@ it('closes a session whose handshake was under way', () => {
   const revocations = new Revocations(() => []);
   const [late, other] = [session('a'), session('b', { user: 'bob' })];
   revocations.revoke({ subject: 'ann' }, 1000);
-  revocations.judge(late);
-  revocations.judge(other);
+  revocations.closeIfRevoked(late);
+  revocations.closeIfRevoked(other);
   expect([late.closes, other.closes]).toEqual([[[4403, 'revoked']], []]);
 });
 

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { MemoryBudget } from '../../../src/base/memory-budget.ts';
 import type { SessionEnd } from '../../../src/events.ts';
-import type { Admitted, Connection, HandshakeHook, Opening } from '../../../src/websocket/handler.ts';
+import type { Admitted, HandshakeHook, Opening, WebSocketConnection } from '../../../src/websocket/handler.ts';
 import { createWebhook } from '../../../src/websocket/webhook/webhook.ts';
 import type { WebhookBackend } from '../../../src/websocket/webhook/webhook-backend.ts';
 
@@ -28,7 +28,7 @@ function stand(limit: number) {
   });
   const opening = { id: 'c', client: { id: 'r' }, request: { host: 'h' }, principal: null, protocol: null };
   const admitted = handler.admit(opening as unknown as Opening) as Admitted;
-  const connection: Connection = {
+  const connection: WebSocketConnection = {
     id: 'c',
     send: () => true,
     sendPrepared: () => true,

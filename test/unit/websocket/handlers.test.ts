@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { schema, type TerminateConfig } from '../../../src/config/schema/schema.ts';
 import type { SessionEnd } from '../../../src/events.ts';
-import type { Connection, ConnectionHandlerFactory } from '../../../src/websocket/handler.ts';
+import type { ConnectionHandlerFactory, WebSocketConnection } from '../../../src/websocket/handler.ts';
 import { buildHandler, type HandlerServices } from '../../../src/websocket/handlers.ts';
 
 function configOf(websocket: object): TerminateConfig {
@@ -37,7 +37,7 @@ function build(websocket: object): ConnectionHandlerFactory {
 function connect(keepsUp = true) {
   const sent: [string, string][] = [];
   let holds = 0;
-  const connection: Connection = {
+  const connection: WebSocketConnection = {
     id: 'test',
     send(type, data) {
       sent.push([type, data.toString()]);

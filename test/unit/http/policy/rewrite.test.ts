@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import {
   type Fitting,
   type PathRule,
+  type PathView,
   rewriteTarget,
   showCookie,
   showLocation,
-  type View,
 } from '../../../../src/http/policy/rewrite.ts';
 import { parseTarget } from '../../../../src/http/target.ts';
 import { compilePath, matchPath } from '../../../../src/routing/pattern.ts';
@@ -99,7 +99,7 @@ describe('a target', () => {
   });
 });
 
-const view: View = {
+const view: PathView = {
   shown: '/api',
   sent: '/v2',
   own: ['rest:9002'],
@@ -127,7 +127,7 @@ describe('Location', () => {
 });
 
 describe('a Location that a stripped prefix would make another host of', () => {
-  const stripped: View = { shown: '', sent: '/app', own: ['Rest.:9002', 'app.example.com'], origin: null };
+  const stripped: PathView = { shown: '', sent: '/app', own: ['Rest.:9002', 'app.example.com'], origin: null };
   it.each([
     ['/app//evil.test/', '/evil.test/'],
     ['/app///evil.test', '/evil.test'],
@@ -185,7 +185,7 @@ describe('at the edges', () => {
     expect(sentTo(rule('/a/{b}', '/c'), '/a/b')).toBe('/c');
   });
   it('a Location that is the prefix alone is the root', () => {
-    const view: View = { shown: '', sent: '/v2', own: ['backend'], origin: null };
+    const view: PathView = { shown: '', sent: '/v2', own: ['backend'], origin: null };
     expect(showLocation('/v2', view)).toBe('/');
     expect(showLocation('//backend', view)).toBe('//backend/');
   });

@@ -37,7 +37,7 @@ describe('a dial that the addon tells nothing of', () => {
   const dial = () => {
     const told: unknown[][] = [];
     const id = dialler.dial(ORDER, {
-      came: () => void told.push(['came']),
+      onHead: () => void told.push(['came']),
       failed: (why, connected) => void told.push(['failed', why, connected]),
     });
     return { id, told };
@@ -76,7 +76,7 @@ describe('a dial that the addon tells nothing of', () => {
 
   it('is a handshake that ends as backend_timeout', async () => {
     const timeouts = { connect: 2_000, handshake: 3_000 };
-    const asking = { preamble: null, handshake: 'GET / HTTP/1.1\r\n\r\n', timeouts, gone: new ClientClosed() };
+    const asking = { preamble: null, handshake: 'GET / HTTP/1.1\r\n\r\n', timeouts, clientClosed: new ClientClosed() };
     const outcome = expect(requestNatively(dialler, SERVER, asking)).rejects.toMatchObject({ code: 'backend_timeout' });
     await vi.advanceTimersByTimeAsync(12_000);
     await outcome;

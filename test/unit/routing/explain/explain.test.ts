@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { compileTrustedProxies } from '../../../../src/http/forwarding/forwarded.ts';
 import { decide, type Forward } from '../../../../src/routing/decide.ts';
-import { explain, formatEntrance, formatOutcome, type Judged } from '../../../../src/routing/explain/explain.ts';
+import { explain, formatAccess, formatOutcome, type Verified } from '../../../../src/routing/explain/explain.ts';
 import { type ExplainOptions, parseExplainRequest } from '../../../../src/routing/explain/explain-request.ts';
 import { configOf, http, plainHead, splice, tableOf, terminate } from '../../../support/heads.ts';
 
@@ -30,10 +30,10 @@ describe('a route that asks for credentials', () => {
   const auth = { jwt: { from, algorithms: ['RS256'], jwks: 'https://login.example.com/jwks' } };
   const limits = { connections: 9, connections_per_ip: 3 };
   const guarded = tableOf({ name: 'chat', auth, ...splice({ origins: 'any', limits }), ...http });
-  const askFor = (url: string, judged: Judged | null = null, options: ExplainOptions = {}) => {
+  const askFor = (url: string, judged: Verified | null = null, options: ExplainOptions = {}) => {
     const question = parseExplainRequest(url, options);
     if (typeof question === 'string') throw new Error(question);
-    return explain(guarded, question, { trusted, upstreams, judged });
+    return explain(guarded, question, { trusted, upstreams, verified: judged });
   };
   const WHERE = '(jwt from header, cookie session, query access_token, subprotocol bearer.…)';
 
@@ -73,7 +73,7 @@ describe('a route that asks for credentials', () => {
   it('of another kind than tokens says which', () => {
     const { route, ...verdict } = decide(guarded, plainHead(), '') as Forward;
     expect(
-      formatEntrance(
+      formatAccess(
         { ...verdict, route: { ...route, auth: { kind: 'basic', token: null, preflight: 'check', recheckMs: null } } },
         null,
       ),

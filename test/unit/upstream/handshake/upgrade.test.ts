@@ -120,7 +120,12 @@ describe('a handshake with a server', () => {
   /** Starts one; the peer is the server's end, with the handshake read. */
   async function ask(gone: ClientClosed = new ClientClosed(), limits = timeouts) {
     const connection = once(listening, 'connection') as Promise<[Socket]>;
-    const outcome = requestUpgrade(server, { preamble: null, handshake: HANDSHAKE, timeouts: limits, gone });
+    const outcome = requestUpgrade(server, {
+      preamble: null,
+      handshake: HANDSHAKE,
+      timeouts: limits,
+      clientClosed: gone,
+    });
     // Each test looks at it later.
     outcome.catch(() => {});
     const [peer] = await connection;

@@ -5,12 +5,18 @@ import {
   compareIds,
   type Membership,
   type Message,
-  type View,
+  type MessageView,
 } from '../../../../src/websocket/broker/broker.ts';
 import { type Heard, type Logged, RedisRoom } from '../../../../src/websocket/broker/redis-room.ts';
 
 const id = (n: number) => `${n}-0`;
-const logged = (n: number, seat: string | null = null): Logged => ({ id: id(n), at: n, user: 'u', data: `${n}`, seat });
+const logged = (n: number, seat: string | null = null): Logged => ({
+  id: id(n),
+  at: n,
+  user: 'u',
+  data: `${n}`,
+  membership: seat,
+});
 const heard = (n: number, previous = n - 1, seat: string | null = null): Heard => ({
   ...logged(n, seat),
   previous: id(previous),
@@ -33,7 +39,7 @@ function stand({ last = 0, floor = 0 } = {}) {
     (error) => errors.push(error),
   );
   const got: string[] = [];
-  const view: View = {
+  const view: MessageView = {
     message: (_, said: Message) => said.data,
     presence: (_, change, user) => `${change} ${user}`,
     gap: () => 'gap',
@@ -42,7 +48,7 @@ function stand({ last = 0, floor = 0 } = {}) {
     ...{ room: 'r', user: 'me', connection: 'c', view, listens: true, echo: false },
     receive: (message) => got.push(message.payload.toString()),
   };
-  room.seats.set('own', seat);
+  room.memberships.set('own', seat);
   room.local.take(seat);
   return { room, got, log, seat, errors };
 }
@@ -53,8 +59,8 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 describe('messages', () => {
   it('wait until the place in the log is known, and go on behind it', () => {
     const { room, got } = stand();
-    room.hear(heard(1));
-    room.hear(heard(2));
+    room.onMessage(heard(1));
+    room.onMessage(heard(2));
     expect(got).toEqual([]);
     room.begin(id(1));
     expect(got).toEqual(['2']);
@@ -64,16 +70,16 @@ describe('messages', () => {
   it('come once, also where they are repeated or overtaken', () => {
     const { room, got } = stand();
     room.begin(id(0));
-    for (const n of [1, 1, 2, 1, 2, 3]) room.hear(heard(n));
+    for (const n of [1, 1, 2, 1, 2, 3]) room.onMessage(heard(n));
     expect(got).toEqual(['1', '2', '3']);
   });
 
   it('one that is missing is read from the log, and those behind it wait', async () => {
     const { room, got, log } = stand({ last: 3 });
     room.begin(id(0));
-    room.hear(heard(1));
-    room.hear(heard(3));
-    room.hear(heard(4));
+    room.onMessage(heard(1));
+    room.onMessage(heard(3));
+    room.onMessage(heard(4));
     expect(got).toEqual(['1']);
     await settled();
     expect(log.asked).toEqual([id(1)]);
@@ -84,7 +90,7 @@ describe('messages', () => {
   it('what the log keeps no more is told as a gap', async () => {
     const { room, got } = stand({ last: 9, floor: 7 });
     room.begin(id(0));
-    room.hear(heard(9));
+    room.onMessage(heard(9));
     await settled();
     expect(got).toEqual(['gap', '8', '9']);
   });
@@ -92,11 +98,11 @@ describe('messages', () => {
   it('after a cut, the log is handed on before what comes', async () => {
     const { room, got, log } = stand();
     room.begin(id(0));
-    room.hear(heard(1));
+    room.onMessage(heard(1));
     room.cut();
     log.last = 4;
-    room.hear(heard(4));
-    room.hear(heard(5));
+    room.onMessage(heard(4));
+    room.onMessage(heard(5));
     expect(got).toEqual(['1']);
     await room.catchUp(id(1));
     expect(got).toEqual(['1', '2', '3', '4', '5']);
@@ -106,7 +112,7 @@ describe('messages', () => {
     const { room, got, log } = stand({ last: 2 });
     room.begin(id(0));
     log.away = true;
-    room.hear(heard(2));
+    room.onMessage(heard(2));
     await settled();
     expect([got, room.behind]).toEqual([[], true]);
     log.away = false;
@@ -117,8 +123,8 @@ describe('messages', () => {
   it('its own are left out, over the channel and out of the log', async () => {
     const { room, got } = stand();
     room.begin(id(0));
-    room.hear(heard(1, 0, 'own'));
-    room.hear(heard(2, 1, 'other'));
+    room.onMessage(heard(1, 0, 'own'));
+    room.onMessage(heard(2, 1, 'other'));
     expect(got).toEqual(['2']);
   });
 
@@ -135,10 +141,10 @@ describe('who said something hears of it', () => {
     room.begin(id(0));
     const order: string[] = [];
     const done = room.handedOn({ id: id(2), at: 2 }).then(() => order.push([...got].join()));
-    room.hear(heard(1));
+    room.onMessage(heard(1));
     await settled();
     expect(order).toEqual([]);
-    room.hear(heard(2, 1, 'own'));
+    room.onMessage(heard(2, 1, 'own'));
     await done;
     expect(order).toEqual(['1']);
   });
@@ -158,7 +164,7 @@ describe('who said something hears of it', () => {
 describe('presence', () => {
   it('a user comes once and leaves once, whatever connections it has and however often that is told', () => {
     const { room, got } = stand();
-    for (const seat of ['a', 'a', 'b']) room.enter(seat, 'ann');
+    for (const seat of ['a', 'a', 'b']) room.addMember(seat, 'ann');
     expect(got).toEqual(['join ann']);
     for (const seat of ['a', 'a', 'unknown']) room.exit(seat);
     expect(got).toEqual(['join ann']);
@@ -168,8 +174,8 @@ describe('presence', () => {
 
   it('a new list tells the difference', () => {
     const { room, got } = stand();
-    room.enter('own', 'me');
-    room.enter('a', 'ann');
+    room.addMember('own', 'me');
+    room.addMember('a', 'ann');
     got.length = 0;
     room.renew(
       new Map([
@@ -186,9 +192,9 @@ it('what comes while the log is asked is bounded, and what was let go of is aske
   const { room, got, log } = stand();
   room.begin(id(0));
   log.last = 2;
-  room.hear(heard(2));
+  room.onMessage(heard(2));
   // One after the other, 8 MiB in all.
-  for (let n = 3; n <= 10; n++) room.hear({ ...heard(n), data: 'x'.repeat(2 ** 20) });
+  for (let n = 3; n <= 10; n++) room.onMessage({ ...heard(n), data: 'x'.repeat(2 ** 20) });
   await settled();
   expect(got).toEqual(['1', '2']);
   expect(room.behind).toBe(true);
@@ -202,7 +208,7 @@ it('a defect in asking the log is told, and that the broker is away is not one',
   const { room, log, errors } = stand();
   room.begin(id(0));
   log.away = true;
-  room.hear(heard(2));
+  room.onMessage(heard(2));
   await settled();
   expect(errors).toEqual([expect.any(BrokerError)]);
 });

@@ -14,9 +14,9 @@ it('reads what is valid', () => {
   expect(readEvent(JSON.stringify(VALID.say))).toEqual({
     kind: 'say',
     room: 'r',
-    message: { id: '12-0', at: 12, user: 'alice', data: '"hi"', seat: 'seat', previous: '11-0' },
+    message: { id: '12-0', at: 12, user: 'alice', data: '"hi"', membership: 'seat', previous: '11-0' },
   });
-  expect(readEvent(JSON.stringify(VALID.join))).toEqual({ kind: 'join', room: 'r', seat: 'seat', user: 'alice' });
+  expect(readEvent(JSON.stringify(VALID.join))).toEqual({ kind: 'join', room: 'r', membership: 'seat', user: 'alice' });
   expect(readEvent(JSON.stringify(VALID.ask))).toMatchObject({ kind: 'ask', question: VALID.ask[1] });
   expect(readEvent(JSON.stringify(VALID.revoke))).toMatchObject({ kind: 'ask', question: VALID.revoke[1] });
   expect(readEvent(JSON.stringify(VALID.reply))).toEqual({ kind: 'reply', question: 'q', from: 'g', found: null });

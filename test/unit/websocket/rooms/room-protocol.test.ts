@@ -3,12 +3,12 @@ import { expect, it, onTestFinished } from 'vitest';
 import { onDefect } from '../../../../src/base/guard.ts';
 import { MemoryBudget } from '../../../../src/base/memory-budget.ts';
 import { prepareText } from '../../../../src/websocket/frame.ts';
-import type { Connection } from '../../../../src/websocket/handler.ts';
+import type { WebSocketConnection } from '../../../../src/websocket/handler.ts';
 import { Mailbox, Requests } from '../../../../src/websocket/rooms/room-protocol.ts';
 
 function connect() {
   const did: string[] = [];
-  const connection: Connection = {
+  const connection: WebSocketConnection = {
     id: 'test',
     send: () => true,
     sendPrepared: (message) => did.push(message.payload.toString()) > 0,
@@ -28,7 +28,7 @@ it('asks of one member are answered one after the other', async () => {
   const order: string[] = [];
   const ends: (() => void)[] = [];
   for (const name of ['a', 'b'])
-    requests.inLine(10, () => {
+    requests.enqueue(10, () => {
       order.push(name);
       return new Promise((resolve) => ends.push(resolve));
     });
@@ -62,8 +62,8 @@ it('a request that breaks costs its connection, and those behind it go on', asyn
   requests.begin(1, () => {
     throw new Error('two');
   });
-  requests.inLine(1, () => Promise.reject(new Error('three')));
-  requests.inLine(1, async () => void did.push('four'));
+  requests.enqueue(1, () => Promise.reject(new Error('three')));
+  requests.enqueue(1, async () => void did.push('four'));
   await settled();
   expect(defects.sort()).toEqual(['rooms one', 'rooms three', 'rooms two']);
   expect(did).toEqual(['close 1011', 'close 1011', 'close 1011', 'four']);
@@ -73,7 +73,7 @@ it('nothing is begun for a member that has left', async () => {
   const { connection, did } = connect();
   const requests = new Requests(connection);
   requests.close();
-  requests.inLine(1, async () => void did.push('asked'));
+  requests.enqueue(1, async () => void did.push('asked'));
   await settled();
   expect(did).toEqual([]);
 });
