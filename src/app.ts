@@ -106,7 +106,7 @@ export class App {
       http: this.#http,
       terminator,
       caller: openInternalClient(),
-      pendingDeliveries: new PendingDeliveries(),
+      deliveries: new PendingDeliveries(),
       connections: this.#connections,
       lookup: new NameCache().lookup,
       stickySecret: randomBytes(32).toString('base64'),
@@ -121,14 +121,7 @@ export class App {
     const fds = new FdGuard(() => this.#listeners.closeIdle());
     this.#listeners = new Listeners(() => ({ gateway, acceptor: this.#carrier().engine.acceptor, emit, fds }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
-    samplers.push(
-      this.#sessions,
-      terminator,
-      this.#gateway,
-      this.#listeners,
-      this.#shared.pendingDeliveries,
-      this.#limits,
-    );
+    samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.deliveries, this.#limits);
     samplers.push(relay, pools, { sample: () => this.#broker?.sample() ?? [] });
     this.#admin = createAdmin({
       render: this.#metrics.render,
@@ -227,8 +220,7 @@ export class App {
       },
     });
     // Backends are still told of the connections that have ended just now.
-    if (!(await this.#shared.pendingDeliveries.settled(FAREWELL_MS)))
-      this.#warn('webhook events were dropped at the end');
+    if (!(await this.#shared.deliveries.settled(FAREWELL_MS))) this.#warn('webhook events were dropped at the end');
     for (const pool of this.#current().pools.values()) pool.stop('for good');
     await this.#admin.close();
     await this.#broker?.close();

@@ -40,7 +40,7 @@ export interface SharedServices {
   readonly stickySecret: string;
   /** Asks backends about what happens on terminated connections. */
   readonly caller: InternalClient;
-  readonly pendingDeliveries: PendingDeliveries;
+  readonly deliveries: PendingDeliveries;
   readonly broker: Broker;
   readonly connections: Connections;
   /** How the names of servers are looked up. */

@@ -20,7 +20,7 @@ export interface HandlerServices {
   readonly emit: Emit;
   readonly broker: Broker;
   readonly caller: InternalClient;
-  readonly pendingDeliveries: PendingDeliveries;
+  readonly deliveries: PendingDeliveries;
   readonly budgets: MemoryBudgets;
   /** The pool of an upstream that the config names. */
   pool(upstream: string): Pool;
@@ -43,8 +43,8 @@ export function buildHandler(config: TerminateConfig, services: HandlerServices)
 
 function buildWebhook({ webhook, limits }: TerminateConfig, services: HandlerServices): Handler {
   if (webhook === undefined) throw new Error('the check of the config holds that a webhook has options');
-  const { route, emit, caller, pendingDeliveries, budgets, pool } = services;
-  const options = { route, config: webhook, maxBytes: limits.max_message, caller, pendingDeliveries, emit };
+  const { route, emit, caller, deliveries, budgets, pool } = services;
+  const options = { route, config: webhook, maxBytes: limits.max_message, caller, deliveries, emit };
   const backend = new WebhookBackend({ ...options, pool: pool(webhook.upstream) });
   return createWebhook({ route, config: webhook, backend, queues: budgets.queues });
 }

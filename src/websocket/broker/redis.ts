@@ -57,7 +57,7 @@ export class RedisBroker implements Broker {
   readonly #memberships = new Map<string, LocalMembership>();
   /** Seats that were given back while Redis was away. */
   readonly #departed = new Set<LocalMembership>();
-  #membershipCount = 0;
+  #nextId = 0;
   #down: string | null = 'not connected yet';
   #heartbeat: NodeJS.Timeout | undefined;
   readonly #counts = { published: 0, failed: 0, delivered: 0 };
@@ -102,17 +102,11 @@ export class RedisBroker implements Broker {
   }
 
   async join(membership: Membership, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
-    const known = this.#rooms.get(membership.room);
-    const room = known ?? new RedisRoom(membership.room, this.#askLog, this.#onError);
+    const room = this.#rooms.get(membership.room) ?? new RedisRoom(membership.room, this.#askLog, this.#onError);
     this.#rooms.set(membership.room, room);
-    const local = {
-      id: `${this.#nodeId}.${this.#membershipCount++}`,
-      membership,
-      room,
-      retention: rules.retention,
-      since: Date.now(),
-    };
-    room.memberships.set(local.id, membership);
+    const id = `${this.#nodeId}.${this.#nextId++}`;
+    const local = { id, membership, room, retention: rules.retention, since: Date.now() };
+    room.memberships.set(id, membership);
     try {
       const refused = this.#down === null ? await this.#join(local, rules.limits) : null;
       if (refused !== null) {

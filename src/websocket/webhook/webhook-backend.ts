@@ -68,7 +68,7 @@ export interface BackendOptions {
   readonly maxBytes: number;
   readonly pool: Pool;
   readonly caller: InternalClient;
-  readonly pendingDeliveries: PendingDeliveries;
+  readonly deliveries: PendingDeliveries;
   readonly emit: Emit;
 }
 
@@ -92,9 +92,9 @@ export class WebhookBackend {
    * begun to act on it.
    */
   async ask(event: CloudEvent, signal: AbortSignal | null): Promise<Answered> {
-    const { route, emit, pendingDeliveries } = this.#options;
+    const { route, emit, deliveries } = this.#options;
     const startedAt = performance.now();
-    const release = pendingDeliveries.add(route);
+    const release = deliveries.add(route);
     const report = (result: 'ok' | 'refused' | 'failed', detail: string | null): void =>
       emit({
         type: 'webhook_delivered',

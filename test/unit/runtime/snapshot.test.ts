@@ -24,7 +24,7 @@ const shared: SharedServices = {
   broker: new MemoryBroker({ reach: () => undefined, revoke: () => 0 }, terminator.budgets.history),
   connections: new Connections(),
   caller: openInternalClient(),
-  pendingDeliveries: new PendingDeliveries(),
+  deliveries: new PendingDeliveries(),
   stickySecret: 'for tests only',
   lookup: new NameCache().lookup,
 };
