@@ -6,8 +6,10 @@ const SIZE = 30 * 1024;
 
 /** Steps up to it, so that what is exponential or cubic is found before it would take for ever. */
 const LADDER = [16, 20, 24, 28, 32, 256, 512, 1024, 2048, 4096];
-/** More than this for a step of the ladder is no linear reading, on any machine. */
-const LADDER_US = 50_000;
+/** More than this for a step of the ladder is no linear reading, on any machine: not even of cold code. */
+const LADDER_US = 500_000;
+/** A run that takes this long is measured well by itself. */
+const LONG_US = 50_000;
 /** Less than this for the whole size is linear, or too little to matter. */
 const LITTLE_US = 10_000;
 /** Twice the input takes twice the time, or four times where it is quadratic. */
@@ -42,7 +44,7 @@ export function faultOf<T>(make: (size: number) => T, run: (input: T) => unknown
   const first = at(full, 1);
   if (first < LITTLE_US) return null;
   // What takes long is measured well by one run, and would take for ever by many.
-  const [half, runs, tries] = first < LADDER_US ? [full, 3, TRIES] : [full / 2, 1, 2];
+  const [half, runs, tries] = first < LONG_US ? [full, 3, TRIES] : [full / 2, 1, 2];
   let ratio = 0;
   for (let i = 0; i < tries; i++) {
     const [one, two] = [at(half, runs), at(2 * half, runs)];

@@ -44,7 +44,7 @@ describe('a valid config', () => {
             missing_origin: 'allow',
             versions: [13],
             subprotocol_required: true,
-            limits: { max_message: 1_048_576, messages_per_second: 10_000 },
+            limits: { max_message: 1_048_576, messages_per_second: 100_000 },
             send_queue: { size: 4_194_304, overflow: 'close' },
             timeouts: { idle: 3_600_000 },
           },
