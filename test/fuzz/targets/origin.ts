@@ -1,7 +1,7 @@
 // Origins. The input is an Origin, an entry of `origins` and a Host, a line each. Who passes is, for the URL standard that
 // browsers follow, exactly the origin that the entry or the Host names.
 import { originAllowed, parseOrigin, parseOriginPattern } from '../../../src/handshake/origin.ts';
-import { parseAuthority } from '../../../src/http/target.ts';
+import { comparedHost, parseAuthority } from '../../../src/http/target.ts';
 import { promise, type Target } from '../target.ts';
 
 const SPECIAL = /^(https?|wss?):$/;
@@ -15,9 +15,15 @@ function readUrl(text: string): { scheme: string; host: string; port: string } |
   // The standard lowers the host only of schemes that it knows; RFC 6454 §4 does of all. A final dot counts for nothing.
   return {
     scheme: protocol,
-    host: hostname.toLowerCase().replace(/\.$/, ''),
+    host: readHost(hostname),
     port: port === '' ? (PORTS[protocol] ?? '') : port,
   };
+}
+
+/** Two writings of one IPv6 address are one: node's has dots in the last 32 bits where the standard's has none. */
+function readHost(hostname: string): string {
+  if (hostname.startsWith('[')) return comparedHost(hostname) ?? hostname;
+  return hostname.toLowerCase().replace(/\.$/, '');
 }
 
 function checkTuple(origin: string): string {
