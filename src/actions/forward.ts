@@ -37,8 +37,8 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
   const { address, viaTrusted } = context.client;
   const bound = http.bound?.servers(req.socket) ?? null;
   const ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain', bound } as const;
-  const attempts = new RetryState(pool, ask, services.emit);
-  let lease = attempts.next();
+  const retryState = new RetryState(pool, ask, services.emit);
+  let lease = retryState.next();
   if (lease === null) return answer(context, plain, reject('no_server'));
   for (;;) {
     const at = { upstream: pool.name, server: lease.server.url };
@@ -51,7 +51,7 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
         ownFields,
         preamble: preambleFor(lease.server, address, plain.req.socket),
       });
-      ended = await tryOn(http, { lease, attempts }, message);
+      ended = await tryOn(http, { lease, retryState }, message);
     } finally {
       lease.release();
     }
@@ -119,7 +119,7 @@ interface Ended {
  */
 async function tryOn(
   http: HttpEngine,
-  { lease, attempts }: { lease: Lease; attempts: RetryState },
+  { lease, retryState }: { lease: Lease; retryState: RetryState },
   message: Message,
 ): Promise<Ended | null> {
   const { req, res, preamble, target, fields, responseFields, ownFields, maxBody, endless, timeouts } = message;
@@ -128,7 +128,7 @@ async function tryOn(
   const declines = (status: number, answered: readonly string[]): boolean => {
     const retryAfter = status >= 500 && lowerNames(answered).includes('retry-after');
     lease.reportOutcome(outcomeOf(status, retryAfter));
-    if (repeatable && mayDoBetter(status, retryAfter)) next = attempts.next();
+    if (repeatable && mayDoBetter(status, retryAfter)) next = retryState.next();
     return next !== null;
   };
   try {
@@ -155,7 +155,7 @@ async function tryOn(
     const error = asGatewayError(thrown, 'request');
     if (error.source === 'upstream') lease.reportOutcome('failed');
     const progress = error instanceof ExchangeError && error.source === 'upstream' ? error.progress : 'begun';
-    if (progress === 'unsent' || (progress === 'head' && repeatable)) next ??= attempts.next();
+    if (progress === 'unsent' || (progress === 'head' && repeatable)) next ??= retryState.next();
     return { error, next };
   }
 }

@@ -63,21 +63,21 @@ export async function reach(
   const { address, viaTrusted } = context.client;
   const bound = way.bound === null || way.client === null ? null : way.bound.servers(way.client);
   const ask = { client: address, viaTrusted, request: upgrade.request, kind: 'handshake', bound } as const;
-  const attempts = new RetryState(pool, ask, context.services.emit);
-  let lease = attempts.next();
+  const retryState = new RetryState(pool, ask, context.services.emit);
+  let lease = retryState.next();
   if (lease === null) return reject('no_server');
   for (;;) {
     const { server } = lease;
     let next: Lease | null = null;
     try {
       const answer = await request(server, way, asking(server));
-      next = better(context, { lease, answer, attempts });
+      next = better(context, { lease, answer, retryState });
       if (next === null) return { lease, answer, ownFields: pool.sticky?.fieldsFor(server, ask) ?? NO_FIELDS };
       answer.socket.destroy();
       throw new GatewayError('backend_refused', `${server.url} answered ${answer.head.status}`);
     } catch (thrown) {
       const failure = lose(context, lease, thrown);
-      if (failure.source === 'upstream') next ??= attempts.next();
+      if (failure.source === 'upstream') next ??= retryState.next();
       if (next === null) throw failure;
       lease = next;
     }
@@ -89,11 +89,11 @@ const NO_FIELDS: readonly string[] = [];
 interface Answered {
   readonly lease: Lease;
   readonly answer: HandshakeResponse;
-  readonly attempts: RetryState;
+  readonly retryState: RetryState;
 }
 
 /** Takes in what an answer says of its server: the one to be asked next, where another one may do better. */
-function better({ services }: RouteContext, { lease, answer, attempts }: Answered): Lease | null {
+function better({ services }: RouteContext, { lease, answer, retryState }: Answered): Lease | null {
   const { upstream, url } = lease.server;
   services.emit({ type: 'upstream_connected', upstream, server: url, durationMs: answer.connectMs });
   const { status, names } = answer.head;
@@ -101,7 +101,7 @@ function better({ services }: RouteContext, { lease, answer, attempts }: Answere
   if (status === 101) return null;
   const retryAfter = names.includes('retry-after');
   lease.reportOutcome(outcomeOf(status, retryAfter));
-  return mayDoBetter(status, retryAfter) ? attempts.next() : null;
+  return mayDoBetter(status, retryAfter) ? retryState.next() : null;
 }
 
 /** Gives a server back that has failed; what did so on our own side goes on as it is. */

@@ -32,8 +32,8 @@ export async function terminate(
     protocol: chooseSubprotocol(offer, route.websocket.subprotocols),
     signal: client.clientClosed.signal(),
   };
-  const asked = services.acceptor(route.name).admit(opening);
-  const admission = asked instanceof Promise ? await asked : asked;
+  const pending = services.acceptor(route.name).admit(opening);
+  const admission = pending instanceof Promise ? await pending : pending;
   if (isRejection(admission)) return admission;
   if ('status' in admission) {
     if (client.clientClosed.closed) throw left();

@@ -29,9 +29,9 @@ export type InternalResponse =
 export async function requestServer(
   { pool, caller, emit }: InternalRequester,
   server: Server,
-  inquiry: InternalRequest,
+  request: InternalRequest,
 ): Promise<InternalResponse> {
-  const { id, failsWith, ...call } = inquiry;
+  const { id, failsWith, ...call } = request;
   const lease = pool.take(server);
   const failed = (error: GatewayError): void =>
     emit({
