@@ -5,13 +5,13 @@ import { describe, expect, it } from 'vitest';
 import {
   checkHabits,
   checkLayers,
-  checkNames,
   checkPackages,
   checkPurity,
   checkRelay,
   checkSizes,
   type SourceFile,
 } from './support/architecture.ts';
+import { checkNames, checkOldNames, checkOldPaths, checkTwins } from './support/naming.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const listed = (folder: string) =>
@@ -173,5 +173,94 @@ describe('names', () => {
 
   it.each(['src', 'test'])('%s has none', (folder) => {
     expect(checkNames(listed(folder))).toEqual([]);
+  });
+});
+
+describe('old words', () => {
+  it('are caught in the names of files and folders', () => {
+    const bad = ['listen/door.ts', 'net/take-over.ts', 'rehearsals/run.ts', 'rigs.ts', 'relay/native/doorKeeper.ts'];
+    const fine = ['listen/indoor.ts', 'http/origin.ts', 'handshake/context-takeover.ts', 'upstream/original-rights.ts'];
+    expect(checkOldPaths([...bad, ...fine]).map((problem) => problem.split(' ')[0])).toEqual(bad);
+  });
+
+  it.each([
+    ['a function', 'export function giveBack() {}'],
+    ['an async function', 'export async function inquire() {}'],
+    ['a constant', 'export const MAX_PATIENCE_MS = 1;'],
+    ['the second of two constants', 'export const a = 1, roster = 2;'],
+    ['a class', 'export class HTTPDoorKeeper {}'],
+    ['an interface', 'export interface Errands {}'],
+    ['a type', 'export type Ways = string;'],
+    ['a whole name', 'export interface Judge {}'],
+    ['a default export', 'export default class Roster {}'],
+    ['one of a list', 'class Roster {}\nexport { Roster };'],
+    ['a method', 'export class A { letGo(): void {} }'],
+    ['a private field', 'export class A { readonly #lookout = 1; }'],
+    ['a private method', 'export class A { #takeOver(): void {} }'],
+    ['an accessor', 'export class A { get outbox(): number { return 1; } }'],
+    ['an abstract method', 'export abstract class A { abstract tidy(): void; }'],
+    ['a property of an interface', 'export interface A { readonly patienceMs: number }'],
+    ['a method of an interface', 'export interface A { putBack(): void }'],
+    ['a property of a type', 'export type A = { readonly b: { readonly evictor: number } } | null;'],
+  ])('%s with one is caught', (_, line) => {
+    expect(checkOldNames([file('a/a.ts', line)])).toHaveLength(1);
+  });
+
+  it('words that only look like them are let through, and so is what is not exported', () => {
+    const fine = [
+      file('a/0.ts', 'export class A { constructor() {} valueOf() {} }'),
+      file('a/a.ts', 'export const noContextTakeover = 1;', "export const origin = 'a door';"),
+      file('a/b.ts', 'export class A { cork(): void {} judge(): void {} guest = 1; turns = 2; }'),
+      file('a/c.ts', 'const roster = 1;', 'export function f() { const door = roster; return door; }'),
+      file('a/d.ts', "export { giveBack as replay } from '../b/b.ts';", '// a lookout'),
+    ];
+    expect(checkOldNames(fine)).toEqual([]);
+  });
+
+  it('no file has one', () => {
+    expect(checkOldPaths([...listed('src'), ...listed('test/support')])).toEqual([]);
+  });
+
+  it('src exports none', () => {
+    expect(checkOldNames(sources)).toEqual([]);
+  });
+});
+
+/** Types that stand in two files of src under one name, and why; today there are none. */
+const TWINS: Readonly<Record<string, string>> = {};
+
+describe('twins', () => {
+  const two = (first: string, second: string) => [file('a/a.ts', first), file('b/b.ts', second)];
+
+  it.each([
+    ['interfaces', 'export interface Head {}', 'export interface Head {}'],
+    ['a class and a type', 'export class Head {}', 'export type Head = string;'],
+    ['an abstract class and a default export', 'export abstract class Head {}', 'export default class Head {}'],
+    ['one in a list', 'export type Head = string;', 'interface Head {}\nexport type { Head };'],
+  ])('%s of one name are caught', (_, first, second) => {
+    expect(checkTwins(two(first, second), {})).toEqual(['Head is a type of a/a.ts and of b/b.ts']);
+  });
+
+  it.each([
+    ['a re-export', 'export interface Head {}', "export type { Head } from '../a/a.ts';"],
+    ['a type of the file itself', 'export interface Head {}', 'interface Head {}'],
+    ['functions', 'export function open() {}', 'export function open() {}'],
+    ['other names', 'export interface Head {}', 'export interface Heads {}'],
+  ])('%s: let through', (_, first, second) => {
+    expect(checkTwins(two(first, second), {})).toEqual([]);
+  });
+
+  it('a type and a value of one name in one file are one thing', () => {
+    expect(checkTwins([file('a/a.ts', 'export const Head = {};', 'export type Head = string;')], {})).toEqual([]);
+  });
+
+  it('a reason allows them, and has to be needed', () => {
+    const heads = two('export interface Head {}', 'export interface Head {}');
+    expect(checkTwins(heads, { Head: 'two protocols' })).toEqual([]);
+    expect(checkTwins(heads.slice(1), { Head: 'two protocols' })).toHaveLength(1);
+  });
+
+  it('src has none', () => {
+    expect(checkTwins(sources, TWINS)).toEqual([]);
   });
 });

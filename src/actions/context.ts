@@ -61,7 +61,7 @@ export interface ClientEnd {
    * Gives the connection back to the server that accepted it, which reads the next request: `rest` is what has come of it.
    * Null where there is to be none.
    */
-  readonly giveBack: ((rest: Buffer) => void) | null;
+  readonly returnToServer: ((rest: Buffer) => void) | null;
   /** The session's; it gives it back where one opens, the caller where none does. */
   readonly permit: Permit;
 }

@@ -3,7 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { PassthroughResponse } from '../auth/authenticator.ts';
 import { ERRORS, type GatewayError, statusOf } from '../errors.ts';
-import { type Asked, buildRefusal, formatHead, formatRefusal, headOnly, type Refusal } from '../http/problem.ts';
+import {
+  type AnsweredRequest,
+  buildRefusal,
+  formatHead,
+  formatRefusal,
+  headOnly,
+  type Refusal,
+} from '../http/problem.ts';
 import { lengthLast } from '../proxy/framing.ts';
 
 /** How long a client that was refused may go on sending before its connection is cut. */
@@ -15,9 +22,9 @@ export function refusalOf(error: GatewayError): Refusal {
 }
 
 /** Answers on a socket that node's HTTP server has let go of, and ends the connection. */
-export function rejectUpgrade(socket: Socket, refusal: Refusal, asked: Asked): void {
+export function rejectUpgrade(socket: Socket, refusal: Refusal, request: AnsweredRequest): void {
   if (!socket.writable) return void socket.destroy();
-  socket.write(formatRefusal(refusal, asked, new Date()));
+  socket.write(formatRefusal(refusal, request, new Date()));
   endAfterReading(socket);
 }
 
@@ -60,10 +67,14 @@ export function rejectRequest(res: ServerResponse, refusal: Refusal, id: string 
 }
 
 /** Another server's no goes to the client as what it is, whole, on a socket that node's HTTP server has let go of. */
-export function passUpgrade(socket: Socket, { status, phrase, answer, body }: PassthroughResponse, asked: Asked): void {
+export function passUpgrade(
+  socket: Socket,
+  { status, phrase, answer, body }: PassthroughResponse,
+  request: AnsweredRequest,
+): void {
   const fields = [...answer, 'Content-Length', `${body.length}`, 'Connection', 'close'];
   const head = Buffer.from(formatHead(status, fields, phrase), 'latin1');
-  socket.write(headOnly(asked) ? head : Buffer.concat([head, body]));
+  socket.write(headOnly(request) ? head : Buffer.concat([head, body]));
   endAfterReading(socket);
 }
 

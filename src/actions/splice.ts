@@ -44,7 +44,7 @@ export type Splice = (
 ) => Promise<'opened' | 'passed' | Rejection>;
 
 /** What the relay engine does for a handshake. */
-interface Ways {
+interface SpliceDeps {
   /** What dials for this client, where that is not node. */
   readonly diallerFor: RelayEngine['diallerFor'];
   /** Opens a tunnel as a route's config has it. */
@@ -55,7 +55,7 @@ interface Ways {
 export function createSplice(relay: RelayEngine): Splice {
   // One value for all tunnels of a route, and gone with its config.
   const compiled = new WeakMap<SpliceConfig, TunnelOptions>();
-  const ways: Ways = {
+  const deps: SpliceDeps = {
     diallerFor: (client) => relay.diallerFor(client),
     carry(route, config, ends, onEnd) {
       let options = compiled.get(config);
@@ -66,10 +66,15 @@ export function createSplice(relay: RelayEngine): Splice {
       return relay.open(ends, options, onEnd);
     },
   };
-  return (context, upgrade, client) => splice(ways, context, upgrade, client);
+  return (context, upgrade, client) => splice(deps, context, upgrade, client);
 }
 
-async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, client: ClientEnd): ReturnType<Splice> {
+async function splice(
+  deps: SpliceDeps,
+  context: RouteContext,
+  upgrade: Upgrade,
+  client: ClientEnd,
+): ReturnType<Splice> {
   const config = upgrade.route.websocket.config as SpliceConfig;
   const { timeouts } = config;
   // A server may want a Host of its own.
@@ -80,7 +85,7 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
     clientClosed: client.clientClosed,
   });
   const reached = await reach(context, upgrade, asking, {
-    dialler: ways.diallerFor(client.connection),
+    dialler: deps.diallerFor(client.connection),
     bound: context.services.http.bound,
     // What has been no socket before has asked for nothing before.
     client: client.connection instanceof FdConnection ? null : client.connection,
@@ -96,7 +101,7 @@ async function splice(ways: Ways, context: RouteContext, upgrade: Upgrade, clien
     const judged = checkUpgradeResponse(answer.head, upgrade.handshake);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
     lease.reportOutcome('ok');
-    open(context, { ways, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
+    open(context, { deps, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
     return 'opened';
   } catch (error) {
     answer.socket.destroy();
@@ -116,7 +121,7 @@ function buildHandshake(context: RouteContext, upgrade: Upgrade, server: Server)
 }
 
 interface Agreed {
-  readonly ways: Ways;
+  readonly deps: SpliceDeps;
   readonly upgrade: Upgrade;
   readonly config: SpliceConfig;
   readonly subprotocol: string | null;
@@ -124,7 +129,7 @@ interface Agreed {
 
 function open(
   context: RouteContext,
-  { ways, upgrade, config, subprotocol }: Agreed,
+  { deps, upgrade, config, subprotocol }: Agreed,
   client: ClientEnd,
   reached: Reached,
 ): void {
@@ -178,7 +183,7 @@ function open(
     toBackend,
   };
   recheckLater(context, upgrade, session);
-  session.carriedBy(ways.carry(route, config, ends, (end) => session.end(end)));
+  session.carriedBy(deps.carry(route, config, ends, (end) => session.end(end)));
 }
 
 type AnswerPolicy = (fields: readonly string[]) => string[];
@@ -264,9 +269,9 @@ async function pass(
   });
   // Half an answer must not look like a whole one.
   if (!whole) socket.destroy();
-  else if (bound === null || client.giveBack === null) endAfterReading(socket);
+  else if (bound === null || client.returnToServer === null) endAfterReading(socket);
   else if (!socket.destroyed) {
-    client.giveBack(rest);
+    client.returnToServer(rest);
     startReading(socket);
   }
 }
@@ -285,11 +290,11 @@ interface Passed {
 function boundFor(
   { services }: RouteContext,
   { request }: Upgrade,
-  { ahead, giveBack }: ClientEnd,
+  { ahead, returnToServer }: ClientEnd,
   { server, head, framing }: Passed,
 ): BoundConnections | null {
   const { bound } = services.http;
-  if (bound === null || giveBack === null || !ahead.empty) return null;
+  if (bound === null || returnToServer === null || !ahead.empty) return null;
   if (framing.kind === 'close' || head.status === 426 || listHas(request.head, 'connection', 'close')) return null;
   return bound.keeps(server, head) ? bound : null;
 }

@@ -1,5 +1,6 @@
 // So many at a time, the others in a line of their client's own: the lines are served in turn, so that whoever asks much
 // waits for itself. As flow queueing does it (RFC 8290): when all lines are full together, the longest one pays.
+import type { Release } from '../base/semaphore.ts';
 import { GatewayError } from '../errors.ts';
 
 export interface FairSemaphoreOptions {
@@ -10,9 +11,6 @@ export interface FairSemaphoreOptions {
   /** Most that wait in all lines together. */
   readonly maxWaiting: number;
 }
-
-/** Gives the permit back; more calls than one do nothing. */
-export type Release = () => void;
 
 interface Waiter {
   /** It has the permit. */

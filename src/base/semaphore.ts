@@ -1,6 +1,6 @@
 // So many at a time, the others in line, first come first served.
 
-/** Gives the turn back; more calls than one do nothing. */
+/** Gives the permit back; more calls than one do nothing. */
 export type Release = () => void;
 
 export class Semaphore {

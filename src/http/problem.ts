@@ -63,22 +63,22 @@ export function buildRefusal(refusal: Refusal, id: string | null): { fields: str
 }
 
 /** The request that is answered; null where its head could not be read. */
-export type Asked = { readonly id: string; readonly method: string } | null;
+export type AnsweredRequest = { readonly id: string; readonly method: string } | null;
 
 /** Whether an answer to it ends behind its head, whatever length it tells (RFC 9110 §9.3.2). */
-export function headOnly(asked: Asked): boolean {
-  return asked?.method === 'HEAD';
+export function headOnly(request: AnsweredRequest): boolean {
+  return request?.method === 'HEAD';
 }
 
 /**
  * A refusal as the octets of a whole response, for a socket that no HTTP server writes to any more. The connection is
  * closed behind it; where Upgrade is among the fields, Connection names it (RFC 9110 §7.8).
  */
-export function formatRefusal(refusal: Refusal, asked: Asked, now: Date): Buffer {
-  const { fields, body } = buildRefusal(refusal, asked?.id ?? null);
+export function formatRefusal(refusal: Refusal, request: AnsweredRequest, now: Date): Buffer {
+  const { fields, body } = buildRefusal(refusal, request?.id ?? null);
   const connection = refusal.fields.includes('Upgrade') ? 'Upgrade, close' : 'close';
   const head = formatHead(refusal.status, [...fields, 'Connection', connection, 'Date', now.toUTCString()]);
-  return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(headOnly(asked) ? '' : body)]);
+  return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(headOnly(request) ? '' : body)]);
 }
 
 /** A status line and fields, flat, with the empty line at their end. */

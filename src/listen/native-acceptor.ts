@@ -14,14 +14,14 @@ import { RequestHeadParser } from './request-head-parser.ts';
 export interface NativeAcceptorOptions {
   readonly acceptor: Pick<Acceptor, 'open'>;
   /**
-   * Takes a handshake, or returns false and has done nothing; `bytes` came behind its head. `giveBack` gives what has
-   * become its socket to node's server, with what has come of its next request.
+   * Takes a handshake, or returns false and has done nothing; `bytes` came behind its head. `returnToServer` gives what
+   * has become its socket to node's server, with what has come of its next request.
    */
   readonly onFirst: (
     message: MessageLike,
     connection: FdConnection,
     bytes: Buffer,
-    giveBack: (socket: Socket, rest: Buffer) => void,
+    returnToServer: (socket: Socket, rest: Buffer) => void,
   ) => boolean;
   /** How long a head may be; 0 where connections do not begin with one. */
   readonly maxHead: () => number;
@@ -34,7 +34,7 @@ export class NativeAcceptor implements AcceptHandler {
   readonly #server: Server;
   readonly #options: NativeAcceptorOptions;
   readonly #heads = RequestHeadParser.create();
-  readonly #giveBack = (socket: Socket, rest: Buffer): void => injectConnection(this.#server, socket, rest);
+  readonly #returnToServer = (socket: Socket, rest: Buffer): void => injectConnection(this.#server, socket, rest);
 
   /** The server must be listening. */
   constructor(server: Server, options: NativeAcceptorOptions) {
@@ -64,7 +64,7 @@ export class NativeAcceptor implements AcceptHandler {
     if (peer !== null) {
       setPeer(connection, peer);
       const first = bytes.length === 0 ? null : (this.#heads?.read(bytes, headLimit) ?? null);
-      if (first !== null && onFirst(first.message, connection, bytes.subarray(first.end), this.#giveBack)) return;
+      if (first !== null && onFirst(first.message, connection, bytes.subarray(first.end), this.#returnToServer)) return;
     }
     const socket = new Socket({ fd: connection.take(), allowHalfOpen: true, readable: true, writable: true });
     if (peer !== null) setPeer(socket, peer);

@@ -33,7 +33,7 @@ export function connectReadingAfterWriteError(to: TcpNetConnectOpts | IpcNetConn
   return new ReadAfterWriteErrorSocket({}).connect(to);
 }
 
-/** An agent for plain connections whose sockets are patient. */
+/** An agent for plain connections whose sockets report a failed write only after reading. */
 export class ReadAfterWriteErrorAgent extends Agent {
   override createConnection(options: ClientRequestArgs): Socket {
     // An agent gives what it was asked for and its own options, which are those of a socket too.

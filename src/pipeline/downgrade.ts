@@ -22,11 +22,11 @@ export function headWithoutUpgrade(head: RequestHead): string {
 
 /** Gives the connection back to node's server, which reads the head given and `rest` behind it as if they just came. */
 export function replayAsPlainHttp(server: Server, socket: Socket, head: string, rest: Buffer): void {
-  giveBack(server, socket, Buffer.concat([Buffer.from(head, 'latin1'), rest]));
+  returnToServer(server, socket, Buffer.concat([Buffer.from(head, 'latin1'), rest]));
 }
 
 /** The same with what came behind an upgrade that was refused: the next request, or its beginning, or nothing. */
-export function giveBack(server: Server, socket: Socket, bytes: Buffer): void {
+export function returnToServer(server: Server, socket: Socket, bytes: Buffer): void {
   if (bytes.length > 0) socket.unshift(bytes);
   // An https.Server takes connections after their TLS handshake under this name.
   server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket);

@@ -27,7 +27,7 @@ import type { Snapshot } from '../runtime/snapshot.ts';
 import { type AccessPhase, isGranted } from './access.ts';
 import { decideIncoming } from './decide-incoming.ts';
 import { DisconnectWatch, type WatchClient } from './disconnect-watch.ts';
-import { giveBack, headWithoutUpgrade, replayAsPlainHttp } from './downgrade.ts';
+import { headWithoutUpgrade, replayAsPlainHttp, returnToServer } from './downgrade.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
 import { afterEarlierAnswers, answerable, pendingAnswer } from './pipelining.ts';
 
@@ -46,7 +46,7 @@ interface Released {
   readonly ahead: ReadAhead;
   readonly clientClosed: ClientClosed;
   /** Gives it back to the server that accepted it, with what has come of its next request. */
-  readonly giveBack: (socket: Socket, rest: Buffer) => void;
+  readonly returnToServer: (socket: Socket, rest: Buffer) => void;
 }
 
 /** One that node's server has let go of. */
@@ -57,13 +57,13 @@ interface ReleasedSocket extends Released {
 
 export class Handshakes {
   readonly #options: HandshakesOptions;
-  readonly #lookout: DisconnectWatch;
+  readonly #disconnectWatch: DisconnectWatch;
   #draining = false;
   #underWay = 0;
 
   constructor(options: HandshakesOptions) {
     this.#options = options;
-    this.#lookout = new DisconnectWatch(options.watchClient);
+    this.#disconnectWatch = new DisconnectWatch(options.watchClient);
   }
 
   /** From now on handshakes are refused. */
@@ -84,30 +84,30 @@ export class Handshakes {
     this.#underWay++;
     const released = {
       ...{ server, connection: socket, ahead: new ReadAhead(rest), clientClosed: new ClientClosed() },
-      giveBack: (again: Socket, bytes: Buffer) => giveBack(server, again, bytes),
+      returnToServer: (again: Socket, bytes: Buffer) => returnToServer(server, again, bytes),
     };
     background('handshake', this.#take(released, req), () => socket.destroy());
   }
 
   /**
    * A handshake that has come whole with its connection. Returns whether it was let through to be spliced; all else is for
-   * node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept. `giveBack`
-   * gives the connection to node's server later.
+   * node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept.
+   * `returnToServer` gives the connection to node's server later.
    */
   onFirst(
     message: MessageLike,
     connection: FdConnection,
     bytes: Buffer,
-    giveBack: (socket: Socket, rest: Buffer) => void,
+    returnToServer: (socket: Socket, rest: Buffer) => void,
   ): boolean {
-    const asked = readIncoming(message, connection, this.#options.snapshot());
-    if (this.#draining || !wantsWebSocket(asked.head)) return false;
-    const verdict = decideIncoming(asked);
+    const incoming = readIncoming(message, connection, this.#options.snapshot());
+    if (this.#draining || !wantsWebSocket(incoming.head)) return false;
+    const verdict = decideIncoming(incoming);
     if (verdict.kind !== 'splice') return false;
     const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
     this.#underWay++;
-    const released = { connection, ahead, clientClosed: new ClientClosed(), giveBack };
-    const opening = this.#first(withRoute(asked.context, verdict), verdict, released);
+    const released = { connection, ahead, clientClosed: new ClientClosed(), returnToServer };
+    const opening = this.#first(withRoute(incoming.context, verdict), verdict, released);
     background('handshake', opening, () => connection.destroy());
     return true;
   }
@@ -117,42 +117,42 @@ export class Handshakes {
     verdict: Upgrade,
     released: Released & { connection: FdConnection },
   ): Promise<void> {
-    const place = this.#lookout.watch(released);
+    const handle = this.#disconnectWatch.watch(released);
     try {
       await this.#open(context, verdict, released);
     } finally {
-      this.#lookout.forget(place);
+      this.#disconnectWatch.forget(handle);
       this.#underWay--;
     }
   }
 
   async #take(released: ReleasedSocket, req: IncomingMessage): Promise<void> {
     const { connection, ahead, clientClosed } = released;
-    let asked: Incoming | null = null;
+    let incoming: Incoming | null = null;
     try {
-      asked = readIncoming(req, connection, this.#options.snapshot());
+      incoming = readIncoming(req, connection, this.#options.snapshot());
       // What is no handshake goes back to node's server, which reads on by itself.
-      if (wantsWebSocket(asked.head)) ahead.watch(connection, clientClosed);
+      if (wantsWebSocket(incoming.head)) ahead.watch(connection, clientClosed);
       const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
-      if (free) await this.#upgrade(asked, released);
+      if (free) await this.#upgrade(incoming, released);
     } catch (thrown) {
       ahead.take();
-      if (asked === null) throw thrown;
-      failed(asked.context, connection, 'splice', asGatewayError(thrown, 'handshake', asked.context.subject.id));
+      if (incoming === null) throw thrown;
+      failed(incoming.context, connection, 'splice', asGatewayError(thrown, 'handshake', incoming.context.subject.id));
     } finally {
       this.#underWay--;
     }
   }
 
   /** Of a connection that can be answered on. */
-  async #upgrade(asked: Incoming, released: ReleasedSocket): Promise<void> {
-    const { context, head } = asked;
+  async #upgrade(incoming: Incoming, released: ReleasedSocket): Promise<void> {
+    const { context, head } = incoming;
     const { server, connection, ahead } = released;
     if (!wantsWebSocket(head) && head.method !== 'CONNECT') {
-      reportDropped(asked);
+      reportDropped(incoming);
       return replayAsPlainHttp(server, connection, headWithoutUpgrade(head), ahead.take());
     }
-    const verdict = decideIncoming(asked);
+    const verdict = decideIncoming(incoming);
     const known = withRoute(context, verdict);
     if (verdict.kind === 'reject') return refuse(known, released, verdict.rejection, modeOf(verdict));
     if (verdict.kind === 'respond') return this.#respond(known, verdict, released);
@@ -192,9 +192,9 @@ export class Handshakes {
       const again = (rest: Buffer): void => {
         const socket = asSocket(connection);
         setPeer(socket, peerOf(connection));
-        released.giveBack(socket, rest);
+        released.returnToServer(socket, rest);
       };
-      const client = { connection, ahead, clientClosed, permit, giveBack: this.#draining ? null : again };
+      const client = { connection, ahead, clientClosed, permit, returnToServer: this.#draining ? null : again };
       const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
       const outcome = await action(entry.context, verdict, client);
       if (outcome === 'opened') permit = null;

@@ -9,25 +9,25 @@ import { type EndlessAnswer, isEndless } from '../upstream/endless.ts';
 import { serverError } from '../upstream/server-error.ts';
 import { cut, cutBehind, endWith, writeInterim } from './client-side.ts';
 import { afterDiscard } from './discard.ts';
-import { answerHead, interimFault, interimFields, type RequestHead, requestHead } from './framing.ts';
+import { answerHead, interimFault, interimFields, type OutgoingRequestHead, requestHead } from './framing.ts';
 import { type Exchange, ExchangeError, IDEMPOTENT, type Progress } from './http-engine.ts';
 import { PhaseTimer } from './phase-timer.ts';
 import { type Pump, pump } from './pump.ts';
 import { lostIfBroken, type ReceivedHead, type UpstreamEvents, type UpstreamStream } from './upstream-stream.ts';
 
 /** `stale`: a kept connection turned out to be gone before it was used, and the request may be sent again. */
-export type Outcome = 'answered' | 'stale';
+export type ExchangeOutcome = 'answered' | 'stale';
 
 const LOST = new Set(['ECONNRESET', 'EPIPE']);
 
 export class HttpExchange implements UpstreamEvents {
   /** Settles once, as HttpEngine says, or with `stale`. */
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<ExchangeOutcome>;
   /** What to send to the server. */
-  readonly head: RequestHead;
+  readonly head: OutgoingRequestHead;
   readonly #exchange: Exchange;
   readonly #clock: PhaseTimer;
-  #resolve: (outcome: Outcome) => void = ignore;
+  #resolve: (outcome: ExchangeOutcome) => void = ignore;
   #reject: (error: ExchangeError) => void = ignore;
   #over = false;
   #link: UpstreamStream | null = null;
@@ -48,7 +48,7 @@ export class HttpExchange implements UpstreamEvents {
   /** The answer is written but for its end, which waits for the client to stop sending. */
   #lingering = false;
   #flush: NodeJS.Immediate | undefined;
-  #endlessPlace: SlotHandle<EndlessAnswer> | null = null;
+  #endlessHandle: SlotHandle<EndlessAnswer> | null = null;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
@@ -155,7 +155,7 @@ export class HttpExchange implements UpstreamEvents {
 
   #end(): void {
     this.#over = true;
-    if (this.#endlessPlace !== null) this.#exchange.endless.remove(this.#endlessPlace);
+    if (this.#endlessHandle !== null) this.#exchange.endless.remove(this.#endlessHandle);
     this.#clock.stop();
     clearImmediate(this.#flush);
     this.#request?.stop();
@@ -241,7 +241,7 @@ export class HttpExchange implements UpstreamEvents {
       res.writeHead(status, phrase, fields);
       this.#untilClose = untilClose;
       this.#left = length;
-      if (length === null && isEndless(fields)) this.#endlessPlace = endless.add({ end: this.#endEarly });
+      if (length === null && isEndless(fields)) this.#endlessHandle = endless.add({ end: this.#endEarly });
     } catch (thrown) {
       return void this.fail(asGatewayError(thrown, 'request'));
     }

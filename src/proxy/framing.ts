@@ -54,14 +54,14 @@ function join(list: string | null, value: string): string {
 }
 
 /** A request's head for the server, and whether a body follows. */
-export interface RequestHead {
+export interface OutgoingRequestHead {
   readonly fields: readonly string[];
   readonly hasBody: boolean;
   readonly chunked: boolean;
 }
 
 /** The fields of the request for the server, framed as the client framed it. */
-export function requestHead({ req, fields: given, preamble }: Exchange): RequestHead {
+export function requestHead({ req, fields: given, preamble }: Exchange): OutgoingRequestHead {
   const fields = preamble === null ? given : [...given, 'Connection', 'close'];
   const { coding, length } = framingOf(req.rawHeaders);
   if (coding !== null) {
@@ -77,7 +77,7 @@ export function requestHead({ req, fields: given, preamble }: Exchange): Request
 }
 
 /** An answer's head for the client. */
-export interface AnswerHead {
+export interface OutgoingAnswerHead {
   readonly status: number;
   readonly phrase: string;
   readonly fields: string[];
@@ -88,7 +88,7 @@ export interface AnswerHead {
 }
 
 /** Builds it, or throws a GatewayError `bad_accept` where two readers could disagree about the answer. */
-export function answerHead({ req, responseFields, ownFields }: Exchange, answer: ReceivedHead): AnswerHead {
+export function answerHead({ req, responseFields, ownFields }: Exchange, answer: ReceivedHead): OutgoingAnswerHead {
   const { status, phrase } = answer;
   if (status < 200) throw new GatewayError('bad_accept', `the answer's status ${status} is none`);
   if (answer.version !== '1.1' && answer.version !== '1.0')

@@ -13,7 +13,7 @@ export interface NameCacheOptions {
   /** How long those who connect wait for an answer at most; default 5 s. */
   readonly deadlineMs?: number;
   /** How long they wait for a new answer where there is an old one; default 200 ms. */
-  readonly patienceMs?: number;
+  readonly refreshTimeoutMs?: number;
 }
 
 /** An answer is used for at least this long whatever its TTL, and at most for the second. */
@@ -40,14 +40,14 @@ export class NameCache {
   readonly #lookUp: Resolve;
   readonly #now: () => number;
   readonly #deadlineMs: number;
-  readonly #patienceMs: number;
+  readonly #refreshTimeoutMs: number;
   readonly #entries = new Map<string, CachedName>();
 
   constructor(options: NameCacheOptions = {}) {
     this.#lookUp = options.lookUp ?? openSystemNames();
     this.#now = options.now ?? (() => performance.now());
     this.#deadlineMs = options.deadlineMs ?? 5000;
-    this.#patienceMs = options.patienceMs ?? 200;
+    this.#refreshTimeoutMs = options.refreshTimeoutMs ?? 200;
   }
 
   /** For `lookup` of net.connect and all that is made of it. The error of a name without addresses has a `code`. */
@@ -77,7 +77,7 @@ export class NameCache {
     if (known && entry.failing) return entry.addresses;
     if (entry.waiting >= MAX_WAITING) throw notFound(name, 'ENOBUFS');
     entry.waiting++;
-    const fault = await within(answered, known ? this.#patienceMs : this.#deadlineMs);
+    const fault = await within(answered, known ? this.#refreshTimeoutMs : this.#deadlineMs);
     entry.waiting--;
     if (entry.addresses.length > 0) return entry.addresses;
     throw notFound(name, fault ?? 'ENOTFOUND');

@@ -41,7 +41,7 @@ export class Pool {
   readonly #discovery: Discovery | null;
   /** What outlasts a reload: by address, those that are no server any more but carry something still, too. */
   readonly #states: Map<string, ServerState>;
-  readonly #evictor: GradualClose;
+  readonly #gradualClose: GradualClose;
   #servers: readonly Server[] = [];
   /** The servers of the config, and the backups. */
   #tiers: readonly (readonly Server[])[] = [];
@@ -54,7 +54,7 @@ export class Pool {
     this.name = name;
     this.#options = options;
     this.#states = previous === null ? new Map() : previous.#states;
-    this.#evictor = previous === null ? new GradualClose() : previous.#evictor;
+    this.#gradualClose = previous === null ? new GradualClose() : previous.#gradualClose;
     this.budget = new RetryBudget(config.retry, previous?.budget ?? null);
     this.#balance = buildBalance(config.balance);
     this.sticky = config.sticky === undefined ? null : new Sticky(name, config.sticky, secret);
@@ -65,7 +65,7 @@ export class Pool {
       emit,
       servers,
       onDown: (server) => {
-        if (config.health.on_down === 'close') this.#evictor.start(server.state, 'server_down', config.close_rate);
+        if (config.health.on_down === 'close') this.#gradualClose.start(server.state, 'server_down', config.close_rate);
       },
       onUp: (server) => this.#onServerUp(server),
     });
@@ -129,7 +129,7 @@ export class Pool {
     this.#rebalance?.stop();
     if (end === 'replaced') return;
     this.#rebalance?.abandon();
-    this.#evictor.stop();
+    this.#gradualClose.stop();
   }
 
   /**
@@ -216,7 +216,7 @@ export class Pool {
     for (const server of before) {
       if (this.serverAt(server.url)) continue;
       emit({ type: 'server_changed', upstream: name, server: server.url, up: false, reason: 'left', detail: 'DNS' });
-      if (config.dns?.on_leave === 'close') this.#evictor.start(server.state, 'server_left', config.close_rate);
+      if (config.dns?.on_leave === 'close') this.#gradualClose.start(server.state, 'server_left', config.close_rate);
     }
     for (const server of this.#servers) {
       if (before.some(({ url }) => url === server.url)) continue;
@@ -229,7 +229,7 @@ export class Pool {
   /** A server that comes or comes back starts slowly, keeps what it still carries, and may be given more. */
   #onServerUp(server: Server): void {
     server.state.since = performance.now();
-    this.#evictor.cancel(server.state);
+    this.#gradualClose.cancel(server.state);
     this.#rebalance?.toward(server);
   }
 

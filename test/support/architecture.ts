@@ -8,7 +8,8 @@ export interface SourceFile {
   readonly text: string;
 }
 
-interface Node {
+/** A node of a syntax tree. */
+export interface Node {
   readonly type: string;
   readonly start: number;
   readonly end: number;
@@ -53,20 +54,21 @@ const IO =
   /^(node:)?(net|http|https|http2|tls|fs|fs\/promises|dns|dns\/promises|dgram|child_process|worker_threads)$|^ws$/;
 /** Facts that live in node:net and touch no socket. */
 const FACTS = ['isIP', 'isIPv4', 'isIPv6', 'BlockList', 'SocketAddress'];
-const FORBIDDEN_NAME = /^(utils?|helpers?|common|managers?)$/i;
 const MAX_FILE_LINES = 300;
 const MAX_FUNCTION_LINES = 60;
 const MAX_PARAMETERS = 4;
 
-function parse(file: SourceFile): Node {
+/** The syntax tree of a file. */
+export function parse(file: SourceFile): Node {
   return parseAst(file.text, { lang: 'ts' }) as unknown as Node;
 }
 
-const isNode = (value: unknown): value is Node =>
+/** Whether a value of a node is a node itself. */
+export const isNode = (value: unknown): value is Node =>
   typeof value === 'object' && value !== null && typeof (value as Node).type === 'string';
 
 /** Every node of the tree, parents before children. */
-function* walk(node: Node): Iterable<Node> {
+export function* walk(node: Node): Iterable<Node> {
   yield node;
   for (const value of Object.values(node)) {
     for (const child of Array.isArray(value) ? value : [value]) if (isNode(child)) yield* walk(child);
@@ -220,9 +222,4 @@ export function checkHabits(files: readonly SourceFile[]): string[] {
     }
     return problems;
   });
-}
-
-/** A name says what is in it. */
-export function checkNames(paths: readonly string[]): string[] {
-  return paths.filter((path) => path.split('/').some((part) => FORBIDDEN_NAME.test(part.replace(/\..*$/, ''))));
 }

@@ -9,7 +9,7 @@ import { LARGEST_ANSWER_HEAD } from '../../http/answer.ts';
 import { authenticatesConnection } from '../../http/connection-auth.ts';
 import { KEEPALIVE_MS, tlsOptions } from '../../net/dial.ts';
 import { ReadAfterWriteErrorAgent } from '../../net/read-after-write-error.ts';
-import { HttpExchange, type Outcome } from '../exchange.ts';
+import { type ExchangeOutcome, HttpExchange } from '../exchange.ts';
 import { lengthLast } from '../framing.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
 import { IDLE_MS } from '../http-engine.ts';
@@ -75,7 +75,7 @@ const openProxy = () => httpProxy.createProxyServer();
 type Proxy = ReturnType<typeof openProxy>;
 
 /** Has http-proxy make the request, over a connection of the agent's. */
-function send(proxy: Proxy, exchange: Exchange, transfer: HttpExchange, agent: Agent): Promise<Outcome> {
+function send(proxy: Proxy, exchange: Exchange, transfer: HttpExchange, agent: Agent): Promise<ExchangeOutcome> {
   const { secure, host, port, unix, tls } = exchange.server;
   const stand = new Stand(exchange, transfer);
   try {
@@ -125,7 +125,7 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
   const own = new ClientAgents(() => new Agents(new ReadAfterWriteErrorAgent(keeping), keeping));
   const single = new Agents(new ReadAfterWriteErrorAgent(passing), passing);
 
-  function attempt(exchange: Exchange, agents: Agents): Promise<Outcome> {
+  function attempt(exchange: Exchange, agents: Agents): Promise<ExchangeOutcome> {
     const transfer = new HttpExchange(exchange);
     if (transfer.over) return transfer.outcome;
     const { server, preamble } = exchange;

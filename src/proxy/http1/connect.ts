@@ -49,6 +49,6 @@ export function connectTo(server: Endpoint, ca: string | undefined): Connect {
 }
 
 /** A connection that begins with a PROXY preamble: it names one client, and serves one request. */
-export function connectPrefaced(server: Endpoint, preamble: Buffer): Connect {
+export function connectAfterPreamble(server: Endpoint, preamble: Buffer): Connect {
   return (connected) => connectWithPreamble(server, preamble, connected);
 }

@@ -17,11 +17,11 @@ import { persistence } from './persistence.ts';
 /** Told of what becomes of a connection; of its end after the exchange on it is. */
 export interface ConnectionOwner {
   /** It can serve another request. */
-  free(connection: Connection): void;
+  free(connection: Http1Connection): void;
   /** It will serve none. */
-  gone(connection: Connection): void;
+  gone(connection: Http1Connection): void;
   /** The head of an answer on it, before anything of it is passed on. */
-  answered(connection: Connection, exchange: Exchange, head: AnswerHead): void;
+  answered(connection: Http1Connection, exchange: Exchange, head: AnswerHead): void;
 }
 
 /**
@@ -30,7 +30,7 @@ export interface ConnectionOwner {
  */
 type State = 'idle' | 'waiting' | 'head' | 'body';
 
-export class Connection implements UpstreamStream {
+export class Http1Connection implements UpstreamStream {
   /** By performance.now(), until when it may be used again; what it says holds while it is idle. */
   usableUntil = 0;
   /** How long it may be idle where the server names no shorter time; milliseconds. */

@@ -5,10 +5,10 @@ import type { Socket } from 'node:net';
 import { ignore } from '../../base/guard.ts';
 import { tellsOfAuthentication } from '../../http/connection-auth.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
-import { HttpExchange, type Outcome } from '../exchange.ts';
+import { type ExchangeOutcome, HttpExchange } from '../exchange.ts';
 import type { BoundConnections, Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
-import { connectPrefaced, connectTo } from './connect.ts';
-import { Connection, type ConnectionOwner } from './connection.ts';
+import { connectAfterPreamble, connectTo } from './connect.ts';
+import { type ConnectionOwner, Http1Connection } from './connection.ts';
 import { persistence } from './persistence.ts';
 import { BOUND_IDLE_MS, ConnectionPool } from './pool.ts';
 
@@ -36,12 +36,12 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
     return pool;
   }
 
-  function attempt(exchange: Exchange, how: 'carry' | 'carryFresh'): Promise<Outcome> {
+  function attempt(exchange: Exchange, how: 'carry' | 'carryFresh'): Promise<ExchangeOutcome> {
     const transfer = new HttpExchange(exchange);
     if (transfer.over) return transfer.outcome;
     const { server, preamble } = exchange;
     if (preamble === null) poolOf(server)[how]({ exchange, transfer });
-    else new Connection(connectPrefaced(server, preamble), ONCE).carry(exchange, transfer);
+    else new Http1Connection(connectAfterPreamble(server, preamble), ONCE).carry(exchange, transfer);
     return transfer.outcome;
   }
 

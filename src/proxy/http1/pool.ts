@@ -8,7 +8,7 @@ import type { Endpoint } from '../../net/endpoint.ts';
 import type { HttpExchange } from '../exchange.ts';
 import type { Exchange } from '../http-engine.ts';
 import type { Connect } from './connect.ts';
-import { Connection, type ConnectionOwner } from './connection.ts';
+import { type ConnectionOwner, Http1Connection } from './connection.ts';
 
 /** Idle connections kept to one server, at most. */
 const MAX_IDLE = 256;
@@ -42,13 +42,13 @@ interface Binding {
 
 export class ConnectionPool implements ConnectionOwner {
   readonly #options: ConnectionPoolOptions;
-  readonly #all = new Set<Connection>();
+  readonly #all = new Set<Http1Connection>();
   /** The one used last stands last, and is used first: those that are not needed can end. */
-  readonly #idle: Connection[] = [];
+  readonly #idle: Http1Connection[] = [];
   readonly #line = new Set<Waiting>();
-  readonly #bindings = new Map<Connection, Binding>();
+  readonly #bindings = new Map<Http1Connection, Binding>();
   /** Those of `bindings` that are idle, by their client. */
-  readonly #own = new Map<Socket, Connection>();
+  readonly #own = new Map<Socket, Http1Connection>();
   #sweep: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -83,7 +83,7 @@ export class ConnectionPool implements ConnectionOwner {
     connection.attach(socket, head);
   }
 
-  free(connection: Connection): void {
+  free(connection: Http1Connection): void {
     const binding = this.#bindings.get(connection);
     if (binding !== undefined) {
       if (this.#closed || binding.client.destroyed || this.#own.has(binding.client)) return void connection.drop();
@@ -97,7 +97,7 @@ export class ConnectionPool implements ConnectionOwner {
     this.#sweepLater();
   }
 
-  gone(connection: Connection): void {
+  gone(connection: Http1Connection): void {
     this.#all.delete(connection);
     if (this.#all.size === 0) this.#options.known.delete(this);
     const i = this.#idle.lastIndexOf(connection);
@@ -107,7 +107,7 @@ export class ConnectionPool implements ConnectionOwner {
     if (next !== undefined) this.#give(this.#add(), next);
   }
 
-  answered(connection: Connection, exchange: Exchange, head: AnswerHead): void {
+  answered(connection: Http1Connection, exchange: Exchange, head: AnswerHead): void {
     if (tellsOfAuthentication(head)) this.#bind(connection, exchange.req.socket);
   }
 
@@ -117,12 +117,12 @@ export class ConnectionPool implements ConnectionOwner {
     for (const connection of [...this.#idle, ...this.#own.values()]) connection.drop();
   }
 
-  #give(connection: Connection, { exchange, transfer }: Waiting): void {
+  #give(connection: Http1Connection, { exchange, transfer }: Waiting): void {
     if (authenticatesConnection(exchange.fields)) this.#bind(connection, exchange.req.socket);
     connection.carry(exchange, transfer);
   }
 
-  #takeOwn(client: Socket): Connection | null {
+  #takeOwn(client: Socket): Http1Connection | null {
     const own = this.#own.get(client);
     if (own === undefined) return null;
     this.#own.delete(client);
@@ -131,7 +131,7 @@ export class ConnectionPool implements ConnectionOwner {
     return null;
   }
 
-  #takeIdle(): Connection | null {
+  #takeIdle(): Http1Connection | null {
     const now = performance.now();
     for (let last = this.#idle.pop(); last !== undefined; last = this.#idle.pop()) {
       if (last.usableUntil > now) return last;
@@ -149,15 +149,15 @@ export class ConnectionPool implements ConnectionOwner {
     return undefined;
   }
 
-  #add(): Connection {
-    const connection = new Connection(this.#options.connect, this);
+  #add(): Http1Connection {
+    const connection = new Http1Connection(this.#options.connect, this);
     this.#all.add(connection);
     this.#options.known.add(this);
     return connection;
   }
 
   /** From now on the connection is this client's, and ends with it. */
-  #bind(connection: Connection, client: Socket): void {
+  #bind(connection: Http1Connection, client: Socket): void {
     if (this.#bindings.has(connection)) return;
     const onClose = (): void => connection.drop();
     this.#bindings.set(connection, { client, onClose });
@@ -168,7 +168,7 @@ export class ConnectionPool implements ConnectionOwner {
     connection.idleMs = BOUND_IDLE_MS;
   }
 
-  #unbind(connection: Connection): void {
+  #unbind(connection: Http1Connection): void {
     const binding = this.#bindings.get(connection);
     if (binding === undefined) return;
     const { client, onClose } = binding;

@@ -55,7 +55,7 @@ export class MemoryBroker implements Broker {
 
   start(): void {
     this.#sweep = setInterval(
-      guarded('rooms', () => this.#letGo()),
+      guarded('rooms', () => this.#dropExpired()),
       SWEEP_MS,
     ).unref();
   }
@@ -209,7 +209,7 @@ export class MemoryBroker implements Broker {
     this.#delivered += room.local.delivered;
   }
 
-  #letGo(): void {
+  #dropExpired(): void {
     const now = Date.now();
     for (const [name, { log, members }] of this.#rooms) {
       log.trim(now);

@@ -16,7 +16,7 @@ import { WriteBatcher } from './send-queue.ts';
 import { SendQueues } from './send-queues.ts';
 import { TerminatedSession } from './session.ts';
 import type { SessionContext } from './session-context.ts';
-import { type AcceptedHandshake, createWsSocketOpener, maxFragments, type WsSocketLimits } from './ws-socket.ts';
+import { type AcceptedHandshake, createWsSocketFactory, maxFragments, type WsSocketLimits } from './ws-socket.ts';
 
 export type { AcceptedHandshake } from './ws-socket.ts';
 
@@ -60,7 +60,7 @@ export interface AcceptorOptions {
 export class Terminator implements Sampler {
   readonly #wheel = new TimerWheel('websocket');
   readonly #meter = new Meter();
-  readonly #corks = new WriteBatcher();
+  readonly #batcher = new WriteBatcher();
   readonly #emit: Emit;
   readonly #connections: Connections;
   /** What messages may take of memory, here and in rooms. */
@@ -80,11 +80,11 @@ export class Terminator implements Sampler {
       meter: this.#meter.route(route),
       emit: this.#emit,
       connections: this.#connections,
-      sendQueue: { policy: config.send_queue, batcher: this.#corks, queues: this.#queues },
+      sendQueue: { policy: config.send_queue, batcher: this.#batcher, queues: this.#queues },
       limits: { ...config.limits, most_held: maxHeld(config.limits) },
     };
     const compression = config.compression ? new Compression(config.compression) : null;
-    const openSocket = createWsSocketOpener(config.limits, compression);
+    const openSocket = createWsSocketFactory(config.limits, compression);
     return {
       admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
       accept(upgrade, factory, onEnd) {

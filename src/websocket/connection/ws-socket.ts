@@ -138,7 +138,7 @@ export function maxFragments({ max_message, max_fragments }: WsSocketLimits): nu
 }
 
 /** Without `compression` none is agreed on. */
-export function createWsSocketOpener(limits: WsSocketLimits, compression: Compression | null): OpenWsSocket {
+export function createWsSocketFactory(limits: WsSocketLimits, compression: Compression | null): OpenWsSocket {
   const plain = createFactory(limits, null);
   if (!compression) return (upgrade) => plain(upgrade, '');
   const deflating = new Map<number, ReturnType<typeof createFactory>>();

@@ -1,6 +1,7 @@
 // Lines of their own: whoever asks much waits for itself.
 import { describe, expect, it } from 'vitest';
-import { FairSemaphore, type Release } from '../../../src/auth/fair-semaphore.ts';
+import { FairSemaphore } from '../../../src/auth/fair-semaphore.ts';
+import type { Release } from '../../../src/base/semaphore.ts';
 
 const never = new AbortController().signal;
 const limits = { permits: 1, maxQueue: 3, maxWaiting: 6 };

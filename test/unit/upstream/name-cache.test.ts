@@ -66,7 +66,7 @@ describe('one name', () => {
   });
 
   it('keeps its last good answer while a new one is asked for, and where the new one is none', async () => {
-    const { cache, asked, clock } = makeCache({ patienceMs: 1 });
+    const { cache, asked, clock } = makeCache({ refreshTimeoutMs: 1 });
     const first = cache.find('chat.test');
     asked[0]?.answer(good(['10.0.0.1']));
     await first;
