@@ -31,9 +31,9 @@ export interface Services {
   pool(upstream: string): Pool;
   /** What terminates a route's handshakes. */
   acceptor(route: string): WebSocketAcceptor;
-  /** How much may come. */
+  /** The limits of rates and live sessions. */
   readonly limits: Limits;
-  /** What tells who a route's clients are; null where it does not ask. */
+  /** Authenticates a route's clients; null where the route asks for no credentials. */
   authenticator(route: string): Authenticator | null;
 }
 
@@ -50,19 +50,19 @@ export interface RouteContext {
   readonly startedAt: number;
 }
 
-/** A client's connection that is no parser's any more. */
+/** A client's connection that its parser has released. */
 export interface ClientEnd {
   readonly connection: Connection;
   /** What comes behind the handshake: it is taken right before a 101. */
   readonly ahead: ReadAhead;
-  /** Tells when the client has left. */
+  /** Notifies when the client has left. */
   readonly clientClosed: ClientClosed;
   /**
    * Gives the connection back to the server that accepted it, which reads the next request: `rest` is what has come of it.
    * Null where there is to be none.
    */
   readonly returnToServer: ((rest: Buffer) => void) | null;
-  /** The session's; it gives it back where one opens, the caller where none does. */
+  /** The session releases it where one opens, else the caller. */
   readonly permit: Permit;
 }
 

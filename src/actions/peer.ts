@@ -1,5 +1,5 @@
-// Who is at the other end of a client's connection: said once, when the connection is accepted, and asked here by everyone
-// after. The system can't be asked later: of a connection that was reset meanwhile it knows no address any more.
+// Who is at the other end of a client's connection: recorded once, when the connection is accepted, and read here from then
+// on. The system can't be asked later: of a connection that was reset meanwhile it knows no address any more.
 import { isIP, type Socket } from 'node:net';
 import { plainAddress } from '../http/forwarding/addresses.ts';
 import { formatPreamble, type Proxied, type SocketEndpoint } from '../http/proxy-protocol.ts';
@@ -28,12 +28,12 @@ export function readPeer(socket: Socket, over: 'tcp' | 'unix'): Peer | 'gone' {
   return { address: plainAddress(remoteAddress), port: remotePort, destination: null };
 }
 
-/** Says who is at the other end. */
+/** Records who is at the other end. */
 export function setPeer(connection: Connection, peer: Peer): void {
   (connection as PeerHolder)[PEER] = peer;
 }
 
-/** Whether it has been said. */
+/** Whether it has been recorded. */
 export function hasPeer(socket: Socket): boolean {
   return (socket as PeerHolder)[PEER] !== undefined;
 }
@@ -45,8 +45,8 @@ export function peerOf(connection: Connection): Peer {
 }
 
 /**
- * What a server of an upstream with `proxy_protocol` is told before anything else: the client as far as trusted proxies
- * vouch for it, and what it connected to. Null where the server wants no preamble.
+ * The PROXY preamble for a server of an upstream with `proxy_protocol`: it names the client as far as trusted proxies vouch
+ * for it, and what the client connected to. Null where the server wants no preamble.
  */
 export function preambleFor({ proxyProtocol }: Endpoint, client: string, connection: Connection): Buffer | null {
   if (proxyProtocol === undefined) return null;
@@ -60,7 +60,7 @@ function proxiedFor(client: string, connection: Connection): Proxied {
   return { source, destination: peer.destination ?? localEnd(asSocket(connection)) };
 }
 
-/** This end; of a unix socket, and of a connection that is gone, no address is known. */
+/** This end; of a unix socket, and of a closed connection, no address is known. */
 function localEnd({ localAddress, localPort = 0 }: Socket): SocketEndpoint {
   return { address: plainAddress(localAddress ?? '0.0.0.0'), port: localPort };
 }

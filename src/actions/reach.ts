@@ -1,5 +1,5 @@
-// Finding the server that answers a handshake: one after the other is asked, natively where that can be, until one says
-// something better than "not me". What its answer means is splice.ts.
+// Finding the server that answers a handshake: one after the other is asked, natively where that can be, until one gives
+// an answer after which no other server is tried. What its answer means is splice.ts.
 import type { Socket } from 'node:net';
 import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
@@ -49,7 +49,7 @@ export class SpliceError extends GatewayError {
 }
 
 /**
- * Asks one server after the other, each at most once, until one answers with something better than "not me". The last
+ * Asks one server after the other, each at most once, until an answer after which no other server is tried. The last
  * answer or error stands. The client's bytes behind its handshake wait here: none is sent before a 101.
  */
 export async function reach(
@@ -92,7 +92,7 @@ interface Answered {
   readonly retryState: RetryState;
 }
 
-/** Takes in what an answer says of its server: the one to be asked next, where another one may do better. */
+/** Reports what an answer says of its server; returns the next one to ask, where another one may do better. */
 function better({ services }: RouteContext, { lease, answer, retryState }: Answered): Lease | null {
   const { upstream, url } = lease.server;
   services.emit({ type: 'upstream_connected', upstream, server: url, durationMs: answer.connectMs });
@@ -104,7 +104,7 @@ function better({ services }: RouteContext, { lease, answer, retryState }: Answe
   return mayDoBetter(status, retryAfter) ? retryState.next() : null;
 }
 
-/** Gives a server back that has failed; what did so on our own side goes on as it is. */
+/** Releases a server that has failed; what broke on our own side is thrown on as it is. */
 function lose(context: RouteContext, lease: Lease, thrown: unknown): SpliceError {
   const error = thrown instanceof GatewayError ? thrown : null;
   if (error?.source === 'upstream') lease.reportOutcome('failed');

@@ -1,5 +1,5 @@
-// What a client sends behind its handshake before there is a 101, and whether it has left meanwhile. Somebody has to read
-// for that: a FIN is told to nobody else.
+// What a client sends behind its handshake before there is a 101, and whether it has left meanwhile. The connection has to
+// be read for that: node reports a FIN only while it reads.
 import type { Socket } from 'node:net';
 import { guarded } from '../base/guard.ts';
 import type { ClientClosed } from '../net/client-closed.ts';
@@ -25,8 +25,8 @@ export class ReadAhead {
   }
 
   /**
-   * Reads from here on, until take(); nothing where it does so already. `gone` is told when the connection closes, and when
-   * the client ends its side: no WebSocket client does so before it has its 101, so that it has left, and its connection is
+   * Reads from here on, until take(); does nothing where it reads already. Notifies `clientClosed` when the connection closes,
+   * and when the client ends its side: no WebSocket client does so before its 101, so it has left, and its connection is
    * closed.
    */
   watch(socket: Socket, clientClosed: ClientClosed): void {
@@ -34,9 +34,9 @@ export class ReadAhead {
     this.#socket = socket;
     this.#clientClosed = clientClosed;
     socket.on('close', this.#onClose).on('end', this.#onEnd).on('data', this.#onData);
-    // A socket that has been one for long enough to read the FIN tells of it no more.
+    // A socket that has read the FIN already emits no `end` again.
     if (socket.readableEnded || socket.destroyed) this.#onEnd();
-    // Whoever had the connection before may have stopped reading.
+    // Its owner before may have stopped reading.
     else if (this.#size < MOST) startReading(socket);
     else socket.pause();
   }

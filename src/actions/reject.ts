@@ -16,12 +16,12 @@ import { lengthLast } from '../proxy/framing.ts';
 /** How long a client that was refused may go on sending before its connection is cut. */
 const LINGER_MS = 2000;
 
-/** An error as the client is told of it: its code, and no more of its cause than the table says. */
+/** An error as the client gets it: its code, and no more of its cause than the table says. */
 export function refusalOf(error: GatewayError): Refusal {
   return { reason: error.code, status: statusOf(error), detail: ERRORS[error.code].detail, fields: [] };
 }
 
-/** Answers on a socket that node's HTTP server has let go of, and ends the connection. */
+/** Answers on a socket that node's HTTP server has released, and ends the connection. */
 export function rejectUpgrade(socket: Socket, refusal: Refusal, request: AnsweredRequest): void {
   if (!socket.writable) return void socket.destroy();
   socket.write(formatRefusal(refusal, request, new Date()));
@@ -41,7 +41,7 @@ export function endAfterReading(socket: Socket): void {
 
 /**
  * Resumes a connection that was node's HTTP parser's, and starts the reading below the stream. The parser reads past the
- * stream and stops by itself where nobody takes a body; once it is gone, the stream takes itself for reading, and nothing
+ * stream and stops by itself where nobody takes a body; once the parser is removed, the stream takes itself for reading, and nothing
  * starts it again (node 20 to 26).
  */
 export function startReading(socket: Socket): void {
@@ -66,7 +66,7 @@ export function rejectRequest(res: ServerResponse, refusal: Refusal, id: string 
   res.end(Buffer.from(body));
 }
 
-/** Another server's no goes to the client as what it is, whole, on a socket that node's HTTP server has let go of. */
+/** Passes another server's refusal to the client whole, on a socket that node's HTTP server has released. */
 export function passUpgrade(
   socket: Socket,
   { status, phrase, answer, body }: PassthroughResponse,

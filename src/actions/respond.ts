@@ -20,7 +20,7 @@ export function respond(context: RouteContext, verdict: Respond, plain: Plain): 
   completed(context, plain, { at: null, reason: null, detail: null });
 }
 
-/** The same for a handshake, on a socket that node's HTTP server has let go of; the connection is closed behind it. */
+/** The same for a handshake, on a socket that node's HTTP server has released; the connection is closed behind it. */
 export function respondUpgrade(context: RouteContext, verdict: Respond, socket: Socket): void {
   const { fields, body } = buildAnswer(context, verdict);
   fields.push('Connection', 'close', 'Date', new Date().toUTCString());

@@ -111,7 +111,7 @@ async function splice(
   }
 }
 
-/** The handshake for the backend, one write: what the client said, less what is its own connection's, and our fields. */
+/** The handshake for the backend, one write: the client's fields, less those of its own connection, and ours. */
 function buildHandshake(context: RouteContext, upgrade: Upgrade, server: Server): string {
   const { route, handshake, sent } = upgrade;
   const skip = handshake.extensions.length > 0 ? REWRITTEN : WITHOUT_EXTENSIONS;
@@ -233,7 +233,7 @@ function formatSwitching({ fields, names }: AnswerHead, policy: AnswerPolicy, ow
   return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...policy(said), ...ownFields]);
 }
 
-/** The backend said no, or something else that is no 101: its answer is the client's. */
+/** Passes a backend's answer that is no 101 to the client. */
 async function pass(
   context: RouteContext,
   upgrade: Upgrade,

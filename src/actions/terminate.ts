@@ -1,5 +1,5 @@
-// Verdict `terminate`: the gateway is the WebSocket server. The route's handler is asked where it wants to be, and gets the
-// connection behind the 101.
+// Verdict `terminate`: the gateway is the WebSocket server. A route's handler that is a HandshakeHook is asked first; the
+// handler gets the connection behind the 101.
 import { GatewayError } from '../errors.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { chooseSubprotocol, shownSubprotocol } from '../handshake/subprotocol.ts';
@@ -104,7 +104,7 @@ function open(
   return true;
 }
 
-/** A backend's own no goes to the client as what it is, whole. */
+/** Passes a backend's own refusal to the client whole. */
 function pass(context: RouteContext, { connection, ahead }: ClientEnd, refused: Refused): 'passed' {
   const { status, at } = refused;
   ahead.take();

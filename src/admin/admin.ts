@@ -1,4 +1,4 @@
-// The admin listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts and stops gateways, the API for
+// The admin listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for supervisors and load balancers, the API for
 // backends (api.ts), the page to try it in (console.ts). What the answers are made of comes in as functions; clients of the
 // gateway never get here.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -18,9 +18,9 @@ import { presentsPassword, presentsToken } from './bearer.ts';
 export interface AdminOptions {
   /** The exposition in the form that the Accept field asks for. */
   readonly render: (accept?: string) => Promise<{ readonly contentType: string; readonly body: string }>;
-  /** True while new traffic is welcome; else false, or the reason in a word or two. */
+  /** True while new traffic is accepted; else false, or the reason in a word or two. */
   readonly ready: () => boolean | string;
-  /** What does not work as it should while traffic is still welcome, in a few words; null where all is well. */
+  /** What does not work as it should while traffic is still accepted, in a few words; null where all is well. */
   readonly degraded: () => string | null;
   /** Answers requests of the API; null where the path is none of its own. */
   readonly api: (req: IncomingMessage) => Promise<AdminResponse | null>;

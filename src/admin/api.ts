@@ -1,4 +1,4 @@
-// The admin API, by which backends talk back: looking at a connection, sending to it, ending it, and speaking in rooms,
+// The admin API for backends: looking at a connection, sending to it, ending it, and publishing in rooms,
 // whichever gateway holds them. What it takes and gives is written down in openapi.ts, and a test holds the two together.
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';

@@ -1,5 +1,5 @@
-// Whether a request shows the token, as a bearer's (RFC 6750 §2.1) or as a password (RFC 7617 §2), compared without
-// telling by its time how much of it was right.
+// Whether a request shows the token, as a bearer's (RFC 6750 §2.1) or as a password (RFC 7617 §2), compared in
+// constant time.
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 /** `authorization` is the field's value, or undefined where there is none. */

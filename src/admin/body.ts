@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
 
-/** Reads the whole body; null where it has more than `most` bytes, and the rest is not read. Rejects with `client_gone` where it breaks off. */
+/** Reads the whole body; null where it has more than `maxBytes` bytes, and the rest is not read. Rejects with `client_gone` where it breaks off. */
 export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     if (Number(req.headers['content-length'] ?? 0) > maxBytes) return resolve(null);

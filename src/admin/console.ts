@@ -65,7 +65,7 @@ function explainUrl({ config, table, trusted }: Snapshot, query: URLSearchParams
   const given = ['origin', 'version', 'protocol', 'from'].map((name) => [name, query.get(name) ?? undefined]);
   const request = parseExplainRequest(url, { ...Object.fromEntries(given), header: query.getAll('header') });
   if (typeof request === 'string') return problem(400, 'malformed', request);
-  // Whoever asks gets no token back.
+  // The answer has no token in it.
   const { lines, status, reason } = explain(table, request, { trusted, upstreams: config.upstreams });
   return json(200, { lines, status, reason });
 }

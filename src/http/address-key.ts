@@ -4,7 +4,7 @@ import { addressBytes } from '../config/address.ts';
 import { canonicalAddress, translatedIPv4 } from './forwarding/addresses.ts';
 
 /**
- * An IPv4 address as it is. Of IPv6 the first 64 bits: whoever has one address there has all of them (RFC 6177), and could
+ * An IPv4 address as it is. Of IPv6 the first 64 bits: a client with one address there has all of them (RFC 6177), and could
  * be as many clients as it likes. An IPv4 address written in IPv6 is that address, mapped (RFC 4291 §2.5.5.2) or
  * translated by NAT64 (RFC 6052 §2.1, where else the whole of IPv4 would be one client), as it is in `allow` and `deny`.
  * Without an address, as on a unix socket, all are one client.

@@ -14,7 +14,7 @@ export interface AnswerStart {
   readonly rest: Buffer;
 }
 
-/** Is told of an interim answer (1xx other than 101). */
+/** Called with each interim answer (1xx other than 101). */
 export type OnInterim = (head: AnswerHead) => void;
 
 /** Collects an answer's head from chunks. */
@@ -24,7 +24,7 @@ export class AnswerReader {
   #seen = 0;
 
   /**
-   * `onInterim` is told of each interim answer, and bounds their number. Without it they are dropped, and count in the
+   * `onInterim` is called with each interim answer, and bounds their number. Without it they are dropped, and count in the
    * size of the head.
    */
   constructor(onInterim: OnInterim | null = null) {

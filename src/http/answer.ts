@@ -118,7 +118,7 @@ const MAX_TRAILERS = 100;
 /** No blank behind the size: readers differ over it (RFC 9112 §7.1.1 speaks of bad white space). */
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})(?:;.*)?$/;
 
-/** What no trailer may be (RFC 9110 §6.5.1): whoever merged it into the head would look for another end. */
+/** What no trailer may be (RFC 9110 §6.5.1): a receiver that merges it into the head would look for another end. */
 const FRAMING_FIELD = /^(?:content-length|transfer-encoding)$/i;
 
 /** Follows chunks (RFC 9112 §7.1): size line, data, CRLF, …, a chunk of size 0, trailer lines, an empty line. */

@@ -1,5 +1,5 @@
 // Which connections to a server carry one client's credentials: NTLM and Negotiate authenticate the connection itself
-// (RFC 4559 §6), so that whoever used it next would be taken for that client. Pure.
+// (RFC 4559 §6), so that the next user of it would be taken for that client. Pure.
 import type { AnswerHead } from './answer.ts';
 import { type Fields, valuesOf } from './fields.ts';
 

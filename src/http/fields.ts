@@ -65,7 +65,7 @@ export function splitList(text: string): string[] {
 
 /**
  * The parts between a separator that stands outside of quoted strings (RFC 9110 §5.6.4). A quote that is never closed
- * takes everything behind it into its part, which is malformed then to whoever reads it.
+ * takes everything behind it into its part, which its reader then finds malformed.
  */
 export function splitOutsideQuotes(text: string, separator: string): string[] {
   const parts: string[] = [];

@@ -1,4 +1,4 @@
-// What a server speaks that does not speak HTTP, guessed from its first bytes, for whoever reads the log. Pure.
+// What a server speaks that does not speak HTTP, guessed from its first bytes, for the log. Pure.
 
 const START = Buffer.from('HTTP/', 'latin1');
 /** So few that they hold no secret: a server may say what it was sent, and the log must not. */

@@ -23,7 +23,7 @@ export interface RequestHead extends FieldSection {
   readonly peer: string;
 }
 
-/** What node's IncomingMessage tells of a head. */
+/** What node's IncomingMessage has of a head. */
 export interface MessageLike {
   readonly method?: string | undefined;
   readonly url?: string | undefined;

@@ -65,7 +65,7 @@ export function buildRefusal(refusal: Refusal, id: string | null): { fields: str
 /** The request that is answered; null where its head could not be read. */
 export type AnsweredRequest = { readonly id: string; readonly method: string } | null;
 
-/** Whether an answer to it ends behind its head, whatever length it tells (RFC 9110 §9.3.2). */
+/** Whether an answer to it ends behind its head, whatever length it states (RFC 9110 §9.3.2). */
 export function headOnly(request: AnsweredRequest): boolean {
   return request?.method === 'HEAD';
 }

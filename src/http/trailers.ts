@@ -3,8 +3,8 @@ import type { Fields } from './fields.ts';
 import { isForwardingField } from './forwarding/forwarded.ts';
 
 /**
- * What decides framing, routing, who is asking or how to read the content is settled before the content comes, and
- * whoever merges trailers into the fields of the head would be misled by a later word (RFC 9110 §6.5.1).
+ * What decides framing, routing, who is asking or how to read the content is settled before the content comes: a
+ * later field would mislead a receiver that merges trailers into the head (RFC 9110 §6.5.1).
  */
 const HEAD_ONLY = new Set([
   'authorization',

@@ -1,8 +1,8 @@
-// Tells the operator that connections could not be accepted, seldom enough for a log that has room for the rest.
+// Reports that connections could not be accepted, seldom enough not to fill the log.
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 
-/** The longest silence between two notices of one listener. */
+/** Milliseconds between two reports of one listener, at least. */
 const NOTICE_MS = 10_000;
 
 /** As the system says it of the very last descriptor. */

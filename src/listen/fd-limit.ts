@@ -1,5 +1,5 @@
-// What is done about descriptors that run out, as connections are accepted (base/fd-limit.ts says which are kept): idle ones
-// are closed first, and then newcomers are refused.
+// What is done about descriptors that run out, as connections are accepted (base/fd-limit.ts says which are kept): idle
+// connections are closed first, and then new ones are refused.
 import { FD_LIMITS, type FdLimits } from '../base/fd-limit.ts';
 import { type Connection, descriptorOf } from '../net/fd-connection.ts';
 
@@ -24,7 +24,7 @@ export class FdGuard {
     return fd < this.#limits.clients;
   }
 
-  /** Makes room, for those who come next. */
+  /** Makes room for the next connections. */
   relieve(): void {
     const now = performance.now();
     if (now - this.#relievedAt < RELIEVE_MS) return;

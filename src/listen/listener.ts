@@ -30,7 +30,7 @@ import { ProxyPreambleFilter } from './proxy-preamble.ts';
 /** How often node looks for connections that are over their time. */
 const CHECK_MS = 1000;
 
-/** The address a listener is told apart by: `host:port`, or the path of its socket. */
+/** The address that identifies a listener: `host:port`, or the path of its socket. */
 export function addressOf(config: ListenerConfig): string {
   if (config.unix !== undefined) return config.unix;
   const host = config.host ?? '::';
@@ -237,7 +237,7 @@ export class Listener {
     if (socket.destroyed) return;
     const rejection = rejectParserError(error);
     const pending = pendingAnswer(socket);
-    // A client that never said a word gets none; an answer that has begun can't be taken back.
+    // A client that has sent nothing gets none; an answer that has begun can't be taken back.
     if (rejection === null || !hasReceived(socket) || pending?.headersSent === true) {
       socket.destroy();
       return;

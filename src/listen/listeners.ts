@@ -1,5 +1,5 @@
 // All addresses where clients connect, as one set that a reload moves to the next config: new addresses are bound before
-// anything changes, those that stay take their new settings, those that are gone stop listening.
+// anything changes, those that stay take their new settings, removed ones stop listening.
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import type { Emit, Sample, Sampler } from '../events.ts';
 import { describeBindError } from '../runtime/bind-error.ts';

@@ -1,6 +1,6 @@
 // The connections of a listener that are accepted without node. A handshake whose head is complete is decided at once; where
-// it is spliced, its connection never becomes a socket of node's. Everything else goes to node's server from its first byte
-// on, as if node had accepted the connection.
+// its verdict is `splice`, its connection need not become a socket of node's. Everything else goes to node's server from its
+// first byte on, as if node had accepted the connection.
 import type { Server } from 'node:http';
 import { Socket } from 'node:net';
 import { setPeer } from '../actions/peer.ts';

@@ -1,5 +1,5 @@
-// How the connections of a listener come to be: what each has of its options, and how a server gets one that somebody else
-// accepted. What happens on a connection is listener.ts and requests.ts.
+// The connections of a listener: their socket options, and how a server gets a connection that it has not accepted
+// itself. What happens on a connection is listener.ts and requests.ts.
 import type { Server, ServerOpts, Socket } from 'node:net';
 
 /** The part of node's listening handle that this needs; none of it is documented, and of a unix socket there is less. */
@@ -16,7 +16,7 @@ interface Keeping {
   _connections: number;
 }
 
-/** On a connection that was entered with bytes. */
+/** On a connection that was injected with bytes. */
 const RECEIVED = Symbol('received');
 
 /** A connection that its server knows of. */
@@ -43,7 +43,7 @@ export function setSocketOptions(server: Server, keepAliveMs: number): void {
   }
 }
 
-/** Whether a client has said a word. */
+/** Whether a client has sent bytes. */
 export function hasReceived(socket: Socket): boolean {
   return socket.bytesRead > 0 || (socket as Kept)[RECEIVED] === true;
 }
@@ -62,8 +62,8 @@ export function injectConnection(server: Server, socket: Socket, bytes: Buffer):
 }
 
 /**
- * Lets go of a server's listening socket, which somebody else accepts from. The server stays what it is but for that: its
- * timeouts hold for the connections that are entered.
+ * Releases a server's listening socket, which the native acceptor accepts from. Otherwise the server stays what it is: its
+ * timeouts hold for the connections that are injected.
  */
 export function stopAccepting(server: Server): void {
   (server as unknown as Keeping)._handle?.close?.();

@@ -23,7 +23,7 @@ export const PARSER_ERRORS: Readonly<Record<string, string>> = {
   HPE_PAUSED_H2_UPGRADE: 'this is HTTP/2, and HTTP/1.1 is spoken here',
 };
 
-/** What node tells along with a parser's error. */
+/** What node adds to a parser's error. */
 interface ParserError extends Error {
   readonly code?: unknown;
   readonly rawPacket?: unknown;
@@ -37,7 +37,7 @@ const TLS_HANDSHAKE = 0x16;
 /** How far back a method may begin from where the parser stopped in it, and how far on it may go. */
 const AROUND = 66;
 
-/** The answer to a parser's error; null where it is none, so that nobody is left to be told. */
+/** The answer to a parser's error; null for any other error: the connection has broken, and nobody can be answered. */
 export function rejectParserError(error: ParserError): Rejection | null {
   const code = typeof error.code === 'string' ? error.code : '';
   if (code === 'HPE_HEADER_OVERFLOW') return reject('head_too_large');

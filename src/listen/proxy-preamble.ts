@@ -1,6 +1,6 @@
-// What a connection passes between its accepting and node's own server: who its peer is gets said (actions/peer.ts), and
-// where the listener wants a PROXY preamble of that peer, it is read first. The server learns nothing of all this: it is
-// given a connection whose first byte is the client's.
+// The step of a connection between accept and node's own server: its peer is recorded (actions/peer.ts), and where the
+// listener wants a PROXY preamble from that peer, it is read first. The server knows nothing of this: it gets a connection
+// whose first byte is the client's.
 import type { Server, Socket } from 'node:net';
 import { hasPeer, type Peer, readPeer, setPeer } from '../actions/peer.ts';
 import { guarded, ignore } from '../base/guard.ts';
@@ -62,10 +62,10 @@ export class ProxyPreambleFilter {
   }
 
   #inject(socket: Socket): void {
-    // One that was put back begins again as the same client's.
+    // One that was given back to the server stays the same client's.
     const peer = hasPeer(socket) ? null : readPeer(socket, this.#options.over);
     if (peer === 'gone') {
-      // A request of nobody's must not be served.
+      // A request whose peer is not known must not be served.
       socket.destroy();
       return;
     }
@@ -97,7 +97,7 @@ export class ProxyPreambleFilter {
 
   #refuse(socket: Socket, proxy: Peer, { reason, detail }: Refused): void {
     socket.destroy();
-    // A check of the port, as load balancers make it, ends without a word.
+    // A check of the port, as load balancers make it, ends without a byte.
     if (reason === 'silent') return;
     const { address, emit } = this.#options;
     emit({ type: 'preamble_refused', listener: address, client: proxy.address, reason, detail });
@@ -109,7 +109,7 @@ export class ProxyPreambleFilter {
 }
 
 interface Refused {
-  /** `silent`: it ended without a word. */
+  /** `silent`: it ended without a byte. */
   readonly reason: 'malformed' | 'late' | 'silent';
   readonly detail: string;
 }
@@ -164,7 +164,7 @@ class PreambleReader {
     const socket = this.#socket;
     socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onEnd);
     this.#done(outcome);
-    // Whoever has it by now listens for its errors; of one that is destroyed none may go unheard.
+    // Its new owner listens for its errors; a destroyed one keeps this listener, or its error would end the process.
     if (!socket.destroyed) socket.off('error', ignore);
   }
 }

@@ -1,4 +1,4 @@
-// The seam of the native acceptor: connections are accepted and their first bytes read behind it. It knows descriptors and
+// The interface of the native acceptor: connections are accepted and their first bytes read behind it. It knows descriptors and
 // bytes, no HTTP.
 import type { FdConnection } from './fd-connection.ts';
 
@@ -30,7 +30,7 @@ export interface Acceptor {
   open(fd: number, handler: AcceptHandler): AcceptHandle | null;
   /**
    * Calls `onClosed` once when the peer of a connection has ended its stream (FIN) or reset it, unless the returned function
-   * is called before. Nothing is read for that, and whoever takes the connection over meanwhile need not care.
+   * is called before. Nothing is read for that, and the connection may be taken over meanwhile.
    */
   watch(connection: FdConnection, onClosed: () => void): () => void;
 }

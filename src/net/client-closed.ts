@@ -1,14 +1,14 @@
-// Whether the client is still there, for whoever works on its behalf. An AbortSignal would say the same, at the price of
-// an event target for each handshake.
+// Notifies the step of a request that is under way that its client has left. An AbortSignal would do the same, at the price
+// of an event target for each handshake.
 import { GatewayError } from '../errors.ts';
 
-/** A client's leaving. One may wait for it at a time: a handshake has one step that is under way. */
+/** Whether a client has left. It notifies one waiter at a time: a handshake has one step under way. */
 export class ClientClosed {
   #closed = false;
   #waiter: (() => void) | null = null;
   #controller: AbortController | null = null;
 
-  /** One that is told of by a signal. */
+  /** One that follows a signal. */
   static of(signal: AbortSignal): ClientClosed {
     const clientClosed = new ClientClosed();
     if (signal.aborted) clientClosed.notify();

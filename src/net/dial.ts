@@ -11,7 +11,7 @@ import type { ClientClosed } from './client-closed.ts';
 import type { Endpoint } from './endpoint.ts';
 import { connectReadingAfterWriteError } from './read-after-write-error.ts';
 
-/** Both sides of the gateway probe a silent peer after this long (DESIGN: TCP_NODELAY, keepalive 60 s). */
+/** Milliseconds after which a silent peer is probed (TCP keepalive), on both sides of the gateway. */
 export const KEEPALIVE_MS = 60_000;
 
 /** Running out of descriptors or of local ports is our own shortage and not the server's fault. */
@@ -107,7 +107,7 @@ export function tlsOptions({ host, serverName, tls: backend }: Endpoint): tls.Co
 }
 
 /**
- * Connects within `timeoutMs`, which covers TLS too. Ends early when `gone` fires. Rejects with a GatewayError:
+ * Connects within `timeoutMs`, which covers TLS too. Ends early when `clientClosed` notifies. Rejects with a GatewayError:
  * `backend_refused`, `backend_timeout`, `limit`, `client_gone`. The socket has an `error` listener. `preamble` goes out
  * before anything else.
  */
@@ -129,7 +129,7 @@ export function dial(
         started.destroy();
         reject(outcome);
       } else {
-        // Whoever reads the socket learns of an error by its `close` at the latest; none may go unheard.
+        // The reader of the socket sees an error by its `close` at the latest; one without a listener would end the process.
         resolve(outcome === started ? outcome : outcome.on('error', ignore));
       }
     };

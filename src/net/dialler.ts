@@ -1,4 +1,4 @@
-// The seam of the native dialler: connecting, sending and collecting happen behind it, and the caller judges the bytes. A
+// The interface of the native dialler: connecting, sending and collecting happen behind it, and the caller judges the bytes. A
 // dialler knows addresses and bytes, no HTTP and no names.
 import type { FdConnection } from './fd-connection.ts';
 

@@ -5,7 +5,7 @@ import type { ProxyVersion } from '../http/proxy-protocol.ts';
 
 /** How TLS is spoken to the servers of an upstream; one value as long as its files and settings stay the same. */
 export interface BackendTls {
-  /** Tells two of them apart: a digest of all that they are made of. */
+  /** Identifies it: a digest of its files and settings. */
   readonly id: string;
   readonly options: Pick<ConnectionOptions, 'secureContext' | 'rejectUnauthorized'>;
   /** The name to ask for and to verify in place of the address's own. */

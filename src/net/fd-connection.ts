@@ -5,7 +5,7 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { ignore } from '../base/guard.ts';
 
-/** An open descriptor and the one who has to see to it. It must be taken, made a socket, or destroyed. */
+/** Owns an open descriptor. It must be taken, made a socket, or destroyed. */
 export class FdConnection {
   /** The relay's thread that had it last and knows it, by its number. */
   readonly thread: number;
@@ -34,7 +34,7 @@ export class FdConnection {
     if (this.#socket !== null) return this.#socket;
     const fd = this.take();
     const socket = fd < 0 ? new Socket().destroy() : new Socket({ ...HALF_OPEN, fd });
-    // Whoever reads the socket learns of an error by its `close` at the latest; none may go unheard.
+    // The reader of the socket sees an error by its `close` at the latest; one without a listener would end the process.
     this.#socket = socket.on('error', ignore).pause();
     return socket;
   }
@@ -63,7 +63,7 @@ export function descriptorOf(connection: Connection): number {
   return (connection as Socket & { readonly _handle?: { readonly fd?: number } | null })._handle?.fd ?? -1;
 }
 
-/** What a connection is now: the socket, where a parked one has become one. */
+/** What a connection is now: the socket, where an FdConnection has become one. */
 export function current(connection: Connection): Connection {
   return connection instanceof FdConnection && connection.fd < 0 ? connection.socket() : connection;
 }

@@ -1,4 +1,4 @@
-// The certificate that a client has shown, and that its listener's authorities have signed. Whom it lets in is
+// The certificate that a client has shown, and that its listener's authorities have signed. Whether a route admits it is
 // auth/certificate.ts.
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';

@@ -1,6 +1,6 @@
 // A connection to a server that is read to its end even where writing to it has failed. A server that refuses a request
 // early answers and closes; the rest of the request then runs into a RST, and a plain net.Socket would throw away the
-// answer that has already arrived (RFC 9112 §9.6 tells of the same trap from the server's side).
+// answer that has already arrived (RFC 9112 §9.6 describes the same trap from the server's side).
 import { Agent, type ClientRequestArgs } from 'node:http';
 import { type IpcNetConnectOpts, Socket, type SocketConstructorOpts, type TcpNetConnectOpts } from 'node:net';
 import { systemCode } from '../errors.ts';
@@ -19,7 +19,7 @@ class ReadAfterWriteErrorSocket extends Socket {
     super._writev?.(chunks, this.#delayError(written));
   }
 
-  /** Holds the news of a failed write back until the reading side has ended the socket. */
+  /** Holds the error of a failed write back until the reading side has ended the socket. */
   #delayError(written: Written): Written {
     return (error) => {
       if (this.destroyed || !ENDED_BY_PEER.has(systemCode(error) ?? '')) written(error);

@@ -12,7 +12,7 @@ export function importRedis(): Promise<Redis> {
   return import('redis');
 }
 
-/** One that is not connected yet, and never connects again by itself: that would lose what was said meanwhile. */
+/** One that is not connected yet, and never connects again by itself: that would lose what was published meanwhile. */
 export function createRedisClient(library: Pick<Redis, 'createClient'>, url: string): RedisClient {
   return library.createClient({
     url,

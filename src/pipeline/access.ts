@@ -1,5 +1,5 @@
-// The way in after a verdict that lets a request through: rates and what the address may hold, credentials, what the claim
-// and the route may hold, in the order of cheap before dear. What was judged before is routing/decide.ts; what comes after is an action.
+// Admitting a request after its verdict, the cheap checks before the dear ones: what the address may hold, rates,
+// credentials, what the claim and the route may hold. routing/decide.ts judges before it, an action runs after it.
 import type { RouteContext } from '../actions/context.ts';
 import type { AuthResult, PassthroughResponse, Principal } from '../auth/authenticator.ts';
 import { GatewayError } from '../errors.ts';
@@ -10,11 +10,11 @@ import type { Permit } from '../limits/permit.ts';
 import type { ClientClosed } from '../net/client-closed.ts';
 import type { Forward, Respond, Upgrade } from '../routing/decide.ts';
 
-/** A request that is let in, with what its action goes by. */
+/** An admitted request, with what its action needs. */
 export interface Granted<P> {
   /** As it came, and who the client is. */
   readonly context: RouteContext;
-  /** What the client holds from now on; whoever got it gives it back. */
+  /** What the client holds from now on; the caller releases it. */
   readonly permit: P;
 }
 
@@ -27,7 +27,7 @@ export class AccessPhase {
     this.#admission = admission;
   }
 
-  /** Lets a handshake in, or says why not. Throws a GatewayError for what broke, `client_gone` among it; nothing is held then. */
+  /** Admits a handshake, or returns why not. Throws a GatewayError for what broke, such as `client_gone`; nothing is held then. */
   async handshake(context: RouteContext, verdict: Upgrade, clientClosed: ClientClosed): Promise<AccessResult<Permit>> {
     const { name } = verdict.route;
     const request = { route: name, client: context.subject.client, limits: context.services.limits.handshakes(name) };
@@ -78,10 +78,10 @@ export class AccessPhase {
   }
 }
 
-/** A verdict that lets a request through; an answer to `OPTIONS *` belongs to no route. */
+/** A verdict that is no refusal; an answer to `OPTIONS *` belongs to no route. */
 type Through = Upgrade | Forward | Respond;
 
-/** A plain request that has to wait; `visit` is null where no limit is about it. */
+/** A plain request that has to wait; `request` is null where no limit applies to it. */
 interface PlainAdmission {
   readonly context: RouteContext;
   readonly verdict: Forward | Respond;
@@ -150,7 +150,7 @@ function isPrincipal(found: AuthResult): found is Principal {
   return 'claims' in found;
 }
 
-/** Whether a request was let in. */
+/** Whether a request was admitted. */
 export function isGranted<P>(entry: AccessResult<P>): entry is Granted<P> {
   return 'context' in entry;
 }

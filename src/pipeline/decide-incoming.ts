@@ -1,4 +1,4 @@
-// The verdict on a request, after what stands before any route: too many fields.
+// The verdict on a request: too many fields are refused before a route is looked for.
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { MAX_FIELDS } from '../http/head.ts';
 import { decide, type Verdict } from '../routing/decide.ts';

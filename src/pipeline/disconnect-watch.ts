@@ -1,16 +1,16 @@
-// Whether clients are still there whose connections have not been sockets of node's: nobody reads those. Nearly every
-// handshake is through before it matters; a client whose handshake takes longer is watched, and still not read.
+// Notices that a client closes a connection that is not a socket of node's: nobody reads those. Nearly every handshake
+// ends before it matters; a connection whose handshake takes longer is watched, and still not read.
 import { guarded } from '../base/guard.ts';
 import { type SlotHandle, SlotSet } from '../base/slot-set.ts';
 import type { ClientClosed } from '../net/client-closed.ts';
 import type { FdConnection } from '../net/fd-connection.ts';
 
-/** From here on a handshake takes long; it is noticed up to as much later. */
+/** After this many milliseconds a handshake is watched; the timer sees it up to as much later. */
 const LONG_MS = 40;
 
 /**
- * Calls `onLeft` once when a client has ended its stream or reset it, until what is returned is called; null where it can't be
- * watched.
+ * Calls `onClosed` once when a client has ended its stream or reset it, unless the returned function is called before; null
+ * where the connection can't be watched.
  */
 export type WatchClient = (connection: FdConnection, onClosed: () => void) => (() => void) | null;
 
@@ -22,7 +22,7 @@ interface Watched {
 
 export interface WatchedConnection extends Watched {
   readonly since: number;
-  /** Ends the watch over it, once it is watched. */
+  /** Ends the watch; null until it has begun. */
   forget: (() => void) | null;
 }
 
@@ -36,8 +36,8 @@ export class DisconnectWatch {
   }
 
   /**
-   * `gone` is told when this client leaves, until it is forgotten. One that ends its side has left, as read-ahead.ts says, and
-   * its connection is closed.
+   * Notifies `clientClosed` when this client leaves, until forget(). A client that ends its side has left (read-ahead.ts says
+   * why), and its connection is closed.
    */
   watch({ connection, clientClosed }: Watched): SlotHandle<WatchedConnection> {
     this.#timer ??= setTimeout(this.#onTimer, LONG_MS);
@@ -57,7 +57,7 @@ export class DisconnectWatch {
     this.#timer = this.#waiting.size === 0 ? null : setTimeout(this.#onTimer, LONG_MS);
   };
 
-  /** One that breaks must not cost the others their watch. */
+  /** What one throws must not end the watch over the others. */
   readonly #look = guarded(
     'handshake',
     (waiting: WatchedConnection) => {

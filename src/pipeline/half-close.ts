@@ -23,7 +23,7 @@ export function watchHalfClose(
   (server as Server & HalfOpen).httpAllowHalfOpen = true;
   const watched = new WeakSet<Socket>();
   server.on(accepted, (socket: Socket) => {
-    // One that was put back begins once more.
+    // One that was given back to the server comes here again.
     if (watched.has(socket)) return;
     watched.add(socket);
     // Before node's own listener, which would call the rest of a body that was cut off malformed.

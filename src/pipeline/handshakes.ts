@@ -1,6 +1,6 @@
-// Every handshake's way through the gateway: its head is read and decided (routing/decide.ts), it is let in
-// (access.ts), then the action of its verdict runs. What broke on the way ends here, as an answer and an event. Plain
-// requests are requests.ts.
+// Every handshake, step by step: its head is read (incoming.ts) and decided (decide-incoming.ts), access.ts admits it, then
+// the action of its verdict runs. What breaks in a step ends here, as an answer and an event. Plain requests are
+// requests.ts.
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
@@ -49,7 +49,7 @@ interface Released {
   readonly returnToServer: (socket: Socket, rest: Buffer) => void;
 }
 
-/** One that node's server has let go of. */
+/** One that node's server has released. */
 interface ReleasedSocket extends Released {
   readonly connection: Socket;
   readonly server: Server;
@@ -76,7 +76,7 @@ export class Handshakes {
     return this.#underWay;
   }
 
-  /** A request with an Upgrade, as node's server gives it: its parser has let go of the connection. */
+  /** A request with an Upgrade, as node's server gives it: its parser has released the connection. */
   onUpgrade(server: Server, req: IncomingMessage, socket: Socket, rest: Buffer): void {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     // It may have been here before.
@@ -90,8 +90,8 @@ export class Handshakes {
   }
 
   /**
-   * A handshake that has come whole with its connection. Returns whether it was let through to be spliced; all else is for
-   * node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept.
+   * A handshake that has come whole with its connection. Returns true where its verdict is `splice`: it is taken. All else is
+   * for node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept.
    * `returnToServer` gives the connection to node's server later.
    */
   onFirst(
@@ -156,7 +156,7 @@ export class Handshakes {
     const known = withRoute(context, verdict);
     if (verdict.kind === 'reject') return refuse(known, released, verdict.rejection, modeOf(verdict));
     if (verdict.kind === 'respond') return this.#respond(known, verdict, released);
-    // Of a handshake a backend's plain answer is never asked.
+    // No handshake has this verdict.
     if (verdict.kind === 'forward') return void connection.destroy();
     if (this.#draining) return refuse(known, released, reject('draining'), verdict.kind);
     await this.#open(known, verdict, released);
@@ -174,8 +174,8 @@ export class Handshakes {
   }
 
   /**
-   * Runs the action of a handshake that is let in; its permit stays with the session where one opens, else it comes back
-   * here. Never rejects.
+   * Admits a handshake and runs its action. The session keeps the permit where one opens, else it is released here. Never
+   * rejects.
    */
   async #open(context: RouteContext, verdict: Upgrade, released: Released): Promise<void> {
     const { connection, ahead, clientClosed } = released;
@@ -201,7 +201,7 @@ export class Handshakes {
       if (typeof outcome !== 'string') refuse(entry.context, released, outcome, verdict.kind);
     } catch (thrown) {
       const error = asGatewayError(thrown, 'handshake', context.subject.id);
-      // Whoever waits for this client must learn it also where its socket broke at the very last.
+      // What waits for this client is notified also where its socket broke at the last moment.
       if (error.code === 'client_gone') clientClosed.notify();
       ahead.take();
       failed(context, connection, verdict.kind, error);
@@ -213,7 +213,7 @@ export class Handshakes {
 
 const NOTHING = Buffer.alloc(0);
 
-/** Tells that an Upgrade is dropped, which a client that asked for one will wonder about. */
+/** Reports that an Upgrade is dropped: its client will look for the reason. */
 export function reportDropped({ context, head }: Incoming): void {
   const upgrade = valuesOf(head, 'upgrade').join(', ');
   context.services.emit({ type: 'upgrade_dropped', ...context.subject, upgrade });

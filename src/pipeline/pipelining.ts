@@ -22,7 +22,7 @@ const KEPT_BYTES = 6 * 1024;
 interface ConnectionQueue {
   waiting: number;
   bytes: number;
-  /** The response that stands last in line. */
+  /** The last response of the queue. */
   last: ServerResponse;
   /** Nothing more is read from the connection. */
   paused: boolean;
@@ -87,7 +87,7 @@ export class PipelineQueue {
     return queue !== undefined && queue.waiting > 0 ? queue.last : pendingAnswer(socket);
   }
 
-  /** The connection's parser has let go of it: whoever has it now decides when it is read. */
+  /** The parser has released the connection: its new owner decides when it is read. */
   release(socket: Socket): void {
     const queue = this.#queues.get(socket);
     if (queue !== undefined) queue.paused = false;

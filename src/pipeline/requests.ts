@@ -1,6 +1,6 @@
-// Every plain request's way through the gateway: its head is read and decided (routing/decide.ts), then the action of its
-// verdict runs. What broke on the way ends here, as an answer and an event. Handshakes are handshakes.ts, binding and
-// timeouts listener.ts.
+// Every plain request, step by step: its head is read (incoming.ts) and decided (decide-incoming.ts), access.ts admits it,
+// then the action of its verdict runs. What breaks in a step ends here, as an answer and an event. Handshakes are
+// handshakes.ts, binding and timeouts listener.ts.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getHeapStatistics } from 'node:v8';
 import type { RouteContext } from '../actions/context.ts';
@@ -30,7 +30,7 @@ const WAITING_SHARE = 1 / 16;
 
 export class Gateway implements Sampler {
   readonly #options: HandshakesOptions;
-  /** Told by every listener of what it accepts. */
+  /** Every listener reports each connection that it accepts to it. */
   readonly acceptPriority = new AcceptPriority();
   readonly handshakes: Handshakes;
   /** Of all plain requests that wait behind others of their connection. */
@@ -133,7 +133,7 @@ export class Gateway implements Sampler {
     }
   }
 
-  /** Runs the action of a plain request that is let in. */
+  /** Admits a plain request and runs its action. */
   async #admit(context: RouteContext, verdict: Forward | Respond, plain: Plain): Promise<void> {
     const incoming = this.#options.access.plain(context, verdict, () => clientClosedOf(plain.res));
     const result = incoming instanceof Promise ? await incoming.catch(nullIfClientClosed) : incoming;
@@ -150,7 +150,7 @@ export class Gateway implements Sampler {
 
 /**
  * Refusals after which the connection has no next request: where framing was not understood none could be found, and a
- * greedy client or a crowded gateway should not go on.
+ * client that sends too much, or a gateway at its limit, should get no further request.
  */
 const LAST: ReadonlySet<Reason> = new Set(['malformed', 'transfer_encoding', 'head_too_large', 'limit']);
 
@@ -164,7 +164,7 @@ function wantsUpgrade(head: RequestHead): boolean {
   return head.names.includes('upgrade') && listHas(head, 'connection', 'upgrade');
 }
 
-/** Tells of a plain request's client. */
+/** Notified when the client of a plain request leaves. */
 function clientClosedOf(res: ServerResponse): ClientClosed {
   const clientClosed = new ClientClosed();
   if (res.destroyed) clientClosed.notify();
@@ -184,7 +184,7 @@ function reportClientClosed(context: RouteContext, plain: Plain): void {
   completed(context, plain, { at: null, reason: CLIENT_CLOSED.code, detail, status });
 }
 
-/** A client that left while something was found out about it needs no answer. */
+/** A client that left while its request waited to be admitted gets no answer. */
 function nullIfClientClosed(error: unknown): null {
   if (error instanceof GatewayError && error.code === CLIENT_CLOSED.code) return null;
   throw error;

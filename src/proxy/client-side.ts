@@ -1,4 +1,4 @@
-// How node's ServerResponse is told what it makes something else of: the octets of a head, interim answers as they came,
+// Writes through node's ServerResponse what it would change by itself: the octets of a head, interim answers as they came,
 // and the end of a connection that must not look like the end of an answer.
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -52,7 +52,7 @@ export function cut(res: ServerResponse, untilClose: boolean): void {
   }
 }
 
-/** How long the kernel has for what it was given: a RST throws the rest away, and it does not tell when it is done. */
+/** How long the kernel has for what it was given: a RST throws the rest away, and it does not say when it is done. */
 const KERNEL_MS = 1000;
 
 /**

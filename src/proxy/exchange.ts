@@ -1,5 +1,5 @@
 // One attempt at one exchange: the client's message to the server, the server's to the client, each no faster than it is
-// taken, until both are over or one of the three is lost. How they cross the wire is the engine's, behind a Link.
+// taken, until both are over or one of the three is lost. How they cross the wire is the engine's, behind an UpstreamStream.
 
 import { ignore } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
@@ -15,7 +15,7 @@ import { PhaseTimer } from './phase-timer.ts';
 import { type Pump, pump } from './pump.ts';
 import { lostIfBroken, type ReceivedHead, type UpstreamEvents, type UpstreamStream } from './upstream-stream.ts';
 
-/** `stale`: a kept connection turned out to be gone before it was used, and the request may be sent again. */
+/** `stale`: a kept connection turned out to be closed before it was used, and the request may be sent again. */
 export type ExchangeOutcome = 'answered' | 'stale';
 
 const LOST = new Set(['ECONNRESET', 'EPIPE']);
@@ -62,7 +62,7 @@ export class HttpExchange implements UpstreamEvents {
     const { req, res } = exchange;
     res.on('finish', this.#onSent).on('close', this.#onClientClosed);
     if (res.socket === null) {
-      // The response waits for the one before it on its connection, and would not hear that the client left. Any
+      // The response waits for the one before it on its connection, and emits nothing when the client leaves. Any
       // number of pipelined requests may wait so.
       req.socket.setMaxListeners(0).on('close', this.#onClientClosed);
     }
@@ -147,7 +147,7 @@ export class HttpExchange implements UpstreamEvents {
     if (error.code === 'client_gone') {
       cut(res, this.#untilClose);
     } else if (req.readableDidRead) {
-      // Whoever answers now can't send the request anywhere else; unread, the rest would block the connection.
+      // The request can't be sent anywhere else any more; unread, the rest would block the connection.
       afterDiscard(req, () => void (req.complete || req.socket.destroy()));
     }
     this.#reject(failed);
@@ -203,7 +203,7 @@ export class HttpExchange implements UpstreamEvents {
     else this.#clock.waitFor(wait);
   }
 
-  /** Whether the client may hold its body back until it is told to go on (RFC 9110 §10.1.1). */
+  /** Whether the client may hold its body back until it gets a 100 (RFC 9110 §10.1.1). */
   #awaitsContinue(): boolean {
     const { req } = this.#exchange;
     if (!this.head.hasBody || this.#continued || req.readableDidRead) return false;
@@ -234,7 +234,7 @@ export class HttpExchange implements UpstreamEvents {
     }
     try {
       const { status, phrase, fields, length, untilClose } = answerHead(this.#exchange, received);
-      // RFC 9112 §9.6: the rest of a request that nobody may want is not read for ever; the client is told to stop.
+      // RFC 9112 §9.6: the rest of a request that nobody may want is not read for ever; `Connection: close` makes the client stop.
       if (!req.complete) fields.push('Connection', 'close');
       // Node would send chunks to an HTTP/1.0 client that names them in TE.
       if (untilClose) res.removeHeader('Transfer-Encoding');

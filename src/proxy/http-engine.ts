@@ -1,4 +1,4 @@
-// The seam of plain HTTP: one request to one server, its answer back. Which server, which fields and what to answer when
+// The interface of plain HTTP: one request to one server, its answer back. Which server, which fields and what to answer when
 // it fails is decided by actions/forward.ts; an engine moves the message.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -61,7 +61,7 @@ export const IDLE_MS = 4000;
 export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 export interface HttpEngineOptions {
-  /** Connections to one server at a time, busy and idle; further requests stand in line. Unset: no limit. */
+  /** Connections to one server at a time, busy and idle; further requests are queued. Unset: no limit. */
   readonly connectionsPerServer?: number;
   /** PEM of the authorities to trust in place of the usual ones. */
   readonly ca?: string;
@@ -90,7 +90,7 @@ export class ExchangeError extends GatewayError {
 export interface BoundConnections {
   /** The servers that this client has such connections to; null: none. */
   servers(client: Socket): ReadonlySet<Endpoint> | null;
-  /** An idle one, to be sent a handshake on: whoever takes it ends it, or gives it back by keep(). Null where there is none. */
+  /** An idle one, to send a handshake on: the caller ends it, or gives it back by keep(). Null where there is none. */
   take(server: Endpoint, client: Socket): Socket | null;
   /** Whether a connection can be kept on which a handshake was answered so. */
   keeps(server: Endpoint, head: AnswerHead): boolean;

@@ -1,5 +1,5 @@
-// One request of the gateway's own to one server of a pool, with what the pool and the log are owed: a place is taken and
-// given back, the outcome is told, a failure is reported. Which server, and whether to ask again, is the caller's matter.
+// One request of the gateway's own to one server of a pool, with what the pool and the log need: a server is taken and
+// released, the outcome and a failure are reported. Which server, and whether to ask again, is the caller's matter.
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { lowerNames } from '../http/fields.ts';

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 
 export interface Sink {
-  /** Takes a part; false: the next one has to wait until it is told that there is room. */
+  /** Takes a part; false: the next one has to wait until `resume` says that there is room. */
   write(part: Buffer): boolean;
   /** All parts were moved. */
   end(): void;

@@ -1,8 +1,8 @@
-// What an HTTP engine gives a transfer: the request toward one server, to be written, and its answer, to be told.
+// What an HTTP engine gives an exchange: the request toward one server, to be written, and the events of its answer.
 import { guarded } from '../base/guard.ts';
 import { GatewayError } from '../errors.ts';
 
-/** One request toward a server. The engine calls the transfer (Receiver) with what comes back. */
+/** One request toward a server. The engine calls the exchange (UpstreamEvents) with what comes back. */
 export interface UpstreamStream {
   /** Whether its connection had served another request before. */
   readonly reused: boolean;
@@ -10,13 +10,13 @@ export interface UpstreamStream {
   readonly touched: boolean;
   /** Sends the head, where a body follows it. */
   sendHead(): void;
-  /** Sends a part of the body; false: no more until the receiver's `drained`. */
+  /** Sends a part of the body; false: no more until `drained` is called. */
   write(part: Buffer): boolean;
   /** Ends the request; trailers, as [name, value], only behind chunks. */
   finish(trailers: readonly [string, string][]): void;
-  /** Goes on with an answer that a part of made wait. */
+  /** Goes on with an answer that waits because `part` returned false. */
   resume(): void;
-  /** Gives the connection up. Nothing is told any more. */
+  /** Gives the connection up. No event follows. */
   destroy(): void;
 }
 
@@ -30,7 +30,7 @@ export interface ReceivedHead {
   readonly fields: readonly string[];
 }
 
-/** Who is told what becomes of a request. */
+/** Receives the events of a request. */
 export interface UpstreamEvents {
   /** The connection is being opened. */
   connecting(): void;
@@ -40,7 +40,7 @@ export interface UpstreamEvents {
   drained(): void;
   interim(status: number, phrase: string, fields: readonly string[]): void;
   answer(head: ReceivedHead): void;
-  /** A part of the answer's body; false: no more until the link's `resume`. */
+  /** A part of the answer's body; false: no more until the stream's `resume`. */
   part(part: Buffer): boolean;
   /** The answer is whole; `trailers` flat, as they came. */
   end(trailers: readonly string[]): void;

@@ -26,7 +26,7 @@ import { matchPath, type Params } from './pattern.ts';
 import type { Fit, Route, WebSocketRule } from './route.ts';
 import type { RouteTable } from './table.ts';
 
-/** A handshake that was let in; `offer` is what of its subprotocols may pass. */
+/** A handshake that was admitted; `offer` is what of its subprotocols may pass. */
 export interface Upgrade {
   readonly kind: 'splice' | 'terminate';
   readonly route: Route & { readonly websocket: WebSocketRule };
@@ -69,7 +69,7 @@ export interface Refuse {
 
 export type Verdict = Upgrade | Forward | Respond | Refuse;
 
-/** What `explain` prints: each thing that was looked at, in order. For the operator: it says what would be let in. */
+/** What `explain` prints: each thing that was looked at, in order. For the operator: it says what would be admitted. */
 export interface TraceStep {
   /** `request`, `kind`, `route NAME`, `address`, `handshake`, `origin`, `subprotocol`, `body`, `path`. */
   readonly rule: string;
@@ -82,7 +82,7 @@ const METHODS = 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS';
 
 /**
  * Decides one request of the client with this address, which is empty on a unix socket: the peer's, or what trusted proxies
- * say. The trace, where there is one, is told of every step; without one nothing is built for it.
+ * say. The trace, where there is one, is called with every step; without one nothing is built for it.
  */
 export function decide(table: RouteTable, head: RequestHead, client: string, trace?: Trace): Verdict {
   // Its target is an authority and no path (RFC 9110 §9.3.6): there is nothing to route.
@@ -207,7 +207,7 @@ function decidePlain(table: RouteTable, received: Request, client: string, trace
   const upgradable = table.websocket.find(received);
   if (trace) traceUnfit(trace, upgradable, 'WebSockets');
   if (!upgradable) return refuse(null, reject('no_route'));
-  // Whom the route does not take is not told what it speaks.
+  // A client that the route does not take gets no hint of what it speaks.
   const { route } = upgradable;
   return refuse(route, reject(takesClient(route, client, trace) ? 'upgrade_required' : 'address'));
 }

@@ -41,7 +41,7 @@ export interface Match {
   readonly query: readonly Condition[];
 }
 
-/** How a route judges handshakes, and the config of what it does with those it lets in. */
+/** How a route judges handshakes, and the config of what it does with those it admits. */
 export interface WebSocketRule {
   readonly origins: OriginRule;
   readonly missingOrigin: 'allow' | 'reject';
@@ -50,7 +50,7 @@ export interface WebSocketRule {
   readonly config: WebSocketConfig;
 }
 
-/** By what a route tells who a client is. */
+/** How a route authenticates its clients. */
 export interface AuthRule {
   /** As the config names it. */
   readonly kind: (typeof AUTH_KINDS)[number];

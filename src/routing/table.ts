@@ -35,7 +35,7 @@ export interface RouteTable {
   readonly chosenBy: { readonly headers: ReadonlySet<string>; readonly query: ReadonlySet<string> };
 }
 
-/** Told of each route that was looked at, and why it does not fit; null where it does. */
+/** Called for each route that was looked at, with why it does not fit; null where it does. */
 export type RouteTrace = (route: Route, mismatch: string | null) => void;
 
 /** A route and its place among all. */

@@ -8,7 +8,7 @@ export interface EndlessAnswer {
 /** Streams for pages: `EventSource` (HTML Standard §9.2), and pictures that replace each other. */
 const ENDLESS = /^(?:text\/event-stream|multipart\/x-mixed-replace)(?:[\t ;]|$)/i;
 
-/** Whether the fields, flat, are those of such an answer, as far as its type tells. */
+/** Whether the fields, flat, are those of such an answer, as far as its type says. */
 export function isEndless(fields: readonly string[]): boolean {
   const at = fields.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type');
   return at !== -1 && ENDLESS.test(fields[at + 1] ?? '');

@@ -59,7 +59,7 @@ export class GradualClose {
       this.#credit--;
       tunnel.close(RESTART, job.reason, CLOSE_TIMEOUT_MS);
     }
-    // All of it was asked to go; what comes later is another job's.
+    // All of it was asked to close; what comes later is another job's.
     this.cancel(job.state);
   }
 }

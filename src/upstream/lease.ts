@@ -1,4 +1,4 @@
-// A server taken for one request or session: what came of it is told through the lease, and at the end it is given back.
+// A server taken for one request or session: the lease reports the outcome, and is released at the end.
 import type { SlotHandle } from '../base/slot-set.ts';
 import type { Outcome } from './health/breaker.ts';
 import type { Movable, Server } from './server.ts';
@@ -15,7 +15,7 @@ export function mayDoBetter(status: number, retryAfter: boolean): boolean {
   return outcomeOf(status, retryAfter) === 'failed';
 }
 
-/** Who makes of outcomes what they mean for a server. */
+/** Receives the outcomes of requests, and decides what they mean for a server. */
 export interface OutcomeSink {
   record(server: Server, outcome: Outcome): void;
   recordTrial(server: Server, outcome: Outcome): void;
@@ -38,7 +38,7 @@ export class Lease {
     server.state.live++;
   }
 
-  /** Tells how the request ended for the server; the first word counts. A client that left says nothing of it. */
+  /** Reports how the request ended for the server; the first call counts. Not called for a client that left. */
   reportOutcome(outcome: Outcome): void {
     if (this.#reported) return;
     this.#reported = true;

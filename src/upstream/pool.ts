@@ -1,5 +1,5 @@
-// The servers of one upstream: which there are, which of them takes the next request, and what is live on each. A pool is
-// of one config; what is live about a server (its count, its tunnels, its health) goes on in the pool of the next one.
+// The servers of one upstream: which there are, which of them takes the next request, and the state of each. A pool is
+// of one config; the state of a server (its count, its tunnels, its health) goes on in the pool of the next one.
 import type { LookupFunction } from 'node:net';
 import type { UpstreamConfig } from '../config/schema/schema.ts';
 import type { Emit, Sample } from '../events.ts';
@@ -48,7 +48,7 @@ export class Pool {
   /** The pool of the next config, once that has begun. */
   #successor: Pool | null = null;
 
-  /** Takes over what is live in `previous`, which goes on serving until this one is started. */
+  /** Takes over the state of the servers of `previous`, which goes on serving until this one is started. */
   constructor(options: PoolOptions, previous: Pool | null = null) {
     const { name, config, emit, secret } = options;
     this.name = name;

@@ -14,7 +14,7 @@ export type RebalanceConfig = NonNullable<UpstreamConfig['rebalance']>;
 interface Moves {
   /** The addresses of servers that are to get more. */
   readonly towards: Set<string>;
-  /** Tunnels that were asked to go. */
+  /** Tunnels that were asked to close. */
   readonly closing: WeakSet<Movable>;
 }
 

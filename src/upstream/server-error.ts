@@ -9,7 +9,7 @@ export function serverError(cause: unknown, url: string, answering: boolean): Ga
   const code = systemCode(cause) ?? '';
   const message = cause instanceof Error ? cause.message : String(cause);
   if (code.startsWith('HPE_')) {
-    // node tells with it what it could not parse.
+    // node adds what it could not parse.
     const { rawPacket } = cause as { readonly rawPacket?: unknown };
     const foreign = !answering && Buffer.isBuffer(rawPacket) ? foreignStart(rawPacket) : null;
     return new GatewayError('bad_accept', `${url} sent no valid HTTP: ${foreign ?? message}`, cause);

@@ -1,5 +1,5 @@
-// One server of an upstream: where it is, what part of the traffic it gets, and what is live on it. What is live outlasts
-// a reload; the rest is as one config has it.
+// One server of an upstream: where it is, what part of the traffic it gets, and its state (sessions, tunnels, health). The
+// state outlasts a reload; the rest is of one config.
 import type { LookupFunction } from 'node:net';
 
 import { SlotSet } from '../base/slot-set.ts';
@@ -16,18 +16,18 @@ export type ServerConfig = Extract<UpstreamConfig['servers'][number], { max_conn
 /** What is counted apart. */
 export type TrafficKind = Ask['kind'];
 
-/** A session that can be asked to go. */
+/** A session that can be closed, so that its client comes back to another server. */
 export interface Movable {
   close(code: number, reason: string, deadlineMs: number): void;
 }
 
-/** What is live about an address. It is one value for all configs that have the address. */
+/** The state of an address. It is one value for all configs that have the address. */
 export class ServerState {
   /** Sessions and requests it carries now. */
   live = 0;
   readonly tunnels = new SlotSet<Movable>();
   readonly breaker = new Breaker();
-  /** What the active check says; null before its first word. */
+  /** The result of the active check; null before the first one. */
   checked: boolean | null = null;
   /** Since when it serves again, by performance.now(); null where it has served from the start. */
   since: number | null = null;

@@ -91,7 +91,7 @@ export interface HandshakeHook {
 }
 
 /**
- * One handler with its options; it serves all connections of a route. A plain Opener takes every handshake that the
- * route lets in.
+ * One handler with its options; it serves all connections of a route. A ConnectionHandlerFactory alone takes every handshake
+ * that the route admits.
  */
 export type Handler = ConnectionHandlerFactory | HandshakeHook;

@@ -14,7 +14,7 @@ const NONE: AddressSet = { has: () => false };
 /**
  * Compiles addresses, CIDR ranges and `unix`, already checked by the config. IPv4 in the form of IPv6 is IPv4, and no
  * range of IPv6 has it: `::/0` is all of IPv6, and nothing else. A client behind a NAT64 is in the ranges of both its
- * addresses, else whoever is denied by the one would come in by the other. A zone counts for nothing.
+ * addresses, else a client that is denied by the one would be admitted by the other. A zone counts for nothing.
  */
 export function compileAddresses(entries: readonly string[]): AddressSet {
   // Most gateways list nobody, and asking a list costs every request an address object.

@@ -1,4 +1,4 @@
-// Who asks, and what a backend is told of it: the client's address as far as trusted proxies vouch for it, and the
+// Who the client is, and what a backend learns of it: the client's address as far as trusted proxies vouch for it, and the
 // forwarding fields. Pure.
 import { isIP } from 'node:net';
 import { isToken, splitList, valuesOf } from '../fields.ts';
@@ -51,7 +51,7 @@ export interface Client {
   /** The request's id: a trusted proxy's, if it is fit for a log, or a fresh one. */
   readonly id: string;
   /**
-   * The id of the connection that a handshake opens: the gateway's own, whoever names the request. It is the request's id where
+   * The id of the connection that a handshake opens: the gateway's own, even where a trusted proxy names the request. It is the request's id where
    * that is fresh.
    */
   readonly connection: string;
@@ -126,7 +126,7 @@ export function isForwardingField(name: string): boolean {
   return FORWARDING.has(plain) || plain.startsWith('x-forwarded-');
 }
 
-/** How a backend is told of the client. */
+/** Which forwarding fields a backend gets. */
 export type Forwarding = 'x-forwarded' | 'forwarded' | 'both';
 
 /** The fields of this kind that the gateway writes itself; another one of a trusted proxy's goes on as it is. */

@@ -40,7 +40,7 @@ export function rewriteTarget(rule: PathRule, { segments, fits }: Fitting, targe
     path = decoded;
   }
   const guarded = mergeSlashes(path);
-  // Of a path that has nothing to do with the client's nothing can be told back.
+  // A path that has nothing to do with the client's can't be mapped back.
   if (rule.path !== null) return { target: withQuery(rule.path, target), shown: '', sent: '', path: guarded };
   const shown = prefixOf(guarded, segments);
   const sent = rule.prefix ?? shown;

@@ -1,5 +1,5 @@
 // The HttpEngine by http-proxy (http-proxy-3 under that name): it makes the request toward the server, over TLS where the
-// server speaks it, tells what breaks, and drops the request when the client is gone. What it leaves open is done by
+// server speaks it, reports what breaks, and drops the request when the client has left. What it leaves open is done by
 // exchange.ts. Of its own ideas about fields, paths and framing nothing is used.
 
 import { type Agent, ClientRequest, IncomingMessage } from 'node:http';
@@ -22,7 +22,7 @@ const MAX_IDLE = 256;
 
 /**
  * The request as http-proxy gets to see it. It edits the fields of a DELETE or OPTIONS without a length, copies all
- * fields into its own request and pipes the body; so it gets no fields, and the pipe is the transfer's.
+ * fields into its own request and pipes the body; so it gets no fields, and the pipe is the exchange's.
  */
 class Stand extends IncomingMessage {
   readonly #exchange: Exchange;

@@ -1,4 +1,4 @@
-// A Link over node's ClientRequest, which is what http-proxy makes.
+// An UpstreamStream over node's ClientRequest, which is what http-proxy makes.
 
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http';
 import type { Socket } from 'node:net';
@@ -48,7 +48,7 @@ export class RequestStream implements UpstreamStream {
     return this.#socket === null || this.#socket.bytesRead !== this.#readBefore;
   }
 
-  /** Whether the answer has come to its end; it may not have been told yet. */
+  /** Whether the answer has come to its end; its event may not have been emitted yet. */
   get whole(): boolean {
     return this.#answer?.complete === true;
   }

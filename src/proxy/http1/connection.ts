@@ -14,7 +14,7 @@ import type { UpstreamStream } from '../upstream-stream.ts';
 import type { Connect } from './connect.ts';
 import { persistence } from './persistence.ts';
 
-/** Told of what becomes of a connection; of its end after the exchange on it is. */
+/** Is notified of a connection's state; of its end after the exchange on it is. */
 export interface ConnectionOwner {
   /** It can serve another request. */
   free(connection: Http1Connection): void;
@@ -93,7 +93,7 @@ export class Http1Connection implements UpstreamStream {
     else setImmediate(this.#begin);
   }
 
-  /** Begins with a socket that somebody else has used so far; `head`: of the last answer on it, which was whole. */
+  /** Begins with a socket that handshakes have used so far; `head`: of the last answer on it, which was whole. */
   attach(socket: Socket, head: AnswerHead): void {
     this.#served++;
     this.#listen(socket);
@@ -101,7 +101,7 @@ export class Http1Connection implements UpstreamStream {
     this.#rest(persistence(head, this.idleMs));
   }
 
-  /** Gives the socket of an idle connection away, paused and half-open as a dialled one is; null where it is gone. */
+  /** Gives the socket of an idle connection away, paused and half-open as a dialled one is; null where it is closed. */
   detach(): Socket | null {
     const socket = this.#socket;
     if (this.#dropped || socket === null) return null;
@@ -278,7 +278,7 @@ export class Http1Connection implements UpstreamStream {
     this.#break(new GatewayError('bad_accept', `${url}: ${fault}`));
   }
 
-  /** The connection can't go on, and the exchange on it hears why. */
+  /** The connection can't go on; the exchange on it fails with the cause. */
   #break(cause: Error): void {
     const transfer = this.#transfer;
     this.#transfer = null;

@@ -1,4 +1,4 @@
-// The connections to one server: which of them takes a request, who stands in line for one, how long an idle one is kept,
+// The connections to one server: which of them takes a request, the queue of requests that wait for one, how long an idle one is kept,
 // and which ones belong to one client. How a connection carries a request is connection.ts.
 import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
@@ -140,7 +140,7 @@ export class ConnectionPool implements ConnectionOwner {
     return null;
   }
 
-  /** The first in line. */
+  /** The first of the queue. */
   #next(): Waiting | undefined {
     for (const waiting of this.#line) {
       this.#line.delete(waiting);

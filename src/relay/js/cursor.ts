@@ -1,6 +1,6 @@
 // The frame cursor: follows the frame headers of RFC 6455 §5.2 in one direction of a stream, however it is split. It says
 // where frames and messages end; it never judges what is in them, never changes a byte, and allocates nothing per chunk.
-// addon.c holds the same machine; test/fixtures/cursor-vectors.json drives both.
+// relay/native/c/cursor.c is the same state machine; test/fixtures/cursor-vectors.json drives both.
 
 /** What step() stopped at. */
 export const MORE = 0;

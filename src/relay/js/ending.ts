@@ -1,7 +1,5 @@
 // How a tunnel ends in order: a Close between two frames to each receiver that has none yet, its answer, FIN, and a last
-// wait. Begun by the gateway (begin) or by a backend that
-// vanished (peerLost). RFC 6455 §7.1; the rules stand in the design's section
-// on the frame cursor and in docs.
+// wait. Begun by the gateway (begin) or by a backend that vanished (peerLost). RFC 6455 §7.1; docs/relay.md has the rules.
 
 import { WAITS } from '../relay.ts';
 import { type Flow, WANT } from './flow.ts';
@@ -11,7 +9,7 @@ import type { JsTunnel } from './tunnel.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** What the two receivers are told, and which of the two codes the tunnel is said to have ended with. */
+/** The codes that the two receivers get, and the one that is reported for the tunnel. */
 export interface Farewell {
   readonly code: number;
   readonly toClient: number;
@@ -93,7 +91,7 @@ export class Ending {
   }
 
   /**
-   * The backend's stream ended without a Close: the client is told between two frames, and gets FIN at once. Where the
+   * The backend's stream ended without a Close: the client gets a Close between two frames, and FIN at once. Where the
    * client's own FIN came first, the backend has only answered it and is not lost: FIN alone.
    */
   peerLost(): void {

@@ -1,5 +1,5 @@
-// One end of a tunnel: its socket, whether we read it, and how far its closing has come. It moves bytes when told to and
-// tells the tunnel what happened; it knows no frames. One set of listeners serves all sockets: a socket carries its side.
+// One end of a tunnel: its socket, whether we read it, and how far its closing has come. It moves bytes on demand and
+// reports events to the tunnel; it knows no frames. One set of listeners serves all sockets: a socket carries its side.
 
 import type { Socket } from 'node:net';
 import { guarded, reportDefect } from '../../base/guard.ts';
@@ -58,7 +58,7 @@ export class Side {
     socket.on('error', onError);
   }
 
-  /** Listens and reads. What had already happened to the socket is told later, as if it happened now. */
+  /** Listens and reads. Events that the socket has emitted already are reported later, as if they happened now. */
   start(): void {
     const { socket } = this;
     socket.setTimeout(0);

@@ -1,4 +1,4 @@
-// One tunnel of the js engine: its two sides, what ends it, and what is told of it afterwards. Frames are flow.ts's,
+// One tunnel of the js engine: its two sides, what ends it, and what is reported of it afterwards. Frames are flow.ts's,
 // closing in order is ending.ts's.
 import type { Timed, TimerWheel } from '../../base/timer-wheel.ts';
 import type { Initiator, Traffic } from '../../events.ts';

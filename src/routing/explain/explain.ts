@@ -1,5 +1,5 @@
-// `upgate explain`: what the gateway would do with a request, and why, as lines for a person. The judgement is decide()'s
-// own, told step by step; nothing is judged here. Pure.
+// `upgate explain`: what the gateway would do with a request, and why, as lines for a person. The verdict is decide()'s
+// own, printed step by step; nothing is judged here. Pure.
 import { attribute, type Client, type TrustedProxies } from '../../http/forwarding/forwarded.ts';
 import { type RequestHead, readRequest } from '../../http/head.ts';
 import { type PresentedToken, type TokenSource, takeToken } from '../../http/token.ts';
@@ -18,7 +18,7 @@ export interface Explanation {
   readonly lines: readonly string[];
   /** The status the client gets: 101 for a session; null where it is the backend's to say. */
   readonly status: number | null;
-  /** The reason code of a refusal; null where the request is let in. */
+  /** The reason code of a refusal; null where the request is admitted. */
   readonly reason: string | null;
   /** What is asked for on the way in; null where nothing is, or the request does not get that far. */
   readonly credentials: { readonly route: string; readonly token: PresentedToken } | null;

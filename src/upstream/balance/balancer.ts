@@ -13,7 +13,7 @@ export interface Candidate {
   readonly share: number;
 }
 
-/** What of a request tells whose it is, by the rule of the config; null where the request has none. */
+/** The part of a request that a server is chosen by, as the config says; null where the request has none. */
 export type Key = () => string | null;
 
 /** One rule of picking; `open` is never empty, and may change from one pick to the next. */

@@ -16,7 +16,7 @@ export function canDialNatively({ secure, host, unix }: Endpoint): boolean {
   return !secure && unix === undefined && isIP(host) !== 0 && !host.includes('%');
 }
 
-/** As requestUpgrade() of upgrade.ts, with the same errors; the answer's connection is parked. */
+/** As requestUpgrade() of upgrade.ts, with the same errors; the answer's connection is an FdConnection. */
 export function requestNatively(
   dialler: Dialler,
   server: Endpoint,

@@ -64,7 +64,7 @@ export class Breaker {
     return this.#outUntil === null || (now >= this.#outUntil && !this.#trying);
   }
 
-  /** A request goes to it. True: that is its trial, and the end of it is to be told to `endTrial`. */
+  /** A request goes to it. True: that is its trial, and `endTrial` is to be called at its end. */
   begin(): boolean {
     if (this.#outUntil === null || this.#trying) return false;
     this.#trying = true;
@@ -81,7 +81,7 @@ export class Breaker {
 
   /** Takes the outcome of a request in that was no trial; why it is due to be ejected, or null. */
   record(outcome: Outcome, now: number, settings: BreakerSettings): string | null {
-    // What began before the ejection tells nothing new.
+    // What began before the ejection says nothing new.
     if (this.#outUntil !== null) return null;
     if (outcome === 'ok') this.#inRow = 0;
     else if (outcome === 'failed') this.#inRow++;
@@ -93,7 +93,7 @@ export class Breaker {
     return `${marked} errors in ${all} requests`;
   }
 
-  /** Ejects it; tells for how long, in milliseconds. */
+  /** Ejects it; returns for how long, in milliseconds. */
   eject(now: number, { eject, max_eject }: BreakerSettings): number {
     // An ejection soon after the last one is the same trouble, and waits longer.
     if (now - this.#lastOut > max_eject) this.#times = 0;

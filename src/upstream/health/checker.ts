@@ -7,7 +7,7 @@ import { probe } from './probe.ts';
 
 export type CheckConfig = NonNullable<UpstreamConfig['health']['active']>;
 
-/** Tells what is known of a server by now; called after each check that decides something. */
+/** Reports whether a server is up; called after each check that decides it. */
 export type OnChecked = (server: Server, up: boolean, detail: string) => void;
 
 interface Row {

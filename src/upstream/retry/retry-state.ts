@@ -12,7 +12,7 @@ export class RetryState {
   readonly #emit: Emit;
   readonly #tried: Server[] = [];
 
-  /** `emit` is told of each retry. */
+  /** `emit` gets an event for each retry. */
   constructor(pool: Pool, ask: Ask, emit: Emit) {
     this.#pool = pool;
     this.#ask = ask;
