@@ -1,12 +1,11 @@
-// The connections of this process, by id: what the broker reaches when someone names one. They stand here from their 101 to
-// their end.
+// The connections of this process, by id, for the broker's commands. Each is listed from its 101 to its end.
 import type { ConnectionDescription } from './broker/broker.ts';
 import type { MessageType } from './handler.ts';
 
-/** A live connection, for those who know its id. */
+/** A live connection, as it is found by its id. */
 export interface Reachable {
   describe(): ConnectionDescription;
-  /** As of Connection; of one that is spliced, it does nothing. */
+  /** As WebSocketConnection.send; of a spliced connection, it does nothing. */
   send(type: MessageType, data: Buffer): boolean;
   close(code: number, reason: string): void;
 }
@@ -14,7 +13,7 @@ export interface Reachable {
 /** Finds a connection of this process. */
 export type Reach = (id: string) => Reachable | undefined;
 
-/** What the Map holds of a connection; emptied at its end, for the reason in slot-set.ts. */
+/** The Map's entry for a connection; emptied at its end, for the reason in slot-set.ts. */
 interface Entry {
   connection: Reachable | undefined;
 }
@@ -24,7 +23,7 @@ export class Connections {
 
   readonly get: Reach = (id) => this.#entries.get(id)?.connection;
 
-  /** Enters a connection. Ids are the gateway's own, and no two have the same one. */
+  /** Adds a connection. Ids are the gateway's own, and no two have the same one. */
   add(id: string, connection: Reachable): void {
     this.#entries.set(id, { connection });
   }

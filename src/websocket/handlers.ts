@@ -1,4 +1,4 @@
-// From a terminating route's config to its handler: the one place that knows them all by name.
+// From a terminating route's config to its handler: the only file that knows all handlers by name.
 import type { TerminateConfig } from '../config/schema/schema.ts';
 import { pushOptions, roomsOptions } from '../config/schema/schema-handlers.ts';
 import type { Emit } from '../events.ts';

@@ -1,23 +1,23 @@
-// The seam between gateways: rooms, who is in them, what was said, and reaching a connection by its id, whichever gateway
-// holds it. One file per implementation: memory.ts (this process alone), redis.ts (all that share a Redis). What clients
-// see of it is the handlers' business.
+// The interface between gateways: rooms, their members, their messages, and reaching a connection by its id, whichever
+// gateway holds it. One file per implementation: memory.ts (this process alone), redis.ts (all that share a Redis). The
+// handlers decide what clients see of it.
 import type { Mode, Sampler } from '../../events.ts';
 import type { Revocation, Revocations } from '../../sessions/revocations.ts';
 import type { Reach } from '../connections.ts';
 import type { PreparedMessage } from '../frame.ts';
 import type { MessageType } from '../handler.ts';
 
-/** Something said in a room, before it has its place there. */
+/** A message to a room, before it has its id. */
 export interface Post {
-  /** Who says it; null from outside, such as through the admin API. */
+  /** Its sender; null from outside, such as through the admin API. */
   readonly user: string | null;
-  /** JSON text of the value said; a plain text is a JSON string. */
+  /** JSON text of the value; a plain text is a JSON string. */
   readonly data: string;
 }
 
-/** Something said in a room. */
+/** A message of a room. */
 export interface RoomMessage extends Post {
-  /** Its place in the room, `milliseconds-number`: later ones are greater, see compareIds. */
+  /** Its id, which is its position in the room, `milliseconds-number`: later ones are greater, see compareIds. */
   readonly id: string;
   /** When the broker took it, Unix time in milliseconds. */
   readonly at: number;
@@ -31,7 +31,7 @@ export interface Retention {
   readonly age: number;
 }
 
-/** Someone in a room: one connection. */
+/** A member of a room: one connection. */
 export interface Member {
   readonly user: string;
   /** Id of the connection. */
@@ -54,28 +54,31 @@ export interface RoomLimits {
   readonly roomsPerUser?: number | undefined;
 }
 
-/** What a member gets of its room, as messages are to reach its kind of client. One view serves many members. */
+/** The messages of a room in the format of one kind of client. One view serves many members. */
 export interface MessageView {
-  /** A message of another member or from outside; null shows nothing. */
+  /** A message of another member or from outside; null: nothing is sent. */
   message(room: string, message: Message): string | null;
-  /** The first connection of a user has come, or the last one has gone. */
+  /** The first connection of a user has joined, or the last one has left. */
   presence(room: string, change: 'join' | 'leave', user: string): string | null;
-  /** Messages behind the last one were lost to this member: the broker kept less than was said while it was away. */
+  /**
+   * Messages behind the last one were lost to this member: the broker kept fewer than were published while it was
+   * unavailable.
+   */
   gap(room: string): string | null;
 }
 
-/** A message as it is delivered; without an id where only this gateway's members get it, as the broker is away. */
+/** A message as it is delivered; without an id where only this gateway's members get it, as the broker is unavailable. */
 export type Message = Omit<RoomMessage, 'id'> & { readonly id: string | null };
 
-/** One connection's place in a room. */
+/** One connection's membership of a room. */
 export interface Membership {
   readonly room: string;
   readonly user: string;
   readonly connection: string;
   readonly view: MessageView;
-  /** Gets what the view made, from the moment the seat is taken on. */
+  /** Gets what the view made, from the moment it joins. */
   readonly receive: (message: PreparedMessage) => void;
-  /** False: it only speaks. */
+  /** False: it only publishes. */
   readonly listens: boolean;
   /** Whether it gets its own messages too. */
   readonly echo: boolean;
@@ -87,25 +90,28 @@ export interface RoomRules {
   readonly limits: RoomLimits;
 }
 
-/** A seat that was taken. */
+/** A membership that has begun. */
 export interface Joined {
-  /** The last message before the member came; everything later reaches its seat. Null while the broker is away. */
+  /** The last message before the member came; everything later is delivered to it. Null while the broker is unavailable. */
   readonly position: string | null;
   /** The users in the room, its own included, each once. */
   users(): readonly string[];
-  /** Says something; resolves once it has its place and was delivered to this gateway's members. Rejects with a BrokerError. */
+  /**
+   * Publishes a message; resolves once it has its id and was delivered to this gateway's members. Rejects with a
+   * BrokerError.
+   */
   publish(data: string): Promise<Stamp>;
-  /** Gives the seat back; more calls than one do nothing. */
+  /** Ends the membership; further calls do nothing. */
   leave(): void;
 }
 
-/** The place that something said was given. */
+/** The id and time that the broker gave a message. */
 export interface Stamp {
   readonly id: string;
   readonly at: number;
 }
 
-/** What was said in a room, oldest first. */
+/** Messages of a room, oldest first. */
 export interface Excerpt {
   readonly messages: readonly RoomMessage[];
   /** False: there was more than is kept. */
@@ -136,9 +142,12 @@ export interface ConnectionDescription {
 
 /** Why a broker could not do what was asked. */
 export type BrokerFault =
-  /** The broker is away, and nothing was done elsewhere; of a message: this gateway's members got it, without an id. */
+  /**
+   * The broker is unavailable, and nothing was done elsewhere; of a message: this gateway's members got it, without an
+   * id.
+   */
   | 'unavailable'
-  /** The broker went away meanwhile: it may have been done. */
+  /** The broker was lost meanwhile: it may have been done. */
   | 'unconfirmed';
 
 export class BrokerError extends Error {
@@ -157,18 +166,18 @@ export class BrokerError extends Error {
  */
 export interface Broker extends Sampler {
   readonly name: 'memory' | 'redis';
-  /** Begins to work, at once: a broker that is away is tried again and again. */
+  /** Starts at once: a broker that is unavailable is tried again and again. */
   start(): void;
-  /** Gives every seat back and ends. */
+  /** Ends every membership and stops. */
   close(): Promise<void>;
-  /** Null while all is well; else what is wrong, in a few words. Local delivery goes on then. */
+  /** Null while the broker works; else what is wrong, in a few words. Local delivery goes on then. */
   degraded(): string | null;
 
-  /** Takes a seat. While the broker is away it is a seat among this gateway's members. */
+  /** Joins a room. While the broker is unavailable, the member joins this gateway's part of the room. */
   join(membership: Membership, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'>;
-  /** Says something in a room from outside. A room that nobody was in keeps it by the default retention. */
+  /** Publishes a message to a room from outside. A room that nobody was in keeps it by the default retention. */
   publish(room: string, post: Post): Promise<Stamp>;
-  /** What was said in a room. */
+  /** Reads messages of a room. */
   read(room: string, span: Span): Promise<Excerpt>;
   /** Everyone in a room, over all gateways; empty where there is no such room. */
   members(room: string): Promise<readonly Member[]>;
@@ -181,17 +190,17 @@ export interface Broker extends Sampler {
   describe(connection: string): Promise<ConnectionDescription | null>;
   /** Closes a connection of any gateway with a Close (RFC 6455 §7.4); false: there is none of that id. */
   disconnect(connection: string, code: number, reason: string): Promise<boolean>;
-  /** Takes access back on every gateway: the number of sessions closed. */
+  /** Revokes access on every gateway; resolves with the number of sessions closed. */
   revoke(revocation: Revocation, forMs: number): Promise<number>;
 }
 
-/** What a broker does in this process, on behalf of whichever gateway was asked. */
+/** What a broker does in this process, for any gateway's request. */
 export interface Local {
   readonly reach: Reach;
   readonly revoke: Revocations['revoke'];
 }
 
-/** What a room keeps where no route says anything else. */
+/** What a room keeps where no route configures it. */
 export const DEFAULT_RETENTION: Retention = { count: 100, age: 3_600_000 };
 
 /** Bytes of one room's messages that are kept, whatever their number. */

@@ -1,5 +1,5 @@
-// One room as far as this process holds it: its seats, and handing to them what happens there. What has happened, and in
-// which order, is the broker's word.
+// The part of a room that this process holds: its members, and delivery to them. What has happened, and in which order,
+// the broker decides.
 import { reportDefect } from '../../base/guard.ts';
 import { type PreparedMessage, prepareText } from '../frame.ts';
 import type { Membership, Message, MessageView } from './broker.ts';
@@ -8,7 +8,7 @@ export class LocalRoom {
   readonly name: string;
   /** By view, so that what many members get is made once. */
   readonly #members = new Map<MessageView, Set<Membership>>();
-  /** Connections of each user, over all gateways that are known of. */
+  /** Connections of each user, over all nodes that are known. */
   readonly #users = new Map<string, number>();
   #size = 0;
   #delivered = 0;
@@ -17,12 +17,12 @@ export class LocalRoom {
     this.name = name;
   }
 
-  /** Seats taken here. */
+  /** Memberships of this process. */
   get size(): number {
     return this.#size;
   }
 
-  /** Messages that seats were handed, one for each seat. */
+  /** Messages delivered, counted once for each member. */
   get delivered(): number {
     return this.#delivered;
   }
@@ -46,7 +46,7 @@ export class LocalRoom {
     if (members.size === 0) this.#members.delete(membership.view);
   }
 
-  /** Hands a message to all seats that listen; to `from`, who said it, only where it wants its own. */
+  /** Delivers a message to all members that listen; to `from`, its sender, only where it wants its own. */
   deliver(message: Message, from: Membership | null): void {
     this.#hand(
       (view) => view.message(this.name, message),
@@ -58,21 +58,21 @@ export class LocalRoom {
     );
   }
 
-  /** A connection of a user has come; all but its own seat are told where it is the user's first. */
+  /** A connection of a user has joined. Where it is the user's first, notifies all members but its own. */
   notifyJoined(user: string, own: Membership | null): void {
     const connections = this.#users.get(user) ?? 0;
     this.#users.set(user, connections + 1);
     if (connections === 0) this.#notify((view) => view.presence(this.name, 'join', user), own);
   }
 
-  /** A connection of a user has gone; all are told where it was the user's last. */
+  /** A connection of a user has left. Where it was the user's last, notifies all members. */
   exit(user: string): void {
     const connections = this.#users.get(user) ?? 0;
     if (connections > 1) this.#users.set(user, connections - 1);
     else if (this.#users.delete(user)) this.#notify((view) => view.presence(this.name, 'leave', user), null);
   }
 
-  /** Tells everyone that messages were lost to them. */
+  /** Notifies all members that messages were lost to them. */
   notifyGap(): void {
     this.#notify((view) => view.gap(this.name), null);
   }
@@ -81,7 +81,7 @@ export class LocalRoom {
     this.#hand(show, (membership) => membership !== except && membership.listens);
   }
 
-  /** What breaks for one view or seat costs the others nothing. */
+  /** An error in one view or member does not affect the others. */
   #hand(show: (view: MessageView) => string | null, gets: (membership: Membership) => boolean): void {
     for (const [view, members] of this.#members) {
       const message = attempt(null, () => prepared(show(view)));
@@ -93,7 +93,7 @@ export class LocalRoom {
 
 const prepared = (text: string | null): PreparedMessage | null => (text === null ? null : prepareText(text));
 
-/** Null where it breaks; `connection` is the id of whom it is for. */
+/** Null where it throws; `connection` is the id of the connection it is for. */
 function attempt<T>(connection: string | null, act: () => T): T | null {
   try {
     return act();

@@ -22,7 +22,7 @@ import { UserRooms } from './user-rooms.ts';
 
 /** Rooms without members whose history is kept for those who come back. */
 const MAX_EMPTY = 10_000;
-/** How often history that has grown too old is let go of. */
+/** How often history that has grown too old is trimmed. */
 const SWEEP_MS = 30_000;
 
 interface Room {
@@ -37,7 +37,7 @@ export class MemoryBroker implements Broker {
   readonly #rooms = new Map<string, Room>();
   /** Rooms without members, longest empty first. */
   readonly #empty = new Set<string>();
-  /** Rooms that may keep messages, those first in which nothing was said for longest. */
+  /** Rooms that may keep messages; first the room whose last message is the oldest. */
   readonly #spoken = new Set<Room>();
   readonly #history: MemoryBudget;
   readonly #users = new UserRooms();
@@ -184,8 +184,8 @@ export class MemoryBroker implements Broker {
   }
 
   /**
-   * Keeps all histories within their budget: rooms without members are forgotten first, the longest empty one before the others;
-   * then the oldest messages go, of the room in which nothing was said for longest.
+   * Keeps all histories within their budget: rooms without members are forgotten first, the longest empty one before
+   * the others; then the oldest messages are dropped, of the room whose last message is the oldest.
    */
   #giveWay(): void {
     for (const name of this.#empty) {

@@ -1,5 +1,4 @@
-// A gateway's channel: what comes over it is read, and acted on where it is something that this version knows. Nothing that
-// comes costs the link.
+// A node's channel: parses each message, and acts on those that this version knows. No message can break the link.
 import type { Sample } from '../../events.ts';
 import { type Event, readEvent } from './redis-wire.ts';
 

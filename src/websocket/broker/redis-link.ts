@@ -1,5 +1,5 @@
-// The two connections to Redis, one for commands and one to listen: made together, lost together, and made again until
-// close(). What is asked of Redis is redis-scripts.ts.
+// The two connections to Redis, one for commands and one for the subscription. Both are opened together, lost together,
+// and opened again until close(). The commands are in redis-scripts.ts.
 import { ByteSemaphore } from '../../base/byte-semaphore.ts';
 import { guarded, ignore } from '../../base/guard.ts';
 import { bytesOf, type MemoryBudget } from '../../base/memory-budget.ts';
@@ -15,26 +15,29 @@ import {
 import { BrokerError } from './broker.ts';
 import { SCRIPTS, type Script, type ScriptName } from './redis-scripts.ts';
 
-/** Without any answer for so long while one is owed, Redis counts as gone, though its connection may stand. */
+/**
+ * Milliseconds without any reply while one is pending: after them Redis counts as lost, though its connection may still
+ * be open.
+ */
 const RESPONSE_TIMEOUT_MS = 3000;
 /** Bytes of messages on their way to Redis at a time, so that what is small and urgent waits for no more than these. */
 const MAX_UNDER_WAY = 4 * 1024 * 1024;
-/** What a question costs in memory beside its words. */
+/** What a pending command costs in memory beside its arguments. */
 const COMMAND_COST = 512;
 
 export interface LinkOptions {
   readonly url: string;
-  /** The channel that is listened to. */
+  /** The channel to subscribe to. */
   readonly channel: string;
   /** First argument of every script. */
   readonly prefix: string;
-  /** Both connections stand, and the channel is listened to. It may reject: then both are made anew. */
+  /** Both connections are open, and the channel is subscribed to. It may reject: then both are opened anew. */
   readonly onUp: () => Promise<void>;
-  /** They are lost, or could not be made; told once until the next onUp. */
+  /** They are lost, or could not be opened. Called once until the next onUp. */
   readonly onDown: (reason: string) => void;
   /** Must not throw. */
   readonly onMessage: (text: string) => void;
-  /** The budget that questions count in while they wait or are under way. */
+  /** The budget in which commands count while they are queued or under way. */
   readonly queues: MemoryBudget;
 }
 
@@ -46,7 +49,7 @@ interface Pair {
   answers: number;
 }
 
-/** Loads the client library. Rejects with words for the operator where it is not there. */
+/** Loads the client library. Where it is not installed, rejects with a message for the operator. */
 export async function loadRedis(): Promise<Redis> {
   try {
     return await importRedis();
@@ -119,7 +122,7 @@ export class RedisLink {
   }
 
   /**
-   * The answer, unless Redis is silent for too long: then the pair is given up. Answers come in order, so while others
+   * Resolves with the reply, unless Redis times out: then the pair is closed. Replies come in order, so while others
    * come, this one is on its way.
    */
   #answered<T>(pair: Pair, answer: Promise<T>): Promise<T> {
@@ -164,7 +167,7 @@ export class RedisLink {
     }
   }
 
-  /** Gives a pair up and makes the next one, after a while that grows; told of a pair that is given up already, nothing. */
+  /** Closes a pair and opens the next one after a backoff. Does nothing for a pair that is closed already. */
   #lost(pair: Pair, reason: string): void {
     if (this.#pair !== pair) return;
     this.#pair = null;

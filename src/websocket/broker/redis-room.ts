@@ -1,11 +1,11 @@
-// One room of a gateway among others: its seats here, everyone who is in it anywhere, and the place in its log up to which
-// its seats have got everything. Messages come over Redis's channel and are handed on in the order of their ids, each
-// once; where one is missing, which its predecessor's id tells, the log is asked.
+// One room that several nodes (gateways) share: the memberships of this node, the users on all nodes, and the position
+// in the log up to which everything was delivered. Messages come over Redis's channel and are delivered in the order of
+// their ids, each once. Each carries the id of the one before; where that shows a gap, the log is read.
 import { bytesOf } from '../../base/memory-budget.ts';
 import { compareIds, MAX_ROOM_BYTES, type Membership, type RoomMessage, type Stamp } from './broker.ts';
 import { LocalRoom } from './local-room.ts';
 
-/** A message as the log has it: with the seat it was said from, or null from outside. */
+/** A message as the log has it: with the membership that published it, or null from outside. */
 export interface Logged extends RoomMessage {
   readonly membership: string | null;
 }
@@ -23,14 +23,14 @@ export interface Behind {
   readonly last: string;
 }
 
-/** Asks the log. Rejects where the broker is away. */
+/** Reads the log. Rejects where the broker is unavailable. */
 export type AskLog = (room: string, after: string) => Promise<Behind>;
 
-/** What has come while the log is asked, bounded; beyond its bound it is let go of, for the log has it as well. */
+/** Messages that came while the log is read, bounded. Beyond the bound they are dropped, since the log has them as well. */
 class Backlog {
   readonly messages: Heard[] = [];
   #bytes = 0;
-  /** Something was let go of. */
+  /** Messages were dropped. */
   full = false;
 
   add(message: Heard): void {
@@ -41,41 +41,41 @@ class Backlog {
   }
 }
 
-/** What a message costs in memory beside what was said. */
+/** What a message costs in memory beside its data. */
 const HEARD_COST = 400;
 
 export class RedisRoom {
   readonly local: LocalRoom;
-  /** The seats taken here, by id. */
+  /** The memberships of this node, by id. */
   readonly memberships = new Map<string, Membership>();
-  /** Users of all seats, here and elsewhere, by the seat's id. */
+  /** Users of all memberships, on all nodes, by the membership's id. */
   readonly #users = new Map<string, string>();
   readonly #askLog: AskLog;
   readonly #onError: (error: unknown) => void;
   #position: string | null = null;
-  /** What has come while the log is asked; null: it is not. */
+  /** Messages that came while the log is read; null: it is not being read. */
   #waiting: Backlog | null = new Backlog();
-  /** Who waits for a message to have been handed on, by its id. */
+  /** Called once a message was delivered, by its id. */
   readonly #awaiting = new Map<string, () => void>();
 
-  /** `onError` gets what broke in asking the log without anybody waiting for it. */
+  /** `onError` gets the error of a read of the log that nobody awaits. */
   constructor(name: string, askLog: AskLog, onError: (error: unknown) => void) {
     this.local = new LocalRoom(name);
     this.#askLog = askLog;
     this.#onError = onError;
   }
 
-  /** Whether something is missing, or being asked for. */
+  /** Whether messages are missing, or being read from the log. */
   get behind(): boolean {
     return this.#waiting !== null;
   }
 
-  /** Everything up to here was handed on; null: nothing is known of the log yet. */
+  /** Everything up to this id was delivered; null: the log's last id is not known yet. */
   get position(): string | null {
     return this.#position;
   }
 
-  /** The log is known up to its last message; what has come behind it goes on. */
+  /** Sets the position to the log's last message, and delivers what has come after it. */
   begin(last: string): void {
     if (this.#position !== null) return;
     this.#position = last;
@@ -87,7 +87,7 @@ export class RedisRoom {
     this.#waiting ??= new Backlog();
   }
 
-  /** Hands on what was missed while the channel was cut. Rejects where the broker is away again. */
+  /** Delivers what was missed while the channel was cut. Rejects where the broker is unavailable again. */
   async catchUp(last: string): Promise<void> {
     const from = this.#position;
     if (from === null) return this.begin(last);
@@ -110,7 +110,7 @@ export class RedisRoom {
     this.catchUp(message.id).catch(this.#onError);
   }
 
-  /** Resolves once a message that was said here has been handed on, so that its sender hears of it after those before it. */
+  /** Resolves once a message of this node was delivered, so that its sender is notified after all messages before it. */
   handedOn(stamp: Stamp): Promise<Stamp> {
     if (this.#position !== null && compareIds(stamp.id, this.#position) <= 0) return Promise.resolve(stamp);
     return new Promise((resolve) => this.#awaiting.set(stamp.id, () => resolve(stamp)));
@@ -129,7 +129,7 @@ export class RedisRoom {
     this.local.exit(user);
   }
 
-  /** Everyone who is in the room now; who is not has left unheard. */
+  /** Sets all members of the room. Those that are missing have left without an event. */
   renew(users: ReadonlyMap<string, string>): void {
     for (const membership of [...this.#users.keys()]) if (!users.has(membership)) this.exit(membership);
     for (const [id, user] of users) this.addMember(id, user);
@@ -137,7 +137,7 @@ export class RedisRoom {
 
   #goOn(): void {
     const waiting = this.#waiting;
-    // Where some were let go of, the room stays behind until the log is asked for them.
+    // Where some were dropped, the room stays behind until they are read from the log.
     this.#waiting = waiting?.full ? new Backlog() : null;
     for (const message of waiting?.messages ?? []) this.onMessage(message);
     this.#settle();
@@ -152,7 +152,7 @@ export class RedisRoom {
     this.#awaiting.delete(message.id);
   }
 
-  /** Waiters for what the log had no more. */
+  /** Those that wait for messages which the log has no more. */
   #settle(): void {
     for (const [id, resolve] of this.#awaiting) {
       if (compareIds(id, this.#position ?? '0-0') > 0) continue;

@@ -1,5 +1,5 @@
-// Reaching what other gateways hold: all living ones are asked, and the one that has a connection answers, or all of them
-// do their part. Nothing is written down for it, so that opening and closing connections costs Redis nothing.
+// Commands to other nodes (gateways). A command goes to all live nodes; the one that holds the connection replies, or
+// all of them act. Redis stores nothing for it, so that opening and closing connections costs Redis nothing.
 
 import { randomUUID } from 'node:crypto';
 import { ignore } from '../../base/guard.ts';
@@ -15,16 +15,16 @@ import {
   type RemoteResult,
 } from './redis-wire.ts';
 
-/** How long the others may take to answer. */
+/** Milliseconds that other nodes have to reply. */
 const REPLY_TIMEOUT_MS = 2000;
 
 interface PendingCall {
-  /** Gateways that have not answered; null until it is known who was asked. */
+  /** Nodes that have not replied; null until Redis has named the nodes that were called. */
   outstanding: Set<string> | null;
   readonly answered: Set<string>;
-  /** Takes an answer; true: no other one is waited for. */
+  /** Takes a reply; true: no further one is needed. */
   readonly take: (answer: RemoteResult | number) => boolean;
-  /** Enough have answered. */
+  /** Ends the call: enough replies have come. */
   readonly settle: () => void;
 }
 
@@ -34,14 +34,17 @@ export class RedisRpc {
   readonly #local: Local;
   readonly #pending = new Map<string, PendingCall>();
 
-  /** `gate` is this gateway's own name. */
+  /** `nodeId` is the id of this node. */
   constructor(nodeId: string, link: RedisLink, local: Local) {
     this.#nodeId = nodeId;
     this.#link = link;
     this.#local = local;
   }
 
-  /** Does it here where the connection is here, else wherever it is. Rejects where someone who may have it does not answer. */
+  /**
+   * Acts on a connection of this node, else on whichever node holds it. Null: no node does. Rejects with a BrokerError
+   * where a node that may hold it does not reply.
+   */
   async act(connection: string, act: Act): Promise<RemoteResult> {
     const command = { ...act, connection };
     let found = this.#run(command) as RemoteResult;
@@ -53,7 +56,10 @@ export class RedisRpc {
     return found;
   }
 
-  /** Does it here and everywhere; rejects where someone does not answer. */
+  /**
+   * Revokes on this node and all others; resolves with the number of sessions closed. Rejects with a BrokerError where
+   * a node does not reply.
+   */
   async revoke(revocation: Revocation, forMs: number): Promise<number> {
     const command: RemoteCommand = { kind: 'revoke', revocation, forMs };
     let closed = this.#local.revoke(revocation, forMs);
@@ -64,14 +70,14 @@ export class RedisRpc {
     return closed;
   }
 
-  /** Another gateway asks. */
+  /** Runs a command of another node and replies. */
   answer(call: RemoteCall): void {
     const reply = formatReply(call, this.#nodeId, this.#run(call.errand));
-    // Who asked gives up by itself where the answer is lost.
+    // The caller times out by itself where the reply is lost.
     this.#link.run('reply', call.from, reply).catch(ignore);
   }
 
-  /** Another gateway has answered. */
+  /** Another node has replied. */
   answered(id: string, from: string, answer: RemoteResult | number): void {
     const call = this.#pending.get(id);
     if (!call) return;

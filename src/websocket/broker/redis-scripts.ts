@@ -1,8 +1,9 @@
-// What the broker does in Redis, as scripts: each is one step that other gateways see whole or not at all. A room has a
-// stream (its log), a hash of members, a hash of the gateways that hold any of them, and a hash `meta` with the id of its
-// last message, its floor (everything behind the floor is in the log) and the bytes of the log. What happens in a room is published to the
-// channel of each gateway that holds a member of it, so that a gateway listens to one channel however many rooms it has,
-// and begins to hear of a room in the very step that enters its first member.
+// What the broker does in Redis, as scripts: each is one step that other nodes see whole or not at all. A room has a
+// stream (its log), a hash of members, a hash of the nodes (gateways) that hold any of them, and a hash `meta` with the
+// id of its last message, its floor (everything behind the floor is in the log) and the bytes of the log. What happens
+// in a room is published to the channel of each node that holds a member of it. So a node subscribes to one channel
+// however many rooms it has, and gets a room's events from the very step that adds its first member. In keys and
+// scripts a node is a `gate` and a membership a `seat`.
 //
 // Keys begin with a prefix that holds the number of the database, since channels know no databases. They are made in the
 // scripts, so a Redis Cluster will not do; one Redis, or one with replicas, will.
@@ -11,17 +12,17 @@ import { DEFAULT_RETENTION, MAX_ROOM_BYTES } from './broker.ts';
 
 export interface Script {
   readonly text: string;
-  /** SHA-1, by which EVALSHA knows it. */
+  /** SHA-1, by which EVALSHA finds it. */
   readonly sha: string;
 }
 
-/** Milliseconds for which a gateway is believed to live after its last heartbeat. */
+/** Milliseconds after its last heartbeat for which a node counts as live. */
 export const LEASE_MS = 4000;
-/** Members of a dead gateway that are let go of in one step. */
+/** Members of a dead node that are removed in one step. */
 const REAP = 200;
 /** How long a room without members is remembered beyond the age of its last message. */
 const SPARE_MS = 60_000;
-/** Bytes of messages in one answer; a message that is larger comes alone. What is left is asked for again. */
+/** Bytes of messages in one reply; a message that is larger comes alone. The rest takes further calls. */
 const PAGE_BYTES = 256 * 1024;
 /** What a message costs Redis beside its texts. */
 const MESSAGE_COST = 200;
@@ -129,9 +130,9 @@ function script(body: string): Script {
 
 export const SCRIPTS = {
   /**
-   * prefix, gate, seat, room, user, connection, since, most members, most rooms of the user ('' for none), count, age, `list`
-   * or ''. Gives the id of the last message and, where asked for, seat, user, … of all members; or why not. Entering
-   * again changes nothing.
+   * prefix, node, membership, room, user, connection, since, most members, most rooms of the user ('' for none), count,
+   * age, `list` or ''. Returns the id of the last message and, with `list`, membership, user, … of all members; or why
+   * it may not join. Joining again changes nothing.
    */
   enter: script(`
 local gate, seat, room, user, connection, since = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
@@ -153,13 +154,13 @@ redis.call('HSET', roomKey(room, 'meta'), 'count', ARGV[10], 'age', ARGV[11])
 remember(room)
 return { 'ok', last, ARGV[12] == 'list' and redis.call('HGETALL', members) or {} }
 `),
-  /** prefix, gate, seat, room, user. */
+  /** prefix, node, membership, room, user. */
   leave: script(`
 redis.call('HDEL', key('seats', ARGV[2]), ARGV[3])
 leave(ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 return 1
 `),
-  /** prefix, room, seat ('' from outside), user ('' for none), data. Gives the id. */
+  /** prefix, room, membership ('' from outside), user ('' for none), data. Returns the id. */
   say: script(
     `
 local room, seat, user, data = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -175,7 +176,7 @@ tell(room, { 'say', room, id, prev, user, data, seat })
 return id
 `.replace('SPARE', String(SPARE_MS)),
   ),
-  /** prefix, room, after, until. Gives floor, last, the first messages between, and whether there are more. */
+  /** prefix, room, after, until. Returns floor, last, the first messages between, and whether there are more. */
   since: script(`
 local room = ARGV[2]
 local at = now()
@@ -186,7 +187,7 @@ remember(room)
 local found, more = page('XRANGE', roomKey(room, 'log'), '(' .. ARGV[3], ARGV[4], math.huge)
 return { floor, last, found, more }
 `),
-  /** prefix, room, until, count. Gives the last of the messages, newest first, and whether there are more of them. */
+  /** prefix, room, until, count. Returns the last of the messages, newest first, and whether there are more of them. */
   last: script(`
 local room = ARGV[2]
 local at = now()
@@ -196,9 +197,9 @@ remember(room)
 local found, more = page('XREVRANGE', roomKey(room, 'log'), ARGV[3], '-', tonumber(ARGV[4]))
 return { found, more }
 `),
-  /** prefix, room. Gives seat, user, …. */
+  /** prefix, room. Returns membership, user, …. */
   members: script(`return redis.call('HGETALL', roomKey(ARGV[2], 'members'))`),
-  /** prefix. Gives room, number of members, …. */
+  /** prefix. Returns room, number of members, …. */
   rooms: script(`
 local found = {}
 for _, room in ipairs(redis.call('SMEMBERS', P .. 'rooms')) do
@@ -208,8 +209,8 @@ end
 return found
 `),
   /**
-   * prefix, gate. Lives on, and lets go of members of gateways that do not. Gives whether it was known to live, and
-   * whether there is more to let go of.
+   * prefix, node. Stores the node's heartbeat, and removes members of dead nodes. Returns whether the node counted as
+   * live, and whether more members are to be removed.
    */
   beat: script(`
 local at = now()
@@ -227,10 +228,10 @@ for _, dead in ipairs(redis.call('ZRANGEBYSCORE', P .. 'gates', '-inf', '(' .. t
 end
 return { known, 0 }
 `),
-  /** prefix, gate. Is gone. */
+  /** prefix, node. Removes the node. */
   end: script(`redis.call('ZREM', P .. 'gates', ARGV[2])
 return redis.call('DEL', key('seats', ARGV[2]))`),
-  /** prefix, gate, question. Asks all other gateways; gives their names. */
+  /** prefix, node, call. Publishes the call to all other live nodes; returns their ids. */
   ask: script(`
 local asked = {}
 for _, gate in ipairs(redis.call('ZRANGEBYSCORE', P .. 'gates', text(now()), '+inf')) do
@@ -241,7 +242,7 @@ for _, gate in ipairs(redis.call('ZRANGEBYSCORE', P .. 'gates', text(now()), '+i
 end
 return asked
 `),
-  /** prefix, gate, answer. */
+  /** prefix, node, reply. */
   reply: script(`return redis.call('PUBLISH', key('gate', ARGV[2]), ARGV[3])`),
 } as const satisfies Record<string, Script>;
 

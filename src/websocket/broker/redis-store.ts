@@ -1,5 +1,5 @@
-// What a gateway asks of Redis, typed: one method for each script of redis-scripts.ts that has to do with rooms. Each
-// rejects with a BrokerError as RedisLink.run does.
+// What a node stores in Redis and reads from it, typed: one method for each script of redis-scripts.ts that concerns
+// rooms. Each rejects with a BrokerError as RedisLink.run does.
 import { Semaphore } from '../../base/semaphore.ts';
 import { compareIds, type Member, type Membership, type RoomLimits, type RoomSummary, type Stamp } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
@@ -9,9 +9,9 @@ import { readBehind, readMembers, readPage } from './redis-wire.ts';
 /** Members whose histories are read at a time. */
 const MAX_READERS = 8;
 
-/** A seat, and what Redis is to know of it. */
+/** A membership, and what Redis stores of it. */
 export interface MembershipRecord {
-  /** Id of the seat, of all gateways. */
+  /** Id of the membership, unique over all nodes. */
   readonly id: string;
   readonly membership: Membership;
   readonly retention: { readonly count: number; readonly age: number };
@@ -22,7 +22,7 @@ export interface MembershipRecord {
 export interface JoinResult {
   /** The id of the room's last message. */
   readonly last: string;
-  /** Everyone in the room by seat, where it was asked for. */
+  /** All members of the room by membership id, where they were requested. */
   readonly members: ReadonlyMap<string, Member>;
 }
 
@@ -36,7 +36,7 @@ export class RedisStore {
     this.#link = link;
   }
 
-  /** Enters a member; a reason where it may not. Entering again changes nothing. */
+  /** Adds a member; a reason where it may not join. Joining again changes nothing. */
   async join(
     entry: MembershipRecord,
     limits: RoomLimits,
@@ -57,13 +57,13 @@ export class RedisStore {
     await this.#link.run('leave', this.#nodeId, id, membership.room, membership.user);
   }
 
-  /** Says something; `seat` is '' from outside, and so is `user` for nobody. */
+  /** Publishes a message. From outside the membership is '', and so is the user where there is none. */
   async publish(room: string, message: { membership: string; user: string; data: string }): Promise<Stamp> {
     const id = (await this.#link.run('say', room, message.membership, message.user, message.data)) as string;
     return { id, at: Number(id.split('-')[0]) };
   }
 
-  /** What was said behind an id and up to another one; `+` is the last at this moment. */
+  /** The messages after an id and up to another one; `+` is the last at this moment. */
   since(room: string, after: string, until: string): Promise<Behind> {
     return this.#reading(async () => {
       const first = readBehind(await this.#link.run('since', room, after, until));
@@ -73,7 +73,7 @@ export class RedisStore {
       for (let { more } = first; more; ) {
         const from = messages.at(-1)?.id ?? after;
         const next = readBehind(await this.#link.run('since', room, from, end));
-        // What was to come next may have been let go of meanwhile.
+        // The next message may have been trimmed meanwhile.
         complete &&= compareIds(from, next.floor) >= 0;
         messages.push(...next.messages);
         more = next.more && next.messages.length > 0;
@@ -82,7 +82,7 @@ export class RedisStore {
     });
   }
 
-  /** What was said up to an id, oldest first. */
+  /** The messages up to an id, oldest first. */
   last(room: string, until: string, count: number): Promise<Logged[]> {
     return this.#reading(async () => {
       const messages: Logged[] = [];
@@ -97,7 +97,7 @@ export class RedisStore {
     });
   }
 
-  /** Answers that may be as large as all that a room keeps: so many at a time. */
+  /** Reads whose replies may be as large as all that a room keeps: a bounded number at a time. */
   async #reading<T>(act: () => Promise<T>): Promise<T> {
     const release = await this.#readers.acquire(null);
     try {
@@ -118,19 +118,19 @@ export class RedisStore {
     return rooms;
   }
 
-  /** Says that the gateway lives, and lets go of some members of those that do not. */
+  /** Sends the node's heartbeat, and removes some members of dead nodes. */
   async heartbeat(): Promise<{ readonly known: boolean; readonly more: boolean }> {
     const [known, more] = (await this.#link.run('beat', this.#nodeId)) as [number, number];
     return { known: known === 1, more: more === 1 };
   }
 
-  /** Says that the gateway is gone. */
+  /** Removes the node. */
   async end(): Promise<void> {
     await this.#link.run('end', this.#nodeId);
   }
 }
 
-/** The users by seat. */
+/** The users by membership id. */
 export function usersOf(members: JoinResult['members']): ReadonlyMap<string, string> {
   return new Map([...members].map(([membership, { user }]) => [membership, user]));
 }

@@ -1,5 +1,6 @@
-// What goes between gateways and Redis as text: what scripts give, and what comes over a gateway's channel. Another version of
-// the gateway may have written it, or anybody who knows the Redis: nothing of the channel is believed before it has its shape.
+// The text that nodes (gateways) and Redis exchange: the replies of scripts, and the messages of a node's channel.
+// Another version of the gateway may have written it, or anybody with access to the Redis: everything from the channel
+// is validated.
 import * as z from 'zod';
 import { isAddressEntry } from '../../config/address.ts';
 import type { Revocation } from '../../sessions/revocations.ts';
@@ -18,7 +19,10 @@ const connectionDescription = z.object({
   activeAt: z.number().nullable(),
 }) satisfies z.ZodType<ConnectionDescription>;
 
-/** What was found of a connection: its description, true where it was sent to or closed, null where it is not there. */
+/**
+ * The result for a connection: its description; true where it was sent to or closed; null where the node does not hold
+ * it.
+ */
 const found = z.union([connectionDescription, z.literal(true), z.null()]);
 export type RemoteResult = z.output<typeof found>;
 
@@ -48,21 +52,21 @@ const act = z.discriminatedUnion('kind', [
 /** What may be done with a connection. */
 export type Act = z.output<typeof act>;
 
-/** What a gateway wants of the others: something done with a connection, or access taken back. */
+/** A command to other nodes: an act on a connection, or a revocation. */
 const remoteCommand = z.union([
   act.and(z.object({ connection: z.string() })),
   z.object({ kind: z.literal('revoke'), revocation, forMs: z.number().nonnegative() }),
 ]);
 export type RemoteCommand = z.output<typeof remoteCommand>;
 
-/** What a gateway asks the others; `from` is the one that asks. */
+/** A call to other nodes; `from` is the id of the caller. */
 const remoteCall = z.object({ id: z.string(), from: z.string(), errand: remoteCommand });
 export type RemoteCall = z.output<typeof remoteCall>;
 
 const messageId = z.string().refine(isMessageId);
 const text = z.string();
 
-/** What comes over a gateway's channel, by its first word. */
+/** What comes over a node's channel, by its first word. */
 const EVENTS = {
   say: z
     .tuple([text, messageId, messageId, text, text, text])
@@ -83,8 +87,8 @@ const EVENTS = {
 export type Event = z.output<(typeof EVENTS)[keyof typeof EVENTS]>;
 
 /**
- * Reads what came over the channel. `unknown`: another version of the gateway may know what it is; `malformed`: nobody does.
- * Neither is to be acted on.
+ * Parses a message of the channel. `unknown`: another version of the gateway may know its kind; `malformed`: it is
+ * invalid. Neither may be acted on.
  */
 export function readEvent(received: string): Event | 'unknown' | 'malformed' {
   const parsed = parse(received);
@@ -123,26 +127,26 @@ function logged(id: string, user: string, data: string, membership: string): Log
 
 type StreamEntry = readonly [id: string, fields: readonly string[]];
 
-/** Entries of a stream, as scripts give them. */
+/** Entries of a stream, as scripts return them. */
 function readEntries(entries: unknown): Logged[] {
   return (entries as readonly StreamEntry[]).map(([id, [, user = '', , data = '', , membership = '']]) =>
     logged(id, user, data, membership),
   );
 }
 
-/** A part of what was asked for; `more`: there is more of it. */
+/** A part of the messages requested; `more`: there are further ones. */
 export interface HistoryPage {
   readonly messages: Logged[];
   readonly more: boolean;
 }
 
-/** What the script `last` gives. */
+/** What the script `last` returns. */
 export function readPage(reply: unknown): HistoryPage {
   const [entries, more] = reply as [unknown, number];
   return { messages: readEntries(entries), more: more === 1 };
 }
 
-/** What the script `since` gives. */
+/** What the script `since` returns. */
 export function readBehind(reply: unknown): HistoryPage & { readonly floor: string; readonly last: string } {
   const [floor, last, ...page] = reply as [string, string, unknown, number];
   return { floor, last, ...readPage(page) };
@@ -150,7 +154,7 @@ export function readBehind(reply: unknown): HistoryPage & { readonly floor: stri
 
 const member = z.tuple([text, text, z.coerce.number()]);
 
-/** Members by seat, out of a hash of Redis. What is no member is left out. */
+/** Members by membership id, out of a hash of Redis. Invalid entries are left out. */
 export function readMembers(reply: unknown): Map<string, Member> {
   const flat = reply as readonly string[];
   const members = new Map<string, Member>();

@@ -1,6 +1,6 @@
-// The broker of several gateways that share a Redis. What happens in Redis is redis-scripts.ts, the connections to it are
-// redis-link.ts, the order of messages is redis-room.ts; here a gateway takes part: it enters and leaves for its members,
-// says that it lives, and after Redis was away takes up where it was.
+// The broker of several gateways that share a Redis. What happens in Redis is redis-scripts.ts, the connections to it
+// are redis-link.ts, the order of messages is redis-room.ts; here one gateway, a node, takes part. It joins and leaves
+// rooms for its members, sends heartbeats, and resumes after Redis was unavailable.
 import { randomBytes } from 'node:crypto';
 import { background, ignore, reportDefect } from '../../base/guard.ts';
 import type { MemoryBudget } from '../../base/memory-budget.ts';
@@ -41,7 +41,7 @@ export interface RedisOptions {
   readonly queues: MemoryBudget;
 }
 
-/** A seat taken here. */
+/** A membership of this node. */
 interface LocalMembership extends MembershipRecord {
   readonly room: RedisRoom;
 }
@@ -55,14 +55,14 @@ export class RedisBroker implements Broker {
   readonly #store: RedisStore;
   readonly #rooms = new Map<string, RedisRoom>();
   readonly #memberships = new Map<string, LocalMembership>();
-  /** Seats that were given back while Redis was away. */
+  /** Memberships that ended while Redis was unavailable. */
   readonly #departed = new Set<LocalMembership>();
   #nextId = 0;
   #down: string | null = 'not connected yet';
   #heartbeat: NodeJS.Timeout | undefined;
   readonly #counts = { published: 0, failed: 0, delivered: 0 };
 
-  /** That the broker is away is told elsewhere; anything else is a defect. */
+  /** That the broker is unavailable is reported elsewhere; anything else is a defect. */
   readonly #onError = (error: unknown): void => {
     if (!(error instanceof BrokerError)) reportDefect('redis', error);
   };
@@ -115,10 +115,10 @@ export class RedisBroker implements Broker {
       }
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
-      // It is entered once Redis is back.
+      // The member joins in Redis once Redis is back.
     }
     this.#memberships.set(local.id, local);
-    // While Redis is away its word is missing: the member is in the room of this gateway.
+    // While Redis is unavailable it can't confirm the join: the member is in the room of this node only.
     room.addMember(local.id, membership.user);
     room.local.take(membership);
     return {
@@ -202,7 +202,7 @@ export class RedisBroker implements Broker {
       return await room.handedOn(stamp);
     } catch (error) {
       this.#counts.failed++;
-      // Delivery goes on among the members of this gateway; of what may have been done elsewhere the log will tell.
+      // Delivery goes on among the members of this node; the log will show what was done elsewhere.
       if (error instanceof BrokerError && error.fault === 'unavailable')
         room.local.deliver({ id: null, at: Date.now(), user: membership.user, data }, membership);
       throw error;
@@ -232,7 +232,7 @@ export class RedisBroker implements Broker {
       case 'join':
         return void this.#rooms.get(event.room)?.addMember(event.membership, event.user);
       case 'leave':
-        // A word of long ago about a seat that is taken here was overtaken by its entering again.
+        // A late event about a membership of this node is outdated: the member has joined again since.
         if (!this.#memberships.has(event.membership)) this.#rooms.get(event.room)?.exit(event.membership);
         return;
       case 'ask':
@@ -251,7 +251,7 @@ export class RedisBroker implements Broker {
     for (const room of this.#rooms.values()) room.cut();
   }
 
-  /** Redis is there, again or for the first time: what it missed of us is told, and what we missed is handed on. */
+  /** Redis is available, again or for the first time: sends it what it missed, and delivers what this node missed. */
   async #takeUp(): Promise<void> {
     await this.#sendHeartbeat();
     for (const local of [...this.#departed]) {
@@ -273,7 +273,7 @@ export class RedisBroker implements Broker {
 
   #schedule(): void {
     clearTimeout(this.#heartbeat);
-    // Where the link is lost meanwhile, it is taken up anew and scheduled again.
+    // Where the link is lost meanwhile, onUp runs again and schedules anew.
     this.#heartbeat = setTimeout(() => {
       const alive = this.#sendHeartbeat().then(() => this.#mendRooms());
       background(
@@ -283,17 +283,17 @@ export class RedisBroker implements Broker {
     }, HEARTBEAT_MS).unref();
   }
 
-  /** Rooms that miss something, as Redis refused to tell when it was asked. */
+  /** Catches up in rooms that miss messages, because Redis refused the request for them. */
   async #mendRooms(): Promise<void> {
     for (const room of this.#rooms.values()) {
       if (room.behind && room.position !== null) await room.catchUp(room.position);
     }
   }
 
-  /** Says that this gateway lives, and lets go of the members of those that do not. */
+  /** Sends the heartbeat of this node, and removes members of dead nodes. */
   async #sendHeartbeat(): Promise<void> {
     const { known, more } = await this.#store.heartbeat();
-    // Others took us for dead: our members are entered again.
+    // Other nodes took this one for dead: its members join again.
     if (!known) await Promise.all([...this.#memberships.values()].map((local) => this.#join(local, {})));
     if (more) await this.#sendHeartbeat();
   }

@@ -1,5 +1,5 @@
-// What a room of one process keeps of what was said: messages in order, by count, age and bytes, and from where on they are
-// whole. An id is `milliseconds-number`, as Redis has it, so that a client needs to know only one kind.
+// The messages that a room of one process keeps: in order, bounded by count, age and bytes, with the id from which on
+// none is missing. An id is `milliseconds-number`, as Redis has it, so that a client needs to know only one kind.
 import { bytesOf, type MemoryBudget } from '../../base/memory-budget.ts';
 import {
   compareIds,
@@ -11,21 +11,21 @@ import {
   type Span,
 } from './broker.ts';
 
-/** What a message costs beside its texts: the object, its id, its place, and what V8 puts before each. */
+/** What a message costs beside its texts: the object, its id, its slot, and V8's headers. */
 const MESSAGE_COST = 200;
 
 export class RoomLog {
-  /** Oldest first; the places before #start are empty. */
+  /** Oldest first; the slots before #start are empty. */
   #messages: (RoomMessage | undefined)[] = [];
   #start = 0;
   #bytes = 0;
   #last: { readonly ms: number; readonly number: number };
-  /** Everything after this id is here. */
+  /** Every message after this id is kept. */
   #floor: string;
   #retention: Retention;
   readonly #budget: MemoryBudget;
 
-  /** `budget` is the one of all rooms: what is kept here counts there. */
+  /** `budget` is shared by all rooms: what this log keeps counts in it. */
   constructor(retention: Retention, now: number, budget: MemoryBudget) {
     this.#budget = budget;
     this.#last = { ms: now, number: 0 };
@@ -38,12 +38,12 @@ export class RoomLog {
     return `${this.#last.ms}-${this.#last.number}`;
   }
 
-  /** What is kept takes about so many bytes. */
+  /** About how many bytes the kept messages take. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** From now on it keeps so much. */
+  /** Sets what the log keeps from now on. */
   keep(retention: Retention): void {
     this.#retention = retention;
   }
@@ -70,7 +70,7 @@ export class RoomLog {
     return { messages: until.filter(({ id }) => compareIds(id, span.after) > 0), complete };
   }
 
-  /** Lets go of what is too much or too old. */
+  /** Trims what is too much or too old. */
   trim(now: number): void {
     const { count, age } = this.#retention;
     for (let oldest = this.#messages[this.#start]; oldest; oldest = this.#messages[this.#start]) {
@@ -80,14 +80,14 @@ export class RoomLog {
     }
   }
 
-  /** Lets go of the oldest message; false where there is none. */
+  /** Drops the oldest message; false where there is none. */
   dropOldest(): boolean {
     const oldest = this.#messages[this.#start];
     if (oldest === undefined) return false;
     this.#floor = oldest.id;
     this.#count(-costOf(oldest));
-    // Its place is emptied at once, for a message may be large; places are cut off in large pieces, so that a full room does
-    // not copy its log for each message.
+    // Its slot is emptied at once, for a message may be large; slots are cut off in large pieces, so that a full room
+    // does not copy its log for each message.
     this.#messages[this.#start++] = undefined;
     if (this.#start >= 64 && this.#start * 2 >= this.#messages.length) {
       this.#messages = this.#messages.slice(this.#start);

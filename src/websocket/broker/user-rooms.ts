@@ -1,10 +1,10 @@
 // In how many rooms each user is, within this process.
 
 export class UserRooms {
-  /** Connections by user and room; nobody stays who is nowhere. */
+  /** Connections by user and room; a user who is in no room is removed. */
   readonly #rooms = new Map<string, Map<string, number>>();
 
-  /** Whether the user may enter: it is in that room already, or in fewer than so many. */
+  /** Whether the user may join: it is in that room already, or in fewer than so many. */
   mayJoin(user: string, room: string, max: number | undefined): boolean {
     const rooms = this.#rooms.get(user);
     return max === undefined || rooms === undefined || rooms.has(room) || rooms.size < max;

@@ -1,5 +1,5 @@
 // Terminating a WebSocket here: from an allowed handshake to a running session. Which handshakes are allowed is decided
-// in routing/, and then by the route's handler where it asks to be asked.
+// in routing/, and then by the route's handler where it has a HandshakeHook.
 
 import { ignore } from '../../base/guard.ts';
 import { TimerWheel } from '../../base/timer-wheel.ts';
@@ -33,11 +33,14 @@ export interface Accepted {
 
 /** Terminates the handshakes of one route. */
 export interface WebSocketAcceptor {
-  /** Asks the route's handler whether a handshake may open; rejects with a GatewayError where it can't tell. */
+  /**
+   * Decides with the route's handler whether a handshake may open; rejects with a GatewayError where the handler can't
+   * decide.
+   */
   admit(opening: Opening): HandshakeResult | Promise<HandshakeResult>;
   /**
-   * Answers 101 and gives the connection to who was found by admit(). Null: the client has left, its socket is destroyed,
-   * and `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
+   * Answers 101 and gives the connection to the handler that admit() gave. Null: the client has closed, its socket is
+   * destroyed, and `onEnd` is not called. Else `onEnd` is called once, never from inside accept().
    */
   accept(
     upgrade: AcceptedHandshake,
@@ -67,7 +70,7 @@ export class Terminator implements Sampler {
   readonly budgets = new MemoryBudgets();
   readonly #queues = new SendQueues(this.budgets.queues);
 
-  /** `emit` gets a `ping` event for each ping, pong and timeout. Live sessions stand in `connections`. */
+  /** `emit` gets a `ping` event for each ping, pong and timeout. Live sessions are listed in `connections`. */
   constructor(emit: Emit, connections: Connections) {
     this.#emit = emit;
     this.#connections = connections;
@@ -89,7 +92,7 @@ export class Terminator implements Sampler {
       admit: (opening) => ('admit' in handler ? handler.admit(opening) : handler),
       accept(upgrade, factory, onEnd) {
         const { id, socket, client, user, protocol: subprotocol } = upgrade;
-        // Until ws listens, nobody else may be listening.
+        // Until ws has its listeners, the socket may have no others.
         if (socket.listenerCount('error') === 0) socket.on('error', ignore);
         const ws = openSocket(upgrade);
         if (!ws) return null;

@@ -12,7 +12,10 @@ export interface CompressionOptions {
 const NAME = 'permessage-deflate';
 const TAKEOVER = new Set(['server_no_context_takeover', 'client_no_context_takeover']);
 const WINDOW = new Set(['server_max_window_bits', 'client_max_window_bits']);
-/** An inflating stream with the largest window, which a client may use that cannot be told otherwise (zlib's own numbers). */
+/**
+ * An inflating stream with the largest window, which a client may use that does not offer to limit it (zlib's own
+ * numbers).
+ */
 const INFLATE_BYTES = 2 ** 15 + 7 * 1024;
 
 /** Windows of 8 bits can be agreed on (RFC 7692 §7.1.2.1), but zlib makes none for raw streams. */
@@ -34,7 +37,7 @@ export interface Share {
   readonly release: () => void;
 }
 
-/** Who may compress, among the connections of one route. */
+/** Which connections of one route may compress. */
 export class Compression {
   readonly options: CompressionOptions;
   #left: number;

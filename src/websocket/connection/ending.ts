@@ -28,7 +28,7 @@ export function reasonOf(code: number | undefined): string | undefined {
   return Object.values(VIOLATIONS).find((ending) => ending.code === code)?.reason;
 }
 
-/** How a session ended that the gateway did not end; 1006 is ws's word for "no Close came" (RFC 6455 §7.1.5). */
+/** How a session ended that the gateway did not end; 1006 means "no Close came" (RFC 6455 §7.1.5). */
 export function endOfClient(closeCode: number, error: Error | null): SessionClose {
   if (closeCode !== 1006) return { code: closeCode, initiator: 'client', reason: 'closed' };
   return { code: null, initiator: 'client', reason: error === null ? 'closed' : 'reset' };

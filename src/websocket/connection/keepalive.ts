@@ -1,5 +1,5 @@
 // Whether a client is still there, and for how long nothing has happened: idle time, lifetime and pings of one session,
-// as values. It keeps no timer and sends nothing; session.ts asks it what is due.
+// as values. It keeps no timer and sends nothing; session.ts calls it to learn what is due.
 import { randomBytes } from 'node:crypto';
 
 /** When a session is due; milliseconds. */
@@ -43,7 +43,7 @@ export class Keepalive {
     this.#nextPingAt = now + (timing.ping?.every ?? Number.POSITIVE_INFINITY);
   }
 
-  /** A chunk came from the client. True: it answers the ping that was out, for alive is who sends any byte. */
+  /** A chunk came from the client. True: it answers the ping that was out, for a client that sends any byte is alive. */
   read(size: number, now: number): boolean {
     this.#chunk = { size, activeAt: this.#activeAt };
     this.#activeAt = now;
@@ -77,7 +77,7 @@ export class Keepalive {
     return payload;
   }
 
-  /** The ping has gone out; the client's time to show a sign of life begins. */
+  /** The ping has gone out; the client's time to send any byte begins. */
   pinged(now: number): void {
     if (this.#ping) this.#ping.sentAt = now;
   }

@@ -1,5 +1,5 @@
 // What terminated sessions carried, by route: plain numbers that outlive sessions and reloads, read when Prometheus
-// scrapes. Bytes of live sessions are asked of their sockets at that moment.
+// scrapes. Bytes of live sessions are read from their sockets at that moment.
 
 import { type SlotHandle, SlotSet } from '../../base/slot-set.ts';
 import type { Sample, Sampler } from '../../events.ts';

@@ -1,4 +1,4 @@
-// Answering a client's pings, bounded: whoever pings and does not read must not make the gateway hoard pongs.
+// Answering a client's pings, bounded: a client that pings and does not read must not make the gateway queue pongs.
 import type { WsSocket } from './ws-socket.ts';
 
 /** Pongs on their way at a time; of further pings only the newest is answered (RFC 6455 §5.5.3). */

@@ -1,5 +1,5 @@
-// How much a client may send in a second: buckets that hold one second's worth, and may be overdrawn by one message, so that
-// one larger than a second's worth is let through and paid for afterwards. They have no clock of their own.
+// How much a client may send in a second: buckets that hold one second's worth, and may be overdrawn by one message, so
+// that one larger than a second's worth passes and is paid for afterwards. They have no clock of their own.
 import { Bucket } from '../../base/token-bucket.ts';
 
 export interface RateLimits {

@@ -1,9 +1,9 @@
-// Why a client is not read from: while there is any reason, its socket is paused, and the time that it has to answer our ping
-// stands still.
+// Why a client is not read from: while there is any reason, its socket is paused, and the time that it has to answer a
+// ping stands still.
 import type { Keepalive } from './keepalive.ts';
 import type { WsSocket } from './ws-socket.ts';
 
-/** `owed`: what was sent to it has not gone out yet. `handler`: the handler does not want more. */
+/** `owed`: its send queue is not empty yet. `handler`: the handler does not want more. */
 type PauseReason = 'owed' | 'handler';
 
 export class ReadPause {
@@ -37,7 +37,7 @@ export class ReadPause {
     this.#ws.resume();
   }
 
-  /** What the client still sends is read, whoever does not want it. */
+  /** What the client still sends is read, whatever the reasons to pause. */
   end(now: number): void {
     this.remove('owed', now);
     this.remove('handler', now);

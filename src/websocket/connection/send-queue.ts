@@ -1,6 +1,6 @@
-// What is owed to one client: messages on their way through its socket, in order and bounded. Where the route lets it, the
-// oldest of what goes to many gives way to the newest; else a client that falls too far behind is given up by session.ts. What all
-// of them may take together is send-queues.ts.
+// The send queue of one client: messages on their way through its socket, in order and bounded. Where the route
+// configures it, the oldest of the messages that go to many is dropped for the newest; else session.ts closes a client
+// that falls too far behind. The bound of all queues together is in send-queues.ts.
 import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
 import type { PreparedMessage } from '../frame.ts';
@@ -10,7 +10,7 @@ import type { WsSocket } from './ws-socket.ts';
 
 /** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
 const MESSAGE_COST = 256;
-/** Bytes owed beyond which a client does not keep up, of a large queue. */
+/** Pending bytes beyond which a client does not keep up, of a large queue. */
 const BEHIND = 256 * 1024;
 /** Bytes in the socket beyond which messages that may be dropped wait outside of it. */
 const SOCKET_FILL = 64 * 1024;
@@ -19,7 +19,7 @@ const SOCKET_FILL = 64 * 1024;
 const NONE: QueuedMessage[] = [];
 
 export interface SendQueuePolicy {
-  /** Bytes that may be owed to a client. */
+  /** Most bytes that may be pending for a client. */
   readonly size: number;
   readonly overflow: 'close' | 'drop_oldest';
 }
@@ -65,17 +65,17 @@ interface QueuedMessage {
   readonly write: () => void;
 }
 
-/** Whose outbox it is. */
+/** The owner of a send queue. */
 export interface SendQueueOwner {
-  /** A message has gone out, or never will; `empty`: and it was the last one. */
+  /** A message was sent, or never will be; `empty`: it was the last one. */
   onSent(empty: boolean): void;
-  /** Messages were dropped, and the next one is about to go. */
+  /** Messages were dropped, and the next one is about to be sent. */
   onDropped(count: number): void;
-  /** Ends the session at once: all send queues together are too large, and this is the one to go. */
+  /** Ends the session at once: all send queues together are too large, and this one was chosen. */
   cut(reason: string): void;
 }
 
-/** What all outboxes of a route share. */
+/** What all send queues of a route share. */
 export interface SendQueueRules {
   readonly policy: SendQueuePolicy;
   readonly batcher: WriteBatcher;
@@ -106,12 +106,12 @@ export class SendQueue implements Debtor {
     this.#owner = owner;
   }
 
-  /** Bytes owed, as all queues together count them. */
+  /** Pending bytes, as the budget of all queues counts them. */
   get settled(): number {
     return this.#settled;
   }
 
-  /** Nothing can be sent any more; what waits is let go of. */
+  /** Nothing can be sent any more; drops what is queued. */
   close(): void {
     this.#closed = true;
     this.#waiting = NONE;
@@ -124,7 +124,7 @@ export class SendQueue implements Debtor {
     this.#owner.cut('slow_consumer');
   }
 
-  /** Whether anything is owed. */
+  /** Whether anything is pending. */
   get empty(): boolean {
     return this.#queued === 0 && this.#waiting.length === 0;
   }
@@ -141,7 +141,7 @@ export class SendQueue implements Debtor {
     return taken;
   }
 
-  /** The same for a message that goes to many, and that may be dropped before it has gone. */
+  /** The same for a message that goes to many, and that may be dropped before it was sent. */
   sendPrepared(message: PreparedMessage): boolean {
     const taken = this.#putPrepared(message);
     this.#settle();
@@ -227,14 +227,14 @@ export class SendQueue implements Debtor {
     }
   }
 
-  /** Tells all queues together what is owed now. */
+  /** Reports the bytes pending now to the budget of all queues. */
   #settle(): void {
     const before = this.#settled;
     this.#settled = this.#closed ? 0 : this.#pending();
     if (this.#settled !== before) this.#rules.queues.settle(this, before);
   }
 
-  /** What waits to be compressed is owed as well as what the socket has. */
+  /** What waits to be compressed is pending as well as what the socket has. */
   #socketOwes(): number {
     return this.#ws.bufferedAmount + this.#queued * MESSAGE_COST;
   }

@@ -71,7 +71,7 @@ export class TerminatedSession
     this.#room = factory.room ?? null;
     meter.add(this);
     connections.add(this.id, this);
-    // Before ws's own listener, so that the pulse knows the chunk when ws tells of a pong in it.
+    // Before ws's own listener, so that the keepalive has the chunk when ws reports a pong in it.
     const read = guarded(
       'websocket',
       (chunk: Buffer) => this.#onChunk(chunk),
@@ -95,7 +95,7 @@ export class TerminatedSession
     if (excess !== null) this.close(1008, excess);
   }
 
-  /** By itself, so that nothing that lives as long as the session keeps the opener and with it the handshake alive. */
+  /** By itself, so that nothing that lives as long as the session keeps the factory and with it the handshake alive. */
   #openHandler(factory: ConnectionHandlerFactory): void {
     this.#guard(() => {
       this.#handler = factory.open(this);
@@ -258,7 +258,7 @@ export class TerminatedSession
     this.#activeAt = Date.now();
   }
 
-  /** Counts a message, or a frame that is as much work; false: it is not to be looked at. */
+  /** Counts a message, or a frame that is as much work; false: it is to be ignored. */
   #admit(bytes: number): boolean {
     if (this.#closing()) return false;
     const excess = this.#inbound.count(1, bytes, this.#context.wheel.now());

@@ -1,4 +1,4 @@
-// The one file that knows the library `ws`: makes its server-side socket out of an upgrade that the gateway has judged
+// The only file that uses the library `ws`: makes its server-side socket from an upgrade that the gateway has checked
 // already, with bounds on all it may hold in memory. Closing, timing and counting are session.ts.
 import { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -28,7 +28,7 @@ export interface AcceptedHandshake {
   readonly extensions: readonly Extension[];
 }
 
-/** Who hears what happens on a Wire. */
+/** What is notified of the events of a WsSocket. */
 export interface WsSocketListener {
   onMessage(data: Buffer, binary: boolean): void;
   onPing(payload: Buffer): void;
@@ -36,15 +36,15 @@ export interface WsSocketListener {
   /** The closing handshake begins, or goes on. */
   onClosing(): void;
   onError(error: Error): void;
-  /** Ends the session at once: what it was told of has thrown. */
+  /** Ends the session at once: a callback of the listener has thrown. */
   cut(reason: string): void;
   /** It is over; 1006 where there was no Close (RFC 6455 §7.1.5). */
   onClose(code: number): void;
 }
 
 /**
- * The socket of `ws`. It tells one listener directly: a table of listeners, with a function for each event, would take more
- * memory than all else that a quiet connection needs.
+ * The socket of `ws`. It notifies one listener directly: a table of listeners, with a function for each event, would
+ * take more memory than all else that a quiet connection needs.
  */
 export class WsSocket extends WebSocket {
   #listener: WsSocketListener | null = null;
@@ -54,13 +54,13 @@ export class WsSocket extends WebSocket {
     return this.extensions !== '';
   }
 
-  /** From now on this one hears of everything. */
+  /** Sets the listener that is notified from now on. */
   notify(listener: WsSocketListener): void {
     this.#listener = listener;
   }
 
   override close(code?: number, data?: string | Buffer): void {
-    // Without a reason it is ws that closes, for what it found wrong.
+    // Without a reason it is ws that closes, for a violation.
     super.close(code, data ?? reasonOf(code));
     this.#listener?.onClosing();
   }
@@ -78,7 +78,7 @@ export class WsSocket extends WebSocket {
   }
 }
 
-/** Whether nobody else has to hear of it. */
+/** Calls the listener; true where no other listener is to get the event. */
 function notify(listener: WsSocketListener, event: string | symbol, args: readonly unknown[]): boolean {
   switch (event) {
     case 'message':
@@ -119,12 +119,12 @@ const MAX_BYTES = 2 ** 31 - 1;
 /** ws's own wait for an answering Close; session.ts has its own, nearer deadline. */
 const NEVER_MS = 2 ** 31 - 1;
 
-/** Turns one upgrade into an open socket, or null where the client has left. */
+/** Turns one upgrade into an open socket, or null where the client has closed. */
 export type OpenWsSocket = (upgrade: AcceptedHandshake) => WsSocket | null;
 
 /** What one connection may send as a message. */
 export interface WsSocketLimits {
-  /** Size in bytes of the largest message let in, inflated. */
+  /** Size in bytes of the largest message accepted, inflated. */
   readonly max_message: number;
   readonly max_fragments?: number | undefined;
 }
@@ -168,14 +168,14 @@ function createFactory(limits: WsSocketLimits, deflate: PerMessageDeflateOptions
     // session.ts bounds the bytes. A frame in very small pieces costs as much; of a large one 256 bytes each will do.
     maxFragments: maxFragments(limits),
     maxBufferedChunks: Math.min(MAX_BYTES, Math.max(maxFragments(limits), Math.ceil(limit / 256))),
-    // One message, ping or pong of a client a turn of the event loop: nobody who floods keeps the others waiting.
+    // One message, ping or pong of a client a turn of the event loop: a client that floods does not delay the others.
     allowSynchronousEvents: false,
     // ws cuts a client off after 60 pings in one go; session.ts answers the newest instead (§5.5.3).
     autoPong: false,
     closeTimeout: NEVER_MS,
   };
   const server = new WebSocketServer(options);
-  // With this listener ws writes no answer of its own. Every field was judged before, so this is a defect of ours.
+  // With this listener ws writes no answer of its own. Every field was checked before, so this is a defect of the gateway.
   server.on('wsClientError', (error) => {
     throw new Error('ws refused an allowed handshake', { cause: error });
   });

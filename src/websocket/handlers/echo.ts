@@ -1,5 +1,5 @@
-// The handler `echo`: every message goes back as it came, same type, same bytes. A client that sends and does not read
-// is not read from either, so that what is owed to it stays bounded.
+// The handler `echo`: every message goes back as it came, same type, same bytes. While a client does not read, the
+// gateway does not read from it either, so that its send queue stays bounded.
 import type { ConnectionHandlerFactory } from '../handler.ts';
 
 export const echo: ConnectionHandlerFactory = {

@@ -1,4 +1,4 @@
-// The handler `push`: one configured text at once, and again after each interval; what the client says is ignored.
+// The handler `push`: one configured text at once, and again after each interval; what the client sends is ignored.
 import type { ConnectionHandlerFactory } from '../handler.ts';
 
 export interface PushOptions {

@@ -1,5 +1,5 @@
-// Which room a handshake is for and who comes, from the path, the query and the claims that the route's config names. Never from a
-// message: what a client may be called is settled before its 101.
+// Which room a handshake is for and which user joins, from the path, the query and the claims that the route's config
+// names. Never from a message: the name of a client is settled before its 101.
 import { randomBytes } from 'node:crypto';
 import { type ParsedTemplate, type Placeholder, parseTemplate } from '../../config/yaml/template.ts';
 import { type Rejection, reject } from '../../handshake/rejection.ts';
@@ -15,7 +15,7 @@ export interface NameRules {
 export interface Names {
   readonly room: string;
   readonly user: string;
-  /** The route knows no names of users; this one is made up. */
+  /** The route has no names of users; this one is generated. */
   readonly guest: boolean;
 }
 
@@ -29,10 +29,10 @@ const INVISIBLE = /\p{Default_Ignorable_Code_Point}/u;
 /** More marks on a letter than any script writes, or the same one twice (UTS #39 §5.4). */
 const HEAPED = /\p{Mn}{5}|(\p{Mn})\1/u;
 
-/** Guests are called so, and nobody else. */
+/** The prefix of generated names; no other user may have it. */
 const GUEST = 'guest-';
 
-/** Where the path has this parameter, it names the user without further words. */
+/** Where the path has this parameter, it names the user without further config. */
 const USER = 'user';
 
 export class RoomNames {
@@ -46,7 +46,7 @@ export class RoomNames {
     this.#user = rules.user === undefined ? null : (parseTemplate(rules.user) ?? [rules.user]);
   }
 
-  /** The names of a handshake; a rejection where one is missing or is no name. */
+  /** The names of a handshake; a rejection where one is missing or invalid. */
   resolve(opening: Opening): Names | Rejection {
     const room = this.#fill(this.#room, opening);
     if (typeof room !== 'string') return room;
@@ -100,7 +100,7 @@ function decode(value: string | undefined): string | null {
   }
 }
 
-/** A parameter that stands twice could be read either way. */
+/** A parameter that is given twice is ambiguous. */
 function single(query: URLSearchParams, name: string): string | null {
   const values = query.getAll(name);
   return values.length === 1 ? (values[0] as string) : null;

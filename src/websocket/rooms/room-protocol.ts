@@ -1,5 +1,5 @@
-// One member's side of a room: what came for it before it was ready waits here, in order, and then goes on to its
-// connection. What its messages mean is rooms-text.ts or rooms-json.ts.
+// One member's side of a room: messages for it that come before it is ready are queued here, in order, and then go to
+// its connection. What its messages mean is rooms-text.ts or rooms-json.ts.
 import { background, reportDefect } from '../../base/guard.ts';
 import type { MemoryBudget } from '../../base/memory-budget.ts';
 import type { Excerpt, Joined, Span } from '../broker/broker.ts';
@@ -9,7 +9,7 @@ import type { ConnectionHandler, MessageType, WebSocketConnection } from '../han
 /** Messages that may wait for a member that is catching up, and their bytes. */
 const MAX_HELD = 10_000;
 const MAX_HELD_BYTES = 4 * 1024 * 1024;
-/** Requests of one member that may be without an answer, and their bytes; beyond them it is not read from. */
+/** Most pending requests of one member, and their bytes; beyond them it is not read from. */
 const MAX_REQUESTS = 64;
 const MAX_REQUEST_BYTES = 1024 * 1024;
 
@@ -26,7 +26,7 @@ export interface RoomProtocolOptions {
   readonly may: May;
   readonly mailbox: Mailbox;
   readonly requests: Requests;
-  /** What was said in the room. */
+  /** Reads the messages of the room. */
   readonly read: (span: Span) => Promise<Excerpt>;
   /** The users in the room, each once. */
   readonly users: () => Promise<readonly string[]>;
@@ -39,7 +39,7 @@ export interface RoomProtocol {
   dropped?(count: number): void;
 }
 
-/** What is delivered to one seat. */
+/** The messages to one member. */
 export class Mailbox {
   readonly #budget: MemoryBudget;
   #connection: WebSocketConnection | null = null;
@@ -53,7 +53,7 @@ export class Mailbox {
     this.#budget = budget;
   }
 
-  /** As a seat gets it. */
+  /** Takes a message, as Membership.receive. */
   readonly receive = (message: PreparedMessage): void => {
     if (this.#held === null) return void this.#connection?.sendPrepared(message);
     const bytes = message.frame.length;
@@ -84,7 +84,7 @@ export class Mailbox {
     if (this.#overflowed) this.#connection?.close(1013, 'slow_consumer');
   }
 
-  /** The member is gone, and so is what waited for it. */
+  /** The member has left: drops what is queued for it. */
   discard(): void {
     this.#take();
     this.#connection = null;
@@ -99,7 +99,7 @@ export class Mailbox {
   }
 }
 
-/** What one member has asked for and has no answer to yet. While that is much, the member is not read from. */
+/** The pending requests of one member. While they are many, the member is not read from. */
 export class Requests {
   readonly #connection: WebSocketConnection;
   #count = 0;
@@ -118,13 +118,13 @@ export class Requests {
     background('rooms', this.#run(bytes, act));
   }
 
-  /** The same, once those that stood in line before are done. Nothing is begun for a member that has left. */
+  /** The same, once the requests queued before are done. Nothing is begun for a member that has left. */
   enqueue(bytes: number, act: () => Promise<void>): void {
     this.#begun(bytes);
     this.#queue = this.#queue.then(() => this.#run(bytes, act));
   }
 
-  /** The member is gone. */
+  /** The member has left. */
   close(): void {
     this.#open = false;
   }
@@ -157,7 +157,7 @@ export class Requests {
   }
 }
 
-/** A conversation that gives its seat back at its end. */
+/** A ConnectionHandler that leaves the room at its end. */
 export function openRoomConnection(
   protocol: RoomProtocol,
   { joined, mailbox, requests }: RoomProtocolOptions,

@@ -12,7 +12,7 @@ const MAX_DEPTH = 64;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A request of the client that can't be done; told with its code. */
+/** A request of the client that failed; reported with its code. */
 class Fault extends Error {
   readonly code: string;
 
@@ -22,7 +22,7 @@ class Fault extends Error {
   }
 }
 
-/** `presence`: whether members are told who comes and goes. */
+/** `presence`: whether members are notified of joins and leaves. */
 export function jsonView(presence: boolean): MessageView {
   return {
     message: (_, message) => `{"type":"message",${partsOf(message)}}`,
@@ -31,7 +31,7 @@ export function jsonView(presence: boolean): MessageView {
   };
 }
 
-/** The inside of a message's object; what was said stands in it as it is, for it is JSON already. */
+/** The inside of a message's object; the value sent is copied as it is, for it is JSON already. */
 function partsOf({ id, at, user, data }: Message): string {
   return `"id":${JSON.stringify(id)},"time":"${timeOf(at)}","user":${JSON.stringify(user)},"data":${data}`;
 }
@@ -106,7 +106,7 @@ export class JsonRoomProtocol implements RoomProtocol {
     this.#send({ type: 'ack', ref, id, time: timeOf(at) });
   }
 
-  /** The last messages before the member came, or before one that it names. */
+  /** The last messages before the member joined, or before one that it names. */
   async #history({ ref, count = DEFAULT_HISTORY, before }: Fields): Promise<void> {
     if (!Number.isInteger(count) || (count as number) < 1 || (count as number) > MAX_HISTORY)
       throw new Fault('malformed', `"count" is a whole number from 1 to ${MAX_HISTORY}`);
@@ -122,7 +122,7 @@ export class JsonRoomProtocol implements RoomProtocol {
     this.#sendText(`{"type":"history","messages":[${texts}],${rest.slice(1)}`);
   }
 
-  /** What was said behind a message that the client has: each once, in order, before anything newer. */
+  /** The messages after one that the client has: each once, in order, before anything newer. */
   async #resume({ ref, after, before }: Fields): Promise<void> {
     if (typeof after !== 'string' || !isMessageId(after))
       throw new Fault('malformed', '"after" is the id of a message');
@@ -140,7 +140,7 @@ export class JsonRoomProtocol implements RoomProtocol {
     }
   }
 
-  /** Where what is asked for ends: before a message, or where live delivery began. */
+  /** Where the requested messages end: before a message, or where live delivery began. */
   #end(before: unknown): string {
     if (!this.#options.may.subscribe) throw new Fault('not_allowed', 'this member may not subscribe');
     if (this.#last === null) throw new BrokerError('unavailable', 'the broker was away when this member came');
@@ -182,7 +182,10 @@ function parse(data: Buffer): Fields | Fault {
 
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 
-/** Whether brackets and braces of a JSON text stand in each other more than so many times. Of another text it says anything. */
+/**
+ * Whether brackets and braces of a JSON text stand in each other more than so many times. For another text the result
+ * means nothing.
+ */
 function isDeeper(text: Buffer, maxDepth: number): boolean {
   let depth = 0;
   let quoted = false;

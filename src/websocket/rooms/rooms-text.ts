@@ -1,6 +1,6 @@
-// The handler `rooms` with `format: text`: what one says, the others get as `user: message`, so that the tutorials' chat
-// clients and a bare browser console work. Where the route knows no users, they get the message alone. A further line of a
-// message begins with a space, so that none looks like the message of another user.
+// The handler `rooms` with `format: text`: the others get a member's message as `user: message`, so that the tutorials'
+// chat clients and a bare browser console work. Where the route has no users, they get the message alone. A further
+// line of a message begins with a space, so that none looks like the message of another user.
 import { BrokerError, type Message, type MessageView } from '../broker/broker.ts';
 import type { RoomProtocol, RoomProtocolOptions } from './room-protocol.ts';
 
@@ -23,7 +23,8 @@ export function textRoomProtocol({ connection, joined, may, requests }: RoomProt
         try {
           await joined.publish(JSON.stringify(data.toString()));
         } catch (error) {
-          // There is no word for it in this format: while the broker is away the members of this gateway have got it.
+          // This format has no message for the error: while the broker is unavailable the members of this gateway have
+          // got it.
           if (!(error instanceof BrokerError)) throw error;
         }
       });
@@ -38,7 +39,7 @@ function folded(text: string): string {
   return text.replace(LINE_END, '\n ');
 }
 
-/** A text is said as it is; another value, of a member with `format: json`, as its JSON. */
+/** A text is sent as it is; another value, of a member with `format: json`, as its JSON. */
 function textOf({ data }: Message): string {
   return data.startsWith('"') ? (JSON.parse(data) as string) : data;
 }

@@ -1,5 +1,5 @@
-// The handler `rooms`: who is in a room gets what the others say there. The seat is taken before the 101, so that a full
-// room is an answer of HTTP; what members say and get is rooms-text.ts or rooms-json.ts, where it goes is the broker's.
+// The handler `rooms`: members of a room get the messages of the others. A client joins before its 101, so that a full
+// room is an HTTP response. The messages are those of rooms-text.ts or rooms-json.ts; the broker delivers them.
 import type { MemoryBudget } from '../../base/memory-budget.ts';
 import { isRejection, reject } from '../../handshake/rejection.ts';
 import type { Broker, Joined, Membership, MessageView, RoomRules } from '../broker/broker.ts';
@@ -19,7 +19,7 @@ export interface RoomsOptions extends NameRules {
   readonly limits: { readonly members?: number | undefined; readonly rooms_per_user?: number | undefined };
 }
 
-/** A seat that was taken, before its connection opens. */
+/** A membership that has begun, before its connection opens. */
 interface Reserved {
   readonly membership: Membership;
   readonly joined: Joined;
@@ -35,7 +35,7 @@ export class Rooms implements HandshakeHook {
   readonly #rules: RoomRules;
   readonly #views: { readonly guest: MessageView; readonly named: MessageView };
 
-  /** `queues` is the budget of what waits for members. */
+  /** `queues` is the budget of the messages that are queued for members. */
   constructor(options: RoomsOptions, broker: Broker, queues: MemoryBudget) {
     this.#options = options;
     this.#broker = broker;
@@ -70,7 +70,7 @@ export class Rooms implements HandshakeHook {
     };
     const joined = await this.#broker.join(membership, this.#rules);
     if (typeof joined === 'string') return reject(joined);
-    // Until it opens, a client that leaves takes its seat with it.
+    // A client that closes before it opens leaves the room.
     const leave = (): void => {
       joined.leave();
       mailbox.discard();

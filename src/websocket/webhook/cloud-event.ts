@@ -143,7 +143,7 @@ export function connectedContent(): Content {
   return { type: JSON_TYPE, body: Buffer.from('{}') };
 }
 
-/** Null: it never opened, since the client left before its 101. */
+/** Null: it never opened, since the client closed before its 101. */
 export function disconnectedContent(end: SessionEnd | null): Content {
   const { reason, code, initiator } = end ?? { reason: 'client_gone', code: null, initiator: 'client' };
   return { type: JSON_TYPE, body: Buffer.from(JSON.stringify({ reason, code, initiator })) };
@@ -158,7 +158,7 @@ export interface AnswerFault {
   readonly fault: string;
 }
 
-/** What a backend says to `connect` with a 2xx. */
+/** A backend's 2xx response to `connect`. */
 export interface ConnectAnswer {
   readonly user: string | null;
   /** Undefined: the gateway chooses; null: none. */
@@ -195,7 +195,7 @@ function parseObject(body: Buffer): object | null {
   return null;
 }
 
-/** What a backend says to a message with a 2xx. */
+/** A backend's 2xx response to a message. */
 export interface MessageAnswer {
   /** Null: the client gets nothing. */
   readonly message: { readonly type: MessageType; readonly data: Buffer } | null;

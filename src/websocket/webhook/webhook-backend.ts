@@ -1,5 +1,5 @@
-// Asking a backend about events: so many requests at a time, attempts on one server after the other, the same event id on
-// each. What an answer means is cloud-event.ts.
+// Sends events to a backend: a bounded number of requests at a time, attempts on one server after the other, the same
+// event id on each. What a response means is in cloud-event.ts.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Semaphore } from '../../base/semaphore.ts';
 import type { WebhookConfig } from '../../config/schema/schema-handlers.ts';
@@ -21,7 +21,7 @@ export interface Answered {
 const NOT_NOW: ReadonlySet<number> = new Set([502, 503, 504]);
 /** So do these (RFC 9110 §15.5.9, RFC 6585 §4), but to `connect`, where every 4xx is the client's. */
 const NOT_NOW_EITHER: ReadonlySet<number> = new Set([408, 429]);
-/** Handshakes in line; a further one is refused. Of messages each client has one in line. */
+/** Most handshakes in the queue; a further one is refused. Of messages each client has one in the queue. */
 const MAX_LINE = 1024;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
@@ -32,7 +32,7 @@ export class PendingDeliveries implements Sampler {
   readonly #waiting = new Set<() => void>();
   #live = 0;
 
-  /** Counts one more; the release counts it off. */
+  /** Counts one more delivery; the release ends it. */
   add(route: string): () => void {
     this.#live++;
     this.#routes.set(route, (this.#routes.get(route) ?? 0) + 1);
@@ -45,7 +45,7 @@ export class PendingDeliveries implements Sampler {
     };
   }
 
-  /** Resolves when nothing is under way, or after so many milliseconds; true where all is done. */
+  /** Resolves when no delivery is pending, or after so many milliseconds; true where all are done. */
   async settled(timeoutMs: number): Promise<boolean> {
     if (this.#live === 0) return true;
     const timeout = new AbortController();
@@ -81,15 +81,15 @@ export class WebhookBackend {
     this.#semaphore = new Semaphore(options.config.concurrency);
   }
 
-  /** Whether the line is too long for one more client. */
+  /** Whether the queue has no room for one more client. */
   get full(): boolean {
     return this.#semaphore.waiting >= MAX_LINE;
   }
 
   /**
-   * Sends an event until there is an answer that is one, and reports it. Rejects with a GatewayError where the last
-   * attempt had none, or where `gone` fires between two (null: nobody can leave); an attempt under way is waited for, since the backend may have
-   * begun to act on it.
+   * Sends an event until there is a final response, and reports the delivery. Rejects with a GatewayError where the
+   * last attempt had none, or where `signal` fires between two attempts (null: it can't be cancelled). An attempt under
+   * way is waited for, since the backend may have begun to act on it.
    */
   async ask(event: CloudEvent, signal: AbortSignal | null): Promise<Answered> {
     const { route, emit, deliveries } = this.#options;
@@ -126,7 +126,7 @@ export class WebhookBackend {
     const tried: Server[] = [];
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.#inTurn(signal, () => {
-        // Another server while there is one that was not asked, else the next in turn.
+        // Another server while there is one that was not tried, else the next in turn.
         const server = pool.pick(null, tried) ?? pool.pick(null);
         if (server === null) throw new GatewayError('backend_refused', 'the upstream has no server');
         tried.push(server);
@@ -147,7 +147,7 @@ export class WebhookBackend {
     }
   }
 
-  /** One attempt: an answer, or what broke. */
+  /** One attempt: a response, or the error. */
   async #once(
     event: CloudEvent,
     server: Server,

@@ -71,7 +71,7 @@ interface Setting {
 /** What an event costs in memory beside its body: the fields of its request. */
 const EVENT_COST = 1024;
 
-/** The event `connect`: nothing is answered to the client before the backend has. */
+/** The event `connect`: the client gets no response before the backend has given one. */
 async function ask(opening: Opening, source: EventSource, setting: Setting): Promise<HandshakeResult> {
   if (setting.backend.full) return reject('limit');
   const event = buildEvent(source, 'connect', connectContent(opening));
@@ -87,7 +87,7 @@ async function ask(opening: Opening, source: EventSource, setting: Setting): Pro
   return admitted({ ...source, user: user ?? source.user, state, subprotocol }, setting);
 }
 
-/** Framing is the gateway's, and what is said to it is not for the client. */
+/** Framing is the gateway's, and fields that are meant for the gateway do not go to the client. */
 const NOT_THE_CLIENTS = /^(?:content-length|trailer|ce-.*|webhook-.*)$/i;
 
 function without(fields: readonly string[], names: RegExp): string[] {
@@ -104,12 +104,12 @@ function admitted(source: EventSource, setting: Setting): Admitted {
     user: source.user,
     protocol: source.subprotocol,
     open: (connection) => new WebhookConnection(connection, source, setting),
-    // The backend has said yes to it, and is told that nothing came of it.
+    // The backend has accepted the connection, and is notified that it did not open.
     abandon: () => new WebhookConnection(null, source, setting).closed(null),
   };
 }
 
-/** Statuses that say something of the client's standing have the close codes for it. */
+/** Statuses about the client's access have close codes of their own. */
 const CLOSES: Readonly<Record<number, readonly [number, string]>> = {
   401: [4401, 'the backend answered 401'],
   403: [4403, 'the backend answered 403'],
@@ -147,7 +147,7 @@ class WebhookConnection implements ConnectionHandler {
       return;
     }
     this.#put('message', messageContent(type, data));
-    // While all queues together are more than half full, nobody gets further messages in line.
+    // While all queues together are more than half full, each client that sends is paused.
     if (this.#paused || (this.#queue.length < queue && queues.used <= queues.limit / 2)) return;
     this.#paused = true;
     this.#connection?.pause();
@@ -187,7 +187,7 @@ class WebhookConnection implements ConnectionHandler {
 
   async #deliver({ name, content }: QueuedEvent): Promise<void> {
     try {
-      // What has been received is delivered, also when its sender has left.
+      // What has been received is delivered, also when its sender has closed.
       const answered = await this.#setting.backend.ask(buildEvent(this.#source, name, content), null);
       // The answers to the others change nothing.
       if (name === 'message') this.#take(answered);
