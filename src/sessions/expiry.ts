@@ -1,4 +1,5 @@
-// Sessions whose credentials end: each is closed then, with 4401. One timer for all of them, and none while there are none.
+// Sessions whose credentials expire: each is closed then, with 4401. One timer for all of them, and none while there
+// are none.
 
 import { TimerWheel } from '../base/timer-wheel.ts';
 import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
@@ -11,7 +12,10 @@ export interface Expiring {
 }
 
 const EXPIRED = { code: 4401, reason: 'credential expired' } as const;
-/** A look at least this often: the clock that expiry is measured by may be set, the timer's does not follow it. */
+/**
+ * The timer fires at least this often: the clock that expiry is measured by may be set, and the timer's does not follow
+ * it.
+ */
 const LONGEST_MS = 60_000;
 
 export class Expiry {
@@ -28,7 +32,7 @@ export class Expiry {
     this.renew(session, session.expiresAt);
   }
 
-  /** Its credentials end at another time than was known: milliseconds since 1970; null: never. */
+  /** Sets another expiry time: milliseconds since 1970; null: never. */
   renew(session: Expiring, expiresAt: number | null): void {
     this.forget(session);
     if (expiresAt === null) return;

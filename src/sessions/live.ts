@@ -1,5 +1,5 @@
-// One session from its 101 to its end: it stands in the registry, holds what was acquired for it, and reports itself
-// closed. What carries it (a relay tunnel, a terminated connection) is told to it once that is open.
+// One session from its 101 to its end: it is listed in the registry, holds what was acquired for it, and reports itself
+// closed. What carries it (a relay tunnel, a terminated connection) is set once that is open.
 import { guarded } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
 import type { Emit, SessionEnd, SessionOpened } from '../events.ts';
@@ -11,7 +11,7 @@ export interface Carrier {
   cut(reason: string): void;
 }
 
-/** Where a session is entered, and what is given back at its end. */
+/** Where a session is registered, and what is released at its end. */
 export interface SessionHome {
   readonly registry: Registry;
   readonly emit: Emit;
@@ -27,7 +27,7 @@ export class LiveSession implements Session {
   readonly #handle: SlotHandle<Session>;
   #carrier: Carrier | null = null;
 
-  /** Enters the session and reports it open. */
+  /** Registers the session and reports it open. */
   constructor(opened: SessionOpened, home: SessionHome) {
     this.opened = copy(opened);
     this.#home = home;
@@ -72,7 +72,7 @@ export class LiveSession implements Session {
     this.#carrier?.cut(reason);
   }
 
-  /** Gives everything back and reports the session closed; called once, by what carried it. */
+  /** Releases everything and reports the session closed; called once, by what carried it. */
   end(end: SessionEnd): void {
     const { registry, emit, releases } = this.#home;
     registry.remove(this.#handle);
@@ -103,7 +103,7 @@ export class LiveSession implements Session {
   }
 }
 
-/** One that breaks must not keep the others. */
+/** One that throws must not keep the others from being released. */
 const runRelease = guarded('handshake', (release: () => void) => release());
 
 /** The same in an object of a common shape: one that was put together by spreading has a shape of its own, which costs memory. */

@@ -1,6 +1,6 @@
-// Live sessions whose credentials are judged again from time to time, with the request that they came with, by whoever
-// judges their route now. What is good goes on, what is refused is closed, and so is what nobody could judge for too long.
-// Not for credentials that say themselves when they end: that is expiry.ts.
+// Checks the credentials of live sessions again from time to time, with the request of their handshake, by the
+// authenticator that their route has now. Sessions with valid credentials go on. A session that is refused is closed,
+// and so is one that could not be checked for too long. Credentials with an expiry time of their own are expiry.ts.
 
 import type { Authenticator, AuthRequest, AuthResult } from '../auth/authenticator.ts';
 import { background } from '../base/guard.ts';
@@ -10,19 +10,19 @@ import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 import { isRejection } from '../handshake/rejection.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 
-/** How a route judges its live sessions again. */
+/** How a route checks its live sessions again. */
 export interface Recheck {
   readonly authenticator: Authenticator;
-  /** Milliseconds from one look to the next, give or take a tenth. */
+  /** Milliseconds from one check to the next, give or take a tenth. */
   readonly everyMs: number;
-  /** How long nobody may be able to tell. */
+  /** Milliseconds for which checks may fail without a result. */
   readonly graceMs: number;
 }
 
-/** What a session is judged by: the handshake it came with. */
+/** What a session is checked by: its handshake. */
 export type PresentedCredentials = Omit<AuthRequest, 'clientClosed'>;
 
-/** A session that is judged again. */
+/** A session that is checked again. */
 export interface Rechecked {
   readonly route: string;
   /** The subject of its credentials. */
@@ -32,7 +32,7 @@ export interface Rechecked {
 
 export interface RechecksOptions<S extends Rechecked> {
   readonly wheel: TimerWheel;
-  /** How a route judges now; null: it asks nobody any more, or no more than once. */
+  /** How a route checks now; null: it has no authentication any more, or checks at the handshake only. */
   readonly recheckOf: (route: string) => Recheck | null;
   /** Called with the new end of a session's credentials; null: never. */
   readonly renew: (session: S, expiresAt: number | null) => void;
@@ -40,7 +40,7 @@ export interface RechecksOptions<S extends Rechecked> {
   readonly random?: () => number;
 }
 
-/** Sessions judged at a time; the others stand in line. */
+/** Sessions checked at a time; the others are queued. */
 const AT_A_TIME = 32;
 /** The longest from one failed try to the next. */
 const LONGEST_RETRY_MS = 10_000;
@@ -57,18 +57,18 @@ export class Rechecks<S extends Rechecked> {
   readonly #semaphore = new Semaphore(AT_A_TIME);
   /** Weak for the reason in slot-set.ts. */
   readonly #watched = new WeakMap<S, Watched<S>>();
-  /** Routes where the last that was found out is that nobody can tell, and since when. */
+  /** Routes whose last check had no result, and since when. */
   readonly #silent = new Map<string, number>();
 
   constructor(options: RechecksOptions<S>) {
     this.#options = { random: Math.random, ...options };
   }
 
-  /** From now on the session is judged again as its route says; `everyMs` is what the route says as it opens. */
+  /** From now on the session is checked again as its route is configured; `everyMs` is the interval as it opens. */
   watch(session: S, credentials: PresentedCredentials, everyMs: number): void {
     const watched = new Watched(session, credentials, (due) => this.#look(due));
     this.#watched.set(session, watched);
-    // The first look comes early for some: sessions that opened together, as after a restart, are not judged together.
+    // The first check comes early for some: sessions that opened together, as after a restart, are not checked together.
     this.#schedule(watched, everyMs * (0.5 + this.#options.random() / 2));
   }
 
@@ -87,7 +87,7 @@ export class Rechecks<S extends Rechecked> {
 
   #look(watched: Watched<S>): void {
     const recheck = this.#options.recheckOf(watched.session.route);
-    // A later config may ask again: whoever asks nobody now is looked at again some time.
+    // A later config may check again: a session of a route that does not check now is scheduled all the same.
     if (recheck === null) this.#schedule(watched, LONGEST_RETRY_MS);
     else if (watched.due !== null) this.#await(watched, watched.due, recheck);
     else {
@@ -97,7 +97,10 @@ export class Rechecks<S extends Rechecked> {
     }
   }
 
-  /** Of one that is in line still, or being judged. Behind a server that is silent to all the line is too slow to wait for. */
+  /**
+   * For a session that is still queued, or being checked. Behind a server that never answers, the queue is too slow to
+   * wait for.
+   */
   #await(watched: Watched<S>, due: number, recheck: Recheck): void {
     const silentSince = this.#silent.get(watched.session.route);
     const waitedMs = this.#options.wheel.now() - Math.max(due, silentSince ?? 0);
@@ -143,14 +146,14 @@ export class Rechecks<S extends Rechecked> {
         done();
       }
     } catch {
-      // What broke is in the log already, by whoever it broke for.
+      // The error is in the log already, written where it happened.
       return 'nobody';
     }
   }
 
   #read(session: S, found: AuthResult): RecheckResult {
     if ('claims' in found) {
-      // The session is somebody's: what its backend and its room know of it would be wrong.
+      // The subject has changed: what the backend and the room know of the session would be wrong.
       if (found.subject !== session.user) return { code: 4401, reason: 'credentials are of another' };
       this.#options.renew(session, found.expiresAt);
       return 'good';
@@ -160,7 +163,7 @@ export class Rechecks<S extends Rechecked> {
   }
 
   #close({ session }: Watched<S>, { code, reason }: RecheckClose): void {
-    // It is not looked at again, however long its end may take.
+    // It is not checked again, however long its end may take.
     this.forget(session);
     session.close(code, reason, CLOSE_TIMEOUT_MS);
   }
@@ -176,12 +179,12 @@ function retryMs({ graceMs }: Recheck): number {
 class Watched<S extends Rechecked> implements Timed {
   readonly session: S;
   readonly credentials: PresentedCredentials;
-  /** The session's end, for whoever is asked about it. */
+  /** The session's end, as a signal for the check under way. */
   readonly clientClosed = new ClientClosed();
   readonly #onDue: (watched: Watched<S>) => void;
-  /** Since when it waits for its verdict; null: it does not. */
+  /** Since when it waits for its check; null: it does not. */
   due: number | null = null;
-  /** Since when nobody could tell about it; null: somebody could. */
+  /** Since when checks had no result; null: the last one had. */
   failedSince: number | null = null;
 
   constructor(session: S, credentials: PresentedCredentials, onDue: (watched: Watched<S>) => void) {

@@ -1,4 +1,4 @@
-// What is live: every upgraded connection from its 101 to its end. Drain and metrics read it. A session ends with its
+// Live sessions: every upgraded connection from its 101 to its end. Drain and metrics read it. A session ends with its
 // client's credentials.
 
 import { type SlotHandle, SlotSet } from '../base/slot-set.ts';
@@ -18,7 +18,10 @@ export interface Session {
   readonly client: string;
   /** The subject of its credentials; null where there are none. */
   readonly user: string | null;
-  /** When its credentials end, as they were found when it opened, and it with them: milliseconds since 1970; null: never. */
+  /**
+   * When its credentials expire, as found at its opening, and the session ends with them: milliseconds since 1970;
+   * null: never.
+   */
   readonly expiresAt: number | null;
   /** Ends it in order, within `deadlineMs`; then it is cut. */
   close(code: number, reason: string, deadlineMs: number): void;
@@ -29,13 +32,13 @@ export interface Session {
 export class Registry implements Sampler {
   readonly revocations = new Revocations(() => this.sessions());
   readonly #live = new SlotSet<Session>();
-  /** For sessions of routes that judge theirs again. */
+  /** For sessions of routes that check theirs again. */
   readonly rechecks: Rechecks<Session>;
   readonly #expiry: Expiry;
-  /** Live counts by mode and route; a route that was live once stays, at 0, so that its series does not vanish. */
+  /** Counts of live sessions by mode and route; a route that had any stays, at 0, so that its series does not vanish. */
   readonly #counts = new Map<string, { mode: Mode; route: string; live: number }>();
 
-  /** `recheckOf` tells how a route judges its live sessions again; null: it does not. */
+  /** `recheckOf` returns how a route checks its live sessions again; null: it does not. */
   constructor(recheckOf: (route: string) => Recheck | null = () => null) {
     const wheel = new TimerWheel('auth');
     this.#expiry = new Expiry(wheel);
@@ -52,7 +55,7 @@ export class Registry implements Sampler {
     return this.#live.members();
   }
 
-  /** Adds a session; it leaves by its place. */
+  /** Adds a session; returns the handle that removes it. */
   add(session: Session): SlotHandle<Session> {
     const key = keyOf(session);
     const count = this.#counts.get(key) ?? { mode: session.mode, route: session.route, live: 0 };
@@ -62,7 +65,7 @@ export class Registry implements Sampler {
     return this.#live.add(session);
   }
 
-  /** Removes a session; nothing where it is not there any more. */
+  /** Removes a session; does nothing where it was removed already. */
   remove(handle: SlotHandle<Session>): void {
     const session = handle.member;
     const count = this.#counts.get(keyOf(session));

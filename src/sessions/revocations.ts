@@ -1,11 +1,11 @@
-// Taking access back: live sessions of a subject, an address, a route or an id are closed with 4403, and nobody whom it is
-// about is let in again for a while. It lives in this process's memory: a restart forgets it, and so a token has to end by
-// itself some time.
+// Revokes access: live sessions of a subject, an address, a route or an id are closed with 4403, and no client that
+// matches is admitted again for a while. Revocations are in this process's memory only: a restart forgets them, so a
+// token needs an expiry time of its own.
 import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
 import { compileAddresses } from '../http/forwarding/addresses.ts';
 import type { Session } from './registry.ts';
 
-/** Whom it is about: everything that is given has to fit. */
+/** What a client must match to be revoked: every criterion that is given. */
 export interface Revocation {
   /** The subject of the credentials. */
   readonly subject?: string | undefined;
@@ -16,12 +16,12 @@ export interface Revocation {
   readonly id?: string | undefined;
 }
 
-/** Somebody who is let in, or wants to be. */
+/** A client that is admitted, or wants to be. */
 export type ClientIdentity = Pick<Session, 'id' | 'route' | 'client' | 'user'>;
 
 /** The close code for it. */
 const CODE = 4403;
-/** Revocations in force at a time; each is looked at for each handshake. With one more the one that ends first is let go. */
+/** Most revocations in force; each is checked for each handshake. One more replaces the one that ends first. */
 const MAX_ACTIVE = 10_000;
 
 interface ActiveRevocation {
@@ -34,15 +34,15 @@ export class Revocations {
   readonly #now: () => number;
   #active: ActiveRevocation[] = [];
 
-  /** Of the sessions that `live` gives; `now` is in milliseconds of a clock that never goes back. */
+  /** Revokes among the sessions that `live` gives; `now` is in milliseconds of a clock that never goes back. */
   constructor(live: () => readonly Session[], now: () => number = () => performance.now()) {
     this.#live = live;
     this.#now = now;
   }
 
   /**
-   * Closes the live sessions that it is about, and refuses whoever it is about for `forMs`; a handshake that is under way
-   * meanwhile ends with it. The number of sessions closed.
+   * Closes the live sessions that match, and refuses clients that match for `forMs` milliseconds; a handshake that is
+   * under way meanwhile is refused too. Returns the number of sessions closed.
    */
   revoke(revocation: Revocation, forMs: number): number {
     this.#forgetOld();
@@ -55,7 +55,7 @@ export class Revocations {
     return revoked.length;
   }
 
-  /** Closes a session that has just opened where access was taken back while its handshake was under way. */
+  /** Closes a session that has just opened where its access was revoked while its handshake was under way. */
   closeIfRevoked(session: Session): void {
     if (this.refuses(session)) close(session);
   }
@@ -65,7 +65,7 @@ export class Revocations {
     return this.#active.length === 0;
   }
 
-  /** Whether somebody's access was taken back. */
+  /** Whether a client's access is revoked. */
   refuses(visitor: ClientIdentity): boolean {
     if (this.none) return false;
     this.#forgetOld();
