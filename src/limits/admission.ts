@@ -1,6 +1,7 @@
-// How many may come, and how many may live. A handshake is admitted in two steps: what is judged by its address alone, before
-// its credentials are looked at, and what goes by who it is, after. What it takes of live sessions is held by its permit
-// until the session ends; what it takes of a rate is gone. The limits themselves are limits.ts.
+// Admission by the rates and by the limits of live sessions. A handshake is admitted in two steps: by its address
+// alone, before its credentials are checked, and by its identity after. What it takes of the limits of live sessions is
+// held by its permit until the session ends; the tokens it takes of a rate are spent. The limits themselves are in
+// limits.ts.
 import type { Principal } from '../auth/authenticator.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { addressKey } from '../http/address-key.ts';
@@ -11,7 +12,7 @@ import { Counter, Permit, type QuotaCounters } from './permit.ts';
 import type { Ramp } from './ramp.ts';
 import { type RateRequest, type RateWait, type SharedRates, takeRates } from './rates.ts';
 
-/** Somebody at the door of a route. */
+/** A client's request to a route, for admission. */
 export interface AdmissionRequest {
   readonly route: string;
   /** The client's address. */
@@ -21,14 +22,14 @@ export interface AdmissionRequest {
 
 export interface AdmissionOptions {
   readonly ramp: Ramp;
-  /** What the gateways share; null where each is on its own. */
+  /** The buckets that gateways share; null where nothing is shared. */
   readonly shared: () => SharedRates | null;
 }
 
-/** Now where nothing has to be asked of another machine. */
+/** At once where no other machine is needed. */
 type Soon<T> = T | Promise<T>;
 
-/** Of all routes. It outlives reloads: a route's live sessions go on counting under its name. */
+/** For all routes. It outlives reloads: a route's live sessions go on counting under its name. */
 export class Admission {
   readonly #counters: QuotaCounters = { routes: new Counter(), clients: new Counter(), claims: new Counter() };
   readonly #options: AdmissionOptions;
@@ -45,14 +46,14 @@ export class Admission {
     const permit = new Permit(this.#counters, request.route, addressKey(request.client));
     const { ramp } = this.#options;
     if (!permit.takeAddress(request.limits)) return reject('client_limit');
-    // Where there is no room now, nobody has to be asked who it is.
+    // Where there is no room now, no credentials need to be checked.
     const refused = permit.hasRoom(request.limits) ? null : reject('limit');
     const late = refused ?? (ramp.open() ? null : rejectRamp(ramp.promise()));
     if (late !== null) return released(permit, late);
     const wait = this.#take(rateRequestsOf(request));
     const settle = (waited: RateWait | null) => (waited === null ? permit : released(permit, rejectRate(waited)));
     if (wait !== null && !(wait instanceof Promise)) return settle(wait);
-    // Before anything is waited for, or all who wait together would find the ramp open.
+    // Before any wait, or all that wait together would find the ramp open.
     ramp.take();
     return wait === null ? permit : wait.then(settle);
   }
@@ -104,8 +105,8 @@ function claimRateRequestsOf(request: AdmissionRequest, principal: Principal | n
 }
 
 /**
- * Whom a limit of one claim is about. Who has not got the claim is one client with all others that have not; null where no
- * limit goes by one, and for who was not asked who it is, such as a preflight that passes.
+ * The client of a limit by claim. All clients without the claim are one client. Null where no limit goes by a claim,
+ * and for a request that was not authenticated, such as a preflight that passes.
  */
 function claimKeyOf({ limits: { claim } }: AdmissionRequest, principal: Principal | null): string | null {
   if (claim === null || principal === null) return null;

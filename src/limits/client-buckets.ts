@@ -1,20 +1,20 @@
-// When the bucket of each client will be full, in memory that is the same whoever asks and however many: a table of fixed
-// size, in which a client has its place by a hash that nobody outside can know. A bucket that is full needs no place. This is
-// the table alone: the arithmetic is that of base/token-bucket.ts, whose Bucket would be an object for each client, in a Map
-// that a flood of clients makes as large as it likes.
+// When the bucket of each client will be full, in memory that is the same however many clients come: a table of fixed
+// size, in which a client has its slot by a hash with a secret seed. A bucket that is full needs no slot. This is the
+// table alone: the arithmetic is that of base/token-bucket.ts, whose Bucket would be an object for each client, in a
+// Map that a flood of clients makes as large as it likes.
 import { randomInt } from 'node:crypto';
 
-/** Places that one client may stand in. */
+/** Slots that one client may use. */
 const WAYS = 8;
-/** With 8 places each and two numbers a place: 2 MiB, of which the system gives what is written to. */
+/** With 8 slots each and two numbers a slot: 2 MiB, of which the system commits what is written to. */
 const SETS = 2 ** 14;
 
-/** The most clients that are known at a time. */
+/** The most clients that are tracked at a time. */
 export const MAX_CLIENTS = SETS * WAYS;
 
 /**
- * Where a client has no place left, the bucket that is nearest to full gives its own: first those that are full, which
- * changes nothing, then those that miss least. So a flood of fresh clients, each of which has taken one token, pushes out
+ * Where no slot is left for a client, the bucket that is nearest to full is evicted: first those that are full, which
+ * changes nothing, then those that miss least. So a flood of fresh clients, each of which has taken one token, evicts
  * itself, and not the client that has used up its burst.
  */
 export class ClientBuckets {
@@ -22,7 +22,7 @@ export class ClientBuckets {
   readonly #clients = new Float64Array(MAX_CLIENTS);
   readonly #fullAt = new Float64Array(MAX_CLIENTS);
 
-  /** When its bucket will be full; 0 where nothing is known of it. */
+  /** When its bucket will be full; 0 where it has no slot. */
   get(client: string): number {
     const tag = tagOf(client, this.#seed);
     const slot = this.#find(tag);

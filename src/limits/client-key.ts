@@ -1,10 +1,10 @@
-// Whom a limit of a claim is about. Pure; a limit of an address goes by http/address-key.ts.
+// The key of a client for a limit by claim. Pure; a limit of an address goes by http/address-key.ts.
 import { createHash } from 'node:crypto';
 
-/** Longer claims stand as their digest: a client must not say how much memory its name takes. */
+/** Longer claims stand as their digest: a client must not choose how much memory its key takes. */
 const LONGEST_CLAIM = 64;
 
-/** What a claim says, short. */
+/** A claim's value, short. */
 export function claimKey(claim: string): string {
   return claim.length <= LONGEST_CLAIM ? claim : createHash('sha256').update(claim).digest('base64url');
 }

@@ -1,10 +1,10 @@
-// One rate of the config at work: a bucket for all, or one for each client.
+// One rate of the config at run time: a bucket for all, or one for each client.
 import { Bucket, fullAfter, fullWhenEmpty, type Rate, waitOf } from '../base/token-bucket.ts';
 import { ClientBuckets } from './client-buckets.ts';
 
-/** One rate. The client is looked at only where each has a bucket of its own. */
+/** One rate. The client matters only where each has a bucket of its own. */
 export interface Limiter {
-  /** Says which one it is, the same in each gateway that has it: `chat handshakes_per_second_per_ip`. */
+  /** Its id, the same in each gateway that has it: `chat handshakes_per_second_per_ip`. */
   readonly id: string;
   readonly rate: Rate;
   readonly perClient: boolean;
@@ -13,9 +13,9 @@ export interface Limiter {
   take(client: string, now: number): void;
   /** What was taken and not used. */
   refund(client: string, now: number): void;
-  /** Others have taken what was there: no token for so many milliseconds. */
+  /** Other gateways have taken the tokens: none for so many milliseconds. */
   empty(client: string, now: number, waitMs: number): void;
-  /** Clients it knows of at the moment. */
+  /** Clients that it tracks at the moment. */
   clients(now: number): number;
 }
 
@@ -56,7 +56,7 @@ class CommonLimiter implements Limiter {
   }
 }
 
-/** The buckets stand in client-buckets.ts. */
+/** The buckets are in client-buckets.ts. */
 class ClientLimiter implements Limiter {
   readonly id: string;
   readonly rate: Rate;

@@ -1,5 +1,5 @@
-// What holds back, for as long as the process lives: admission, the ramp that it goes by, and the rates that are shared with
-// other gateways. What the limits are comes from the config, with each request.
+// The limits' state for as long as the process lives: admission, its ramp, and the rates that are shared with other
+// gateways. The limits themselves come from the config, with each request.
 import type { Config } from '../config/schema/schema.ts';
 import type { Emit, GatewayEvent, Sample, Sampler } from '../events.ts';
 import { Admission } from './admission.ts';
@@ -18,7 +18,10 @@ export class LimitsRuntime implements Sampler {
     this.admission = new Admission({ ramp: this.#ramp, shared: () => this.#shared });
   }
 
-  /** Makes what the first config asks for; it begins to work with start(). Rejects where a package that it needs is not there. */
+  /**
+   * Makes what the first config needs; it begins to work with start(). Rejects where a package that it needs is not
+   * installed.
+   */
   async open(config: Config, emit: Emit): Promise<void> {
     this.#emit = emit;
     this.#shared = await openSharedRates(config, emit);
@@ -42,7 +45,7 @@ export class LimitsRuntime implements Sampler {
     this.#emit?.({ type: 'notice', level: 'warn', message });
   }
 
-  /** What does not work as it should, in a few words; null where all is well. */
+  /** What does not work, in a few words; null where all works. */
   degraded(): string | null {
     return this.#shared?.degraded() ?? null;
   }

@@ -1,5 +1,5 @@
-// The limits of a config at work: for each route its own and the gateway's together, in the order they are asked. A limit
-// that the config before had too goes on from where it is.
+// The limits of a config at work: for each route its own and the gateway's together, in the order they are checked. A
+// limit that the previous config had too keeps its state.
 
 import type { Rate } from '../base/token-bucket.ts';
 import type { Config, RouteConfig } from '../config/schema/schema.ts';
@@ -13,13 +13,13 @@ export interface Quota {
   readonly connections_per_claim?: number | undefined;
 }
 
-/** What one kind of request of a route is under. */
+/** The limits of one kind of request of a route. */
 export interface RouteLimits {
-  /** Asked before credentials: those of one client first, then the route's, then the gateway's. */
+  /** Checked before credentials: those of one client first, then the route's, then the gateway's. */
   readonly rates: readonly Limiter[];
   /** The claim that tells clients apart; null where no limit goes by one. */
   readonly claim: string | null;
-  /** Asked once the claim is known. */
+  /** Checked once the claim is known. */
   readonly claimRates: readonly Limiter[];
   /** Of live sessions: the route's, and the gateway's. */
   readonly room: Quota;
@@ -54,7 +54,7 @@ export class Limits implements Sampler {
     return this.#handshakes.get(route) ?? NONE;
   }
 
-  /** Null where no limit is about them. */
+  /** Null where they have no limit. */
   requests(route: string): RouteLimits | null {
     return this.#requests.get(route) ?? null;
   }

@@ -1,8 +1,8 @@
-// What one handshake, and then its session, holds of how many may live: of its address, of its claim, of its route and of
-// the gateway. It grows with each step, and all of it is given back at once.
+// What one handshake, and then its session, holds of the limits of live sessions: those of its address, its claim, its
+// route and the gateway. It grows with each step, and all of it is released at once.
 import type { Quota, RouteLimits } from './limits.ts';
 
-/** Counts what is held under a key, and forgets keys that hold nothing, so that memory follows what is live. */
+/** Counts what is held under a key, and forgets keys that hold nothing, so that memory follows the live sessions. */
 export class Counter {
   readonly #held = new Map<string, number>();
 
@@ -76,7 +76,7 @@ export class Permit {
     return true;
   }
 
-  /** Gives everything back; more calls than one do nothing. */
+  /** Releases everything; further calls do nothing. */
   release(): void {
     const { routes, clients, claims } = this.#counters;
     if (this.#arrived) for (const key of this.#addressKeys()) clients.add(key, -1);

@@ -1,6 +1,6 @@
-// When very many clients come at once (after a start, or when many sessions were lost together) handshakes are let in at
-// a rate that rises, so that neither backends nor the gateway go down under those that come back. The others are told when
-// to come again, each a time of its own.
+// When very many clients come at once (after a start, or when many sessions were lost together) handshakes are admitted
+// at a rate that rises, so that the reconnects overload neither backends nor the gateway. The others get a time to
+// retry after, each its own.
 //
 // At the share x of its time the ramp lets in rate / (1 - x): the rate at first, twice that at half of it, ten times that
 // at nine tenths, and at the end everything. There is no edge for a crowd to wait behind.
@@ -12,7 +12,7 @@ export type RampConfig = NonNullable<Config['limits']['ramp']>;
 
 /** Sessions that end within this long are a mass. */
 const MASS_MS = 1000;
-/** What is not asked for is kept for this long. */
+/** Unused admissions are kept for this long. */
 const KEPT_MS = 100;
 
 export class Ramp implements Sampler {
@@ -21,9 +21,9 @@ export class Ramp implements Sampler {
   #config: RampConfig | null = null;
   /** When it began; null where it does not run. */
   #since: number | null = null;
-  /** What was let in of what the ramp gave so far. */
+  /** How many were admitted of those that the ramp allowed so far. */
   #taken = 0;
-  /** The place that was last promised to somebody who was refused. */
+  /** The last place that was promised to a refused handshake. */
   #promised = 0;
 
   /** `now` in milliseconds of a clock that never goes back. */
@@ -31,7 +31,7 @@ export class Ramp implements Sampler {
     this.#now = now;
   }
 
-  /** From now on this config holds; a ramp that runs goes on, unless there is none any more. */
+  /** Sets the config from now on; a ramp that runs goes on, unless the config has none any more. */
   configure(config: RampConfig | null): void {
     this.#config = config;
     if (config === null) this.#since = null;
@@ -57,19 +57,22 @@ export class Ramp implements Sampler {
     return true;
   }
 
-  /** Whether a handshake may come in now. */
+  /** Whether a handshake may be admitted now. */
   open(): boolean {
     const at = this.#at();
     return at === null || this.#level(at) >= 0;
   }
 
-  /** One has come in. */
+  /** Counts one admitted handshake. */
   take(): void {
     const at = this.#at();
     if (at !== null) this.#taken = at.given - this.#level(at) + 1;
   }
 
-  /** For one that may not come in: milliseconds until there is a place for it, after all those who were told before. */
+  /**
+   * For one that may not be admitted: milliseconds until there is a place for it, after all those that were refused
+   * before.
+   */
   promise(): number {
     const at = this.#at();
     if (at === null) return 0;
@@ -94,7 +97,7 @@ export class Ramp implements Sampler {
     return { config: this.#config, age, given: ((-rate * over) / 1000) * Math.log(1 - age / over) };
   }
 
-  /** What may come in at once; less than 0: nobody. */
+  /** How many may be admitted at once; less than 0: none. */
   #level({ config: { rate, over }, age, given }: { config: RampConfig; age: number; given: number }): number {
     const kept = (rate / (1 - age / over)) * (KEPT_MS / 1000);
     return Math.min(kept, given - this.#taken);

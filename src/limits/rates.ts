@@ -1,8 +1,8 @@
-// Takes tokens of all the limits that a request is under, or of none: whoever is refused by one has cost the others
-// nothing. Where limits are shared, the tokens are then asked for again of what all gateways share.
+// Takes tokens of all the limits that a request is under, or of none: a request that one refuses takes nothing of the
+// others. Where limits are shared, the tokens are then taken from the buckets that all gateways share.
 import type { Limiter } from './limiter.ts';
 
-/** A limit that a request is under, and who asks. */
+/** A limit of a request, and the client it is for. */
 export interface RateRequest {
   readonly limiter: Limiter;
   readonly client: string;
@@ -14,21 +14,21 @@ export interface RateWait {
   readonly waitMs: number;
 }
 
-/** What several gateways share. */
+/** The buckets that several gateways share. */
 export interface SharedRates {
-  /** Whether it can be asked; asking is pointless where not. */
+  /** Whether it is available; where not, take() is of no use. */
   readonly up: boolean;
   /**
-   * Takes a token for each, in their order, or none at all where one of them has none. `unknown` where it does not answer
-   * at once: then what is known here must do. Never rejects.
+   * Takes a token for each, in their order, or none at all where one of them has none. `unknown` where it does not
+   * answer in time: then the local buckets decide. Never rejects.
    */
   take(requests: readonly RateRequest[]): Promise<RateWait | 'taken' | 'unknown'>;
 }
 
 /**
  * Takes a token of each limit; null where all had one. `now` in milliseconds of a clock that never goes back. What is
- * taken of a shared limit is taken here too: a gateway alone must not take more than all may, whoever it has emptied here
- * costs no question, and while the others are out of reach each goes on from what it knows.
+ * taken of a shared limit is taken here too: one gateway must not take more than all may, a bucket that is empty here
+ * costs no round trip, and while the shared buckets are unavailable each gateway goes on from its own.
  */
 export function takeRates(
   requests: readonly RateRequest[],

@@ -1,6 +1,6 @@
 // Rates that several gateways share through a Redis: the same buckets as here, in Redis, by a script in
-// rate-limiter-flexible. Both packages are loaded only where a config shares its limits. While Redis is away or slow,
-// every gateway limits by what it knows.
+// rate-limiter-flexible. Both packages are loaded only where a config shares its limits. While Redis is unavailable or
+// slow, every gateway limits by its own buckets.
 
 import type { RateLimiterRedis } from 'rate-limiter-flexible';
 import { guarded, ignore } from '../base/guard.ts';
@@ -20,16 +20,16 @@ import {
 import type { Limiter } from './limiter.ts';
 import type { RateRequest, RateWait, SharedRates } from './rates.ts';
 
-/** What a handshake waits for Redis at most. */
+/** Milliseconds that a handshake waits for Redis at most. */
 const ANSWER_MS = 150;
-/** Between two questions whether Redis is there, while nobody asks it anything else. */
+/** Milliseconds between two health checks of Redis while no other command is sent. */
 const HEARTBEAT_MS = 1000;
 
 /**
- * In place of the library's fixed window, which lets twice as much through around its edge: the bucket of
- * base/token-bucket.ts, by Redis's clock. KEYS[1] holds when it will be full, in microseconds. ARGV: tokens to take (or, below 0, to give
- * back), -, burst, microseconds to fill a whole bucket. It answers, in the library's form, what counts as consumed (more
- * than the burst is a refusal) and milliseconds to wait.
+ * In place of the library's fixed window, which admits twice as much around its edge: the bucket of
+ * base/token-bucket.ts, by Redis's clock. KEYS[1] holds when it will be full, in microseconds. ARGV: tokens to take
+ * (or, below 0, to give back), -, burst, microseconds to fill a whole bucket. It answers, in the library's form, what
+ * counts as consumed (more than the burst is a refusal) and milliseconds to wait.
  */
 const SCRIPT = `
 local time = redis.call('time')
@@ -58,7 +58,7 @@ export function sharedUrl({ broker, limits: { shared } }: Where): string | null 
   return shared === 'redis' ? broker : shared;
 }
 
-/** A connection while it lives, and the library's limiters that speak through it. */
+/** A connection while it lives, and the library's limiters that use it. */
 interface Link {
   readonly client: RedisClient;
   readonly limiters: WeakMap<Limiter, RateLimiterRedis>;
@@ -70,7 +70,10 @@ interface Libraries {
   readonly limits: typeof import('rate-limiter-flexible');
 }
 
-/** Null where nothing is shared. It begins with start(). Rejects with words for the operator where a package is not there. */
+/**
+ * Null where nothing is shared. It begins with start(). Where a package is not installed, rejects with a message for
+ * the operator.
+ */
 export async function openSharedRates(where: Where, emit: Emit): Promise<RedisRates | null> {
   const url = sharedUrl(where);
   return url === null ? null : load({ url, emit });
@@ -92,7 +95,7 @@ export class RedisRates implements SharedRates, Sampler {
   readonly #options: RedisRatesOptions;
   #link: Link | null = null;
   #down: string | null = 'not connected yet';
-  /** Since it was last there, the operator has been told that it is not. */
+  /** The operator has been notified of the outage that lasts now. */
   #told = false;
   #heartbeatTimer: NodeJS.Timeout | undefined;
   readonly #reconnect = new Reconnect('redis', () => this.#open());
@@ -106,7 +109,7 @@ export class RedisRates implements SharedRates, Sampler {
     return this.#down === null;
   }
 
-  /** What is to be said of it to whoever asks about the gateway; null where all is well. */
+  /** What is wrong, for the gateway's status; null where all works. */
   degraded(): string | null {
     return this.#down === null ? null : `the shared limits are away (${this.#down})`;
   }
@@ -142,7 +145,7 @@ export class RedisRates implements SharedRates, Sampler {
       const waitMs = await this.#consume(link, request);
       if (waitMs === 0) continue;
       const taken = requests.slice(0, i);
-      // Nobody waits for it: what is lost of it comes back by itself.
+      // Not awaited: tokens that are lost here come back by themselves.
       for (const one of taken) this.#limiterOf(link, one.limiter).reward(one.client, 1).catch(ignore);
       return { request, waitMs };
     }
@@ -156,7 +159,7 @@ export class RedisRates implements SharedRates, Sampler {
       return 0;
     } catch (refused) {
       if (refused instanceof this.#libraries.limits.RateLimiterRes) return Math.max(1, refused.msBeforeNext);
-      // Redis itself may refuse, such as for want of memory: it is of no use then.
+      // Redis itself may refuse, such as for want of memory: then it counts as unavailable.
       this.#lost(link, reasonOf(refused));
       throw refused;
     }
@@ -193,7 +196,7 @@ export class RedisRates implements SharedRates, Sampler {
     }
   }
 
-  /** Asks whether Redis is there, now and from time to time. Rejects where it is not. */
+  /** Checks whether Redis answers, now and from time to time. Rejects where it does not. */
   async #heartbeat(link: Link): Promise<void> {
     await this.#answered(link, link.client.ping());
     if (link !== this.#link) return;
@@ -209,7 +212,7 @@ export class RedisRates implements SharedRates, Sampler {
     this.#heartbeatTimer = setTimeout(again, HEARTBEAT_MS).unref();
   }
 
-  /** The answer, unless Redis is silent for too long: then the connection is given up, so that nobody else waits. */
+  /** Resolves with the reply, unless Redis times out: then the connection is closed, so that no other command waits. */
   async #answered<T>(link: Link, answer: Promise<T>, maxMs = ANSWER_MS): Promise<T> {
     let heard = ignore;
     const silence = new Promise<never>((_, reject) => {
@@ -226,7 +229,7 @@ export class RedisRates implements SharedRates, Sampler {
     }
   }
 
-  /** Gives the connection up and makes the next one, after a while that grows. */
+  /** Closes the connection and opens the next one after a backoff. */
   #lost(link: Link, reason: string): void {
     if (this.#link !== link) return;
     this.#link = null;
