@@ -170,7 +170,7 @@ interface Outcome {
   readonly at: ServerRef | null;
   readonly reason: string | null;
   readonly detail: string | null;
-  /** Where the response does not tell it. */
+  /** In place of the response's own. */
   readonly status?: number;
 }
 

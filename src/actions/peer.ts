@@ -20,7 +20,7 @@ type PeerHolder = Connection & { [PEER]?: Peer; readonly _parent?: PeerHolder | 
 /** Fits no list of addresses, and belongs to no connection that was accepted as it should be. */
 const NOBODY: Peer = { address: 'unknown', port: 0, destination: null };
 
-/** Reads the peer from the system, where it is not gone already. On a unix socket it has no address. */
+/** Reads the peer from the system, where the connection is not closed already. On a unix socket it has no address. */
 export function readPeer(socket: Socket, over: 'tcp' | 'unix'): Peer | 'gone' {
   if (over === 'unix') return { address: '', port: 0, destination: null };
   const { remoteAddress, remotePort = 0 } = socket;

@@ -53,7 +53,7 @@ interface SpliceDeps {
 
 /** The action, on a relay engine. */
 export function createSplice(relay: RelayEngine): Splice {
-  // One value for all tunnels of a route, and gone with its config.
+  // One value for all tunnels of a route, collected with its config.
   const compiled = new WeakMap<SpliceConfig, TunnelOptions>();
   const deps: SpliceDeps = {
     diallerFor: (client) => relay.diallerFor(client),

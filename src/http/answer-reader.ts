@@ -45,7 +45,7 @@ export class AnswerReader {
 
   /** The head and what stands behind it, a fault, or null while more is needed. */
   take(chunk: Buffer): AnswerStart | Fault | null {
-    // The blank line may straddle two chunks: look again from three bytes before the seam.
+    // The blank line may straddle two chunks: look again from three bytes before the chunk.
     let from = Math.max(0, this.#held.length - 3);
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     for (;;) {
@@ -65,7 +65,7 @@ export class AnswerReader {
     }
   }
 
-  /** What can't become a head is refused at once: such a peer may wait for our next word for ever. */
+  /** What can't become a head is refused at once: such a peer may wait for ever for us to send. */
   #fault(from: number, end: number): string | null {
     // Up to three bytes of the blank line may be here already; they are not the head's.
     if (this.#seen + (end === -1 ? this.#held.length - 3 : end) > LARGEST_ANSWER_HEAD)

@@ -2,7 +2,7 @@
 // parser does not know it, the answer says so too: it is not the client's fault then.
 import { type Rejection, reject } from '../handshake/rejection.ts';
 
-/** By llhttp's code (node 20 to 26); what has none here is malformed without a further word. */
+/** By llhttp's code (node 20 to 26); what has none here is malformed without a reason. */
 export const PARSER_ERRORS: Readonly<Record<string, string>> = {
   HPE_INVALID_METHOD: 'the request does not begin with a method',
   HPE_INVALID_URL: 'the target holds an octet that must be percent-encoded, such as one beyond ASCII or a blank',

@@ -1,4 +1,4 @@
-// A request with an Upgrade to something else than WebSocket: node's parser has let go of its connection, with the body
+// A request with an Upgrade to something else than WebSocket: node's parser has released its connection, with the body
 // unread. Its head is written anew without the upgrade, and the connection begins again, so that the request goes on as
 // plain HTTP; no `h2c` or other tunnel can come of it.
 import type { Server } from 'node:http';

@@ -99,7 +99,7 @@ export function answerHead({ req, responseFields, ownFields }: Exchange, answer:
     throw new GatewayError('bad_accept', 'the answer has an unknown Transfer-Encoding');
   }
   const fields = responseFields(answer.fields).concat(ownFields);
-  // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 tell the length that a GET would have.
+  // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 state the length that a GET would have.
   if (status === 204) {
     return { status, phrase, fields: interim(fields), length: null, untilClose: false };
   }

@@ -110,6 +110,6 @@ export interface HttpEngine {
   /** Null where it takes in no connections that it has not opened. */
   readonly bound: BoundConnections | null;
   forward(exchange: Exchange): Promise<void>;
-  /** Ends idle connections to servers, once the config that used them is gone; busy ones end when they are done. */
+  /** Ends idle connections to servers, once the config that used them was replaced; busy ones end when they are done. */
   close(): void;
 }

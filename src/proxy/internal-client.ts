@@ -63,7 +63,7 @@ export function openInternalClient(): InternalClient {
         return await exchange(call, agent);
       } catch (error) {
         if (!(error instanceof StaleError)) throw error;
-        // A kept connection was gone before anything came of the request.
+        // A kept connection was closed before anything came back.
         return exchange(call, false);
       }
     },

@@ -11,7 +11,7 @@ import type { HandshakeResponse } from '../upstream/handshake/upgrade.ts';
 const STALLED_MS = 60_000;
 
 /**
- * Moves the body; resolves when it has ended or can't be finished, and the backend's connection is gone by then. True
+ * Moves the body; resolves when it has ended or can't be finished, and the backend's connection is closed by then. True
  * where the client has got all of it. Where nothing stands behind the body, `keep` gets the backend's connection in place of
  * its end, paused.
  */

@@ -1,4 +1,4 @@
-// Whom an exchange waits for, and how long at most. One timer: an exchange waits for one thing at a time. Progress only
+// Which side an exchange waits for, and how long at most. One timer: an exchange waits for one thing at a time. Progress only
 // moves the deadline; the timer looks at it when it fires, since nearly no exchange ever gets there.
 import { guarded } from '../base/guard.ts';
 import { GatewayError } from '../errors.ts';

@@ -68,7 +68,7 @@ export interface Listed {
   readonly entries: readonly string[];
 }
 
-/** Whom a route takes, by the client's address. */
+/** Which clients a route takes, by their address. */
 export interface AddressRule {
   readonly deny: Listed | null;
   readonly allow: Listed | null;

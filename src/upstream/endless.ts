@@ -1,4 +1,4 @@
-// Answers that go on until somebody ends them, such as server-sent events: a drain can't wait for their end.
+// Answers without an end of their own, such as server-sent events: a drain can't wait for their end.
 
 export interface EndlessAnswer {
   /** Ends it in order for its client, which is to come again elsewhere: the connection ends behind it. */

@@ -59,7 +59,7 @@ export class Rebalance {
     this.#timer = undefined;
   }
 
-  /** Nothing is to be moved any more, nor owed to any server. */
+  /** Nothing is to be moved any more, and no server has pending moves. */
   abandon(): void {
     this.stop();
     this.#moves.towards.clear();
@@ -75,7 +75,7 @@ export class Rebalance {
         this.#moveTo(server);
         return;
       }
-      // What is owed to it still comes, and may leave again.
+      // Its pending moves still come, and may leave again.
       if (!takes || server.state.pendingMoves === 0) this.#moves.towards.delete(url);
     }
     if (this.#moves.towards.size > 0) return;

@@ -1,5 +1,5 @@
 // The cookie that keeps a client with its server, so that what it began by polling goes on by WebSocket there (socket.io).
-// Its value is a keyed digest of the address: the gateway finds the server by it, and nobody else learns of one.
+// Its value is a keyed digest of the address: the gateway finds the server by it, and nobody else can read the address.
 import { createHmac } from 'node:crypto';
 import type { UpstreamConfig } from '../config/schema/schema.ts';
 import { cookieOf } from '../http/cookies.ts';

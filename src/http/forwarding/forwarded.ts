@@ -51,8 +51,8 @@ export interface Client {
   /** The request's id: a trusted proxy's, if it is fit for a log, or a fresh one. */
   readonly id: string;
   /**
-   * The id of the connection that a handshake opens: the gateway's own, even where a trusted proxy names the request. It is the request's id where
-   * that is fresh.
+   * The id of the connection that a handshake opens: the gateway's own, even where a trusted proxy names the request. It
+   * is the request's id where that is fresh.
    */
   readonly connection: string;
   /** Of the TLS connection itself: one behind a proxy has none. */

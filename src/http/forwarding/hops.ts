@@ -1,11 +1,11 @@
-// The hops that proxies tell of a request, in X-Forwarded-For or in Forwarded (RFC 7239), last first: the right end is the
-// nearest proxy's own word, and nothing that stands left of it can change how it is read. Whom to believe is forwarded.ts.
+// The hops of a request as proxies write them, in X-Forwarded-For or in Forwarded (RFC 7239), last first: the nearest proxy
+// wrote the right end, and nothing that stands left of it can change how it is read. forwarded.ts says which are believed.
 // Pure.
 import { isIP } from 'node:net';
 import { type FieldSection, isToken, listElements, splitOutsideQuotes, trimOws, valuesOf } from '../fields.ts';
 import { plainAddress } from './addresses.ts';
 
-/** What one proxy says of whom it served. */
+/** What one proxy says of its client. */
 export interface Hop {
   /** Null where it is hidden (`unknown`, `_name`), missing or no address. */
   readonly address: string | null;

@@ -144,7 +144,7 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
     async forward(exchange) {
       const { req, fields } = exchange;
       const outcome = await attempt(exchange, own.for(req.socket, authenticatesConnection(fields)) ?? kept);
-      // The one place where a request is sent again: its kept connection was gone before anything came of it.
+      // The one place where a request is sent again: its kept connection was closed before anything came back.
       if (outcome === 'stale') await attempt(exchange, single);
     },
     close() {

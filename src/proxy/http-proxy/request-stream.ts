@@ -91,7 +91,7 @@ export class RequestStream implements UpstreamStream {
     const onEnd = lostIfBroken(receiver, () => {
       if (!answer.complete) return void receiver.lost(ABORTED);
       receiver.end(answer.rawTrailers);
-      // Node has let go of a connection that can serve another request by now.
+      // node has released a connection that can serve another request by now.
       this.#request.destroy();
     });
     answer.on('data', onData).once('end', onEnd);

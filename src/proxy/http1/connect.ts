@@ -15,7 +15,7 @@ import { connectReadingAfterWriteError } from '../../net/read-after-write-error.
 /** Starts a connection; what it gives ends it when destroyed, and what is connected may be another socket above it. */
 export type Connect = (connected: Connected) => Socket;
 
-/** Connections that anybody's requests may use. `ca`: PEM of the authorities to trust in place of the usual ones. */
+/** Connections that the requests of any client may use. `ca`: PEM of the authorities to trust in place of the usual ones. */
 export function connectTo(server: Endpoint, ca: string | undefined): Connect {
   const { secure } = server;
   const trusted = ca === undefined ? {} : { ca };

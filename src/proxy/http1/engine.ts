@@ -59,7 +59,7 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
     bound,
     async forward(exchange) {
       const outcome = await attempt(exchange, 'carry');
-      // The one place where a request is sent again: its kept connection was gone before anything came of it.
+      // The one place where a request is sent again: its kept connection was closed before anything came back.
       if (outcome === 'stale') await attempt(exchange, 'carryFresh');
     },
     close() {

@@ -1,5 +1,5 @@
-// The connections to one server: which of them takes a request, the queue of requests that wait for one, how long an idle one is kept,
-// and which ones belong to one client. How a connection carries a request is connection.ts.
+// The connections to one server: which of them takes a request, the queue of requests that wait for one, how long an idle
+// one is kept, and which ones belong to one client. How a connection carries a request is connection.ts.
 import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
 import type { AnswerHead } from '../../http/answer.ts';

@@ -30,7 +30,7 @@ export class SharedBuffers {
   readonly #free: Slot[] = [];
   readonly #callback: Callback;
 
-  /** `onRead` gets the bytes of every switched socket; they are gone when it returns. */
+  /** `onRead` gets the bytes of every switched socket; they are valid until it returns. */
   constructor(onRead: (this: Socket, bytes: Buffer) => void) {
     const take = (socket: Socket, count: number): void => {
       const before = this.#reading;

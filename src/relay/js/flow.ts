@@ -96,7 +96,7 @@ export class Flow {
     this.#pass(chunk, this.#from, chunk.length);
   }
 
-  /** Behind a header that started at `before`. False: the direction was stopped, and the chunk is dealt with. */
+  /** Behind a header that started at `before`. False: the direction was stopped, and nothing is left to do for the chunk. */
   #header(chunk: Buffer, before: number, at: number): boolean {
     const cursor = this.cursor as FrameCursor;
     if (cursor.opcode >= 8) {

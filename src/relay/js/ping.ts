@@ -24,7 +24,7 @@ export class Pinger {
   #listened = 0;
   /** Our ping waits for a boundary or in the socket; time stands still. */
   #queued = false;
-  /** The payload of our newest ping, until its pong has been swallowed. */
+  /** The payload of our newest ping, until its pong has been dropped. */
   #outstanding: Buffer | null = null;
   /** The newest unanswered ping of the other end, as a digest; 0: none. And what was read when it passed. */
   #foreign = 0;

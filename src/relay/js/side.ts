@@ -102,7 +102,7 @@ export class Side {
     if (this.blocks === 0) this.socket.resume();
   }
 
-  /** Sends FIN behind what is owed to it. */
+  /** Sends FIN behind what is still to be sent to it. */
   end(): void {
     if (this.finOut || this.gone) return;
     this.finOut = true;
@@ -110,7 +110,7 @@ export class Side {
     this.socket.end();
   }
 
-  /** From now on it is destroyed after a wait: 5 s after our FIN, or when it takes nothing of what is owed for as long. */
+  /** From now on it is destroyed after a wait: 5 s after our FIN, or when it takes nothing of what is to be sent for as long. */
   linger(): void {
     if (this.gone || this.lingerBy !== Number.POSITIVE_INFINITY) return;
     this.#pending = this.socket.writableLength;

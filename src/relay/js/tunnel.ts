@@ -187,7 +187,7 @@ export class JsTunnel implements Timed, Tunnel {
     this.ending.peerLost();
   }
 
-  /** What is owed to the other side, then FIN. It lives on until it has ended too. */
+  /** Sends what is left for the other side, then FIN. That side lives on until it has ended too. */
   #passEnd(side: Side): void {
     const { peer } = side;
     side.flow.flush();

@@ -1,5 +1,5 @@
 // The limits that a route's requests are under, in words, for `explain`: which of them is reached only live state can say.
-// What they count and how is sessions/. Pure.
+// What they count and how is limits/. Pure.
 import type { Config, RouteConfig } from '../../config/schema/schema.ts';
 
 /** In the order they are asked: before credentials, and after. An empty text is no limit. */

@@ -20,7 +20,7 @@ export interface Explanation {
   readonly status: number | null;
   /** The reason code of a refusal; null where the request is admitted. */
   readonly reason: string | null;
-  /** What is asked for on the way in; null where nothing is, or the request does not get that far. */
+  /** The credentials that the route asks for; null where it asks for none, or the request does not get that far. */
   readonly credentials: { readonly route: string; readonly token: PresentedToken } | null;
 }
 
@@ -66,7 +66,7 @@ function targetShown(head: RequestHead, { route }: Verdict): string {
   return rule === null || 'fault' in request ? head.target : takeToken(rule, request).request.target.raw;
 }
 
-/** The steps of the way in (pipeline/access.ts), in its order. */
+/** The steps of pipeline/access.ts, in its order. */
 export function formatAccess(verdict: Verdict, verified: Verified | null): string[] {
   if (verdict.kind === 'reject') return [];
   const { before, after } = limitsOf(verdict);

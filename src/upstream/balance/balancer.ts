@@ -1,5 +1,5 @@
-// The seam of balancing: which server takes the next session or request. One file for each rule beside this one. A
-// balancer sees only servers that may take it; who that is, backups, limits and health, is the pool's matter.
+// The interface of balancing: which server takes the next session or request. One file for each rule beside this one. A
+// balancer sees only servers that may take it; the pool selects those by backups, limits and health.
 
 /** What a balancer knows of a server. */
 export interface Candidate {

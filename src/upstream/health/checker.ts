@@ -56,7 +56,7 @@ export class Checker {
     const failure = await probe(server, this.#config, this.#stopped.signal).finally(() => {
       row.running = false;
     });
-    // One that has left meanwhile is nobody's matter any more.
+    // The result for a server that was removed meanwhile is dropped.
     if (this.#stopped.signal.aborted || !this.#servers().includes(server)) return;
     if (failure === null) this.#passed(server, row);
     else this.#failed(server, row, failure);
