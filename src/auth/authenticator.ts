@@ -1,5 +1,5 @@
-// Who a client is: the seam between a request that shows credentials and those who can tell what they are worth. One file
-// for each kind of credentials; where they stand among the steps of a request's way in is pipeline/access.ts.
+// Authentication: the interface between a request with credentials and what verifies them. One file for each kind of
+// credentials; pipeline/access.ts has the order of the access phase.
 import type { Rejection } from '../handshake/rejection.ts';
 import type { Claims } from '../http/claims.ts';
 import type { Fields } from '../http/fields.ts';
@@ -8,11 +8,11 @@ import type { Request } from '../http/head.ts';
 import type { PresentedToken } from '../http/token.ts';
 import type { ClientClosed } from '../net/client-closed.ts';
 
-/** Who a client was found to be. */
+/** The identity of a client. */
 export interface Principal {
   /** The name it goes by in log and API, and by which its sessions are revoked; null where the credentials name nobody. */
   readonly subject: string | null;
-  /** The claims of a token, or what another kind of credentials says of the sort. */
+  /** The claims of a token, or their counterpart in another kind of credentials. */
   readonly claims: Claims;
   /** Milliseconds since 1970 at which the credentials end, and a live session with them; null: never. */
   readonly expiresAt: number | null;
@@ -20,7 +20,7 @@ export interface Principal {
   readonly fields: Fields;
 }
 
-/** Another server's answer that goes to the client as it is: that server was asked, and said no. */
+/** Another server's response that goes to the client as it is: that server refused the request. */
 export interface PassthroughResponse {
   readonly status: number;
   readonly phrase: string;
@@ -29,7 +29,7 @@ export interface PassthroughResponse {
   readonly body: Buffer;
 }
 
-/** A request whose client is to be told. */
+/** A request to authenticate. */
 export interface AuthRequest {
   /** X-Request-Id of the request. */
   readonly id: string;
@@ -40,7 +40,7 @@ export interface AuthRequest {
   /** The token, of routes that look for one. */
   readonly token: PresentedToken;
   readonly client: Client;
-  /** Tells by its signal() when the client has left; nothing that is found out then is of use. */
+  /** Its signal() fires when the client has closed; a result after that is of no use. */
   readonly clientClosed: ClientClosed;
 }
 
@@ -48,6 +48,9 @@ export type AuthResult = Principal | Rejection | PassthroughResponse;
 
 /** One kind of credentials with its options; it serves all requests of a route. */
 export interface Authenticator {
-  /** May reject with a GatewayError; whoever could not find out says `auth_unavailable`, and never lets in. */
+  /**
+   * May reject with a GatewayError; where there is no result the code is `auth_unavailable`, and the client is never
+   * admitted.
+   */
   authenticate(asking: AuthRequest): AuthResult | Promise<AuthResult>;
 }

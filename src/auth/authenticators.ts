@@ -1,4 +1,4 @@
-// The authenticators of one config, by route. Key sets that were fetched for the config before are taken over, as pools are.
+// The authenticators of one config, by route. Key sets that were fetched for the previous config are kept, as pools are.
 import type { Config } from '../config/schema/schema.ts';
 import type { AuthConfig, JwtConfig } from '../config/schema/schema-auth.ts';
 import type { Emit } from '../events.ts';
@@ -15,7 +15,7 @@ import { readKeyText } from './key-text.ts';
 import { RemoteKeys } from './remote-keys.ts';
 import { usersOf } from './users.ts';
 
-/** By what those who have to ask somebody else reach them. */
+/** How authenticators reach other servers. */
 export interface AuthDeps {
   readonly emit: Emit;
   readonly caller: InternalClient;
@@ -23,7 +23,7 @@ export interface AuthDeps {
   readonly pool: (upstream: string) => Pool;
 }
 
-/** How a route judges its live sessions again. */
+/** How a route checks its live sessions again. */
 interface Recheck {
   readonly authenticator: Authenticator;
   /** See the config. */
@@ -34,9 +34,9 @@ interface Recheck {
 export class Authenticators {
   readonly #byRoute = new Map<string, Authenticator>();
   readonly #rechecks = new Map<string, Recheck>();
-  /** For the passwords of all routes, and of the config before. */
+  /** For the passwords of all routes, and of the previous config. */
   readonly #checks: FairSemaphore;
-  /** By what they are fetched with: routes that say the same share one. */
+  /** By the options they are fetched with: routes with the same options share one. */
   readonly #sets = new Map<string, RemoteKeys>();
 
   constructor(config: Pick<Config, 'routes'>, deps: AuthDeps, previous: Authenticators | null) {
@@ -64,7 +64,7 @@ export class Authenticators {
     return this.#byRoute.get(route) ?? null;
   }
 
-  /** Null where the route does not judge again. */
+  /** Null where the route does not check again. */
   recheckOf(route: string): Recheck | null {
     return this.#rechecks.get(route) ?? null;
   }
@@ -74,7 +74,7 @@ export class Authenticators {
     for (const set of this.#sets.values()) set.warm();
   }
 
-  /** The check of the config holds that there is one of them, and that it can be read. */
+  /** The check of the config ensures that there is one of them, and that it can be read. */
   #keysFor(config: JwtConfig, emit: Emit, previous: Authenticators | null): FindKey {
     const { jwks, jwks_refresh, jwks_cooldown, jwks_timeout, key = '', algorithms } = config;
     if (jwks === undefined) {

@@ -1,5 +1,5 @@
-// `auth.basic`: a name and a password (RFC 7617) against hashes. A hash is dear to check, and meant to be; what was right
-// is remembered for a while, so that a page with a hundred requests costs one check.
+// `auth.basic`: a name and a password (RFC 7617) against hashes. A hash is expensive to check, and meant to be. Right
+// passwords are cached for a while, so that a page with a hundred requests costs one check.
 import { createHmac, randomBytes } from 'node:crypto';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { addressKey } from '../http/address-key.ts';
@@ -18,7 +18,7 @@ export interface BasicOptions {
   readonly now?: () => number;
 }
 
-/** How many passwords are checked, and wait to be: guessing can't pile up, and delays the guesser's own address. */
+/** How many passwords are checked, and queued: guesses can't pile up, and delay the address that makes them. */
 export const PASSWORD_CHECKS = {
   /** Of the thread pool's four threads, files and names need the others. */
   permits: 2,
@@ -31,7 +31,7 @@ const MAX_REMEMBERED = 1000;
 /** Base64 of the longest name and password taken. */
 const LONGEST = 4096;
 
-/** Passwords that were right, by a keyed digest of them: a dump of the memory gives none away. */
+/** Passwords that were right, by a keyed digest of them: a dump of the memory reveals none. */
 class Remembered {
   readonly #key = randomBytes(32);
   readonly #until = new Map<string, number>();
@@ -61,7 +61,7 @@ class Remembered {
   }
 }
 
-/** Name and password as a client showed them. */
+/** Name and password as a client sent them. */
 interface BasicCredentials {
   readonly name: string;
   readonly password: string;
@@ -72,10 +72,10 @@ export function createBasic(options: BasicOptions): Authenticator {
   const challenge = ['WWW-Authenticate', `Basic realm="${realm.replace(/[\\"]/g, '\\$&')}", charset="UTF-8"`];
   const remembered = new Remembered(now);
   const refuse = (detail: string): Rejection => reject('auth', detail, challenge);
-  // Somebody nobody knows is checked like everybody else: time must not tell which names there are.
+  // An unknown name is checked like a known one: the time must not reveal which names exist.
   const [stranger] = users.values();
 
-  /** What is known without a check; null: nothing is. */
+  /** The result that is known without a check; null: none is. */
   const recall = ({ name, password }: BasicCredentials): Principal | null => {
     const known = users.get(name);
     return known !== undefined && remembered.has(remembered.digest(known, password)) ? principalOf(name) : null;
@@ -85,7 +85,7 @@ export function createBasic(options: BasicOptions): Authenticator {
     const release = await checks.acquire(addressKey(client.address), clientClosed.signal());
     if (release === null) return reject('limit', 'too many passwords are being checked');
     try {
-      // One before it in the line may have shown the same: a page asks for much at once.
+      // An earlier request in the queue may have sent the same: a page makes many requests at once.
       const recalled = recall(credentials);
       if (recalled !== null) return recalled;
       const known = users.get(credentials.name);
@@ -117,7 +117,7 @@ const CREDENTIALS = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 7617 §2 allows none in either
 const CONTROL = /[\x00-\x1f\x7f]/;
 
-/** RFC 7617 §2, in UTF-8, which the challenge asks for (§2.1); a string says why there is no name and password. */
+/** RFC 7617 §2, in UTF-8, which the challenge requests (§2.1); a string is the reason why there is no name and password. */
 function readCredentials(values: readonly string[]): BasicCredentials | string {
   const [value] = values;
   if (value === undefined) return 'credentials are missing';

@@ -1,5 +1,5 @@
 // `auth.certificate`: a client has to show a certificate that the listener's authorities have signed (RFC 8446 §4.4.2).
-// Whether it is one was judged when TLS began; here it is only asked for, and its subject looked up.
+// Its signature was verified in the TLS handshake; here it is only required, and its subject read.
 import type { CertificateAuthConfig } from '../config/schema/schema-auth.ts';
 import { reject } from '../handshake/rejection.ts';
 import type { Authenticator } from './authenticator.ts';

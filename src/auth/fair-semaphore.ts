@@ -1,21 +1,21 @@
-// So many at a time, the others in a line of their client's own: the lines are served in turn, so that whoever asks much
-// waits for itself. As flow queueing does it (RFC 8290): when all lines are full together, the longest one pays.
+// A semaphore with one queue for each client. The queues are served in turn, so that a client with many requests waits
+// behind its own. As in flow queueing (RFC 8290), when all queues are full together, the longest one drops.
 import type { Release } from '../base/semaphore.ts';
 import { GatewayError } from '../errors.ts';
 
 export interface FairSemaphoreOptions {
   /** How many hold it at a time. */
   readonly permits: number;
-  /** Most that wait in the line of one client. */
+  /** Most that wait in the queue of one client. */
   readonly maxQueue: number;
-  /** Most that wait in all lines together. */
+  /** Most that wait in all queues together. */
   readonly maxWaiting: number;
 }
 
 interface Waiter {
   /** It has the permit. */
   readonly grant: () => void;
-  /** It has to give up its place. */
+  /** It is dropped from its queue. */
   readonly evict: () => void;
 }
 
@@ -31,8 +31,8 @@ export class FairSemaphore {
   }
 
   /**
-   * Waits for a permit in the client's line. Null where that line is full, or all are and no other one is longer; one that
-   * waits gets null too where a shorter line needs its place. Rejects with `client_gone` once `gone` fires.
+   * Waits for a permit in the client's queue. Null where that queue is full, or all are and no other one is longer; one
+   * that waits gets null too where it is dropped for a shorter queue. Rejects with `client_gone` once `signal` fires.
    */
   acquire(client: string, signal: AbortSignal): Promise<Release | null> {
     return new Promise((resolve, reject) => {
@@ -70,7 +70,7 @@ export class FairSemaphore {
     };
   }
 
-  /** The first of the first line; its line is the last one then. */
+  /** The first of the first queue, which then becomes the last one. */
   #serveNext(): void {
     const [next] = this.#queues;
     if (next === undefined) return;
@@ -83,7 +83,10 @@ export class FairSemaphore {
     waiter.grant();
   }
 
-  /** Whether one more may wait in the client's line; where all are full together, the last of the longest one goes. */
+  /**
+   * Whether one more may wait in the client's queue; where all are full together, the last of the longest one is
+   * dropped.
+   */
   #makeRoom(client: string): boolean {
     const { maxQueue, maxWaiting } = this.#options;
     const own = this.#queues.get(client)?.size ?? 0;

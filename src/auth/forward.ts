@@ -1,5 +1,6 @@
-// `auth.forward`: another server is asked about each request, as nginx's auth_request and others' forward auth do it. Its
-// 2xx lets in and may set fields, its 401, 403 and redirects reach the client; anything else, or no answer, keeps out.
+// `auth.forward`: a subrequest to another server decides on each request, as nginx's auth_request and others' forward
+// auth do it. Its 2xx admits and may set fields, its 401, 403 and redirects reach the client; anything else, or no
+// response, refuses.
 import { isUtf8 } from 'node:buffer';
 import type { ForwardAuthConfig } from '../config/schema/schema-auth.ts';
 import { reject } from '../handshake/rejection.ts';
@@ -16,13 +17,13 @@ export interface ForwardOptions extends Omit<InternalRequester, 'pool'> {
   readonly pool: (upstream: string) => Pool;
 }
 
-/** What of the request is its body's or its handshake's, and what is said anew. */
+/** Fields of the request that belong to its body or its handshake, and fields that the gateway sets itself. */
 const NOT_FORWARDED = new Set([
   'content-length',
   'content-encoding',
   'content-type',
   'expect',
-  // The answer is about the client, whatever of it the client has kept or wants.
+  // The response decides about the client, so the client's cache and range conditions do not apply.
   ...['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range'],
   'sec-websocket-key',
   'sec-websocket-version',
@@ -30,16 +31,16 @@ const NOT_FORWARDED = new Set([
   'x-forwarded-method',
   'x-forwarded-uri',
 ]);
-/** By these an auth server could be told of another request than the one it is asked about; the client's own do not pass. */
+/** Fields that could describe another request to the auth server than the one to decide on; the client's own are dropped. */
 const ABOUT_ANOTHER = /^x-(?:envoy-)?original-|^x-(?:rewrite-url|http-method|http-method-override|method-override)$/;
-/** Framing and what belongs to no answer of the gateway's. */
+/** Framing, and fields that belong to no response of the gateway. */
 const NOT_PASSED = new Set(['content-length', 'trailer']);
-/** Bytes of the largest answer: what is shown to a client who was refused. */
+/** Bytes of the largest response, which a refused client gets. */
 const MAX_BODY = 64 * 1024;
 const NO_BODY = Buffer.alloc(0);
-/** Servers asked at most. */
+/** Most servers tried. */
 const MAX_ATTEMPTS = 2;
-/** Statuses that are the client's to see: it is to log in, it may not, it is sent elsewhere to log in. */
+/** Statuses that the client gets: it has to log in, it may not, it is redirected to log in. */
 const PASSED: ReadonlySet<number> = new Set([301, 302, 303, 307, 308, 401, 403]);
 
 export function createForward({ config, pool, ...rest }: ForwardOptions): Authenticator {
@@ -47,7 +48,7 @@ export function createForward({ config, pool, ...rest }: ForwardOptions): Authen
   return {
     async authenticate(asking) {
       const answered = await ask({ ...rest, pool: pool(config.upstream) }, config, asking);
-      // Which server failed, and how, stands in the log; the client is told only that nobody could be asked.
+      // The log has the server that failed and the reason; the client learns only that authentication is unavailable.
       if (answered === null) return reject('auth_unavailable');
       return isGood(answered.status) ? admitted(config, taken, answered) : passed(answered);
     },
@@ -58,7 +59,7 @@ function isGood(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** The answer of the first server that gives one; null where none does. */
+/** The response of the first server that gives one; null where none does. */
 async function ask(
   requester: InternalRequester,
   config: ForwardAuthConfig,
@@ -78,7 +79,7 @@ async function ask(
       body: NO_BODY,
       timeoutMs: config.timeout,
       maxBytes: MAX_BODY,
-      // A 404 is a mistake in the path, and no word about the client.
+      // A 404 is a mistake in the path, and not a decision about the client.
       failsWith: (status) => !isGood(status) && !PASSED.has(status),
     });
     if (error === null) return reply;
@@ -86,7 +87,7 @@ async function ask(
   return null;
 }
 
-/** What the client said, and which request it is about: the one that the backend gets, as the routes saw it. */
+/** The client's fields, and the request to decide on: the one that the backend gets, as the routes saw it. */
 function authRequestFields({ request, path, client }: AuthRequest): string[] {
   const facts = { request, client, route: '', params: {}, claims: null, granted: [] };
   const names = request.head.names.map((name) => name.replaceAll('_', '-'));
@@ -95,7 +96,10 @@ function authRequestFields({ request, path, client }: AuthRequest): string[] {
   return fields;
 }
 
-/** Each field that may be set is said, empty where the answer has none: then the client's own of that name must not pass. */
+/**
+ * Every field that may be set is listed, empty where the response has none: then the client's own of that name must not
+ * pass.
+ */
 function admitted(config: ForwardAuthConfig, taken: readonly string[], { fields }: Reply): AuthResult {
   const section = { fields, names: lowerNames(fields) };
   const claims: Record<string, string> = {};
@@ -108,7 +112,7 @@ function admitted(config: ForwardAuthConfig, taken: readonly string[], { fields 
   return { subject: subject === '' ? null : subject, claims, expiresAt: null, fields: set };
 }
 
-/** Octets of a field as the text that they most likely are, so that a name is the same wherever it stands. */
+/** Octets of a field as the text that they most likely are, so that a name is the same everywhere. */
 function textOf(value: string): string {
   const octets = Buffer.from(value, 'latin1');
   return isUtf8(octets) ? octets.toString('utf8') : value;

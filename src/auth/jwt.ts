@@ -1,5 +1,5 @@
-// `auth.jwt`: a token is who it says, where its signature holds and its claims are those that the route asks for (RFC 7519,
-// RFC 8725). Where it stood in the request was found out before, in http/token.ts.
+// `auth.jwt`: a token is valid where its signature is and its claims are those that the route requires (RFC 7519, RFC
+// 8725). http/token.ts finds it in the request.
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
 import type { JwtConfig } from '../config/schema/schema-auth.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
@@ -22,7 +22,7 @@ export function createJwt(config: JwtConfig, findKey: FindKey): Authenticator {
   };
   return {
     async authenticate({ token }: AuthRequest): Promise<AuthResult> {
-      // RFC 6750 §3.1: who showed nothing is told nothing but what to show.
+      // RFC 6750 §3.1: a request without credentials gets no error code, only the scheme.
       if (token === null) return reject('auth', 'a token is needed here', ['WWW-Authenticate', 'Bearer']);
       if (typeof token !== 'string') return refuse('invalid_request', token.fault);
       try {
@@ -36,7 +36,7 @@ export function createJwt(config: JwtConfig, findKey: FindKey): Authenticator {
   } satisfies Authenticator;
 }
 
-/** A set may have several keys for a token that names none: it is good where one of them says so. */
+/** A set may have several keys for a token that names none: it is valid where one of them verifies it. */
 async function verify(token: string, findKey: FindKey, options: JWTVerifyOptions): Promise<JWTPayload> {
   try {
     return (await jwtVerify(token, findKey, options)).payload;

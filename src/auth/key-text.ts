@@ -1,4 +1,4 @@
-// The key of a config, as text: a public key in PEM, a JWK or a JWKS, or the secret of HMAC. It is judged against the
+// The key of a config, as text: a public key in PEM, a JWK or a JWKS, or the secret of HMAC. It is checked against the
 // algorithms that it is for, so that no public key is ever taken for a secret.
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import type { JwtConfig } from '../config/schema/schema-auth.ts';
@@ -12,7 +12,7 @@ const SECRET_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, H
 const RSA_BITS = 2048;
 const CURVES: Readonly<Record<string, string>> = { ES256: 'prime256v1', ES384: 'secp384r1', ES512: 'secp521r1' };
 
-/** Reads the key for these algorithms; a string says what is wrong, and nothing of the key. */
+/** Reads the key for these algorithms; a string is the error, without anything of the key. */
 export function readKeyText(text: string, algorithms: readonly Algorithm[]): FindKey | string {
   const secrets = algorithms.filter((algorithm) => algorithm.startsWith('HS'));
   const isPublic = text.startsWith('{') || text.startsWith('-----BEGIN ');

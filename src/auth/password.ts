@@ -1,11 +1,11 @@
-// Hashes of passwords, as they stand in a users file: scrypt in PHC form and bcrypt. A check runs in the thread pool and
-// compares in constant time. Not for who may try how often: that is basic.ts.
+// Hashes of passwords, as they stand in a users file: scrypt in PHC form and bcrypt. A check runs in the thread pool
+// and compares in constant time. basic.ts bounds how often a client may try.
 import { type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 
 /** A hash that can be checked against. */
 export interface PasswordHash {
-  /** The hash as it was written: it tells two apart, and is no secret that a password can be read from. */
+  /** The hash as it was written: it identifies the hash, and no password can be read from it. */
   readonly text: string;
   /** Whether the password is the one that was hashed. */
   matches(password: string): Promise<boolean>;
@@ -38,12 +38,12 @@ export async function loadBcrypt(): Promise<typeof import('bcrypt') | null> {
   }
 }
 
-/** Reads a hash; a string says what is wrong with it. */
+/** Reads a hash; a string is the error. */
 export function parseHash(text: string): PasswordHash | string {
   const found = SCRYPT.exec(text);
   if (found) return scryptHash(text, found);
   if (!isBcrypt(text)) return 'is no hash of scrypt ($scrypt$ln=…) or bcrypt ($2b$, cost 4 to 14)';
-  // The package knows `$2a$` and `$2b$`; `$2y$` is the same algorithm.
+  // The package supports `$2a$` and `$2b$`; `$2y$` is the same algorithm.
   const known = text.replace(/^\$2y/, '$2b');
   return {
     text,

@@ -1,5 +1,6 @@
-// An issuer's JSON Web Key Set, fetched and kept: a set that grows old is fetched anew while it goes on being used, and goes
-// on being used where that fails; a key it does not have asks for a fetch too, now and then. It knows no tokens.
+// An issuer's JSON Web Key Set, fetched and kept: a set that grows old is fetched anew while it stays in use, and stays
+// in use where that fails. A key that it does not have causes a fetch too, limited by a cooldown. It does not handle
+// tokens.
 import { background } from '../base/guard.ts';
 import type { JwtConfig } from '../config/schema/schema-auth.ts';
 import type { Emit } from '../events.ts';
@@ -24,7 +25,7 @@ export class RemoteKeys {
   #fetchedAt = 0;
   #triedAt = Number.NEGATIVE_INFINITY;
   #failing = false;
-  /** The fetch that is under way; it never rejects. */
+  /** The fetch under way; it never rejects. */
   #fetching: Promise<void> | null = null;
 
   constructor(config: RemoteKeysConfig, emit: Emit) {
@@ -37,7 +38,7 @@ export class RemoteKeys {
     if (this.#keys === null) background('auth', this.#fetch());
   }
 
-  /** Rejects with KeysUnavailable where there is no set to look into. */
+  /** Rejects with KeysUnavailable where there is no key set. */
   readonly find = async (header: TokenHeader, token: SignedToken): Promise<Awaited<ReturnType<FindKey>>> => {
     const keys = await this.#current();
     try {
@@ -63,9 +64,9 @@ export class RemoteKeys {
     return this.#keys;
   }
 
-  /** A newer set than that; null where there is none, or it is too early to ask again. */
+  /** A newer set than that; null where there is none, or it is too early to fetch again. */
   async #renewed(old: FindKey): Promise<FindKey | null> {
-    // Somebody else may have asked meanwhile.
+    // Another request may have fetched meanwhile.
     if (this.#keys === old) {
       if (this.#fetching === null && performance.now() - this.#triedAt < this.#config.jwks_cooldown) return null;
       await this.#fetch();
@@ -100,7 +101,7 @@ export class RemoteKeys {
 
 async function fetchJson(url: string, timeoutMs: number): Promise<unknown> {
   const signal = AbortSignal.timeout(timeoutMs);
-  // Following a redirect would let whoever can make one choose the keys.
+  // Following a redirect would let anyone who can cause one choose the keys.
   const answer = await fetch(url, { redirect: 'error', signal, headers: { Accept: 'application/json' } });
   if (answer.status !== 200) {
     await answer.body?.cancel();
@@ -116,7 +117,7 @@ async function fetchJson(url: string, timeoutMs: number): Promise<unknown> {
   return JSON.parse(Buffer.concat(chunks).toString('utf8'));
 }
 
-/** What fetch() says is `fetch failed`; its cause says why. */
+/** The message of fetch() is `fetch failed`; its cause holds the reason. */
 function reasonOf(error: unknown): string {
   const { name, message, cause } = error as Error;
   if (name === 'TimeoutError') return 'did not answer in time';

@@ -30,14 +30,14 @@ export function usersOf(hashes: Readonly<Record<string, string>>): Users {
   return users;
 }
 
-/** What is wrong with a name or its hash; null: nothing. What stands there may be a password in clear: it is never repeated. */
+/** What is wrong with a name or its hash; null: nothing. The text may be a password in clear: it is never repeated. */
 export function faultOfUser(name: string, text: string): string | null {
   if (!isUserName(name)) return 'there is no name before the first colon';
   const hash = parseHash(text);
   return typeof hash === 'string' ? `what stands behind ${name} ${hash}` : null;
 }
 
-/** Lines of a users file, as hashes by name; empty ones and those that begin with `#` are nothing. */
+/** Lines of a users file, as hashes by name; empty ones and those that begin with `#` are ignored. */
 export function readUsers(text: string): { hashes: Readonly<Record<string, string>>; faults: UsersFault[] } {
   const hashes = new Map<string, string>();
   const faults: UsersFault[] = [];
