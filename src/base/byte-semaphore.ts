@@ -1,4 +1,4 @@
-// So many bytes under way at a time; the others in line, first come first served.
+// A semaphore of bytes: so many under way at a time, the others queued, first come first served.
 
 interface Waiter {
   readonly bytes: number;
@@ -14,7 +14,7 @@ export class ByteSemaphore {
     this.#free = bytes;
   }
 
-  /** Takes so many bytes, now (null) or once the promise resolves. What is larger than all there is goes alone. */
+  /** Takes so many bytes, now (null) or once the promise resolves. What is larger than the whole limit goes alone. */
   acquire(bytes: number): Promise<void> | null {
     if (this.#waiters.length === 0 && this.#mayGo(bytes)) {
       this.#take(bytes);
@@ -23,7 +23,7 @@ export class ByteSemaphore {
     return new Promise((go) => this.#waiters.push({ bytes, go }));
   }
 
-  /** Gives back what was acquired. */
+  /** Releases what was acquired. */
   release(bytes: number): void {
     this.#free += bytes;
     this.#underWay--;

@@ -1,12 +1,13 @@
-// Descriptors are the first thing that clients can use up, silent ones too. The last ones are kept: a client that would get
-// one of them is refused as it is accepted, before a byte of it is read, and a connection to a server may take half of
-// them, so that the admin listener, names, files and logs always find one. The same shares stand in relay/native/c/fd-limit.h.
+// Descriptors are the first thing that clients can use up, idle ones too. The last ones are reserved: a client that
+// would get one of them is refused as it is accepted, before a byte of it is read, and a connection to a server may
+// take half of them, so that the admin listener, names, files and logs always find one. The same shares stand in
+// relay/native/c/fd-limit.h.
 import { closeSync, openSync, readFileSync } from 'node:fs';
 
-/** Descriptors kept from clients, at most; of a small limit an eighth. */
+/** Descriptors reserved from clients, at most; of a small limit an eighth. */
 const RESERVE = 64;
 
-/** Numbers of descriptors: the system always gives the lowest free one, so a number says how many are in use. */
+/** Numbers of descriptors: the system always gives the lowest free one, so a number shows how many are in use. */
 export interface FdLimits {
   /** From here on idle connections of clients are closed. */
   readonly pressing: number;
@@ -23,7 +24,7 @@ export function shareFds(limit: number | null): FdLimits {
   return { pressing: limit - 2 * reserve, clients: limit - reserve, servers: limit - Math.floor(reserve / 2) };
 }
 
-/** The soft limit of this process, or null where the system does not tell. */
+/** The soft limit of this process, or null where the system does not report it. */
 export function readFdLimit(): number | null {
   try {
     const found = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
@@ -36,7 +37,7 @@ export function readFdLimit(): number | null {
 /** Those of this process, as it was started. */
 export const FD_LIMITS = shareFds(readFdLimit());
 
-/** Why no connection to a server can be opened now, as the system would say it; null where one can. */
+/** Why no connection to a server can be opened now, as the system would report it; null where one can. */
 export function fdShortage(limits = FD_LIMITS): NodeJS.ErrnoException | null {
   if (limits.servers === Infinity) return null;
   let next = -1;

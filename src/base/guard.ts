@@ -4,7 +4,7 @@
 // defence". The second line, for what escapes all the same, is app/lifecycle.ts.
 import { channel } from 'node:diagnostics_channel';
 
-/** For what may happen and concerns nobody, such as the `error` of a socket whose end is told of by `close`. */
+/** For what may happen and needs no handling, such as the `error` of a socket whose end `close` reports. */
 export function ignore(): void {}
 
 /** Where a defect showed: the values of the metric's label. */
@@ -29,17 +29,17 @@ export const WHERE = [
 
 export type Where = (typeof WHERE)[number];
 
-/** Something was thrown that nobody expected. */
+/** Something unexpected was thrown. */
 export interface Defect {
   readonly where: Where;
   readonly thrown: unknown;
-  /** The id of the request or session that it served; null where there is none, or nobody knows. */
+  /** The id of the request or session that it served; null where there is none, or it is unknown. */
   readonly id: string | null;
 }
 
 /**
- * A channel of the process, as node has them for reports of this kind: a callback that breaks must be able to say so
- * wherever it stands, and hold nothing for it.
+ * A channel of the process, as node has them for reports of this kind: a callback that throws must be able to report it
+ * from anywhere, without holding a reference for it.
  */
 const DEFECTS = channel('upgate:internal_error');
 
@@ -83,7 +83,7 @@ export function guarded<A extends readonly unknown[]>(
   };
 }
 
-/** Lets go of work that nobody awaits: a rejection is reported under `where`, and then `onBroken` is called. */
+/** Handles the end of work that nobody awaits: a rejection is reported under `where`, and then `onBroken` is called. */
 export function background(where: Where, work: Promise<unknown>, onBroken: () => void = ignore): void {
   work.then(
     undefined,

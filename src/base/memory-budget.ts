@@ -1,5 +1,5 @@
-// A budget in bytes that everything of one kind shares, over all connections and rooms of the process. It counts; what gives
-// way when it is exceeded is for those who use it to decide.
+// A budget in bytes that everything of one kind shares, over all connections and rooms of the process. It only counts;
+// its users decide what is dropped when it is exceeded.
 
 export class MemoryBudget {
   #limit: number;
@@ -15,7 +15,7 @@ export class MemoryBudget {
     return this.#limit;
   }
 
-  /** Bytes that are counted now; may exceed the limit until something has given way. */
+  /** Bytes that are counted now; may exceed the limit until something was dropped. */
   get used(): number {
     return this.#used;
   }
@@ -29,7 +29,7 @@ export class MemoryBudget {
     return this.#used + bytes <= this.#limit;
   }
 
-  /** From now on the limit is this one; what is counted already stays counted. */
+  /** Sets the limit; what is counted already stays counted. */
   resize(limit: number): void {
     this.#limit = limit;
   }
@@ -39,7 +39,7 @@ export class MemoryBudget {
     this.#used += bytes;
   }
 
-  /** Counts so many bytes off that were added before. */
+  /** Takes off so many bytes that were added before. */
   remove(bytes: number): void {
     this.#used -= bytes;
   }

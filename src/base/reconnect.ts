@@ -1,5 +1,5 @@
-// A connection that is to stand all the time: made, and made anew whenever it is lost or could not be made, after a wait
-// that doubles from try to try.
+// A connection that is to stay open: opened, and opened anew whenever it is lost or could not be opened, with
+// exponential backoff.
 import { background, type Where } from './guard.ts';
 
 const FIRST_WAIT_MS = 50;
@@ -12,23 +12,29 @@ export class Reconnect {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** `open` makes the connection; it calls retry() itself where that fails. What it rejects with is reported under `where`. */
+  /**
+   * `open` opens the connection; it calls retry() itself where that fails. What it rejects with is reported under
+   * `where`.
+   */
   constructor(where: Where, open: () => Promise<void>) {
     this.#where = where;
     this.#open = open;
   }
 
-  /** Makes the connection now. */
+  /** Opens the connection now. */
   start(): void {
     background(this.#where, this.#open());
   }
 
-  /** It stands and is of use: once it is lost the first wait is a short one again. */
+  /** The connection is open and works: once it is lost, the backoff starts from its shortest wait. */
   succeeded(): void {
     this.#tries = 0;
   }
 
-  /** It is lost: makes the next one after a wait of 50 ms to 1 s, of which up to a half is left out by chance. */
+  /**
+   * The connection is lost: opens the next one after a wait of 50 ms to 1 s, doubled with each try, less a random part
+   * of up to a half.
+   */
   retry(): void {
     if (this.#closed) return;
     clearTimeout(this.#timer);
@@ -36,7 +42,7 @@ export class Reconnect {
     this.#timer = setTimeout(() => this.start(), wait * (0.5 + Math.random() / 2)).unref();
   }
 
-  /** No more is made. */
+  /** Opens no further connection. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);

@@ -1,10 +1,11 @@
-// For how long somebody who was asked something has been silent.
+// A timeout for the response to a request.
 import { guarded } from './guard.ts';
 
 /**
- * Tells, once, that nothing came for so many milliseconds, unless what it returns is called before. Where it was this
- * process that was busy or stood still, the other side is not to blame: time counts from when the question is out, which it
- * is with the immediates of this turn, and what has come by the time the timer is late is read before an immediate.
+ * Calls back once when no response came for so many milliseconds, unless the function that it returns is called before.
+ * Where this process was busy or stalled, the peer must not time out for it: time counts from when the request is sent,
+ * which it is with the immediates of this turn, and what has come by the time the timer is late is read before an
+ * immediate.
  */
 export function startResponseTimeout(ms: number, onTimeout: () => void): () => void {
   let over = false;

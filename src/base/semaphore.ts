@@ -1,6 +1,6 @@
-// So many at a time, the others in line, first come first served.
+// A semaphore: so many permits at a time, the others queued, first come first served.
 
-/** Gives the permit back; more calls than one do nothing. */
+/** Releases the permit; further calls do nothing. */
 export type Release = () => void;
 
 export class Semaphore {
@@ -12,12 +12,12 @@ export class Semaphore {
     this.#permits = permits;
   }
 
-  /** How many stand in line. */
+  /** How many wait in the queue. */
   get waiting(): number {
     return this.#waiters.size;
   }
 
-  /** Waits for a turn; rejects with the reason of `gone` once it is aborted. Null: nobody can leave. */
+  /** Waits for a permit; rejects with the reason of `signal` once it is aborted. Null: the wait can't be cancelled. */
   acquire(signal: AbortSignal | null): Promise<Release> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);

@@ -5,8 +5,9 @@
 const LATE_MS = 500;
 
 /**
- * For a timer that looks many times a second. Where the process stood still, what peers have sent meanwhile waits in the
- * sockets, and is to be read before anyone is called silent: such a look is left out, though never two in a row.
+ * For a timer that checks for timeouts many times a second. Where the process stood still, what peers have sent
+ * meanwhile waits in the sockets, and is to be read before any peer times out: such a check is skipped, though never
+ * two in a row.
  */
 export class StallDetector {
   #lookedAt: number;
@@ -17,7 +18,7 @@ export class StallDetector {
     this.#lookedAt = now;
   }
 
-  /** Asked at each look, with milliseconds of a clock that never goes back: whether this one is left out. */
+  /** Called at each check, with milliseconds of a clock that never goes back: whether this one is skipped. */
   leaves(now: number): boolean {
     const late = now - this.#lookedAt > LATE_MS;
     this.#lookedAt = now;

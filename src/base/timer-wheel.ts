@@ -1,5 +1,5 @@
-// One timer for many sessions: each asks to be looked at again at some time, and says at that look what has become due.
-// Buckets of 50 ms; a look comes up to that much late and never early.
+// One timer for many sessions: each schedules its next look(), in which it finds what is due, and schedules again.
+// Buckets of 50 ms; look() is called up to that much late and never early.
 import { guarded, type Where } from './guard.ts';
 import { type SlotHandle, SlotSet } from './slot-set.ts';
 import { StallDetector } from './stall-detector.ts';
@@ -8,7 +8,7 @@ const TICK_MS = 50;
 
 /** Something with deadlines. */
 export interface Timed {
-  /** Called once the time asked for has come; `now` is the wheel's clock. */
+  /** Called once the scheduled time has come; `now` is the wheel's clock. */
   look(now: number): void;
 }
 
@@ -18,7 +18,7 @@ interface Appointment {
 }
 
 export class TimerWheel {
-  /** One that breaks must not cost the others of its tick theirs. */
+  /** One that throws must not keep the others of its tick from being called. */
   readonly #look: (timed: Timed, now: number) => void;
   readonly #buckets = new Map<number, SlotSet<Timed>>();
   /** Weak for the reason in slot-set.ts. */
@@ -28,7 +28,7 @@ export class TimerWheel {
   #tick = 0;
   #stallDetector = new StallDetector(this.now());
 
-  /** `where` is what a look that breaks is reported under. */
+  /** A look() that throws is reported under `where`. */
   constructor(where: Where) {
     this.#look = guarded(where, (timed: Timed, now: number) => timed.look(now));
   }
@@ -38,7 +38,7 @@ export class TimerWheel {
     return performance.now();
   }
 
-  /** Asks for a look at `at`, in place of the one asked for before; Infinity: for none. */
+  /** Schedules a look() at `at`, in place of the one before; Infinity: none. */
   schedule(timed: Timed, at: number): void {
     if (at === Number.POSITIVE_INFINITY) {
       this.remove(timed);
@@ -49,7 +49,7 @@ export class TimerWheel {
     if (this.#appointments.get(timed)?.tick !== tick) this.#enter(timed, tick);
   }
 
-  /** Asks for a look at `at` or before: a sooner one that was asked for stands. */
+  /** Schedules a look() at `at` or before: a sooner one stays scheduled. */
   scheduleBy(timed: Timed, at: number): void {
     const asked = this.#appointments.get(timed);
     if (asked === undefined || this.#tickOf(at) < asked.tick) this.schedule(timed, at);
@@ -67,7 +67,7 @@ export class TimerWheel {
     this.#size++;
   }
 
-  /** Asks for no look any more. */
+  /** Cancels the scheduled look(). */
   remove(timed: Timed): void {
     this.#leave(timed);
     this.#stopIfEmpty();
@@ -95,7 +95,7 @@ export class TimerWheel {
       this.#tick++;
       const bucket = this.#buckets.get(this.#tick);
       if (!bucket) continue;
-      // Who is looked at may ask for another look, or take others out of this very bucket.
+      // A look() may schedule another one, or cancel others of this very bucket.
       for (const timed of bucket) {
         if (this.#appointments.get(timed)?.tick !== this.#tick) continue;
         this.#leave(timed);

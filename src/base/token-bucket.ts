@@ -1,6 +1,6 @@
-// Token buckets: so many tokens come in each second, at most `burst` are kept, and what is let through takes one. A bucket
-// is one number, the time at which it will be full again: one that is full needs no memory at all. It has no clock of its
-// own. Who has one: limits/, the servers of an upstream (upstream/server.ts), and what a client may send, in
+// Token buckets: so many tokens come in each second, at most `burst` are kept, and what passes takes one. A bucket is
+// one number, the time at which it will be full again: one that is full needs no memory at all. It has no clock of its
+// own. Users: limits/, the servers of an upstream (upstream/server.ts), and what a client may send, in
 // websocket/connection/rate.ts and relay/js/limits.ts.
 
 /** So many a second, and so many at once after a pause. */
@@ -50,7 +50,7 @@ export class Bucket {
     return waitOf(this.rate, this.#fullAt, now);
   }
 
-  /** Takes so many whether they are there or not: what is overdrawn is waited for. */
+  /** Takes so many whether they are there or not; the bucket may be overdrawn. */
   take(now: number, amount = 1): void {
     this.#fullAt = fullAfter(this.rate, this.#fullAt, now, amount);
   }
