@@ -1,4 +1,5 @@
-// Why a listening socket could not be opened, in words that say what to do. Text only: it neither binds nor retries.
+// Why a listening socket could not be opened, as a message that includes what to do. Text only: it neither binds nor
+// retries.
 import { systemCode } from '../errors.ts';
 
 const PRIVILEGED = [
@@ -70,7 +71,7 @@ function socketAdvice(error: unknown, path: string): Advice {
     case 'EPERM':
     case 'ENOENT':
       return [
-        // libuv says EACCES for ENOENT too, as Windows does.
+        // libuv reports EACCES for ENOENT too, as Windows does.
         `its directory does not exist, or may not be written to (${systemCode(error)}).`,
         'The user that runs the gateway must be able to write to the directory; a systemd service gets one of its own',
         'with RuntimeDirectory=upgate, at /run/upgate.',

@@ -1,5 +1,6 @@
-// How the gateway stops in order: out of the balancers' sight, then no new connections, then every session closed, then
-// the rest cut. It decides when; what each step does to listeners, sessions and sockets comes from app as callbacks.
+// How the gateway stops in order: not ready for load balancers, then no new connections, then every session closed,
+// then the rest cut. It decides when; the callbacks of app do what each step needs with listeners, sessions and
+// sockets.
 import { background, guarded } from '../base/guard.ts';
 import type { DrainConfig } from '../config/schema/schema.ts';
 import type { DrainChanged, Emit } from '../events.ts';
@@ -8,11 +9,11 @@ import type { EndlessAnswer } from '../upstream/endless.ts';
 
 /** What a drain acts on. */
 export interface DrainTarget {
-  /** T0: `/readyz` says 503 from here on; everything is still served. */
+  /** T0: `/readyz` answers 503 from here on; everything is still served. */
   notReady(): void;
   /** T0 + delay: closes the listening sockets; on open connections handshakes are refused with `draining` from here on. */
   stopListening(): void;
-  /** The live sessions. */
+  /** Returns the live sessions. */
   sessions(): readonly Session[];
   /** How many plain requests are being answered, and handshakes decided. */
   requests(): number;
@@ -32,11 +33,11 @@ export interface DrainOptions {
 
 /** Going Away (RFC 6455 §7.4.1). */
 const GOING_AWAY = 1001;
-/** How often it is looked at who is due and whether anything is left. */
+/** Milliseconds between checks of which sessions are due and whether anything is left. */
 const TICK_MS = 50;
 /** After the cut: for the sockets' own "close" events, so that every session is still reported. */
 const LAST_WORDS_MS = 1000;
-/** A timer may fire this much before performance.now() says so. */
+/** A timer may fire this much before its time by performance.now(). */
 const EARLY_MS = 1;
 
 /**
@@ -100,7 +101,7 @@ function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'
   });
 }
 
-/** A drain goes on whatever one of its steps comes to. */
+/** A drain goes on where one of its steps throws. */
 const attempt = guarded('drain', (step: () => void) => step());
 
 function isLive(target: DrainTarget): boolean {
@@ -119,7 +120,7 @@ function planCloses(
   return new Map(live.map((each, index) => [each, start + (index + random()) * part]));
 }
 
-/** Those that are due, each once. One that is not in the plan has opened just now, and is due at once. */
+/** Those that are due, each once. One that is not in the plan has just opened, and is due at once. */
 function takeDue<T extends Closable>(live: readonly T[], due: Map<Closable, number>, now: number): T[] {
   const found = live.filter((each) => (due.get(each) ?? now) <= now);
   for (const each of found) due.set(each, Number.POSITIVE_INFINITY);

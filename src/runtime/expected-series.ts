@@ -1,6 +1,7 @@
-// The series that a config lets expect, so that each is there at 0 before its first event: Prometheus sees a rise only
-// between two values, and the first failure of a route would be none (prometheus.io, "Avoid missing metrics"). Only label
-// values that are few and known from the start: what a client or a backend chooses comes with its first event.
+// The series that are expected of a config, so that each exists at 0 before its first event: Prometheus sees an
+// increase only between two values, and would miss the first failure of a route (prometheus.io, "Avoid missing
+// metrics"). Only label values that are few and known from the start: what a client or a backend chooses comes with its
+// first event.
 import type { Config, ListenerConfig, RouteConfig } from '../config/schema/schema.ts';
 import { ERRORS } from '../errors.ts';
 import type { ExpectedSeries } from '../events.ts';
@@ -8,7 +9,7 @@ import type { ExpectedSeries } from '../events.ts';
 /** A config with more has no series before the first event: each scrape would bring all of them. */
 const MAX_ROUTES = 500;
 
-/** Of rejections, what says that the gateway or what it needs is at its end. The others are the clients' doing. */
+/** The rejections that mean an exhausted or failed gateway or dependency. The others are caused by clients. */
 const REJECTIONS = ['limit', 'client_limit', 'rate', 'ramp', 'room_full', 'no_server', 'auth_unavailable', 'draining'];
 /** Of ends, those that are usual: without a code where the connection was cut. */
 const CLOSES = {

@@ -1,5 +1,6 @@
-// Loads a config file in a thread of its own: a file of tens of thousands of routes takes seconds to parse and check, in
-// which the event loop must go on. What crosses over is plain values; where they stand in the file stays there.
+// Loads a config file in a thread of its own: a file of tens of thousands of routes takes seconds to parse and check,
+// in which the event loop must go on. Plain values are passed between the threads; their positions in the file stay in
+// the worker.
 import { Worker } from 'node:worker_threads';
 import type { Loaded } from '../config/load.ts';
 import type { LocatedProblem } from '../config/problem.ts';

@@ -1,5 +1,5 @@
-// The thread beside load-in-worker.ts: loads one config file, then gives the problems that are found in it later their
-// places, for where everything stands is known here only. It ends when it has nothing more to hear.
+// The thread beside load-in-worker.ts: loads one config file, then adds positions to the problems that are found in it
+// later, for only this thread has the positions. It ends when no further message can come.
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadConfig } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';

@@ -1,5 +1,5 @@
-// Which files a config names: certificates, keys, secrets. Their content is part of what serves, so that a change of it is a
-// change of the config. Who reads them is tls.ts, backend-tls.ts and secrets.ts.
+// Which files a config names: certificates, keys, secrets. Their content is part of the config in use, so that a change
+// of it is a change of the config. They are read by tls.ts, backend-tls.ts and secrets.ts.
 import { resolve } from 'node:path';
 import type { Config } from '../config/schema/schema.ts';
 

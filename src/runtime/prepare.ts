@@ -1,5 +1,5 @@
-// A config file made ready to be served from: parsed, its routes compiled, its certificates loaded, and everything that is
-// wrong at once and at its place. `check`, `explain`, the start and every reload go through here.
+// A config file made ready to be served from: parsed, its routes compiled, its certificates loaded, and all problems
+// reported together, each with its position. `check`, `explain`, the start and every reload go through here.
 import { resolve } from 'node:path';
 import { runInSlices } from '../base/slices.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
@@ -19,7 +19,7 @@ import { digest, digestOf, type WatchedFiles } from './watch.ts';
 export interface Prepared {
   readonly config: Config;
   readonly table: RouteTable;
-  /** For each listener, in order; null where it speaks no TLS. */
+  /** For each listener, in order; null where it has no TLS. */
   readonly tls: readonly (TlsMaterial | null)[];
   /** By upstream; those that have no `tls` are not in it. */
   readonly backendTls: ReadonlyMap<string, BackendTls>;
@@ -29,15 +29,15 @@ export interface Preparation {
   /** Null where there is any error. */
   readonly prepared: Prepared | null;
   readonly problems: readonly LocatedProblem[];
-  /** The config's file and all that it names, as they were just before they were read. */
+  /** The config's file and all files that it names, as they were just before they were read. */
   readonly files: WatchedFiles;
 }
 
 /** A config as it was loaded, here or in another thread. */
 export interface Loading extends Omit<Loaded, 'locate'> {
-  /** Gives problems found in it their places; asked once. */
+  /** Adds positions to problems found in it; called once. */
   locate(problems: readonly Problem[]): Promise<LocatedProblem[]>;
-  /** Nothing more is asked. */
+  /** No further call comes. */
   close(): void;
 }
 
@@ -71,7 +71,7 @@ async function prepareLoaded(loading: Loading, file: string, selfSigned: SelfSig
   const digests = await Promise.all(
     namedFiles(partial, baseDir).map(async (named): Promise<[string, string | null]> => [named, await digestOf(named)]),
   );
-  // What can be judged of a broken config is judged too, so that one look shows everything.
+  // The valid parts of a broken config are checked too, so that one run reports everything.
   const routes = await runInSlices(compileSteps(partial, widened));
   const tls = await loadTls(partial.listeners, { baseDir, selfSigned, now: new Date() });
   const backends = await loadBackends(partial, baseDir);
@@ -101,7 +101,7 @@ async function loadTls(
   const materials: (TlsMaterial | null)[] = [];
   const problems: Problem[] = [];
   for (const [i, { tls }] of listeners.entries()) {
-    // The check has said so where no certificate is named.
+    // The check has reported where no certificate is named.
     const named = tls?.certificates !== undefined || tls?.self_signed !== undefined;
     const material = tls === undefined || !named ? null : await tryTls(tls, sources);
     const found = material instanceof TlsConfigError ? material.problems : (material?.warnings ?? []);
@@ -111,7 +111,7 @@ async function loadTls(
   return { materials, problems };
 }
 
-/** How TLS is spoken to the servers of each upstream, and what is wrong with it. */
+/** The TLS toward the servers of each upstream, and what is wrong with it. */
 async function loadBackends(
   { upstreams }: Config,
   baseDir: string,

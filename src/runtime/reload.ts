@@ -1,21 +1,24 @@
-// One reload at a time: build the new, swap one reference, retire the old; a failure leaves the old untouched. It knows
-// nothing of what a snapshot holds, and not why one was asked for; watch.ts and the signal handler ask.
+// One reload at a time: build the new, swap one reference, retire the old; a failure leaves the old untouched. It does
+// not depend on what a snapshot holds, or on why a reload was requested; watch.ts and the signal handler request it.
 import type { Emit } from '../events.ts';
 
-/** What set a reload off. */
+/** What triggered a reload. */
 export type ReloadTrigger = 'signal' | 'file';
 
-/** A snapshot that is whole and ready to serve, or every reason why there is none. */
+/** A snapshot that is complete and ready to serve, or every reason why there is none. */
 export type Built<T> =
   | { readonly ok: true; readonly next: T }
   | { readonly ok: false; readonly problems: readonly string[] };
 
 export interface ReloadSteps<T> {
-  /** Reads everything anew. Changes nothing that serves. */
+  /** Reads everything anew. Changes nothing that is in use. */
   build(): Promise<Built<T>>;
-  /** Puts `next` in the place of what serves and retires that. Either whole, or it throws with nothing changed. */
+  /**
+   * Replaces the snapshot in use with `next` and retires the old one. It does so completely, or throws with nothing
+   * changed.
+   */
   swap(next: T): void | Promise<void>;
-  /** Gives back what `next` holds, where it was built and is not wanted any more. */
+  /** Releases what `next` holds, where it was built and is not needed any more. */
   discard(next: T): void;
   readonly emit: Emit;
 }
@@ -33,8 +36,8 @@ export class Reloader<T> {
   }
 
   /**
-   * Reloads. While one is under way the next waits for its end, and all that ask meanwhile share that next one: it reads
-   * everything after the last of them asked. Resolves with how it went, never rejects.
+   * Reloads. While one is under way the next waits for its end, and all requests meanwhile share that next one: it
+   * reads everything after the last of them. Resolves with the result, never rejects.
    */
   request(trigger: ReloadTrigger): Promise<ReloadResult> {
     if (this.#waiting !== undefined) return this.#waiting;
@@ -67,7 +70,7 @@ export class Reloader<T> {
     return result;
   }
 
-  /** The reasons why it failed; none, and it is done. */
+  /** The reasons why it failed; none: it succeeded. */
   async #tryReload(): Promise<readonly string[]> {
     const { build, swap, discard } = this.#steps;
     if (this.#closed) return [STOPPING];

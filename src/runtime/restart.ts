@@ -2,7 +2,10 @@
 import type { Config } from '../config/schema/schema.ts';
 import { sharedUrl } from '../limits/redis-rates.ts';
 
-/** What a config has otherwise than the one that the process was started with, and takes effect at a restart only; a sentence each. */
+/**
+ * The differences from the config that the process was started with which take effect at a restart only; a sentence
+ * each.
+ */
 export function waitsForRestart(started: Config, now: Config): string[] {
   const changed = {
     'the address of "admin"': started.admin.host !== now.admin.host || started.admin.port !== now.admin.port,

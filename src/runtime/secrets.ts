@@ -1,5 +1,5 @@
-// Secrets that stand in files of their own, read into the config, so that whoever uses one need not know where it stood.
-// A reload reads them anew.
+// Secrets in files of their own, read into the config, so that their users need not know where they come from. A reload
+// reads them anew.
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { readKeyText } from '../auth/key-text.ts';
@@ -15,7 +15,7 @@ export interface WithSecrets {
   readonly problems: readonly Problem[];
 }
 
-/** What relative paths of the config are relative to is `baseDir`. */
+/** Relative paths of the config are relative to `baseDir`. */
 export async function readSecrets(config: Config, baseDir: string): Promise<WithSecrets> {
   const reader = new SecretReader(baseDir);
   const admin = await readToken(config.admin, reader);
@@ -45,7 +45,7 @@ async function readWebhookKey(route: RouteConfig, path: ConfigPath, reader: Secr
   return key === null ? route : { ...route, websocket: { ...websocket, webhook: { ...webhook, key } } };
 }
 
-/** The key that tokens are verified with, which must be one that goes with the route's algorithms. */
+/** The key that tokens are verified with; it must fit the route's algorithms. */
 async function readJwtKey(route: RouteConfig, path: ConfigPath, reader: SecretReader): Promise<RouteConfig> {
   const { auth } = route;
   if (auth?.jwt === undefined) return route;
@@ -92,7 +92,7 @@ class SecretReader {
     this.#baseDir = baseDir;
   }
 
-  /** What the file holds, without the white space around it; null where there is nothing, which is reported. */
+  /** The content of the file, trimmed; null where it is empty or can't be read, which is reported. */
   async read(file: string, path: ConfigPath): Promise<string | null> {
     return (await this.readWhole(file, path))?.trim() ?? null;
   }

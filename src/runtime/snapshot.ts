@@ -26,7 +26,7 @@ export interface Snapshot {
   readonly services: Services;
   readonly pools: ReadonlyMap<string, Pool>;
   readonly authenticators: Authenticators;
-  /** What metrics show of it before anything has happened. */
+  /** The series that metrics show of it before the first event. */
   readonly expected: readonly ExpectedSeries[];
 }
 
@@ -38,7 +38,7 @@ export interface SharedServices {
   readonly terminator: Terminator;
   /** Random; for sticky cookies of upstreams that name no secret. */
   readonly stickySecret: string;
-  /** Asks backends about what happens on terminated connections. */
+  /** Sends the events of terminated connections to backends. */
   readonly caller: InternalClient;
   readonly deliveries: PendingDeliveries;
   readonly broker: Broker;
@@ -48,8 +48,8 @@ export interface SharedServices {
 }
 
 /**
- * Builds the snapshot of a checked config. Pools of upstreams that stayed the same are taken over from `previous`; the
- * others begin with what is live in the pool of the same name, and run once startPools() has been called.
+ * Builds the snapshot of a checked config. Pools of upstreams that stayed the same are kept from `previous`; the others
+ * begin with what is live in the pool of the same name, and run once startPools() has been called.
  */
 export function buildSnapshot(prepared: Prepared, shared: SharedServices, previous: Snapshot | null): Snapshot {
   const { config, table } = prepared;
@@ -80,7 +80,7 @@ export function buildSnapshot(prepared: Prepared, shared: SharedServices, previo
   };
 }
 
-/** Asks DNS for what `next` has and `previous` has not, so that it has servers from the beginning; gives `next`. */
+/** Resolves the names that `next` has and `previous` has not, so that it has servers from the beginning; returns `next`. */
 export async function preparePools(next: Snapshot, previous: Snapshot | null): Promise<Snapshot> {
   const fresh = [...next.pools].filter(([name, pool]) => pool !== previous?.pools.get(name));
   await Promise.all(fresh.map(([, pool]) => pool.prepare()));
@@ -128,7 +128,7 @@ function buildAcceptors(
   return acceptors;
 }
 
-/** The check of the config holds that every name is there. */
+/** The check of the config ensures that every name exists. */
 function get<T>(map: ReadonlyMap<string, T>, name: string): T {
   const value = map.get(name);
   if (value === undefined) throw new Error(`the config names ${name}, which it does not have`);

@@ -1,4 +1,4 @@
-// Tells when the content of a file has become another. It watches directories and not the files, for a file is hardly ever
+// Notifies when the content of a file has changed. It watches directories and not the files, for a file is rarely
 // written in place: Kubernetes swaps the `..data` link beside it, editors and certbot rename a new one over it.
 import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
@@ -19,24 +19,24 @@ export interface WatchOptions {
   /** For events to settle; default 250 ms. */
   readonly debounceMs?: number;
   /**
-   * How often the files are read in any case; default 10 s. What the directory's events don't tell is found so: a link whose
-   * target was written elsewhere, a network file system, a directory that vanished and came back.
+   * How often the files are read in any case; default 10 s. It finds what the directory's events don't report: a link
+   * whose target was written elsewhere, a network file system, a directory that vanished and came back.
    */
   readonly pollMs?: number;
 }
 
 /** A check follows the first event after this many debounces at most. */
 const LONGEST_DEBOUNCES = 4;
-/** How often at least they are read while a directory is not there, or cannot be watched. */
+/** How often at least they are read while a directory does not exist, or cannot be watched. */
 const UNWATCHED_POLL_MS = 1000;
 
 export interface FileWatch {
-  /** Watches these from now on. Of those that were watched before, changes that are not told yet still are. */
+  /** Watches these from now on. Changes of files watched before that are not reported yet still are. */
   follow(files: WatchedFiles): void;
   close(): void;
 }
 
-/** Begins to watch; resolves when every change from here on is noticed. */
+/** Begins to watch; resolves once every change from then on is noticed. */
 export async function watchFiles(options: WatchOptions): Promise<FileWatch> {
   const watcher = new Watcher(options);
   await watcher.begin();
@@ -57,7 +57,7 @@ class Watcher implements FileWatch {
   /** By directory. */
   readonly #armed = new Map<string, Armed>();
   #timer: NodeJS.Timeout | undefined;
-  /** When the first event came that no check has followed yet. */
+  /** When the first event came since the last check. */
   #since: number | undefined;
   #checking = false;
   #closed = false;
@@ -119,14 +119,14 @@ class Watcher implements FileWatch {
     if (changed && !this.#closed) this.#options.onChange();
   }
 
-  /** Whether one of the files is another now; arms the watches on the way. */
+  /** Whether one of the files has changed; arms the watches as well. */
   async #look(directories: ReadonlySet<string>): Promise<boolean> {
     for (const directory of this.#armed.keys()) if (!directories.has(directory)) this.#disarm(directory);
     for (const directory of directories) await this.#arm(directory);
     let changed = false;
     for (const file of [...this.#seen.keys()]) {
       const content = await digestOf(file);
-      // It may be followed no more by now.
+      // It may not be watched any more by now.
       if (content === null || !this.#seen.has(file) || content === this.#seen.get(file)) continue;
       this.#seen.set(file, content);
       changed = true;
@@ -139,7 +139,7 @@ class Watcher implements FileWatch {
     return this.#armed.size < directories ? Math.min(this.#pollMs, UNWATCHED_POLL_MS) : this.#pollMs;
   }
 
-  /** Sees to it that the watch is on the directory that bears the name now; without one, polling goes on alone. */
+  /** Makes sure that the watch is on the directory that has the name now; without a watch, polling goes on alone. */
   async #arm(directory: string): Promise<void> {
     const inode = await inodeOf(directory);
     if (this.#closed || (inode !== undefined && inode === this.#armed.get(directory)?.inode)) return;
@@ -176,12 +176,12 @@ class Watcher implements FileWatch {
   }
 }
 
-/** What the content of a file is told apart by. */
+/** What identifies the content of a file. */
 export function digest(content: string | Uint8Array): string {
   return createHash('sha256').update(content).digest('base64');
 }
 
-/** The digest of a file's content, or null while there is no file to be read. */
+/** The digest of a file's content, or null while there is no readable file. */
 export async function digestOf(file: string): Promise<string | null> {
   try {
     return digest(await readFile(file));

@@ -1,4 +1,4 @@
-// How TLS is spoken to the servers of one upstream: the files that the config names are read and checked, and become one
+// The TLS toward the servers of one upstream: the files that the config names are read and checked, and become one
 // context for all connections.
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
@@ -10,7 +10,7 @@ import { fail, parseChain, parseKey, readPem, TlsConfigError } from './pem.ts';
 
 type BackendTlsConfig = NonNullable<UpstreamConfig['tls']>;
 
-/** Loads it, or says all that is wrong; paths count from the `tls` block, relative files from `baseDir`. */
+/** Loads it, or returns all that is wrong; paths count from the `tls` block, relative files from `baseDir`. */
 export async function loadBackendTls(
   config: BackendTlsConfig,
   baseDir: string,

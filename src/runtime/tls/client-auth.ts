@@ -1,5 +1,6 @@
-// Which clients a TLS listener lets in: the authorities of client certificates and their lists of revoked ones, and what all
-// of the listener's contexts have in common because of them. Who a client is by its certificate is auth/certificate.ts.
+// Which clients a TLS listener admits: the authorities of client certificates and their lists of revoked ones, and what
+// all of the listener's contexts have in common because of them. Who a client is by its certificate is
+// auth/certificate.ts.
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { ListenerConfig } from '../../config/schema/schema.ts';
@@ -17,8 +18,8 @@ const LONGEST_SESSION_ID_CONTEXT = 32;
 export interface Common {
   readonly minVersion: typeof MIN_VERSION;
   /**
-   * The same for every context, so that a session of one can be resumed whichever of them SNI picks; another one where other
-   * clients are let in, since a resumed session brings the client's certificate with it, unverified.
+   * The same for every context, so that a session of one can be resumed whichever of them SNI picks; another one where
+   * other clients are admitted, since a resumed session brings the client's certificate with it, unverified.
    */
   readonly sessionIdContext: string;
   readonly ca?: string;

@@ -1,4 +1,4 @@
-// Certificates and keys from their files, each fault with its place in the config. What they are for is tls.ts and
+// Certificates and keys from their files, each error with its position in the config. They are used by tls.ts and
 // backend-tls.ts.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -58,7 +58,7 @@ export function parseKey(pem: string, file: string, path: ConfigPath): KeyObject
   try {
     return createPrivateKey(pem);
   } catch {
-    // The parser's own words quote nothing of use, and may quote what is secret.
+    // The parser's own message has nothing of use, and may quote what is secret.
     throw fail(path, `the private key in ${file} cannot be read`);
   }
 }

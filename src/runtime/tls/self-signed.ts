@@ -1,5 +1,5 @@
-// A self-signed server certificate, made at start so that https works before anyone has a certificate. node:crypto makes
-// the key and the signature; der.ts writes the rest. Not a CA, and nothing a client trusts unless it is told to.
+// A self-signed server certificate, made at start so that https works before anyone has a certificate. node:crypto
+// makes the key and the signature; der.ts writes the rest. Not a CA, and no client trusts it unless configured to.
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { isIP } from 'node:net';
 import { isCertificateName } from '../../config/address.ts';

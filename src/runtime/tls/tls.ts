@@ -24,16 +24,19 @@ export interface CertificateInfo {
   readonly notAfterMs: number;
 }
 
-/** What a listener speaks TLS with; immutable. */
+/** The TLS material of a listener; immutable. */
 export interface TlsMaterial {
   /** The context for a server name: exact, then `*.suffix` over one label, else the first certificate's. */
   contextFor(servername: string | undefined): SecureContext;
   readonly certificates: readonly CertificateInfo[];
   /** What the default context is made of, for a client that names no server. */
   readonly defaults: SecureContextOptions;
-  /** Whether clients are asked for certificates, and those without a valid one let in; null: none are asked. */
+  /**
+   * Whether clients are asked for certificates, and those without a valid one admitted; null: no certificate is
+   * requested.
+   */
   readonly clientAuth: ClientAuthMode | null;
-  /** What an operator should know and still works, such as an expired certificate; paths count from the `tls` block. */
+  /** Warnings for the operator about what still works, such as an expired certificate; paths count from the `tls` block. */
   readonly warnings: readonly Problem[];
 }
 
@@ -41,7 +44,7 @@ export interface TlsMaterial {
 export type SelfSignedCache = Map<string, KeyPair>;
 
 export interface TlsSources {
-  /** What relative paths of the config are relative to. */
+  /** The directory that relative paths of the config are relative to. */
   readonly baseDir: string;
   readonly selfSigned: SelfSignedCache;
   readonly now: Date;
@@ -90,18 +93,18 @@ export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
   return {
     ...defaults,
     requestCert: clientAuth !== null,
-    // With `optional` whoever shows an invalid certificate has shown none: net/peer-certificate.ts.
+    // With `optional` an invalid certificate counts as none: net/peer-certificate.ts.
     rejectUnauthorized: clientAuth === 'required',
-    // Only HTTP/1.1 is spoken here; a client that offers none of it is refused by alert 120 (RFC 7301 §3.2).
+    // Only HTTP/1.1 is supported here; a client that does not offer it is refused by alert 120 (RFC 7301 §3.2).
     ALPNProtocols: ['http/1.1'],
     ...(picks && { SNICallback: picker(current) }),
   };
 }
 
 /**
- * Makes `next` the default of a server that is listening; with `current` of its options moved on, the swap is whole. The keys
- * of session tickets go on, so that sessions from before are resumed; where other clients are let in now, sessionIdContext
- * forbids it. Contexts that SNI picks use the default one's keys.
+ * Makes `next` the default of a server that is listening; with `current` of its options moved on, the swap is whole.
+ * The keys of session tickets go on, so that sessions from before are resumed; where other clients are admitted now,
+ * sessionIdContext forbids it. Contexts that SNI picks use the default one's keys.
  */
 export function swapTls(server: Server, next: TlsMaterial): void {
   server.setSecureContext({ ...next.defaults, ticketKeys: server.getTicketKeys() });
@@ -155,11 +158,11 @@ function wildcardOver(name: string): string {
   return dot < 0 ? '' : `*${name.slice(dot)}`;
 }
 
-/** Where a pair stands in the config, and what its context is made with beside it. */
+/** The position of a pair in the config, and what else its context is made of. */
 interface PairAt {
   readonly path: ConfigPath;
   readonly now: Date;
-  /** Undefined where it is at fault, which is reported: nothing is served then. */
+  /** Undefined where it is invalid, which is reported: nothing is served then. */
   readonly common: Common | undefined;
 }
 
