@@ -1,5 +1,5 @@
-// Every metric of the gateway, once: its type, its words, its labels, and the events it is fed from. What is read of live
-// numbers instead says `sampled`. docs/metrics.md says the same, and a test holds the two equal.
+// Every metric of the gateway, once: its type, its help text, its labels, and the events it counts. Metrics that are
+// read from live numbers instead are `sampled`. docs/metrics.md lists the same, and a test keeps the two equal.
 import { WHERE } from '../base/guard.ts';
 import { TERMINATED } from './catalog-terminate.ts';
 import { closeCodeLabel, methodLabel, routeLabel, statusLabel } from './labels.ts';
@@ -200,7 +200,7 @@ export const METRICS = {
     type: 'gauge',
     help: 'When a certificate of a listener expires, as a Unix time.',
     labels: ['listener', 'names'],
-    // Sampled, so that one that was swapped away is not said to expire.
+    // Sampled, so that a certificate that was replaced is not reported to expire.
     sampled: true,
   },
   draining: {

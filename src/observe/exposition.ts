@@ -9,7 +9,7 @@ import {
 } from 'prom-client';
 
 type Values = MetricObjectWithValues<MetricValue<string>>;
-/** What a registry of prom-client asks of a metric, `getForPromString` of histograms only. */
+/** What a registry of prom-client needs of a metric, `getForPromString` of histograms only. */
 interface Readable {
   readonly name: string;
   get(): Promise<Values>;
@@ -41,7 +41,10 @@ export function viewAsOpenMetrics(registry: Registry): Registry<OpenMetricsConte
 const OPEN = 'application/openmetrics-text';
 const OPEN_VERSIONS = new Set([undefined, '1.0.0', '0.0.1']);
 
-/** Whether an Accept field (RFC 9110 §12.5.1) names OpenMetrics, in a version we speak, and the plain form not above it. */
+/**
+ * Whether an Accept field (RFC 9110 §12.5.1) names OpenMetrics, in a supported version, and does not prefer the plain
+ * form to it.
+ */
 export function prefersOpenMetrics(accept: string | undefined): boolean {
   let [open, plain] = [0, 0];
   for (const range of (accept ?? '').toLowerCase().split(',')) {

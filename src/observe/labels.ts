@@ -1,8 +1,8 @@
-// Values that clients and backends choose, brought down to a few: every distinct value of a label is a time series for
-// ever. Routes, upstreams, servers, modes and reasons are bounded by the config and the code, and need nothing here.
+// Values that clients and backends choose, reduced to a few: every distinct value of a label is a time series for ever.
+// Routes, upstreams, servers, modes and reasons are bounded by the config and the code, and need nothing here.
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH']);
-/** Ours, by DESIGN's close codes: credential expired, revoked. */
+/** The gateway's own close codes (docs/auth.md): credential expired, revoked. */
 const OWN_CODES = new Set([4401, 4403]);
 
 /** A route's name; `none` where no route matched. */

@@ -1,4 +1,4 @@
-// What a metric of the catalog is: its type, its words, its labels, and what it is fed from.
+// What a metric of the catalog is: its type, its help text, its labels, and its source.
 import type { GatewayEvent } from '../events.ts';
 
 /** Values in the order of the metric's labels, and what to add, set or observe. */

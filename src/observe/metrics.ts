@@ -1,5 +1,5 @@
 // Events and live numbers become what Prometheus scrapes. What is counted are plain numbers (series.ts), handed to
-// prom-client when it collects; which metrics there are stands in catalog.ts.
+// prom-client when it collects; the list of metrics is catalog.ts.
 import { Counter, collectDefaultMetrics, Gauge, type Metric as PromMetric, Registry } from 'prom-client';
 import type { Emit, ExpectedSeries, GatewayEvent, Sampler } from '../events.ts';
 import { METRICS } from './catalog.ts';
@@ -9,9 +9,9 @@ import { Histogram, Series } from './series.ts';
 
 export interface MetricsOptions {
   readonly version: string;
-  /** Sources of live numbers, gone through at each scrape; what several say of the same series is added up. */
+  /** Sources of live numbers, read at each scrape; values of several for the same series are added up. */
   readonly samplers: Iterable<Sampler>;
-  /** Asked at each scrape: series that are there at 0 until something of them happens. */
+  /** Called at each scrape: series that exist at 0 until their first event. */
   readonly expected?: () => Iterable<ExpectedSeries>;
 }
 
@@ -39,7 +39,7 @@ export function createMetrics({ version, samplers, expected = () => [] }: Metric
     const take =
       metric.type === 'histogram' ? observing(registry, name, metric) : counting(registry, name, metric, known);
     for (const [type, feed] of Object.entries(metric.on ?? {})) {
-      // The key says which event it is that the feed takes.
+      // The key is the type of the event that the feed takes.
       const point = feed as (event: GatewayEvent) => Point;
       listeners.set(type, [...(listeners.get(type) ?? []), (event) => take(point(event))]);
     }
@@ -82,9 +82,9 @@ function observing(registry: Registry, name: string, { help, labels, buckets }: 
 
 /** By name, those of counters and gauges. */
 interface KnownSeries {
-  /** What events have brought. */
+  /** The values counted from events. */
   readonly counted: Map<string, Series>;
-  /** Of sampled metrics, what the samplers said at this scrape. */
+  /** Of sampled metrics, the samplers' values at this scrape. */
   readonly sampled: Map<string, Series>;
 }
 
@@ -118,7 +118,7 @@ function counting(registry: Registry, name: string, metric: Metric, known: Known
   return (point) => counted.set(point.labels, point.value);
 }
 
-/** Asks each source once, whatever number of metrics it speaks of. */
+/** Reads each source once, however many metrics it has values for. */
 function readSamples(samplers: Iterable<Sampler>, { sampled }: KnownSeries): void {
   for (const series of sampled.values()) series.clear();
   for (const sampler of samplers) {

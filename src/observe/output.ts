@@ -1,6 +1,6 @@
-// Lines to a descriptor, without blocking and without ever holding the gateway up: a reader that does not read, a closed
-// pipe or a full disk costs lines and nothing else. pino's own destination keeps trying for ever at a full disk, also in
-// the middle of exit. Not a logger: what a line says is log.ts's.
+// Lines to a descriptor, without blocking and without ever holding the gateway up: a reader that does not read, a
+// closed pipe or a full disk costs lines and nothing else. pino's own destination keeps trying for ever at a full disk,
+// also in the middle of exit. Not a logger: log.ts writes the text of the lines.
 import { write, writeSync } from 'node:fs';
 
 /** Characters that may wait for a slow reader; further lines are dropped and counted. */
@@ -19,11 +19,11 @@ export class Output {
   /** The beginning of the next write, which takes all lines of this turn of the event loop. */
   #beginning: NodeJS.Immediate | undefined;
   #dropped = 0;
-  /** The reader has gone, and will not come back. */
+  /** The reader has closed, and will not come back. */
   #closed = false;
   #onIdle: (() => void)[] = [];
 
-  /** `onDropped` is told how many lines were lost, once writing works again. */
+  /** `onDropped` is called with the number of lines lost, once writing works again. */
   constructor(fd: number, onDropped: (lines: number) => void) {
     this.#fd = fd;
     this.#onDropped = onDropped;
@@ -41,7 +41,7 @@ export class Output {
     if (this.#writingSince === undefined) this.#beginning ??= setImmediate(() => this.#next());
   }
 
-  /** Resolves once nothing waits any more, or after a second. */
+  /** Resolves once no line is waiting, or after a second. */
   flush(): Promise<void> {
     if (this.#writingSince === undefined && this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -58,7 +58,7 @@ export class Output {
     const stuck = this.#writingSince !== undefined && performance.now() - this.#writingSince > FLUSH_MS;
     // A blocking descriptor would block here just as the write under way does.
     if (stuck) return;
-    // Nothing tells any more when it has ended; a reader that reads has it long before.
+    // No event reports its end any more; a reader that reads has the data long before.
     if (this.#writingSince !== undefined) sleepSync(RETRY_MS);
     let bytes = this.#take();
     for (let tries = FLUSH_MS / RETRY_MS; bytes.length > 0 && tries > 0; ) {

@@ -8,7 +8,10 @@ interface Audience {
   readonly limits: { observe(event: GatewayEvent): void };
 }
 
-/** Tells each of them. Never throws: what is told of must not suffer from who is told. */
+/**
+ * Reports events to the metrics, the log and the limits. Never throws: an error in one of them must not affect the code
+ * that reports.
+ */
 export function reportTo({ metrics, log, limits }: Audience): Emit {
   return (event) => {
     try {
@@ -16,7 +19,7 @@ export function reportTo({ metrics, log, limits }: Audience): Emit {
       log.emit(event);
       limits.observe(event);
     } catch (thrown) {
-      // A defect of telling of a defect would never end.
+      // Reporting a defect in the report of a defect would never end.
       if (event.type !== 'internal_error') reportDefect('events', thrown);
     }
   };

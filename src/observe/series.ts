@@ -9,8 +9,8 @@ interface Node<T> {
 }
 
 /**
- * One value for each combination of label values. A step a label, since values are texts that live long: a key put
- * together of them would be made and hashed anew for each event.
+ * One value for each combination of label values. A step a label, since values are long-lived strings: a key built of
+ * them would be built and hashed anew for each event.
  */
 class ByLabels<T> {
   readonly #make: () => T;
@@ -91,7 +91,7 @@ export class Series {
     for (const { labels, value } of this.#numbers.known) yield { labels: named(this.#names, labels), value: value.is };
   }
 
-  /** Back to what it was at first. */
+  /** Resets the series to their initial values. */
   clear(): void {
     this.#numbers.clear();
     for (const { labels, value } of this.#initial) this.set(labels, value);
