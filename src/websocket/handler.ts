@@ -1,5 +1,5 @@
 // The interface of a terminating route's handler: a handshake to decide on, then messages in and messages out. A
-// handler knows no sockets.
+// handler does not see sockets.
 import type { PassthroughResponse, Principal } from '../auth/authenticator.ts';
 import type { ServerRef, SessionEnd } from '../events.ts';
 import type { Rejection } from '../handshake/rejection.ts';

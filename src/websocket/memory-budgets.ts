@@ -1,10 +1,10 @@
-// What terminated sessions may take of the process's memory beyond what each has for itself: histories of rooms, and queues.
-// docs/limits.md says what gives way when a budget is used up.
+// What terminated sessions may take of the process's memory beyond what each has for itself: histories of rooms, and
+// queues. docs/limits.md has what is dropped when a budget is used up.
 import { getHeapStatistics } from 'node:v8';
 import { MemoryBudget } from '../base/memory-budget.ts';
 import type { Sample, Sampler } from '../events.ts';
 
-/** What each budget has of the heap limit where the config says nothing. */
+/** Each budget's share of the heap limit where the config sets none. */
 const SHARE = 1 / 4;
 
 /** In bytes; unset: a quarter of the heap limit. */

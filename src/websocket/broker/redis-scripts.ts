@@ -5,8 +5,8 @@
 // however many rooms it has, and gets a room's events from the very step that adds its first member. In keys and
 // scripts a node is a `gate` and a membership a `seat`.
 //
-// Keys begin with a prefix that holds the number of the database, since channels know no databases. They are made in the
-// scripts, so a Redis Cluster will not do; one Redis, or one with replicas, will.
+// Keys begin with a prefix that holds the number of the database, since channels are shared by all databases. They are
+// made in the scripts, so a Redis Cluster will not do; one Redis, or one with replicas, will.
 import { createHash } from 'node:crypto';
 import { DEFAULT_RETENTION, MAX_ROOM_BYTES } from './broker.ts';
 

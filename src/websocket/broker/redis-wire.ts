@@ -167,7 +167,7 @@ export function readMembers(reply: unknown): Map<string, Member> {
   return members;
 }
 
-/** The prefix of all keys and channels: channels know no databases, so it holds the number of ours. */
+/** The prefix of all keys and channels: channels are shared by all databases, so it holds the number of ours. */
 export function prefixOf(url: string): string {
   const database = new URL(url).pathname.replace(/^\//, '');
   return `upgate:${/^\d+$/.test(database) ? database : '0'}:`;

@@ -129,7 +129,7 @@ export interface WsSocketLimits {
   readonly max_fragments?: number | undefined;
 }
 
-/** Fragments of a message, and reads that one frame may come in, where the config says nothing. */
+/** Fragments of a message, and reads that one frame may come in, where the config sets no limit. */
 const MAX_FRAGMENTS = 16_384;
 
 /** How many fragments a message may have. */
