@@ -17,7 +17,7 @@ export interface Quota {
 export interface RouteLimits {
   /** Checked before credentials: those of one client first, then the route's, then the gateway's. */
   readonly rates: readonly Limiter[];
-  /** The claim that tells clients apart; null where no limit goes by one. */
+  /** The claim that identifies clients; null where no limit goes by one. */
   readonly claim: string | null;
   /** Checked once the claim is known. */
   readonly claimRates: readonly Limiter[];

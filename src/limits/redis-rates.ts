@@ -49,7 +49,7 @@ export interface RedisRatesOptions {
   readonly emit: Emit;
 }
 
-/** What the config says of where rates are counted. */
+/** Where rates are counted, as the config sets it. */
 type Where = Pick<Config, 'broker'> & { readonly limits: Pick<Config['limits'], 'shared'> };
 
 /** The URL of the Redis that rates are shared through; null where they are not. */
