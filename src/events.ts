@@ -44,7 +44,7 @@ export interface HandshakeRejected extends Subject {
 /** The handshake was allowed, and something broke before the 101. */
 export interface HandshakeFailed extends Subject {
   readonly type: 'handshake_failed';
-  readonly mode: Mode;
+  readonly mode: Mode | null;
   readonly reason: string;
   readonly status: number;
   readonly detail: string;

@@ -6,7 +6,6 @@ import type { Fields } from '../http/fields.ts';
 import type { Client } from '../http/forwarding/forwarded.ts';
 import type { Facts } from '../http/policy/template.ts';
 import type { Limits } from '../limits/limits.ts';
-import type { Permit } from '../limits/permit.ts';
 import type { ClientClosed } from '../net/client-closed.ts';
 import type { Connection } from '../net/fd-connection.ts';
 import type { HttpEngine } from '../proxy/http-engine.ts';
@@ -16,6 +15,7 @@ import type { EndlessAnswer } from '../upstream/endless.ts';
 import type { Pool } from '../upstream/pool.ts';
 import type { WebSocketAcceptor } from '../websocket/connection/accept.ts';
 import type { Connections } from '../websocket/connections.ts';
+import type { HandshakeResources } from './handshake-resources.ts';
 import type { ReadAhead } from './read-ahead.ts';
 
 /** What actions share, of one config. */
@@ -62,8 +62,7 @@ export interface ClientEnd {
    * Null where there is to be none.
    */
   readonly returnToServer: ((rest: Buffer) => void) | null;
-  /** The session releases it where one opens, else the caller. */
-  readonly permit: Permit;
+  readonly resources: HandshakeResources;
 }
 
 const NOTHING: Fields = [];

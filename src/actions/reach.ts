@@ -19,8 +19,9 @@ import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import type { Server } from '../upstream/pool.ts';
 import { RetryState } from '../upstream/retry/retry-state.ts';
 import type { RouteContext } from './context.ts';
+import type { HandshakeResources } from './handshake-resources.ts';
 
-/** The backend's answer, and the server that gave it. */
+/** The backend's answer, and the server that gave it, whose lease is among the resources of the handshake. */
 export interface Reached {
   readonly lease: Lease;
   readonly answer: HandshakeResponse;
@@ -30,6 +31,8 @@ export interface Reached {
 
 /** How a handshake gets to a server. */
 export interface Way {
+  /** They hold the lease of the server that is asked. */
+  readonly resources: HandshakeResources;
   /** What dials, where that is not node. */
   readonly dialler: Dialler | null;
   /** The connections that clients have authenticated. */
@@ -67,6 +70,7 @@ export async function reach(
   let lease = retryState.next();
   if (lease === null) return reject('no_server');
   for (;;) {
+    way.resources.holdLease(lease);
     const { server } = lease;
     let next: Lease | null = null;
     try {
@@ -76,7 +80,7 @@ export async function reach(
       answer.socket.destroy();
       throw new GatewayError('backend_refused', `${server.url} answered ${answer.head.status}`);
     } catch (thrown) {
-      const failure = lose(context, lease, thrown);
+      const failure = reportFailure(context, lease, thrown);
       if (failure.source === 'upstream') next ??= retryState.next();
       if (next === null) throw failure;
       lease = next;
@@ -104,18 +108,17 @@ function better({ services }: RouteContext, { lease, answer, retryState }: Answe
   return mayDoBetter(status, retryAfter) ? retryState.next() : null;
 }
 
-/** Releases a server that has failed; what broke on our own side is thrown on as it is. */
-function lose(context: RouteContext, lease: Lease, thrown: unknown): SpliceError {
+/** Reports a server that has failed; what broke on our own side is thrown on as it is. */
+function reportFailure(context: RouteContext, lease: Lease, thrown: unknown): SpliceError {
   const error = thrown instanceof GatewayError ? thrown : null;
   if (error?.source === 'upstream') lease.reportOutcome('failed');
-  lease.release();
   if (error === null) throw thrown;
   return report(context, lease.server, error);
 }
 
 async function request(
   server: Server,
-  { dialler, bound, client }: Way,
+  { dialler, bound, client }: Pick<Way, 'dialler' | 'bound' | 'client'>,
   asking: HandshakeRequest,
 ): Promise<HandshakeResponse> {
   const own = bound === null || client === null ? null : bound.take(server, client);

@@ -34,14 +34,10 @@ const REWRITTEN = new Set(['content-length', 'expect', 'sec-websocket-protocol']
 const WITHOUT_EXTENSIONS = new Set([...REWRITTEN, 'sec-websocket-extensions']);
 
 /**
- * Opens the tunnel, or passes the backend's own answer, or says why neither was tried. Throws a SpliceError for what
- * broke; the client has had no answer then.
+ * Opens the tunnel, or passes the backend's own answer: null then. Else says why neither was tried. Throws a SpliceError
+ * for what broke. In both cases the client has had no answer.
  */
-export type Splice = (
-  context: RouteContext,
-  upgrade: Upgrade,
-  client: ClientEnd,
-) => Promise<'opened' | 'passed' | Rejection>;
+export type Splice = (context: RouteContext, upgrade: Upgrade, client: ClientEnd) => Promise<Rejection | null>;
 
 /** What the relay engine does for a handshake. */
 interface SpliceDeps {
@@ -87,6 +83,7 @@ async function splice(
   const reached = await reach(context, upgrade, asking, {
     dialler: deps.diallerFor(client.connection),
     bound: context.services.http.bound,
+    resources: client.resources,
     // What has been no socket before has asked for nothing before.
     client: client.connection instanceof FdConnection ? null : client.connection,
   });
@@ -96,17 +93,16 @@ async function splice(
   try {
     if (answer.head.status !== 101) {
       await pass(context, upgrade, client, reached);
-      return 'passed';
+      return null;
     }
     const judged = checkUpgradeResponse(answer.head, upgrade.handshake);
     if ('fault' in judged) throw new GatewayError('bad_accept', `${server.url}: ${judged.fault}`);
     lease.reportOutcome('ok');
     open(context, { deps, upgrade, config, subprotocol: judged.subprotocol }, client, reached);
-    return 'opened';
+    return null;
   } catch (error) {
     answer.socket.destroy();
     lease.reportOutcome('failed');
-    lease.release();
     throw error instanceof GatewayError ? new SpliceError(error, refOf(server)) : error;
   }
 }
@@ -136,11 +132,22 @@ function open(
   const { services, subject, startedAt } = context;
   // Of the services a live session holds this one only: the others are of one config.
   const { connections } = services;
-  const { permit } = client;
   const { answer, lease, ownFields } = reached;
   const route = upgrade.route.name;
   const policy = answerPolicy(context, upgrade, lease.server);
   const head = Buffer.from(formatSwitching(answer.head, policy, ownFields), 'latin1');
+  const ends = {
+    client: current(client.connection),
+    backend: answer.socket,
+    toClient: answer.rest.length === 0 ? head : Buffer.concat([head, answer.rest]),
+    headLength: head.length,
+    toBackend: client.ahead.take(),
+  };
+  // It calls back later than it returns, so that the session is there by then. Where it throws, there is none.
+  const tunnel = deps.carry(route, config, ends, (end) => {
+    connections.remove(session.id, known);
+    session.end(end);
+  });
   const session = new LiveSession(
     {
       type: 'session_opened',
@@ -162,28 +169,14 @@ function open(
       registry: services.sessions,
       emit: services.emit,
       expiresAt: context.principal?.expiresAt ?? null,
-      releases: [
-        lease.release,
-        () => {
-          permit.release();
-          connections.remove(session.id, known);
-        },
-      ],
+      resources: client.resources,
     },
   );
   const known = new Spliced(session);
   connections.add(session.id, known);
   lease.carry(session);
-  const toBackend = client.ahead.take();
-  const ends = {
-    client: current(client.connection),
-    backend: answer.socket,
-    toClient: answer.rest.length === 0 ? head : Buffer.concat([head, answer.rest]),
-    headLength: head.length,
-    toBackend,
-  };
   recheckLater(context, upgrade, session);
-  session.carriedBy(deps.carry(route, config, ends, (end) => session.end(end)));
+  session.carriedBy(tunnel);
 }
 
 type AnswerPolicy = (fields: readonly string[]) => string[];
@@ -258,7 +251,6 @@ async function pass(
   const keep = bound === null ? null : (backend: Socket) => bound.keep(server, socket, backend, head);
   const whole = await passAnswer(answer, framing, socket, keep);
   const rest = client.ahead.take();
-  lease.release();
   services.emit({
     ...subject,
     type: 'handshake_passed',

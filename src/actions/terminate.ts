@@ -11,14 +11,10 @@ import { type ClientEnd, type RouteContext, recheckLater } from './context.ts';
 import { passUpgrade } from './reject.ts';
 
 /**
- * Opens the session, or passes a backend's refusal, or says why the gateway refuses. Rejects with a GatewayError for what
- * broke, `client_gone` among it; the client has had no answer then.
+ * Opens the session, or passes a backend's refusal: null then. Else says why the gateway refuses. Rejects with a
+ * GatewayError for what broke, `client_gone` among it. In both cases the client has had no answer.
  */
-export async function terminate(
-  context: RouteContext,
-  upgrade: Upgrade,
-  client: ClientEnd,
-): Promise<'opened' | 'passed' | Rejection> {
+export async function terminate(context: RouteContext, upgrade: Upgrade, client: ClientEnd): Promise<Rejection | null> {
   const { services } = context;
   const { request, params, handshake, route } = upgrade;
   const { offer } = handshake;
@@ -37,10 +33,11 @@ export async function terminate(
   if (isRejection(admission)) return admission;
   if ('status' in admission) {
     if (client.clientClosed.closed) throw left();
-    return pass(context, client, admission);
+    pass(context, client, admission);
+    return null;
   }
   const protocol = admission.protocol === undefined ? opening.protocol : admission.protocol;
-  if (!client.clientClosed.closed && open(context, upgrade, client, { admission, protocol })) return 'opened';
+  if (!client.clientClosed.closed && open(context, upgrade, client, { admission, protocol })) return null;
   admission.abandon?.();
   throw left();
 }
@@ -56,7 +53,7 @@ interface Agreed {
 function open(
   context: RouteContext,
   upgrade: Upgrade,
-  { connection, ahead, permit }: ClientEnd,
+  { connection, ahead, resources }: ClientEnd,
   { admission, protocol }: Agreed,
 ): boolean {
   const { route, handshake } = upgrade;
@@ -95,7 +92,7 @@ function open(
     {
       registry: services.sessions,
       emit: services.emit,
-      releases: [() => permit.release()],
+      resources,
       expiresAt: context.principal?.expiresAt ?? null,
     },
   );
@@ -105,7 +102,7 @@ function open(
 }
 
 /** Passes a backend's own refusal to the client whole. */
-function pass(context: RouteContext, { connection, ahead }: ClientEnd, refused: Refused): 'passed' {
+function pass(context: RouteContext, { connection, ahead }: ClientEnd, refused: Refused): void {
   const { status, at } = refused;
   ahead.take();
   passUpgrade(asSocket(connection), refused, context.subject);
@@ -118,5 +115,4 @@ function pass(context: RouteContext, { connection, ahead }: ClientEnd, refused: 
     at,
     durationMs: performance.now() - startedAt,
   });
-  return 'passed';
 }

@@ -260,9 +260,9 @@ export class Listener {
   #openAcceptor(acceptor: Acceptor): AcceptHandle | null {
     const nativeAcceptor = new NativeAcceptor(this.#server, {
       acceptor,
-      onFirst: (...args) => this.#gateway.handshakes.onFirst(...args),
+      offer: (...args) => this.#gateway.handshakes.offer(...args),
       // What comes first may be a preamble, and what a head may be changes with the config.
-      maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : 0),
+      maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : null),
       onAccepted: (connection) => void this.#fds.admits(connection),
       onFailed: (error) => {
         this.#fds.relieve();

@@ -5,26 +5,18 @@ import type { Server } from 'node:http';
 import { Socket } from 'node:net';
 import { setPeer } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
-import type { MessageLike } from '../http/head.ts';
 import type { AcceptedConnection, AcceptHandle, AcceptHandler, Acceptor } from '../net/acceptor.ts';
-import type { Connection, FdConnection } from '../net/fd-connection.ts';
+import type { Connection } from '../net/fd-connection.ts';
+import type { Handshakes } from '../pipeline/handshakes.ts';
 import { injectConnection, listeningDescriptor, stopAccepting } from './node-acceptor.ts';
 import { RequestHeadParser } from './request-head-parser.ts';
 
 export interface NativeAcceptorOptions {
   readonly acceptor: Pick<Acceptor, 'open'>;
-  /**
-   * Takes a handshake, or returns false and has done nothing; `bytes` came behind its head. `returnToServer` gives what
-   * has become its socket to node's server, with what has come of its next request.
-   */
-  readonly onFirst: (
-    message: MessageLike,
-    connection: FdConnection,
-    bytes: Buffer,
-    returnToServer: (socket: Socket, rest: Buffer) => void,
-  ) => boolean;
-  /** How long a head may be; 0 where connections do not begin with one. */
-  readonly maxHead: () => number;
+  /** Gets each handshake that came whole with its connection; what it declines is for node's server. */
+  readonly offer: Handshakes['offer'];
+  /** How long a head may be; null where connections begin with a PROXY preamble. */
+  readonly maxHead: () => number | null;
   /** Called for each connection, before anything else. */
   readonly onAccepted: (connection: Connection) => void;
   readonly onFailed: (error: Error) => void;
@@ -57,14 +49,17 @@ export class NativeAcceptor implements AcceptHandler {
   );
 
   #accepted({ connection, address, port, bytes }: AcceptedConnection): void {
-    const { maxHead, onFirst, onAccepted } = this.#options;
+    const { maxHead, offer, onAccepted } = this.#options;
     onAccepted(connection);
     const headLimit = maxHead();
-    const peer = headLimit === 0 ? null : { address, port, destination: null };
-    if (peer !== null) {
+    const peer = headLimit === null ? null : { address, port, destination: null };
+    if (headLimit !== null && peer !== null) {
       setPeer(connection, peer);
       const first = bytes.length === 0 ? null : (this.#heads?.read(bytes, headLimit) ?? null);
-      if (first !== null && onFirst(first.message, connection, bytes.subarray(first.end), this.#returnToServer)) return;
+      if (first !== null) {
+        const offered = offer(first.message, connection, bytes.subarray(first.end), this.#returnToServer);
+        if (offered === 'taken') return;
+      }
     }
     const socket = new Socket({ fd: connection.take(), allowHalfOpen: true, readable: true, writable: true });
     if (peer !== null) setPeer(socket, peer);

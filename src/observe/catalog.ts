@@ -25,7 +25,7 @@ export const METRICS = {
     on: {
       session_opened: (event) => one(event.route, event.mode, 'accepted'),
       handshake_rejected: (event) => one(routeLabel(event.route), event.mode ?? 'none', 'rejected'),
-      handshake_failed: (event) => one(routeLabel(event.route), event.mode, 'failed'),
+      handshake_failed: (event) => one(routeLabel(event.route), event.mode ?? 'none', 'failed'),
       handshake_passed: (event) => one(routeLabel(event.route), event.mode, 'passed'),
     },
   },

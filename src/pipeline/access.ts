@@ -1,24 +1,29 @@
 // Admitting a request after its verdict, the cheap checks before the dear ones: what the address may hold, rates,
 // credentials, what the claim and the route may hold. routing/decide.ts judges before it, an action runs after it.
 import type { RouteContext } from '../actions/context.ts';
+import type { HandshakeResources } from '../actions/handshake-resources.ts';
 import type { AuthResult, PassthroughResponse, Principal } from '../auth/authenticator.ts';
 import { GatewayError } from '../errors.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
 import { isPreflight } from '../http/head.ts';
 import type { Admission, AdmissionRequest } from '../limits/admission.ts';
-import type { Permit } from '../limits/permit.ts';
 import type { ClientClosed } from '../net/client-closed.ts';
 import type { Forward, Respond, Upgrade } from '../routing/decide.ts';
 
-/** An admitted request, with what its action needs. */
-export interface Granted<P> {
+/** An admitted request. */
+export interface Granted {
   /** As it came, and who the client is. */
   readonly context: RouteContext;
-  /** What the client holds from now on; the caller releases it. */
-  readonly permit: P;
 }
 
-export type AccessResult<P> = Granted<P> | Rejection | PassthroughResponse;
+export type AccessResult = Granted | Rejection | PassthroughResponse;
+
+/** The client of a handshake. */
+export interface HandshakeClient {
+  readonly clientClosed: ClientClosed;
+  /** They hold the permit, whatever the result: the caller releases them. */
+  readonly resources: HandshakeResources;
+}
 
 export class AccessPhase {
   readonly #admission: Admission;
@@ -27,27 +32,25 @@ export class AccessPhase {
     this.#admission = admission;
   }
 
-  /** Admits a handshake, or returns why not. Throws a GatewayError for what broke, such as `client_gone`; nothing is held then. */
-  async handshake(context: RouteContext, verdict: Upgrade, clientClosed: ClientClosed): Promise<AccessResult<Permit>> {
+  /** Admits a handshake, or returns why not. Throws a GatewayError for what broke, such as `client_gone`. */
+  async handshake(
+    context: RouteContext,
+    verdict: Upgrade,
+    { clientClosed, resources }: HandshakeClient,
+  ): Promise<AccessResult> {
     const { name } = verdict.route;
     const request = { route: name, client: context.subject.client, limits: context.services.limits.handshakes(name) };
     const admitted = this.#admission.admitAddress(request);
     const permit = admitted instanceof Promise ? await admitted : admitted;
     if (isRejection(permit)) return permit;
-    let granted = false;
-    try {
-      throwIfClosed(clientClosed);
-      const found = await identify(context, verdict, clientClosed);
-      if (found !== null && !isPrincipal(found)) return found;
-      const refused =
-        checkRevoked(context, name, found) ?? (await this.#admission.admitIdentity(request, permit, found));
-      if (refused !== null) return refused;
-      throwIfClosed(clientClosed);
-      granted = true;
-      return { context: found === null ? context : withPrincipal(context, found), permit };
-    } finally {
-      if (!granted) permit.release();
-    }
+    resources.holdPermit(permit);
+    throwIfClosed(clientClosed);
+    const found = await identify(context, verdict, clientClosed);
+    if (found !== null && !isPrincipal(found)) return found;
+    const refused = checkRevoked(context, name, found) ?? (await this.#admission.admitIdentity(request, permit, found));
+    if (refused !== null) return refused;
+    throwIfClosed(clientClosed);
+    return { context: found === null ? context : withPrincipal(context, found) };
   }
 
   /** The same for a plain request, which holds no permit. Nothing is waited for where a route asks for nothing. */
@@ -55,16 +58,16 @@ export class AccessPhase {
     context: RouteContext,
     verdict: Forward | Respond,
     clientClosed: () => ClientClosed,
-  ): AccessResult<null> | Promise<AccessResult<null>> {
+  ): AccessResult | Promise<AccessResult> {
     const limits = verdict.kind === 'forward' ? context.services.limits.requests(verdict.route.name) : null;
     const request =
       limits === null ? null : { route: verdict.route?.name ?? '', client: context.subject.client, limits };
     if (request === null && !needsAuth(context, verdict))
-      return checkRevoked(context, nameOf(verdict), null) ?? { context, permit: null };
+      return checkRevoked(context, nameOf(verdict), null) ?? { context };
     return this.#plain({ context, verdict, request, clientClosed: clientClosed() });
   }
 
-  async #plain({ context, verdict, request, clientClosed }: PlainAdmission): Promise<AccessResult<null>> {
+  async #plain({ context, verdict, request, clientClosed }: PlainAdmission): Promise<AccessResult> {
     const early = request === null ? null : await this.#admission.request(request);
     if (early !== null) return early;
     throwIfClosed(clientClosed);
@@ -74,7 +77,7 @@ export class AccessPhase {
     const late = revoked ?? (request === null ? null : await this.#admission.requestOf(request, found));
     if (late !== null) return late;
     throwIfClosed(clientClosed);
-    return { context: found === null ? context : withPrincipal(context, found), permit: null };
+    return { context: found === null ? context : withPrincipal(context, found) };
   }
 }
 
@@ -151,8 +154,8 @@ function isPrincipal(found: AuthResult): found is Principal {
 }
 
 /** Whether a request was admitted. */
-export function isGranted<P>(entry: AccessResult<P>): entry is Granted<P> {
-  return 'context' in entry;
+export function isGranted(result: AccessResult): result is Granted {
+  return 'context' in result;
 }
 
 function withPrincipal(context: RouteContext, principal: Principal): RouteContext {

@@ -1,15 +1,24 @@
-// The verdict on a request: too many fields are refused before a route is looked for.
+// The verdict on a request, the same for each way that one comes. Too many fields are refused before a route is looked for;
+// a gateway that drains opens no session.
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { MAX_FIELDS } from '../http/head.ts';
-import { decide, type Verdict } from '../routing/decide.ts';
+import { decide, type Refuse, type Verdict } from '../routing/decide.ts';
 import type { Incoming } from './incoming.ts';
 
-export function decideIncoming({ snapshot, head, context }: Incoming): Verdict {
-  if (head.names.length > MAX_FIELDS)
-    return refuse(reject('head_too_large', `a head has at most ${MAX_FIELDS} fields`));
-  return decide(snapshot.table, head, context.client.address);
+/** What a verdict depends on beside the request and its config. */
+export interface GatewayState {
+  /** From now on handshakes are refused. */
+  draining: boolean;
 }
 
-function refuse(rejection: Rejection): Verdict {
-  return { kind: 'reject', route: null, rejection };
+export function decideIncoming({ snapshot, head, context }: Incoming, { draining }: Readonly<GatewayState>): Verdict {
+  if (head.names.length > MAX_FIELDS)
+    return refuse(null, reject('head_too_large', `a head has at most ${MAX_FIELDS} fields`));
+  const verdict = decide(snapshot.table, head, context.client.address);
+  const opensSession = verdict.kind === 'splice' || verdict.kind === 'terminate';
+  return draining && opensSession ? refuse(verdict.route, reject('draining')) : verdict;
+}
+
+function refuse(route: Refuse['route'], rejection: Rejection): Refuse {
+  return { kind: 'reject', route, rejection };
 }

@@ -4,6 +4,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
+import { HandshakeResources } from '../actions/handshake-resources.ts';
 import { peerOf, setPeer } from '../actions/peer.ts';
 import { SpliceError } from '../actions/reach.ts';
 import { ReadAhead } from '../actions/read-ahead.ts';
@@ -13,19 +14,18 @@ import type { Splice } from '../actions/splice.ts';
 import { terminate } from '../actions/terminate.ts';
 import type { PassthroughResponse } from '../auth/authenticator.ts';
 import { background, ignore } from '../base/guard.ts';
-import { asGatewayError, type GatewayError, statusOf } from '../errors.ts';
+import { asGatewayError, statusOf } from '../errors.ts';
 import type { Mode } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
-import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
+import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { valuesOf } from '../http/fields.ts';
 import type { MessageLike } from '../http/head.ts';
-import type { Permit } from '../limits/permit.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 import { asSocket, type Connection, type FdConnection } from '../net/fd-connection.ts';
-import type { Respond, Upgrade, Verdict } from '../routing/decide.ts';
+import type { Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import { type AccessPhase, isGranted } from './access.ts';
-import { decideIncoming } from './decide-incoming.ts';
+import { decideIncoming, type GatewayState } from './decide-incoming.ts';
 import { DisconnectWatch, type WatchClient } from './disconnect-watch.ts';
 import { headWithoutUpgrade, replayAsPlainHttp, returnToServer } from './downgrade.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
@@ -55,20 +55,19 @@ interface ReleasedSocket extends Released {
   readonly server: Server;
 }
 
+/** What became of a handshake that was offered: with `declined` nothing has been done. */
+export type Offered = 'taken' | 'declined';
+
 export class Handshakes {
   readonly #options: HandshakesOptions;
+  readonly #state: Readonly<GatewayState>;
   readonly #disconnectWatch: DisconnectWatch;
-  #draining = false;
   #underWay = 0;
 
-  constructor(options: HandshakesOptions) {
+  constructor(options: HandshakesOptions, state: Readonly<GatewayState>) {
     this.#options = options;
+    this.#state = state;
     this.#disconnectWatch = new DisconnectWatch(options.watchClient);
-  }
-
-  /** From now on handshakes are refused. */
-  startDraining(): void {
-    this.#draining = true;
   }
 
   /** How many handshakes are being decided. */
@@ -81,134 +80,121 @@ export class Handshakes {
     // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
     // It may have been here before.
     socket.off('error', ignore).on('error', ignore);
-    this.#underWay++;
     const released = {
       ...{ server, connection: socket, ahead: new ReadAhead(rest), clientClosed: new ClientClosed() },
       returnToServer: (again: Socket, bytes: Buffer) => returnToServer(server, again, bytes),
     };
-    background('handshake', this.#take(released, req), () => socket.destroy());
+    this.#track(socket, this.#inTurn(req, released));
   }
 
   /**
-   * A handshake that has come whole with its connection. Returns true where its verdict is `splice`: it is taken. All else is
-   * for node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not kept.
-   * `returnToServer` gives the connection to node's server later.
+   * A handshake that has come whole with its connection. It is taken where its verdict is `splice`. All else is declined:
+   * it is for node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not
+   * kept. `returnToServer` gives the connection to node's server later.
    */
-  onFirst(
+  offer(
     message: MessageLike,
     connection: FdConnection,
     bytes: Buffer,
     returnToServer: (socket: Socket, rest: Buffer) => void,
-  ): boolean {
+  ): Offered {
     const incoming = readIncoming(message, connection, this.#options.snapshot());
-    if (this.#draining || !wantsWebSocket(incoming.head)) return false;
-    const verdict = decideIncoming(incoming);
-    if (verdict.kind !== 'splice') return false;
+    const verdict = decideIncoming(incoming, this.#state);
+    if (verdict.kind !== 'splice') return 'declined';
     const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
-    this.#underWay++;
     const released = { connection, ahead, clientClosed: new ClientClosed(), returnToServer };
-    const opening = this.#first(withRoute(incoming.context, verdict), verdict, released);
-    background('handshake', opening, () => connection.destroy());
-    return true;
+    const watched = this.#disconnectWatch.watch(released);
+    const run = this.#run(withRoute(incoming.context, verdict), verdict, released);
+    this.#track(connection, run, () => this.#disconnectWatch.forget(watched));
+    return 'taken';
   }
 
-  async #first(
-    context: RouteContext,
-    verdict: Upgrade,
-    released: Released & { connection: FdConnection },
-  ): Promise<void> {
-    const handle = this.#disconnectWatch.watch(released);
-    try {
-      await this.#open(context, verdict, released);
-    } finally {
-      this.#disconnectWatch.forget(handle);
+  /** Counts a handshake as under way until it is answered; a defect ends its connection. */
+  #track(connection: Connection, run: Promise<void>, onOver: () => void = ignore): void {
+    this.#underWay++;
+    const over = run.finally(() => {
       this.#underWay--;
-    }
+      onOver();
+    });
+    background('handshake', over, () => connection.destroy());
   }
 
-  async #take(released: ReleasedSocket, req: IncomingMessage): Promise<void> {
-    const { connection, ahead, clientClosed } = released;
-    let incoming: Incoming | null = null;
-    try {
-      incoming = readIncoming(req, connection, this.#options.snapshot());
-      // What is no handshake goes back to node's server, which reads on by itself.
-      if (wantsWebSocket(incoming.head)) ahead.watch(connection, clientClosed);
-      const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
-      if (free) await this.#upgrade(incoming, released);
-    } catch (thrown) {
-      ahead.take();
-      if (incoming === null) throw thrown;
-      failed(incoming.context, connection, 'splice', asGatewayError(thrown, 'handshake', incoming.context.subject.id));
-    } finally {
-      this.#underWay--;
-    }
-  }
-
-  /** Of a connection that can be answered on. */
-  async #upgrade(incoming: Incoming, released: ReleasedSocket): Promise<void> {
+  /** Runs what node's server gave once its connection can be answered on. */
+  async #inTurn(req: IncomingMessage, released: ReleasedSocket): Promise<void> {
+    const { server, connection, ahead, clientClosed } = released;
+    const incoming = readIncoming(req, connection, this.#options.snapshot());
     const { context, head } = incoming;
-    const { server, connection, ahead } = released;
-    if (!wantsWebSocket(head) && head.method !== 'CONNECT') {
-      reportDropped(incoming);
-      return replayAsPlainHttp(server, connection, headWithoutUpgrade(head), ahead.take());
+    try {
+      // What is no handshake goes back to node's server, which reads on by itself.
+      const websocket = wantsWebSocket(head);
+      if (websocket) ahead.watch(connection, clientClosed);
+      const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
+      if (!free) return;
+      if (!websocket && head.method !== 'CONNECT') {
+        reportDropped(incoming);
+        return replayAsPlainHttp(server, connection, headWithoutUpgrade(head), ahead.take());
+      }
+      const verdict = decideIncoming(incoming, this.#state);
+      await this.#run(withRoute(context, verdict), verdict, released);
+    } catch (thrown) {
+      fail(context, released, null, thrown);
     }
-    const verdict = decideIncoming(incoming);
-    const known = withRoute(context, verdict);
-    if (verdict.kind === 'reject') return refuse(known, released, verdict.rejection, modeOf(verdict));
-    if (verdict.kind === 'respond') return this.#respond(known, verdict, released);
+  }
+
+  /** Carries out a verdict. What was acquired for it is released here, unless a session has opened. Never rejects. */
+  async #run(context: RouteContext, verdict: Verdict, released: Released): Promise<void> {
+    const resources = new HandshakeResources();
+    try {
+      await this.#carryOut(context, verdict, released, resources);
+    } catch (thrown) {
+      fail(context, released, modeOf(verdict), thrown);
+    } finally {
+      resources.endHandshake();
+    }
+  }
+
+  /** The access phase, then the action. */
+  async #carryOut(
+    context: RouteContext,
+    verdict: Verdict,
+    released: Released,
+    resources: HandshakeResources,
+  ): Promise<void> {
+    const { connection, ahead, clientClosed } = released;
+    const mode = modeOf(verdict);
+    if (verdict.kind === 'reject') return refuse(context, released, verdict.rejection, mode);
     // No handshake has this verdict.
     if (verdict.kind === 'forward') return void connection.destroy();
-    if (this.#draining) return refuse(known, released, reject('draining'), verdict.kind);
-    await this.#open(known, verdict, released);
-  }
-
-  /** A redirect or a fixed answer, in place of a session. */
-  async #respond(context: RouteContext, verdict: Respond, released: ReleasedSocket): Promise<void> {
-    const { connection, ahead, clientClosed } = released;
-    const entry = await this.#options.access.plain(context, verdict, () => clientClosed);
-    if (isRejection(entry)) return refuse(context, released, entry, null);
-    ahead.take();
-    if (isGranted(entry)) return respondUpgrade(entry.context, verdict, connection);
-    passUpgrade(connection, entry, context.subject);
-    rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, null);
-  }
-
-  /**
-   * Admits a handshake and runs its action. The session keeps the permit where one opens, else it is released here. Never
-   * rejects.
-   */
-  async #open(context: RouteContext, verdict: Upgrade, released: Released): Promise<void> {
-    const { connection, ahead, clientClosed } = released;
-    let permit: Permit | null = null;
-    try {
-      const entry = await this.#options.access.handshake(context, verdict, clientClosed);
-      if (!isGranted(entry)) {
-        if (isRejection(entry)) return refuse(context, released, entry, verdict.kind);
-        ahead.take();
-        passUpgrade(asSocket(connection), entry, context.subject);
-        return rejected(context, { ...entry, reason: 'auth', detail: passedDetail(entry) }, verdict.kind);
-      }
-      permit = entry.permit;
-      const again = (rest: Buffer): void => {
-        const socket = asSocket(connection);
-        setPeer(socket, peerOf(connection));
-        released.returnToServer(socket, rest);
-      };
-      const client = { connection, ahead, clientClosed, permit, returnToServer: this.#draining ? null : again };
-      const action = verdict.kind === 'terminate' ? terminate : this.#options.splice;
-      const outcome = await action(entry.context, verdict, client);
-      if (outcome === 'opened') permit = null;
-      if (typeof outcome !== 'string') refuse(entry.context, released, outcome, verdict.kind);
-    } catch (thrown) {
-      const error = asGatewayError(thrown, 'handshake', context.subject.id);
-      // What waits for this client is notified also where its socket broke at the last moment.
-      if (error.code === 'client_gone') clientClosed.notify();
+    const { access, splice } = this.#options;
+    const result =
+      verdict.kind === 'respond'
+        ? await access.plain(context, verdict, () => clientClosed)
+        : await access.handshake(context, verdict, { clientClosed, resources });
+    if (isRejection(result)) return refuse(context, released, result, mode);
+    if (!isGranted(result)) {
       ahead.take();
-      failed(context, connection, verdict.kind, error);
-    } finally {
-      permit?.release();
+      passUpgrade(asSocket(connection), result, context.subject);
+      return rejected(context, { ...result, reason: 'auth', detail: passedDetail(result) }, mode);
     }
+    if (verdict.kind === 'respond') {
+      ahead.take();
+      return respondUpgrade(result.context, verdict, asSocket(connection));
+    }
+    const returnToServer = this.#state.draining ? null : returnOf(released);
+    const client = { connection, ahead, clientClosed, returnToServer, resources };
+    const action = verdict.kind === 'terminate' ? terminate : splice;
+    const refused = await action(result.context, verdict, client);
+    if (refused !== null) refuse(result.context, released, refused, mode);
   }
+}
+
+/** The way back to the server that accepted a connection, as actions have it. */
+function returnOf({ connection, returnToServer }: Released): (rest: Buffer) => void {
+  return (rest) => {
+    const socket = asSocket(connection);
+    setPeer(socket, peerOf(connection));
+    returnToServer(socket, rest);
+  };
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -234,7 +220,18 @@ function rejected(
   services.emit({ ...subject, type: 'handshake_rejected', mode, reason, status, detail, origin });
 }
 
-function failed({ services, subject }: RouteContext, connection: Connection, mode: Mode, error: GatewayError): void {
+/** Answers what broke, and reports it. */
+function fail(
+  context: RouteContext,
+  { connection, ahead, clientClosed }: Released,
+  mode: Mode | null,
+  thrown: unknown,
+): void {
+  const { services, subject } = context;
+  const error = asGatewayError(thrown, 'handshake', subject.id);
+  // What waits for this client is notified also where its socket broke at the last moment.
+  if (error.code === 'client_gone') clientClosed.notify();
+  ahead.take();
   rejectUpgrade(asSocket(connection), refusalOf(error), subject);
   services.emit({
     ...subject,

@@ -20,7 +20,7 @@ import { ClientClosed } from '../net/client-closed.ts';
 import type { Forward, Respond } from '../routing/decide.ts';
 import { AcceptPriority } from './accept-priority.ts';
 import { isGranted } from './access.ts';
-import { decideIncoming } from './decide-incoming.ts';
+import { decideIncoming, type GatewayState } from './decide-incoming.ts';
 import { Handshakes, type HandshakesOptions, passedDetail, reportDropped } from './handshakes.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
 import { PipelineQueue } from './pipelining.ts';
@@ -36,19 +36,18 @@ export class Gateway implements Sampler {
   /** Of all plain requests that wait behind others of their connection. */
   readonly pipelineQueue: PipelineQueue;
   readonly #waiting = new MemoryBudget(Math.floor(getHeapStatistics().heap_size_limit * WAITING_SHARE));
-  #draining = false;
+  readonly #state: GatewayState = { draining: false };
   #requests = 0;
 
   constructor(options: HandshakesOptions) {
     this.#options = options;
     this.pipelineQueue = new PipelineQueue(this.#waiting);
-    this.handshakes = new Handshakes(options);
+    this.handshakes = new Handshakes(options, this.#state);
   }
 
   /** From now on handshakes are refused, and a plain request is the last one of its connection. */
   startDraining(): void {
-    this.#draining = true;
-    this.handshakes.startDraining();
+    this.#state.draining = true;
   }
 
   /** How many requests are being answered and handshakes decided. */
@@ -105,16 +104,16 @@ export class Gateway implements Sampler {
   /** Reports a request whose client left before its turn came. */
   #missed(req: IncomingMessage, res: ServerResponse): void {
     const incoming = readIncoming(req, req.socket, this.#options.snapshot());
-    const verdict = decideIncoming(incoming);
+    const verdict = decideIncoming(incoming, this.#state);
     reportClientClosed(withRoute(incoming.context, verdict), { req, res, writtenBefore: req.socket.bytesWritten });
   }
 
   async #plain(incoming: Incoming, plain: Plain): Promise<void> {
     const { context } = incoming;
     const { res } = plain;
-    if (this.#draining || wantsUpgrade(incoming.head)) res.shouldKeepAlive = false;
+    if (this.#state.draining || wantsUpgrade(incoming.head)) res.shouldKeepAlive = false;
     if (incoming.head.names.includes('upgrade') && !wantsWebSocket(incoming.head)) reportDropped(incoming);
-    const verdict = decideIncoming(incoming);
+    const verdict = decideIncoming(incoming, this.#state);
     switch (verdict.kind) {
       case 'forward':
       case 'respond':

@@ -11,11 +11,17 @@ export interface Carrier {
   cut(reason: string): void;
 }
 
+/** What was acquired for a handshake; a session that opens takes it over. */
+export interface SessionResources {
+  handOver(): void;
+  release(): void;
+}
+
 /** Where a session is registered, and what is released at its end. */
 export interface SessionHome {
   readonly registry: Registry;
   readonly emit: Emit;
-  readonly releases: readonly (() => void)[];
+  readonly resources: SessionResources;
   /** See Session. */
   readonly expiresAt: number | null;
 }
@@ -27,11 +33,12 @@ export class LiveSession implements Session {
   readonly #handle: SlotHandle<Session>;
   #carrier: Carrier | null = null;
 
-  /** Registers the session and reports it open. */
+  /** Registers the session and reports it open; what its handshake holds is its own from here on. */
   constructor(opened: SessionOpened, home: SessionHome) {
     this.opened = copy(opened);
     this.#home = home;
     this.#handle = home.registry.add(this);
+    home.resources.handOver();
     home.emit(opened);
   }
 
@@ -74,9 +81,9 @@ export class LiveSession implements Session {
 
   /** Releases everything and reports the session closed; called once, by what carried it. */
   end(end: SessionEnd): void {
-    const { registry, emit, releases } = this.#home;
+    const { registry, emit, resources } = this.#home;
     registry.remove(this.#handle);
-    for (const release of releases) runRelease(release);
+    release(resources);
     const { opened } = this;
     // Written out: a copy by spreading costs a handshake more than everything else that is done for its session.
     emit({
@@ -103,8 +110,8 @@ export class LiveSession implements Session {
   }
 }
 
-/** One that throws must not keep the others from being released. */
-const runRelease = guarded('handshake', (release: () => void) => release());
+/** What throws here must not keep the end from being reported. */
+const release = guarded('handshake', (resources: SessionResources) => resources.release());
 
 /** The same in an object of a common shape: one that was put together by spreading has a shape of its own, which costs memory. */
 function copy(opened: SessionOpened): SessionOpened {

@@ -53,11 +53,11 @@ export class Lease {
   }
 
   /** Counts it off; more calls than one do nothing. */
-  readonly release = (): void => {
+  release(): void {
     if (!this.#held) return;
     this.#held = false;
     if (this.#trial) this.server.state.breaker.endTrial(null);
     this.server.state.live--;
     if (this.#handle !== null) this.server.state.tunnels.remove(this.#handle);
-  };
+  }
 }

@@ -36,13 +36,13 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
   let server: http.Server;
   let handle: AcceptHandle;
   let port: number;
-  let maxHead: number;
+  let maxHead: number | null;
   let takes: boolean;
   /** After so long a client that says nothing is the server's: far longer than this process is ever kept from writing. */
   let silentMs: number;
   let firsts: First[];
   /** Called as soon as one has come. */
-  let onFirst: () => void;
+  let onOffer: () => void;
   let failures: Error[];
   /** What node's server has seen, in order. */
   let seen: string[];
@@ -51,7 +51,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
   beforeEach(async () => {
     [maxHead, takes, firsts, failures, seen, connections] = [16_384, true, [], [], [], []];
     silentMs = 60_000;
-    onFirst = () => undefined;
+    onOffer = () => undefined;
     await open('127.0.0.1');
   });
   afterEach(async () => {
@@ -76,10 +76,10 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
       maxHead: () => maxHead,
       onAccepted: () => {},
       onFailed: (error) => failures.push(error),
-      onFirst(message, connection, bytes) {
+      offer(message, connection, bytes) {
         if (takes) firsts.push({ message, connection, rest: bytes.toString() });
-        onFirst();
-        return takes;
+        onOffer();
+        return takes ? 'taken' : 'declined';
       },
     }).open()!;
     cleanup.push(() => {
@@ -176,7 +176,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
   });
 
   it('leaves everything to the server where something else than a head may come first', async () => {
-    maxHead = 0;
+    maxHead = null;
     await exchange(port, handshake());
     expect(seen).toEqual(['upgrade /ws ']);
   });
@@ -246,7 +246,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     const defects: Defect[] = [];
     cleanup.push(onDefect((defect) => defects.push(defect)));
     const broken = Object.defineProperty(new Error('who is told broke'), 'stack', { value: '' });
-    onFirst = () => {
+    onOffer = () => {
       if (firsts.length === 2) throw broken;
     };
     const clients = [await client(), await client(), await client()];

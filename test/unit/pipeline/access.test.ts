@@ -1,6 +1,7 @@
-// The way in: each step in its order, and whatever the client held given back on every way out but the one that leads in.
+// The access phase: each step in its order, and what a handshake holds behind each result.
 import { describe, expect, it, vi } from 'vitest';
 import type { RouteContext } from '../../../src/actions/context.ts';
+import { HandshakeResources } from '../../../src/actions/handshake-resources.ts';
 import type { Authenticator, AuthRequest, AuthResult } from '../../../src/auth/authenticator.ts';
 import { isRejection, reject } from '../../../src/handshake/rejection.ts';
 import { Limits } from '../../../src/limits/limits.ts';
@@ -15,19 +16,22 @@ import { configOf, handshakeHead, plainHead, splice, tableOf } from '../../suppo
 const ADA = { subject: 'ada', claims: { sub: 'ada' }, expiresAt: null, fields: [] };
 const NO = { status: 403, phrase: 'No', answer: ['X-Why', 'because'], body: Buffer.from('no') };
 
-/** A route where one session of a client, and one of the route, may live, and someone waits at its door. */
-function door(authenticate: ((asking: AuthRequest) => AuthResult | Promise<AuthResult>) | null, requests: object = {}) {
+/** A route where one session of a client, and one of the route, may live, and this authenticates its clients. */
+function route(
+  authenticate: ((asking: AuthRequest) => AuthResult | Promise<AuthResult>) | null,
+  requests: object = {},
+) {
   const auth = { jwt: { key: 'not looked at: the case says who it is', algorithms: ['HS256'] } };
-  const route = {
+  const config = {
     name: 'app',
     ...(authenticate === null ? {} : { auth }),
     ...splice({ limits: { connections: 1, connections_per_ip: 1 } }),
     http: { upstream: 'rest', limits: requests },
   };
-  const table = tableOf(route);
-  const limits = new Limits(configOf([route]), null);
+  const table = tableOf(config);
+  const limits = new Limits(configOf([config]), null);
   const authenticator: Authenticator | null = authenticate === null ? null : { authenticate };
-  const entrance = new AccessPhase(new LimitsRuntime().admission);
+  const access = new AccessPhase(new LimitsRuntime().admission);
   const gone = new ClientClosed();
   const sessions = new Registry();
   const contextOf = (address: string) =>
@@ -42,35 +46,47 @@ function door(authenticate: ((asking: AuthRequest) => AuthResult | Promise<AuthR
   return {
     gone,
     revoke: (revocation: Revocation) => sessions.revocations.revoke(revocation, 60_000),
-    handshake: (address = '192.0.2.1') => entrance.handshake(contextOf(address), upgrade, gone),
-    plain: (departure = () => gone) => entrance.plain(contextOf('192.0.2.1'), request, departure),
+    /** What is not granted releases what it holds, as the pipeline does. */
+    handshake: async (address = '192.0.2.1') => {
+      const resources = new HandshakeResources();
+      let granted = false;
+      try {
+        const result = await access.handshake(contextOf(address), upgrade, { clientClosed: gone, resources });
+        granted = isGranted(result);
+        return { ...result, resources };
+      } finally {
+        if (!granted) resources.release();
+      }
+    },
+    plain: (clientClosed = () => gone) => access.plain(contextOf('192.0.2.1'), request, clientClosed),
   };
 }
 
-async function permitOf(entry: ReturnType<ReturnType<typeof door>['handshake']>) {
+/** What an admitted handshake holds. */
+async function resourcesOf(entry: ReturnType<ReturnType<typeof route>['handshake']>) {
   const entered = await entry;
   if (!isGranted(entered)) throw new Error(JSON.stringify(entered));
-  return entered.permit;
+  return entered.resources;
 }
 
 describe('a handshake', () => {
   it('gets its permit where the route asks for no credentials', async () => {
-    const { handshake } = door(null);
-    const permit = await permitOf(handshake());
+    const { handshake } = route(null);
+    const held = await resourcesOf(handshake());
     expect(await handshake()).toMatchObject({ reason: 'client_limit' });
-    permit.release();
-    await permitOf(handshake());
+    held.release();
+    await resourcesOf(handshake());
   });
 
   it('enters as who it was found to be', async () => {
-    const { handshake } = door(async () => ADA);
+    const { handshake } = route(async () => ADA);
     const entry = await handshake();
     expect(entry).toMatchObject({ context: { principal: ADA, subject: { id: 'id-1', user: 'ada' } } });
   });
 
   it('is asked about with what it came with', async () => {
     const authenticate = vi.fn(() => ADA);
-    const { handshake, gone } = door(authenticate);
+    const { handshake, gone } = route(authenticate);
     await handshake();
     expect(authenticate).toHaveBeenCalledWith({
       id: 'id-1',
@@ -84,7 +100,7 @@ describe('a handshake', () => {
 
   it('is not asked who it is where its address has no room left', async () => {
     const authenticate = vi.fn(() => ADA);
-    const { handshake } = door(authenticate);
+    const { handshake } = route(authenticate);
     await handshake();
     expect(await handshake()).toMatchObject({ reason: 'client_limit' });
     expect(authenticate).toHaveBeenCalledTimes(1);
@@ -96,22 +112,22 @@ describe('a handshake', () => {
     ['refused by another server', async () => NO, { status: 403 }],
   ])('%s holds nothing', async (_, answer, expected) => {
     let finding: () => AuthResult | Promise<AuthResult> = answer;
-    const { handshake } = door(() => finding());
+    const { handshake } = route(() => finding());
     expect(await handshake()).toMatchObject(expected);
     finding = () => ADA;
-    await permitOf(handshake());
+    await resourcesOf(handshake());
   });
 
   it('holds nothing where the judgement breaks', async () => {
     const authenticate = vi.fn<Authenticator['authenticate']>(() => ADA);
-    const { handshake } = door(authenticate);
+    const { handshake } = route(authenticate);
     authenticate.mockRejectedValueOnce(new Error('broken'));
     await expect(handshake()).rejects.toThrow('broken');
-    await permitOf(handshake());
+    await resourcesOf(handshake());
   });
 
   it('holds nothing where the client left meanwhile, whatever was found', async () => {
-    const { handshake, gone } = door(async () => {
+    const { handshake, gone } = route(async () => {
       gone.notify();
       return ADA;
     });
@@ -119,47 +135,47 @@ describe('a handshake', () => {
   });
 
   it('is not waited for once the client has left', async () => {
-    const { handshake, gone } = door(() => new Promise<AuthResult>(() => {}));
+    const { handshake, gone } = route(() => new Promise<AuthResult>(() => {}));
     const entry = handshake();
     gone.notify();
     await expect(entry).rejects.toMatchObject({ code: 'client_gone' });
   });
 
   it('of another client is refused where the route is full, and holds nothing then', async () => {
-    const { handshake } = door(async () => ADA);
-    const permit = await permitOf(handshake());
+    const { handshake } = route(async () => ADA);
+    const held = await resourcesOf(handshake());
     for (let i = 0; i < 2; i++) expect(await handshake('192.0.2.2')).toMatchObject({ reason: 'limit' });
-    permit.release();
-    await permitOf(handshake('192.0.2.2'));
+    held.release();
+    await resourcesOf(handshake('192.0.2.2'));
   });
 });
 
 describe('a plain request', () => {
   it('goes on at once where the route asks for no credentials', () => {
-    const departure = vi.fn();
-    expect(door(null).plain(departure)).toMatchObject({ permit: null });
-    expect(departure).not.toHaveBeenCalled();
+    const clientClosed = vi.fn();
+    expect(route(null).plain(clientClosed)).toMatchObject({ context: { principal: null } });
+    expect(clientClosed).not.toHaveBeenCalled();
   });
 
   it('enters as who it was found to be', async () => {
-    expect(await door(() => ADA).plain()).toMatchObject({ context: { principal: ADA, subject: { user: 'ada' } } });
+    expect(await route(() => ADA).plain()).toMatchObject({ context: { principal: ADA, subject: { user: 'ada' } } });
   });
 
   it('is refused, by us or by another server', async () => {
-    const refused = await door(() => reject('auth')).plain();
+    const refused = await route(() => reject('auth')).plain();
     expect(!isGranted(refused) && isRejection(refused) && refused.reason).toBe('auth');
-    expect(await door(async () => NO).plain()).toBe(NO);
+    expect(await route(async () => NO).plain()).toBe(NO);
   });
 
   it('of a client that left is not served', async () => {
-    const { plain, gone } = door(() => ADA);
+    const { plain, gone } = route(() => ADA);
     gone.notify();
     await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
   });
 
   it('is refused before anybody is asked who it is, where a rate is used up', async () => {
     const authenticate = vi.fn(() => ADA);
-    const { plain } = door(authenticate, { requests_per_second_per_ip: { rate: 0.001, burst: 2 } });
+    const { plain } = route(authenticate, { requests_per_second_per_ip: { rate: 0.001, burst: 2 } });
     const entries = [await plain(), await plain(), await plain()];
     expect(entries.map((entry) => isGranted(entry))).toEqual([true, true, false]);
     expect(entries[2]).toMatchObject({ reason: 'rate', status: 429 });
@@ -168,12 +184,12 @@ describe('a plain request', () => {
 
   it('is refused behind that where the rate of its claim is', async () => {
     const limits = { claim: 'sub', requests_per_second_per_claim: { rate: 0.001, burst: 1 } };
-    const { plain } = door(() => ADA, limits);
-    expect([await plain(), await plain()]).toMatchObject([{ permit: null }, { reason: 'rate' }]);
+    const { plain } = route(() => ADA, limits);
+    expect([await plain(), await plain()]).toMatchObject([{ context: { principal: ADA } }, { reason: 'rate' }]);
   });
 
   it('of a client that left while a rate was asked for elsewhere is not served', async () => {
-    const { plain, gone } = door(null, { requests_per_second: 5 });
+    const { plain, gone } = route(null, { requests_per_second: 5 });
     gone.notify();
     await expect(plain()).rejects.toMatchObject({ code: 'client_gone' });
   });
@@ -185,14 +201,14 @@ describe('somebody whose access was taken back', () => {
     ['by address', { address: '192.0.2.0/24' }],
     ['by route', { route: 'app' }],
   ])('%s is refused, and holds nothing', async (_, revocation) => {
-    const { handshake, plain, revoke } = door(() => ADA);
+    const { handshake, plain, revoke } = route(() => ADA);
     revoke(revocation);
     for (let i = 0; i < 2; i++) expect(await handshake()).toMatchObject({ reason: 'revoked', status: 403 });
     expect(await plain()).toMatchObject({ reason: 'revoked' });
   });
 
   it('is refused also where nobody asks who it is', async () => {
-    const { handshake, plain, revoke } = door(null);
+    const { handshake, plain, revoke } = route(null);
     revoke({ subject: 'ada' });
     expect(isGranted(await plain())).toBe(true);
     revoke({ address: '192.0.2.1' });

@@ -37,12 +37,15 @@ function home() {
   const registry = new Registry();
   const events: GatewayEvent[] = [];
   const released: string[] = [];
-  const releases = [() => void released.push('permit'), () => void released.push('pool')];
+  const resources = {
+    handOver: () => void released.push('handed over'),
+    release: () => void released.push('released'),
+  };
   return {
     registry,
     events,
     released,
-    home: { registry, emit: (e: GatewayEvent) => void events.push(e), releases, expiresAt: null },
+    home: { registry, emit: (e: GatewayEvent) => void events.push(e), resources, expiresAt: null },
   };
 }
 
@@ -56,13 +59,26 @@ describe('a session', () => {
     expect(session).toMatchObject({ id: 'c-1', route: 'chat', mode: 'splice', client: '192.0.2.1', user: 'ada' });
     expect(registry.sessions()).toEqual([session]);
     expect(events).toEqual([opened()]);
-    expect(released).toEqual([]);
+    expect(released).toEqual(['handed over']);
 
     session.end(END);
     expect(registry.size).toBe(0);
-    expect(released).toEqual(['permit', 'pool']);
+    expect(released).toEqual(['handed over', 'released']);
     const { origin: _origin, subprotocol: _subprotocol, ...subject } = opened();
     expect(events.slice(1)).toEqual([{ ...subject, ...END, type: 'session_closed', durationMs: expect.any(Number) }]);
+  });
+
+  it('is told closed also where releasing breaks', () => {
+    const { registry, events, home: at } = home();
+    const resources = {
+      handOver: () => {},
+      release: () => {
+        throw new Error('broken');
+      },
+    };
+    new LiveSession(opened(), { ...at, resources }).end(END);
+    expect(registry.size).toBe(0);
+    expect(events.map(({ type }) => type)).toEqual(['session_opened', 'session_closed']);
   });
 
   it('passes close and cut on to what carries it, once that is there', () => {
