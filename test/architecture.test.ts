@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
   checkHabits,
+  checkInternals,
   checkLayers,
   checkPackages,
   checkPurity,
@@ -162,6 +163,43 @@ describe('habits', () => {
 
   it('src has them', () => {
     expect(checkHabits(sources)).toEqual([]);
+  });
+});
+
+describe('internals of node', () => {
+  it.each([
+    ['a field', 'export const f = (s: Socket) => (s as Open)._handle;'],
+    ['a field by its text', "export const f = (s: Socket) => (s as Open)['_handle'];"],
+    ['a field that may be missing', 'export const f = (s: Socket) => (s as Open)?._server?._connections;'],
+    ['a field taken out', 'export const f = ({ _httpMessage: busy }: Open) => busy;'],
+    ['a type of one', 'interface Open { readonly _parent?: Socket }'],
+    ['an inline type of one', 'export const f = (s: unknown) => s as { _handle: null };'],
+    ['a name without _', 'export const f = (s: Open) => s.handle.readStart();'],
+    ['a type with one', 'interface Open { httpAllowHalfOpen: boolean }'],
+    ['symbols of an object', 'export const f = (s: object) => Object.getOwnPropertySymbols(s);'],
+    ['a module', "export const f = (r: NodeRequire) => r('_http_common');"],
+    ['a method overwritten', 'export const f = (s: Socket) => { s.destroySoon = () => {}; };'],
+    ['an option of a server that is there', 'export const f = (s: Server) => { s.maxHeaderSize = 1; };'],
+  ])('%s is caught', (_, line) => {
+    expect(checkInternals([file('a/a.ts', line)])).not.toEqual([]);
+    expect(checkInternals([file('net/node-internals.ts', line)])).toEqual([]);
+  });
+
+  it('what node documents is let through', () => {
+    const fine = [
+      file('a/a.ts', 'class A extends Socket { override _write(c: C, e: E, d: D): void { super._write(c, e, d); } }'),
+      file(
+        'a/b.ts',
+        'export const f = (_: A, _b: B) => createServer({ maxHeaderSize: 1 });',
+        "export const t = '_a b';",
+      ),
+      file('a/c.ts', 'const _a = 1;'),
+    ];
+    expect(checkInternals(fine)).toEqual([]);
+  });
+
+  it('stand in one file of src', () => {
+    expect(checkInternals(sources)).toEqual([]);
   });
 });
 

@@ -4,7 +4,8 @@ import { isIP, type Socket } from 'node:net';
 import { plainAddress } from '../http/forwarding/addresses.ts';
 import { formatPreamble, type Proxied, type SocketEndpoint } from '../http/proxy-protocol.ts';
 import type { Endpoint } from '../net/endpoint.ts';
-import { asSocket, type Connection } from '../net/fd-connection.ts';
+import { asSocket, type Connection, FdConnection } from '../net/fd-connection.ts';
+import { connectionBelow } from '../net/node-internals.ts';
 
 /** The peer of a connection, or the one that a believed PROXY preamble names in its place. */
 export interface Peer extends SocketEndpoint {
@@ -14,8 +15,7 @@ export interface Peer extends SocketEndpoint {
 
 const PEER = Symbol('peer');
 
-/** `_parent` is what node's TLS runs over; there is no public way to ask (checked on node 20). */
-type PeerHolder = Connection & { [PEER]?: Peer; readonly _parent?: PeerHolder | null };
+type PeerHolder = Connection & { [PEER]?: Peer };
 
 /** Fits no list of addresses, and belongs to no connection that was accepted as it should be. */
 const NOBODY: Peer = { address: 'unknown', port: 0, destination: null };
@@ -40,8 +40,10 @@ export function hasPeer(socket: Socket): boolean {
 
 /** Who is at the other end; of TLS, of the connection below it. */
 export function peerOf(connection: Connection): Peer {
-  const known = connection as PeerHolder;
-  return known[PEER] ?? known._parent?.[PEER] ?? NOBODY;
+  const known = (connection as PeerHolder)[PEER];
+  if (known !== undefined) return known;
+  const below: PeerHolder | null = connection instanceof FdConnection ? null : connectionBelow(connection);
+  return below?.[PEER] ?? NOBODY;
 }
 
 /**

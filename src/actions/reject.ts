@@ -11,6 +11,7 @@ import {
   headOnly,
   type Refusal,
 } from '../http/problem.ts';
+import { startReadingHandle } from '../net/node-internals.ts';
 import { lengthLast } from '../proxy/framing.ts';
 
 /** How long a client that was refused may go on sending before its connection is cut. */
@@ -39,19 +40,10 @@ export function endAfterReading(socket: Socket): void {
   socket.once('close', () => clearTimeout(timer));
 }
 
-/**
- * Resumes a connection that was node's HTTP parser's, and starts the reading below the stream. The parser reads past the
- * stream and stops by itself where nobody takes a body; once the parser is removed, the stream takes itself for reading, and nothing
- * starts it again (node 20 to 26).
- */
+/** Resumes a connection that was node's HTTP parser's. */
 export function startReading(socket: Socket): void {
   socket.resume();
-  const { _handle: handle } = socket as Socket & {
-    readonly _handle?: { reading: boolean; readStart(): number } | null;
-  };
-  if (handle === null || handle === undefined) return;
-  handle.reading = true;
-  handle.readStart();
+  startReadingHandle(socket);
 }
 
 /** Answers a plain request that nothing was answered to yet; a response that has begun can only be broken off. */

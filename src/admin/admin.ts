@@ -9,6 +9,7 @@ import { asGatewayError } from '../errors.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
 import { plainAddress } from '../http/forwarding/addresses.ts';
 import { comparedHost, parseAuthority } from '../http/target.ts';
+import { onLastAnswer } from '../net/node-internals.ts';
 import { watchHalfClose } from '../pipeline/half-close.ts';
 import { lingeringClose } from '../pipeline/lingering-close.ts';
 import { PipelineQueue } from '../pipeline/pipelining.ts';
@@ -75,9 +76,7 @@ export function createAdmin(options: AdminOptions): Admin {
     },
   );
   server.maxConnections = MAX_CONNECTIONS;
-  server.on('connection', (socket: Socket) => {
-    socket.destroySoon = lingeringClose;
-  });
+  server.on('connection', (socket: Socket) => onLastAnswer(socket, lingeringClose));
   watchHalfClose(server, pipelineQueue, 'connection');
   const refuse = guarded(
     'admin',

@@ -1,7 +1,7 @@
 // What is done about descriptors that run out, as connections are accepted (base/fd-limit.ts says which are kept): idle
 // connections are closed first, and then new ones are refused.
 import { FD_LIMITS, type FdLimits } from '../base/fd-limit.ts';
-import { type Connection, descriptorOf } from '../net/fd-connection.ts';
+import { type Connection, fdOf } from '../net/fd-connection.ts';
 
 /** Looking for idle connections goes through all there are. */
 const RELIEVE_MS = 100;
@@ -19,7 +19,7 @@ export class FdGuard {
 
   /** Whether a connection that was accepted may stay. */
   admits(connection: Connection): boolean {
-    const fd = descriptorOf(connection);
+    const fd = fdOf(connection);
     if (fd >= this.#limits.pressing) this.relieve();
     return fd < this.#limits.clients;
   }

@@ -13,9 +13,10 @@ import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import type { AcceptHandle, Acceptor } from '../net/acceptor.ts';
 import { KEEPALIVE_MS } from '../net/dial.ts';
+import { onLastAnswer, responseUnderWay, setMaxHeaderSize } from '../net/node-internals.ts';
 import { watchHalfClose } from '../pipeline/half-close.ts';
 import { detachParser, lingeringClose } from '../pipeline/lingering-close.ts';
-import { afterEarlierAnswers, pendingAnswer } from '../pipeline/pipelining.ts';
+import { afterEarlierAnswers } from '../pipeline/pipelining.ts';
 import type { Gateway } from '../pipeline/requests.ts';
 import { writeOctets } from '../proxy/client-side.ts';
 import type { ClientAuthMode } from '../runtime/tls/client-auth.ts';
@@ -23,7 +24,7 @@ import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls/tls.
 import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
 import type { FdGuard } from './fd-limit.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
-import { connectionOptions, hasReceived, setSocketOptions } from './node-acceptor.ts';
+import { hasReceived } from './node-acceptor.ts';
 import { rejectParserError } from './parser-errors.ts';
 import { ProxyPreambleFilter } from './proxy-preamble.ts';
 
@@ -148,7 +149,9 @@ export class Listener {
       requireHostHeader: false,
       insecureHTTPParser: false,
       connectionsCheckingInterval: CHECK_MS,
-      ...connectionOptions(KEEPALIVE_MS),
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_MS,
       maxHeaderSize: this.#config.max_head,
       // From node 22.21 and 24.9 on. An upgrade with a body is none of ours, and node 26 would keep the body to itself. What
       // came in one piece behind such a request node then loses, so it is the last one of its connection (requests.ts).
@@ -177,7 +180,7 @@ export class Listener {
     server.timeout = 0;
     // node would drop the fields past the limit and with them perhaps Origin: all are read, and too many are refused.
     server.maxHeadersCount = 0;
-    (server as { maxHeaderSize?: number }).maxHeaderSize = max_head;
+    setMaxHeaderSize(server, max_head);
   }
 
   #attach(): void {
@@ -207,7 +210,7 @@ export class Listener {
     server.on('error', (error) => this.#server.listening && this.#failures.report(error));
     const accepted = this.secure ? 'secureConnection' : 'connection';
     server.on(accepted, (socket: Socket) => {
-      socket.destroySoon = lingeringClose;
+      onLastAnswer(socket, lingeringClose);
       writeOctets(socket);
     });
     watchHalfClose(server, this.#gateway.pipelineQueue, accepted);
@@ -222,7 +225,6 @@ export class Listener {
       server.once('error', onError);
       server.listen({ ...options, backlog: 4096 }, () => {
         server.removeListener('error', onError);
-        setSocketOptions(server, KEEPALIVE_MS);
         this.#bound = server.address();
         if (this.#acceptor !== null) this.#acceptHandle = this.#openAcceptor(this.#acceptor);
         resolve();
@@ -236,7 +238,7 @@ export class Listener {
     // The client has left in the middle of a body.
     if (socket.destroyed) return;
     const rejection = rejectParserError(error);
-    const pending = pendingAnswer(socket);
+    const pending = responseUnderWay(socket);
     // A client that has sent nothing gets none; an answer that has begun can't be taken back.
     if (rejection === null || !hasReceived(socket) || pending?.headersSent === true) {
       socket.destroy();
@@ -246,7 +248,7 @@ export class Listener {
     // Its own body may be what is malformed, and then its answer will not come.
     const earlier = pending?.req.complete;
     if (earlier && !(await afterEarlierAnswers(socket))) return;
-    if (pendingAnswer(socket)?.headersSent) {
+    if (responseUnderWay(socket)?.headersSent) {
       socket.destroy();
       return;
     }

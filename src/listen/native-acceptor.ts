@@ -7,8 +7,9 @@ import { setPeer } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
 import type { AcceptedConnection, AcceptHandle, AcceptHandler, Acceptor } from '../net/acceptor.ts';
 import type { Connection } from '../net/fd-connection.ts';
+import { closeListeningSocket, descriptorOf } from '../net/node-internals.ts';
 import type { Handshakes } from '../pipeline/handshakes.ts';
-import { injectConnection, listeningDescriptor, stopAccepting } from './node-acceptor.ts';
+import { injectConnection } from './node-acceptor.ts';
 import { RequestHeadParser } from './request-head-parser.ts';
 
 export interface NativeAcceptorOptions {
@@ -36,9 +37,9 @@ export class NativeAcceptor implements AcceptHandler {
 
   /** Accepts in the server's place; null where the server goes on accepting. */
   open(): AcceptHandle | null {
-    const fd = listeningDescriptor(this.#server);
+    const fd = descriptorOf(this.#server);
     const handle = this.#heads === null || fd < 0 ? null : this.#options.acceptor.open(fd, this);
-    if (handle !== null) stopAccepting(this.#server);
+    if (handle !== null) closeListeningSocket(this.#server);
     return handle;
   }
 

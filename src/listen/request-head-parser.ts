@@ -1,23 +1,9 @@
 // The head of a connection's first request, read by node's own parser before the connection has become a socket of node's.
 // Only a handshake that came whole is read here; everything else is left to node's server, from its first byte on.
-import { createRequire } from 'node:module';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { lowerNames } from '../http/fields.ts';
 import type { MessageLike } from '../http/head.ts';
-
-/** The part of node's parser that this needs. It is not documented, and the same in node 20 to 26. */
-interface Parser {
-  initialize(type: number, resource: object, maxHeaderSize: number, lenient: number): void;
-  /** How many bytes it took, or an error. */
-  execute(bytes: Buffer): number | Error;
-  [callback: number]: unknown;
-}
-interface ParserClass {
-  new (): Parser;
-  readonly REQUEST: number;
-  readonly kOnHeaders: number;
-  readonly kOnHeadersComplete: number;
-}
+import { type HttpParser, type HttpParserClass, loadHttpParser } from '../net/node-internals.ts';
 
 /** A handshake by its Upgrade and Connection, and where in the bytes its head ends. */
 export interface ParsedRequestHead {
@@ -36,11 +22,11 @@ const SAMPLE = 'GET /a HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: 
 /** The parser of one listener. */
 export class RequestHeadParser {
   readonly #type: number;
-  readonly #parser: Parser;
+  readonly #parser: HttpParser;
   readonly #resource = {};
   #read: MessageLike | null = null;
 
-  private constructor(Parser: ParserClass) {
+  private constructor(Parser: HttpParserClass) {
     this.#type = Parser.REQUEST;
     this.#parser = new Parser();
     this.#parser[Parser.kOnHeaders] = this.#onMany;
@@ -50,8 +36,7 @@ export class RequestHeadParser {
   /** Null where this node's parser does not do what it is asked here: its server has to read every head then. */
   static create(): RequestHeadParser | null {
     try {
-      const { HTTPParser } = createRequire(import.meta.url)('_http_common') as { HTTPParser: ParserClass };
-      const heads = new RequestHeadParser(HTTPParser);
+      const heads = new RequestHeadParser(loadHttpParser());
       const read = heads.read(Buffer.from(`${SAMPLE}c`), 1024);
       const { message, end } = read ?? { message: null, end: 0 };
       const fits = end === SAMPLE.length && message?.url === '/a' && message.rawHeaders.join(' ').endsWith(' Upgrade');

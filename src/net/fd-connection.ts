@@ -4,6 +4,7 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { ignore } from '../base/guard.ts';
+import { descriptorOf } from './node-internals.ts';
 
 /** Owns an open descriptor. It must be taken, made a socket, or destroyed. */
 export class FdConnection {
@@ -57,10 +58,9 @@ export function asSocket(connection: Connection): Socket {
   return connection instanceof FdConnection ? connection.socket() : connection;
 }
 
-/** The descriptor of a connection, or -1 where it has none any more; of node's handle, which is not documented. */
-export function descriptorOf(connection: Connection): number {
-  if (connection instanceof FdConnection) return connection.fd;
-  return (connection as Socket & { readonly _handle?: { readonly fd?: number } | null })._handle?.fd ?? -1;
+/** The descriptor of a connection, or -1 where it has none any more. */
+export function fdOf(connection: Connection): number {
+  return connection instanceof FdConnection ? connection.fd : descriptorOf(connection);
 }
 
 /** What a connection is now: the socket, where an FdConnection has become one. */

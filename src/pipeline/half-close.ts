@@ -4,15 +4,8 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { guarded } from '../base/guard.ts';
 import { listHas, lowerNames } from '../http/fields.ts';
+import { serveBehindFin } from '../net/node-internals.ts';
 import type { PipelineQueue } from './pipelining.ts';
-
-/**
- * Whether a server serves what was asked before a FIN, where nobody closes the connection then. node has it undocumented
- * and off, and then ends its own side at a FIN, whatever is still to be answered (node 20 to 26).
- */
-interface HalfOpen {
-  httpAllowHalfOpen: boolean;
-}
 
 /** Decides what a FIN means on every connection that the server accepts from now on; called once. */
 export function watchHalfClose(
@@ -20,7 +13,7 @@ export function watchHalfClose(
   pipelineQueue: PipelineQueue,
   accepted: 'connection' | 'secureConnection',
 ): void {
-  (server as Server & HalfOpen).httpAllowHalfOpen = true;
+  serveBehindFin(server);
   const watched = new WeakSet<Socket>();
   server.on(accepted, (socket: Socket) => {
     // One that was given back to the server comes here again.

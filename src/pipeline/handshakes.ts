@@ -22,6 +22,7 @@ import { valuesOf } from '../http/fields.ts';
 import type { MessageLike } from '../http/head.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 import { asSocket, type Connection, type FdConnection } from '../net/fd-connection.ts';
+import { responseUnderWay } from '../net/node-internals.ts';
 import type { Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import { type AccessPhase, isGranted } from './access.ts';
@@ -29,7 +30,7 @@ import { decideIncoming, type GatewayState } from './decide-incoming.ts';
 import { DisconnectWatch, type WatchClient } from './disconnect-watch.ts';
 import { headWithoutUpgrade, replayAsPlainHttp, returnToServer } from './downgrade.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
-import { afterEarlierAnswers, answerable, pendingAnswer } from './pipelining.ts';
+import { afterEarlierAnswers, answerable } from './pipelining.ts';
 
 export interface HandshakesOptions {
   /** The snapshot that is current now. */
@@ -128,7 +129,8 @@ export class Handshakes {
       // What is no handshake goes back to node's server, which reads on by itself.
       const websocket = wantsWebSocket(head);
       if (websocket) ahead.watch(connection, clientClosed);
-      const free = pendingAnswer(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
+      const free =
+        responseUnderWay(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
       if (!free) return;
       if (!websocket && head.method !== 'CONNECT') {
         reportDropped(incoming);

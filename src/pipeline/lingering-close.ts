@@ -5,8 +5,8 @@ import { endAfterReading } from '../actions/reject.ts';
 import { ignore } from '../base/guard.ts';
 
 /**
- * In place of net.Socket's `destroySoon`: node ends a connection this way after an answer with `Connection: close`, and with
- * unread input that would be a RST, which may take the answer with it (RFC 9112 §9.6). What still comes is no request.
+ * Ends a connection behind an answer with `Connection: close`. Closed at once, with unread input, it would be reset, which
+ * may take the answer with it (RFC 9112 §9.6). What still comes is no request.
  */
 export function lingeringClose(this: Socket): void {
   detachParser(this);

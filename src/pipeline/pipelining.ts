@@ -3,14 +3,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { MemoryBudget } from '../base/memory-budget.ts';
+import { responseUnderWay } from '../net/node-internals.ts';
 
 /** How long earlier answers may take before the connection is given up. */
 const EARLIER_RESPONSE_MS = 60_000;
-
-/** node keeps the response that a connection is busy with here; there is no public way to ask (checked on node 20 to 26). */
-interface Busy {
-  readonly _httpMessage?: ServerResponse | null;
-}
 
 /** Plain requests that wait on one connection before it is read no further. What node has read by then waits too. */
 const MAX_WAITING = 100;
@@ -84,7 +80,7 @@ export class PipelineQueue {
   /** The response to the newest request of the connection that is not answered yet, or null. */
   newest(socket: Socket): ServerResponse | null {
     const queue = this.#queues.get(socket);
-    return queue !== undefined && queue.waiting > 0 ? queue.last : pendingAnswer(socket);
+    return queue !== undefined && queue.waiting > 0 ? queue.last : responseUnderWay(socket);
   }
 
   /** The parser has released the connection: its new owner decides when it is read. */
@@ -115,18 +111,13 @@ function sizeOf({ url = '', rawHeaders }: IncomingMessage): number {
   return size;
 }
 
-/** The response that the connection is busy with, or null. */
-export function pendingAnswer(socket: Socket): ServerResponse | null {
-  return (socket as Busy)._httpMessage ?? null;
-}
-
 /**
  * Resolves once every earlier answer is written: true where the connection can still be answered on. A request whose body
  * has not come whole is no earlier one: where this is asked nothing reads on, and its answer may never come.
  */
 export async function afterEarlierAnswers(socket: Socket): Promise<boolean> {
   const deadline = performance.now() + EARLIER_RESPONSE_MS;
-  for (let answer = pendingAnswer(socket); answer?.req.complete; answer = pendingAnswer(socket)) {
+  for (let answer = responseUnderWay(socket); answer?.req.complete; answer = responseUnderWay(socket)) {
     if (socket.destroyed || !(await closed(answer, socket, deadline - performance.now()))) {
       socket.destroy();
       return false;

@@ -17,6 +17,7 @@ import type { FdConnection } from '../../src/net/fd-connection.ts';
 import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
+import { keepaliveMs } from '../support/keepalive.ts';
 import { connectRaw, exchange, handshake, type RawConnection } from '../support/raw.ts';
 import { type Scripted, startScripted } from '../support/scripted.ts';
 import { TEST_TIMEOUT_MS } from '../support/test-timeout.ts';
@@ -120,6 +121,15 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     expect([seen, connections]).toEqual([[], []]);
     connection.socket().end('bye');
     expect((await raw.closed()).bytes.toString()).toBe('bye');
+  });
+
+  it('has the kernel probe a connection after a minute of silence', async () => {
+    const raw = await client();
+    raw.write(handshake());
+    await first();
+    const inMs = keepaliveMs(port, raw.socket.localPort);
+    expect(inMs).toBeGreaterThan(30_000);
+    expect(inMs).toBeLessThanOrEqual(61_000);
   });
 
   it('keeps no thread busy with a connection that was given away and has more to read', async () => {

@@ -223,3 +223,52 @@ export function checkHabits(files: readonly SourceFile[]): string[] {
     return problems;
   });
 }
+
+/** What node's documentation asks those to write who make a stream of their own. */
+const OF_STREAMS = ['_construct', '_read', '_write', '_writev', '_final', '_destroy', '_transform', '_flush'];
+/** Undocumented, and not named as such. */
+const INTERNAL_NAMES = ['readStart', 'readStop', 'writeQueueSize', 'useUserBuffer', 'httpAllowHalfOpen'];
+const INTERNAL_MODULE = /^(node:)?(_(http|tls|stream)_\w+|internal\/.+)$/;
+/** Documented, but not to be set. */
+const NOT_TO_SET = ['destroySoon', 'maxHeaderSize'];
+const INTERNALS = 'net/node-internals.ts';
+
+const isInternal = (name: string): boolean =>
+  (/^_[a-z]/i.test(name) && !OF_STREAMS.includes(name)) ||
+  INTERNAL_NAMES.includes(name) ||
+  name === 'getOwnPropertySymbols';
+
+/** What of node is undocumented stands in one file. */
+export function checkInternals(files: readonly SourceFile[]): string[] {
+  return files
+    .filter(({ path }) => path !== INTERNALS)
+    .flatMap((file) => {
+      const at = (node: Node): string => `${file.path}:${lineOf(file, node.start)}`;
+      return [...walk(parse(file))].flatMap((node) => {
+        const module = literal(node);
+        if (module !== undefined && INTERNAL_MODULE.test(module))
+          return [`${at(node)}: ${module} belongs in ${INTERNALS}`];
+        const set = node.type === 'AssignmentExpression' ? nameOfMember(node['left']) : undefined;
+        if (set !== undefined && NOT_TO_SET.includes(set)) return [`${at(node)}: ${set} is set`];
+        const name = nameOfMember(node) ?? nameOfKey(node);
+        return name !== undefined && isInternal(name) ? [`${at(node)}: ${name} belongs in ${INTERNALS}`] : [];
+      });
+    });
+}
+
+/** The name of `a.name` and of `a['name']`. */
+function nameOfMember(node: unknown): string | undefined {
+  if (!isNode(node) || node.type !== 'MemberExpression') return undefined;
+  return nameOf(node['property'], node['computed'] === true);
+}
+
+/** The name of a property of an object, a pattern or a type. */
+function nameOfKey(node: Node): string | undefined {
+  if (!['Property', 'TSPropertySignature', 'TSMethodSignature'].includes(node.type)) return undefined;
+  return nameOf(node['key'], node['computed'] === true);
+}
+
+function nameOf(key: unknown, computed: boolean): string | undefined {
+  if (!isNode(key)) return undefined;
+  return literal(key) ?? (computed || key.type !== 'Identifier' ? undefined : String(key['name']));
+}

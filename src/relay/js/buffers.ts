@@ -1,18 +1,16 @@
 // Reading sockets into one shared buffer and writing from a few that are used over and over, in place of an allocation of
 // node's for every read and write: those are memory outside of V8's heap, which hurries it into collecting the heap;
 // measured, half of the time of a large message. node offers the reading as the option `onread` of sockets that
-// net.connect() and tls.connect() make; for those we are given, the same switch is found on a socket made so, and where it
-// is not found (a node that has changed) sockets are read by `data` events as usual.
-import { Socket } from 'node:net';
+// net.connect() and tls.connect() make, and node-internals.ts for those we are given. Where a node has changed, sockets are
+// read by `data` events as usual.
+import type { Socket } from 'node:net';
+import { findReadInto, type ReadCallback } from '../../net/node-internals.ts';
 
 const SIZE = 64 * 1024;
 /** As much as a copy may have that comes from node's own pool and needs no allocation. */
 const SMALL = 2048;
 /** Buffers for writing that are kept while they are free. */
 const KEPT = 64;
-
-type Callback = (this: Socket, count: number) => boolean;
-type Switched = { [key: symbol]: unknown; _handle?: { useUserBuffer?: (buffer: Buffer) => void } | null };
 
 /** A buffer to write from, and what its socket calls when it is free again. */
 interface Slot {
@@ -21,14 +19,14 @@ interface Slot {
 }
 
 export class SharedBuffers {
-  readonly #keys = findSwitch();
+  readonly #readInto = findReadInto();
   readonly #in = Buffer.allocUnsafeSlow(SIZE);
   /** Its first bytes, by how many they are: small messages are often of one length. */
   readonly #heads: (Buffer | undefined)[] = new Array<undefined>(SMALL + 1).fill(undefined);
   /** The shared buffer holds what was read. */
   #reading = false;
   readonly #free: Slot[] = [];
-  readonly #callback: Callback;
+  readonly #callback: ReadCallback;
 
   /** `onRead` gets the bytes of every switched socket; they are valid until it returns. */
   constructor(onRead: (this: Socket, bytes: Buffer) => void) {
@@ -56,13 +54,7 @@ export class SharedBuffers {
 
   /** Has a socket, whose own buffer is empty, read into the shared one. False: it cannot; listen for `data`. */
   read(socket: Socket): boolean {
-    const keys = this.#keys;
-    const switched = socket as unknown as Switched;
-    if (keys === null || typeof switched._handle?.useUserBuffer !== 'function') return false;
-    switched[keys.buffer] = this.#in;
-    switched[keys.callback] = this.#callback;
-    switched._handle.useUserBuffer(this.#in);
-    return true;
+    return this.#readInto?.(socket, this.#in, this.#callback) ?? false;
   }
 
   /** Writes bytes that may stand in the shared buffer, which the socket must not keep; returns what its write() does. */
@@ -89,17 +81,4 @@ export class SharedBuffers {
     };
     return slot;
   }
-}
-/** The keys under which a socket keeps its `onread`, or null where they are not as expected. */
-function findSwitch(): { buffer: symbol; callback: symbol } | null {
-  const callback = () => true;
-  const buffer = Buffer.alloc(1);
-  const probe = new Socket({ onread: { buffer, callback } } as ConstructorParameters<typeof Socket>[0]);
-  const held = probe as unknown as Switched;
-  const plain = new Socket() as unknown as Switched;
-  const named = (name: string) => Object.getOwnPropertySymbols(probe).find((key) => key.description === name);
-  const [kBuffer, kCallback, kGenerator] = [named('kBuffer'), named('kBufferCb'), named('kBufferGen')];
-  if (kBuffer === undefined || kCallback === undefined || kGenerator === undefined) return null;
-  const asExpected = held[kBuffer] === buffer && held[kCallback] === callback && plain[kGenerator] === null;
-  return asExpected ? { buffer: kBuffer, callback: kCallback } : null;
 }

@@ -6,7 +6,7 @@ import { reportDefect } from '../../base/guard.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Initiator, Sample } from '../../events.ts';
 import type { Dialler } from '../../net/dialler.ts';
-import { type Connection, descriptorOf, FdConnection } from '../../net/fd-connection.ts';
+import { type Connection, fdOf, FdConnection } from '../../net/fd-connection.ts';
 import { ADDON, type Addon, ANY_THREAD, type Engine, EventBuffer, loadAddon, slotIndex, EVENT, WakeBatcher, wholeMs } from './addon.ts';
 import { RouteCounters } from '../counters.ts';
 import { NativeListeners } from './acceptor.ts';
@@ -114,8 +114,8 @@ export class NativeRelay implements RelayEngine {
     const lifetime = maxLifetimeMs === null ? 0 : wholeMs(maxLifetimeMs * (1 - Math.random() / 10));
     const id = this.#addon.open(
       this.#engine,
-      descriptorOf(client),
-      descriptorOf(backend),
+      fdOf(client),
+      fdOf(backend),
       policy,
       lifetime,
       toClient,

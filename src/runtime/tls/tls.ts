@@ -4,7 +4,6 @@ import { type KeyObject, X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import {
   createSecureContext,
-  createServer,
   type SecureContext,
   type SecureContextOptions,
   type Server,
@@ -12,6 +11,7 @@ import {
 } from 'node:tls';
 import type { ConfigPath, Problem } from '../../config/problem.ts';
 import type { ListenerConfig } from '../../config/schema/schema.ts';
+import { findSniCallbackSetter } from '../../net/node-internals.ts';
 import { type ClientAuthMode, type Common, loadClientAuth } from './client-auth.ts';
 import { fail, parseChain, parseKey, readPem, TlsConfigError } from './pem.ts';
 import { type KeyPair, makeSelfSigned } from './self-signed.ts';
@@ -89,7 +89,7 @@ export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<
 /** Options for `https.createServer`: each handshake reads the material that is current then. */
 export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
   const { defaults, clientAuth, certificates } = current();
-  const picks = certificates.length > 1 || pickerKey() === null;
+  const picks = certificates.length > 1 || findSniCallbackSetter() === null;
   return {
     ...defaults,
     requestCert: clientAuth !== null,
@@ -108,28 +108,13 @@ export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
  */
 export function swapTls(server: Server, next: TlsMaterial): void {
   server.setSecureContext({ ...next.defaults, ticketKeys: server.getTicketKeys() });
-  const key = pickerKey();
-  if (key === null) return;
-  const picks = next.certificates.length > 1;
-  (server as unknown as Record<symbol, Picker | undefined>)[key] = picks ? picker(() => next) : undefined;
+  findSniCallbackSetter()?.(server, next.certificates.length > 1 ? picker(() => next) : undefined);
 }
 
 type Picker = NonNullable<TlsOptions['SNICallback']>;
 
 function picker(current: () => TlsMaterial): Picker {
   return (servername, callback) => callback(null, current().contextFor(servername));
-}
-
-/**
- * Under what key a server keeps its SNICallback, or null where that is not as expected. One certificate is the server's
- * default, and then nothing has to be picked: node stops every handshake to ask a callback, which costs a tenth of it. But
- * a reload may bring a second one, and node has no call that sets the callback of a server that is there.
- */
-function pickerKey(): symbol | null {
-  const SNICallback: Picker = (_, callback) => callback(null);
-  const probe = createServer({ SNICallback }) as unknown as Record<symbol, unknown>;
-  const keys = Object.getOwnPropertySymbols(probe).filter((key) => probe[key] === SNICallback);
-  return keys.length === 1 ? (keys[0] ?? null) : null;
 }
 
 function materialOf(loaded: readonly Loaded[], clientAuth: ClientAuthMode | null): TlsMaterial {

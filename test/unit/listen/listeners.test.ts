@@ -16,6 +16,7 @@ import { AccessPhase } from '../../../src/pipeline/access.ts';
 import { Gateway } from '../../../src/pipeline/requests.ts';
 import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
 import { buildTls, type TlsMaterial } from '../../../src/runtime/tls/tls.ts';
+import { keepaliveMs } from '../../support/keepalive.ts';
 
 /** No connection of these tests says a word. */
 const unused = (): never => {
@@ -72,6 +73,15 @@ async function listens(port: number): Promise<boolean> {
 
 const selfSigned = (...names: string[]) =>
   buildTls({ self_signed: names }, { baseDir: '/', selfSigned: new Map(), now: new Date() });
+
+it.runIf(process.platform === 'linux')('a connection is probed by the kernel after a minute of silence', async () => {
+  const [port] = await serve(wanted({}));
+  const socket = connect({ port: port!, host: '127.0.0.1' });
+  await once(socket, 'connect');
+  await expect.poll(() => keepaliveMs(port, socket.localPort)).toBeGreaterThan(30_000);
+  expect(keepaliveMs(port, socket.localPort)).toBeLessThanOrEqual(61_000);
+  socket.destroy();
+});
 
 describe('an address', () => {
   it.each([

@@ -3,20 +3,14 @@
 #include "dial.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fd-limit.h"
+#include "tcp.h"
 #include "worker.h"
 #include "watch.h"
-
-// As node sets it on its own sockets.
-#define KEEPALIVE_S 60
-#define KEEPALIVE_INTERVAL_S 1
-#define KEEPALIVE_PROBES 10
 
 struct dial {
   struct timer timer;  // first: a timer is cast to its dial
@@ -144,16 +138,7 @@ static int connect_to(const struct dial_request *request, int *fd) {
     *fd = -1;
     return EMFILE;
   }
-  const struct {
-    int level, name, value;
-  } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
-                 {SOL_SOCKET, SO_KEEPALIVE, 1},
-                 {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S},
-                 {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
-                 {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES}};
-  for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-    setsockopt(*fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
-  }
+  set_tcp_options(*fd);
   // Interrupted or not, connecting goes on; epoll reports when it is done.
   int error = connect(*fd, (const struct sockaddr *)&request->address, request->address_length) < 0 ? errno : 0;
   return error == EINPROGRESS || error == EINTR ? 0 : error;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fd-limit.h"
+#include "tcp.h"
 #include "worker.h"
 #include "watch.h"
 
@@ -193,6 +194,7 @@ struct listener *listener_new(uint64_t id, int fd, uint32_t first_bytes_ms) {
   }
   *l = (struct listener){.id = id, .fd = fd, .first_bytes_ms = first_bytes_ms, .closed_event = closed_event};
   *closed_event = (struct accepted_conn){.listener_id = id, .fd = -1};
+  set_tcp_options(fd);
   return l;
 }
 

@@ -1,0 +1,162 @@
+// Everything of node that is used here and that its documentation does not name. No other file touches such a thing, which
+// test/architecture.test.ts checks. Each has the reason why no public interface does it. All of it is the same in node 20 to
+// 26; test/unit/net/node-internals.test.ts says so for the node that it runs on.
+import type { Server, ServerResponse } from 'node:http';
+import { createRequire } from 'node:module';
+import { type Server as NetServer, Socket } from 'node:net';
+import { createServer, type TlsOptions, type Server as TlsServer } from 'node:tls';
+
+/** The part of libuv's stream handle, as node keeps it, that is used here; a unix socket's may have less. */
+interface StreamHandle {
+  readonly fd?: number;
+  reading: boolean;
+  readStart(): number;
+  readStop(): number;
+  close(): void;
+  useUserBuffer?(buffer: Buffer): void;
+}
+
+/** Of a socket or a listening server; null or undefined where it is closed. */
+function handleOf(of: Socket | NetServer): StreamHandle | null {
+  return (of as { readonly _handle?: StreamHandle | null })._handle ?? null;
+}
+
+/**
+ * The descriptor of a socket or of a listening server; -1 where it has none (any more). There is no public way to ask, and
+ * the native relay takes connections over by their descriptors.
+ */
+export function descriptorOf(of: Socket | NetServer): number {
+  return handleOf(of)?.fd ?? -1;
+}
+
+/**
+ * Closes the listening socket of a server, which the native acceptor has a copy of. In contrast to `close()` the server goes
+ * on enforcing its timeouts on the connections that it is given, and its idle ones are not ended.
+ */
+export function closeListeningSocket(server: NetServer): void {
+  handleOf(server)?.close();
+}
+
+/**
+ * Has the system read for a socket. node's HTTP parser reads past the stream and stops by itself where nobody takes a body;
+ * once it is removed, the stream takes itself for reading, and `resume()` starts nothing.
+ */
+export function startReadingHandle(socket: Socket): void {
+  const handle = handleOf(socket);
+  if (handle === null) return;
+  handle.reading = true;
+  handle.readStart();
+}
+
+/** Stops it at once: `pause()` lets one more read happen, whose bytes a relay that takes the descriptor would not see. */
+export function stopReadingHandle(socket: Socket): void {
+  const handle = handleOf(socket);
+  if (handle === null) return;
+  handle.readStop();
+  handle.reading = false;
+}
+
+/** The response that a connection of an HTTP server is busy with, or null: its next one has to wait for that. */
+export function responseUnderWay(socket: Socket): ServerResponse | null {
+  return (socket as { readonly _httpMessage?: ServerResponse | null })._httpMessage ?? null;
+}
+
+/** The connection that TLS runs over; null where there is none. It is known by more than its address (actions/peer.ts). */
+export function connectionBelow(socket: Socket): Socket | null {
+  return (socket as { readonly _parent?: Socket | null })._parent ?? null;
+}
+
+/**
+ * Has a server serve what was asked before a FIN, where nobody closes the connection then. node's default is to end its own
+ * side at a FIN, whatever is still to be answered, and it has no documented option for that.
+ */
+export function serveBehindFin(server: Server): void {
+  (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
+}
+
+/** How long a head may be on connections to come: an option of a new server, and of one that is there only this. */
+export function setMaxHeaderSize(server: Server, bytes: number): void {
+  (server as Server & { maxHeaderSize: number }).maxHeaderSize = bytes;
+}
+
+/**
+ * What node does with a connection behind its last answer (`Connection: close`). By itself it closes it at once, which with
+ * unread input is a RST (RFC 9112 §9.6).
+ */
+export function onLastAnswer(socket: Socket, end: (this: Socket) => void): void {
+  socket.destroySoon = end;
+}
+
+/** node's HTTP parser, the part of it that request-head-parser.ts needs. */
+export interface HttpParser {
+  initialize(type: number, resource: object, maxHeaderSize: number, lenient: number): void;
+  /** How many bytes it took, or an error. */
+  execute(bytes: Buffer): number | Error;
+  [callback: number]: unknown;
+}
+
+export interface HttpParserClass {
+  new (): HttpParser;
+  readonly REQUEST: number;
+  readonly kOnHeaders: number;
+  readonly kOnHeadersComplete: number;
+}
+
+/** Throws where there is none. There is no public parser; the server's own needs a socket of node's. */
+export function loadHttpParser(): HttpParserClass {
+  const { HTTPParser } = createRequire(import.meta.url)('_http_common') as { HTTPParser: HttpParserClass };
+  return HTTPParser;
+}
+
+type Picker = NonNullable<TlsOptions['SNICallback']>;
+
+/**
+ * What sets or removes the SNICallback of a server that is there; null where this node does it differently. A server with
+ * one certificate has none, since node stops every handshake to ask a callback, which costs a tenth of it. A reload may
+ * bring a second one, and node has no call for that.
+ */
+export function findSniCallbackSetter(): ((server: TlsServer, callback: Picker | undefined) => void) | null {
+  const probed: Picker = (_, done) => done(null);
+  const probe = symbolsOf(createServer({ SNICallback: probed }));
+  const keys = Object.getOwnPropertySymbols(probe).filter((key) => probe[key] === probed);
+  const [key] = keys;
+  if (key === undefined || keys.length > 1) return null;
+  return (server, callback) => {
+    symbolsOf(server)[key] = callback;
+  };
+}
+
+/** Called with how many bytes were read into the buffer; true: it is read on. */
+export type ReadCallback = (this: Socket, count: number) => boolean;
+
+/** Has a socket, whose own buffer is empty, read into `buffer`. False: it can't; listen for `data`. */
+export type ReadInto = (socket: Socket, buffer: Buffer, callback: ReadCallback) => boolean;
+
+/**
+ * What does the same for a socket that is there as the option `onread` for one that net.connect() makes; null where this
+ * node does it differently.
+ */
+export function findReadInto(): ReadInto | null {
+  const callback = (): boolean => true;
+  const buffer = Buffer.alloc(1);
+  const probe = new Socket({ onread: { buffer, callback } } as ConstructorParameters<typeof Socket>[0]);
+  const plain = symbolsOf(new Socket());
+  const named = (name: string) => Object.getOwnPropertySymbols(probe).find((key) => key.description === name);
+  const [kBuffer, kCallback, kGenerator] = [named('kBuffer'), named('kBufferCb'), named('kBufferGen')];
+  if (kBuffer === undefined || kCallback === undefined || kGenerator === undefined) return null;
+  const held = symbolsOf(probe);
+  if (held[kBuffer] !== buffer || held[kCallback] !== callback || plain[kGenerator] !== null) return null;
+  return (socket, into, onRead) => {
+    const handle = handleOf(socket);
+    if (typeof handle?.useUserBuffer !== 'function') return false;
+    const switched = symbolsOf(socket);
+    switched[kBuffer] = into;
+    switched[kCallback] = onRead;
+    handle.useUserBuffer(into);
+    return true;
+  };
+}
+
+function symbolsOf(of: object): Record<symbol, unknown> {
+  return of as Record<symbol, unknown>;
+}
