@@ -1,6 +1,5 @@
 // Verdict `forward`: a plain request goes to a server of the route's REST upstream. Which fields cross is http/policy/policy.ts,
 // how the message moves is the engine's; here a server is picked, and failures become answers.
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asGatewayError, type GatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
 import { reject } from '../handshake/rejection.ts';
@@ -14,28 +13,20 @@ import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
 import { RetryState } from '../upstream/retry/retry-state.ts';
 import { factsOf, type RouteContext } from './context.ts';
 import { preambleFor } from './peer.ts';
-import { refusalOf, rejectRequest } from './reject.ts';
+import { type Plain, refusalOf, rejectRequest } from './reject.ts';
 
 /** HTTP/1.0 knows no interim answers, so that nobody would wait for one (RFC 9110 §10.1.1). */
 const OF_HTTP_1_0: ReadonlySet<string> = new Set(['expect']);
 const NOTHING: ReadonlySet<string> = new Set();
 
-/** A plain request and its response, as node's server gives them. */
-export interface Plain {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  /** What the connection had been sent before this answer. */
-  readonly writtenBefore: number;
-}
-
 /** Moves one request and its answer; resolves when the exchange is over and reported. */
 export async function forward(context: RouteContext, verdict: Forward, plain: Plain): Promise<void> {
   const { services, subject } = context;
-  const { req, res } = plain;
+  const { request, response } = plain;
   const { http } = services;
   const pool = services.pool(verdict.route.http.upstream);
   const { address, viaTrusted } = context.client;
-  const bound = http.bound?.servers(req.socket) ?? null;
+  const bound = http.bound?.servers(request.connection) ?? null;
   const ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain', bound } as const;
   const retryState = new RetryState(pool, ask, services.emit);
   let lease = retryState.next();
@@ -49,7 +40,7 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
         plain,
         own: lease.server.authority,
         ownFields,
-        preamble: preambleFor(lease.server, address, plain.req.socket),
+        preamble: preambleFor(lease.server, address, request.connection),
       });
       ended = await tryOn(http, { lease, retryState }, message);
     } finally {
@@ -64,8 +55,8 @@ export async function forward(context: RouteContext, verdict: Forward, plain: Pl
       lease = next;
       continue;
     }
-    const begun = res.headersSent;
-    if (!begun && error.code !== 'client_gone') rejectRequest(res, refusalOf(error), subject.id);
+    const begun = response.headersSent;
+    if (!begun && error.code !== 'client_gone') rejectRequest(plain, refusalOf(error), subject.id);
     const status = begun ? {} : { status: refusalOf(error).status };
     return completed(context, plain, { at, reason: error.code, detail: error.message, ...status });
   }
@@ -89,8 +80,8 @@ function buildMessage(context: RouteContext, verdict: Forward, { plain, own, own
   const fields = requestFields(facts, skip, route.policy, own);
   if (takesTrailers(request.head)) fields.push('TE', 'trailers', 'Connection', 'TE');
   return {
-    req: plain.req,
-    res: plain.res,
+    request: plain.request,
+    response: plain.response,
     target: sent.target,
     fields,
     responseFields: responsePolicy(route.policy, { facts, sent, own }),
@@ -122,8 +113,9 @@ async function tryOn(
   { lease, retryState }: { lease: Lease; retryState: RetryState },
   message: Message,
 ): Promise<Ended | null> {
-  const { req, res, preamble, target, fields, responseFields, ownFields, maxBody, endless, timeouts } = message;
-  const repeatable = IDEMPOTENT.has(req.method ?? '');
+  const { request, response, preamble, target, fields, responseFields, ownFields, maxBody, endless, timeouts } =
+    message;
+  const repeatable = IDEMPOTENT.has(request.message.method ?? '');
   let next: Lease | null = null;
   const declines = (status: number, answered: readonly string[]): boolean => {
     const retryAfter = status >= 500 && lowerNames(answered).includes('retry-after');
@@ -135,8 +127,8 @@ async function tryOn(
     const { server } = lease;
     // Written out: a spread costs a plain request more than its decision does.
     await http.forward({
-      req,
-      res,
+      request,
+      response,
       server,
       preamble,
       target,
@@ -149,7 +141,7 @@ async function tryOn(
       timeouts,
     });
     // Behind an interim answer that went out, the final one was not asked about.
-    lease.reportOutcome(outcomeOf(res.statusCode, false));
+    lease.reportOutcome(outcomeOf(response.status, false));
     return null;
   } catch (thrown) {
     const error = asGatewayError(thrown, 'request');
@@ -162,7 +154,7 @@ async function tryOn(
 
 /** Refuses a plain request, and reports it. */
 export function answer(context: RouteContext, plain: Plain, refusal: Refusal): void {
-  rejectRequest(plain.res, refusal, context.subject.id);
+  rejectRequest(plain, refusal, context.subject.id);
   completed(context, plain, { at: null, reason: refusal.reason, detail: refusal.detail });
 }
 
@@ -175,11 +167,7 @@ interface Outcome {
 }
 
 /** Reports a plain request as over. */
-export function completed(
-  context: RouteContext,
-  { req, res, writtenBefore }: Plain,
-  { at, reason, detail, status }: Outcome,
-): void {
+export function completed(context: RouteContext, { response }: Plain, { at, reason, detail, status }: Outcome): void {
   const { id, route, client, method, host, path, user } = context.subject;
   // Written out: a spread costs more than all the rest of an event.
   context.services.emit({
@@ -191,12 +179,11 @@ export function completed(
     host,
     path,
     user,
-    status: status ?? res.statusCode,
+    status: status ?? response.status,
     reason,
     detail,
     at,
     durationMs: performance.now() - context.startedAt,
-    // What still waits has not left, and may never.
-    bytesToClient: req.socket.bytesWritten - req.socket.writableLength - writtenBefore,
+    bytesToClient: response.bytesToClient,
   });
 }

@@ -1,5 +1,4 @@
-// Refusing: the gateway's own answer, or another server's, whole, on an upgraded socket or through node's response.
-import type { IncomingMessage, ServerResponse } from 'node:http';
+// Refusing: the gateway's own answer, or another server's, whole, on an upgraded socket or as the response to a plain request.
 import type { Socket } from 'node:net';
 import type { PassthroughResponse } from '../auth/authenticator.ts';
 import { ERRORS, type GatewayError, statusOf } from '../errors.ts';
@@ -12,7 +11,7 @@ import {
   type Refusal,
 } from '../http/problem.ts';
 import { startReadingHandle } from '../net/node-internals.ts';
-import { lengthLast } from '../proxy/framing.ts';
+import type { ClientRequest, ClientResponse } from '../proxy/client.ts';
 
 /** How long a client that was refused may go on sending before its connection is cut. */
 const LINGER_MS = 2000;
@@ -46,16 +45,20 @@ export function startReading(socket: Socket): void {
   startReadingHandle(socket);
 }
 
+/** A plain request and its response. */
+export interface Plain {
+  readonly request: ClientRequest;
+  readonly response: ClientResponse;
+}
+
 /** Answers a plain request that nothing was answered to yet; a response that has begun can only be broken off. */
-export function rejectRequest(res: ServerResponse, refusal: Refusal, id: string | null): void {
-  if (res.headersSent) return void res.destroy();
+export function rejectRequest({ request, response }: Plain, refusal: Refusal, id: string | null): void {
+  if (response.headersSent) return void response.cut();
   const { fields, body } = buildRefusal(refusal, id);
   if (refusal.fields.includes('Upgrade')) fields.push('Connection', 'Upgrade, close');
   // Nobody will read the body, and it may have no end.
-  if (hasBody(res.req)) res.shouldKeepAlive = false;
-  // As octets: behind a text node would write the head as UTF-8 too.
-  res.writeHead(refusal.status, fields);
-  res.end(Buffer.from(body));
+  if (request.hasBody) response.closeAfter();
+  response.answer({ status: refusal.status, phrase: null, fields, framing: 'length' }, Buffer.from(body));
 }
 
 /** Passes another server's refusal to the client whole, on a socket that node's HTTP server has released. */
@@ -71,13 +74,8 @@ export function passUpgrade(
 }
 
 /** The same for a plain request. */
-export function passRequest(res: ServerResponse, { status, phrase, answer, body }: PassthroughResponse): void {
-  if (hasBody(res.req)) res.shouldKeepAlive = false;
-  res.writeHead(status, phrase, lengthLast([...answer, 'Content-Length', `${body.length}`]));
-  res.end(body);
-}
-
-/** Whether a request has a body. */
-export function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+export function passRequest({ request, response }: Plain, { status, phrase, answer, body }: PassthroughResponse): void {
+  if (request.hasBody) response.closeAfter();
+  const fields = [...answer, 'Content-Length', `${body.length}`];
+  response.answer({ status, phrase, fields, framing: 'length' }, body);
 }

@@ -2,21 +2,18 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { formatHead, headOnly } from '../http/problem.ts';
-import { lengthLast } from '../proxy/framing.ts';
 import type { Respond } from '../routing/decide.ts';
 import type { RouteContext } from './context.ts';
-import { completed, type Plain } from './forward.ts';
-import { endAfterReading, hasBody } from './reject.ts';
+import { completed } from './forward.ts';
+import { endAfterReading, type Plain } from './reject.ts';
 
 /** Answers, and reports it. */
 export function respond(context: RouteContext, verdict: Respond, plain: Plain): void {
-  const { res } = plain;
+  const { request, response } = plain;
   const { fields, body } = buildAnswer(context, verdict);
   // Nobody will read the body of the request, and it may have no end.
-  if (hasBody(res.req)) res.shouldKeepAlive = false;
-  res.writeHead(verdict.status, lengthLast(fields));
-  if (body === null) res.end();
-  else res.end(body);
+  if (request.hasBody) response.closeAfter();
+  response.answer({ status: verdict.status, phrase: null, fields, framing: body === null ? 'none' : 'length' }, body);
   completed(context, plain, { at: null, reason: null, detail: null });
 }
 

@@ -4,9 +4,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getHeapStatistics } from 'node:v8';
 import type { RouteContext } from '../actions/context.ts';
-import { answer, completed, forward, type Plain } from '../actions/forward.ts';
+import { answer, completed, forward } from '../actions/forward.ts';
 import { peerOf } from '../actions/peer.ts';
-import { passRequest, refusalOf } from '../actions/reject.ts';
+import { type Plain, passRequest, refusalOf } from '../actions/reject.ts';
 import { respond } from '../actions/respond.ts';
 import { guarded } from '../base/guard.ts';
 import { MemoryBudget } from '../base/memory-budget.ts';
@@ -17,6 +17,8 @@ import { isRejection, type Reason, reject } from '../handshake/rejection.ts';
 import { listHas } from '../http/fields.ts';
 import type { RequestHead } from '../http/head.ts';
 import { ClientClosed } from '../net/client-closed.ts';
+import type { ClientRequest, ClientResponse } from '../proxy/client.ts';
+import { NodeRequest, NodeResponse } from '../proxy/node-client.ts';
 import type { Forward, Respond } from '../routing/decide.ts';
 import { AcceptPriority } from './accept-priority.ts';
 import { isGranted } from './access.ts';
@@ -76,8 +78,9 @@ export class Gateway implements Sampler {
     const serve = guarded(
       'request',
       () => {
-        if (req.socket.writable && !res.destroyed) this.#serve(req, res);
-        else if (req.socket.destroyed) this.#missed(req, res);
+        const [request, response] = [new NodeRequest(req), new NodeResponse(res)];
+        if (req.socket.writable && !res.destroyed) this.#serve(request, response);
+        else if (req.socket.destroyed) this.#missed(request, response);
       },
       () => cut(req, res),
     );
@@ -89,12 +92,22 @@ export class Gateway implements Sampler {
     emit({ type: 'head_refused', client, status, reason, detail });
   }
 
-  #serve(req: IncomingMessage, res: ServerResponse): void {
+  /**
+   * Serves a plain request whose answer can be written now: over HTTP/1 it is the first one on its connection that is not
+   * answered yet. Never throws.
+   */
+  readonly serve = guarded(
+    'request',
+    (request: ClientRequest, response: ClientResponse) => this.#serve(request, response),
+    (_request, response) => response.cut(),
+  );
+
+  #serve(request: ClientRequest, response: ClientResponse): void {
     this.#requests++;
-    res.once('close', () => this.#requests--);
-    const incoming = readIncoming(req, req.socket, this.#options.snapshot());
+    response.onClosed(() => this.#requests--);
+    const incoming = readIncoming(request.message, request.connection, this.#options.snapshot());
     const { context } = incoming;
-    const plain = { req, res, writtenBefore: req.socket.bytesWritten };
+    const plain = { request, response };
     this.#plain(incoming, plain).catch((thrown: unknown) => {
       const error = asGatewayError(thrown, 'request', context.subject.id);
       answer(context, plain, refusalOf(error));
@@ -102,16 +115,16 @@ export class Gateway implements Sampler {
   }
 
   /** Reports a request whose client left before its turn came. */
-  #missed(req: IncomingMessage, res: ServerResponse): void {
-    const incoming = readIncoming(req, req.socket, this.#options.snapshot());
+  #missed(request: ClientRequest, response: ClientResponse): void {
+    const incoming = readIncoming(request.message, request.connection, this.#options.snapshot());
     const verdict = decideIncoming(incoming, this.#state);
-    reportClientClosed(withRoute(incoming.context, verdict), { req, res, writtenBefore: req.socket.bytesWritten });
+    reportClientClosed(withRoute(incoming.context, verdict), { request, response });
   }
 
   async #plain(incoming: Incoming, plain: Plain): Promise<void> {
     const { context } = incoming;
-    const { res } = plain;
-    if (this.#state.draining || wantsUpgrade(incoming.head)) res.shouldKeepAlive = false;
+    const { response } = plain;
+    if (this.#state.draining || wantsUpgrade(incoming.head)) response.closeAfter();
     if (incoming.head.names.includes('upgrade') && !wantsWebSocket(incoming.head)) reportDropped(incoming);
     const verdict = decideIncoming(incoming, this.#state);
     switch (verdict.kind) {
@@ -119,11 +132,11 @@ export class Gateway implements Sampler {
       case 'respond':
         return this.#admit(withRoute(context, verdict), verdict, plain);
       case 'reject':
-        if (LAST.has(verdict.rejection.reason)) res.shouldKeepAlive = false;
+        if (LAST.has(verdict.rejection.reason)) response.closeAfter();
         return answer(withRoute(context, verdict), plain, verdict.rejection);
       default:
         // node's parser did not see the upgrade (such as a tab before the token) and still owns the connection.
-        res.shouldKeepAlive = false;
+        response.closeAfter();
         return answer(
           withRoute(context, verdict),
           plain,
@@ -134,7 +147,7 @@ export class Gateway implements Sampler {
 
   /** Admits a plain request and runs its action. */
   async #admit(context: RouteContext, verdict: Forward | Respond, plain: Plain): Promise<void> {
-    const incoming = this.#options.access.plain(context, verdict, () => clientClosedOf(plain.res));
+    const incoming = this.#options.access.plain(context, verdict, () => clientClosedOf(plain.response));
     const result = incoming instanceof Promise ? await incoming.catch(nullIfClientClosed) : incoming;
     if (result === null) return reportClientClosed(context, plain);
     if (isGranted(result)) {
@@ -142,7 +155,7 @@ export class Gateway implements Sampler {
       return respond(result.context, verdict, plain);
     }
     if (isRejection(result)) return answer(context, plain, result);
-    passRequest(plain.res, result);
+    passRequest(plain, result);
     completed(context, plain, { at: null, reason: 'auth', detail: passedDetail(result) });
   }
 }
@@ -164,14 +177,9 @@ function wantsUpgrade(head: RequestHead): boolean {
 }
 
 /** Notified when the client of a plain request leaves. */
-function clientClosedOf(res: ServerResponse): ClientClosed {
+function clientClosedOf(response: ClientResponse): ClientClosed {
   const clientClosed = new ClientClosed();
-  if (res.destroyed) clientClosed.notify();
-  else
-    res.once(
-      'close',
-      guarded('request', () => clientClosed.notify()),
-    );
+  response.onClosed(() => clientClosed.notify());
   return clientClosed;
 }
 

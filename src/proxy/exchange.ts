@@ -1,26 +1,26 @@
 // One attempt at one exchange: the client's message to the server, the server's to the client, each no faster than it is
-// taken, until both are over or one of the three is lost. How they cross the wire is the engine's, behind an UpstreamStream.
+// taken, until both are over or one of the three is lost. How they cross the wire is the engine's, behind an UpstreamStream,
+// and the client's side, behind ClientRequest and ClientResponse.
 
-import { ignore } from '../base/guard.ts';
+import { ignore, reportDefect } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
 import { type EndlessAnswer, isEndless } from '../upstream/endless.ts';
 import { serverError } from '../upstream/server-error.ts';
-import { cut, cutBehind, endWith, writeInterim } from './client-side.ts';
-import { afterDiscard } from './discard.ts';
+import type { BodySink, ResponseEvents } from './client.ts';
 import { answerHead, interimFault, interimFields, type OutgoingRequestHead, requestHead } from './framing.ts';
 import { type Exchange, ExchangeError, IDEMPOTENT, type Progress } from './http-engine.ts';
 import { PhaseTimer } from './phase-timer.ts';
-import { type Pump, pump } from './pump.ts';
-import { lostIfBroken, type ReceivedHead, type UpstreamEvents, type UpstreamStream } from './upstream-stream.ts';
+import { DEFECT, type ReceivedHead, type UpstreamEvents, type UpstreamStream } from './upstream-stream.ts';
 
 /** `stale`: a kept connection turned out to be closed before it was used, and the request may be sent again. */
 export type ExchangeOutcome = 'answered' | 'stale';
 
 const LOST = new Set(['ECONNRESET', 'EPIPE']);
+const NO_TRAILERS: readonly [string, string][] = [];
 
-export class HttpExchange implements UpstreamEvents {
+export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, EndlessAnswer {
   /** Settles once, as HttpEngine says, or with `stale`. */
   readonly outcome: Promise<ExchangeOutcome>;
   /** What to send to the server. */
@@ -31,42 +31,32 @@ export class HttpExchange implements UpstreamEvents {
   #reject: (error: ExchangeError) => void = ignore;
   #over = false;
   #link: UpstreamStream | null = null;
-  #request: Pump | null = null;
+  /** The body of the request is being given. */
+  #reading = false;
   #answering = false;
-  readonly #maxBody: number;
   /** Bytes of the request's body. */
   #taken = 0;
-  #untilClose = false;
   /** What of a body of known length has not come yet; null for any other. */
   #left: number | null = null;
   /** The last part of a body of known length: it goes out with the end. */
   #last: Buffer | null = null;
-  #waitsForDrain = false;
   #continued = false;
   #interims = 0;
   #progress: Progress = 'unsent';
   /** The answer is written but for its end, which waits for the client to stop sending. */
   #lingering = false;
-  #flush: NodeJS.Immediate | undefined;
   #endlessHandle: SlotHandle<EndlessAnswer> | null = null;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
     this.head = requestHead(exchange);
-    this.#maxBody = exchange.maxBody ?? Number.POSITIVE_INFINITY;
-    this.#clock = new PhaseTimer(exchange.timeouts, (error) => this.#onExpired(error));
+    this.#clock = new PhaseTimer(exchange.timeouts, (error) => this.fail(error));
     this.outcome = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const { req, res } = exchange;
-    res.on('finish', this.#onSent).on('close', this.#onClientClosed);
-    if (res.socket === null) {
-      // The response waits for the one before it on its connection, and emits nothing when the client leaves. Any
-      // number of pipelined requests may wait so.
-      req.socket.setMaxListeners(0).on('close', this.#onClientClosed);
-    }
-    if (res.destroyed || req.socket.destroyed) this.#onClientClosed();
+    exchange.response.notify(this);
+    if (exchange.response.closed) this.onClientLeft();
     else this.#clock.waitFor('socket');
   }
 
@@ -89,34 +79,47 @@ export class HttpExchange implements UpstreamEvents {
     if (this.#over || link === null) return;
     this.#progress = this.head.hasBody ? 'begun' : 'head';
     if (!this.head.hasBody) {
-      link.finish([]);
+      link.finish(NO_TRAILERS);
       return void this.#clock.waitFor('head');
     }
     link.sendHead();
     this.#clock.waitFor(this.#awaitsContinue() ? 'head' : 'request');
-    const { req } = this.#exchange;
-    this.#request = pump(req, {
-      write: (part) => {
-        this.#taken += part.length;
-        if (this.#taken > this.#maxBody) {
-          this.fail(new GatewayError('body_too_large', `the request body has more than ${this.#maxBody} bytes`));
-          return false;
-        }
-        const room = link.write(part);
-        this.#waitInRequest(room ? 'request' : 'head');
-        return room;
-      },
-      end: () => {
-        link.finish(req.rawTrailers.length > 0 && this.head.chunked ? passingTrailers(req.rawTrailers) : []);
-        this.#waitInRequest('head');
-      },
-    });
+    this.#reading = true;
+    this.#exchange.request.read(this);
+  }
+
+  onBodyPart(part: Buffer): boolean {
+    try {
+      const { maxBody } = this.#exchange;
+      this.#taken += part.length;
+      if (maxBody !== null && this.#taken > maxBody) {
+        this.fail(new GatewayError('body_too_large', `the request body has more than ${maxBody} bytes`));
+        return false;
+      }
+      const room = this.#link?.write(part) ?? true;
+      this.#waitInRequest(room ? 'request' : 'head');
+      return room;
+    } catch (thrown) {
+      this.#broke(thrown);
+      return false;
+    }
+  }
+
+  onBodyEnd(): void {
+    try {
+      this.#reading = false;
+      const { trailers } = this.#exchange.request;
+      this.#link?.finish(trailers.length > 0 && this.head.chunked ? passingTrailers(trailers) : NO_TRAILERS);
+      this.#waitInRequest('head');
+    } catch (thrown) {
+      this.#broke(thrown);
+    }
   }
 
   drained(): void {
-    if (this.#over || this.#request === null) return;
-    this.#request.resume();
-    if (!this.#exchange.req.readableEnded) this.#waitInRequest('request');
+    if (this.#over || !this.#reading) return;
+    this.#exchange.request.resume();
+    this.#waitInRequest('request');
   }
 
   /** The connection to the server broke, or what came over it is not HTTP. */
@@ -136,57 +139,64 @@ export class HttpExchange implements UpstreamEvents {
   /** Ends the exchange with an error. */
   fail(error: GatewayError): void {
     if (this.#over) return;
-    const { req, res, timeouts } = this.#exchange;
+    const { request, response, timeouts } = this.#exchange;
     this.#end();
     this.#link?.destroy();
-    const failed = new ExchangeError(error, res.headersSent ? 'begun' : this.#progress);
-    if (res.headersSent && error.code !== 'client_gone') {
+    const failed = new ExchangeError(error, response.headersSent ? 'begun' : this.#progress);
+    if (response.headersSent && error.code !== 'client_gone') {
       // What has come of the answer is the client's.
-      return void cutBehind(res, this.#untilClose, timeouts.idle).then(() => this.#reject(failed));
+      return void response.cutBehind(timeouts.idle, () => this.#reject(failed));
     }
     if (error.code === 'client_gone') {
-      cut(res, this.#untilClose);
-    } else if (req.readableDidRead) {
+      response.cut();
+    } else if (request.bodyUsed) {
       // The request can't be sent anywhere else any more; unread, the rest would block the connection.
-      afterDiscard(req, () => void (req.complete || req.socket.destroy()));
+      request.discard(() => void (request.complete || request.abandon()));
     }
     this.#reject(failed);
   }
 
-  #end(): void {
-    this.#over = true;
-    if (this.#endlessHandle !== null) this.#exchange.endless.remove(this.#endlessHandle);
-    this.#clock.stop();
-    clearImmediate(this.#flush);
-    this.#request?.stop();
-    const { req, res } = this.#exchange;
-    res.off('finish', this.#onSent).off('close', this.#onClientClosed).off('drain', this.#onDrain);
-    req.socket.off('close', this.#onClientClosed);
+  /** A defect costs the exchange. */
+  #broke(thrown: unknown): void {
+    reportDefect('request', thrown);
+    this.lost(DEFECT);
   }
 
-  #endEarly = lostIfBroken(this, () => {
-    if (this.#link === null) return;
-    this.#link.destroy();
-    const { req, res } = this.#exchange;
-    res.once('finish', () => req.socket.destroySoon());
-    this.end([]);
-  });
+  #end(): void {
+    const { response, endless } = this.#exchange;
+    this.#over = true;
+    if (this.#endlessHandle !== null) endless.remove(this.#endlessHandle);
+    this.#clock.stop();
+    this.#stopReading();
+    response.notify(null);
+  }
 
-  #onSent = lostIfBroken(this, () => {
+  #stopReading(): void {
+    if (!this.#reading) return;
+    this.#reading = false;
+    this.#exchange.request.stop();
+  }
+
+  endEarly(): void {
+    if (this.#over || this.#link === null) return;
+    this.#link.destroy();
+    this.#exchange.response.closeAfter();
+    this.end([]);
+  }
+
+  onSent(): void {
+    if (this.#over) return;
     this.#end();
     this.#resolve('answered');
-  });
+  }
 
-  #onClientClosed = lostIfBroken(this, () => {
-    if (this.#lingering) this.#onSent();
-    else this.fail(new GatewayError('client_gone', 'the client left before it had its answer'));
-  });
-
-  #onExpired(error: GatewayError): void {
-    const { res } = this.#exchange;
-    // A response that waits for the one before it is not the client's delay.
-    if (error.code === 'client_gone' && this.#answering && res.socket === null) this.#clock.touch();
-    else this.fail(error);
+  onClientLeft(): void {
+    try {
+      if (this.#lingering) this.onSent();
+      else this.fail(new GatewayError('client_gone', 'the client left before it had its answer'));
+    } catch (thrown) {
+      this.#broke(thrown);
+    }
   }
 
   /** RFC 9112 §9.3.1: only where the server can't have begun to act on the request, or may act on it twice. */
@@ -194,20 +204,20 @@ export class HttpExchange implements UpstreamEvents {
     const link = this.#link;
     if (link?.reused !== true || link.touched || !LOST.has(systemCode(cause) ?? '')) return false;
     if (this.#progress === 'unsent') return true;
-    return IDEMPOTENT.has(this.#exchange.req.method ?? '') && !this.head.hasBody;
+    return IDEMPOTENT.has(this.#exchange.request.message.method ?? '') && !this.head.hasBody;
   }
 
   /** A server that answers while the request still comes is measured by its answer. */
   #waitInRequest(wait: 'head' | 'request'): void {
+    if (this.#over) return;
     if (this.#answering) this.#clock.touch();
     else this.#clock.waitFor(wait);
   }
 
   /** Whether the client may hold its body back until it gets a 100 (RFC 9110 §10.1.1). */
   #awaitsContinue(): boolean {
-    const { req } = this.#exchange;
-    if (!this.head.hasBody || this.#continued || req.readableDidRead) return false;
-    return /^100-continue$/i.test(req.headers.expect ?? '');
+    const { expectsContinue, bodyUsed } = this.#exchange.request;
+    return this.head.hasBody && !this.#continued && !bodyUsed && expectsContinue;
   }
 
   interim(status: number, phrase: string, fields: readonly string[]): void {
@@ -215,39 +225,34 @@ export class HttpExchange implements UpstreamEvents {
     const fault = interimFault(status, ++this.#interims);
     if (fault !== null) return void this.fail(new GatewayError('bad_accept', fault));
     this.#clock.touch();
-    const { req, res } = this.#exchange;
+    const { request, response } = this.#exchange;
     // RFC 9110 §15.2: never to an HTTP/1.0 client.
-    if (req.httpVersion !== '1.1') return;
+    if (request.message.httpVersion !== '1.1') return;
     this.#progress = 'begun';
-    if (status !== 100) return void writeInterim(res, `${status} ${phrase}`, interimFields(this.#exchange, fields));
+    if (status !== 100) return void response.interim(status, phrase, interimFields(this.#exchange, fields));
     if (this.#continued) return;
     if (this.#awaitsContinue()) this.#clock.waitFor('request');
     this.#continued = true;
-    res.writeContinue();
+    response.interim(100, phrase, []);
   }
 
   answer(received: ReceivedHead): void {
     if (this.#over) return;
-    const { req, res, server, declines, endless } = this.#exchange;
+    const { request, response, server, declines, endless } = this.#exchange;
     if (this.#progress !== 'begun' && declines(received.status, received.fields)) {
       return void this.fail(new GatewayError('backend_refused', `${server.url} answered ${received.status}`));
     }
     try {
-      const { status, phrase, fields, length, untilClose } = answerHead(this.#exchange, received);
+      const head = answerHead(this.#exchange, received);
       // RFC 9112 §9.6: the rest of a request that nobody may want is not read for ever; `Connection: close` makes the client stop.
-      if (!req.complete) fields.push('Connection', 'close');
-      // Node would send chunks to an HTTP/1.0 client that names them in TE.
-      if (untilClose) res.removeHeader('Transfer-Encoding');
-      res.writeHead(status, phrase, fields);
-      this.#untilClose = untilClose;
-      this.#left = length;
-      if (length === null && isEndless(fields)) this.#endlessHandle = endless.add({ end: this.#endEarly });
+      if (!request.complete) response.closeAfter();
+      response.head(head);
+      this.#left = head.length;
+      if (head.length === null && isEndless(head.fields)) this.#endlessHandle = endless.add(this);
     } catch (thrown) {
       return void this.fail(asGatewayError(thrown, 'request'));
     }
     this.#answering = true;
-    // The head goes out with what came along with it, and alone if nothing did.
-    this.#flush = setImmediate(lostIfBroken(this, () => res.flushHeaders()));
     this.#clock.waitFor('answer');
   }
 
@@ -260,40 +265,36 @@ export class HttpExchange implements UpstreamEvents {
         return true;
       }
     }
-    const room = this.#exchange.res.write(part);
-    if (!room && !this.#waitsForDrain) {
-      this.#waitsForDrain = true;
-      this.#exchange.res.once('drain', this.#onDrain);
-    }
+    const room = this.#exchange.response.write(part);
     this.#clock.waitFor(room ? 'answer' : 'client');
     return room;
   }
 
-  #onDrain = lostIfBroken(this, () => {
-    this.#waitsForDrain = false;
-    this.#clock.waitFor('answer');
-    this.#link?.resume();
-  });
-
-  end(trailers: readonly string[]): void {
-    if (this.#over) return;
-    const { req, res } = this.#exchange;
-    if (trailers.length > 0) res.addTrailers(passingTrailers(trailers));
-    // A connection whose request was not sent to its end can't serve another; any other is the engine's again.
-    if (!req.complete || (this.head.hasBody && !req.readableEnded)) this.#link?.destroy();
-    this.#link = null;
-    this.#request?.stop();
-    this.#request = null;
-    this.#clock.waitFor('client');
-    if (req.complete || this.#awaitsContinue()) {
-      if (req.readableDidRead) req.resume();
-      return void endWith(res, this.#last);
+  onDrain(): void {
+    // Behind a whole answer the client is the one who is awaited.
+    if (this.#over || this.#link === null) return;
+    try {
+      this.#clock.waitFor('answer');
+      this.#link.resume();
+    } catch (thrown) {
+      this.#broke(thrown);
     }
+  }
+
+  end(received: readonly string[]): void {
+    if (this.#over) return;
+    const { request, response } = this.#exchange;
+    const trailers = received.length > 0 ? passingTrailers(received) : NO_TRAILERS;
+    // A connection whose request was not sent to its end can't serve another; any other is the engine's again.
+    if (!request.complete || (this.head.hasBody && !request.bodyEnded)) this.#link?.destroy();
+    this.#link = null;
+    this.#stopReading();
+    this.#clock.waitFor('client');
+    if (request.complete || this.#awaitsContinue()) return void response.end(this.#last, trailers);
     this.#lingering = true;
     this.#clock.stop();
-    clearImmediate(this.#flush);
-    res.flushHeaders();
-    if (this.#last !== null) res.write(this.#last);
-    afterDiscard(req, () => void (this.#over || res.end()));
+    if (this.#last !== null) response.write(this.#last);
+    response.flush();
+    request.discard(() => void (this.#over || response.end(null, trailers)));
   }
 }

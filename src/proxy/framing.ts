@@ -1,6 +1,7 @@
 // The heads of both sides with their framing decided: how each end finds the end of a body (RFC 9112 §6). Not the header
 // policy, which is http/policy/policy.ts and has taken out what belongs to one connection.
 import { GatewayError } from '../errors.ts';
+import type { ResponseHead } from './client.ts';
 import type { Exchange } from './http-engine.ts';
 import type { ReceivedHead } from './upstream-stream.ts';
 
@@ -61,9 +62,10 @@ export interface OutgoingRequestHead {
 }
 
 /** The fields of the request for the server, framed as the client framed it. */
-export function requestHead({ req, fields: given, preamble }: Exchange): OutgoingRequestHead {
+export function requestHead({ request, fields: given, preamble }: Exchange): OutgoingRequestHead {
+  const { message } = request;
   const fields = preamble === null ? given : [...given, 'Connection', 'close'];
-  const { coding, length } = framingOf(req.rawHeaders);
+  const { coding, length } = framingOf(message.rawHeaders);
   if (coding !== null) {
     const head = [...without(fields, 'content-length'), 'Transfer-Encoding', coding];
     return { fields: head, hasBody: true, chunked: true };
@@ -72,23 +74,18 @@ export function requestHead({ req, fields: given, preamble }: Exchange): Outgoin
   const hasBody = length !== null && Number(length) > 0;
   if (has(head, 'content-length')) return { fields: head, hasBody, chunked: false };
   // Where the method expects content and none is announced, the length says so as RFC 9110 §8.6 asks for.
-  const own = length ?? (WITHOUT_CONTENT.has(req.method ?? '') ? null : '0');
+  const own = length ?? (WITHOUT_CONTENT.has(message.method ?? '') ? null : '0');
   return { fields: own === null ? head : [...head, 'Content-Length', own], hasBody, chunked: false };
 }
 
 /** An answer's head for the client. */
-export interface OutgoingAnswerHead {
-  readonly status: number;
-  readonly phrase: string;
-  readonly fields: string[];
+export interface OutgoingAnswerHead extends ResponseHead {
   /** How many bytes its body has; null where the head does not say, or there is none. */
   readonly length: number | null;
-  /** Whether the client finds the end of the body by the end of the connection only. */
-  readonly untilClose: boolean;
 }
 
 /** Builds it, or throws a GatewayError `bad_accept` where two readers could disagree about the answer. */
-export function answerHead({ req, responseFields, ownFields }: Exchange, answer: ReceivedHead): OutgoingAnswerHead {
+export function answerHead({ request, responseFields, ownFields }: Exchange, answer: ReceivedHead): OutgoingAnswerHead {
   const { status, phrase } = answer;
   if (status < 200) throw new GatewayError('bad_accept', `the answer's status ${status} is none`);
   if (answer.version !== '1.1' && answer.version !== '1.0')
@@ -101,18 +98,15 @@ export function answerHead({ req, responseFields, ownFields }: Exchange, answer:
   const fields = responseFields(answer.fields).concat(ownFields);
   // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 state the length that a GET would have.
   if (status === 204) {
-    return { status, phrase, fields: interim(fields), length: null, untilClose: false };
+    return { status, phrase, fields: interim(fields), length: null, framing: 'none' };
   }
-  const empty = req.method === 'HEAD' || status === 304;
-  const framed = empty || length !== null;
-  const chunked = !framed && req.httpVersion === '1.1';
-  return {
-    status,
-    phrase,
-    fields: chunked ? without(fields, 'content-length') : lengthLast(without(fields, 'trailer')),
-    length: empty || length === null ? null : Number(length),
-    untilClose: !framed && !chunked,
-  };
+  const { method, httpVersion } = request.message;
+  if (length === null && method !== 'HEAD' && status !== 304 && httpVersion === '1.1')
+    return { status, phrase, fields: without(fields, 'content-length'), length: null, framing: 'chunked' };
+  const plain = without(fields, 'trailer');
+  if (method === 'HEAD' || status === 304) return { status, phrase, fields: plain, length: null, framing: 'none' };
+  if (length === null) return { status, phrase, fields: plain, length: null, framing: 'close' };
+  return { status, phrase, fields: plain, length: Number(length), framing: 'length' };
 }
 
 /** What keeps a client waiting longer than any work takes: one each ten seconds for hours. */

@@ -1,16 +1,16 @@
 // The interface of plain HTTP: one request to one server, its answer back. Which server, which fields and what to answer when
 // it fails is decided by actions/forward.ts; an engine moves the message.
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { SlotSet } from '../base/slot-set.ts';
 import { GatewayError } from '../errors.ts';
 import type { AnswerHead } from '../http/answer.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';
+import type { ClientRequest, ClientResponse } from './client.ts';
 
 export interface Exchange {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
+  readonly request: ClientRequest;
+  readonly response: ClientResponse;
   readonly server: Endpoint;
   /**
    * What the connection to the server begins with, before TLS: it names one client, so that the connection carries this
@@ -102,7 +102,7 @@ export interface BoundConnections {
  * One way of moving a plain request. `forward` settles when the exchange is over: it resolves once the whole answer is
  * written, and rejects with an ExchangeError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`,
  * `body_too_large`, `limit`)
- * otherwise. Where it rejects and nothing of an answer was sent, `res` is untouched, so that the caller can answer;
+ * otherwise. Where it rejects and nothing of an answer was sent, `response` is untouched, so that the caller can answer;
  * where part of an answer was sent, and with `client_gone`, the client's connection has been destroyed.
  */
 export interface HttpEngine {

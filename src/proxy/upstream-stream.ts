@@ -49,7 +49,8 @@ export interface UpstreamEvents {
   fail(error: GatewayError): void;
 }
 
-const DEFECT = new GatewayError('internal', 'carrying the exchange broke');
+/** The cause where a defect of ours broke an exchange. */
+export const DEFECT = new GatewayError('internal', 'carrying the exchange broke');
 
 /** What node calls about an exchange: one where that breaks is lost. */
 export function lostIfBroken<A extends readonly unknown[]>(

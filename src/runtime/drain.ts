@@ -75,7 +75,7 @@ function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'
     if (now < end - EARLY_MS) {
       for (const session of takeDue(target.sessions(), due, now))
         attempt(() => session.close(GOING_AWAY, 'drain', end - now));
-      for (const answer of takeDue(target.endlessAnswers(), due, now)) attempt(() => answer.end());
+      for (const answer of takeDue(target.endlessAnswers(), due, now)) attempt(() => answer.endEarly());
       return;
     }
     if (!cutting) {

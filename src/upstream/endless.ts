@@ -2,7 +2,7 @@
 
 export interface EndlessAnswer {
   /** Ends it in order for its client, which is to come again elsewhere: the connection ends behind it. */
-  end(): void;
+  endEarly(): void;
 }
 
 /** Streams for pages: `EventSource` (HTML Standard §9.2), and pictures that replace each other. */

@@ -123,49 +123,6 @@ export function describeConnections(stages: Stages): void {
     await next.until('GET /2 ');
   });
 
-  it('answers pipelined requests in their order', async () => {
-    const stage = await stages.set();
-    const client = await stage.client();
-    client.write(request('/1') + request('/2'));
-    const peers = [await stage.backend.next(), await stage.backend.next()];
-    await Promise.all(peers.map((peer) => peer.until('\r\n\r\n')));
-    const [first, second] = peers[0]!.received().startsWith('GET /1 ') ? peers : peers.reverse();
-    second!.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo');
-    first!.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none');
-    const text = (await client.until('two')).toString();
-    expect(text.indexOf('one')).toBeGreaterThan(0);
-    expect(text.indexOf('one')).toBeLessThan(text.indexOf('two'));
-  });
-
-  it('an answer that waits for the one before it is not taken for one that its client does not take', async () => {
-    const stage = await stages.set({ timeouts: { idle: 200 } });
-    const client = await stage.client();
-    client.write(request('/1') + request('/2'));
-    const peers = [await stage.backend.next(), await stage.backend.next()];
-    await Promise.all(peers.map((peer) => peer.until('\r\n\r\n')));
-    const [first, second] = peers[0]!.received().startsWith('GET /1 ') ? peers : peers.reverse();
-    second!.write(`HTTP/1.1 200 OK\r\nContent-Length: 1000003\r\n\r\n${'x'.repeat(1_000_000)}two`);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    first!.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none');
-    const text = (await client.until((bytes) => bytes.subarray(-3).toString() === 'two')).toString();
-    expect(readMessage(text).body.slice(0, 3)).toBe('one');
-    expect([(await stage.front.ending()).code, (await stage.front.ending()).code]).toEqual(['answered', 'answered']);
-  });
-
-  it('a client that leaves takes its pipelined requests along', async () => {
-    const stage = await stages.set();
-    const client = await stage.client();
-    client.write(request('/1') + request('/2'));
-    const peers = [await stage.backend.next(), await stage.backend.next()];
-    await Promise.all(peers.map((peer) => peer.until('\r\n\r\n')));
-    client.reset();
-    expect([(await stage.front.ending()).code, (await stage.front.ending()).code]).toEqual([
-      'client_gone',
-      'client_gone',
-    ]);
-    await Promise.all(peers.map((peer) => peer.closed()));
-  });
-
   it.each(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])(
     'a kept connection that is reset before the answer: a %s without a body is sent again, once',
     async (method) => {

@@ -9,8 +9,8 @@ import { SlotSet } from '../../src/base/slot-set.ts';
 import { asGatewayError, statusOf } from '../../src/errors.ts';
 import { responseFields } from '../../src/http/policy/policy.ts';
 import type { BackendTls } from '../../src/net/endpoint.ts';
-import { writeOctets } from '../../src/proxy/client-side.ts';
 import { type Exchange, ExchangeError, type HttpEngine, type Progress } from '../../src/proxy/http-engine.ts';
+import { NodeRequest, NodeResponse, writeOctets } from '../../src/proxy/node-client.ts';
 
 /** A connection that a backend accepted. */
 export interface Peer {
@@ -177,8 +177,8 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
     let ending: Ending = { code: 'answered', message: '' };
     try {
       await engine.forward({
-        req,
-        res,
+        request: new NodeRequest(req),
+        response: new NodeResponse(res),
         server: target,
         preamble,
         target: req.url ?? '',
@@ -202,7 +202,10 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
     news.emit('ending');
   };
   const server = createHttpServer({ keepAliveTimeout: 60_000, requestTimeout: 0 });
-  server.on('request', forward).on('checkContinue', forward);
+  // A response is written when those before it on its connection are, as the gateway has it (pipeline/pipelining.ts).
+  const inTurn = (req: IncomingMessage, res: ServerResponse) =>
+    res.socket === null ? res.once('socket', () => forward(req, res)) : forward(req, res);
+  server.on('request', inTurn).on('checkContinue', inTurn);
   server.on('clientError', (_, socket) => socket.destroy());
   const sockets = new Set<Socket>();
   let before = 0;

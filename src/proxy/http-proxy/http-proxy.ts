@@ -2,7 +2,7 @@
 // server speaks it, reports what breaks, and drops the request when the client has left. What it leaves open is done by
 // exchange.ts. Of its own ideas about fields, paths and framing nothing is used.
 
-import { type Agent, ClientRequest, IncomingMessage } from 'node:http';
+import { type Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import httpProxy from 'http-proxy';
 import { asGatewayError } from '../../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../../http/answer.ts';
@@ -22,7 +22,8 @@ const MAX_IDLE = 256;
 
 /**
  * The request as http-proxy gets to see it. It edits the fields of a DELETE or OPTIONS without a length, copies all
- * fields into its own request and pipes the body; so it gets no fields, and the pipe is the exchange's.
+ * fields into its own request and pipes the body; so it gets no fields, and the pipe is the exchange's. Of the response it
+ * asks only whether it was closed, and gets one that never is.
  */
 class Stand extends IncomingMessage {
   readonly #exchange: Exchange;
@@ -30,8 +31,8 @@ class Stand extends IncomingMessage {
   #link: RequestStream | null = null;
 
   constructor(exchange: Exchange, transfer: HttpExchange) {
-    super(exchange.req.socket);
-    this.method = exchange.req.method ?? '';
+    super(exchange.request.connection);
+    this.method = exchange.request.message.method ?? '';
     this.#exchange = exchange;
     this.#transfer = transfer;
   }
@@ -81,7 +82,7 @@ function send(proxy: Proxy, exchange: Exchange, transfer: HttpExchange, agent: A
   try {
     proxy.web(
       stand,
-      exchange.res,
+      new ServerResponse(stand),
       {
         target: {
           protocol: secure ? 'https:' : 'http:',
@@ -142,8 +143,8 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
     // An agent takes in no sockets but its own.
     bound: null,
     async forward(exchange) {
-      const { req, fields } = exchange;
-      const outcome = await attempt(exchange, own.for(req.socket, authenticatesConnection(fields)) ?? kept);
+      const { request, fields } = exchange;
+      const outcome = await attempt(exchange, own.for(request.connection, authenticatesConnection(fields)) ?? kept);
       // The one place where a request is sent again: its kept connection was closed before anything came back.
       if (outcome === 'stale') await attempt(exchange, single);
     },

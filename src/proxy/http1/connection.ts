@@ -82,7 +82,7 @@ export class Http1Connection implements UpstreamStream {
     this.#served++;
     transfer.start(this);
     try {
-      this.#head = `${exchange.req.method} ${exchange.target} HTTP/1.1\r\n${formatFields(fields)}\r\n`;
+      this.#head = `${exchange.request.message.method} ${exchange.target} HTTP/1.1\r\n${formatFields(fields)}\r\n`;
     } catch (thrown) {
       return void transfer.fail(asGatewayError(thrown, 'request'));
     }
@@ -215,7 +215,7 @@ export class Http1Connection implements UpstreamStream {
     const exchange = this.#exchange as Exchange;
     // It ends the exchange: nobody asked for another protocol.
     if (head.status === 101) return void this.#transfer?.interim(101, head.phrase, head.fields);
-    const framing = answerFraming(head, exchange.req.method);
+    const framing = answerFraming(head, exchange.request.message.method);
     if ('fault' in framing) return void this.#refuse(framing.fault);
     this.#state = 'body';
     this.#answer = head;

@@ -59,7 +59,8 @@ export class ConnectionPool implements ConnectionOwner {
   /** Gives the exchange a connection, now or when one is free. */
   carry(waiting: Waiting): void {
     const room = this.#all.size < this.#options.most;
-    const connection = this.#takeOwn(waiting.exchange.req.socket) ?? this.#takeIdle() ?? (room ? this.#add() : null);
+    const connection =
+      this.#takeOwn(waiting.exchange.request.connection) ?? this.#takeIdle() ?? (room ? this.#add() : null);
     if (connection !== null) return void this.#give(connection, waiting);
     this.#line.add(waiting);
     const leave = (): void => void this.#line.delete(waiting);
@@ -108,7 +109,7 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   answered(connection: Http1Connection, exchange: Exchange, head: AnswerHead): void {
-    if (tellsOfAuthentication(head)) this.#bind(connection, exchange.req.socket);
+    if (tellsOfAuthentication(head)) this.#bind(connection, exchange.request.connection);
   }
 
   /** Ends idle connections; busy ones end when they are done. */
@@ -118,7 +119,7 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   #give(connection: Http1Connection, { exchange, transfer }: Waiting): void {
-    if (authenticatesConnection(exchange.fields)) this.#bind(connection, exchange.req.socket);
+    if (authenticatesConnection(exchange.fields)) this.#bind(connection, exchange.request.connection);
     connection.carry(exchange, transfer);
   }
 

@@ -17,7 +17,7 @@ function gateway() {
   const start = performance.now();
   const log: [at: number, what: string][] = [];
   const write = (what: string) => log.push([Math.round(performance.now() - start), what]);
-  const state = { requests: 0, answers: [] as { end(): void }[], doneAt: undefined as number | undefined };
+  const state = { requests: 0, answers: [] as { endEarly(): void }[], doneAt: undefined as number | undefined };
 
   /** Opens a session that takes `closingMs` to close; `never`: it has to be cut. */
   function open(id: string, closingMs: number | 'never' = 0) {
@@ -45,7 +45,7 @@ function gateway() {
   /** Begins an answer without an end of its own. */
   function stream(id: string): void {
     const answer = {
-      end: () => {
+      endEarly: () => {
         write(`end ${id}`);
         state.answers = state.answers.filter((each) => each !== answer);
       },

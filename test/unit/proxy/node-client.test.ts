@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { createServer, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { endWith, writeOctets } from '../../../src/proxy/client-side.ts';
 import { lengthLast } from '../../../src/proxy/framing.ts';
+import { NodeResponse, writeOctets } from '../../../src/proxy/node-client.ts';
 import { exchange } from '../../support/raw.ts';
 
 const NAMES = [
@@ -26,20 +26,21 @@ function fieldsOf({ name, value, order }: (typeof CASES)[number]): string[] {
   return order === 'before' ? [name, value, 'Content-Length', '3'] : ['Content-Length', '3', name, value];
 }
 
-async function sendBody(res: ServerResponse, ending: (typeof ENDINGS)[number]): Promise<void> {
-  if (ending === 'whole') return endWith(res, Buffer.from('abc'));
-  if (ending === 'at once') return void res.end(Buffer.from('abc'));
-  res.flushHeaders();
-  await new Promise((resolve) => setImmediate(resolve));
-  res.end(Buffer.from('abc'));
+async function send(res: ServerResponse, one: (typeof CASES)[number], ending: (typeof ENDINGS)[number]): Promise<void> {
+  const response = new NodeResponse(res);
+  const framing = one.name === 'Trailer' ? 'chunked' : 'length';
+  const head = { status: 200, phrase: 'F\xefne', fields: fieldsOf(one), framing } as const;
+  if (ending === 'at once') return response.answer(head, Buffer.from('abc'));
+  response.head(head);
+  if (ending === 'flushed') await new Promise((resolve) => setImmediate(resolve));
+  response.end(Buffer.from('abc'), []);
 }
 
 describe('an answer', () => {
   it.each(ENDINGS)('%s: every octet arrives as it is, whatever the field and its place', async (ending) => {
     let at = 0;
     const server = createServer((_, res) => {
-      res.writeHead(200, 'F\xefne', [...lengthLast(fieldsOf(CASES[at]!))]);
-      void sendBody(res, ending);
+      void send(res, CASES[at]!, ending);
     });
     server.on('connection', writeOctets).listen(0, '127.0.0.1');
     await once(server, 'listening');

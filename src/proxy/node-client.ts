@@ -1,0 +1,299 @@
+// A plain request and its response as node's HTTP server gives them. What node would change by itself is kept from it here:
+// the octets of a head, interim answers as they came, and the end of a connection that must not look like the end of an
+// answer.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { guarded, reportDefect } from '../base/guard.ts';
+import type { BodyFraming, BodySink, ClientRequest, ClientResponse, ResponseEvents, ResponseHead } from './client.ts';
+import { isPhrase, lengthLast } from './framing.ts';
+
+/** Of a body that is dropped: how long at most, and how much. */
+const LONGEST_MS = 2000;
+const MAX_DISCARDED = 64 * 1024 * 1024;
+/** How long the kernel has for what it was given: a RST throws the rest away, and it does not say when it is done. */
+const KERNEL_MS = 1000;
+/** Up to this many bytes copying a part into the head's text is cheaper than writing both side by side. */
+const SMALL = 16 * 1024;
+
+/**
+ * For a connection on which node's outgoing messages write: a head that leaves before there is a body (`flushHeaders`,
+ * `Expect`) would be written as UTF-8. Bodies are given as octets.
+ */
+export function writeOctets(socket: Socket): void {
+  socket.setDefaultEncoding('latin1');
+}
+
+/** Whether a message has a body. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+export class NodeRequest implements ClientRequest {
+  readonly message: IncomingMessage;
+  readonly connection: Socket;
+  #sink: BodySink | null = null;
+
+  constructor(message: IncomingMessage) {
+    this.message = message;
+    this.connection = message.socket;
+  }
+
+  get hasBody(): boolean {
+    return hasBody(this.message);
+  }
+
+  get expectsContinue(): boolean {
+    return /^100-continue$/i.test(this.message.headers.expect ?? '');
+  }
+
+  get complete(): boolean {
+    return this.message.complete;
+  }
+
+  get bodyUsed(): boolean {
+    return this.message.readableDidRead;
+  }
+
+  get bodyEnded(): boolean {
+    return this.message.readableEnded;
+  }
+
+  get trailers(): readonly string[] {
+    return this.message.rawTrailers;
+  }
+
+  read(sink: BodySink): void {
+    this.#sink = sink;
+    this.message.on('end', this.#onEnd).on('data', this.#onData);
+  }
+
+  resume(): void {
+    this.message.resume();
+  }
+
+  stop(): void {
+    if (this.#sink === null) return;
+    this.#sink = null;
+    this.message.off('data', this.#onData).off('end', this.#onEnd);
+    if (!this.message.readableEnded) this.message.pause();
+  }
+
+  readonly #onData = (part: Buffer): void => {
+    if (this.#sink?.onBodyPart(part) === false) this.message.pause();
+  };
+
+  readonly #onEnd = (): void => {
+    const sink = this.#sink;
+    this.stop();
+    sink?.onBodyEnd();
+  };
+
+  discard(then: () => void): void {
+    const { message } = this;
+    if (message.readableEnded || message.destroyed) return void then();
+    let left = MAX_DISCARDED;
+    const onData = (chunk: Buffer): void => {
+      left -= chunk.length;
+      if (left < 0) done();
+    };
+    const done = guarded(
+      'request',
+      () => {
+        clearTimeout(timer);
+        message.off('data', onData).off('end', done).off('close', done);
+        then();
+      },
+      () => this.abandon(),
+    );
+    const timer = setTimeout(done, LONGEST_MS);
+    message.on('data', onData).on('end', done).on('close', done);
+    message.resume();
+  }
+
+  abandon(): void {
+    this.connection.destroy();
+  }
+}
+
+export class NodeResponse implements ClientResponse {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  /** What the connection had been sent before this answer. */
+  readonly #writtenBefore: number;
+  readonly #onClosed: (() => void)[] = [];
+  #events: ResponseEvents | null = null;
+  #framing: BodyFraming = 'none';
+  #closed = false;
+  /** Nothing has left since the head was given. */
+  #headWaits = false;
+
+  /** The response must be the one that its connection is busy with: node holds those behind it back. */
+  constructor(response: ServerResponse) {
+    this.#request = response.req;
+    this.#response = response;
+    this.#writtenBefore = response.req.socket.bytesWritten;
+    if (response.destroyed || response.req.socket.destroyed) this.#closed = true;
+    else response.on('finish', this.#onFinish).on('close', this.#onClose).on('drain', this.#onDrain);
+  }
+
+  get status(): number {
+    return this.#response.statusCode;
+  }
+
+  get headersSent(): boolean {
+    return this.#response.headersSent;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get bytesToClient(): number {
+    const { socket } = this.#request;
+    return socket.bytesWritten - socket.writableLength - this.#writtenBefore;
+  }
+
+  notify(events: ResponseEvents | null): void {
+    this.#events = events;
+  }
+
+  onClosed(callback: () => void): void {
+    if (this.#closed) callback();
+    else this.#onClosed.push(callback);
+  }
+
+  readonly #onDrain = (): void => this.#events?.onDrain();
+
+  readonly #onFinish = (): void => {
+    const events = this.#events;
+    this.#events = null;
+    this.#closed = true;
+    events?.onSent();
+  };
+
+  readonly #onClose = (): void => {
+    const events = this.#events;
+    this.#events = null;
+    this.#closed = true;
+    events?.onClientLeft();
+    for (const callback of this.#onClosed.splice(0)) {
+      try {
+        callback();
+      } catch (thrown) {
+        reportDefect('request', thrown);
+      }
+    }
+  };
+
+  closeAfter(): void {
+    if (this.#response.headersSent) this.#response.once('finish', () => this.#request.socket.destroySoon());
+    else this.#response.shouldKeepAlive = false;
+  }
+
+  interim(status: number, phrase: string, fields: readonly string[]): void {
+    if (status === 100) return void this.#response.writeContinue();
+    // node's own writeEarlyHints knows neither repeated fields nor fields without Link.
+    const { socket } = this.#response;
+    // One that would pile up before a client that does not read is dropped.
+    if (socket === null || !socket.writable || socket.writableNeedDrain || !isPhrase(phrase)) return;
+    let head = `HTTP/1.1 ${status} ${phrase}\r\n`;
+    for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;
+    socket.write(`${head}\r\n`, 'latin1');
+  }
+
+  answer(head: ResponseHead, body: Buffer | null): void {
+    this.#writeHead(head);
+    if (body === null) this.#response.end();
+    else this.#response.end(body);
+  }
+
+  head(head: ResponseHead): void {
+    this.#writeHead(head);
+    this.#headWaits = true;
+    setImmediate(flushWaiting, this);
+  }
+
+  #writeHead({ status, phrase, fields, framing }: ResponseHead): void {
+    const response = this.#response;
+    // node would send chunks to an HTTP/1.0 client that names them in TE.
+    if (framing === 'close') response.removeHeader('Transfer-Encoding');
+    this.#framing = framing;
+    const ordered = lengthLast(fields) as string[];
+    if (phrase === null) response.writeHead(status, ordered);
+    else response.writeHead(status, phrase, ordered);
+  }
+
+  write(part: Buffer): boolean {
+    this.#headWaits = false;
+    return this.#response.write(part);
+  }
+
+  end(last: Buffer | null, trailers: readonly [string, string][]): void {
+    this.#headWaits = false;
+    const [request, response] = [this.#request, this.#response];
+    if (trailers.length > 0) response.addTrailers(trailers);
+    // node drops by itself what nobody has read of a body, and only that.
+    if (request.complete && request.readableDidRead) request.resume();
+    endWith(response, last);
+  }
+
+  flush(): void {
+    this.#headWaits = false;
+    this.#response.flushHeaders();
+  }
+
+  /** The same at the end of the turn, where nothing has left. */
+  flushHead(): void {
+    if (this.#headWaits && !this.#closed) this.flush();
+  }
+
+  cut(): void {
+    const { socket } = this.#response;
+    if (this.#framing !== 'close' || socket === null) return void this.#response.destroy();
+    try {
+      // Where the end of the connection is the end of the body, a FIN would be a lie.
+      socket.resetAndDestroy();
+    } catch {
+      // TLS and unix sockets know no RST; a TLS client sees that no close_notify came.
+      socket.destroy();
+    }
+  }
+
+  cutBehind(most: number, then: () => void): void {
+    const { socket } = this.#response;
+    if (socket === null || socket.destroyed) {
+      this.cut();
+      return void then();
+    }
+    const settle = guarded('request', (): void => {
+      clearTimeout(timer);
+      socket.off('close', settle);
+      this.cut();
+      then();
+    });
+    let timer = setTimeout(settle, most);
+    socket.once('close', settle);
+    this.flush();
+    // Called when all that stands before it has been given to the kernel.
+    socket.write('', () => {
+      if (this.#framing !== 'close') return settle();
+      clearTimeout(timer);
+      timer = setTimeout(settle, KERNEL_MS);
+    });
+  }
+}
+
+const flushWaiting = guarded('request', (response: NodeResponse) => response.flushHead());
+
+/** Ends an answer with its last part, if there is one; a small answer leaves by one write. */
+function endWith(response: ServerResponse, last: Buffer | null): void {
+  const { socket } = response;
+  if (last === null) return void response.end();
+  if (socket === null || last.length > SMALL) return void response.end(last);
+  // node puts text behind its head, and would add an empty write for the end; corked by us, and written at once, what is
+  // left for the end is nothing.
+  socket.cork();
+  response.write(last.toString('latin1'), 'latin1');
+  socket.uncork();
+  response.end();
+}
