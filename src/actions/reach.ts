@@ -1,13 +1,12 @@
 // Finding the server that answers a handshake: one after the other is asked, natively where that can be, until one gives
 // an answer after which no other server is tried. What its answer means is splice.ts.
 import type { Socket } from 'node:net';
-import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import type { Dialler } from '../net/dialler.ts';
 import type { BoundConnections } from '../proxy/http-engine.ts';
-import type { Upgrade } from '../routing/decide.ts';
+import type { SpliceUpgrade } from '../routing/decide.ts';
 import { canDialNatively, requestNatively } from '../upstream/handshake/native-upgrade.ts';
 import {
   type HandshakeRequest,
@@ -57,11 +56,11 @@ export class SpliceError extends GatewayError {
  */
 export async function reach(
   context: RouteContext,
-  upgrade: Upgrade,
+  upgrade: SpliceUpgrade,
   asking: (server: Server) => HandshakeRequest,
   way: Way,
 ): Promise<Reached | Rejection> {
-  const config = upgrade.route.websocket.config as SpliceConfig;
+  const config = upgrade.route.websocket.config;
   const pool = context.services.pool(config.upstream);
   const { address, viaTrusted } = context.client;
   const bound = way.bound === null || way.client === null ? null : way.bound.servers(way.client);

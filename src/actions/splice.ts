@@ -15,7 +15,7 @@ import { asSocket, current, FdConnection } from '../net/fd-connection.ts';
 import type { BoundConnections } from '../proxy/http-engine.ts';
 import { passAnswer } from '../proxy/pass.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
-import type { Upgrade } from '../routing/decide.ts';
+import type { SpliceUpgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Server } from '../upstream/pool.ts';
 import type { Reachable } from '../websocket/connections.ts';
@@ -37,7 +37,7 @@ const WITHOUT_EXTENSIONS = new Set([...REWRITTEN, 'sec-websocket-extensions']);
  * Opens the tunnel, or passes the backend's own answer: null then. Else says why neither was tried. Throws a SpliceError
  * for what broke. In both cases the client has had no answer.
  */
-export type Splice = (context: RouteContext, upgrade: Upgrade, client: ClientEnd) => Promise<Rejection | null>;
+export type Splice = (context: RouteContext, upgrade: SpliceUpgrade, client: ClientEnd) => Promise<Rejection | null>;
 
 /** What the relay engine does for a handshake. */
 interface SpliceDeps {
@@ -68,10 +68,10 @@ export function createSplice(relay: RelayEngine): Splice {
 async function splice(
   deps: SpliceDeps,
   context: RouteContext,
-  upgrade: Upgrade,
+  upgrade: SpliceUpgrade,
   client: ClientEnd,
 ): ReturnType<Splice> {
-  const config = upgrade.route.websocket.config as SpliceConfig;
+  const config = upgrade.route.websocket.config;
   const { timeouts } = config;
   // A server may want a Host of its own.
   const asking = (server: Server) => ({
@@ -108,7 +108,7 @@ async function splice(
 }
 
 /** The handshake for the backend, one write: the client's fields, less those of its own connection, and ours. */
-function buildHandshake(context: RouteContext, upgrade: Upgrade, server: Server): string {
+function buildHandshake(context: RouteContext, upgrade: SpliceUpgrade, server: Server): string {
   const { route, handshake, sent } = upgrade;
   const skip = handshake.extensions.length > 0 ? REWRITTEN : WITHOUT_EXTENSIONS;
   const fields = requestFields(factsOf(context, upgrade), skip, route.policy, server.authority);
@@ -118,7 +118,7 @@ function buildHandshake(context: RouteContext, upgrade: Upgrade, server: Server)
 
 interface Agreed {
   readonly deps: SpliceDeps;
-  readonly upgrade: Upgrade;
+  readonly upgrade: SpliceUpgrade;
   readonly config: SpliceConfig;
   readonly subprotocol: string | null;
 }
@@ -181,7 +181,7 @@ function open(
 
 type AnswerPolicy = (fields: readonly string[]) => string[];
 
-function answerPolicy(context: RouteContext, upgrade: Upgrade, server: Server): AnswerPolicy {
+function answerPolicy(context: RouteContext, upgrade: SpliceUpgrade, server: Server): AnswerPolicy {
   const { route, sent } = upgrade;
   return responsePolicy(route.policy, { facts: factsOf(context, upgrade), sent, own: server.authority });
 }
@@ -229,7 +229,7 @@ function formatSwitching({ fields, names }: AnswerHead, policy: AnswerPolicy, ow
 /** Passes a backend's answer that is no 101 to the client. */
 async function pass(
   context: RouteContext,
-  upgrade: Upgrade,
+  upgrade: SpliceUpgrade,
   client: ClientEnd,
   { answer, lease, ownFields }: Reached,
 ): Promise<void> {
@@ -281,7 +281,7 @@ interface Passed {
  */
 function boundFor(
   { services }: RouteContext,
-  { request }: Upgrade,
+  { request }: SpliceUpgrade,
   { ahead, returnToServer }: ClientEnd,
   { server, head, framing }: Passed,
 ): BoundConnections | null {

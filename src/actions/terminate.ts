@@ -4,7 +4,7 @@ import { GatewayError } from '../errors.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { chooseSubprotocol, shownSubprotocol } from '../handshake/subprotocol.ts';
 import { asSocket } from '../net/fd-connection.ts';
-import type { Upgrade } from '../routing/decide.ts';
+import type { TerminateUpgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Admitted, Opening, Refused } from '../websocket/handler.ts';
 import { type ClientEnd, type RouteContext, recheckLater } from './context.ts';
@@ -14,7 +14,11 @@ import { passUpgrade } from './reject.ts';
  * Opens the session, or passes a backend's refusal: null then. Else says why the gateway refuses. Rejects with a
  * GatewayError for what broke, `client_gone` among it. In both cases the client has had no answer.
  */
-export async function terminate(context: RouteContext, upgrade: Upgrade, client: ClientEnd): Promise<Rejection | null> {
+export async function terminate(
+  context: RouteContext,
+  upgrade: TerminateUpgrade,
+  client: ClientEnd,
+): Promise<Rejection | null> {
   const { services } = context;
   const { request, params, handshake, route } = upgrade;
   const { offer } = handshake;
@@ -52,7 +56,7 @@ interface Agreed {
 /** False where the client has left meanwhile. */
 function open(
   context: RouteContext,
-  upgrade: Upgrade,
+  upgrade: TerminateUpgrade,
   { connection, ahead, resources }: ClientEnd,
   { admission, protocol }: Agreed,
 ): boolean {

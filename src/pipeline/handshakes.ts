@@ -184,8 +184,10 @@ export class Handshakes {
     }
     const returnToServer = this.#state.draining ? null : returnOf(released);
     const client = { connection, ahead, clientClosed, returnToServer, resources };
-    const action = verdict.kind === 'terminate' ? terminate : splice;
-    const refused = await action(result.context, verdict, client);
+    const refused =
+      verdict.kind === 'terminate'
+        ? await terminate(result.context, verdict, client)
+        : await splice(result.context, verdict, client);
     if (refused !== null) refuse(result.context, released, refused, mode);
   }
 }

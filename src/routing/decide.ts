@@ -23,13 +23,11 @@ import { type RewrittenTarget, rewriteTarget } from '../http/policy/rewrite.ts';
 import { type PresentedToken, type TokenResult, takeToken } from '../http/token.ts';
 import type { DirectResponse } from './direct-response.ts';
 import { matchPath, type Params } from './pattern.ts';
-import type { Fit, Route, WebSocketRule } from './route.ts';
+import type { Fit, HttpRoute, Route, SpliceRoute, TerminateRoute, WebSocketRoute, WebSocketRule } from './route.ts';
 import type { RouteTable } from './table.ts';
 
 /** A handshake that was admitted; `offer` is what of its subprotocols may pass. */
-export interface Upgrade {
-  readonly kind: 'splice' | 'terminate';
-  readonly route: Route & { readonly websocket: WebSocketRule };
+interface Admitted {
   /** Without its token. */
   readonly request: Request;
   readonly token: PresentedToken;
@@ -39,10 +37,22 @@ export interface Upgrade {
   readonly sent: RewrittenTarget;
 }
 
+export interface SpliceUpgrade extends Admitted {
+  readonly kind: 'splice';
+  readonly route: SpliceRoute;
+}
+
+export interface TerminateUpgrade extends Admitted {
+  readonly kind: 'terminate';
+  readonly route: TerminateRoute;
+}
+
+export type Upgrade = SpliceUpgrade | TerminateUpgrade;
+
 /** A plain request for a REST upstream. */
 export interface Forward {
   readonly kind: 'forward';
-  readonly route: Route & { readonly http: NonNullable<Route['http']> };
+  readonly route: HttpRoute;
   /** Without its token. */
   readonly request: Request;
   readonly token: PresentedToken;
@@ -136,7 +146,7 @@ function decideHandshake(table: RouteTable, received: Request, client: string, t
   if (!takesClient(found.route, client, trace)) return refuse(found.route, reject('address'));
   const { request, token } = take(found.route, received);
   if (found.route.websocket === null) return answerOwn(found, { request, token });
-  const route = found.route as Upgrade['route'];
+  const route = found.route as WebSocketRoute;
   const rule = route.websocket;
   const handshake = readHandshake(request.head, rule.versions);
   if (isRejection(handshake)) {
@@ -155,7 +165,14 @@ function decideHandshake(table: RouteTable, received: Request, client: string, t
   const sent = rewrite(found, request, trace);
   if (isRejection(sent)) return refuse(route, sent);
   const { params } = found;
-  return { kind: rule.config.mode, route, request, token, params, handshake: { ...handshake, offer }, sent };
+  const agreed = { ...handshake, offer };
+  return isTerminate(route)
+    ? { kind: 'terminate', route, request, token, params, handshake: agreed, sent }
+    : { kind: 'splice', route, request, token, params, handshake: agreed, sent };
+}
+
+function isTerminate(route: WebSocketRoute): route is TerminateRoute {
+  return route.websocket.config.mode === 'terminate';
 }
 
 /** A request, and apart from it the token that its route looks for. */
@@ -195,7 +212,7 @@ function decidePlain(table: RouteTable, received: Request, client: string, trace
     if (!takesClient(found.route, client, trace)) return refuse(found.route, reject('address'));
     const { request, token } = take(found.route, received);
     if (found.route.own !== null) return answerOwn(found, { request, token });
-    const route = found.route as Forward['route'];
+    const route = found.route as HttpRoute;
     if (tooLarge(route, request)) {
       trace?.({ rule: 'body', passed: false, detail: `larger than max_body (${route.http.max_body} bytes)` });
       return refuse(route, reject('body_too_large'));
@@ -233,7 +250,7 @@ function answerOwn(fit: Fit, { request, token }: TokenResult): Verdict {
 }
 
 /** What is announced; a body in chunks is counted as it comes. */
-function tooLarge({ http }: Forward['route'], { head }: Request): boolean {
+function tooLarge({ http }: HttpRoute, { head }: Request): boolean {
   if (http.max_body === undefined) return false;
   const [length = '0'] = valuesOf(head, 'content-length');
   return Number(length) > http.max_body;

@@ -1,6 +1,6 @@
 // A compiled route: what decide() judges by, and what the actions find their settings in. Pure values.
 
-import type { HttpConfig, WebSocketConfig } from '../config/schema/schema.ts';
+import type { HttpConfig, SpliceConfig, TerminateConfig, WebSocketConfig } from '../config/schema/schema.ts';
 import type { AUTH_KINDS } from '../config/schema/schema-auth.ts';
 import type { Version } from '../handshake/handshake.ts';
 import type { OriginRule } from '../handshake/origin.ts';
@@ -41,13 +41,13 @@ export interface Match {
   readonly query: readonly Condition[];
 }
 
-/** How a route judges handshakes, and the config of what it does with those it admits. */
-export interface WebSocketRule {
+/** How a route judges handshakes, and the config of what it does with those it admits: by its mode, one or the other. */
+export interface WebSocketRule<C extends WebSocketConfig = WebSocketConfig> {
   readonly origins: OriginRule;
   readonly missingOrigin: 'allow' | 'reject';
   readonly versions: readonly Version[];
   readonly subprotocols: SubprotocolRule;
-  readonly config: WebSocketConfig;
+  readonly config: C;
 }
 
 /** How a route authenticates its clients. */
@@ -91,6 +91,14 @@ export interface Route {
   /** In words, for `explain`. */
   readonly limits: EffectiveLimits;
 }
+
+/** A route for handshakes, by what it does with them. */
+export type SpliceRoute = Route & { readonly websocket: WebSocketRule<SpliceConfig> };
+export type TerminateRoute = Route & { readonly websocket: WebSocketRule<TerminateConfig> };
+export type WebSocketRoute = SpliceRoute | TerminateRoute;
+
+/** A route for plain requests that go to an upstream. */
+export type HttpRoute = Route & { readonly http: HttpConfig };
 
 /** A route that a request fits, by which of its paths, and the values of that path's parameters. */
 export interface Fit {
