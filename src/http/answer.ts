@@ -1,6 +1,6 @@
 // A backend's answer as bytes: reading its head strictly, and finding where its body ends (RFC 9112 §2-§7). Pure. For
 // handshakes and plain requests alike; how the head is collected is answer-reader.ts.
-import { type FieldSection, lowerNames, trimOws, valuesOf } from './fields.ts';
+import { type FieldSection, pushFieldLine, valuesOf } from './fields.ts';
 import type { Fault } from './target.ts';
 
 /** Most bytes of an answer's head, interim answers included. */
@@ -19,9 +19,6 @@ const STATUS_LINE = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: (.*))?$/;
 // or another control character means that two readers could see different lines.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const FORBIDDEN = /[\x00-\x08\x0a-\x1f\x7f]/;
-/** A token (RFC 9110 §5.6.2) right before the colon, and a line without any of those behind it. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: as above
-const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00-\x08\x0a-\x1f\x7f]*)$/;
 
 /** Parses a head, given as latin1 without the empty line at its end. */
 export function parseAnswerHead(text: string): AnswerHead | Fault {
@@ -30,17 +27,16 @@ export function parseAnswerHead(text: string): AnswerHead | Fault {
   const status = STATUS_LINE.exec(first);
   if (!status || FORBIDDEN.test(first)) return { fault: 'the status line is malformed' };
   const fields: string[] = [];
+  const names: string[] = [];
   for (let i = 1; i < lines.length; i++) {
-    const field = FIELD.exec(lines[i] as string);
-    if (field === null) return { fault: 'a field of the answer is malformed' };
-    fields.push(field[1] as string, trimOws(field[2] as string));
+    if (!pushFieldLine(lines[i] as string, fields, names)) return { fault: 'a field of the answer is malformed' };
   }
   return {
     version: status[1] as string,
     status: Number(status[2]),
     phrase: status[3] ?? '',
     fields,
-    names: lowerNames(fields),
+    names,
   };
 }
 
@@ -114,21 +110,28 @@ class LengthCursor implements BodyCursor {
 
 /** Longest line between chunks, extensions and trailers included. */
 const MAX_LINE = 4096;
+/** Most bytes of the extensions of a body, which nobody sees, and of its trailers. */
+const MAX_BESIDE = 16 * 1024;
 const MAX_TRAILERS = 100;
 /** No blank behind the size: readers differ over it (RFC 9112 §7.1.1 speaks of bad white space). */
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})(?:;.*)?$/;
+/** The beginning of a line that may become one; its first octets tell. */
+const SIZE_SO_FAR = /^(?:[0-9A-Fa-f]{0,12}\r?$|[0-9A-Fa-f]{1,12};)/;
+const TELLING = 14;
 
 /** What no trailer may be (RFC 9110 §6.5.1): a receiver that merges it into the head would look for another end. */
-const FRAMING_FIELD = /^(?:content-length|transfer-encoding)$/i;
+const FRAMING_FIELD = /^(?:content-length|transfer-encoding)$/;
 
 /** Follows chunks (RFC 9112 §7.1): size line, data, CRLF, …, a chunk of size 0, trailer lines, an empty line. */
 class ChunkCursor implements BodyCursor {
   readonly trailers: string[] = [];
+  readonly #trailerNames: string[] = [];
   done = false;
   #state: 'size' | 'data' | 'data-end' | 'trailer' = 'size';
   #left = 0;
   /** What of a line has come; its end may be in the next bytes. */
   #line = '';
+  #beside = 0;
 
   take(chunk: Buffer, onContent?: OnContent): number | Fault {
     let at = 0;
@@ -146,9 +149,16 @@ class ChunkCursor implements BodyCursor {
       if (this.#line.length + end - at > MAX_LINE) return { fault: 'a line between chunks is too long' };
       this.#line += chunk.toString('latin1', at, end);
       at = end;
-      if (lf !== -1 && !this.#endLine()) return { fault: 'the chunked body is malformed' };
+      if (lf === -1 ? !this.#maybeLine() : !this.#endLine()) return { fault: 'the chunked body is malformed' };
+      if (this.#beside > MAX_BESIDE) return { fault: 'what stands between chunks is too large' };
     }
     return at;
+  }
+
+  /** Whether the line may become one: its sender may wait for an answer, and never end it. */
+  #maybeLine(): boolean {
+    if (this.#state === 'data-end') return this.#line === '\r';
+    return this.#state !== 'size' || SIZE_SO_FAR.test(this.#line.slice(0, TELLING));
   }
 
   /** Judges a whole line; false where it is none that may stand here. */
@@ -169,15 +179,16 @@ class ChunkCursor implements BodyCursor {
   #startChunk(line: string): boolean {
     const size = CHUNK_LINE.exec(line)?.[1];
     if (size === undefined) return false;
+    this.#beside += line.length - size.length;
     this.#left = Number.parseInt(size, 16);
     this.#state = this.#left === 0 ? 'trailer' : 'data';
     return true;
   }
 
   #addTrailer(line: string): boolean {
-    const field = FIELD.exec(line);
-    if (field === null || FRAMING_FIELD.test(field[1] as string)) return false;
-    this.trailers.push(field[1] as string, trimOws(field[2] as string));
-    return this.trailers.length <= 2 * MAX_TRAILERS;
+    this.#beside += line.length;
+    if (!pushFieldLine(line, this.trailers, this.#trailerNames)) return false;
+    const { length } = this.#trailerNames;
+    return !FRAMING_FIELD.test(this.#trailerNames[length - 1] as string) && length <= MAX_TRAILERS;
   }
 }

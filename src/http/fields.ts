@@ -11,6 +11,20 @@ export function isToken(text: string): boolean {
   return TOKEN.test(text);
 }
 
+/** A token right before the colon, and a line without what no field may hold: control characters other than HTAB. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const FIELD_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00-\x08\x0a-\x1f\x7f]*)$/;
+
+/** Adds a field line, given without its CR LF, to flat fields and to their names in lower case; false where it is none (RFC 9112 §5). */
+export function pushFieldLine(line: string, fields: string[], names: string[]): boolean {
+  const field = FIELD_LINE.exec(line);
+  if (field === null) return false;
+  const name = field[1] as string;
+  fields.push(name, trimOws(field[2] as string));
+  names.push(name.toLowerCase());
+  return true;
+}
+
 /** The names of the fields in lower case, one a field. */
 export function lowerNames(fields: Fields): string[] {
   const names: string[] = [];

@@ -1,6 +1,7 @@
 // A request head as one immutable value, and the judgement every request must pass before a route is looked for: version,
 // Host, framing, target (RFC 9112). Pure: what node's parser already refused never gets here.
 
+import type { Framing } from './answer.ts';
 import { type FieldSection, listElements, lowerNames, splitList, valuesOf } from './fields.ts';
 import { plainAddress } from './forwarding/addresses.ts';
 import { type Authority, type Fault, parseAuthority, parseTarget, type Target } from './target.ts';
@@ -28,7 +29,7 @@ export interface MessageLike {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
   readonly httpVersion: string;
-  readonly rawHeaders: string[];
+  readonly rawHeaders: readonly string[];
 }
 
 /** Takes the head out of a message; only `rawHeaders` is read, since node's `headers` joins and drops fields. */
@@ -70,8 +71,8 @@ export interface RequestFault extends Fault {
  */
 export function readRequest(head: RequestHead): Request | RequestFault {
   if (head.version !== '1.1' && head.version !== '1.0') return { fault: 'the HTTP version is not 1.0 or 1.1' };
-  const framing = framingFault(head);
-  if (framing !== null) return framing;
+  const framing = requestFraming(head);
+  if ('fault' in framing) return framing;
   const fault = connectionFault(head) ?? repeatedFault(head);
   if (fault !== null) return { fault };
   const hosts = valuesOf(head, 'host');
@@ -91,26 +92,36 @@ export function readRequest(head: RequestHead): Request | RequestFault {
   return { head, target, authority, host };
 }
 
-/** Message framing on which two readers could disagree (RFC 9112 §6.1, §6.3). */
-function framingFault(head: RequestHead): RequestFault | null {
+/** How the end of a request's body is found, or a fault where two readers could disagree about it (RFC 9112 §6.1, §6.3). */
+export function requestFraming(head: FieldSection & { readonly version: string }): RequestBody | RequestFault {
   // Nearly every handshake has neither.
-  if (!head.names.includes('content-length') && !head.names.includes('transfer-encoding')) return null;
+  if (!head.names.includes('content-length') && !head.names.includes('transfer-encoding')) return NO_BODY;
   const lengths = valuesOf(head, 'content-length');
   const codings = valuesOf(head, 'transfer-encoding');
+  const [length] = lengths;
   if (lengths.length > 1) return { fault: 'there is more than one Content-Length' };
-  if (lengths[0] !== undefined && !/^\d+$/.test(lengths[0])) return { fault: 'Content-Length is not a number' };
-  if (codings.length === 0) return null;
+  if (length !== undefined && !/^\d+$/.test(length)) return { fault: 'Content-Length is not a number' };
+  if (length !== undefined && length.length > MAX_LENGTH_DIGITS) return { fault: 'Content-Length is too large' };
+  if (codings.length === 0) return length === undefined ? NO_BODY : { kind: 'length', length: Number(length) };
   if (lengths.length > 0) return { fault: 'Content-Length and Transfer-Encoding exclude each other' };
   if (head.version === '1.0') return { fault: 'HTTP/1.0 has no Transfer-Encoding' };
   if (codings.length > 1) return { fault: 'there is more than one Transfer-Encoding' };
   const coding = (codings[0] as string).toLowerCase();
-  if (coding === 'chunked') return null;
+  if (coding === 'chunked') return CHUNKED;
   // RFC 9112 §6.1: the end of the body is known, and its coding is not.
   const further = splitList(coding).slice(0, -1);
   if (further.length === 0 || further.includes('chunked') || !coding.endsWith('chunked'))
     return { fault: 'the only Transfer-Encoding taken is chunked' };
   return { fault: 'the only Transfer-Encoding that is understood is chunked', unknownCoding: true };
 }
+
+/** How a request says where its body ends; none ends with its connection. */
+export type RequestBody = Exclude<Framing, { readonly kind: 'close' }>;
+
+const NO_BODY: RequestBody = { kind: 'none' };
+const CHUNKED: RequestBody = { kind: 'chunked' };
+/** What is exact as a number, and more than anybody sends. */
+const MAX_LENGTH_DIGITS = 15;
 
 /**
  * Fields meant for every recipient that a client could have an intermediary remove by naming them in Connection; no

@@ -9,8 +9,8 @@ import type { AcceptedConnection, AcceptHandle, AcceptHandler, Acceptor } from '
 import type { Connection } from '../net/fd-connection.ts';
 import { closeListeningSocket, descriptorOf } from '../net/node-internals.ts';
 import type { Handshakes } from '../pipeline/handshakes.ts';
+import { readFirstHandshake } from './first-handshake.ts';
 import { injectConnection } from './node-acceptor.ts';
-import { RequestHeadParser } from './request-head-parser.ts';
 
 export interface NativeAcceptorOptions {
   readonly acceptor: Pick<Acceptor, 'open'>;
@@ -26,7 +26,6 @@ export interface NativeAcceptorOptions {
 export class NativeAcceptor implements AcceptHandler {
   readonly #server: Server;
   readonly #options: NativeAcceptorOptions;
-  readonly #heads = RequestHeadParser.create();
   readonly #returnToServer = (socket: Socket, rest: Buffer): void => injectConnection(this.#server, socket, rest);
 
   /** The server must be listening. */
@@ -38,7 +37,7 @@ export class NativeAcceptor implements AcceptHandler {
   /** Accepts in the server's place; null where the server goes on accepting. */
   open(): AcceptHandle | null {
     const fd = descriptorOf(this.#server);
-    const handle = this.#heads === null || fd < 0 ? null : this.#options.acceptor.open(fd, this);
+    const handle = fd < 0 ? null : this.#options.acceptor.open(fd, this);
     if (handle !== null) closeListeningSocket(this.#server);
     return handle;
   }
@@ -56,7 +55,7 @@ export class NativeAcceptor implements AcceptHandler {
     const peer = headLimit === null ? null : { address, port, destination: null };
     if (headLimit !== null && peer !== null) {
       setPeer(connection, peer);
-      const first = bytes.length === 0 ? null : (this.#heads?.read(bytes, headLimit) ?? null);
+      const first = readFirstHandshake(bytes, headLimit);
       if (first !== null) {
         const offered = offer(first.message, connection, bytes.subarray(first.end), this.#returnToServer);
         if (offered === 'taken') return;

@@ -2,7 +2,6 @@
 // test/architecture.test.ts checks. Each has the reason why no public interface does it. All of it is the same in node 20 to
 // 26; test/unit/net/node-internals.test.ts says so for the node that it runs on.
 import type { Server, ServerResponse } from 'node:http';
-import { createRequire } from 'node:module';
 import { type Server as NetServer, Socket } from 'node:net';
 import { createServer, type TlsOptions, type Server as TlsServer } from 'node:tls';
 
@@ -85,27 +84,6 @@ export function setMaxHeaderSize(server: Server, bytes: number): void {
  */
 export function onLastAnswer(socket: Socket, end: (this: Socket) => void): void {
   socket.destroySoon = end;
-}
-
-/** node's HTTP parser, the part of it that request-head-parser.ts needs. */
-export interface HttpParser {
-  initialize(type: number, resource: object, maxHeaderSize: number, lenient: number): void;
-  /** How many bytes it took, or an error. */
-  execute(bytes: Buffer): number | Error;
-  [callback: number]: unknown;
-}
-
-export interface HttpParserClass {
-  new (): HttpParser;
-  readonly REQUEST: number;
-  readonly kOnHeaders: number;
-  readonly kOnHeadersComplete: number;
-}
-
-/** Throws where there is none. There is no public parser; the server's own needs a socket of node's. */
-export function loadHttpParser(): HttpParserClass {
-  const { HTTPParser } = createRequire(import.meta.url)('_http_common') as { HTTPParser: HttpParserClass };
-  return HTTPParser;
 }
 
 type Picker = NonNullable<TlsOptions['SNICallback']>;

@@ -7,6 +7,7 @@ import { fields } from './targets/fields.ts';
 import { head } from './targets/head.ts';
 import { origin } from './targets/origin.ts';
 import { preamble } from './targets/preamble.ts';
+import { request } from './targets/request.ts';
 import { wire } from './targets/wire.ts';
 
-export const TARGETS: readonly Target[] = [config, head, fields, origin, answer, cursor, preamble, wire];
+export const TARGETS: readonly Target[] = [config, head, fields, origin, answer, cursor, preamble, request, wire];

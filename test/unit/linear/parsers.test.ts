@@ -22,6 +22,7 @@ import { requestFields, responseFields } from '../../../src/http/policy/policy.t
 import { rewriteTarget, showCookie, showLocation } from '../../../src/http/policy/rewrite.ts';
 import { compileTemplate } from '../../../src/http/policy/template.ts';
 import { readPreamble } from '../../../src/http/proxy-protocol.ts';
+import { RequestReader } from '../../../src/http/request-reader.ts';
 import { loggedPath, parseAuthority, parseTarget } from '../../../src/http/target.ts';
 import { type TokenSource, takeToken } from '../../../src/http/token.ts';
 import { passingTrailers } from '../../../src/http/trailers.ts';
@@ -263,6 +264,20 @@ const PARSERS: readonly Parser[] = [
         phrase: '',
         ...section('Content-Length', text, 'Transfer-Encoding', text),
       }),
+  },
+  {
+    name: 'the head of a request',
+    pieces: ['\r\n', 'X:', ' ', '\t', 'a', '\r'],
+    read: (text) => new RequestReader(1e6).take(Buffer.from(`GET / HTTP/1.1\r\n${text}`)),
+  },
+  {
+    name: 'the head of a request, octet by octet',
+    pieces: ['\r\n', 'X:', ' ', 'a'],
+    read: (text) => {
+      const reader = new RequestReader(1e6);
+      for (const octet of Buffer.from(`GET / HTTP/1.1\r\nA: ${text}`))
+        if (reader.take(Buffer.of(octet)) !== null) return;
+    },
   },
   {
     name: 'a body in chunks',

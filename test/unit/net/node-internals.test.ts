@@ -11,7 +11,6 @@ import {
   descriptorOf,
   findReadInto,
   findSniCallbackSetter,
-  loadHttpParser,
   onLastAnswer,
   responseUnderWay,
   serveBehindFin,
@@ -190,18 +189,6 @@ it('what ends a connection behind its last answer is called then', async () => {
   client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
   await readAll(client);
   expect(ended).toHaveBeenCalledTimes(1);
-});
-
-it('the parser reads a head and says where it ends', () => {
-  const Parser = loadHttpParser();
-  const parser = new Parser();
-  const head = 'GET /a HTTP/1.1\r\nHost: b\r\nUpgrade: c\r\nConnection: Upgrade\r\n\r\n';
-  const onHead = vi.fn(() => 2);
-  parser[Parser.kOnHeadersComplete] = onHead;
-  parser.initialize(Parser.REQUEST, {}, 16_384, 0);
-  expect(parser.execute(Buffer.from(`${head}more`))).toBe(head.length);
-  const fields = ['Host', 'b', 'Upgrade', 'c', 'Connection', 'Upgrade'];
-  expect(onHead.mock.calls[0]?.slice(0, 8)).toEqual([1, 1, fields, 1, '/a', undefined, undefined, true]);
 });
 
 it('a socket reads into a buffer that is given', async () => {
