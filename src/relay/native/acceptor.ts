@@ -3,7 +3,7 @@
 // a connection that nothing reads.
 import { getSystemErrorName } from 'node:util';
 import { reportDefect } from '../../base/guard.ts';
-import type { Acceptor, AcceptHandle, AcceptHandler } from '../../net/acceptor.ts';
+import type { AcceptHandle, AcceptHandler, Acceptor } from '../../net/acceptor.ts';
 import { FdConnection } from '../../net/fd-connection.ts';
 import { type Addon, type Engine, type EventBuffer, NUMBER, threadOf } from './addon.ts';
 

@@ -8,7 +8,19 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = join(dirname(fileURLToPath(import.meta.url)), 'c');
-const names = ['addon', 'worker', 'tunnel', 'ping', 'ending', 'conn', 'pipe', 'timer-wheel', 'cursor', 'dial', 'listener'];
+const names = [
+  'addon',
+  'worker',
+  'tunnel',
+  'ping',
+  'ending',
+  'conn',
+  'pipe',
+  'timer-wheel',
+  'cursor',
+  'dial',
+  'listener',
+];
 const sources = names.map((name) => `${name}.c`);
 const flags = [
   '-std=c11',

@@ -5,7 +5,16 @@ import { reportDefect } from '../../base/guard.ts';
 import { GatewayError } from '../../errors.ts';
 import type { DialCaller, DialFailure, Dialler, Dialling, DialRequest } from '../../net/dialler.ts';
 import { FdConnection } from '../../net/fd-connection.ts';
-import { type Addon, type Engine, type EventBuffer, NUMBER, slotIndex, threadOf, type WakeBatcher, wholeMs } from './addon.ts';
+import {
+  type Addon,
+  type Engine,
+  type EventBuffer,
+  NUMBER,
+  slotIndex,
+  threadOf,
+  type WakeBatcher,
+  wholeMs,
+} from './addon.ts';
 
 const FIELDS = 5;
 /** By the negative error numbers in dial.h. */

@@ -6,13 +6,24 @@ import { reportDefect } from '../../base/guard.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Initiator, Sample } from '../../events.ts';
 import type { Dialler } from '../../net/dialler.ts';
-import { type Connection, fdOf, FdConnection } from '../../net/fd-connection.ts';
-import { ADDON, type Addon, ANY_THREAD, type Engine, EventBuffer, loadAddon, slotIndex, EVENT, WakeBatcher, wholeMs } from './addon.ts';
+import { type Connection, FdConnection, fdOf } from '../../net/fd-connection.ts';
 import { RouteCounters } from '../counters.ts';
-import { NativeListeners } from './acceptor.ts';
-import { NativeDialler } from './dialler.ts';
 import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
-import { reattach, isPlain, closeDetached, detach } from './handover.ts';
+import { NativeListeners } from './acceptor.ts';
+import {
+  ADDON,
+  type Addon,
+  ANY_THREAD,
+  type Engine,
+  EVENT,
+  EventBuffer,
+  loadAddon,
+  slotIndex,
+  WakeBatcher,
+  wholeMs,
+} from './addon.ts';
+import { NativeDialler } from './dialler.ts';
+import { closeDetached, detach, isPlain, reattach } from './handover.ts';
 
 const CLOSE_RECORD_FIELDS = 11;
 const COUNTER_FIELDS = 11;

@@ -1,9 +1,9 @@
 // What a caller of the native dial may rely on whatever the addon does: it is told of its dial in the end.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Defect, onDefect } from '../../../../src/base/guard.ts';
+import { ClientClosed } from '../../../../src/net/client-closed.ts';
 import { type Addon, type Engine, EventBuffer, WakeBatcher } from '../../../../src/relay/native/addon.ts';
 import { NativeDialler } from '../../../../src/relay/native/dialler.ts';
-import { ClientClosed } from '../../../../src/net/client-closed.ts';
 import { requestNatively } from '../../../../src/upstream/handshake/native-upgrade.ts';
 
 const SERVER = { url: 'ws://192.0.2.1:80', secure: false, host: '192.0.2.1', port: 80 };
@@ -27,7 +27,13 @@ describe('a dial that the addon tells nothing of', () => {
       wake: () => undefined,
     } as unknown as Addon;
     const engine = {} as Engine;
-    dialler = new NativeDialler({ addon, engine, threads: 1, wakeups: new WakeBatcher(addon, engine), eventBuffer: new EventBuffer() });
+    dialler = new NativeDialler({
+      addon,
+      engine,
+      threads: 1,
+      wakeups: new WakeBatcher(addon, engine),
+      eventBuffer: new EventBuffer(),
+    });
   });
   afterEach(() => {
     forget();
@@ -50,9 +56,7 @@ describe('a dial that the addon tells nothing of', () => {
     vi.advanceTimersByTime(2_000);
     expect(told).toEqual([['failed', 'silent', true]]);
     expect(cancelled).toEqual([0]);
-    expect(defects).toMatchObject([
-      { where: 'handshake', thrown: { message: 'the relay gave no result for a dial' } },
-    ]);
+    expect(defects).toMatchObject([{ where: 'handshake', thrown: { message: 'the relay gave no result for a dial' } }]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
