@@ -19,6 +19,7 @@ import {
   stopReadingHandle,
 } from '../../../src/net/node-internals.ts';
 import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
+import { readAll, type SocketPair, socketPair } from '../../support/socket-pair.ts';
 
 const cleanup: (() => unknown)[] = [];
 afterEach(async () => {
@@ -40,23 +41,10 @@ function connectTo(server: net.Server): Socket {
   return client;
 }
 
-/** Both ends of a connection. */
-async function pair(): Promise<{ client: Socket; accepted: Socket }> {
-  const server = await listening(net.createServer());
-  const client = connectTo(server);
-  const [accepted] = (await once(server, 'connection')) as [Socket];
-  cleanup.push(() => accepted.destroy());
-  return { client, accepted };
-}
-
-/** All that a client gets, until its connection is closed. */
-async function readAll(client: Socket): Promise<string> {
-  let text = '';
-  client.on('data', (part: Buffer) => {
-    text += part.toString('latin1');
-  });
-  await once(client, 'close');
-  return text;
+async function pair(): Promise<SocketPair> {
+  const both = await socketPair();
+  cleanup.push(both.close);
+  return both;
 }
 
 describe('a descriptor', () => {
