@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createSplice, type Splice } from './actions/splice.ts';
 import { type Admin, createAdmin } from './admin/admin.ts';
 import { createApi } from './admin/api.ts';
+import { backendOperations } from './admin/backend-operations.ts';
 import { createConsole } from './admin/console.ts';
 import { readFdLimit } from './base/fd-limit.ts';
 import { onDefect } from './base/guard.ts';
@@ -127,7 +128,11 @@ export class App {
       render: this.#metrics.render,
       ready: () => this.#ready,
       degraded: () => [this.#broker?.degraded(), this.#limits.degraded()].filter(Boolean).join('; ') || null,
-      api: createApi({ token: () => this.#current().config.admin.token, broker: () => this.#rooms(), emit }),
+      api: createApi({
+        token: () => this.#current().config.admin.token,
+        operations: backendOperations(() => this.#rooms()),
+        emit,
+      }),
       pages: createConsole({
         snapshot: () => this.#current(),
         listening: () => this.#listeners.bound(),

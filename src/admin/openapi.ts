@@ -1,54 +1,38 @@
-// The API's own description, OpenAPI 3.1, as it is served at /openapi.json. It says what api.ts and console.ts do; a test
-// asks for every operation and every answer written here, and finds every answer it gets written here.
+// The API's own description, OpenAPI 3.1, as it is served at /openapi.json. It says what the operations and console.ts do; a
+// test asks for every operation and every answer written here, and finds every answer it gets written here.
+import {
+  answer,
+  body,
+  DONE,
+  GONE,
+  id,
+  MALFORMED,
+  MEDIA_TYPE,
+  object,
+  operation,
+  optionalText,
+  query,
+  ref,
+  refusal,
+  room,
+  TOO_LARGE,
+  text,
+  time,
+} from './openapi-parts.ts';
 
-const text = { type: 'string' } as const;
-const optionalText = { type: ['string', 'null'] } as const;
-const time = { type: 'string', format: 'date-time' } as const;
-const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
-
-function object(properties: Readonly<Record<string, object>>): object {
-  return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
-}
-
-const answer = (description: string, schema: object) => ({
-  description,
-  content: { 'application/json': { schema } },
-});
-const refusal = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: ref('Problem') } },
-});
-
-const WAYS_IN = {
-  401: refusal('`unauthorized`: the token is missing or wrong; `WWW-Authenticate` is there'),
-  403: refusal('`api_off`: the config has no token, so there is no API; or `host`: see above'),
-  405: refusal('`method`: another method; `Allow` names those that there are'),
-  503: refusal('`broker_unavailable`: the broker is away and nothing was done; `Retry-After` is there'),
-  504: refusal('`broker_unconfirmed`: the broker went away meanwhile; it may have been done'),
-};
-const GONE = refusal('`gone`: there is no such connection, or not any more');
-const MALFORMED = refusal('`malformed`: `detail` says what');
-const TOO_LARGE = refusal('`too_large`: the body has more than 1 MiB');
-const MEDIA_TYPE = refusal('`media_type`: another Content-Type than those taken');
-const DONE = { description: 'Done' };
-
-const id = { name: 'id', in: 'path', required: true, schema: text, description: 'Id of the connection' };
-const room = { name: 'room', in: 'path', required: true, schema: { ...text, maxLength: 256 } };
-const query = (name: string, schema: object, description: string) => ({ name, in: 'query', schema, description });
-
-const body = (...types: readonly string[]) => ({
-  required: true,
-  content: Object.fromEntries(types.map((type) => [type, { schema: type === 'application/json' ? {} : text }])),
-});
-
-/** An operation that needs the token. */
-function operation(
+/** An operation that needs the broker. */
+function brokerOperation(
   operationId: string,
   summary: string,
   rest: { readonly responses: object } & Readonly<Record<string, unknown>>,
 ): object {
-  return { operationId, summary, security: [{ bearer: [] }], ...rest, responses: { ...rest.responses, ...WAYS_IN } };
+  return operation(operationId, summary, { ...rest, responses: { ...rest.responses, ...BROKER_AWAY } });
 }
+
+const BROKER_AWAY = {
+  503: refusal('`broker_unavailable`: the broker is away and nothing was done; `Retry-After` is there'),
+  504: refusal('`broker_unconfirmed`: the broker went away meanwhile; it may have been done'),
+};
 
 const CONNECTION = object({
   id: text,
@@ -96,10 +80,10 @@ const ROUTE = object({
 const PATHS = {
   '/connections/{id}': {
     parameters: [id],
-    get: operation('describeConnection', 'Look at a connection', {
+    get: brokerOperation('describeConnection', 'Look at a connection', {
       responses: { 200: answer('The connection', ref('Connection')), 400: MALFORMED, 410: GONE },
     }),
-    post: operation('sendToConnection', 'Send a message to a connection', {
+    post: brokerOperation('sendToConnection', 'Send a message to a connection', {
       requestBody: body('text/plain', 'application/json', 'application/octet-stream'),
       responses: {
         204: DONE,
@@ -110,7 +94,7 @@ const PATHS = {
         415: MEDIA_TYPE,
       },
     }),
-    delete: operation('closeConnection', 'Close a connection', {
+    delete: brokerOperation('closeConnection', 'Close a connection', {
       parameters: [
         query('code', { type: 'integer', default: 1000 }, '1000, 1001, 1008, 1011, 1012, 1013, or from 3000 to 4999'),
         query('reason', { ...text, default: '' }, 'At most 123 bytes of UTF-8'),
@@ -119,7 +103,7 @@ const PATHS = {
     }),
   },
   '/rooms': {
-    get: operation('listRooms', 'The rooms with anyone in them', {
+    get: brokerOperation('listRooms', 'The rooms with anyone in them', {
       responses: {
         200: answer(
           'The rooms',
@@ -130,7 +114,7 @@ const PATHS = {
   },
   '/rooms/{room}/members': {
     parameters: [room],
-    get: operation('listMembers', 'Everyone in a room', {
+    get: brokerOperation('listMembers', 'Everyone in a room', {
       responses: {
         200: answer(
           'The members; none where there is no such room',
@@ -145,7 +129,7 @@ const PATHS = {
   },
   '/rooms/{room}/messages': {
     parameters: [room],
-    post: operation('publish', 'Say something in a room', {
+    post: brokerOperation('publish', 'Say something in a room', {
       requestBody: body('text/plain', 'application/json'),
       responses: {
         200: answer('The place it was given', object({ id: text, at: time })),
@@ -156,15 +140,22 @@ const PATHS = {
     }),
   },
   '/revocations': {
-    post: operation('revoke', 'Take access back: close sessions with 4403, and refuse whom it is about for a while', {
-      requestBody: { required: true, content: { 'application/json': { schema: ref('Revocation') } } },
-      responses: {
-        200: answer('Done, on every gateway', object({ closed: { type: 'integer', description: 'Sessions closed' } })),
-        400: MALFORMED,
-        413: TOO_LARGE,
-        415: MEDIA_TYPE,
+    post: brokerOperation(
+      'revoke',
+      'Take access back: close sessions with 4403, and refuse whom it is about for a while',
+      {
+        requestBody: { required: true, content: { 'application/json': { schema: ref('Revocation') } } },
+        responses: {
+          200: answer(
+            'Done, on every gateway',
+            object({ closed: { type: 'integer', description: 'Sessions closed' } }),
+          ),
+          400: MALFORMED,
+          413: TOO_LARGE,
+          415: MEDIA_TYPE,
+        },
       },
-    }),
+    ),
   },
   '/explain': {
     get: {

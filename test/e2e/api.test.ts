@@ -5,7 +5,8 @@ import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { createAdmin } from '../../src/admin/admin.ts';
-import { createApi, OPERATIONS } from '../../src/admin/api.ts';
+import { createApi } from '../../src/admin/api.ts';
+import { backendOperations } from '../../src/admin/backend-operations.ts';
 import { type Broker, BrokerError, type BrokerFault } from '../../src/websocket/broker/broker.ts';
 import { type Client, openClient } from '../support/client.ts';
 import { type EchoServer, startEcho } from '../support/echo.ts';
@@ -405,7 +406,11 @@ describe('the document', () => {
       render: async () => ({ contentType: '', body: '' }),
       ready: () => true,
       degraded: () => null,
-      api: createApi({ token: () => TOKEN, broker: () => broker as unknown as Broker, emit: () => {} }),
+      api: createApi({
+        token: () => TOKEN,
+        operations: backendOperations(() => broker as unknown as Broker),
+        emit: () => {},
+      }),
       pages: new Map(),
       token: () => undefined,
       hosts: () => [],
