@@ -1,12 +1,14 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
 import { randomBytes } from 'node:crypto';
-import { createSplice, type Splice } from './actions/splice.ts';
-import { type Admin, createAdmin } from './admin/admin.ts';
-import { createApi } from './admin/api.ts';
-import { backendOperations } from './admin/backend-operations.ts';
-import { createConsole } from './admin/console.ts';
+import type { Admin } from './admin/admin.ts';
+import { openAdmin } from './app/admin-listener.ts';
+import { RuntimeChanges } from './app/changes.ts';
+import { drainGateway } from './app/drain-gateway.ts';
+import { openCarrier, type RelayCarrier } from './app/relay-carrier.ts';
+import { fail, StartError, served } from './app/start-error.ts';
 import { readFdLimit } from './base/fd-limit.ts';
 import { onDefect } from './base/guard.ts';
+import type { ReloadOutcome } from './base/reload-outcome.ts';
 import { formatProblem } from './config/problem.ts';
 import type { Config } from './config/schema/schema.ts';
 import type { Env } from './config/yaml/env.ts';
@@ -24,18 +26,17 @@ import { AccessPhase } from './pipeline/access.ts';
 import { Gateway } from './pipeline/requests.ts';
 import { HttpEngines } from './proxy/http-engines.ts';
 import { openInternalClient } from './proxy/internal-client.ts';
-import { openRelay } from './relay/auto.ts';
-import type { RelayEngine } from './relay/relay.ts';
 import { describeBindError } from './runtime/bind-error.ts';
-import { startDrain } from './runtime/drain.ts';
 import { loadInWorker } from './runtime/load-in-worker.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
-import { waitsForRestart } from './runtime/restart.ts';
+import { ReloadSessions } from './runtime/reload-sessions.ts';
+import { restartNeeded } from './runtime/restart.ts';
 import { buildSnapshot, preparePools, type SharedServices, type Snapshot, startPools } from './runtime/snapshot.ts';
 import { type FileWatch, watchFiles } from './runtime/watch.ts';
 import { Registry } from './sessions/registry.ts';
 import { NameCache } from './upstream/name-cache.ts';
+import { ServerOverrides } from './upstream/server-overrides.ts';
 import type { Broker } from './websocket/broker/broker.ts';
 import { openBroker } from './websocket/broker/open-broker.ts';
 import { Terminator } from './websocket/connection/accept.ts';
@@ -50,10 +51,9 @@ export interface AppOptions {
   readonly demo: boolean;
   /** For a person at a terminal; log lines go to standard output. */
   readonly print: (line: string) => void;
+  /** Has the process drain, as at a signal. */
+  readonly drain: () => void;
 }
-
-/** A start that can't be: its message is for the operator, whole. */
-export class StartError extends Error {}
 
 /** How long backends may take, at the end, to be told of what has ended. */
 const FAREWELL_MS = 5000;
@@ -75,6 +75,8 @@ export class App {
   readonly #gateway: Gateway;
   readonly #listeners: Listeners;
   readonly #admin: Admin;
+  readonly #changes: RuntimeChanges;
+  readonly #reloadSessions = new ReloadSessions();
   readonly #reloader: Reloader<Next>;
   readonly #http = new HttpEngines();
   readonly #descriptors = readFdLimit();
@@ -84,7 +86,7 @@ export class App {
   /** What the process was started with: of some of it a reload changes nothing. */
   #started: Config | null = null;
   /** Once the config has said which engine. */
-  #relay: { readonly engine: RelayEngine; readonly splice: Splice } | null = null;
+  #relay: RelayCarrier | null = null;
   #broker: Broker | null = null;
   #ready: boolean | string = false;
   #watch: FileWatch | null = null;
@@ -110,6 +112,7 @@ export class App {
       deliveries: new PendingDeliveries(),
       connections: this.#connections,
       lookup: new NameCache().lookup,
+      overrides: new ServerOverrides(),
       stickySecret: randomBytes(32).toString('base64'),
     };
     this.#gateway = new Gateway({
@@ -124,22 +127,17 @@ export class App {
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.deliveries, this.#limits);
     samplers.push(relay, pools, { sample: () => this.#broker?.sample() ?? [] });
-    this.#admin = createAdmin({
+    this.#changes = this.#openChanges();
+    this.#admin = openAdmin({
       render: this.#metrics.render,
       ready: () => this.#ready,
       degraded: () => [this.#broker?.degraded(), this.#limits.degraded()].filter(Boolean).join('; ') || null,
-      api: createApi({
-        token: () => this.#current().config.admin.token,
-        operations: backendOperations(() => this.#rooms()),
-        emit,
-      }),
-      pages: createConsole({
-        snapshot: () => this.#current(),
-        listening: () => this.#listeners.bound(),
-        version: options.version,
-      }),
-      token: () => this.#current().config.admin.token,
-      hosts: () => this.#current().config.admin.hosts,
+      snapshot: () => this.#current(),
+      broker: () => served(this.#broker),
+      changes: this.#changes,
+      listening: () => this.#listeners.bound(),
+      version: options.version,
+      emit,
     });
     this.#reloader = new Reloader({
       build: () => this.#build(),
@@ -157,7 +155,7 @@ export class App {
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
     this.#log.configure(config.log);
-    this.#openRelay(config.relay);
+    this.#relay = openCarrier(config.relay, this.#shared.emit);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
     this.#broker = await openBroker(config.broker, {
       reach: this.#connections.get,
@@ -207,21 +205,17 @@ export class App {
   async stop(): Promise<void> {
     this.#watch?.close();
     await this.#reloader.close();
-    await startDrain({
+    this.#reloadSessions.stop();
+    this.#changes.stop();
+    await drainGateway({
       config: this.#current().config.drain,
       emit: this.#shared.emit,
-      target: {
-        notReady: () => {
-          this.#ready = 'draining';
-        },
-        stopListening: () => {
-          this.#gateway.startDraining();
-          this.#listeners.close();
-        },
-        sessions: () => this.#sessions.sessions(),
-        requests: () => this.#gateway.underWay(),
-        endlessAnswers: () => this.#http.endless.members(),
-        cutRequests: () => this.#listeners.cut(),
+      gateway: this.#gateway,
+      listeners: this.#listeners,
+      sessions: this.#sessions,
+      endless: this.#http.endless,
+      notReady: () => {
+        this.#ready = 'draining';
       },
     });
     // Backends are still told of the connections that have ended just now.
@@ -241,20 +235,8 @@ export class App {
     return served(this.#snapshot);
   }
 
-  #rooms(): Broker {
-    return served(this.#broker);
-  }
-
   #carrier() {
     return served(this.#relay);
-  }
-
-  #openRelay({ engine, threads }: Config['relay']): void {
-    const { relay, fallback } = openRelay(engine, threads);
-    this.#relay = { engine: relay, splice: createSplice(relay) };
-    if (fallback === null) return;
-    const level = engine === 'native' ? 'warn' : 'info';
-    this.#shared.emit({ type: 'notice', level, message: 'the js relay serves', data: { why: fallback } });
   }
 
   async #build(): Promise<Built<Next>> {
@@ -270,20 +252,40 @@ export class App {
     const wanted = prepared.config.listeners.map((config, i) => ({ config, tls: prepared.tls[i] ?? null }));
     const listeners = await this.#listeners.prepare(wanted);
     if (typeof listeners === 'string') return listeners;
-    const shared = { ...this.#shared, broker: this.#rooms() };
+    const shared = { ...this.#shared, broker: served(this.#broker) };
     const snapshot = await preparePools(buildSnapshot(prepared, shared, this.#snapshot), this.#snapshot);
     return { prepared, listeners, snapshot };
   }
 
-  #swap({ prepared, snapshot, listeners }: Next): void {
+  #swap({ prepared, snapshot, listeners }: Next): ReloadOutcome {
+    const { config } = prepared;
     startPools(snapshot, this.#snapshot);
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
-    this.#limits.configure(prepared.config, snapshot.services.limits);
-    this.#log.configure(prepared.config.log);
-    this.#started ??= prepared.config;
-    for (const text of waitsForRestart(this.#started, prepared.config)) this.#warn(text);
-    this.#shared.terminator.budgets.configure(prepared.config.limits.memory);
+    this.#limits.configure(config, snapshot.services.limits);
+    this.#log.configure({ ...config.log, level: this.#changes.logLevel(config.log.level) });
+    this.#started ??= config;
+    const waiting = restartNeeded(this.#started, config);
+    for (const name of waiting) this.#warn(`a change of ${name} takes effect at a restart`);
+    this.#shared.terminator.budgets.configure(config.limits.memory);
+    return { ...this.#reloadSessions.apply(this.#sessions.sessions(), snapshot), restartNeeded: waiting };
+  }
+
+  #openChanges(): RuntimeChanges {
+    return new RuntimeChanges({
+      pools: () => this.#current().pools,
+      overrides: this.#shared.overrides,
+      sessions: this.#sessions,
+      emit: this.#shared.emit,
+      setLogLevel: (level) => this.#log.configure({ ...this.#current().config.log, level }),
+      configuredLogLevel: () => this.#current().config.log.level,
+      reload: () => this.#reloader.request('api'),
+      drain: () => {
+        const { delay, grace } = this.#current().config.drain;
+        this.#options.drain();
+        return { sessions: this.#sessions.size, requests: this.#gateway.underWay(), withinMs: delay + grace };
+      },
+    });
   }
 
   #warn(message: string): void {
@@ -293,13 +295,4 @@ export class App {
   #notice(message: string, data: Readonly<Record<string, string | number>>): void {
     this.#shared.emit({ type: 'notice', level: 'info', message, data });
   }
-}
-
-function served<T>(part: T | null): T {
-  if (part === null) throw new Error('nothing is served yet');
-  return part;
-}
-
-function fail(reason: unknown): never {
-  throw new StartError(reason instanceof Error ? reason.message : String(reason));
 }

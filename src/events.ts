@@ -2,6 +2,7 @@
 // lines. Durations are milliseconds, sizes bytes. No event carries a query string, a cookie, a credential or a header
 // field other than Origin and the chosen subprotocol, so that no observer can leak what it never gets.
 import type { Where } from './base/guard.ts';
+import type { ConfigReloaded } from './base/reload-outcome.ts';
 
 /** How a session is carried. */
 export type Mode = 'splice' | 'terminate';
@@ -212,15 +213,6 @@ export interface ApiCalled {
   readonly reason: string | null;
   readonly client: string;
   readonly durationMs: number;
-}
-
-export interface ConfigReloaded {
-  readonly type: 'config_reloaded';
-  readonly result: 'success' | 'failure';
-  /** What triggered it: `signal` or `file`. */
-  readonly trigger: string;
-  /** One line a problem, with position and hint, where it failed. */
-  readonly problems: readonly string[];
 }
 
 export interface CertificateLoaded {

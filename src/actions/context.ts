@@ -10,7 +10,7 @@ import type { ClientClosed } from '../net/client-closed.ts';
 import type { Connection } from '../net/fd-connection.ts';
 import type { HttpEngine } from '../proxy/http-engine.ts';
 import type { Forward, Upgrade } from '../routing/decide.ts';
-import type { Registry, Session } from '../sessions/registry.ts';
+import type { Registry, RouteIdentity, Session } from '../sessions/registry.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';
 import type { Pool } from '../upstream/pool.ts';
 import type { WebSocketAcceptor } from '../websocket/connection/accept.ts';
@@ -27,6 +27,8 @@ export interface Services {
   readonly endless: SlotSet<EndlessAnswer>;
   /** Sessions by id, for those who ask about one. */
   readonly connections: Connections;
+  /** What tells a reload whether a route is still the same. */
+  identityOf(route: string): RouteIdentity;
   /** The pool of an upstream that the config names. */
   pool(upstream: string): Pool;
   /** What terminates a route's handshakes. */

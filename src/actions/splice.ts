@@ -169,14 +169,16 @@ function open(
       registry: services.sessions,
       emit: services.emit,
       expiresAt: context.principal?.expiresAt ?? null,
+      identity: services.identityOf(route),
       resources: client.resources,
     },
   );
   const known = new Spliced(session);
   connections.add(session.id, known);
-  lease.carry(session);
   recheckLater(context, upgrade, session);
   session.carriedBy(tunnel);
+  // Last: where the server was taken out meanwhile, this ends the session.
+  lease.carry(session);
 }
 
 type AnswerPolicy = (fields: readonly string[]) => string[];

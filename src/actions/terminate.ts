@@ -98,6 +98,7 @@ function open(
       emit: services.emit,
       resources,
       expiresAt: context.principal?.expiresAt ?? null,
+      identity: services.identityOf(route.name),
     },
   );
   recheckLater(context, upgrade, session);

@@ -30,6 +30,24 @@ export function problem(
   detail: string,
   fields: AdminResponse['fields'] = {},
 ): AdminResponse {
-  const body = { type: 'about:blank', title: phraseOf(status), status, reason, detail };
+  return problemOf({ status, reason, detail }, {}, fields);
+}
+
+/** One that lists what is wrong. */
+export function problemList(
+  status: number,
+  reason: string,
+  detail: string,
+  problems: readonly string[],
+): AdminResponse {
+  return problemOf({ status, reason, detail }, { problems }, {});
+}
+
+function problemOf(
+  { status, reason, detail }: { status: number; reason: string; detail: string },
+  members: object,
+  fields: Readonly<Record<string, string>>,
+): AdminResponse {
+  const body = { type: 'about:blank', title: phraseOf(status), status, reason, detail, ...members };
   return { status, contentType: 'application/problem+json', body: `${JSON.stringify(body)}\n`, fields, reason };
 }

@@ -14,7 +14,7 @@ export interface ApiOptions {
 }
 
 /** One request, as its operation sees it. */
-export interface Call {
+export interface ApiCall {
   /** The parameters of the path, decoded, in their order. */
   readonly params: readonly string[];
   readonly query: URLSearchParams;
@@ -25,7 +25,7 @@ export interface Operation {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** With its parameters in braces, each a whole segment. */
   readonly path: string;
-  readonly run: (call: Call) => AdminResponse | Promise<AdminResponse>;
+  readonly run: (call: ApiCall) => AdminResponse | Promise<AdminResponse>;
 }
 
 /** An operation whose path fits a request's. */

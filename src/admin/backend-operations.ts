@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Broker } from '../websocket/broker/broker.ts';
 import type { MessageType } from '../websocket/handler.ts';
 import { type AdminResponse, json, nothing, problem } from './answer.ts';
-import type { Call, Operation } from './api.ts';
+import type { ApiCall, Operation } from './api.ts';
 import { isoTime, MAX_BODY, mediaOf, mediaType, readBody, tooLarge } from './body.ts';
 import { revoke } from './revoke.ts';
 
@@ -16,7 +16,7 @@ export const MAX_REASON = 123;
 const MAX_ROOM = 256;
 
 /** One request, its one parameter, and the broker it is carried out by. */
-interface Asked extends Pick<Call, 'query' | 'req'> {
+interface Asked extends Pick<ApiCall, 'query' | 'req'> {
   readonly target: string;
   readonly broker: Broker;
 }

@@ -44,3 +44,26 @@ export function mediaType(wanted: string): AdminResponse {
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }
+
+/** The body as a JSON object; or why it is none. */
+export async function readObject(
+  req: IncomingMessage,
+): Promise<{ readonly object: Readonly<Record<string, unknown>> } | AdminResponse> {
+  if (mediaOf(req) !== 'application/json') return mediaType('application/json');
+  const body = await readBody(req, MAX_BODY);
+  if (body === null) return tooLarge();
+  const object = parseObject(body.toString());
+  return object === null ? problem(400, 'malformed', 'the body is no JSON object') : { object };
+}
+
+/** Null where it is none. */
+export function parseObject(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,5 +1,6 @@
 // The API's own description, OpenAPI 3.1, as it is served at /openapi.json. It says what the operations and console.ts do; a
 // test asks for every operation and every answer written here, and finds every answer it gets written here.
+import { CHANGE_PATHS } from './openapi-change.ts';
 import {
   answer,
   body,
@@ -46,13 +47,19 @@ const CONNECTION = object({
   active_at: { ...time, type: ['string', 'null'], description: 'Last message; null where that is not followed' },
 });
 
-const PROBLEM = object({
-  type: text,
-  title: text,
-  status: { type: 'integer' },
-  reason: { ...text, description: 'One of the codes named beside the status' },
-  detail: text,
-});
+const PROBLEM = {
+  type: 'object',
+  required: ['type', 'title', 'status', 'reason', 'detail'],
+  additionalProperties: false,
+  properties: {
+    type: text,
+    title: text,
+    status: { type: 'integer' },
+    reason: { ...text, description: 'One of the codes named beside the status' },
+    detail: text,
+    problems: { type: 'array', items: text, description: 'Of a config: one line each, with its position' },
+  },
+} as const;
 
 const REVOCATION = {
   type: 'object',
@@ -215,7 +222,7 @@ export function buildOpenApi(version: string): object {
       description:
         'Backends talk back through it. It is asked by an IP address, `localhost` or a name in `admin.hosts`; anything else in Host is 403 `host`.',
     },
-    paths: PATHS,
+    paths: { ...PATHS, ...CHANGE_PATHS },
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: '`admin.token` of the config' } },
       schemas: { Connection: CONNECTION, Problem: PROBLEM, Revocation: REVOCATION, Route: ROUTE },

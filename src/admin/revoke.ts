@@ -4,6 +4,7 @@ import { parseDuration } from '../config/yaml/units.ts';
 import type { Revocation } from '../sessions/revocations.ts';
 import type { Broker } from '../websocket/broker/broker.ts';
 import { type AdminResponse, json, problem } from './answer.ts';
+import { parseObject } from './body.ts';
 
 /** What is refused for no longer than a handshake takes. */
 const DEFAULT_FOR_MS = 30_000;
@@ -39,15 +40,4 @@ function readRevocation(text: string): Wanted | string {
   const forMs = lasting === null ? DEFAULT_FOR_MS : parseDuration(String(lasting));
   if (forMs === undefined) return 'for is a duration, such as 10m';
   return { revocation, forMs };
-}
-
-function parseObject(text: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
-  } catch {
-    return null;
-  }
 }

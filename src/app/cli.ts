@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { parseArgs } from 'node:util';
-import { App, StartError } from '../app.ts';
+import { App } from '../app.ts';
 import { type AuthDeps, Authenticators } from '../auth/authenticators.ts';
 import { ignore } from '../base/guard.ts';
 import { formatProblem } from '../config/problem.ts';
@@ -16,6 +16,7 @@ import { type Explanation, explain, type Verified } from '../routing/explain/exp
 import { type ExplainRequest, parseExplainRequest } from '../routing/explain/explain-request.ts';
 import { type Prepared, prepare } from '../runtime/prepare.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import { StartError } from './start-error.ts';
 
 const USAGE = `Usage: upgate <command> [options]
 
@@ -69,7 +70,14 @@ function packageVersion(): string {
 }
 
 async function run({ config, demo }: Values, lifecycle: Lifecycle): Promise<number | null> {
-  const app = new App({ file: config, env: process.env, version: packageVersion(), demo, print: printError });
+  const app = new App({
+    file: config,
+    env: process.env,
+    version: packageVersion(),
+    demo,
+    print: printError,
+    drain: () => lifecycle.requestStop(),
+  });
   lifecycle.serve(app);
   try {
     await app.start();

@@ -30,6 +30,8 @@ export class Lifecycle {
   readonly #options: LifecycleOptions;
   #service: Service | null = null;
   #stopping = false;
+  /** It stops because it was asked to, and no signal has come for it yet. */
+  #requested = false;
   #escaped = false;
   /** SIGHUP came before there was something to reload. */
   #reloads = false;
@@ -63,6 +65,13 @@ export class Lifecycle {
     if (this.#reloads) this.#onReload();
   }
 
+  /** Drains, as at a signal. The first signal that comes then is no second one: a supervisor sends one in any case. */
+  requestStop(): void {
+    if (this.#stopping || !this.#service?.started) return;
+    this.#requested = true;
+    this.#stop(this.#service);
+  }
+
   /** Ends the process with this code once its output has been taken. */
   async end(code: number): Promise<void> {
     const taken = Promise.all([process.stdout, process.stderr].map(written));
@@ -75,6 +84,10 @@ export class Lifecycle {
     const { exit } = this.#options;
     // Where nothing is served yet, there is nothing to end in order; being stopped then is no failure of a gateway.
     if (!this.#service?.started) return void exit(0);
+    if (this.#requested) {
+      this.#requested = false;
+      return;
+    }
     if (this.#stopping) return void exit(this.#escaped ? EXIT_DEFECT : EXIT_FORCED);
     this.#stop(this.#service);
   }

@@ -1,6 +1,7 @@
 // Events become JSON lines on standard output: one at each open, close, refusal and request, under one id, and one for
 // whatever an operator should see. What must not be logged is not in the events; what is, is bounded here.
 import { type Logger, pino, stdTimeFunctions } from 'pino';
+import type { ReloadOutcome } from '../base/reload-outcome.ts';
 import type { Emit, GatewayEvent, ServerRef, Subject } from '../events.ts';
 import { LineLimit } from './line-limit.ts';
 import { Output } from './output.ts';
@@ -217,7 +218,12 @@ const WRITERS: Writers = {
   config_reloaded: {
     level: ({ result }) => (result === 'success' ? 'info' : 'error'),
     access: false,
-    fields: ({ result, trigger, problems }) => ({ result, trigger, ...(problems.length === 0 ? {} : { problems }) }),
+    fields: ({ result, trigger, problems, outcome }) => ({
+      result,
+      trigger,
+      ...(problems.length === 0 ? {} : { problems }),
+      ...(outcome === null ? {} : reloaded(outcome)),
+    }),
   },
   certificate_loaded: info((event) => ({
     listener: event.listener,
@@ -240,6 +246,18 @@ const WRITERS: Writers = {
     fields: ({ data, message }) => ({ ...data, msg: message }),
   },
 };
+
+/** `kept 812, draining 14 (route chat removed)`. */
+function reloaded({ kept, draining, restartNeeded }: ReloadOutcome): Fields {
+  const parts = [`kept ${kept}`, ...draining.map(({ why, sessions }) => `draining ${sessions} (${why})`)];
+  const named = restartNeeded.length === 0 ? [] : [`needs a restart: ${restartNeeded.join(', ')}`];
+  return {
+    kept,
+    draining: draining.reduce((sum, { sessions }) => sum + sessions, 0),
+    ...(restartNeeded.length === 0 ? {} : { restart_needed: restartNeeded }),
+    msg: [...parts, ...named].join(', '),
+  };
+}
 
 function writerOf(event: GatewayEvent): Writer<GatewayEvent> {
   // Each writer stands under the type of the event it takes.

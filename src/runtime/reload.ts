@@ -1,9 +1,10 @@
 // One reload at a time: build the new, swap one reference, retire the old; a failure leaves the old untouched. It does
 // not depend on what a snapshot holds, or on why a reload was requested; watch.ts and the signal handler request it.
+import type { ReloadOutcome } from '../base/reload-outcome.ts';
 import type { Emit } from '../events.ts';
 
 /** What triggered a reload. */
-export type ReloadTrigger = 'signal' | 'file';
+export type ReloadTrigger = 'signal' | 'file' | 'api';
 
 /** A snapshot that is complete and ready to serve, or every reason why there is none. */
 export type Built<T> =
@@ -14,32 +15,47 @@ export interface ReloadSteps<T> {
   /** Reads everything anew. Changes nothing that is in use. */
   build(): Promise<Built<T>>;
   /**
-   * Replaces the snapshot in use with `next` and retires the old one. It does so completely, or throws with nothing
-   * changed.
+   * Replaces the snapshot in use with `next` and retires the old one; returns what that means for what is live. It does so
+   * completely, or throws with nothing changed.
    */
-  swap(next: T): void | Promise<void>;
+  swap(next: T): ReloadOutcome;
   /** Releases what `next` holds, where it was built and is not needed any more. */
   discard(next: T): void;
   readonly emit: Emit;
 }
 
-export type ReloadResult = 'success' | 'failure';
+/** How a reload ended. */
+export interface ReloadReport {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly trigger: ReloadTrigger;
+  /** Null where it failed, and then nothing has changed. */
+  readonly outcome: ReloadOutcome | null;
+  /** Every reason why it failed. */
+  readonly problems: readonly string[];
+}
 
 export class Reloader<T> {
   readonly #steps: ReloadSteps<T>;
-  #running: Promise<ReloadResult> | undefined;
-  #waiting: Promise<ReloadResult> | undefined;
+  #running: Promise<ReloadReport> | undefined;
+  #waiting: Promise<ReloadReport> | undefined;
   #closed = false;
+  #last: ReloadReport | null = null;
 
   constructor(steps: ReloadSteps<T>) {
     this.#steps = steps;
+  }
+
+  /** The last one that has ended; null: none has. */
+  get last(): ReloadReport | null {
+    return this.#last;
   }
 
   /**
    * Reloads. While one is under way the next waits for its end, and all requests meanwhile share that next one: it
    * reads everything after the last of them. Resolves with the result, never rejects.
    */
-  request(trigger: ReloadTrigger): Promise<ReloadResult> {
+  request(trigger: ReloadTrigger): Promise<ReloadReport> {
     if (this.#waiting !== undefined) return this.#waiting;
     if (this.#running === undefined) return this.#start(trigger);
     this.#waiting = this.#running.then(() => {
@@ -55,7 +71,7 @@ export class Reloader<T> {
     await (this.#waiting ?? this.#running);
   }
 
-  #start(trigger: ReloadTrigger): Promise<ReloadResult> {
+  #start(trigger: ReloadTrigger): Promise<ReloadReport> {
     const running = this.#run(trigger).finally(() => {
       if (this.#running === running) this.#running = undefined;
     });
@@ -63,30 +79,39 @@ export class Reloader<T> {
     return running;
   }
 
-  async #run(trigger: ReloadTrigger): Promise<ReloadResult> {
-    const problems = await this.#tryReload();
-    const result = problems.length === 0 ? 'success' : 'failure';
-    this.#steps.emit({ type: 'config_reloaded', result, trigger, problems });
-    return result;
+  async #run(trigger: ReloadTrigger): Promise<ReloadReport> {
+    const report = { at: Date.now(), trigger, ...(await this.#tryReload()) };
+    const { outcome, problems } = report;
+    this.#last = report;
+    this.#steps.emit({
+      type: 'config_reloaded',
+      result: outcome === null ? 'failure' : 'success',
+      trigger,
+      problems,
+      outcome,
+    });
+    return report;
   }
 
-  /** The reasons why it failed; none: it succeeded. */
-  async #tryReload(): Promise<readonly string[]> {
+  async #tryReload(): Promise<Pick<ReloadReport, 'outcome' | 'problems'>> {
     const { build, swap, discard } = this.#steps;
-    if (this.#closed) return [STOPPING];
+    if (this.#closed) return failed([STOPPING]);
     try {
       const built = await build();
-      if (!built.ok) return built.problems.length > 0 ? built.problems : ['the new config was refused'];
+      if (!built.ok) return failed(built.problems.length > 0 ? built.problems : ['the new config was refused']);
       if (this.#closed) {
         discard(built.next);
-        return [STOPPING];
+        return failed([STOPPING]);
       }
-      await swap(built.next);
-      return [];
+      return { outcome: swap(built.next), problems: [] };
     } catch (error) {
-      return [error instanceof Error ? error.message : String(error)];
+      return failed([error instanceof Error ? error.message : String(error)]);
     }
   }
 }
 
 const STOPPING = 'the gateway is stopping';
+
+function failed(problems: readonly string[]): { outcome: null; problems: readonly string[] } {
+  return { outcome: null, problems };
+}

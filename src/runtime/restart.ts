@@ -1,19 +1,23 @@
 // What a reload can't change: parts that are made at the start and live as long as the process.
-import type { Config } from '../config/schema/schema.ts';
+import type { Config, ListenerConfig } from '../config/schema/schema.ts';
 import { sharedUrl } from '../limits/redis-rates.ts';
 
-/**
- * The differences from the config that the process was started with which take effect at a restart only; a sentence
- * each.
- */
-export function waitsForRestart(started: Config, now: Config): string[] {
+/** The settings that differ from those that the process was started with, and take effect at a restart; by their names. */
+export function restartNeeded(started: Config, now: Config): string[] {
   const changed = {
-    'the address of "admin"': started.admin.host !== now.admin.host || started.admin.port !== now.admin.port,
-    '"broker"': started.broker !== now.broker,
-    '"limits.shared"': started.broker === now.broker && sharedUrl(started) !== sharedUrl(now),
-    '"relay"': JSON.stringify(started.relay) !== JSON.stringify(now.relay),
+    'admin.host': started.admin.host !== now.admin.host,
+    'admin.port': started.admin.port !== now.admin.port,
+    broker: started.broker !== now.broker,
+    'limits.shared': started.broker === now.broker && sharedUrl(started) !== sharedUrl(now),
+    'relay.engine': started.relay.engine !== now.relay.engine,
+    'relay.threads': started.relay.threads !== now.relay.threads,
+    'listeners[].timeouts.tls_handshake': now.listeners.some((listener) => waitsLonger(started.listeners, listener)),
   };
-  return Object.entries(changed).flatMap(([what, differs]) =>
-    differs ? [`a change of ${what} takes effect at a restart`] : [],
-  );
+  return Object.entries(changed).flatMap(([name, differs]) => (differs ? [name] : []));
+}
+
+/** Whether a listener that there was at the start has another time for the TLS handshake now. */
+function waitsLonger(started: readonly ListenerConfig[], now: ListenerConfig): boolean {
+  const same = started.find(({ host, port, unix }) => host === now.host && port === now.port && unix === now.unix);
+  return same !== undefined && same.timeouts.tls_handshake !== now.timeouts.tls_handshake;
 }

@@ -11,6 +11,7 @@ import type { HttpEngines } from '../proxy/http-engines.ts';
 import type { InternalClient } from '../proxy/internal-client.ts';
 import type { Registry } from '../sessions/registry.ts';
 import { Pool } from '../upstream/pool.ts';
+import type { ServerOverrides } from '../upstream/server-overrides.ts';
 import type { Broker } from '../websocket/broker/broker.ts';
 import type { Terminator, WebSocketAcceptor } from '../websocket/connection/accept.ts';
 import type { Connections } from '../websocket/connections.ts';
@@ -18,6 +19,7 @@ import { buildHandler } from '../websocket/handlers.ts';
 import type { PendingDeliveries } from '../websocket/webhook/webhook-backend.ts';
 import { expectedSeries } from './expected-series.ts';
 import type { Prepared } from './prepare.ts';
+import { RouteIdentities } from './route-identity.ts';
 
 export interface Snapshot {
   readonly config: Prepared['config'];
@@ -25,6 +27,7 @@ export interface Snapshot {
   readonly trusted: TrustedProxies;
   readonly services: Services;
   readonly pools: ReadonlyMap<string, Pool>;
+  readonly identities: RouteIdentities;
   readonly authenticators: Authenticators;
   /** The series that metrics show of it before the first event. */
   readonly expected: readonly ExpectedSeries[];
@@ -43,6 +46,8 @@ export interface SharedServices {
   readonly deliveries: PendingDeliveries;
   readonly broker: Broker;
   readonly connections: Connections;
+  /** The servers that an operator has taken out. */
+  readonly overrides: ServerOverrides;
   /** How the names of servers are looked up. */
   readonly lookup: LookupFunction;
 }
@@ -59,11 +64,13 @@ export function buildSnapshot(prepared: Prepared, shared: SharedServices, previo
   const acceptors = buildAcceptors(config, shared, pools);
   const authDeps = { emit: shared.emit, caller: shared.caller, pool: (upstream: string) => get(pools, upstream) };
   const authenticators = new Authenticators(config, authDeps, previous?.authenticators ?? null);
+  const identities = new RouteIdentities(config);
   return {
     config,
     table,
     trusted: compileTrustedProxies(config.trusted_proxies, config.http.believe),
     pools,
+    identities,
     authenticators,
     expected: expectedSeries(config),
     services: {
@@ -72,6 +79,7 @@ export function buildSnapshot(prepared: Prepared, shared: SharedServices, previo
       http: shared.http.pick(config.http.engine),
       endless: shared.http.endless,
       connections: shared.connections,
+      identityOf: identities.of,
       pool: (upstream) => get(pools, upstream),
       acceptor: (route) => get(acceptors, route),
       limits: new Limits(config, previous?.services.limits ?? null),
@@ -105,8 +113,8 @@ function poolFor(name: string, { config, backendTls }: Prepared, shared: SharedS
   const tls = backendTls.get(name) ?? null;
   const same = JSON.stringify(old?.config) === JSON.stringify(upstream) && old?.tls?.id === tls?.id;
   if (old !== undefined && same) return old;
-  const { emit, stickySecret: secret, lookup } = shared;
-  return new Pool({ name, config: upstream, tls, emit, secret, lookup }, old);
+  const { emit, stickySecret: secret, lookup, overrides } = shared;
+  return new Pool({ name, config: upstream, tls, emit, secret, lookup, overrides }, old);
 }
 
 function buildAcceptors(

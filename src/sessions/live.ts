@@ -2,8 +2,8 @@
 // closed. What carries it (a relay tunnel, a terminated connection) is set once that is open.
 import { guarded } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
-import type { Emit, SessionEnd, SessionOpened } from '../events.ts';
-import type { Registry, Session } from './registry.ts';
+import type { Emit, ServerRef, SessionEnd, SessionOpened } from '../events.ts';
+import type { Registry, RouteIdentity, Session } from './registry.ts';
 
 /** What moves a session's bytes or messages. */
 export interface Carrier {
@@ -24,6 +24,7 @@ export interface SessionHome {
   readonly resources: SessionResources;
   /** See Session. */
   readonly expiresAt: number | null;
+  readonly identity: RouteIdentity;
 }
 
 export class LiveSession implements Session {
@@ -32,6 +33,7 @@ export class LiveSession implements Session {
   readonly #home: SessionHome;
   readonly #handle: SlotHandle<Session>;
   #carrier: Carrier | null = null;
+  #ended = false;
 
   /** Registers the session and reports it open; what its handshake holds is its own from here on. */
   constructor(opened: SessionOpened, home: SessionHome) {
@@ -58,6 +60,18 @@ export class LiveSession implements Session {
     return this.#home.expiresAt;
   }
 
+  get live(): boolean {
+    return !this.#ended;
+  }
+
+  get at(): ServerRef | null {
+    return this.opened.at;
+  }
+
+  get identity(): RouteIdentity {
+    return this.#home.identity;
+  }
+
   get client(): string {
     return this.opened.client;
   }
@@ -82,6 +96,7 @@ export class LiveSession implements Session {
   /** Releases everything and reports the session closed; called once, by what carried it. */
   end(end: SessionEnd): void {
     const { registry, emit, resources } = this.#home;
+    this.#ended = true;
     registry.remove(this.#handle);
     release(resources);
     const { opened } = this;

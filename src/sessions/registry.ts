@@ -3,10 +3,18 @@
 
 import { type SlotHandle, SlotSet } from '../base/slot-set.ts';
 import { TimerWheel } from '../base/timer-wheel.ts';
-import type { Mode, Sample, Sampler } from '../events.ts';
+import type { Mode, Sample, Sampler, ServerRef } from '../events.ts';
 import { Expiry } from './expiry.ts';
 import { type Recheck, Rechecks } from './recheck.ts';
 import { Revocations } from './revocations.ts';
+
+/** The route of a session as it was when the session opened; one value for all sessions of a route of one config. */
+export interface RouteIdentity {
+  /** Equal where the route, with all defaults, would do the same. */
+  readonly fingerprint: string;
+  /** What becomes of the session where a reload changes or removes its route; null: what is usual for either. */
+  readonly onChange: 'keep' | 'drain' | 'close' | null;
+}
 
 /** An upgraded connection while it lives. */
 export interface Session {
@@ -14,6 +22,9 @@ export interface Session {
   readonly id: string;
   readonly route: string;
   readonly mode: Mode;
+  readonly identity: RouteIdentity;
+  /** The server it is spliced to; null where it is terminated. */
+  readonly at: ServerRef | null;
   /** The client's address. */
   readonly client: string;
   /** The subject of its credentials; null where there are none. */
@@ -23,6 +34,8 @@ export interface Session {
    * null: never.
    */
   readonly expiresAt: number | null;
+  /** False once it has ended. */
+  readonly live: boolean;
   /** Ends it in order, within `deadlineMs`; then it is cut. */
   close(code: number, reason: string, deadlineMs: number): void;
   /** Ends it at once. */

@@ -1,5 +1,7 @@
 // A server taken for one request or session: the lease reports the outcome, and is released at the end.
 import type { SlotHandle } from '../base/slot-set.ts';
+import { CLOSE_TIMEOUT_MS } from '../handshake/closing.ts';
+import { RESTART, takenOut } from './gradual-close.ts';
 import type { Outcome } from './health/breaker.ts';
 import type { Movable, Server } from './server.ts';
 
@@ -49,7 +51,11 @@ export class Lease {
 
   /** From now on this session is one that the server's going may end. */
   carry(tunnel: Movable): void {
-    if (this.#held) this.#handle = this.server.state.tunnels.add(tunnel);
+    if (!this.#held) return;
+    const { state } = this.server;
+    this.#handle = state.tunnels.add(tunnel);
+    // Its handshake was under way when the server was taken out.
+    if (state.set !== 'up') tunnel.close(RESTART, takenOut(state.set), CLOSE_TIMEOUT_MS);
   }
 
   /** Counts it off; more calls than one do nothing. */

@@ -7,12 +7,13 @@ import type { BackendTls } from '../net/endpoint.ts';
 import { type Balance, buildBalance } from './balance/build.ts';
 import type { Ask } from './balance/key.ts';
 import { Discovery, type Expanded } from './discovery.ts';
-import { GradualClose } from './gradual-close.ts';
+import { GradualClose, takenOut } from './gradual-close.ts';
 import { Health, isUp } from './health/health.ts';
 import { Lease } from './lease.ts';
 import { Rebalance } from './rebalance.ts';
 import { RetryBudget } from './retry/retry-budget.ts';
 import { Server, ServerState } from './server.ts';
+import type { ServerOverrides, SetState } from './server-overrides.ts';
 import { Sticky } from './sticky.ts';
 
 export type { Server } from './server.ts';
@@ -24,6 +25,8 @@ export interface PoolOptions {
   readonly emit: Emit;
   /** For sticky cookies where the config names no secret. */
   readonly secret: string;
+  /** What operators have set. */
+  readonly overrides: ServerOverrides;
   /** How the names of servers are looked up; unset: by node, at each connection. */
   readonly lookup?: LookupFunction;
 }
@@ -78,10 +81,7 @@ export class Pool {
             { upstream: name, config: config.dns, servers: config.servers, emit },
             previous === null ? null : previous.#discovery,
           );
-    this.#setServers(
-      this.#expand(),
-      (url) => previous?.serverAt(url)?.state ?? this.#states.get(url) ?? new ServerState(),
-    );
+    this.#setServers(this.#expand(), (url) => previous?.serverAt(url)?.state ?? this.#stateAt(url));
   }
 
   get servers(): readonly Server[] {
@@ -105,7 +105,7 @@ export class Pool {
   async prepare(): Promise<void> {
     if (this.#discovery === null) return;
     await this.#discovery.prepare();
-    this.#setServers(this.#expand(), (url) => this.#states.get(url) ?? new ServerState());
+    this.#setServers(this.#expand(), (url) => this.#stateAt(url));
   }
 
   /** Begins checks and look-ups, in the place of `previous`: that one is to be stopped first. */
@@ -173,6 +173,28 @@ export class Pool {
     return new Lease(server, this.#health);
   }
 
+  /**
+   * Sets whether a server is up, drained or down, whatever its health; returns how many tunnels are closed for it, or null
+   * where there is no such server.
+   */
+  set(url: string, set: SetState): number | null {
+    const server = this.serverAt(url);
+    if (server === undefined) return null;
+    const { name, overrides, config } = this.#options;
+    const { state } = server;
+    const before = state.set;
+    overrides.set(name, url, set);
+    state.set = set;
+    if (set === 'up') {
+      if (before !== 'up') this.#onServerUp(server);
+      return 0;
+    }
+    const { size } = state.tunnels;
+    if (set === 'down') this.#gradualClose.closeAll(state, takenOut(set));
+    else this.#gradualClose.start(state, takenOut(set), config.close_rate);
+    return size;
+  }
+
   *sample(): Iterable<Sample> {
     for (const [url, { live }] of this.#states) {
       if (live === 0 && !this.serverAt(url)) continue;
@@ -189,6 +211,11 @@ export class Pool {
     return this.#discovery?.expand() ?? servers.map((config) => ({ config }));
   }
 
+  #stateAt(url: string): ServerState {
+    const { name, overrides } = this.#options;
+    return this.#states.get(url) ?? new ServerState(overrides.stateOf(name, url));
+  }
+
   /** Makes these the servers. */
   #setServers(all: readonly Expanded[], stateOf: (url: string) => ServerState): void {
     const { name, config, tls, lookup } = this.#options;
@@ -202,7 +229,9 @@ export class Pool {
       ({ config: server, serverName }) =>
         new Server(server, { ...of, state: stateOf(server.url), ...(serverName === undefined ? {} : { serverName }) }),
     );
-    const [first, backups] = [false, true].map((backup) => this.#servers.filter((server) => server.backup === backup));
+    // One of weight 0 is for those alone that are bound to it.
+    const weighed = this.#servers.filter(({ weight }) => weight > 0);
+    const [first, backups] = [false, true].map((backup) => weighed.filter((server) => server.backup === backup));
     this.#tiers = [first ?? [], backups ?? []];
     this.sticky?.setServers(this.#servers);
   }
@@ -211,7 +240,7 @@ export class Pool {
   #rediscover(): void {
     const { name, config, emit } = this.#options;
     const before = this.#servers;
-    this.#setServers(this.#expand(), (url) => this.#states.get(url) ?? new ServerState());
+    this.#setServers(this.#expand(), (url) => this.#stateAt(url));
     for (const { url, state } of this.#servers) this.#states.set(url, state);
     for (const server of before) {
       if (this.serverAt(server.url)) continue;
@@ -228,6 +257,7 @@ export class Pool {
 
   /** A server that comes or comes back starts slowly, keeps what it still carries, and may be given more. */
   #onServerUp(server: Server): void {
+    if (server.state.set !== 'up') return;
     server.state.since = performance.now();
     this.#gradualClose.cancel(server.state);
     this.#rebalance?.toward(server);
@@ -239,7 +269,8 @@ export class Pool {
   }
 }
 
-/** Whether it may have one more, as far as its check, its limit and this request go. */
+/** Whether it may have one more, as far as its check, an operator and this request go. */
 function free(server: Server, tried: readonly Server[]): boolean {
-  return server.state.checked !== false && !tried.includes(server);
+  const { checked, set } = server.state;
+  return checked !== false && set === 'up' && !tried.includes(server);
 }

@@ -70,7 +70,7 @@ export class Rebalance {
   #step(): void {
     for (const url of this.#moves.towards) {
       const server = this.#servers().find((each) => each.url === url);
-      const takes = server !== undefined && !server.backup && server.takes(null, performance.now()) && isUp(server);
+      const takes = server !== undefined && receives(server) && server.takes(null, performance.now());
       if (takes && this.#lacks(server)) {
         this.#moveTo(server);
         return;
@@ -85,7 +85,7 @@ export class Rebalance {
 
   /** The tunnels that a server would carry if all had their part. */
   #partOf(server: Server): number {
-    const up = this.#servers().filter((each) => !each.backup && isUp(each));
+    const up = this.#servers().filter(receives);
     const tunnels = up.reduce((sum, { state }) => sum + state.tunnels.size + state.pendingMoves, 0);
     const weights = up.reduce((sum, { weight }) => sum + weight, 0);
     return (tunnels * server.weight) / weights;
@@ -113,4 +113,9 @@ export class Rebalance {
       return;
     }
   }
+}
+
+/** Whether it is one of those that share the tunnels. */
+function receives(server: Server): boolean {
+  return !server.backup && server.eligible && isUp(server);
 }

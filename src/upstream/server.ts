@@ -9,6 +9,7 @@ import type { ProxyVersion } from '../http/proxy-protocol.ts';
 import type { BackendTls, Endpoint } from '../net/endpoint.ts';
 import type { Ask } from './balance/key.ts';
 import { Breaker } from './health/breaker.ts';
+import type { SetState } from './server-overrides.ts';
 
 /** A server that was written as its address alone has nothing else. */
 export type ServerConfig = Extract<UpstreamConfig['servers'][number], { max_connections?: unknown }>;
@@ -33,7 +34,13 @@ export class ServerState {
   since: number | null = null;
   /** New sessions that it is to get before any other server, because as many were moved for it. */
   pendingMoves = 0;
+  /** As an operator has set it. */
+  set: SetState;
   readonly #buckets = new Map<TrafficKind, Bucket>();
+
+  constructor(set: SetState = 'up') {
+    this.set = set;
+  }
 
   /** The bucket of a rate: the one there is, at its level, unless the rate is another one now. */
   bucketOf(kind: TrafficKind, rate: Rate | undefined): Bucket | null {
@@ -103,6 +110,11 @@ export class Server implements Endpoint {
       plain: state.bucketOf('plain', config.requests_per_second),
     };
     this.#slowStart = slowStart;
+  }
+
+  /** Whether it gets new traffic as far as its weight and an operator go; its health is another matter. */
+  get eligible(): boolean {
+    return this.weight > 0 && this.state.set === 'up';
   }
 
   get live(): number {

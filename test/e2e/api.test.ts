@@ -3,22 +3,17 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import * as z from 'zod';
 import { createAdmin } from '../../src/admin/admin.ts';
 import { createApi } from '../../src/admin/api.ts';
 import { backendOperations } from '../../src/admin/backend-operations.ts';
+import { type Changes, changeOperations } from '../../src/admin/change-operations.ts';
 import { type Broker, BrokerError, type BrokerFault } from '../../src/websocket/broker/broker.ts';
 import { type Client, openClient } from '../support/client.ts';
 import { type EchoServer, startEcho } from '../support/echo.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
+import { type ApiDocument, expectPromised, operationsOf, type ApiResponse as Response } from '../support/openapi.ts';
 
 const TOKEN = 'a-token-of-some-length';
-
-interface Response {
-  readonly status: number;
-  readonly fields: Readonly<Record<string, unknown>>;
-  readonly body: string;
-}
 
 interface Asking {
   readonly body?: string | Buffer;
@@ -351,42 +346,12 @@ it('counts and logs what it was asked', async () => {
 });
 
 const JSON_TYPE = 'application/json';
+const OPERATIONS = backendOperations(() => {
+  throw new Error('only their names are asked for');
+});
 
 describe('the document', () => {
-  interface Described {
-    readonly operationId?: string;
-    readonly responses: Readonly<
-      Record<string, { readonly content?: Readonly<Record<string, { readonly schema: object }>> }>
-    >;
-  }
-  interface Document {
-    readonly openapi: string;
-    readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-    readonly components: { readonly schemas: Readonly<Record<string, object>> };
-  }
-
-  const document = async () => JSON.parse((await api('GET', '/openapi.json', { token: null })).body) as Document;
-
-  const METHODS = ['get', 'post', 'delete', 'put', 'patch', 'head', 'options'];
-
-  /** A schema of the document on its own: what it refers to comes along. */
-  const asJsonSchema = (schema: object, $defs: object) =>
-    JSON.parse(JSON.stringify({ ...schema, $defs }).replaceAll('#/components/schemas/', '#/$defs/')) as Parameters<
-      typeof z.fromJSONSchema
-    >[0];
-
-  /** Everything it promises: method, path, status. */
-  const promises = ({ paths }: Document) =>
-    Object.entries(paths).flatMap(([path, item]) =>
-      Object.entries(item)
-        .filter(([method]) => METHODS.includes(method))
-        .flatMap(([method, operation]) =>
-          Object.entries((operation as Described).responses).map(([status, { content = {} }]) => ({
-            key: `${method.toUpperCase()} ${path} ${status}`,
-            content,
-          })),
-        ),
-    );
+  const document = async () => JSON.parse((await api('GET', '/openapi.json', { token: null })).body) as ApiDocument;
 
   /** An API whose broker has gone. */
   async function withoutBroker(fault: BrokerFault) {
@@ -465,32 +430,13 @@ describe('the document', () => {
 
   it('names the operations that there are', async () => {
     const { paths } = await document();
-    const named = Object.entries(paths).flatMap(([path, item]) =>
-      Object.keys(item)
-        .filter((key) => METHODS.includes(key))
-        .map((method) => `${method.toUpperCase()} ${path}`),
-    );
-    const others = ['GET /explain', 'GET /routes'];
-    expect(named.sort()).toEqual([...OPERATIONS.map(({ method, path }) => `${method} ${path}`), ...others].sort());
+    const all = [...OPERATIONS, ...changeOperations({} as Changes)].map(({ method, path }) => `${method} ${path}`);
+    expect(operationsOf(paths).sort()).toEqual([...all, 'GET /explain', 'GET /routes'].sort());
   });
 
   it('promises what is answered, and nothing else, in bodies of the schemas it gives', async () => {
     const described = await document();
-    const answers = await askForAll();
-    const promised = promises(described);
-    expect([...answers.keys()].sort()).toEqual(promised.map(({ key }) => key).sort());
-    for (const { key, content } of promised) {
-      const { fields, body, status } = answers.get(key)!;
-      if (Object.keys(content).length === 0) {
-        expect([key, body, fields['content-type']]).toEqual([key, '', undefined]);
-        continue;
-      }
-      const schema = content[String(fields['content-type'])]?.schema;
-      if (schema === undefined) throw new Error(`${key}: ${fields['content-type']} is not promised`);
-      const checker = z.fromJSONSchema(asJsonSchema(schema, described.components.schemas));
-      const parsed = checker.safeParse(JSON.parse(body));
-      expect([key, parsed.error?.issues ?? []]).toEqual([key, []]);
-      if (status >= 400) expect(JSON.parse(body)).toMatchObject({ status });
-    }
+    const paths = [...OPERATIONS.map(({ path }) => path), '/explain', '/routes'];
+    expectPromised(described, paths, await askForAll());
   });
 });

@@ -2,6 +2,7 @@
 import { schema } from '../../src/config/schema/schema.ts';
 import type { GatewayEvent } from '../../src/events.ts';
 import { Pool } from '../../src/upstream/pool.ts';
+import { ServerOverrides } from '../../src/upstream/server-overrides.ts';
 
 /** The `upstreams` entry `chat`, parsed. */
 export function upstreamConfig(chat: object) {
@@ -19,8 +20,14 @@ export interface MadePool {
 }
 
 /** A pool that is not started, and all that it tells. */
-export function makePool(chat: object, previous: Pool | null = null, events: GatewayEvent[] = []): MadePool {
+export function makePool(
+  chat: object,
+  previous: Pool | null = null,
+  events: GatewayEvent[] = [],
+  overrides = new ServerOverrides(),
+): MadePool {
   const emit = (event: GatewayEvent): void => void events.push(event);
   const config = upstreamConfig({ servers: ['ws://a:1', 'ws://b:1', 'ws://c:1'], ...chat });
-  return { pool: new Pool({ name: 'chat', config, tls: null, emit, secret: 'only for tests' }, previous), events };
+  const options = { name: 'chat', config, tls: null, emit, secret: 'only for tests', overrides };
+  return { pool: new Pool(options, previous), events };
 }

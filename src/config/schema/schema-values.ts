@@ -97,7 +97,14 @@ export const server = () =>
     z
       .strictObject({
         url: serverUrl().describe('Its address'),
-        weight: count().max(1000).prefault(1).describe('Its part of the traffic beside the others of the upstream'),
+        weight: z
+          .int()
+          .min(0)
+          .max(1000)
+          .prefault(1)
+          .describe(
+            'Its part of the traffic beside the others of the upstream; 0: only clients that `sticky` keeps with it',
+          ),
         backup: z.boolean().prefault(false).describe('Used only while none of the others can take more'),
         max_connections: count().optional().describe('Most sessions and requests at a time; unset: any number'),
         handshakes_per_second: rate()

@@ -132,6 +132,12 @@ const route = z.strictObject({
     })
     .optional()
     .describe('Take plain requests'),
+  on_change: z
+    .enum(['keep', 'drain', 'close'])
+    .optional()
+    .describe(
+      'Its sessions when a reload changes or removes it: keep them, close them with 1012 at a pace, or at once; unset: keep where it is changed, drain where it, or their server, is removed',
+    ),
   auth: auth.optional().describe('Ask who the client is, whatever the route does with its requests'),
   redirect: redirect
     .optional()
@@ -142,6 +148,10 @@ const route = z.strictObject({
 });
 
 const DEFAULT_SPREAD_MS = 10_000;
+
+/** From the most lines to none. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** What `Authorization: Bearer` can carry, and not guessed at once. */
 export const TOKEN = /^[\x21-\x7e]{16,}$/;
@@ -209,10 +219,7 @@ export const schema = z.strictObject({
     .describe('How the bytes of spliced sessions move; takes effect at a restart'),
   log: z
     .strictObject({
-      level: z
-        .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
-        .prefault('info')
-        .describe('Lowest level that is written'),
+      level: z.enum(LOG_LEVELS).prefault('info').describe('Lowest level that is written'),
       access: z.boolean().prefault(true).describe('A line for each request, session and refusal'),
     })
     .prefault({})

@@ -82,7 +82,7 @@ export class Health {
   /** Whether enough of its kind would be left without it. */
   #mayEject(server: Server): boolean {
     const { config, servers } = this.#options;
-    const kind = servers().filter(({ backup }) => backup === server.backup);
+    const kind = servers().filter(({ backup, eligible }) => backup === server.backup && eligible);
     const left = kind.filter((other) => other !== server && isUp(other)).length;
     return left >= Math.max(1, Math.ceil(kind.length * config.floor));
   }

@@ -147,7 +147,7 @@ async function openGateway(backend: Backend): Promise<{ port: number; close(): v
     log: { level: 'error', access: false },
   };
   writeFileSync(file, JSON.stringify(config));
-  const app = new App({ file, env: {}, version: 'fuzz', demo: false, print: () => {} });
+  const app = new App({ file, env: {}, version: 'fuzz', demo: false, print: () => {}, drain: () => {} });
   await app.start();
   return {
     port,

@@ -76,7 +76,7 @@ describe('servers', () => {
     ['{ url: "ftp://a" }', 'error: servers[0].url: must begin with ws, wss, http or https, got "ftp://a" (HINT)'],
     ['{ weight: 2 }', 'error: servers[0].url: missing (Its address)'],
     ['{ url: ws://a, wieght: 2 }', 'error: servers[0].wieght: unknown key (did you mean "weight"?)'],
-    ['{ url: ws://a, weight: 0 }', 'error: servers[0].weight: must be at least 1, got 0'],
+    ['{ url: ws://a, weight: -1 }', 'error: servers[0].weight: must be at least 0, got -1'],
     ['{ url: ws://a, backup: yes }', 'error: servers[0].backup: must be true or false, got "yes" (HINT)'],
     ['{ url: ws://a, max_connections: none }', 'error: servers[0].max_connections: must be a whole number, got "none"'],
     ['{ url: ws://a, backup: true }', 'error: servers: all of them are backups (HINT)'],

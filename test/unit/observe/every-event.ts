@@ -119,7 +119,13 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     detail: 'answered 500',
   },
   ping: { type: 'ping', route: 'chat', result: 'pong' },
-  config_reloaded: { type: 'config_reloaded', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
+  config_reloaded: {
+    type: 'config_reloaded',
+    result: 'failure',
+    trigger: 'signal',
+    problems: ['gateway.yaml:1:1: …'],
+    outcome: null,
+  },
   certificate_loaded: {
     type: 'certificate_loaded',
     listener: '[::]:443',

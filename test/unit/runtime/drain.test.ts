@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { DrainConfig } from '../../../src/config/schema/schema.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { startDrain } from '../../../src/runtime/drain.ts';
-import { Registry, type Session } from '../../../src/sessions/registry.ts';
+import { Registry } from '../../../src/sessions/registry.ts';
+import { sessionOf } from '../../support/sessions.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -21,13 +22,9 @@ function gateway() {
 
   /** Opens a session that takes `closingMs` to close; `never`: it has to be cut. */
   function open(id: string, closingMs: number | 'never' = 0) {
-    const session: Session = {
+    const session = sessionOf({
       id,
-      route: 'chat',
       mode: 'splice',
-      client: '192.0.2.1',
-      user: null,
-      expiresAt: null,
       close(code, reason, deadlineMs) {
         write(`close ${id} ${code} ${reason} ${Math.round(deadlineMs)}`);
         if (closingMs !== 'never') setTimeout(end, closingMs);
@@ -36,7 +33,7 @@ function gateway() {
         write(`cut ${id} ${reason}`);
         setTimeout(end, 0); // a socket's "close" comes a turn later
       },
-    };
+    });
     const place = registry.add(session);
     const end = () => registry.remove(place);
     return { end };
@@ -277,8 +274,7 @@ describe('startDrain', () => {
   test('gives up on a session that not even a cut ends, a second after the grace', async () => {
     const registry = new Registry();
     const cut = vi.fn();
-    const known = { id: 'x', route: 'chat', client: '192.0.2.1', user: null, expiresAt: null };
-    registry.add({ ...known, mode: 'terminate', close: vi.fn(), cut });
+    registry.add(sessionOf({ close: vi.fn(), cut }));
     let done = false;
     const nothing = () => {};
     void startDrain({

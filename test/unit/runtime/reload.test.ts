@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
+import type { ReloadOutcome } from '../../../src/base/reload-outcome.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { type Built, Reloader } from '../../../src/runtime/reload.ts';
+
+const OUTCOME: ReloadOutcome = {
+  kept: 3,
+  draining: [{ why: 'route chat removed', sessions: 2 }],
+  restartNeeded: [],
+};
 
 /** A reloader over a content that can be set, with builds that end when told. */
 function reloading() {
@@ -23,6 +30,7 @@ function reloading() {
     swap(next) {
       if (next === 'unswappable') throw new Error('port taken');
       state.serving = next;
+      return OUTCOME;
     },
     discard: (next) => state.discarded.push(next),
     emit: (event) => events.push(event),
@@ -43,9 +51,11 @@ describe('Reloader', () => {
   test('builds, swaps, and says so', async () => {
     const { reloader, state, events, open } = reloading();
     open();
-    expect(await reloader.request('signal')).toBe('success');
+    expect((await reloader.request('signal')).outcome).toEqual(OUTCOME);
     expect(state.serving).toBe('one');
-    expect(events).toEqual([{ type: 'config_reloaded', result: 'success', trigger: 'signal', problems: [] }]);
+    expect(events).toEqual([
+      { type: 'config_reloaded', result: 'success', trigger: 'signal', problems: [], outcome: OUTCOME },
+    ]);
   });
 
   test.each([
@@ -56,11 +66,11 @@ describe('Reloader', () => {
     const { reloader, state, events, open } = reloading();
     open();
     state.content = content;
-    expect(await reloader.request('file')).toBe('failure');
+    expect((await reloader.request('file')).outcome).toBeNull();
     expect(state.serving).toBe('zero');
-    expect(events).toEqual([{ type: 'config_reloaded', result: 'failure', trigger: 'file', problems }]);
+    expect(events).toEqual([{ type: 'config_reloaded', result: 'failure', trigger: 'file', problems, outcome: null }]);
     state.content = 'good';
-    expect(await reloader.request('file')).toBe('success');
+    expect((await reloader.request('file')).outcome).toEqual(OUTCOME);
     expect(state.serving).toBe('good');
   });
 
@@ -68,11 +78,11 @@ describe('Reloader', () => {
     const events: GatewayEvent[] = [];
     const reloader = new Reloader<string>({
       build: async () => ({ ok: false, problems: [] }),
-      swap: () => {},
+      swap: () => OUTCOME,
       discard: () => {},
       emit: (event) => events.push(event),
     });
-    expect(await reloader.request('signal')).toBe('failure');
+    expect((await reloader.request('signal')).outcome).toBeNull();
     expect(events).toMatchObject([{ result: 'failure', problems: ['the new config was refused'] }]);
   });
 
@@ -84,7 +94,9 @@ describe('Reloader', () => {
     state.content = 'three';
     const third = reloader.request('file');
     open();
-    expect(await Promise.all([first, second, third])).toEqual(['success', 'success', 'success']);
+    const reports = await Promise.all([first, second, third]);
+    expect(reports.map(({ outcome }) => outcome)).toEqual([OUTCOME, OUTCOME, OUTCOME]);
+    expect(reloader.last).toBe(reports[2]);
     expect(state).toMatchObject({ serving: 'three', most: 1, builds: 2 });
     expect(events.map((event) => event.type === 'config_reloaded' && event.trigger)).toEqual(['signal', 'file']);
   });
@@ -96,7 +108,7 @@ describe('Reloader', () => {
     state.content = 'two';
     const second = reloader.request('file');
     open();
-    expect([await first, await second]).toEqual(['failure', 'success']);
+    expect([(await first).outcome, (await second).outcome]).toEqual([null, OUTCOME]);
     expect(state.serving).toBe('two');
   });
 
@@ -119,9 +131,9 @@ describe('Reloader', () => {
     const closed = reloader.close();
     open();
     await closed;
-    expect(await first).toBe('failure');
-    expect(await second).toBe('failure');
-    expect(await reloader.request('signal')).toBe('failure');
+    expect((await first).outcome).toBeNull();
+    expect((await second).outcome).toBeNull();
+    expect((await reloader.request('signal')).outcome).toBeNull();
     expect(state).toMatchObject({ serving: 'zero', builds: 1, discarded: ['one'] });
     expect(events).toHaveLength(3);
     expect(events[0]).toMatchObject({ result: 'failure', problems: ['the gateway is stopping'] });

@@ -8,6 +8,7 @@ import { compileTable } from '../../../src/routing/table.ts';
 import { buildSnapshot, type SharedServices, type Snapshot } from '../../../src/runtime/snapshot.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
 import { NameCache } from '../../../src/upstream/name-cache.ts';
+import { ServerOverrides } from '../../../src/upstream/server-overrides.ts';
 import { MemoryBroker } from '../../../src/websocket/broker/memory.ts';
 import { Terminator } from '../../../src/websocket/connection/accept.ts';
 import { Connections } from '../../../src/websocket/connections.ts';
@@ -27,6 +28,7 @@ const shared: SharedServices = {
   deliveries: new PendingDeliveries(),
   stickySecret: 'for tests only',
   lookup: new NameCache().lookup,
+  overrides: new ServerOverrides(),
 };
 
 function snapshot(change: object = {}, previous: Snapshot | null = null): Snapshot {

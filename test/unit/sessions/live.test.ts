@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { GatewayEvent, Mode, SessionOpened } from '../../../src/events.ts';
 import { LiveSession } from '../../../src/sessions/live.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
+import { IDENTITY, sessionOf } from '../../support/sessions.ts';
 
 const opened = (change: Partial<SessionOpened> = {}): SessionOpened => ({
   type: 'session_opened',
@@ -45,7 +46,7 @@ function home() {
     registry,
     events,
     released,
-    home: { registry, emit: (e: GatewayEvent) => void events.push(e), resources, expiresAt: null },
+    home: { registry, emit: (e: GatewayEvent) => void events.push(e), resources, expiresAt: null, identity: IDENTITY },
   };
 }
 
@@ -94,17 +95,7 @@ describe('a session', () => {
 });
 
 describe('the registry', () => {
-  const enter = (registry: Registry, route: string, mode: Mode) =>
-    registry.add({
-      id: route,
-      route,
-      mode,
-      client: '192.0.2.1',
-      user: null,
-      expiresAt: null,
-      close: () => {},
-      cut: () => {},
-    });
+  const enter = (registry: Registry, route: string, mode: Mode) => registry.add(sessionOf({ id: route, route, mode }));
 
   it('counts by route and mode, and keeps a series that has fallen to nothing', () => {
     const registry = new Registry();

@@ -1,6 +1,7 @@
 // The servers of one upstream: who may be picked, live counts that come back to nothing, and what goes on after a reload.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Pool, Server } from '../../../src/upstream/pool.ts';
+import { ServerOverrides } from '../../../src/upstream/server-overrides.ts';
 import { asking } from '../../support/balancer-request.ts';
 import { makePool } from '../../support/pools.ts';
 
@@ -199,4 +200,78 @@ describe('slow start', () => {
     expect(shareOf()).toEqual([1, 1]);
     next.stop('for good');
   });
+});
+
+describe('a server that an operator sets', () => {
+  const tunnel = (closes: string[]) => ({
+    close: (code: number, reason: string) => void closes.push(`${code} ${reason}`),
+  });
+  const picked = (pool: Pool) => [...new Set(Array.from({ length: 20 }, () => pool.pick(null)?.url))].sort();
+
+  it.each(['drain', 'down'] as const)('to %s gets nothing new, and closes its tunnels with 1012', (set) => {
+    const { pool } = makePool({ close_rate: 1 });
+    const closes: string[] = [];
+    for (let i = 0; i < 3; i++) pool.take(pool.serverAt('ws://a:1')!).carry(tunnel(closes));
+    expect(pool.set('ws://a:1', set)).toBe(3);
+    expect(picked(pool)).toEqual(['ws://b:1', 'ws://c:1']);
+    expect(closes).toEqual(Array(set === 'down' ? 3 : 1).fill(`1012 server_${set}`));
+    // A handshake that was under way meanwhile.
+    pool.take(pool.serverAt('ws://a:1')!).carry(tunnel(closes));
+    expect(closes).toHaveLength(set === 'down' ? 4 : 2);
+    expect(pool.set('ws://a:1', 'up')).toBe(0);
+    expect(picked(pool)).toEqual(['ws://a:1', 'ws://b:1', 'ws://c:1']);
+    pool.stop('for good');
+  });
+
+  it('stays so in the pools of later configs, in one that does not have it too, and is not of another upstream', () => {
+    const overrides = new ServerOverrides();
+    const first = makePool({}, null, [], overrides).pool;
+    first.set('ws://a:1', 'drain');
+    const second = makePool({ servers: ['ws://b:1', 'ws://c:1'] }, first, [], overrides).pool;
+    second.start(first);
+    const third = makePool({}, second, [], overrides).pool;
+    third.start(second);
+    expect(picked(third)).toEqual(['ws://b:1', 'ws://c:1']);
+    expect(overrides.all()).toMatchObject([{ upstream: 'chat', server: 'ws://a:1', state: 'drain' }]);
+    expect(overrides.stateOf('other', 'ws://a:1')).toBe('up');
+    third.set('ws://a:1', 'up');
+    expect(overrides.all()).toEqual([]);
+  });
+
+  it('does not come back because its check passes', () => {
+    const { pool } = makePool({ health: { on_down: 'close' } });
+    pool.set('ws://a:1', 'drain');
+    const server = pool.serverAt('ws://a:1')!;
+    for (let i = 0; i < 5; i++) pool.take(server).reportOutcome('failed');
+    expect(picked(pool)).toEqual(['ws://b:1', 'ws://c:1']);
+  });
+
+  it('is no server of the upstream: null', () => {
+    expect(makePool({}).pool.set('ws://nobody:1', 'down')).toBeNull();
+  });
+
+  it('to drain leaves nobody where it is the only one', () => {
+    const { pool } = makePool({ servers: ['ws://a:1'] });
+    pool.set('ws://a:1', 'drain');
+    expect(pool.pick(null)).toBeNull();
+  });
+
+  it('is not counted among those that ejections leave', () => {
+    const { pool } = makePool({ health: { floor: '50%', passive: { failures: 1 } } });
+    pool.set('ws://a:1', 'drain');
+    pool.set('ws://b:1', 'drain');
+    pool.take(pool.serverAt('ws://c:1')!).reportOutcome('failed');
+    // The only one left stays in use.
+    expect(picked(pool)).toEqual(['ws://c:1']);
+  });
+});
+
+it('a server of weight 0 gets nothing but clients that a cookie keeps with it', () => {
+  const { pool } = makePool({ servers: [{ url: 'ws://a:1', weight: 0 }, 'ws://b:1'], sticky: {} });
+  expect(hostsOf(pool, 10)).toBe('b'.repeat(10));
+  const [, given = ''] = pool.sticky!.fieldsFor(pool.serverAt('ws://a:1')!, asking());
+  const fields = ['Cookie', given.split(';')[0]!];
+  expect(pool.pick(asking({ fields }))?.host).toBe('a');
+  pool.set('ws://a:1', 'drain');
+  expect(pool.pick(asking({ fields }))?.host).toBe('b');
 });
