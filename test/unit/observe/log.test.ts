@@ -143,7 +143,16 @@ describe('each event has its line', () => {
       detail: 'answered 500',
     },
     ping: { level: 'debug', route: 'chat', result: 'pong' },
-    config_reloaded: { level: 'error', result: 'failure', trigger: 'signal', problems: ['gateway.yaml:1:1: …'] },
+    config_reloaded: {
+      level: 'error',
+      result: 'failure',
+      trigger: 'signal',
+      problems: ['gateway.yaml:1:1: …'],
+      kept: 812,
+      draining: 14,
+      restart_needed: ['broker'],
+      msg: 'kept 812, draining 14 (route chat removed), needs a restart: broker',
+    },
     certificate_loaded: {
       level: 'info',
       listener: '[::]:443',
@@ -181,7 +190,7 @@ describe('each event has its line', () => {
   });
 
   it('success is no error, and what is cut is worth a warning', () => {
-    const reloaded = lineOf({ ...EVENTS.config_reloaded, result: 'success', problems: [] });
+    const reloaded = lineOf({ ...EVENTS.config_reloaded, result: 'success', problems: [], outcome: null });
     expect(reloaded).toMatchObject({ level: 'info', result: 'success' });
     expect(reloaded).not.toHaveProperty('problems');
     expect(lineOf({ ...EVENTS.drain, phase: 'cut' })).toMatchObject({ level: 'warn', phase: 'cut' });

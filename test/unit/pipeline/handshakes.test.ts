@@ -22,6 +22,7 @@ import { LiveSession } from '../../../src/sessions/live.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
 import type { Lease } from '../../../src/upstream/lease.ts';
 import { configOf, handshakeHead, plainHead, splice, tableOf, terminate } from '../../support/heads.ts';
+import { IDENTITY } from '../../support/sessions.ts';
 
 const CLIENT = { address: '192.0.2.1', port: 1234, destination: null };
 
@@ -97,7 +98,7 @@ function openSession({ services, subject }: RouteContext, { resources }: ClientE
       ...{ type: 'session_opened', ...subject, route: 'app', connection: subject.id, mode: 'splice', at: null },
       ...{ origin: null, subprotocol: null, durationMs: 0 },
     },
-    { registry: services.sessions, emit: services.emit, resources, expiresAt: null },
+    { registry: services.sessions, emit: services.emit, resources, expiresAt: null, identity: IDENTITY },
   );
 }
 
