@@ -46,12 +46,9 @@ export function parseConfig(text: string, { file, env }: Source): Parsed {
   if (document.root === null)
     return { config: null, partial: null, widened: NONE, problems: sort(document.problems), locate: document.locate };
 
-  const completed = assumeModes(document.root, inputSchema());
-  const { root, assumed } = completed;
+  const { root, assumed, issues } = findIssues(document.root);
   const spoiled = document.spoiled.filter((path) => !new PathSet(assumed).has(path));
-  const found = findIssues(document.root, completed).filter(
-    ({ problem }) => !new PathSet(document.spoiled).hasOrPartOf(problem.path),
-  );
+  const found = issues.filter(({ problem }) => !new PathSet(document.spoiled).hasOrPartOf(problem.path));
   const { config: sound, removed } = prune(root, spoiled);
   const written = writtenOf(
     root,
@@ -81,15 +78,24 @@ function widenedIn(sound: Config | null, written: Written): Widened {
   );
 }
 
+interface Found extends Pick<Completed, 'root' | 'assumed'> {
+  readonly issues: readonly Explained[];
+}
+
 /** All that the schema does not accept: the modes as they were written, and the rest by the modes that were assumed. */
-function findIssues(written: MapNode, { root, assumed, unsure }: Completed): readonly Explained[] {
+function findIssues(written: MapNode): Found {
+  const asWritten = issuesOf(written);
+  // The JSON Schema is for what is wrong alone: a start on a sound file does not wait for it to be made.
+  if (asWritten.length === 0) return { root: written, assumed: [], issues: [] };
   const schema = inputSchema();
-  if (assumed.length === 0) return explainIssues(issuesOf(root), { schema, root });
+  const { root, assumed, unsure } = assumeModes(written, schema);
+  if (assumed.length === 0) return { root, assumed, issues: explainIssues(asWritten, { schema, root }) };
   const modes = new PathSet(assumed);
-  const ofModes = issuesOf(written).filter(({ path }) => modes.has(path as ConfigPath));
+  const ofModes = asWritten.filter(({ path }) => modes.has(path as ConfigPath));
   const guessed = new PathSet(unsure);
   const others = issuesOf(root).filter(({ path }) => !guessed.has(path as ConfigPath));
-  return [...explainIssues(ofModes, { schema, root: written }), ...explainIssues(others, { schema, root })];
+  const issues = [...explainIssues(ofModes, { schema, root: written }), ...explainIssues(others, { schema, root })];
+  return { root, assumed, issues };
 }
 
 function issuesOf(root: MapNode): readonly SchemaIssue[] {

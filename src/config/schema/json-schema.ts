@@ -1,5 +1,6 @@
 // The schema as data: JSON Schema draft-7 for editors, and look-ups in it for hints. The source is schema.ts alone.
 import * as z from 'zod';
+import { once } from '../../base/once.ts';
 import type { ConfigPath } from '../problem.ts';
 import { schema } from './schema.ts';
 
@@ -24,10 +25,8 @@ export interface JsonSchema {
   readonly oneOf?: readonly JsonSchema[];
 }
 
-/** What may stand in the file, before editors are told of `${VAR}`. */
-export function inputSchema(): JsonSchema {
-  return z.toJSONSchema(schema, { target: 'draft-07', io: 'input' }) as JsonSchema;
-}
+/** What may stand in the file, before editors are told of `${VAR}`. Made when it is first asked for, and once. */
+export const inputSchema = once(() => z.toJSONSchema(schema, { target: 'draft-07', io: 'input' }) as JsonSchema);
 
 /** JSON Schema draft-7 of gateway.yaml, for editors: `config/gateway.schema.json`. */
 export function editorSchema(): JsonSchema {
