@@ -1,21 +1,48 @@
 // How the tests run. Coverage is measured with COVERAGE=1 and in CI; the pure layers must have every branch covered.
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { TEST_TIMEOUT_MS } from './test/support/test-timeout.ts';
 
 const measured = process.env['COVERAGE'] === '1' || process.env['CI'] !== undefined;
 
+/**
+ * What takes long first, and what is short fills the end: the suites of whole engines before the other files of test/e2e,
+ * and unit tests last. Within that vitest's own order: by size, and by the time it took before.
+ */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return sorted.toSorted((one, other) => length(other) - length(one));
+  }
+}
+
+function length({ project, moduleId }: TestSpecification): number {
+  if (project.name !== 'e2e') return 0;
+  return /from '.*\.suite\.ts'/.test(readFileSync(moduleId, 'utf8')) ? 2 : 1;
+}
+
+const E2E = 'test/e2e/**/*.test.ts';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Files run in processes of their own, two at a time: most start real programs, and small machines have two cores.
     pool: 'forks',
-    maxWorkers: 2,
+    // Most tests of whole programs wait for them: with a file for each core, the cores would be idle half the time.
+    maxWorkers: availableParallelism() + 2,
+    sequence: { sequencer: LongFirst },
     testTimeout: 2 * TEST_TIMEOUT_MS,
     hookTimeout: 2 * TEST_TIMEOUT_MS,
     expect: { poll: { timeout: TEST_TIMEOUT_MS } },
     teardownTimeout: 10_000,
     restoreMocks: true,
     unstubEnvs: true,
+    projects: [
+      // Real programs: each file in a process of its own.
+      { extends: true, test: { name: 'e2e', include: [E2E] } },
+      // Functions and classes, which keep nothing: files share their processes, and what they import is loaded once.
+      { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [E2E], isolate: false } },
+    ],
     coverage: {
       enabled: measured,
       provider: 'v8',
