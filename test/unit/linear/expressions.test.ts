@@ -61,7 +61,7 @@ describe('the sweep finds', () => {
     ['a run of blanks before a separator, wherever it begins', /[ \t]*,[ \t]*/g],
     ['a nested quantifier', /^(?:a+)+$/],
     ['a run that may begin anywhere', /\s+$/],
-  ])('%s', (_, expression) => {
+  ])('%s', { timeout: 120_000 }, (_, expression) => {
     const slow = [...fillings(piecesOf(expression))].find(([, fill]) => faultOf(fill, use(expression), 8192) !== null);
     expect(slow).toBeDefined();
   });
