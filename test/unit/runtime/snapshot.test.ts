@@ -76,11 +76,11 @@ describe('the next snapshot', () => {
   it('takes over a pool that stayed the same, with what its servers carry', () => {
     const first = snapshot();
     const [busy] = first.services.pool('chat').servers;
-    const { release } = first.services.pool('chat').take(busy!);
+    const lease = first.services.pool('chat').take(busy!);
     const next = snapshot({ trusted_proxies: [] }, first);
     expect(next.services.pool('chat')).toBe(first.services.pool('chat'));
     expect(next.services.pool('chat').pick(asking())?.url).toBe('ws://127.0.0.1:9002');
-    release();
+    lease.release();
     expect(next.services.pool('chat').servers[0]?.live).toBe(0);
   });
 
@@ -105,7 +105,7 @@ describe('the next snapshot', () => {
     expect(pool.servers.map(({ live }) => live)).toEqual([2, 0]);
     const more = Array.from({ length: 3 }, () => pool.take(pool.pick(asking())!).server.url);
     expect(more).toEqual(['ws://127.0.0.1:9009', 'ws://127.0.0.1:9009', expect.anything()]);
-    for (const { release } of leases) release();
+    for (const lease of leases) lease.release();
     expect(pool.servers.reduce((sum, { live }) => sum + live, 0)).toBe(3);
   });
 

@@ -99,9 +99,9 @@ describe('a pool', () => {
       ],
     });
     expect(hostsOf(pool, 3)).toBe('aaa');
-    const { release } = pool.take(pool.servers[0]!);
+    const lease = pool.take(pool.servers[0]!);
     expect(hostsOf(pool, 3)).toBe('bbb');
-    release();
+    lease.release();
     expect(hostsOf(pool, 1)).toBe('a');
   });
 
@@ -153,7 +153,7 @@ describe('the pool of the next config', () => {
         .filter(({ metric }) => metric === 'upstream_connections')
         .map(({ labels }) => labels['server']);
     expect(shown()).toEqual([...ABC, 'ws://d:1']);
-    for (const { release } of leases) release();
+    for (const lease of leases) lease.release();
     expect(shown()).toEqual(['ws://b:1', 'ws://d:1']);
     next.stop('for good');
   });
