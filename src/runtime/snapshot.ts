@@ -58,9 +58,9 @@ export interface SharedServices {
  */
 export function buildSnapshot(prepared: Prepared, shared: SharedServices, previous: Snapshot | null): Snapshot {
   const { config, table } = prepared;
-  const pools = new Map(
-    Object.keys(config.upstreams).map((name) => [name, poolFor(name, prepared, shared, previous?.pools.get(name))]),
-  );
+  // The functions below live as long as the snapshot, and so does whatever any function in here uses: `previous` may be
+  // used by none, or each snapshot would keep all those before it.
+  const pools = buildPools(prepared, shared, previous);
   const acceptors = buildAcceptors(config, shared, pools);
   const authDeps = { emit: shared.emit, caller: shared.caller, pool: (upstream: string) => get(pools, upstream) };
   const authenticators = new Authenticators(config, authDeps, previous?.authenticators ?? null);
@@ -106,6 +106,14 @@ export function startPools(next: Snapshot, previous: Snapshot | null): void {
     const old = previous?.pools.get(name) ?? null;
     if (pool !== old) pool.start(old);
   }
+}
+
+function buildPools(prepared: Prepared, shared: SharedServices, previous: Snapshot | null): Map<string, Pool> {
+  const pools = new Map<string, Pool>();
+  for (const name of Object.keys(prepared.config.upstreams)) {
+    pools.set(name, poolFor(name, prepared, shared, previous?.pools.get(name)));
+  }
+  return pools;
 }
 
 function poolFor(name: string, { config, backendTls }: Prepared, shared: SharedServices, old: Pool | undefined): Pool {

@@ -81,7 +81,7 @@ export class Pool {
             { upstream: name, config: config.dns, servers: config.servers, emit },
             previous === null ? null : previous.#discovery,
           );
-    this.#setServers(this.#expand(), (url) => previous?.serverAt(url)?.state ?? this.#stateAt(url));
+    this.#setServers(this.#expand(), previous);
   }
 
   get servers(): readonly Server[] {
@@ -105,7 +105,7 @@ export class Pool {
   async prepare(): Promise<void> {
     if (this.#discovery === null) return;
     await this.#discovery.prepare();
-    this.#setServers(this.#expand(), (url) => this.#stateAt(url));
+    this.#setServers(this.#expand());
   }
 
   /** Begins checks and look-ups, in the place of `previous`: that one is to be stopped first. */
@@ -216,8 +216,12 @@ export class Pool {
     return this.#states.get(url) ?? new ServerState(overrides.stateOf(name, url));
   }
 
-  /** Makes these the servers. */
-  #setServers(all: readonly Expanded[], stateOf: (url: string) => ServerState): void {
+  /**
+   * Makes these the servers, with the states that `previous` has of them. Not in the constructor: what any function uses
+   * there lives as long as the functions that the pool keeps, and so each pool would keep all those before it.
+   */
+  #setServers(all: readonly Expanded[], previous: Pool | null = null): void {
+    const stateOf = (url: string): ServerState => previous?.serverAt(url)?.state ?? this.#stateAt(url);
     const { name, config, tls, lookup } = this.#options;
     const { slow_start: slowStart, proxy_protocol: proxyProtocol } = config;
     const of = {
@@ -240,7 +244,7 @@ export class Pool {
   #rediscover(): void {
     const { name, config, emit } = this.#options;
     const before = this.#servers;
-    this.#setServers(this.#expand(), (url) => this.#stateAt(url));
+    this.#setServers(this.#expand());
     for (const { url, state } of this.#servers) this.#states.set(url, state);
     for (const server of before) {
       if (this.serverAt(server.url)) continue;

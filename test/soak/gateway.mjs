@@ -43,7 +43,7 @@ routes:
     websocket: { mode: terminate, handler: echo, origins: any, ping: { every: 1s, timeout: 5s } }
   - name: rooms
     match: { path: "/rooms/{room}/{user}" }
-    websocket: { mode: terminate, handler: rooms, origins: any, rooms: { format: json, history: { count: 100, age: 1m } } }
+    websocket: { mode: terminate, handler: rooms, origins: any, rooms: { format: json, history: { count: 100, age: 2s } } }
   - name: api
     match: { path: /* }
     http: { upstream: rest, timeouts: { connect: 2s, head: 5s, idle: ${5 + (turn % 2)}s } }

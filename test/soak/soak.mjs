@@ -71,13 +71,16 @@ async function reloadEachSecond(over) {
   }
 }
 
-/** When no session and no request is live any more; the last ones may wait for a peer that is gone. */
+/**
+ * When no session and no request is live any more, and no budget of memory counts a byte: the last ones may wait for a peer
+ * that is gone, and histories for the sweep of each 30 s that forgets rooms without members.
+ */
 async function rest() {
   const deadline = Date.now() + 60_000;
   for (;;) {
     const samples = await gateway.metrics();
-    const live = sumOf(samples, 'gateway_websocket_connections') + sumOf(samples, 'gateway_http_requests_in_flight');
-    if (live === 0 || Date.now() > deadline) return samples;
+    const left = ['websocket_connections', 'http_requests_in_flight', 'memory_budget_bytes'];
+    if (left.every((name) => sumOf(samples, `gateway_${name}`) === 0) || Date.now() > deadline) return samples;
     await sleep(200);
   }
 }

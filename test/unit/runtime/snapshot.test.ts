@@ -1,11 +1,19 @@
 // One config made ready to serve, and what the next one takes over from it: the pools of upstreams that stayed the same,
-// with their counts.
+// with their counts. And that it lets go of the one before it.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../../src/config/schema/schema.ts';
 import { HttpEngines } from '../../../src/proxy/http-engines.ts';
 import { openInternalClient } from '../../../src/proxy/internal-client.ts';
 import { compileTable } from '../../../src/routing/table.ts';
-import { buildSnapshot, type SharedServices, type Snapshot } from '../../../src/runtime/snapshot.ts';
+import {
+  buildSnapshot,
+  preparePools,
+  type SharedServices,
+  type Snapshot,
+  startPools,
+} from '../../../src/runtime/snapshot.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
 import { NameCache } from '../../../src/upstream/name-cache.ts';
 import { ServerOverrides } from '../../../src/upstream/server-overrides.ts';
@@ -73,6 +81,30 @@ describe('a snapshot', () => {
 });
 
 describe('the next snapshot', () => {
+  it('keeps nothing of the one before it in memory, but the pools that stayed the same', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const rest = { servers: ['http://127.0.0.1:9003'] };
+    let current = snapshot();
+    const stayed = current.pools.get('rest');
+    const left: WeakRef<object>[] = [];
+    for (const balance of ['round_robin', 'random_two', 'least_connections']) {
+      left.push(new WeakRef(current.services), new WeakRef(current.authenticators), new WeakRef(current.table));
+      left.push(new WeakRef(current.services.pool('chat')), new WeakRef(current.services.acceptor('echo')));
+      const chat = { servers: ['ws://127.0.0.1:9001'], balance, rebalance: {}, health: { on_down: 'close' } };
+      const next = await preparePools(snapshot({ upstreams: { chat, rest } }, current), current);
+      startPools(next, current);
+      current = next;
+    }
+    // A WeakRef holds its target to the end of the turn.
+    await new Promise(setImmediate);
+    collect();
+    const kept = left.filter((ref) => ref.deref() !== undefined);
+    startPools(snapshot({ upstreams: { rest }, routes: [{ name: 'r', http: { upstream: 'rest' } }] }), current);
+    expect(kept).toEqual([]);
+    expect(current.pools.get('rest')).toBe(stayed);
+  });
+
   it('takes over a pool that stayed the same, with what its servers carry', () => {
     const first = snapshot();
     const [busy] = first.services.pool('chat').servers;
