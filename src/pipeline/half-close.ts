@@ -7,7 +7,7 @@ import { listHas, lowerNames } from '../http/fields.ts';
 import { serveBehindFin } from '../net/node-internals.ts';
 import type { PipelineQueue } from './pipelining.ts';
 
-/** Decides what a FIN means on every connection that the server accepts from now on; called once. */
+/** Decides what a FIN means on every connection that the server accepts from now on, and has the queue know each; called once. */
 export function watchHalfClose(
   server: Server,
   pipelineQueue: PipelineQueue,
@@ -16,9 +16,11 @@ export function watchHalfClose(
   serveBehindFin(server);
   const watched = new WeakSet<Socket>();
   server.on(accepted, (socket: Socket) => {
+    pipelineQueue.watch(socket);
     // One that was given back to the server comes here again.
     if (watched.has(socket)) return;
     watched.add(socket);
+    socket.once('close', () => pipelineQueue.release(socket));
     // Before node's own listener, which would call the rest of a body that was cut off malformed.
     const onEnd = guarded(
       'connection',

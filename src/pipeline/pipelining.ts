@@ -2,6 +2,7 @@
 // carried out beside those before it, and the answer to an upgrade would overtake theirs. Here they wait for their turn.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { ignore } from '../base/guard.ts';
 import type { MemoryBudget } from '../base/memory-budget.ts';
 import { responseUnderWay } from '../net/node-internals.ts';
 
@@ -30,11 +31,21 @@ interface ConnectionQueue {
  */
 export class PipelineQueue {
   readonly #queues = new WeakMap<Socket, ConnectionQueue>();
+  /** Connections that a parser reads. */
+  readonly #read = new Set<Socket>();
+  /** Those that are not read before the next turn of the event loop. */
+  #heldBack: Socket[] = [];
   readonly #budget: MemoryBudget;
 
   /** `budget`: of all requests that wait, together. */
   constructor(budget: MemoryBudget) {
     this.#budget = budget;
+  }
+
+  /** A parser reads the connection from now on, until `release`. */
+  watch(socket: Socket): void {
+    this.#read.add(socket);
+    if (this.#heldBack.length > 0) this.#pause(socket);
   }
 
   /**
@@ -53,6 +64,7 @@ export class PipelineQueue {
     const bytes = KEPT_BYTES + sizeOf(req);
     if (!this.#budget.fits(bytes)) {
       socket.destroy();
+      this.#holdBack();
       return false;
     }
     const queue = this.#queues.get(socket) ?? this.#open(socket, res);
@@ -65,8 +77,7 @@ export class PipelineQueue {
       socket.pause();
     }
     res.once('socket', () => {
-      this.#budget.remove(bytes);
-      queue.bytes -= bytes;
+      this.#giveBack(queue, bytes);
       queue.waiting--;
       if (queue.waiting < MAX_WAITING && queue.paused) {
         queue.paused = false;
@@ -83,8 +94,9 @@ export class PipelineQueue {
     return queue !== undefined && queue.waiting > 0 ? queue.last : responseUnderWay(socket);
   }
 
-  /** The parser has released the connection: its new owner decides when it is read. */
+  /** No parser reads the connection any more: it is closed, or its new owner decides when it is read. */
   release(socket: Socket): void {
+    this.#read.delete(socket);
     const queue = this.#queues.get(socket);
     if (queue !== undefined) queue.paused = false;
   }
@@ -96,11 +108,39 @@ export class PipelineQueue {
     socket.on('resume', () => {
       if (queue.paused) socket.pause();
     });
-    socket.once('close', () => {
-      this.#budget.remove(queue.bytes);
-      queue.bytes = 0;
-    });
+    socket.once('close', () => this.#giveBack(queue, queue.bytes));
     return queue;
+  }
+
+  /** Behind the connection's end, where all was given back, node may still come to a response that waited. */
+  #giveBack(queue: ConnectionQueue, bytes: number): void {
+    const kept = Math.min(bytes, queue.bytes);
+    queue.bytes -= kept;
+    this.#budget.remove(kept);
+  }
+
+  /**
+   * Reads no connection any more in this turn of the event loop. node's parser goes on to the end of what was read, up to
+   * 64 KiB, although its connection is destroyed, and keeps all those requests until the connection's 'close', which comes
+   * behind the reads of the turn: a few hundred connections that are refused in one turn would take a heap of any size.
+   */
+  #holdBack(): void {
+    if (this.#heldBack.length > 0) return;
+    for (const socket of this.#read) this.#pause(socket);
+    setImmediate(() => {
+      // One that is to be read no further until its answers are written stays paused (the listener of 'resume').
+      for (const socket of this.#heldBack.splice(0)) socket.resume();
+    });
+  }
+
+  /** Reads it no further in this turn. */
+  #pause(socket: Socket): void {
+    if (socket.isPaused()) return;
+    // What came along with the connection is in its stream yet, and node's parser reads past the stream unless that has a
+    // listener.
+    if (socket.readableLength > 0 && !socket.listeners('data').includes(ignore)) socket.on('data', ignore);
+    socket.pause();
+    this.#heldBack.push(socket);
   }
 }
 

@@ -2,13 +2,13 @@
 // then the action of its verdict runs. What breaks in a step ends here, as an answer and an event. Handshakes are
 // handshakes.ts, binding and timeouts listener.ts.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { getHeapStatistics } from 'node:v8';
 import type { RouteContext } from '../actions/context.ts';
 import { answer, completed, forward } from '../actions/forward.ts';
 import { peerOf } from '../actions/peer.ts';
 import { type Plain, passRequest, refusalOf } from '../actions/reject.ts';
 import { respond } from '../actions/respond.ts';
 import { guarded } from '../base/guard.ts';
+import { oldGenerationLimit } from '../base/heap.ts';
 import { MemoryBudget } from '../base/memory-budget.ts';
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Sample, Sampler } from '../events.ts';
@@ -37,7 +37,7 @@ export class Gateway implements Sampler {
   readonly handshakes: Handshakes;
   /** Of all plain requests that wait behind others of their connection. */
   readonly pipelineQueue: PipelineQueue;
-  readonly #waiting = new MemoryBudget(Math.floor(getHeapStatistics().heap_size_limit * WAITING_SHARE));
+  readonly #waiting = new MemoryBudget(Math.floor(oldGenerationLimit() * WAITING_SHARE));
   readonly #state: GatewayState = { draining: false };
   #requests = 0;
 

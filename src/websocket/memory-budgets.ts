@@ -1,13 +1,13 @@
 // What terminated sessions may take of the process's memory beyond what each has for itself: histories of rooms, and
 // queues. docs/limits.md has what is dropped when a budget is used up.
-import { getHeapStatistics } from 'node:v8';
+import { oldGenerationLimit } from '../base/heap.ts';
 import { MemoryBudget } from '../base/memory-budget.ts';
 import type { Sample, Sampler } from '../events.ts';
 
-/** Each budget's share of the heap limit where the config sets none. */
+/** Each budget's share of the heap where the config sets none. */
 const SHARE = 1 / 4;
 
-/** In bytes; unset: a quarter of the heap limit. */
+/** In bytes; unset: a quarter of the heap. */
 export interface MemoryLimits {
   readonly history?: number | undefined;
   readonly queues?: number | undefined;
@@ -35,5 +35,5 @@ export class MemoryBudgets implements Sampler {
 }
 
 function defaultLimit(): number {
-  return Math.floor(getHeapStatistics().heap_size_limit * SHARE);
+  return Math.floor(oldGenerationLimit() * SHARE);
 }

@@ -74,12 +74,12 @@ export const limits = z.strictObject({
     .strictObject({
       history: size()
         .optional()
-        .describe('What all rooms keep of what was said, with `broker: memory`; unset: a quarter of the heap limit'),
+        .describe('What all rooms keep of what was said, with `broker: memory`; unset: a quarter of the heap'),
       queues: size()
         .refine((bytes) => bytes >= 1024 * 1024, 'must be at least 1MiB')
         .optional()
         .describe(
-          'Messages that wait for slow clients, webhook backends and the broker; unset: a quarter of the heap limit',
+          'Messages that wait for slow clients, webhook backends and the broker; unset: a quarter of the heap',
         ),
     })
     .prefault({})

@@ -1,10 +1,11 @@
 // Plain requests that wait behind others of their connection: their order, when reading stops and goes on, and what all of
 // them may take together.
 import { once } from 'node:events';
-import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { type AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryBudget } from '../../../src/base/memory-budget.ts';
+import { watchHalfClose } from '../../../src/pipeline/half-close.ts';
 import { PipelineQueue } from '../../../src/pipeline/pipelining.ts';
 import { connectRaw, type RawConnection } from '../../support/raw.ts';
 
@@ -48,6 +49,7 @@ async function stage(mostBytes: number): Promise<Stage> {
     if (!taken) refused.push(path);
   });
   server = listening;
+  watchHalfClose(listening, turns, 'connection');
   listening.on('connection', (socket) => sockets.push(socket));
   listening.listen(0, '127.0.0.1');
   await once(listening, 'listening');
@@ -121,6 +123,25 @@ describe('the memory of all requests that wait', () => {
     expect(budget.used).toBe(0);
   });
 
+  it('is given back once, where a response comes to its turn behind the end of its connection', async () => {
+    const budget = new MemoryBudget(PLENTY);
+    const queue = new PipelineQueue(budget);
+    const socket = new Socket();
+    const waiting = [0, 1].map(() => {
+      const req = new IncomingMessage(socket);
+      return { req, res: new ServerResponse(req) };
+    });
+    let started = 0;
+    for (const { req, res } of waiting) queue.take(req, res, () => started++);
+    expect(budget.used).toBeGreaterThanOrEqual(12 * 1024);
+    socket.destroy();
+    await once(socket, 'close');
+    expect(budget.used).toBe(0);
+    waiting[0]!.res.assignSocket(socket);
+    expect(started).toBe(1);
+    expect(budget.used).toBe(0);
+  });
+
   it('has an end: the connection that passes it is closed, and another one is served', async () => {
     const { started, refused, until, connect, budget } = await stage(64 * 1024);
     const other = await connect();
@@ -137,5 +158,27 @@ describe('the memory of all requests that wait', () => {
     await expect.poll(() => started.at(-1)?.path).toBe('/2');
     started.at(-1)!.res.end('two');
     await other.until('two');
+  });
+
+  it('is not passed in one turn of the event loop by many connections: the rest is read in the next ones', async () => {
+    const { refused, connect, seen, sockets } = await stage(64 * 1024);
+    const clients = await Promise.all(Array.from({ length: 20 }, connect));
+    await expect.poll(() => sockets.length).toBe(20);
+    const inTurn: number[] = [];
+    let before = 0;
+    let over = false;
+    const turn = (): void => {
+      inTurn.push(seen() - before);
+      before = seen();
+      if (!over) setImmediate(turn);
+    };
+    turn();
+    const text = request(1).repeat(500);
+    for (const client of clients) client.write(text);
+    await Promise.all(clients.slice(1).map((client) => client.closed()));
+    over = true;
+    // Each is closed as it is read, and none of them before all others are.
+    expect(refused.length).toBe(20);
+    expect(Math.max(...inTurn)).toBeLessThan(2 * 500);
   });
 });
