@@ -1,10 +1,12 @@
-// What a client of a terminating route may take: messages and bytes in a second, what waits for one that does not read, and
-// compression. Through the built program.
+// What a client of a terminating route may take: messages and bytes in a second, what waits for one that does not read, what
+// has come of a message that is not whole, and compression. Through the built program.
+import { constants, deflateRawSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, openClient } from '../support/client.ts';
+import { buildFrame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { hasPeers, pythonClient } from '../support/peers.ts';
-import { connectRaw, handshake } from '../support/raw.ts';
+import { connectRaw, handshake, type RawConnection } from '../support/raw.ts';
 import { joinRoom, messagesOf } from '../support/rooms.ts';
 
 const route = (name: string, websocket: object): GatewayFile['routes'][number] => ({
@@ -114,6 +116,69 @@ describe('send_queue', () => {
     expect(seen().length + Number(gap['dropped'])).toBe(400);
     expect(gap['dropped']).toBeGreaterThan(0);
     expect(slow.client.socket.readyState).toBe(slow.client.socket.OPEN);
+  });
+});
+
+describe('the memory of messages that are not whole yet', () => {
+  const MIB = 1024 * 1024;
+  let small: Gateway;
+  const raws: RawConnection[] = [];
+
+  beforeAll(async () => {
+    small = await startGateway({
+      listeners: [{ host: '127.0.0.1', port: 0 }],
+      limits: { memory: { queues: '4MiB' } },
+      routes: [route('plain', {}), route('deflate', { compression: {} })],
+    });
+  });
+  afterEach(async () => {
+    for (const { socket } of raws.splice(0)) socket.destroy();
+    await expect.poll(() => small.metric('memory_budget_bytes', { budget: 'queues' })).toBe(0);
+  });
+  afterAll(async () => {
+    await small?.stop('SIGKILL');
+  });
+
+  async function openRaw(name: string, extension: Record<string, string> = {}): Promise<RawConnection> {
+    const raw = await connectRaw(small.port);
+    raws.push(raw);
+    raw.write(handshake(extension, `GET /${name}/r/u HTTP/1.1`));
+    await raw.until('\r\n\r\n');
+    return raw;
+  }
+
+  const queues = async () => (await small.metric('memory_budget_bytes', { budget: 'queues' })) ?? 0;
+
+  /** The Close in what came behind the 101. */
+  const closeOf = async (raw: RawConnection) => {
+    const { bytes } = await raw.closed();
+    const last = parseFrames(bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)).frames.at(-1);
+    return last && readClose(last);
+  };
+
+  it('has a bound over all sessions: whoever holds most is closed with 1013, and whole messages pass', async () => {
+    const honest = await openClient(`ws://127.0.0.1:${small.port}/plain/r/u`, { perMessageDeflate: false });
+    clients.push(honest);
+    const most = await openRaw('plain');
+    most.write(buildFrame({ opcode: OPCODE.binary, payload: Buffer.alloc(0.9 * MIB), fin: false, mask: MASK }));
+    await expect.poll(queues).toBeGreaterThan(0.9 * MIB);
+    for (let n = 0; n < 6; n++) {
+      const whole = buildFrame({ opcode: OPCODE.binary, payload: Buffer.alloc(0.7 * MIB), mask: MASK });
+      (await openRaw('plain')).write(whole.subarray(0, 0.6 * MIB));
+    }
+    expect(await closeOf(most)).toEqual({ code: 1013, reason: 'queues_full' });
+    await small.log({ event: 'session_closed', reason: 'queues_full', close_code: 1013, closed_by: 'gateway' });
+    expect(await queues()).toBeLessThanOrEqual(4 * MIB);
+    honest.socket.send('x'.repeat(300_000));
+    expect(String(await honest.next())).toHaveLength(300_000);
+  });
+
+  it('counts compressed fragments as what they may have become', async () => {
+    const raw = await openRaw('deflate', { 'Sec-WebSocket-Extensions': 'permessage-deflate' });
+    const payload = deflateRawSync(Buffer.alloc(0.9 * MIB), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
+    raw.write(buildFrame({ opcode: OPCODE.binary, payload, fin: false, rsv: 4, mask: MASK }));
+    await expect.poll(queues).toBeGreaterThan(0.9 * MIB);
+    expect(payload.length).toBeLessThan(2000);
   });
 });
 

@@ -79,7 +79,7 @@ export const limits = z.strictObject({
         .refine((bytes) => bytes >= 1024 * 1024, 'must be at least 1MiB')
         .optional()
         .describe(
-          'Messages that wait for slow clients, webhook backends and the broker; unset: a quarter of the heap',
+          'Messages that wait for slow clients, webhook backends and the broker, and what has come of those that are not whole; unset: a quarter of the heap',
         ),
     })
     .prefault({})

@@ -13,9 +13,9 @@ import { Compression } from './compression.ts';
 import type { Timing } from './keepalive.ts';
 import { Meter } from './meter.ts';
 import { WriteBatcher } from './send-queue.ts';
-import { SendQueues } from './send-queues.ts';
 import { TerminatedSession } from './session.ts';
 import type { SessionContext } from './session-context.ts';
+import { SessionMemory } from './session-memory.ts';
 import { type AcceptedHandshake, createWsSocketFactory, maxFragments, type WsSocketLimits } from './ws-socket.ts';
 
 export type { AcceptedHandshake } from './ws-socket.ts';
@@ -68,7 +68,7 @@ export class Terminator implements Sampler {
   readonly #connections: Connections;
   /** What messages may take of memory, here and in rooms. */
   readonly budgets = new MemoryBudgets();
-  readonly #queues = new SendQueues(this.budgets.queues);
+  readonly #memory = new SessionMemory(this.budgets.queues);
 
   /** `emit` gets a `ping` event for each ping, pong and timeout. Live sessions are listed in `connections`. */
   constructor(emit: Emit, connections: Connections) {
@@ -83,7 +83,7 @@ export class Terminator implements Sampler {
       meter: this.#meter.route(route),
       emit: this.#emit,
       connections: this.#connections,
-      sendQueue: { policy: config.send_queue, batcher: this.#batcher, queues: this.#queues },
+      sendQueue: { policy: config.send_queue, batcher: this.#batcher, memory: this.#memory },
       limits: { ...config.limits, most_held: maxHeld(config.limits) },
     };
     const compression = config.compression ? new Compression(config.compression) : null;

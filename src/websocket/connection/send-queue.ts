@@ -1,11 +1,11 @@
 // The send queue of one client: messages on their way through its socket, in order and bounded. Where the route
 // configures it, the oldest of the messages that go to many is dropped for the newest; else session.ts closes a client
-// that falls too far behind. The bound of all queues together is in send-queues.ts.
+// that falls too far behind. The bound of all queues together is in session-memory.ts.
 import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
 import type { PreparedMessage } from '../frame.ts';
 import type { MessageType } from '../handler.ts';
-import type { Debtor, SendQueues } from './send-queues.ts';
+import type { Holder, SessionMemory } from './session-memory.ts';
 import type { WsSocket } from './ws-socket.ts';
 
 /** What a queued message costs beside its payload, so that many small ones count as the memory they take. */
@@ -79,10 +79,10 @@ export interface SendQueueOwner {
 export interface SendQueueRules {
   readonly policy: SendQueuePolicy;
   readonly batcher: WriteBatcher;
-  readonly queues: SendQueues;
+  readonly memory: SessionMemory;
 }
 
-export class SendQueue implements Debtor {
+export class SendQueue implements Holder {
   readonly #ws: WsSocket;
   readonly #socket: Socket;
   readonly #rules: SendQueueRules;
@@ -231,7 +231,7 @@ export class SendQueue implements Debtor {
   #settle(): void {
     const before = this.#settled;
     this.#settled = this.#closed ? 0 : this.#pending();
-    if (this.#settled !== before) this.#rules.queues.settle(this, before);
+    if (this.#settled !== before) this.#rules.memory.settle(this, before);
   }
 
   /** What waits to be compressed is pending as well as what the socket has. */

@@ -6,6 +6,7 @@ import type { Connections } from '../connections.ts';
 import type { InboundLimits } from './inbound.ts';
 import type { RouteMeter } from './meter.ts';
 import type { SendQueueRules } from './send-queue.ts';
+import type { WsSocketLimits } from './ws-socket.ts';
 
 export interface SessionContext {
   readonly route: string;
@@ -14,5 +15,5 @@ export interface SessionContext {
   readonly emit: Emit;
   readonly connections: Connections;
   readonly sendQueue: SendQueueRules;
-  readonly limits: InboundLimits;
+  readonly limits: InboundLimits & Pick<WsSocketLimits, 'max_message'>;
 }

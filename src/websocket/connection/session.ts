@@ -59,7 +59,16 @@ export class TerminatedSession
     const now = context.wheel.now();
     this.#keepalive = new Keepalive(timing, now);
     this.#readPause = new ReadPause(ws, this.#keepalive);
-    this.#inbound = new Inbound(context.limits);
+    const { limits, sendQueue } = context;
+    this.#inbound = new Inbound({
+      limits,
+      mostInflated: ws.compresses ? limits.max_message : 0,
+      memory: sendQueue.memory,
+      onGivenUp: () => {
+        this.close(1013, 'queues_full');
+        this.cut('queues_full');
+      },
+    });
     this.#sendQueue = new SendQueue(ws, socket, context.sendQueue, this);
   }
 
@@ -90,9 +99,8 @@ export class TerminatedSession
   #onChunk(chunk: Buffer): void {
     const now = this.#context.wheel.now();
     if (this.#keepalive.read(chunk.length, now)) this.#report('pong');
-    if (this.#closing()) return;
     const excess = this.#inbound.chunk(chunk, now);
-    if (excess !== null) this.close(1008, excess);
+    if (excess !== null && !this.#closing()) this.close(1008, excess);
   }
 
   /** By itself, so that nothing that lives as long as the session keeps the factory and with it the handshake alive. */
@@ -116,6 +124,7 @@ export class TerminatedSession
     meter.remove(this);
     connections.remove(this.id, this);
     this.#sendQueue.close();
+    this.#inbound.close();
     const end = this.#end(code);
     this.#guard(() => this.#handler?.closed(end));
     this.#onEnd(end);

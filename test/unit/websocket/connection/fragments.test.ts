@@ -17,8 +17,8 @@ it('counts empty continuations, however the stream is cut, and nothing else', ()
   ]);
   for (let cut = 1; cut < stream.length; cut++) {
     const fragments = new Fragments();
-    const first = fragments.read(stream.subarray(0, cut)).empty;
-    expect(first + fragments.read(stream.subarray(cut)).empty).toBe(3);
+    const first = fragments.read(stream.subarray(0, cut));
+    expect(first + fragments.read(stream.subarray(cut))).toBe(3);
   }
 });
 
@@ -26,15 +26,30 @@ it('holds the chunks since the message began, pings between its fragments among 
   const fragments = new Fragments();
   const begin = frame(OPCODE.text, 'x', false);
   const ping = frame(OPCODE.ping, 'x'.repeat(125));
-  expect(fragments.read(begin).held).toBe(begin.length);
-  expect(fragments.read(ping).held).toBe(begin.length + ping.length);
-  expect(fragments.read(frame(OPCODE.continuation, 'x')).held).toBe(0);
-  expect(fragments.read(ping).held).toBe(0);
+  const held = (chunk: Buffer) => {
+    fragments.read(chunk);
+    return { ...fragments.held };
+  };
+  expect(held(begin)).toEqual({ bytes: begin.length, chunks: 1, fragments: 1 });
+  expect(held(ping)).toEqual({ bytes: begin.length + ping.length, chunks: 2, fragments: 1 });
+  expect(held(frame(OPCODE.continuation, 'x'))).toEqual({ bytes: 0, chunks: 0, fragments: 0 });
+  expect(held(ping)).toEqual({ bytes: 0, chunks: 0, fragments: 0 });
+});
+
+it('of a frame that is not whole holds what has come of it, and nothing of a message that came in one chunk', () => {
+  const fragments = new Fragments();
+  const whole = frame(OPCODE.binary, 'x'.repeat(1000));
+  fragments.read(Buffer.concat([whole, whole.subarray(0, 300)]));
+  // ws may have kept the chunk for the sake of its end.
+  expect(fragments.held).toEqual({ bytes: whole.length + 300, chunks: 1, fragments: 0 });
+  fragments.read(Buffer.concat([whole.subarray(300), whole]));
+  expect(fragments.held).toEqual({ bytes: 0, chunks: 0, fragments: 0 });
 });
 
 it("what cannot be followed is ws's to judge", () => {
   const fragments = new Fragments();
   const broken = frame(OPCODE.ping, 'x', false);
-  expect(fragments.read(broken)).toEqual({ empty: 0, held: 0 });
-  expect(fragments.read(frame(OPCODE.continuation, ''))).toEqual({ empty: 0, held: 0 });
+  expect(fragments.read(broken)).toBe(0);
+  expect(fragments.read(frame(OPCODE.continuation, ''))).toBe(0);
+  expect(fragments.held.bytes).toBe(0);
 });

@@ -1,22 +1,22 @@
-// All send queues against one budget: who has to go when it is used up.
+// All that sessions hold against one budget: who has to go when it is used up.
 import { expect, it } from 'vitest';
 import { MemoryBudget } from '../../../../src/base/memory-budget.ts';
-import { type Debtor, SendQueues } from '../../../../src/websocket/connection/send-queues.ts';
+import { type Holder, SessionMemory } from '../../../../src/websocket/connection/session-memory.ts';
 
 const KIB = 1024;
 
 function stand(limit: number) {
   const budget = new MemoryBudget(limit);
-  const queues = new SendQueues(budget);
+  const memory = new SessionMemory(budget);
   const gone: string[] = [];
   const client = (name: string) => {
-    const debtor = { settled: 0, giveUp: () => {} };
+    const holder = { settled: 0, giveUp: () => {} };
     const owe = (bytes: number) => {
-      const before = debtor.settled;
-      debtor.settled = bytes;
-      queues.settle(debtor as Debtor, before);
+      const before = holder.settled;
+      holder.settled = bytes;
+      memory.settle(holder as Holder, before);
     };
-    debtor.giveUp = () => {
+    holder.giveUp = () => {
       gone.push(name);
       owe(0);
     };
