@@ -77,7 +77,7 @@ export class PipelineQueue {
       socket.pause();
     }
     res.once('socket', () => {
-      this.#giveBack(queue, bytes);
+      this.#returnBytes(queue, bytes);
       queue.waiting--;
       if (queue.waiting < MAX_WAITING && queue.paused) {
         queue.paused = false;
@@ -108,12 +108,12 @@ export class PipelineQueue {
     socket.on('resume', () => {
       if (queue.paused) socket.pause();
     });
-    socket.once('close', () => this.#giveBack(queue, queue.bytes));
+    socket.once('close', () => this.#returnBytes(queue, queue.bytes));
     return queue;
   }
 
-  /** Behind the connection's end, where all was given back, node may still come to a response that waited. */
-  #giveBack(queue: ConnectionQueue, bytes: number): void {
+  /** Behind the connection's end, where all was returned, node may still come to a response that waited. */
+  #returnBytes(queue: ConnectionQueue, bytes: number): void {
     const kept = Math.min(bytes, queue.bytes);
     queue.bytes -= kept;
     this.#budget.remove(kept);

@@ -19,24 +19,34 @@ export interface InboundOptions {
   readonly limits: InboundLimits;
   /** Bytes that ws may keep of a message inflated; 0 where none comes compressed. */
   readonly mostInflated: number;
-  readonly memory: SessionMemory;
-  /** Ends the session at once: all sessions together hold too much, and this one was chosen. */
-  readonly onGivenUp: () => void;
+  readonly sendQueue: { readonly memory: SessionMemory };
+}
+
+/** The session. */
+export interface InboundOwner {
+  close(code: number, reason: string): void;
+  cut(reason: string): void;
 }
 
 /** Why a client is closed with 1008. */
 type Excess = 'rate_limit' | 'too_many_parts';
 
 export class Inbound implements Holder {
-  readonly #options: InboundOptions;
+  readonly #mostHeld: number;
+  readonly #mostInflated: number;
+  readonly #memory: SessionMemory;
+  readonly #owner: InboundOwner;
   readonly #rates: MessageRates | null;
   readonly #fragments = new Fragments();
   #settled = 0;
   #closed = false;
 
-  constructor(options: InboundOptions) {
-    this.#options = options;
-    this.#rates = openRates(options.limits);
+  constructor({ limits, mostInflated, sendQueue }: InboundOptions, owner: InboundOwner) {
+    this.#mostHeld = limits.most_held;
+    this.#mostInflated = mostInflated;
+    this.#memory = sendQueue.memory;
+    this.#owner = owner;
+    this.#rates = openRates(limits);
   }
 
   /** Bytes that ws keeps of a message that is not whole, as the budget of all sessions counts them. */
@@ -48,7 +58,7 @@ export class Inbound implements Holder {
   chunk(chunk: Buffer, now: number): Excess | null {
     const empty = this.#fragments.read(chunk);
     this.#settle();
-    if (this.#fragments.held.bytes > this.#options.limits.most_held) return 'too_many_parts';
+    if (this.#fragments.held.bytes > this.#mostHeld) return 'too_many_parts';
     return empty === 0 ? null : this.count(empty, 0, now);
   }
 
@@ -63,19 +73,21 @@ export class Inbound implements Holder {
     this.#settle();
   }
 
+  /** All sessions together hold too much, and this one was chosen. Its Close goes out where nothing else waits before it. */
   giveUp(): void {
     this.close();
-    this.#options.onGivenUp();
+    this.#owner.close(1013, 'queues_full');
+    this.#owner.cut('queues_full');
   }
 
   #settle(): void {
     const before = this.#settled;
     this.#settled = this.#closed ? 0 : this.#kept();
-    if (this.#settled !== before) this.#options.memory.settle(this, before);
+    if (this.#settled !== before) this.#memory.settle(this, before);
   }
 
   #kept(): number {
     const { bytes, chunks, fragments } = this.#fragments.held;
-    return bytes + chunks * CHUNK_COST + Math.min(fragments * MAX_INFLATION, this.#options.mostInflated);
+    return bytes + chunks * CHUNK_COST + Math.min(fragments * MAX_INFLATION, this.#mostInflated);
   }
 }

@@ -59,16 +59,7 @@ export class TerminatedSession
     const now = context.wheel.now();
     this.#keepalive = new Keepalive(timing, now);
     this.#readPause = new ReadPause(ws, this.#keepalive);
-    const { limits, sendQueue } = context;
-    this.#inbound = new Inbound({
-      limits,
-      mostInflated: ws.compresses ? limits.max_message : 0,
-      memory: sendQueue.memory,
-      onGivenUp: () => {
-        this.close(1013, 'queues_full');
-        this.cut('queues_full');
-      },
-    });
+    this.#inbound = new Inbound({ ...context, mostInflated: ws.compresses ? context.limits.max_message : 0 }, this);
     this.#sendQueue = new SendQueue(ws, socket, context.sendQueue, this);
   }
 

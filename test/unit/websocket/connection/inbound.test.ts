@@ -10,10 +10,13 @@ const KIB = 1024;
 
 function stand(limits: InboundLimits, mostInflated = 0) {
   const budget = new MemoryBudget(100 * KIB);
-  let givenUp = 0;
-  const onGivenUp = () => givenUp++;
-  const inbound = new Inbound({ limits, mostInflated, memory: new SessionMemory(budget), onGivenUp });
-  return { inbound, budget, givenUp: () => givenUp };
+  const ended: string[] = [];
+  const owner = {
+    close: (code: number, reason: string) => ended.push(`${code} ${reason}`),
+    cut: (reason: string) => ended.push(`cut ${reason}`),
+  };
+  const inbound = new Inbound({ limits, mostInflated, sendQueue: { memory: new SessionMemory(budget) } }, owner);
+  return { inbound, budget, ended };
 }
 
 const fragment = (payload: string, opcode: number = OPCODE.binary) =>
@@ -80,11 +83,11 @@ describe('what has come of a message that is not whole', () => {
   });
 
   it('ends the session where it is too much for the budget, and counts no more', () => {
-    const { inbound, budget, givenUp } = stand(MUCH);
+    const { inbound, budget, ended } = stand(MUCH);
     inbound.chunk(fragment('x'.repeat(99 * KIB)), 0);
-    expect(givenUp()).toBe(0);
+    expect(ended).toEqual([]);
     inbound.chunk(fragment('x'.repeat(KIB), OPCODE.continuation), 0);
-    expect(givenUp()).toBe(1);
+    expect(ended).toEqual(['1013 queues_full', 'cut queues_full']);
     expect(budget.used).toBe(0);
   });
 });
