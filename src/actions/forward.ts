@@ -1,16 +1,22 @@
 // Verdict `forward`: a plain request goes to a server of the route's REST upstream. Which fields cross is http/policy/policy.ts,
 // how the message moves is the engine's; here a server is picked, and failures become answers.
-import { asGatewayError, type GatewayError } from '../errors.ts';
+import type { SlotSet } from '../base/slot-set.ts';
+import { asGatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
 import { reject } from '../handshake/rejection.ts';
 import { listHas, lowerNames } from '../http/fields.ts';
 import type { RequestHead } from '../http/head.ts';
-import { requestFields, responsePolicy } from '../http/policy/policy.ts';
+import { requestFields, responseFields, responsePolicy } from '../http/policy/policy.ts';
 import type { Refusal } from '../http/problem.ts';
-import { type Exchange, ExchangeError, type HttpEngine, IDEMPOTENT } from '../proxy/http-engine.ts';
+import type { ClientRequest, ClientResponse } from '../proxy/client.ts';
+import { type Exchange, ExchangeError, IDEMPOTENT, type Timeouts } from '../proxy/http-engine.ts';
 import type { Forward } from '../routing/decide.ts';
+import type { Ask } from '../upstream/balance/key.ts';
+import type { EndlessAnswer } from '../upstream/endless.ts';
 import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
+import type { Pool } from '../upstream/pool.ts';
 import { RetryState } from '../upstream/retry/retry-state.ts';
+import type { Server } from '../upstream/server.ts';
 import { factsOf, type RouteContext } from './context.ts';
 import { preambleFor } from './peer.ts';
 import { type Plain, refusalOf, rejectRequest } from './reject.ts';
@@ -19,137 +25,150 @@ import { type Plain, refusalOf, rejectRequest } from './reject.ts';
 const OF_HTTP_1_0: ReadonlySet<string> = new Set(['expect']);
 const NOTHING: ReadonlySet<string> = new Set();
 
-/** Moves one request and its answer; resolves when the exchange is over and reported. */
-export async function forward(context: RouteContext, verdict: Forward, plain: Plain): Promise<void> {
-  const { services, subject } = context;
-  const { request, response } = plain;
-  const { http } = services;
-  const pool = services.pool(verdict.route.http.upstream);
-  const { address, viaTrusted } = context.client;
-  const bound = http.bound?.servers(request.connection) ?? null;
-  const ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain', bound } as const;
-  const retryState = new RetryState(pool, ask, services.emit);
-  let lease = retryState.next();
-  if (lease === null) return answer(context, plain, reject('no_server'));
-  for (;;) {
-    const at = { upstream: pool.name, server: lease.server.url };
-    const ownFields = pool.sticky?.fieldsFor(lease.server, ask) ?? [];
-    let ended: Ended | null;
+/** Moves one request and its answer, and reports it when it is over. */
+export function forward(context: RouteContext, verdict: Forward, plain: Plain): void {
+  new Forwarding(context, verdict, plain).begin();
+}
+
+/** A request on its way: one exchange after the other, with one server each, until the client has its answer. */
+class Forwarding implements Exchange {
+  readonly request: ClientRequest;
+  readonly response: ClientResponse;
+  readonly target: string;
+  readonly maxBody: number | null;
+  readonly endless: SlotSet<EndlessAnswer>;
+  readonly timeouts: Timeouts;
+  fields: readonly string[] = [];
+  ownFields: readonly string[] = [];
+  preamble: Buffer | null = null;
+  readonly #context: RouteContext;
+  readonly #verdict: Forward;
+  readonly #plain: Plain;
+  readonly #ask: Ask;
+  readonly #retryState: RetryState;
+  #policy: (fields: readonly string[]) => string[] = responseFields;
+  #lease: Lease | null = null;
+  /** Where the request goes next, because an answer was declined. */
+  #next: Lease | null = null;
+
+  constructor(context: RouteContext, verdict: Forward, plain: Plain) {
+    const { services, client } = context;
+    const { http } = verdict.route;
+    this.request = plain.request;
+    this.response = plain.response;
+    this.target = verdict.sent.target;
+    this.maxBody = http.max_body ?? null;
+    this.endless = services.endless;
+    this.timeouts = http.timeouts;
+    this.#context = context;
+    this.#verdict = verdict;
+    this.#plain = plain;
+    const bound = services.http.bound?.servers(plain.request.connection) ?? null;
+    const { address, viaTrusted } = client;
+    this.#ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain', bound };
+    this.#retryState = new RetryState(services.pool(http.upstream), this.#ask, services.emit);
+  }
+
+  get server(): Server {
+    return (this.#lease as Lease).server;
+  }
+
+  begin(): void {
+    const lease = this.#retryState.next();
+    if (lease === null) answer(this.#context, this.#plain, reject('no_server'));
+    else this.#sendTo(lease);
+  }
+
+  #sendTo(lease: Lease): void {
+    this.#lease = lease;
     try {
-      const message = buildMessage(context, verdict, {
-        plain,
-        own: lease.server.authority,
-        ownFields,
-        preamble: preambleFor(lease.server, address, request.connection),
-      });
-      ended = await tryOn(http, { lease, retryState }, message);
+      this.#prepare(lease.server);
+      this.#context.services.http.forward(this);
+    } catch (thrown) {
+      this.settled(new ExchangeError(asGatewayError(thrown, 'request', this.#context.subject.id), 'begun'));
+    }
+  }
+
+  /** What this server gets, and what the client is to get of its answer. */
+  #prepare(server: Server): void {
+    const { request, route, sent } = this.#verdict;
+    const facts = factsOf(this.#context, this.#verdict);
+    const own = server.authority;
+    const skip = request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING;
+    const fields = requestFields(facts, skip, route.policy, own);
+    if (takesTrailers(request.head)) fields.push('TE', 'trailers', 'Connection', 'TE');
+    this.fields = fields;
+    this.ownFields = this.#pool.sticky?.fieldsFor(server, this.#ask) ?? [];
+    this.preamble = preambleFor(server, this.#context.client.address, this.request.connection);
+    this.#policy = responsePolicy(route.policy, { facts, sent, own });
+  }
+
+  get #pool(): Pool {
+    return this.#context.services.pool(this.#verdict.route.http.upstream);
+  }
+
+  responseFields(fields: readonly string[]): string[] {
+    return this.#policy(fields);
+  }
+
+  /** Another server may be asked for an idempotent request (RFC 9110 §9.2.2) where this one says that it can't serve it. */
+  declines(status: number, answered: readonly string[]): boolean {
+    const retryAfter = status >= 500 && lowerNames(answered).includes('retry-after');
+    this.#lease?.reportOutcome(outcomeOf(status, retryAfter));
+    if (this.#repeatable && mayDoBetter(status, retryAfter)) this.#next = this.#retryState.next();
+    return this.#next !== null;
+  }
+
+  get #repeatable(): boolean {
+    return IDEMPOTENT.has(this.request.message.method ?? '');
+  }
+
+  /**
+   * Another server may be tried where none of the request was sent, and for an idempotent one without a body also where it
+   * was, but nothing of an answer came through.
+   */
+  settled(failure: ExchangeError | null): void {
+    const lease = this.#lease;
+    if (lease === null) return;
+    this.#lease = null;
+    const at = { upstream: this.#pool.name, server: lease.server.url };
+    try {
+      // Behind an interim answer that went out, the final one was not asked about.
+      if (failure === null) lease.reportOutcome(outcomeOf(this.response.status, false));
+      else if (failure.source === 'upstream') lease.reportOutcome('failed');
+      const next = failure === null ? null : this.#nextAfter(failure);
+      lease.release();
+      if (failure === null) completed(this.#context, this.#plain, { at, reason: null, detail: null });
+      else this.#failed(failure, at, next);
+    } catch (thrown) {
+      answer(this.#context, this.#plain, refusalOf(asGatewayError(thrown, 'request', this.#context.subject.id)));
     } finally {
       lease.release();
     }
-    if (ended === null) return completed(context, plain, { at, reason: null, detail: null });
-    const { error, next } = ended;
-    if (error.source === 'upstream') {
-      services.emit({ type: 'upstream_failed', ...at, id: subject.id, reason: error.code, detail: error.message });
-    }
-    if (next !== null) {
-      lease = next;
-      continue;
-    }
-    const begun = response.headersSent;
-    if (!begun && error.code !== 'client_gone') rejectRequest(plain, refusalOf(error), subject.id);
-    const status = begun ? {} : { status: refusalOf(error).status };
-    return completed(context, plain, { at, reason: error.code, detail: error.message, ...status });
   }
-}
 
-/** What a server gets. */
-type Message = Omit<Exchange, 'server' | 'declines'>;
+  #nextAfter({ source, progress }: ExchangeError): Lease | null {
+    const declined = this.#next;
+    this.#next = null;
+    if (declined !== null || source !== 'upstream') return declined;
+    return progress === 'unsent' || (progress === 'head' && this.#repeatable) ? this.#retryState.next() : null;
+  }
 
-interface OfServer {
-  readonly plain: Plain;
-  /** The server's authority, which the route's policy may go by. */
-  readonly own: string;
-  readonly ownFields: readonly string[];
-  readonly preamble: Buffer | null;
-}
-
-function buildMessage(context: RouteContext, verdict: Forward, { plain, own, ownFields, preamble }: OfServer): Message {
-  const { request, route, sent } = verdict;
-  const facts = factsOf(context, verdict);
-  const skip = request.head.version === '1.0' ? OF_HTTP_1_0 : NOTHING;
-  const fields = requestFields(facts, skip, route.policy, own);
-  if (takesTrailers(request.head)) fields.push('TE', 'trailers', 'Connection', 'TE');
-  return {
-    request: plain.request,
-    response: plain.response,
-    target: sent.target,
-    fields,
-    responseFields: responsePolicy(route.policy, { facts, sent, own }),
-    ownFields,
-    preamble,
-    maxBody: route.http.max_body ?? null,
-    endless: context.services.endless,
-    timeouts: route.http.timeouts,
-  };
+  #failed(error: ExchangeError, at: ServerRef, next: Lease | null): void {
+    const { services, subject } = this.#context;
+    if (error.source === 'upstream')
+      services.emit({ type: 'upstream_failed', ...at, id: subject.id, reason: error.code, detail: error.message });
+    if (next !== null) return void this.#sendTo(next);
+    const begun = this.response.headersSent;
+    if (!begun && error.code !== 'client_gone') rejectRequest(this.#plain, refusalOf(error), subject.id);
+    const status = begun ? {} : { status: refusalOf(error).status };
+    completed(this.#context, this.#plain, { at, reason: error.code, detail: error.message, ...status });
+  }
 }
 
 /** Whether the client would see the trailers of an answer (RFC 9110 §10.1.4); gRPC asks for nothing less. */
 function takesTrailers(head: RequestHead): boolean {
   return head.version === '1.1' && listHas(head, 'te', 'trailers');
-}
-
-/** How an exchange failed, and the server that is tried next, where one may be. */
-interface Ended {
-  readonly error: GatewayError;
-  readonly next: Lease | null;
-}
-
-/**
- * One server's try; null where the client has its answer. Another one may be tried where none of the request was sent,
- * and for an idempotent one (RFC 9110 §9.2.2) without a body also where it was, but nothing of an answer came through.
- */
-async function tryOn(
-  http: HttpEngine,
-  { lease, retryState }: { lease: Lease; retryState: RetryState },
-  message: Message,
-): Promise<Ended | null> {
-  const { request, response, preamble, target, fields, responseFields, ownFields, maxBody, endless, timeouts } =
-    message;
-  const repeatable = IDEMPOTENT.has(request.message.method ?? '');
-  let next: Lease | null = null;
-  const declines = (status: number, answered: readonly string[]): boolean => {
-    const retryAfter = status >= 500 && lowerNames(answered).includes('retry-after');
-    lease.reportOutcome(outcomeOf(status, retryAfter));
-    if (repeatable && mayDoBetter(status, retryAfter)) next = retryState.next();
-    return next !== null;
-  };
-  try {
-    const { server } = lease;
-    // Written out: a spread costs a plain request more than its decision does.
-    await http.forward({
-      request,
-      response,
-      server,
-      preamble,
-      target,
-      fields,
-      responseFields,
-      ownFields,
-      declines,
-      maxBody,
-      endless,
-      timeouts,
-    });
-    // Behind an interim answer that went out, the final one was not asked about.
-    lease.reportOutcome(outcomeOf(response.status, false));
-    return null;
-  } catch (thrown) {
-    const error = asGatewayError(thrown, 'request');
-    if (error.source === 'upstream') lease.reportOutcome('failed');
-    const progress = error instanceof ExchangeError && error.source === 'upstream' ? error.progress : 'begun';
-    if (progress === 'unsent' || (progress === 'head' && repeatable)) next ??= retryState.next();
-    return { error, next };
-  }
 }
 
 /** Refuses a plain request, and reports it. */

@@ -21,7 +21,7 @@ import type { ClientRequest, ClientResponse } from '../proxy/client.ts';
 import { NodeRequest, NodeResponse } from '../proxy/node-client.ts';
 import type { Forward, Respond } from '../routing/decide.ts';
 import { AcceptPriority } from './accept-priority.ts';
-import { isGranted } from './access.ts';
+import { type AccessResult, isGranted } from './access.ts';
 import { decideIncoming, type GatewayState } from './decide-incoming.ts';
 import { Handshakes, type HandshakesOptions, passedDetail, reportDropped } from './handshakes.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
@@ -102,16 +102,18 @@ export class Gateway implements Sampler {
     (_request, response) => response.cut(),
   );
 
+  readonly #onClosed = (): void => void this.#requests--;
+
   #serve(request: ClientRequest, response: ClientResponse): void {
     this.#requests++;
-    response.onClosed(() => this.#requests--);
+    response.onClosed(this.#onClosed);
     const incoming = readIncoming(request.message, request.connection, this.#options.snapshot());
-    const { context } = incoming;
     const plain = { request, response };
-    this.#plain(incoming, plain).catch((thrown: unknown) => {
-      const error = asGatewayError(thrown, 'request', context.subject.id);
-      answer(context, plain, refusalOf(error));
-    });
+    try {
+      this.#plain(incoming, plain);
+    } catch (thrown) {
+      refuseBroken(incoming.context, plain, thrown);
+    }
   }
 
   /** Reports a request whose client left before its turn came. */
@@ -121,7 +123,7 @@ export class Gateway implements Sampler {
     reportClientClosed(withRoute(incoming.context, verdict), { request, response });
   }
 
-  async #plain(incoming: Incoming, plain: Plain): Promise<void> {
+  #plain(incoming: Incoming, plain: Plain): void {
     const { context } = incoming;
     const { response } = plain;
     if (this.#state.draining || wantsUpgrade(incoming.head)) response.closeAfter();
@@ -130,14 +132,14 @@ export class Gateway implements Sampler {
     switch (verdict.kind) {
       case 'forward':
       case 'respond':
-        return this.#admit(withRoute(context, verdict), verdict, plain);
+        return void this.#admit(withRoute(context, verdict), verdict, plain);
       case 'reject':
         if (LAST.has(verdict.rejection.reason)) response.closeAfter();
-        return answer(withRoute(context, verdict), plain, verdict.rejection);
+        return void answer(withRoute(context, verdict), plain, verdict.rejection);
       default:
         // node's parser did not see the upgrade (such as a tab before the token) and still owns the connection.
         response.closeAfter();
-        return answer(
+        return void answer(
           withRoute(context, verdict),
           plain,
           reject('malformed', 'Upgrade or Connection is written in a way that cannot be taken over'),
@@ -145,19 +147,33 @@ export class Gateway implements Sampler {
     }
   }
 
-  /** Admits a plain request and runs its action. */
-  async #admit(context: RouteContext, verdict: Forward | Respond, plain: Plain): Promise<void> {
-    const incoming = this.#options.access.plain(context, verdict, () => clientClosedOf(plain.response));
-    const result = incoming instanceof Promise ? await incoming.catch(nullIfClientClosed) : incoming;
-    if (result === null) return reportClientClosed(context, plain);
-    if (isGranted(result)) {
-      if (verdict.kind === 'forward') return forward(result.context, verdict, plain);
-      return respond(result.context, verdict, plain);
-    }
-    if (isRejection(result)) return answer(context, plain, result);
-    passRequest(plain, result);
-    completed(context, plain, { at: null, reason: 'auth', detail: passedDetail(result) });
+  /** Admits a plain request and runs its action, at once where nothing has to be awaited. */
+  #admit(context: RouteContext, verdict: Forward | Respond, plain: Plain): void {
+    const result = this.#options.access.plain(context, verdict, () => clientClosedOf(plain.response));
+    if (!(result instanceof Promise)) return void run(result, context, verdict, plain);
+    result
+      .catch(nullIfClientClosed)
+      .then((admitted) => {
+        if (admitted === null) reportClientClosed(context, plain);
+        else run(admitted, context, verdict, plain);
+      })
+      .catch((thrown: unknown) => refuseBroken(context, plain, thrown));
   }
+}
+
+function run(result: AccessResult, context: RouteContext, verdict: Forward | Respond, plain: Plain): void {
+  if (isGranted(result)) {
+    if (verdict.kind === 'forward') return void forward(result.context, verdict, plain);
+    return void respond(result.context, verdict, plain);
+  }
+  if (isRejection(result)) return void answer(context, plain, result);
+  passRequest(plain, result);
+  completed(context, plain, { at: null, reason: 'auth', detail: passedDetail(result) });
+}
+
+/** Answers a request that broke on its way. */
+function refuseBroken(context: RouteContext, plain: Plain, thrown: unknown): void {
+  answer(context, plain, refusalOf(asGatewayError(thrown, 'request', context.subject.id)));
 }
 
 /**

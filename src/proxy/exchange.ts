@@ -1,8 +1,8 @@
 // One attempt at one exchange: the client's message to the server, the server's to the client, each no faster than it is
 // taken, until both are over or one of the three is lost. How they cross the wire is the engine's, behind an UpstreamStream,
 // and the client's side, behind ClientRequest and ClientResponse.
-
-import { ignore, reportDefect } from '../base/guard.ts';
+import type { Deadlines } from '../base/deadlines.ts';
+import { reportDefect } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
 import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
@@ -14,21 +14,23 @@ import { type Exchange, ExchangeError, IDEMPOTENT, type Progress } from './http-
 import { PhaseTimer } from './phase-timer.ts';
 import { DEFECT, type ReceivedHead, type UpstreamEvents, type UpstreamStream } from './upstream-stream.ts';
 
-/** `stale`: a kept connection turned out to be closed before it was used, and the request may be sent again. */
-export type ExchangeOutcome = 'answered' | 'stale';
+/** What an engine gives to all its exchanges. */
+export interface ExchangeOwner {
+  readonly deadlines: Deadlines;
+  /** A kept connection turned out to be closed before it was used: this is sent again, over another one. */
+  sendAgain(exchange: Exchange): void;
+}
 
 const LOST = new Set(['ECONNRESET', 'EPIPE']);
-const NO_TRAILERS: readonly [string, string][] = [];
 
 export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, EndlessAnswer {
-  /** Settles once, as HttpEngine says, or with `stale`. */
-  readonly outcome: Promise<ExchangeOutcome>;
   /** What to send to the server. */
   readonly head: OutgoingRequestHead;
+  /** Called when it is over, before anybody learns how it ended. */
+  onOver: (() => void) | null = null;
+  readonly #owner: ExchangeOwner;
   readonly #exchange: Exchange;
   readonly #clock: PhaseTimer;
-  #resolve: (outcome: ExchangeOutcome) => void = ignore;
-  #reject: (error: ExchangeError) => void = ignore;
   #over = false;
   #link: UpstreamStream | null = null;
   /** The body of the request is being given. */
@@ -47,14 +49,11 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
   #lingering = false;
   #endlessHandle: SlotHandle<EndlessAnswer> | null = null;
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: Exchange, owner: ExchangeOwner) {
     this.#exchange = exchange;
+    this.#owner = owner;
     this.head = requestHead(exchange);
-    this.#clock = new PhaseTimer(exchange.timeouts, (error) => this.fail(error));
-    this.outcome = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    this.#clock = new PhaseTimer(owner.deadlines, exchange.timeouts, this);
     exchange.response.notify(this);
     if (exchange.response.closed) this.onClientLeft();
     else this.#clock.waitFor('socket');
@@ -79,7 +78,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     if (this.#over || link === null) return;
     this.#progress = this.head.hasBody ? 'begun' : 'head';
     if (!this.head.hasBody) {
-      link.finish(NO_TRAILERS);
+      link.finish([]);
       return void this.#clock.waitFor('head');
     }
     link.sendHead();
@@ -109,7 +108,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     try {
       this.#reading = false;
       const { trailers } = this.#exchange.request;
-      this.#link?.finish(trailers.length > 0 && this.head.chunked ? passingTrailers(trailers) : NO_TRAILERS);
+      this.#link?.finish(this.head.chunked ? passingTrailers(trailers) : []);
       this.#waitInRequest('head');
     } catch (thrown) {
       this.#broke(thrown);
@@ -117,7 +116,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
   }
 
   drained(): void {
-    if (this.#over || !this.#reading) return;
+    if (!this.#reading) return;
     this.#exchange.request.resume();
     this.#waitInRequest('request');
   }
@@ -127,13 +126,14 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     if (this.#over) return;
     if (this.#isStale(cause)) {
       this.#end();
-      return void this.#resolve('stale');
+      return void this.#owner.sendAgain(this.#exchange);
     }
     const { url } = this.#exchange.server;
     const broken = serverError(cause, url, this.#answering);
     // In the middle of an answer it matters little how it broke off, unless it stopped being HTTP.
-    if (!this.#answering || broken.code === 'bad_accept') return void this.fail(broken);
-    this.fail(new GatewayError('backend_refused', `${url} ended in the middle of its answer`, cause));
+    const cutShort = this.#answering && broken.code !== 'bad_accept';
+    const message = `${url} ended in the middle of its answer`;
+    this.fail(cutShort ? new GatewayError('backend_refused', message, cause) : broken);
   }
 
   /** Ends the exchange with an error. */
@@ -145,7 +145,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     const failed = new ExchangeError(error, response.headersSent ? 'begun' : this.#progress);
     if (response.headersSent && error.code !== 'client_gone') {
       // What has come of the answer is the client's.
-      return void response.cutBehind(timeouts.idle, () => this.#reject(failed));
+      return void response.cutBehind(timeouts.idle, () => this.#exchange.settled(failed));
     }
     if (error.code === 'client_gone') {
       response.cut();
@@ -153,7 +153,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
       // The request can't be sent anywhere else any more; unread, the rest would block the connection.
       request.discard(() => void (request.complete || request.abandon()));
     }
-    this.#reject(failed);
+    this.#exchange.settled(failed);
   }
 
   /** A defect costs the exchange. */
@@ -169,6 +169,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     this.#clock.stop();
     this.#stopReading();
     response.notify(null);
+    this.onOver?.();
   }
 
   #stopReading(): void {
@@ -187,7 +188,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
   onSent(): void {
     if (this.#over) return;
     this.#end();
-    this.#resolve('answered');
+    this.#exchange.settled(null);
   }
 
   onClientLeft(): void {
@@ -209,7 +210,6 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
 
   /** A server that answers while the request still comes is measured by its answer. */
   #waitInRequest(wait: 'head' | 'request'): void {
-    if (this.#over) return;
     if (this.#answering) this.#clock.touch();
     else this.#clock.waitFor(wait);
   }
@@ -238,8 +238,8 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
 
   answer(received: ReceivedHead): void {
     if (this.#over) return;
-    const { request, response, server, declines, endless } = this.#exchange;
-    if (this.#progress !== 'begun' && declines(received.status, received.fields)) {
+    const { request, response, server, endless } = this.#exchange;
+    if (this.#progress !== 'begun' && this.#exchange.declines(received.status, received.fields)) {
       return void this.fail(new GatewayError('backend_refused', `${server.url} answered ${received.status}`));
     }
     try {
@@ -284,7 +284,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
   end(received: readonly string[]): void {
     if (this.#over) return;
     const { request, response } = this.#exchange;
-    const trailers = received.length > 0 ? passingTrailers(received) : NO_TRAILERS;
+    const trailers = passingTrailers(received);
     // A connection whose request was not sent to its end can't serve another; any other is the engine's again.
     if (!request.complete || (this.head.hasBody && !request.bodyEnded)) this.#link?.destroy();
     this.#link = null;
@@ -292,7 +292,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     this.#clock.waitFor('client');
     if (request.complete || this.#awaitsContinue()) return void response.end(this.#last, trailers);
     this.#lingering = true;
-    this.#clock.stop();
+    this.#clock.pause();
     if (this.#last !== null) response.write(this.#last);
     response.flush();
     request.discard(() => void (this.#over || response.end(null, trailers)));

@@ -85,7 +85,7 @@ export interface OutgoingAnswerHead extends ResponseHead {
 }
 
 /** Builds it, or throws a GatewayError `bad_accept` where two readers could disagree about the answer. */
-export function answerHead({ request, responseFields, ownFields }: Exchange, answer: ReceivedHead): OutgoingAnswerHead {
+export function answerHead(exchange: Exchange, answer: ReceivedHead): OutgoingAnswerHead {
   const { status, phrase } = answer;
   if (status < 200) throw new GatewayError('bad_accept', `the answer's status ${status} is none`);
   if (answer.version !== '1.1' && answer.version !== '1.0')
@@ -95,12 +95,14 @@ export function answerHead({ request, responseFields, ownFields }: Exchange, ans
   if (coding !== null && (coding.toLowerCase() !== 'chunked' || answer.version !== '1.1')) {
     throw new GatewayError('bad_accept', 'the answer has an unknown Transfer-Encoding');
   }
-  const fields = responseFields(answer.fields).concat(ownFields);
+  const fields = exchange.responseFields(answer.fields);
+  // The list is the exchange's own.
+  for (const text of exchange.ownFields) fields.push(text);
   // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 state the length that a GET would have.
   if (status === 204) {
     return { status, phrase, fields: interim(fields), length: null, framing: 'none' };
   }
-  const { method, httpVersion } = request.message;
+  const { method, httpVersion } = exchange.request.message;
   if (length === null && method !== 'HEAD' && status !== 304 && httpVersion === '1.1')
     return { status, phrase, fields: without(fields, 'content-length'), length: null, framing: 'chunked' };
   const plain = without(fields, 'trailer');
@@ -119,8 +121,8 @@ export function interimFault(status: number, count: number): string | null {
 }
 
 /** The fields of an interim answer. */
-export function interimFields({ responseFields }: Exchange, fields: readonly string[]): string[] {
-  return interim(responseFields(fields));
+export function interimFields(exchange: Exchange, fields: readonly string[]): string[] {
+  return interim(exchange.responseFields(fields));
 }
 
 function interim(fields: string[]): string[] {

@@ -24,8 +24,8 @@ export interface Exchange {
    * Connection are the engine's: it frames the message as the client framed it.
    */
   readonly fields: readonly string[];
-  /** Applies the header policy to the fields of an answer, flat, before they reach the client. */
-  readonly responseFields: (fields: readonly string[]) => string[];
+  /** The fields of an answer, flat, for the client: the header policy applied, in a list of their own. */
+  responseFields(fields: readonly string[]): string[];
   /** Most bytes of the request's body; past them the exchange fails with `body_too_large`. Null: any number. */
   readonly maxBody: number | null;
   /** The gateway's own fields of the final answer, flat. */
@@ -34,11 +34,18 @@ export interface Exchange {
    * Asked with the head of the final answer, before anything of it is passed on. True: it is not wanted, and the exchange
    * fails with `backend_refused`. Not asked where the client has seen an interim answer.
    */
-  readonly declines: (status: number, fields: readonly string[]) => boolean;
+  declines(status: number, fields: readonly string[]): boolean;
   /** Where an answer without an end stands while it is under way. */
   readonly endless: SlotSet<EndlessAnswer>;
   /** Milliseconds. */
   readonly timeouts: Timeouts;
+  /**
+   * The exchange is over, called once: with null once the whole answer is written, else with why it failed
+   * (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`, `body_too_large`, `limit`, `internal`). Where nothing of an
+   * answer was sent then, `response` is untouched, so that the caller can answer; where part of it was, and with `client_gone`,
+   * the client's connection has been destroyed. Must not throw.
+   */
+  settled(failure: ExchangeError | null): void;
 }
 
 /** Milliseconds. */
@@ -98,18 +105,13 @@ export interface BoundConnections {
   keep(server: Endpoint, client: Socket, connection: Socket, head: AnswerHead): void;
 }
 
-/**
- * One way of moving a plain request. `forward` settles when the exchange is over: it resolves once the whole answer is
- * written, and rejects with an ExchangeError (`backend_refused`, `backend_timeout`, `bad_accept`, `client_gone`,
- * `body_too_large`, `limit`)
- * otherwise. Where it rejects and nothing of an answer was sent, `response` is untouched, so that the caller can answer;
- * where part of an answer was sent, and with `client_gone`, the client's connection has been destroyed.
- */
+/** One way of moving a plain request. */
 export interface HttpEngine {
   readonly name: string;
   /** Null where it takes in no connections that it has not opened. */
   readonly bound: BoundConnections | null;
-  forward(exchange: Exchange): Promise<void>;
+  /** Begins an exchange; its `settled` is called when it is over, which may be at once. */
+  forward(exchange: Exchange): void;
   /** Ends idle connections to servers, once the config that used them was replaced; busy ones end when they are done. */
   close(): void;
 }

@@ -1,6 +1,6 @@
-// Which side an exchange waits for, and how long at most. One timer: an exchange waits for one thing at a time. Progress only
-// moves the deadline; the timer looks at it when it fires, since nearly no exchange ever gets there.
-import { guarded } from '../base/guard.ts';
+// Which side an exchange waits for, and how long at most. An exchange waits for one thing at a time.
+import type { Deadlines, Expirable } from '../base/deadlines.ts';
+import type { SlotHandle } from '../base/slot-set.ts';
 import { GatewayError } from '../errors.ts';
 import type { Timeouts } from './http-engine.ts';
 
@@ -15,19 +15,25 @@ const WAITS = {
 
 export type Wait = keyof typeof WAITS;
 
-export class PhaseTimer {
+/** Fails where its time is up. */
+interface Waiter {
+  fail(error: GatewayError): void;
+}
+
+export class PhaseTimer implements Expirable {
+  deadline = Number.POSITIVE_INFINITY;
+  readonly #deadlines: Deadlines;
   readonly #timeouts: Timeouts;
-  readonly #expired: (error: GatewayError) => void;
+  readonly #waiter: Waiter;
+  readonly #handle: SlotHandle<Expirable>;
   #wait: Wait | null = null;
   #limit = 0;
-  #deadline = 0;
-  #timer: NodeJS.Timeout | undefined;
-  /** When the timer fires. */
-  #fires = 0;
 
-  constructor(timeouts: Timeouts, expired: (error: GatewayError) => void) {
+  constructor(deadlines: Deadlines, timeouts: Timeouts, waiter: Waiter) {
+    this.#deadlines = deadlines;
     this.#timeouts = timeouts;
-    this.#expired = expired;
+    this.#waiter = waiter;
+    this.#handle = deadlines.add(this);
   }
 
   /** From now on this is waited for; where it already was, there was progress. */
@@ -40,38 +46,25 @@ export class PhaseTimer {
   /** There was progress. */
   touch(): void {
     if (this.#wait === null) return;
-    this.#deadline = performance.now() + this.#limit;
-    if (this.#timer !== undefined && this.#fires <= this.#deadline) return;
-    clearTimeout(this.#timer);
-    this.#arm(this.#limit);
+    this.deadline = performance.now() + this.#limit;
+    this.#deadlines.moved(this);
   }
 
-  stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+  /** Nothing is waited for; waitFor() goes on. */
+  pause(): void {
     this.#wait = null;
+    this.deadline = Number.POSITIVE_INFINITY;
   }
 
-  #arm(ms: number): void {
-    this.#fires = performance.now() + ms;
-    this.#timer = setTimeout(this.#onDue, ms);
+  /** The end: it can't go on. */
+  stop(): void {
+    this.pause();
+    this.#deadlines.remove(this.#handle);
   }
 
-  readonly #onDue = guarded('request', () => this.#onTimer());
-
-  #onTimer(): void {
-    this.#timer = undefined;
+  onDeadline(): void {
     if (this.#wait === null) return;
-    const left = this.#deadline - performance.now();
-    // node's timers know whole milliseconds, and may be one early.
-    if (left > 1) return void this.#arm(Math.ceil(left));
-    // Timers go first: where this process stood still, what came meanwhile is read before an immediate.
-    const deadline = this.#deadline;
-    const expire = guarded('request', () => {
-      if (this.#wait === null || this.#deadline !== deadline) return;
-      const { code, message } = WAITS[this.#wait];
-      this.#expired(new GatewayError(code, `${message} within ${this.#limit} ms`));
-    });
-    setImmediate(expire);
+    const { code, message } = WAITS[this.#wait];
+    this.#waiter.fail(new GatewayError(code, `${message} within ${this.#limit} ms`));
   }
 }

@@ -176,20 +176,23 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
     queueMicrotask(() => news.emit('given'));
     let ending: Ending = { code: 'answered', message: '' };
     try {
-      await engine.forward({
-        request: new NodeRequest(req),
-        response: new NodeResponse(res),
-        server: target,
-        preamble,
-        target: req.url ?? '',
-        fields: fields ?? passing(req.rawHeaders),
-        responseFields,
-        maxBody,
-        ownFields,
-        endless: new SlotSet(),
-        declines,
-        timeouts: { connect: 5000, head: 10_000, idle: 10_000, ...timeouts },
-      });
+      await new Promise<void>((resolve, fail) =>
+        engine.forward({
+          request: new NodeRequest(req),
+          response: new NodeResponse(res),
+          server: target,
+          preamble,
+          target: req.url ?? '',
+          fields: fields ?? passing(req.rawHeaders),
+          responseFields,
+          maxBody,
+          ownFields,
+          endless: new SlotSet(),
+          declines,
+          timeouts: { connect: 5000, head: 10_000, idle: 10_000, ...timeouts },
+          settled: (failure) => (failure === null ? resolve() : fail(failure)),
+        }),
+      );
     } catch (thrown) {
       const error = asGatewayError(thrown, 'request');
       const progress = error instanceof ExchangeError ? { progress: error.progress } : {};

@@ -4,12 +4,13 @@
 
 import { type Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import httpProxy from 'http-proxy';
+import { Deadlines } from '../../base/deadlines.ts';
 import { asGatewayError } from '../../errors.ts';
 import { LARGEST_ANSWER_HEAD } from '../../http/answer.ts';
 import { authenticatesConnection } from '../../http/connection-auth.ts';
 import { KEEPALIVE_MS, tlsOptions } from '../../net/dial.ts';
 import { ReadAfterWriteErrorAgent } from '../../net/read-after-write-error.ts';
-import { type ExchangeOutcome, HttpExchange } from '../exchange.ts';
+import { type ExchangeOwner, HttpExchange } from '../exchange.ts';
 import { lengthLast } from '../framing.ts';
 import type { Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
 import { IDLE_MS } from '../http-engine.ts';
@@ -76,7 +77,7 @@ const openProxy = () => httpProxy.createProxyServer();
 type Proxy = ReturnType<typeof openProxy>;
 
 /** Has http-proxy make the request, over a connection of the agent's. */
-function send(proxy: Proxy, exchange: Exchange, transfer: HttpExchange, agent: Agent): Promise<ExchangeOutcome> {
+function send(proxy: Proxy, exchange: Exchange, transfer: HttpExchange, agent: Agent): void {
   const { secure, host, port, unix, tls } = exchange.server;
   const stand = new Stand(exchange, transfer);
   try {
@@ -103,7 +104,6 @@ function send(proxy: Proxy, exchange: Exchange, transfer: HttpExchange, agent: A
   } catch (thrown) {
     transfer.fail(asGatewayError(thrown, 'request'));
   }
-  return transfer.outcome;
 }
 
 /** Makes an engine with connections of its own. */
@@ -126,27 +126,30 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
   const own = new ClientAgents(() => new Agents(new ReadAfterWriteErrorAgent(keeping), keeping));
   const single = new Agents(new ReadAfterWriteErrorAgent(passing), passing);
 
-  function attempt(exchange: Exchange, agents: Agents): Promise<ExchangeOutcome> {
-    const transfer = new HttpExchange(exchange);
-    if (transfer.over) return transfer.outcome;
+  const owner: ExchangeOwner = {
+    deadlines: new Deadlines('request'),
+    sendAgain: (exchange) => begin(exchange, single),
+  };
+
+  function begin(exchange: Exchange, agents: Agents): void {
+    const transfer = new HttpExchange(exchange, owner);
+    if (transfer.over) return;
     const { server, preamble } = exchange;
-    if (preamble === null) return send(proxy, exchange, transfer, agents.for(server));
+    if (preamble === null) return void send(proxy, exchange, transfer, agents.for(server));
     const agent = new ProxyProtocolAgent(server, preamble);
-    const outcome = send(proxy, exchange, transfer, agent);
+    transfer.onOver = () => agent.drop();
+    send(proxy, exchange, transfer, agent);
     // Its socket comes when it is connected, and until then nobody would look at the time.
     transfer.connecting();
-    return outcome.finally(() => agent.drop());
   }
 
   return {
     name: 'http-proxy',
     // An agent takes in no sockets but its own.
     bound: null,
-    async forward(exchange) {
+    forward(exchange) {
       const { request, fields } = exchange;
-      const outcome = await attempt(exchange, own.for(request.connection, authenticatesConnection(fields)) ?? kept);
-      // The one place where a request is sent again: its kept connection was closed before anything came back.
-      if (outcome === 'stale') await attempt(exchange, single);
+      begin(exchange, own.for(request.connection, authenticatesConnection(fields)) ?? kept);
     },
     close() {
       kept.close();

@@ -2,10 +2,11 @@
 // proxy/exchange.ts, what is ours of the protocol in connection.ts.
 
 import type { Socket } from 'node:net';
+import { Deadlines } from '../../base/deadlines.ts';
 import { ignore } from '../../base/guard.ts';
 import { tellsOfAuthentication } from '../../http/connection-auth.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
-import { type ExchangeOutcome, HttpExchange } from '../exchange.ts';
+import { type ExchangeOwner, HttpExchange } from '../exchange.ts';
 import type { BoundConnections, Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
 import { connectAfterPreamble, connectTo } from './connect.ts';
 import { type ConnectionOwner, Http1Connection } from './connection.ts';
@@ -36,13 +37,17 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
     return pool;
   }
 
-  function attempt(exchange: Exchange, how: 'carry' | 'carryFresh'): Promise<ExchangeOutcome> {
-    const transfer = new HttpExchange(exchange);
-    if (transfer.over) return transfer.outcome;
+  const owner: ExchangeOwner = {
+    deadlines: new Deadlines('request'),
+    sendAgain: (exchange) => begin(exchange, 'carryFresh'),
+  };
+
+  function begin(exchange: Exchange, how: 'carry' | 'carryFresh'): void {
+    const transfer = new HttpExchange(exchange, owner);
+    if (transfer.over) return;
     const { server, preamble } = exchange;
-    if (preamble === null) poolOf(server)[how]({ exchange, transfer });
+    if (preamble === null) poolOf(server)[how](exchange, transfer);
     else new Http1Connection(connectAfterPreamble(server, preamble), ONCE).carry(exchange, transfer);
-    return transfer.outcome;
   }
 
   const bound: BoundConnections = {
@@ -57,11 +62,7 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
   return {
     name: 'http1',
     bound,
-    async forward(exchange) {
-      const outcome = await attempt(exchange, 'carry');
-      // The one place where a request is sent again: its kept connection was closed before anything came back.
-      if (outcome === 'stale') await attempt(exchange, 'carryFresh');
-    },
+    forward: (exchange) => begin(exchange, 'carry'),
     close() {
       for (const pool of known) pool.close();
       pools = new WeakMap();

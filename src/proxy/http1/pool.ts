@@ -17,8 +17,8 @@ const SWEEP_MS = 1000;
 /** How long a connection of one client is kept idle: its next use would begin with logging in again. */
 export const BOUND_IDLE_MS = 60_000;
 
-/** An exchange that wants a connection. */
-export interface Waiting {
+/** An exchange that waits for a connection. */
+interface Waiting {
   readonly exchange: Exchange;
   readonly transfer: HttpExchange;
 }
@@ -57,19 +57,17 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   /** Gives the exchange a connection, now or when one is free. */
-  carry(waiting: Waiting): void {
-    const room = this.#all.size < this.#options.most;
-    const connection =
-      this.#takeOwn(waiting.exchange.request.connection) ?? this.#takeIdle() ?? (room ? this.#add() : null);
-    if (connection !== null) return void this.#give(connection, waiting);
+  carry(exchange: Exchange, transfer: HttpExchange): void {
+    const connection = this.#takeOwn(exchange.request.connection) ?? this.#takeIdle() ?? this.#addIfRoom();
+    if (connection !== null) return void this.#give(connection, exchange, transfer);
+    const waiting = { exchange, transfer };
     this.#line.add(waiting);
-    const leave = (): void => void this.#line.delete(waiting);
-    waiting.transfer.outcome.then(leave, leave);
+    transfer.onOver = () => void this.#line.delete(waiting);
   }
 
   /** Gives it a connection of its own, which nobody has used. */
-  carryFresh(waiting: Waiting): void {
-    this.#give(this.#add(), waiting);
+  carryFresh(exchange: Exchange, transfer: HttpExchange): void {
+    this.#give(this.#add(), exchange, transfer);
   }
 
   /** This client's own connection, where it is idle; it is the pool's no more. */
@@ -92,7 +90,7 @@ export class ConnectionPool implements ConnectionOwner {
       return void this.#sweepLater();
     }
     const next = this.#next();
-    if (next !== undefined) return void this.#give(connection, next);
+    if (next !== undefined) return void this.#give(connection, next.exchange, next.transfer);
     if (this.#closed || this.#idle.length >= MAX_IDLE) return void connection.drop();
     this.#idle.push(connection);
     this.#sweepLater();
@@ -105,7 +103,7 @@ export class ConnectionPool implements ConnectionOwner {
     if (i !== -1) this.#idle.splice(i, 1);
     this.#unbind(connection);
     const next = this.#all.size < this.#options.most ? this.#next() : undefined;
-    if (next !== undefined) this.#give(this.#add(), next);
+    if (next !== undefined) this.#give(this.#add(), next.exchange, next.transfer);
   }
 
   answered(connection: Http1Connection, exchange: Exchange, head: AnswerHead): void {
@@ -118,7 +116,7 @@ export class ConnectionPool implements ConnectionOwner {
     for (const connection of [...this.#idle, ...this.#own.values()]) connection.drop();
   }
 
-  #give(connection: Http1Connection, { exchange, transfer }: Waiting): void {
+  #give(connection: Http1Connection, exchange: Exchange, transfer: HttpExchange): void {
     if (authenticatesConnection(exchange.fields)) this.#bind(connection, exchange.request.connection);
     connection.carry(exchange, transfer);
   }
@@ -145,9 +143,14 @@ export class ConnectionPool implements ConnectionOwner {
   #next(): Waiting | undefined {
     for (const waiting of this.#line) {
       this.#line.delete(waiting);
-      if (!waiting.transfer.over) return waiting;
+      waiting.transfer.onOver = null;
+      return waiting;
     }
     return undefined;
+  }
+
+  #addIfRoom(): Http1Connection | null {
+    return this.#all.size < this.#options.most ? this.#add() : null;
   }
 
   #add(): Http1Connection {

@@ -35,7 +35,8 @@ function follow(framing: Parameters<typeof followBody>[0], rest: Buffer, size: n
 }
 
 async function checkWithNode(bytes: Buffer, said: NonNullable<ReturnType<typeof read>>): Promise<string> {
-  if ('fault' in said) return said.fault;
+  // What an answer begins with is quoted, and is no outcome of its own.
+  if ('fault' in said) return said.fault.replace(/it begins with .*/, 'it begins with …');
   const { head, rest } = said;
   const theirs = await readNodeAnswer(bytes);
   // White space behind a value may be a tab (RFC 9110 §5.6.3); behind a length or a coding node takes none.
