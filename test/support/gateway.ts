@@ -11,7 +11,8 @@ import { startChild } from './child.ts';
 /** gateway.yaml as a value: what a user may write, before defaults. */
 export type GatewayFile = z.input<typeof schema>;
 
-export const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+/** The built program; UPGATE_MAIN names another build, such as that of an earlier commit on which a test is to fail. */
+export const MAIN = process.env['UPGATE_MAIN'] ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** One parsed log line. */
 export type LogLine = Readonly<Record<string, unknown>>;
