@@ -18,7 +18,7 @@ export function authenticatesConnection(fields: Fields): boolean {
 }
 
 /** Whether an answer says that its connection is, or is being, authenticated. */
-export function tellsOfAuthentication(head: AnswerHead): boolean {
+export function answersConnectionAuth(head: AnswerHead): boolean {
   if (head.names.includes('persistent-auth')) return true;
   return valuesOf(head, 'www-authenticate').some((value) => CHALLENGE.test(value));
 }

@@ -96,7 +96,7 @@ export class RedisRates implements SharedRates, Sampler {
   #link: Link | null = null;
   #down: string | null = 'not connected yet';
   /** The operator has been notified of the outage that lasts now. */
-  #told = false;
+  #reported = false;
   #heartbeatTimer: NodeJS.Timeout | undefined;
   readonly #reconnect = new Reconnect('redis', () => this.#open());
 
@@ -201,7 +201,7 @@ export class RedisRates implements SharedRates, Sampler {
     await this.#answered(link, link.client.ping());
     if (link !== this.#link) return;
     this.#reconnect.succeeded();
-    this.#told = false;
+    this.#reported = false;
     if (this.#down !== null) {
       this.#down = null;
       this.#options.emit({ type: 'notice', level: 'info', message: 'the shared limits are there' });
@@ -236,11 +236,11 @@ export class RedisRates implements SharedRates, Sampler {
     clearTimeout(this.#heartbeatTimer);
     destroyRedisClient(link.client);
     this.#down = reason;
-    if (!this.#told) {
+    if (!this.#reported) {
       const message = 'the shared limits are away; this gateway limits by itself';
       this.#options.emit({ type: 'notice', level: 'error', message, data: { reason } });
     }
-    this.#told = true;
+    this.#reported = true;
     this.#reconnect.retry();
   }
 }

@@ -58,7 +58,7 @@ export class Rechecks<S extends Rechecked> {
   /** Weak for the reason in slot-set.ts. */
   readonly #watched = new WeakMap<S, Watched<S>>();
   /** Routes whose last check had no result, and since when. */
-  readonly #silent = new Map<string, number>();
+  readonly #unavailableSince = new Map<string, number>();
 
   constructor(options: RechecksOptions<S>) {
     this.#options = { random: Math.random, ...options };
@@ -102,7 +102,7 @@ export class Rechecks<S extends Rechecked> {
    * wait for.
    */
   #await(watched: Watched<S>, due: number, recheck: Recheck): void {
-    const silentSince = this.#silent.get(watched.session.route);
+    const silentSince = this.#unavailableSince.get(watched.session.route);
     const waitedMs = this.#options.wheel.now() - Math.max(due, silentSince ?? 0);
     if (silentSince !== undefined && waitedMs >= recheck.graceMs) this.#close(watched, UNKNOWN);
     else this.#schedule(watched, Math.max(retryMs(recheck), recheck.graceMs - waitedMs));
@@ -121,7 +121,7 @@ export class Rechecks<S extends Rechecked> {
   }
 
   #answered(watched: Watched<S>, { everyMs }: Recheck, verdict: 'good' | RecheckClose): void {
-    this.#silent.delete(watched.session.route);
+    this.#unavailableSince.delete(watched.session.route);
     watched.failedSince = null;
     if (verdict === 'good') this.#schedule(watched, everyMs * (0.9 + this.#options.random() / 5));
     else this.#close(watched, verdict);
@@ -131,7 +131,7 @@ export class Rechecks<S extends Rechecked> {
     const { route } = watched.session;
     const now = this.#options.wheel.now();
     watched.failedSince ??= now;
-    if (!this.#silent.has(route)) this.#silent.set(route, now);
+    if (!this.#unavailableSince.has(route)) this.#unavailableSince.set(route, now);
     const leftMs = watched.failedSince + recheck.graceMs - now;
     if (leftMs <= 0) this.#close(watched, UNKNOWN);
     else this.#schedule(watched, Math.min(leftMs, retryMs(recheck) * (0.5 + this.#options.random() / 2)));

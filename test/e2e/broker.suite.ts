@@ -34,7 +34,7 @@ export function describeBroker(name: string, open: () => Promise<{ stands: Stand
     async function join({ broker }: Stand, user: string, more: Partial<Membership> = {}, rules = RULES) {
       const got: Record<string, unknown>[] = [];
       const waiting = new Set<() => void>();
-      const seat: Membership = {
+      const membership: Membership = {
         ...{ room, user, connection: `c-${user}`, view: jsonView(true), listens: true, echo: false },
         receive: (message) => {
           got.push(JSON.parse(message.payload.toString()) as Record<string, unknown>);
@@ -42,7 +42,7 @@ export function describeBroker(name: string, open: () => Promise<{ stands: Stand
         },
         ...more,
       };
-      const joined = await broker.join(seat, rules);
+      const joined = await broker.join(membership, rules);
       const until = (fits: (message: Record<string, unknown>) => boolean) =>
         new Promise<void>((resolve) => {
           const look = () => {

@@ -94,8 +94,8 @@ if (hasPeers('redis-server')) {
     const client = (await loadRedis()).createClient({ url: redis.url });
     await client.connect();
     onTestFinished(() => client.destroy());
-    const [channel] = await client.pubSubChannels('upgate:0:gate:*');
-    const ask = (errand: object) => JSON.stringify(['ask', { id: 'q', from: 'other', errand }]);
+    const [channel] = await client.pubSubChannels('upgate:0:node:*');
+    const ask = (command: object) => JSON.stringify(['ask', { id: 'q', from: 'other', command }]);
     const garbage = ['', '{', 'null', '[]', '["say"]', '["say","r","x","y","u","\\"d\\"","s"]', '["burn"]'];
     for (const text of [...garbage, ask({ kind: 'burn', connection: 'c1', code: 1000, reason: '' })])
       expect(await client.publish(channel!, text)).toBe(1);
@@ -115,11 +115,11 @@ if (hasPeers('redis-server')) {
     onTestFinished(() => redis.stop());
     const { broker } = await openStand(redis.url);
     onTestFinished(() => broker.close());
-    const seat = {
+    const membership = {
       ...{ room: 'r', user: 'u', connection: 'c', view: jsonView(false), listens: false, echo: false },
       receive: () => {},
     };
-    const joined = (await broker.join(seat, { retention: { count: 100, age: 3_600_000 }, limits: {} })) as Joined;
+    const joined = (await broker.join(membership, { retention: { count: 100, age: 3_600_000 }, limits: {} })) as Joined;
     const ids: string[] = [];
     for (let n = 0; n < 12; n++) ids.push((await joined.publish(JSON.stringify(`${n}${'x'.repeat(2 ** 19)}`))).id);
     const end = '999999999999999-0';

@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net';
 import { Deadlines } from '../../base/deadlines.ts';
 import { ignore } from '../../base/guard.ts';
-import { tellsOfAuthentication } from '../../http/connection-auth.ts';
+import { answersConnectionAuth } from '../../http/connection-auth.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 import { type ExchangeOwner, HttpExchange } from '../exchange.ts';
 import type { BoundConnections, Exchange, HttpEngine, HttpEngineOptions } from '../http-engine.ts';
@@ -55,7 +55,7 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
     take: (server, client) => pools.get(server)?.takeBound(client) ?? null,
     // What began with a PROXY preamble is of one request.
     keeps: ({ proxyProtocol }, head) =>
-      proxyProtocol === undefined && tellsOfAuthentication(head) && persistence(head, BOUND_IDLE_MS) > 0,
+      proxyProtocol === undefined && answersConnectionAuth(head) && persistence(head, BOUND_IDLE_MS) > 0,
     keep: (server, client, connection, head) => poolOf(server).keepBound(client, connection, head),
   };
 

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
 import type { AnswerHead } from '../../http/answer.ts';
-import { authenticatesConnection, tellsOfAuthentication } from '../../http/connection-auth.ts';
+import { answersConnectionAuth, authenticatesConnection } from '../../http/connection-auth.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 import type { HttpExchange } from '../exchange.ts';
 import type { Exchange } from '../http-engine.ts';
@@ -107,7 +107,7 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   answered(connection: Http1Connection, exchange: Exchange, head: AnswerHead): void {
-    if (tellsOfAuthentication(head)) this.#bind(connection, exchange.request.connection);
+    if (answersConnectionAuth(head)) this.#bind(connection, exchange.request.connection);
   }
 
   /** Ends idle connections; busy ones end when they are done. */

@@ -2,9 +2,9 @@
 // wait. Begun by the gateway (begin) or by a backend that vanished (peerLost). RFC 6455 §7.1; docs/relay.md has the rules.
 
 import { WAITS } from '../relay.ts';
+import { BLOCK, type Conn } from './conn.ts';
 import { type Flow, WANT } from './flow.ts';
 import { buildClose } from './frames.ts';
-import { BLOCK, type Side } from './side.ts';
 import type { JsTunnel } from './tunnel.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -34,7 +34,7 @@ export class Ending {
   begin(deadlineMs: number): void {
     this.limit(deadlineMs);
     const { client, backend } = this.#tunnel;
-    for (const side of [client, backend]) side.unblock(BLOCK.rate);
+    for (const conn of [client, backend]) conn.unblock(BLOCK.rate);
     this.#ask(backend.flow);
     this.#ask(client.flow);
     this.settle();
@@ -50,7 +50,7 @@ export class Ending {
 
   #ask(flow: Flow): void {
     const { sink } = flow;
-    if (sink.deaf) flow.stop();
+    if (sink.writeClosed) flow.stop();
     else if (sink.closeOut !== 'none') return;
     else if (!flow.followed && !flow.atFrame) this.unfollowed(flow);
     else {
@@ -97,10 +97,10 @@ export class Ending {
   peerLost(): void {
     const { client, backend } = this.#tunnel;
     const whole = backend.flow.flush();
-    if (whole && client.closeOut === 'none' && !client.finIn && !client.deaf) this.inject(backend.flow);
-    for (const side of [client, backend]) {
-      side.flow.stop();
-      this.#finish(side);
+    if (whole && client.closeOut === 'none' && !client.finIn && !client.writeClosed) this.inject(backend.flow);
+    for (const conn of [client, backend]) {
+      conn.flow.stop();
+      this.#finish(conn);
     }
   }
 
@@ -109,7 +109,7 @@ export class Ending {
     if (!flow.stopped) {
       const whole = flow.flush();
       const { sink } = flow;
-      if (whole && sink.closeOut === 'none' && !sink.deaf) this.inject(flow);
+      if (whole && sink.closeOut === 'none' && !sink.writeClosed) this.inject(flow);
       else {
         flow.stop();
         this.#finish(sink);
@@ -126,19 +126,19 @@ export class Ending {
   }
 
   /** Toward the client the gateway is the server and closes at once; the backend's FIN it awaits (RFC 6455 §7.1.1). */
-  #settle(side: Side): void {
-    if (side.finOut) side.linger();
-    if (side.deaf || side.closeOut === 'none') return;
-    if (side.finIn || !side.flow.followed || (side.closeIn && side.role === 'client')) this.#finish(side);
-    else if (side.closeIn && side.finBy === NEVER) {
-      side.finBy = this.#tunnel.wheel.now() + WAITS.fin;
-      this.#tunnel.wake(side.finBy);
+  #settle(conn: Conn): void {
+    if (conn.finOut) conn.linger();
+    if (conn.writeClosed || conn.closeOut === 'none') return;
+    if (conn.finIn || !conn.flow.followed || (conn.closeIn && conn.role === 'client')) this.#finish(conn);
+    else if (conn.closeIn && conn.finBy === NEVER) {
+      conn.finBy = this.#tunnel.wheel.now() + WAITS.fin;
+      this.#tunnel.wake(conn.finBy);
     }
   }
 
-  #finish(side: Side): void {
-    side.end();
-    side.linger();
+  #finish(conn: Conn): void {
+    conn.end();
+    conn.linger();
   }
 
   /** Looks at the clock; returns when to look again. */

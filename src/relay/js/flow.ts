@@ -2,9 +2,9 @@
 // are an incomplete header and a control frame that is not whole, so that "between frames" is true of what the sink has
 // got; dropped are only our own pong, an answer to our own Close, and everything once the direction is stopped.
 import type { DirectionCounters } from '../counters.ts';
+import { BLOCK, type Conn } from './conn.ts';
 import { FRAME, FrameCursor, HEADER, LOST, MORE, OPCODE } from './cursor.ts';
 import { countsAsMessage, type FlowLimits, REFUSAL, type Violation } from './limits.ts';
-import { BLOCK, type Side } from './side.ts';
 
 /** What waits for a boundary toward the sink: bits of `wants`. */
 export const WANT = { close: 1, ping: 2 } as const;
@@ -17,8 +17,8 @@ interface FlowSettings {
 }
 
 export class Flow {
-  readonly source: Side;
-  readonly sink: Side;
+  readonly source: Conn;
+  readonly sink: Conn;
   readonly limits: FlowLimits | null;
   /** Null: opaque from the start. */
   readonly cursor: FrameCursor | null;
@@ -43,7 +43,7 @@ export class Flow {
   #from = 0;
   #frame = 0;
 
-  constructor(source: Side, sink: Side, { counters, limits, inspect }: FlowSettings) {
+  constructor(source: Conn, sink: Conn, { counters, limits, inspect }: FlowSettings) {
     this.source = source;
     this.sink = sink;
     this.limits = limits;
@@ -252,7 +252,7 @@ export class Flow {
     const wait = limits.read(count);
     if (wait === 0) return;
     if (limits.pauses) source.tunnel.pause(source, wait);
-    else source.tunnel.refuse(source, REFUSAL.tooFast.code, REFUSAL.tooFast.reason);
+    else source.tunnel.closeForViolation(source, REFUSAL.tooFast.code, REFUSAL.tooFast.reason);
   }
 
   /** Whether a frame breaks a limit, and must not pass. */
@@ -274,7 +274,7 @@ export class Flow {
     const { code, reason } = this.#withheld as Violation;
     this.#pass(chunk, this.#from, before);
     this.discarded += at - before + earlier;
-    this.source.tunnel.refuse(this.source, code, reason);
+    this.source.tunnel.closeForViolation(this.source, code, reason);
     this.offer();
     this.#withheld = null;
     this.stop();

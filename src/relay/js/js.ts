@@ -5,7 +5,7 @@ import type { Sample } from '../../events.ts';
 import { Counters } from '../counters.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
 import { SharedBuffers } from './buffers.ts';
-import { onData } from './side.ts';
+import { onData } from './conn.ts';
 import { JsTunnel } from './tunnel.ts';
 
 export class JsRelay implements RelayEngine {

@@ -4,12 +4,12 @@
 import { randomBytes } from 'node:crypto';
 import type { RouteCounters } from '../counters.ts';
 import type { PingOptions } from '../relay.ts';
+import type { Conn } from './conn.ts';
 import { WANT } from './flow.ts';
 import { buildPing, readPayload } from './frames.ts';
-import type { Side } from './side.ts';
 
 export class Pinger {
-  readonly #side: Side;
+  readonly #conn: Conn;
   readonly #options: PingOptions;
   readonly #counters: RouteCounters['pings'];
   /** How often a wait for an answer is looked at. */
@@ -30,8 +30,8 @@ export class Pinger {
   #foreign = 0;
   #foreignMark = 0;
 
-  constructor(side: Side, options: PingOptions, counters: RouteCounters['pings'], now: number) {
-    this.#side = side;
+  constructor(conn: Conn, options: PingOptions, counters: RouteCounters['pings'], now: number) {
+    this.#conn = conn;
     this.#options = options;
     this.#counters = counters;
     this.#step = Math.min(Math.max(options.timeoutMs / 4, 100), 1000);
@@ -45,10 +45,10 @@ export class Pinger {
 
   /** Looks at the clock; returns when to look again. */
   due(now: number): number {
-    const side = this.#side;
+    const conn = this.#conn;
     const passed = Math.min(now - this.#seenAt, 2 * this.#step);
     this.#seenAt = now;
-    if (side.closeOut !== 'none' || side.closeIn || side.deaf || side.finIn || side.tunnel.ending !== null) {
+    if (conn.closeOut !== 'none' || conn.closeIn || conn.writeClosed || conn.finIn || conn.tunnel.ending !== null) {
       return Number.POSITIVE_INFINITY;
     }
     if (this.#waiting) this.#listen(passed);
@@ -61,19 +61,19 @@ export class Pinger {
 
   /** Time counts only while the ping is out and the side is read. */
   #listen(passed: number): void {
-    const side = this.#side;
-    if (side.reads !== this.#mark && !this.#queued) this.#waiting = false;
-    else if (!this.#queued && side.blocks === 0) this.#listened += passed;
+    const conn = this.#conn;
+    if (conn.reads !== this.#mark && !this.#queued) this.#waiting = false;
+    else if (!this.#queued && conn.blocks === 0) this.#listened += passed;
     if (!this.#waiting || this.#listened < this.#options.timeoutMs) return;
     this.#waiting = false;
     this.#counters.timeout++;
-    side.tunnel.silent(side);
+    conn.tunnel.pingTimedOut(conn);
   }
 
   #begin(): void {
-    const side = this.#side;
-    const toward = side.peer.flow;
-    if (!side.flow.followed || !toward.followed) return;
+    const conn = this.#conn;
+    const toward = conn.peer.flow;
+    if (!conn.flow.followed || !toward.followed) return;
     this.#waiting = true;
     this.#listened = 0;
     this.#mark = this.#foreignMark;
@@ -85,19 +85,19 @@ export class Pinger {
 
   /** The direction toward the side is between two frames. */
   send(): void {
-    const side = this.#side;
+    const conn = this.#conn;
     this.#outstanding = randomBytes(8);
     this.#counters.sent++;
-    side.socket.write(buildPing(this.#outstanding, side.role), () => {
+    conn.socket.write(buildPing(this.#outstanding, conn.role), () => {
       this.#queued = false;
-      this.#mark = side.reads;
+      this.#mark = conn.reads;
     });
   }
 
   /** A ping of the other end has passed toward this side. */
   foreignPing(frame: Buffer): void {
     this.#foreign = digest(readPayload(frame));
-    this.#foreignMark = this.#side.reads;
+    this.#foreignMark = this.#conn.reads;
   }
 
   /** A pong came from this side; true where it answers our own ping, and goes no further. */

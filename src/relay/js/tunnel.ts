@@ -7,11 +7,11 @@ import type { RouteCounters } from '../counters.ts';
 import type { Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
 import { BACKEND_LOST, WAITS } from '../relay.ts';
 import type { SharedBuffers } from './buffers.ts';
+import { BLOCK, Conn } from './conn.ts';
 import { Ending, type Farewell } from './ending.ts';
 import { Flow } from './flow.ts';
 import { FlowLimits } from './limits.ts';
 import { Pinger } from './ping.ts';
-import { BLOCK, Side } from './side.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -23,8 +23,8 @@ export interface Shared {
 }
 
 export class JsTunnel implements Timed, Tunnel {
-  readonly client: Side;
-  readonly backend: Side;
+  readonly client: Conn;
+  readonly backend: Conn;
   readonly wheel: TimerWheel;
   readonly buffers: SharedBuffers;
   readonly #options: TunnelOptions;
@@ -55,13 +55,13 @@ export class JsTunnel implements Timed, Tunnel {
     this.#onEnd = onEnd;
     this.touched = now;
     this.#lifetimeAt = options.maxLifetimeMs === null ? NEVER : now + options.maxLifetimeMs * (1 - Math.random() / 10);
-    this.client = new Side(asSocket(ends.client), 'client', this);
-    this.backend = new Side(asSocket(ends.backend), 'backend', this);
+    this.client = new Conn(asSocket(ends.client), 'client', this);
+    this.backend = new Conn(asSocket(ends.backend), 'backend', this);
     this.#connect(this.client, this.backend);
     this.#connect(this.backend, this.client);
   }
 
-  #connect(source: Side, sink: Side): void {
+  #connect(source: Conn, sink: Conn): void {
     const { inspect, ping, limits } = this.#options;
     const direction = source.role === 'client' ? 'fromClient' : 'toClient';
     const bounds = inspect ? limits[direction] : null;
@@ -116,24 +116,24 @@ export class JsTunnel implements Timed, Tunnel {
   }
 
   /** `offender` has broken a limit: it gets `code`, the other side 1001. */
-  refuse(offender: Side, code: number, reason: string): void {
+  closeForViolation(offender: Conn, code: number, reason: string): void {
     const toClient = offender.role === 'client' ? code : 1001;
     const toBackend = offender.role === 'backend' ? code : 1001;
     this.#begin({ code, toClient, toBackend, reason }, WAITS.close);
   }
 
   /** A side did not answer a ping, nor sent anything: it is cut, the other one closed. */
-  silent(side: Side): void {
-    side.socket.destroy();
-    const code = side.role === 'backend' ? 1011 : 1001;
+  pingTimedOut(conn: Conn): void {
+    conn.socket.destroy();
+    const code = conn.role === 'backend' ? 1011 : 1001;
     this.#begin({ code, toClient: code, toBackend: code, reason: 'ping_timeout' }, WAITS.close);
   }
 
   /** A side is not read for a while. */
-  pause(side: Side, ms: number): void {
-    side.rateUntil = this.wheel.now() + ms;
-    side.block(BLOCK.rate);
-    this.wake(side.rateUntil);
+  pause(conn: Conn, ms: number): void {
+    conn.rateUntil = this.wheel.now() + ms;
+    conn.block(BLOCK.rate);
+    this.wake(conn.rateUntil);
   }
 
   /** A whole Close frame was read. True: it goes no further. */
@@ -161,25 +161,25 @@ export class JsTunnel implements Timed, Tunnel {
   }
 
   /** FIN was read. */
-  streamEnded(side: Side): void {
-    this.#note(side.role, 'closed');
-    if (this.ending !== null) this.ending.streamOver(side.flow);
-    else if (side.role === 'backend' && !side.closeIn) this.#backendLost();
-    else this.#passEnd(side);
+  streamEnded(conn: Conn): void {
+    this.#note(conn.role, 'closed');
+    if (this.ending !== null) this.ending.streamOver(conn.flow);
+    else if (conn.role === 'backend' && !conn.closeIn) this.#backendLost();
+    else this.#passEnd(conn);
   }
 
   /** A socket is closed. */
-  sideGone(side: Side): void {
-    this.#note(side.role, side.failed || !side.finIn ? 'reset' : 'closed');
-    const { peer } = side;
-    if (this.ending !== null) this.ending.streamOver(side.flow);
-    else if (side.role === 'backend' && !side.closeIn) this.#backendLost();
+  connClosed(conn: Conn): void {
+    this.#note(conn.role, conn.failed || !conn.finIn ? 'reset' : 'closed');
+    const { peer } = conn;
+    if (this.ending !== null) this.ending.streamOver(conn.flow);
+    else if (conn.role === 'backend' && !conn.closeIn) this.#backendLost();
     else {
-      this.#passEnd(side);
+      this.#passEnd(conn);
       peer.linger();
     }
     peer.flow.stop();
-    if (peer.gone) this.#finish();
+    if (peer.closed) this.#finish();
   }
 
   #backendLost(): void {
@@ -188,11 +188,11 @@ export class JsTunnel implements Timed, Tunnel {
   }
 
   /** Sends what is left for the other side, then FIN. That side lives on until it has ended too. */
-  #passEnd(side: Side): void {
-    const { peer } = side;
-    side.flow.flush();
+  #passEnd(conn: Conn): void {
+    const { peer } = conn;
+    conn.flow.flush();
     peer.end();
-    if (side.role === 'backend' || peer.closeIn || peer.finIn) peer.linger();
+    if (conn.role === 'backend' || peer.closeIn || peer.finIn) peer.linger();
     else {
       this.#halfClosed = true;
       this.wake(this.touched + WAITS.halfClosed);
@@ -201,9 +201,9 @@ export class JsTunnel implements Timed, Tunnel {
 
   look(now: number): void {
     if (this.#finished) return;
-    const sides = Math.min(this.client.due(now), this.backend.due(now));
+    const conns = Math.min(this.client.due(now), this.backend.due(now));
     const next = this.ending === null ? this.#watch(now) : NEVER;
-    this.wake(Math.min(sides, next, this.ending?.due(now) ?? NEVER));
+    this.wake(Math.min(conns, next, this.ending?.due(now) ?? NEVER));
   }
 
   /** The waits of a tunnel that is not ending; returns when to look again. */

@@ -92,7 +92,9 @@ export class RedisLink {
     if (!queues.fits(bytes)) throw new BrokerError('unavailable', 'too much waits for the broker');
     queues.add(bytes);
     try {
-      return name === 'say' ? await this.#queued(bytes, () => this.#ask(name, words)) : await this.#ask(name, words);
+      return name === 'publish'
+        ? await this.#queued(bytes, () => this.#ask(name, words))
+        : await this.#ask(name, words);
     } finally {
       queues.remove(bytes);
     }

@@ -11,7 +11,7 @@ export interface Logged extends RoomMessage {
 }
 
 /** A message as it comes over the channel: with the id of the one before. */
-export interface Heard extends Logged {
+export interface ReceivedMessage extends Logged {
   readonly previous: string;
 }
 
@@ -28,12 +28,12 @@ export type AskLog = (room: string, after: string) => Promise<Behind>;
 
 /** Messages that came while the log is read, bounded. Beyond the bound they are dropped, since the log has them as well. */
 class Backlog {
-  readonly messages: Heard[] = [];
+  readonly messages: ReceivedMessage[] = [];
   #bytes = 0;
   /** Messages were dropped. */
   full = false;
 
-  add(message: Heard): void {
+  add(message: ReceivedMessage): void {
     this.#bytes += bytesOf(message.data) + HEARD_COST;
     if (this.#bytes > MAX_ROOM_BYTES) this.full = true;
     if (this.full) this.messages.length = 0;
@@ -100,7 +100,7 @@ export class RedisRoom {
   }
 
   /** A message has come over the channel. */
-  onMessage(message: Heard): void {
+  onMessage(message: ReceivedMessage): void {
     if (this.#waiting !== null) return void this.#waiting.add(message);
     if (this.#position === null || compareIds(message.id, this.#position) <= 0) return;
     if (message.previous === this.#position) return void this.#handOn(message);

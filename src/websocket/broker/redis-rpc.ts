@@ -72,7 +72,7 @@ export class RedisRpc {
 
   /** Runs a command of another node and replies. */
   answer(call: RemoteCall): void {
-    const reply = formatReply(call, this.#nodeId, this.#run(call.errand));
+    const reply = formatReply(call, this.#nodeId, this.#run(call.command));
     // The caller times out by itself where the reply is lost.
     this.#link.run('reply', call.from, reply).catch(ignore);
   }
@@ -87,7 +87,7 @@ export class RedisRpc {
   }
 
   #ask(command: RemoteCommand, take: PendingCall['take']): Promise<void> {
-    const request: RemoteCall = { id: randomUUID(), from: this.#nodeId, errand: command };
+    const request: RemoteCall = { id: randomUUID(), from: this.#nodeId, command };
     return new Promise((resolve, reject) => {
       const end = (act: () => void): void => {
         clearTimeout(timer);

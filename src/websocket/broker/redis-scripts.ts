@@ -2,8 +2,7 @@
 // stream (its log), a hash of members, a hash of the nodes (gateways) that hold any of them, and a hash `meta` with the
 // id of its last message, its floor (everything behind the floor is in the log) and the bytes of the log. What happens
 // in a room is published to the channel of each node that holds a member of it. So a node subscribes to one channel
-// however many rooms it has, and gets a room's events from the very step that adds its first member. In keys and
-// scripts a node is a `gate` and a membership a `seat`.
+// however many rooms it has, and gets a room's events from the very step that adds its first member.
 //
 // Keys begin with a prefix that holds the number of the database, since channels are shared by all databases. They are
 // made in the scripts, so a Redis Cluster will not do; one Redis, or one with replicas, will.
@@ -36,10 +35,10 @@ local function now()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
-local function tell(room, event)
+local function notify(room, event)
   local packed = cjson.encode(event)
-  for _, gate in ipairs(redis.call('HKEYS', roomKey(room, 'gates'))) do
-    redis.call('PUBLISH', key('gate', gate), packed)
+  for _, node in ipairs(redis.call('HKEYS', roomKey(room, 'nodes'))) do
+    redis.call('PUBLISH', key('node', node), packed)
   end
 end
 local function open(room, at)
@@ -86,12 +85,12 @@ local function trim(room, at)
   local count, age = retention(room)
   local bytes = tonumber(redis.call('HGET', meta, 'bytes') or 0)
   local function drop(to, most)
-    local gone = redis.call('XRANGE', log, '-', to, 'COUNT', most)
-    if #gone == 0 then return 0 end
-    for _, entry in ipairs(gone) do bytes = bytes - cost(entry[2]) end
-    floor = gone[#gone][1]
-    redis.call('XTRIM', log, 'MAXLEN', redis.call('XLEN', log) - #gone)
-    return #gone
+    local dropped = redis.call('XRANGE', log, '-', to, 'COUNT', most)
+    if #dropped == 0 then return 0 end
+    for _, entry in ipairs(dropped) do bytes = bytes - cost(entry[2]) end
+    floor = dropped[#dropped][1]
+    redis.call('XTRIM', log, 'MAXLEN', redis.call('XLEN', log) - #dropped)
+    return #dropped
   end
   local cut = '(' .. text(at - age) .. '-0'
   while drop(cut, 16) == 16 do end
@@ -107,13 +106,13 @@ local function remember(room)
   else redis.call('PEXPIRE', meta, text(age + SPARE)) end
   return age
 end
-local function leave(gate, seat, room, user)
-  if redis.call('HDEL', roomKey(room, 'members'), seat) == 0 then return end
-  if redis.call('HINCRBY', roomKey(room, 'gates'), gate, -1) <= 0 then redis.call('HDEL', roomKey(room, 'gates'), gate) end
+local function leave(node, membership, room, user)
+  if redis.call('HDEL', roomKey(room, 'members'), membership) == 0 then return end
+  if redis.call('HINCRBY', roomKey(room, 'nodes'), node, -1) <= 0 then redis.call('HDEL', roomKey(room, 'nodes'), node) end
   if redis.call('HINCRBY', key('user', user), room, -1) <= 0 then redis.call('HDEL', key('user', user), room) end
   if redis.call('EXISTS', roomKey(room, 'members')) == 0 then redis.call('SREM', P .. 'rooms', room) end
   remember(room)
-  tell(room, { 'leave', room, seat, user })
+  notify(room, { 'leave', room, membership, user })
 end
 `
   .replace('DEFAULT_COUNT', String(DEFAULT_RETENTION.count))
@@ -135,20 +134,20 @@ export const SCRIPTS = {
    * it may not join. Joining again changes nothing.
    */
   enter: script(`
-local gate, seat, room, user, connection, since = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local node, membership, room, user, connection, since = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local mostMembers, mostRooms = tonumber(ARGV[8]), tonumber(ARGV[9])
 local members = roomKey(room, 'members')
-if redis.call('HEXISTS', members, seat) == 0 then
+if redis.call('HEXISTS', members, membership) == 0 then
   if mostMembers and redis.call('HLEN', members) >= mostMembers then return { 'room_full' } end
   if mostRooms and redis.call('HEXISTS', key('user', user), room) == 0
     and redis.call('HLEN', key('user', user)) >= mostRooms then return { 'too_many_rooms' } end
-  redis.call('HSET', members, seat, cjson.encode({ user, connection, since }))
-  redis.call('HINCRBY', roomKey(room, 'gates'), gate, 1)
+  redis.call('HSET', members, membership, cjson.encode({ user, connection, since }))
+  redis.call('HINCRBY', roomKey(room, 'nodes'), node, 1)
   redis.call('HINCRBY', key('user', user), room, 1)
   redis.call('SADD', P .. 'rooms', room)
-  tell(room, { 'join', room, seat, user })
+  notify(room, { 'join', room, membership, user })
 end
-redis.call('HSET', key('seats', gate), seat, cjson.encode({ room, user }))
+redis.call('HSET', key('memberships', node), membership, cjson.encode({ room, user }))
 local _, last = open(room, now())
 redis.call('HSET', roomKey(room, 'meta'), 'count', ARGV[10], 'age', ARGV[11])
 remember(room)
@@ -156,23 +155,23 @@ return { 'ok', last, ARGV[12] == 'list' and redis.call('HGETALL', members) or {}
 `),
   /** prefix, node, membership, room, user. */
   leave: script(`
-redis.call('HDEL', key('seats', ARGV[2]), ARGV[3])
+redis.call('HDEL', key('memberships', ARGV[2]), ARGV[3])
 leave(ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 return 1
 `),
   /** prefix, room, membership ('' from outside), user ('' for none), data. Returns the id. */
-  say: script(
+  publish: script(
     `
-local room, seat, user, data = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local room, membership, user, data = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local at = now()
 local _, prev = open(room, at)
 local log = roomKey(room, 'log')
-local id = redis.call('XADD', log, '*', 'user', user, 'data', data, 'seat', seat)
+local id = redis.call('XADD', log, '*', 'user', user, 'data', data, 'membership', membership)
 redis.call('HSET', roomKey(room, 'meta'), 'last', id)
-redis.call('HINCRBY', roomKey(room, 'meta'), 'bytes', cost({ 'user', user, 'data', data, 'seat', seat }))
+redis.call('HINCRBY', roomKey(room, 'meta'), 'bytes', cost({ 'user', user, 'data', data, 'membership', membership }))
 trim(room, at)
 redis.call('PEXPIRE', log, text(remember(room) + SPARE))
-tell(room, { 'say', room, id, prev, user, data, seat })
+notify(room, { 'publish', room, id, prev, user, data, membership })
 return id
 `.replace('SPARE', String(SPARE_MS)),
   ),
@@ -212,38 +211,38 @@ return found
    * prefix, node. Stores the node's heartbeat, and removes members of dead nodes. Returns whether the node counted as
    * live, and whether more members are to be removed.
    */
-  beat: script(`
+  heartbeat: script(`
 local at = now()
-local known = redis.call('ZSCORE', P .. 'gates', ARGV[2]) and 1 or 0
-redis.call('ZADD', P .. 'gates', text(at + ${LEASE_MS}), ARGV[2])
-for _, dead in ipairs(redis.call('ZRANGEBYSCORE', P .. 'gates', '-inf', '(' .. text(at), 'LIMIT', 0, 1)) do
-  local seats = redis.call('HSCAN', key('seats', dead), 0, 'COUNT', ${REAP})[2]
-  for i = 1, #seats, 2 do
-    local place = cjson.decode(seats[i + 1])
-    redis.call('HDEL', key('seats', dead), seats[i])
-    leave(dead, seats[i], place[1], place[2])
+local known = redis.call('ZSCORE', P .. 'nodes', ARGV[2]) and 1 or 0
+redis.call('ZADD', P .. 'nodes', text(at + ${LEASE_MS}), ARGV[2])
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', '(' .. text(at), 'LIMIT', 0, 1)) do
+  local memberships = redis.call('HSCAN', key('memberships', dead), 0, 'COUNT', ${REAP})[2]
+  for i = 1, #memberships, 2 do
+    local place = cjson.decode(memberships[i + 1])
+    redis.call('HDEL', key('memberships', dead), memberships[i])
+    leave(dead, memberships[i], place[1], place[2])
   end
-  if redis.call('EXISTS', key('seats', dead)) == 0 then redis.call('ZREM', P .. 'gates', dead) end
+  if redis.call('EXISTS', key('memberships', dead)) == 0 then redis.call('ZREM', P .. 'nodes', dead) end
   return { known, 1 }
 end
 return { known, 0 }
 `),
   /** prefix, node. Removes the node. */
-  end: script(`redis.call('ZREM', P .. 'gates', ARGV[2])
-return redis.call('DEL', key('seats', ARGV[2]))`),
+  end: script(`redis.call('ZREM', P .. 'nodes', ARGV[2])
+return redis.call('DEL', key('memberships', ARGV[2]))`),
   /** prefix, node, call. Publishes the call to all other live nodes; returns their ids. */
   ask: script(`
 local asked = {}
-for _, gate in ipairs(redis.call('ZRANGEBYSCORE', P .. 'gates', text(now()), '+inf')) do
-  if gate ~= ARGV[2] then
-    table.insert(asked, gate)
-    redis.call('PUBLISH', key('gate', gate), ARGV[3])
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', text(now()), '+inf')) do
+  if node ~= ARGV[2] then
+    table.insert(asked, node)
+    redis.call('PUBLISH', key('node', node), ARGV[3])
   end
 end
 return asked
 `),
   /** prefix, node, reply. */
-  reply: script(`return redis.call('PUBLISH', key('gate', ARGV[2]), ARGV[3])`),
+  reply: script(`return redis.call('PUBLISH', key('node', ARGV[2]), ARGV[3])`),
 } as const satisfies Record<string, Script>;
 
 export type ScriptName = keyof typeof SCRIPTS;

@@ -59,7 +59,7 @@ export class RedisStore {
 
   /** Publishes a message. From outside the membership is '', and so is the user where there is none. */
   async publish(room: string, message: { membership: string; user: string; data: string }): Promise<Stamp> {
-    const id = (await this.#link.run('say', room, message.membership, message.user, message.data)) as string;
+    const id = (await this.#link.run('publish', room, message.membership, message.user, message.data)) as string;
     return { id, at: Number(id.split('-')[0]) };
   }
 
@@ -120,7 +120,7 @@ export class RedisStore {
 
   /** Sends the node's heartbeat, and removes some members of dead nodes. */
   async heartbeat(): Promise<{ readonly known: boolean; readonly more: boolean }> {
-    const [known, more] = (await this.#link.run('beat', this.#nodeId)) as [number, number];
+    const [known, more] = (await this.#link.run('heartbeat', this.#nodeId)) as [number, number];
     return { known: known === 1, more: more === 1 };
   }
 

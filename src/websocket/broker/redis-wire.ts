@@ -60,7 +60,7 @@ const remoteCommand = z.union([
 export type RemoteCommand = z.output<typeof remoteCommand>;
 
 /** A call to other nodes; `from` is the id of the caller. */
-const remoteCall = z.object({ id: z.string(), from: z.string(), errand: remoteCommand });
+const remoteCall = z.object({ id: z.string(), from: z.string(), command: remoteCommand });
 export type RemoteCall = z.output<typeof remoteCall>;
 
 const messageId = z.string().refine(isMessageId);
@@ -68,10 +68,10 @@ const text = z.string();
 
 /** What comes over a node's channel, by its first word. */
 const EVENTS = {
-  say: z
+  publish: z
     .tuple([text, messageId, messageId, text, text, text])
     .transform(([room, id, previous, user, data, membership]) => {
-      return { kind: 'say' as const, room, message: { ...logged(id, user, data, membership), previous } };
+      return { kind: 'publish' as const, room, message: { ...logged(id, user, data, membership), previous } };
     }),
   join: z
     .tuple([text, text, text])

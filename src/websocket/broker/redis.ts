@@ -76,7 +76,7 @@ export class RedisBroker implements Broker {
     this.#link = new RedisLink(library, {
       url,
       prefix,
-      channel: `${prefix}gate:${this.#nodeId}`,
+      channel: `${prefix}node:${this.#nodeId}`,
       onUp: () => this.#takeUp(),
       onDown: (reason) => this.#onDown(reason),
       onMessage: this.#channel.receive,
@@ -227,7 +227,7 @@ export class RedisBroker implements Broker {
 
   #onEvent(event: Event): void {
     switch (event.kind) {
-      case 'say':
+      case 'publish':
         return void this.#rooms.get(event.room)?.onMessage(event.message);
       case 'join':
         return void this.#rooms.get(event.room)?.addMember(event.membership, event.user);

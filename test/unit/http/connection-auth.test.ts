@@ -1,7 +1,7 @@
 // Which requests and answers bind a connection to one client (RFC 4559 §6).
 import { describe, expect, it } from 'vitest';
 import { parseAnswerHead } from '../../../src/http/answer.ts';
-import { authenticatesConnection, tellsOfAuthentication } from '../../../src/http/connection-auth.ts';
+import { answersConnectionAuth, authenticatesConnection } from '../../../src/http/connection-auth.ts';
 
 describe('a request', () => {
   it.each(['NTLM TlRMTVNTUAABAAAA', 'ntlm x', 'Negotiate YII=', 'NEGOTIATE\tx', 'NTLM'])(
@@ -25,7 +25,7 @@ describe('an answer', () => {
   const tells = (...fields: string[]) => {
     const head = parseAnswerHead(['HTTP/1.1 401 Unauthorized', ...fields].join('\r\n'));
     if ('fault' in head) throw new Error(head.fault);
-    return tellsOfAuthentication(head);
+    return answersConnectionAuth(head);
   };
   it.each(['NTLM', 'Negotiate', 'negotiate YII=', 'Basic realm="a", NTLM', 'Basic realm="a",Negotiate,Digest x'])(
     'with "WWW-Authenticate: %s" tells of it',

@@ -13,11 +13,11 @@ function stand(limit: number) {
   const budget = new MemoryBudget(limit);
   const broker = new MemoryBroker({ reach: () => undefined, revoke: () => 0 }, budget);
   const join = async (room: string) => {
-    const seat: Membership = {
+    const membership: Membership = {
       ...{ room, user: 'u', connection: 'c', view: jsonView(false), listens: true, echo: false },
       receive: () => {},
     };
-    return (await broker.join(seat, RULES)) as Joined;
+    return (await broker.join(membership, RULES)) as Joined;
   };
   const kept = async (room: string) => (await broker.read(room, ALL)).messages.length;
   return { budget, broker, join, kept };

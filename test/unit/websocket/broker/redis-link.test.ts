@@ -58,9 +58,9 @@ it('is silent where nothing at all is answered, and not where one answer of many
 
 it('messages wait for those before them, and what is small and urgent does not wait for them', async () => {
   const { link, asked, queues } = await stand();
-  const say = () => link.run('say', 'room', 'seat', 'user', 'x'.repeat(3 * 2 ** 20));
-  const said = [say(), say()];
-  void link.run('beat', 'gate');
+  const publish = () => link.run('publish', 'room', 'membership', 'user', 'x'.repeat(3 * 2 ** 20));
+  const said = [publish(), publish()];
+  void link.run('heartbeat', 'node');
   expect(asked.map(({ words }) => words.length)).toEqual([8, 5]);
   expect(queues.used).toBeGreaterThan(6 * 2 ** 20);
   asked[0]!.answer();
@@ -76,7 +76,7 @@ it('messages wait for those before them, and what is small and urgent does not w
 
 it('what has no room in the budget is refused, and nothing was done', async () => {
   const { link, asked } = await stand(2 ** 20);
-  await expect(link.run('say', 'room', 'seat', 'user', 'x'.repeat(2 ** 20))).rejects.toMatchObject({
+  await expect(link.run('publish', 'room', 'membership', 'user', 'x'.repeat(2 ** 20))).rejects.toMatchObject({
     constructor: BrokerError,
     fault: 'unavailable',
   });

@@ -7,22 +7,22 @@ import {
   type Message,
   type MessageView,
 } from '../../../../src/websocket/broker/broker.ts';
-import { type Heard, type Logged, RedisRoom } from '../../../../src/websocket/broker/redis-room.ts';
+import { type Logged, type ReceivedMessage, RedisRoom } from '../../../../src/websocket/broker/redis-room.ts';
 
 const id = (n: number) => `${n}-0`;
-const logged = (n: number, seat: string | null = null): Logged => ({
+const logged = (n: number, membership: string | null = null): Logged => ({
   id: id(n),
   at: n,
   user: 'u',
   data: `${n}`,
-  membership: seat,
+  membership,
 });
-const heard = (n: number, previous = n - 1, seat: string | null = null): Heard => ({
-  ...logged(n, seat),
+const received = (n: number, previous = n - 1, membership: string | null = null): ReceivedMessage => ({
+  ...logged(n, membership),
   previous: id(previous),
 });
 
-/** A room behind the message 0, with one seat, and a log that has everything up to `last`. */
+/** A room behind the message 0, with one membership, and a log that has everything up to `last`. */
 function stand({ last = 0, floor = 0 } = {}) {
   const log = { last, floor, asked: [] as string[], away: false };
   const errors: unknown[] = [];
@@ -44,13 +44,13 @@ function stand({ last = 0, floor = 0 } = {}) {
     presence: (_, change, user) => `${change} ${user}`,
     gap: () => 'gap',
   };
-  const seat: Membership = {
+  const membership: Membership = {
     ...{ room: 'r', user: 'me', connection: 'c', view, listens: true, echo: false },
     receive: (message) => got.push(message.payload.toString()),
   };
-  room.memberships.set('own', seat);
-  room.local.take(seat);
-  return { room, got, log, seat, errors };
+  room.memberships.set('own', membership);
+  room.local.take(membership);
+  return { room, got, log, membership, errors };
 }
 
 /** Lets what was asked of the log come back. */
@@ -59,8 +59,8 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 describe('messages', () => {
   it('wait until the place in the log is known, and go on behind it', () => {
     const { room, got } = stand();
-    room.onMessage(heard(1));
-    room.onMessage(heard(2));
+    room.onMessage(received(1));
+    room.onMessage(received(2));
     expect(got).toEqual([]);
     room.begin(id(1));
     expect(got).toEqual(['2']);
@@ -70,16 +70,16 @@ describe('messages', () => {
   it('come once, also where they are repeated or overtaken', () => {
     const { room, got } = stand();
     room.begin(id(0));
-    for (const n of [1, 1, 2, 1, 2, 3]) room.onMessage(heard(n));
+    for (const n of [1, 1, 2, 1, 2, 3]) room.onMessage(received(n));
     expect(got).toEqual(['1', '2', '3']);
   });
 
   it('one that is missing is read from the log, and those behind it wait', async () => {
     const { room, got, log } = stand({ last: 3 });
     room.begin(id(0));
-    room.onMessage(heard(1));
-    room.onMessage(heard(3));
-    room.onMessage(heard(4));
+    room.onMessage(received(1));
+    room.onMessage(received(3));
+    room.onMessage(received(4));
     expect(got).toEqual(['1']);
     await settled();
     expect(log.asked).toEqual([id(1)]);
@@ -90,7 +90,7 @@ describe('messages', () => {
   it('what the log keeps no more is told as a gap', async () => {
     const { room, got } = stand({ last: 9, floor: 7 });
     room.begin(id(0));
-    room.onMessage(heard(9));
+    room.onMessage(received(9));
     await settled();
     expect(got).toEqual(['gap', '8', '9']);
   });
@@ -98,11 +98,11 @@ describe('messages', () => {
   it('after a cut, the log is handed on before what comes', async () => {
     const { room, got, log } = stand();
     room.begin(id(0));
-    room.onMessage(heard(1));
+    room.onMessage(received(1));
     room.cut();
     log.last = 4;
-    room.onMessage(heard(4));
-    room.onMessage(heard(5));
+    room.onMessage(received(4));
+    room.onMessage(received(5));
     expect(got).toEqual(['1']);
     await room.catchUp(id(1));
     expect(got).toEqual(['1', '2', '3', '4', '5']);
@@ -112,7 +112,7 @@ describe('messages', () => {
     const { room, got, log } = stand({ last: 2 });
     room.begin(id(0));
     log.away = true;
-    room.onMessage(heard(2));
+    room.onMessage(received(2));
     await settled();
     expect([got, room.behind]).toEqual([[], true]);
     log.away = false;
@@ -123,8 +123,8 @@ describe('messages', () => {
   it('its own are left out, over the channel and out of the log', async () => {
     const { room, got } = stand();
     room.begin(id(0));
-    room.onMessage(heard(1, 0, 'own'));
-    room.onMessage(heard(2, 1, 'other'));
+    room.onMessage(received(1, 0, 'own'));
+    room.onMessage(received(2, 1, 'other'));
     expect(got).toEqual(['2']);
   });
 
@@ -141,10 +141,10 @@ describe('who said something hears of it', () => {
     room.begin(id(0));
     const order: string[] = [];
     const done = room.handedOn({ id: id(2), at: 2 }).then(() => order.push([...got].join()));
-    room.onMessage(heard(1));
+    room.onMessage(received(1));
     await settled();
     expect(order).toEqual([]);
-    room.onMessage(heard(2, 1, 'own'));
+    room.onMessage(received(2, 1, 'own'));
     await done;
     expect(order).toEqual(['1']);
   });
@@ -164,9 +164,9 @@ describe('who said something hears of it', () => {
 describe('presence', () => {
   it('a user comes once and leaves once, whatever connections it has and however often that is told', () => {
     const { room, got } = stand();
-    for (const seat of ['a', 'a', 'b']) room.addMember(seat, 'ann');
+    for (const membership of ['a', 'a', 'b']) room.addMember(membership, 'ann');
     expect(got).toEqual(['join ann']);
-    for (const seat of ['a', 'a', 'unknown']) room.exit(seat);
+    for (const membership of ['a', 'a', 'unknown']) room.exit(membership);
     expect(got).toEqual(['join ann']);
     room.exit('b');
     expect(got).toEqual(['join ann', 'leave ann']);
@@ -192,9 +192,9 @@ it('what comes while the log is asked is bounded, and what was let go of is aske
   const { room, got, log } = stand();
   room.begin(id(0));
   log.last = 2;
-  room.onMessage(heard(2));
+  room.onMessage(received(2));
   // One after the other, 8 MiB in all.
-  for (let n = 3; n <= 10; n++) room.onMessage({ ...heard(n), data: 'x'.repeat(2 ** 20) });
+  for (let n = 3; n <= 10; n++) room.onMessage({ ...received(n), data: 'x'.repeat(2 ** 20) });
   await settled();
   expect(got).toEqual(['1', '2']);
   expect(room.behind).toBe(true);
@@ -208,7 +208,7 @@ it('a defect in asking the log is told, and that the broker is away is not one',
   const { room, log, errors } = stand();
   room.begin(id(0));
   log.away = true;
-  room.onMessage(heard(2));
+  room.onMessage(received(2));
   await settled();
   expect(errors).toEqual([expect.any(BrokerError)]);
 });

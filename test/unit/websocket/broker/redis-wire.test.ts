@@ -3,26 +3,26 @@ import { expect, it } from 'vitest';
 import { readEvent, readMembers } from '../../../../src/websocket/broker/redis-wire.ts';
 
 const VALID = {
-  say: ['say', 'r', '12-0', '11-0', 'alice', '"hi"', 'seat'],
-  join: ['join', 'r', 'seat', 'alice'],
-  ask: ['ask', { id: 'q', from: 'g', errand: { kind: 'close', connection: 'c', code: 1000, reason: '' } }],
-  revoke: ['ask', { id: 'q', from: 'g', errand: { kind: 'revoke', revocation: { subject: 'a' }, forMs: 1 } }],
+  publish: ['publish', 'r', '12-0', '11-0', 'alice', '"hi"', 'm'],
+  join: ['join', 'r', 'm', 'alice'],
+  ask: ['ask', { id: 'q', from: 'g', command: { kind: 'close', connection: 'c', code: 1000, reason: '' } }],
+  revoke: ['ask', { id: 'q', from: 'g', command: { kind: 'revoke', revocation: { subject: 'a' }, forMs: 1 } }],
   reply: ['reply', 'q', 'g', null],
 } as const;
 
 it('reads what is valid', () => {
-  expect(readEvent(JSON.stringify(VALID.say))).toEqual({
-    kind: 'say',
+  expect(readEvent(JSON.stringify(VALID.publish))).toEqual({
+    kind: 'publish',
     room: 'r',
-    message: { id: '12-0', at: 12, user: 'alice', data: '"hi"', membership: 'seat', previous: '11-0' },
+    message: { id: '12-0', at: 12, user: 'alice', data: '"hi"', membership: 'm', previous: '11-0' },
   });
-  expect(readEvent(JSON.stringify(VALID.join))).toEqual({ kind: 'join', room: 'r', membership: 'seat', user: 'alice' });
+  expect(readEvent(JSON.stringify(VALID.join))).toEqual({ kind: 'join', room: 'r', membership: 'm', user: 'alice' });
   expect(readEvent(JSON.stringify(VALID.ask))).toMatchObject({ kind: 'ask', question: VALID.ask[1] });
   expect(readEvent(JSON.stringify(VALID.revoke))).toMatchObject({ kind: 'ask', question: VALID.revoke[1] });
   expect(readEvent(JSON.stringify(VALID.reply))).toEqual({ kind: 'reply', question: 'q', from: 'g', found: null });
 });
 
-const asked = (errand: unknown) => ['ask', { id: 'q', from: 'g', errand }];
+const asked = (command: unknown) => ['ask', { id: 'q', from: 'g', command }];
 
 it.each([
   ['no JSON', '{', 'malformed'],
@@ -30,16 +30,16 @@ it.each([
   ['nothing', '[]', 'malformed'],
   ['another event', '["burn","r"]', 'unknown'],
   ['a name of every object', '["constructor"]', 'unknown'],
-  ['an id that is none', JSON.stringify([...VALID.say.slice(0, 2), 'x', ...VALID.say.slice(3)]), 'malformed'],
+  ['an id that is none', JSON.stringify([...VALID.publish.slice(0, 2), 'x', ...VALID.publish.slice(3)]), 'malformed'],
   [
     'a time beyond all dates',
-    JSON.stringify([...VALID.say.slice(0, 2), '9999999999999999-0', ...VALID.say.slice(3)]),
+    JSON.stringify([...VALID.publish.slice(0, 2), '9999999999999999-0', ...VALID.publish.slice(3)]),
     'malformed',
   ],
   ['a member too few', JSON.stringify(VALID.join.slice(0, 3)), 'malformed'],
-  ['a member that is no text', JSON.stringify(['join', 7, 'seat', 'alice']), 'malformed'],
+  ['a member that is no text', JSON.stringify(['join', 7, 'm', 'alice']), 'malformed'],
   ['an answer that is none', '["reply","q","g",{}]', 'malformed'],
-  ['another errand', JSON.stringify(asked({ kind: 'burn', connection: 'c', code: 1000, reason: '' })), 'unknown'],
+  ['another command', JSON.stringify(asked({ kind: 'burn', connection: 'c', code: 1000, reason: '' })), 'unknown'],
   [
     'a Close that cannot be',
     JSON.stringify(asked({ kind: 'close', connection: 'c', code: 1006, reason: '' })),

@@ -1,5 +1,5 @@
 // One end of a tunnel: its socket, whether we read it, and how far its closing has come. It moves bytes on demand and
-// reports events to the tunnel; it knows no frames. One set of listeners serves all sockets: a socket carries its side.
+// reports events to the tunnel; it knows no frames. One set of listeners serves all sockets: a socket carries its Conn.
 
 import type { Socket } from 'node:net';
 import { guarded, reportDefect } from '../../base/guard.ts';
@@ -8,8 +8,8 @@ import type { Flow } from './flow.ts';
 import type { Pinger } from './ping.ts';
 import type { JsTunnel } from './tunnel.ts';
 
-const SIDE = Symbol('side');
-type TunnelSocket = Socket & { [SIDE]: Side };
+const CONN = Symbol('conn');
+type TunnelSocket = Socket & { [CONN]: Conn };
 
 /** Bytes a socket may have waiting in this process before the other side is not read any more; node's own mark is not above. */
 const HIGH_WATER = 64 * 1024;
@@ -20,13 +20,13 @@ export const BLOCK = { peerFull: 1, rate: 2 } as const;
 /** Whether a Close went toward a side: none, one the other end sent, or the gateway's own. */
 export type CloseOut = 'none' | 'passed' | 'injected';
 
-export class Side {
+export class Conn {
   readonly socket: Socket;
   readonly role: 'client' | 'backend';
   readonly tunnel: JsTunnel;
   /** What is read from this side. Set once, right after construction, as is `peer`. */
   declare flow: Flow;
-  declare peer: Side;
+  declare peer: Conn;
   pinger: Pinger | null = null;
 
   /** Chunks read. */
@@ -40,7 +40,7 @@ export class Side {
   closeIn = false;
   finOut = false;
   finIn = false;
-  gone = false;
+  closed = false;
   failed = false;
   /** As the backend's client we wait for its FIN until then (RFC 6455 §7.1.1). */
   finBy = Number.POSITIVE_INFINITY;
@@ -54,7 +54,7 @@ export class Side {
     this.socket = socket;
     this.role = role;
     this.tunnel = tunnel;
-    (socket as TunnelSocket)[SIDE] = this;
+    (socket as TunnelSocket)[CONN] = this;
     socket.on('error', onError);
   }
 
@@ -72,22 +72,22 @@ export class Side {
   }
 
   /** Nothing more can be sent to it. */
-  get deaf(): boolean {
-    return this.finOut || this.gone || !this.socket.writable;
+  get writeClosed(): boolean {
+    return this.finOut || this.closed || !this.socket.writable;
   }
 
   write(bytes: Buffer): void {
-    if (!this.deaf) this.#overLimit = !this.socket.write(bytes);
+    if (!this.writeClosed) this.#overLimit = !this.socket.write(bytes);
   }
 
   /** As write(), for bytes as they were read. */
   pass(bytes: Buffer): void {
-    if (!this.deaf) this.#overLimit = !this.tunnel.buffers.write(this.socket, bytes);
+    if (!this.writeClosed) this.#overLimit = !this.tunnel.buffers.write(this.socket, bytes);
   }
 
   /** More waits for it than may wait. */
   get full(): boolean {
-    return this.#overLimit && this.socket.writableLength > HIGH_WATER && !this.deaf;
+    return this.#overLimit && this.socket.writableLength > HIGH_WATER && !this.writeClosed;
   }
 
   block(why: number): void {
@@ -104,7 +104,7 @@ export class Side {
 
   /** Sends FIN behind what is still to be sent to it. */
   end(): void {
-    if (this.finOut || this.gone) return;
+    if (this.finOut || this.closed) return;
     this.finOut = true;
     this.finBy = Number.POSITIVE_INFINITY;
     this.socket.end();
@@ -112,7 +112,7 @@ export class Side {
 
   /** From now on it is destroyed after a wait: 5 s after our FIN, or when it takes nothing of what is to be sent for as long. */
   linger(): void {
-    if (this.gone || this.lingerBy !== Number.POSITIVE_INFINITY) return;
+    if (this.closed || this.lingerBy !== Number.POSITIVE_INFINITY) return;
     this.#pending = this.socket.writableLength;
     this.lingerBy = this.tunnel.wheel.now() + WAITS.linger;
     this.tunnel.wake(this.lingerBy);
@@ -120,7 +120,7 @@ export class Side {
 
   /** Looks at its own waits; returns when to look again. */
   due(now: number): number {
-    if (this.gone) return Number.POSITIVE_INFINITY;
+    if (this.closed) return Number.POSITIVE_INFINITY;
     if (now >= this.rateUntil) this.unblock(BLOCK.rate);
     if (now >= this.finBy) {
       this.end();
@@ -152,55 +152,55 @@ export class Side {
   }
 }
 
-function sideOf(socket: Socket): Side {
-  return (socket as TunnelSocket)[SIDE];
+function connOf(socket: Socket): Conn {
+  return (socket as TunnelSocket)[CONN];
 }
 
 /** A listener on every socket with a side, which may break its own tunnel alone. */
-function entered(step: (side: Side) => void): (this: Socket) => void {
+function entered(step: (conn: Conn) => void): (this: Socket) => void {
   const enter = guarded('relay', step, cutTunnel);
-  return function enterSide(this: Socket): void {
-    enter(sideOf(this));
+  return function enterConn(this: Socket): void {
+    enter(connOf(this));
   };
 }
 
-function cutTunnel(side: Side): void {
-  side.tunnel.cut('internal');
+function cutTunnel(conn: Conn): void {
+  conn.tunnel.cut('internal');
 }
 
 /** Takes what a socket with a side has read. Written out: it is called for every chunk. */
 export function onData(this: Socket, chunk: Buffer): void {
-  const side = sideOf(this);
+  const conn = connOf(this);
   try {
-    side.read(chunk);
+    conn.read(chunk);
   } catch (thrown) {
     reportDefect('relay', thrown);
-    cutTunnel(side);
+    cutTunnel(conn);
   }
 }
 
-const onDrain = entered((side) => side.peer.unblock(BLOCK.peerFull));
+const onDrain = entered((conn) => conn.peer.unblock(BLOCK.peerFull));
 
 function onError(this: Socket): void {
-  sideOf(this).failed = true;
+  connOf(this).failed = true;
 }
 
-const onFinish = entered((side) => {
-  if (side.lingerBy === Number.POSITIVE_INFINITY) return;
-  side.lingerBy = side.tunnel.wheel.now() + WAITS.linger;
+const onFinish = entered((conn) => {
+  if (conn.lingerBy === Number.POSITIVE_INFINITY) return;
+  conn.lingerBy = conn.tunnel.wheel.now() + WAITS.linger;
 });
 
 const onEnd = entered(ended);
 const onClose = entered(gone);
 
-function ended(side: Side): void {
-  if (side.finIn || side.gone) return;
-  side.finIn = true;
-  side.tunnel.streamEnded(side);
+function ended(conn: Conn): void {
+  if (conn.finIn || conn.closed) return;
+  conn.finIn = true;
+  conn.tunnel.streamEnded(conn);
 }
 
-function gone(side: Side): void {
-  if (side.gone) return;
-  side.gone = true;
-  side.tunnel.sideGone(side);
+function gone(conn: Conn): void {
+  if (conn.closed) return;
+  conn.closed = true;
+  conn.tunnel.connClosed(conn);
 }
