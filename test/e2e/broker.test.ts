@@ -96,7 +96,7 @@ if (hasPeers('redis-server')) {
     onTestFinished(() => client.destroy());
     const [channel] = await client.pubSubChannels('upgate:0:node:*');
     const ask = (command: object) => JSON.stringify(['ask', { id: 'q', from: 'other', command }]);
-    const garbage = ['', '{', 'null', '[]', '["say"]', '["say","r","x","y","u","\\"d\\"","s"]', '["burn"]'];
+    const garbage = ['', '{', 'null', '[]', '["publish"]', '["publish","r","x","y","u","\\"d\\"","s"]', '["burn"]'];
     for (const text of [...garbage, ask({ kind: 'burn', connection: 'c1', code: 1000, reason: '' })])
       expect(await client.publish(channel!, text)).toBe(1);
     // What is valid behind it is acted on.
