@@ -185,8 +185,11 @@ export class Listener {
 
   #attach(): void {
     const server = this.#server;
-    const { onRequest, acceptPriority: acceptFirst } = this.#gateway;
-    server.on('connection', acceptFirst.onConnection);
+    const { onRequest, acceptPriority } = this.#gateway;
+    server.on('connection', () => {
+      // The native acceptor's come as many at a time as there are.
+      if (this.#acceptHandle === null) acceptPriority.onConnection();
+    });
     server.on('request', onRequest);
     // The backend answers `Expect: 100-continue` and any other expectation, not node.
     server.on('checkContinue', onRequest);

@@ -32,7 +32,7 @@ const WAITING_SHARE = 1 / 16;
 
 export class Gateway implements Sampler {
   readonly #options: HandshakesOptions;
-  /** Every listener reports each connection that it accepts to it. */
+  /** Every listener that node accepts for reports each connection to it. */
   readonly acceptPriority = new AcceptPriority();
   readonly handshakes: Handshakes;
   /** Of all plain requests that wait behind others of their connection. */

@@ -13,7 +13,7 @@ afterEach(() => {
   expect(immediates).toEqual([]);
 });
 
-const acceptFirst = new AcceptPriority();
+const acceptPriority = new AcceptPriority();
 /** The end of a turn of the event loop: what asks for one there waits for the next. */
 function turn(ms = 0) {
   vi.advanceTimersByTime(ms);
@@ -21,7 +21,7 @@ function turn(ms = 0) {
 }
 
 function hold(started: number[], ...numbers: number[]) {
-  for (const i of numbers) acceptFirst.defer(() => started.push(i));
+  for (const i of numbers) acceptPriority.defer(() => started.push(i));
 }
 
 it('a request is served at once where no connection has come', () => {
@@ -33,7 +33,7 @@ it('a request is served at once where no connection has come', () => {
 it('while connections come requests wait, and are served in their order once a turn has brought none', () => {
   const started: number[] = [];
   for (let i = 0; i < 50; i++) {
-    acceptFirst.onConnection();
+    acceptPriority.onConnection();
     hold(started, i);
     turn();
     expect(started).toEqual([]);
@@ -46,7 +46,7 @@ it('while connections come requests wait, and are served in their order once a t
 
 it('a lone connection costs a request one turn', () => {
   const started: number[] = [];
-  acceptFirst.onConnection();
+  acceptPriority.onConnection();
   turn();
   hold(started, 1);
   expect(started).toEqual([]);
@@ -57,7 +57,7 @@ it('a lone connection costs a request one turn', () => {
 it('a storm that does not end holds requests back for a bounded time, again and again', () => {
   const started: number[] = [];
   for (let ms = 0; ms < 100; ms++) {
-    acceptFirst.onConnection();
+    acceptPriority.onConnection();
     hold(started, ms);
     turn(1);
     expect(ms - started.length).toBeLessThan(12);
@@ -69,8 +69,8 @@ it('a storm that does not end holds requests back for a bounded time, again and 
 
 it('what is asked while others are served is served too', () => {
   const started: number[] = [];
-  acceptFirst.onConnection();
-  acceptFirst.defer(() => hold(started, 1, 2));
+  acceptPriority.onConnection();
+  acceptPriority.defer(() => hold(started, 1, 2));
   turn();
   turn();
   expect(started).toEqual([1, 2]);
