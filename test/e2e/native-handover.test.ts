@@ -140,7 +140,7 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
   });
 
   it('3: bytes that node has read already go first', async () => {
-    const rig = await openTunnel(native(), 'plain', {
+    const fixture = await openTunnel(native(), 'plain', {
       before: async (client, _backend, peers) => {
         client.pause();
         client.on('readable', () => undefined);
@@ -148,29 +148,29 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
         while (client.readableLength === 0) await new Promise((wake) => setImmediate(wake));
       },
     });
-    rig.client.send(frame('read by C', { mask: true }));
-    await rig.backend.expect(frame('read by node', { mask: true }), frame('read by C', { mask: true }));
-    rig.tunnel.cut('test');
-    await rig.end;
+    fixture.client.send(frame('read by C', { mask: true }));
+    await fixture.backend.expect(frame('read by node', { mask: true }), frame('read by C', { mask: true }));
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 
   it('3: sockets that could not be taken go back to node, and the js engine carries them', async () => {
     const relay = new NativeRelay(1, addon);
     cleanup.push(() => relay.stop());
     const mixed = new MixedRelay(relay);
-    const rig = await openTunnel(mixed, 'plain', {
+    const fixture = await openTunnel(mixed, 'plain', {
       before: (_client, gateway) => {
         // A descriptor that cannot be duplicated, as when none is left.
         const { _handle: handle } = gateway as unknown as { _handle: object };
         Object.defineProperty(handle, 'fd', { value: 1 << 24 });
       },
     });
-    rig.client.send(frame('question', { mask: true }));
-    await rig.backend.expect(frame('question', { mask: true }));
-    rig.backend.send(frame('answer'));
-    await rig.client.expect(HEAD, frame('answer'));
-    rig.tunnel.cut('test');
-    expect(await rig.end).toMatchObject({ reason: 'test' });
+    fixture.client.send(frame('question', { mask: true }));
+    await fixture.backend.expect(frame('question', { mask: true }));
+    fixture.backend.send(frame('answer'));
+    await fixture.client.expect(HEAD, frame('answer'));
+    fixture.tunnel.cut('test');
+    expect(await fixture.end).toMatchObject({ reason: 'test' });
   });
 
   it('4: a client that resets during the dial is no uncaught error, and its tunnel ends once', async () => {
@@ -218,17 +218,17 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
 
   it('5: the native side sends every first byte, also to a client that is slow to take them', async () => {
     const first = randomBytes(3 << 20);
-    const rig = await openTunnel(native(), 'plain', {
+    const fixture = await openTunnel(native(), 'plain', {
       early: { toClient: frame(first, { opcode: 2 }) },
       before: (_client, _backend, peers) => {
         peers.client.socket.pause();
       },
     });
-    rig.backend.send(frame('behind'));
-    rig.client.socket.resume();
-    await rig.client.expect(HEAD, frame(first, { opcode: 2 }), frame('behind'));
-    rig.tunnel.cut('test');
-    await rig.end;
+    fixture.backend.send(frame('behind'));
+    fixture.client.socket.resume();
+    await fixture.client.expect(HEAD, frame(first, { opcode: 2 }), frame('behind'));
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 
   it("6: node's sockets close without a word to the peers, and the server does not wait for tunnels", async () => {
@@ -280,15 +280,15 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
     let told = 0;
     for (let round = 0; round < 15; round++) {
       const rigs = await Promise.all(Array.from({ length: 12 }, () => openTunnel(relay, 'plain')));
-      for (const [i, rig] of rigs.entries()) {
-        ends.push(rig.end);
-        void rig.end.then(() => told++);
-        rig.client.send(frame(randomBytes(randomInt(5_000)), { opcode: 2, mask: true }));
-        if (i % 4 === 0) rig.tunnel.cut('cut');
-        else if (i % 4 === 1) rig.client.reset();
-        else if (i % 4 === 2) rig.backend.reset();
-        else rig.tunnel.close(1001, 'closed', 50);
-        if (i % 4 === 2) rig.client.fin();
+      for (const [i, fixture] of rigs.entries()) {
+        ends.push(fixture.end);
+        void fixture.end.then(() => told++);
+        fixture.client.send(frame(randomBytes(randomInt(5_000)), { opcode: 2, mask: true }));
+        if (i % 4 === 0) fixture.tunnel.cut('cut');
+        else if (i % 4 === 1) fixture.client.reset();
+        else if (i % 4 === 2) fixture.backend.reset();
+        else fixture.tunnel.close(1001, 'closed', 50);
+        if (i % 4 === 2) fixture.client.fin();
       }
     }
     await Promise.all(ends);
@@ -299,10 +299,10 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
     const relay = native();
     const waits: number[] = [];
     for (let i = 0; i < 5; i++) {
-      const rig = await openTunnel(relay, 'plain');
+      const fixture = await openTunnel(relay, 'plain');
       const at = performance.now();
-      rig.tunnel.cut('test');
-      await rig.end;
+      fixture.tunnel.cut('test');
+      await fixture.end;
       waits.push(performance.now() - at);
     }
     expect(Math.min(...waits)).toBeLessThan(100);
@@ -329,26 +329,26 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
   });
 
   it('8: a peer that resets while it is not read does not keep a thread busy, and what it sent is flushed', async () => {
-    const rig = await openTunnel(native(), 'plain');
-    rig.backend.socket.pause();
+    const fixture = await openTunnel(native(), 'plain');
+    fixture.backend.socket.pause();
     const sent = frame(randomBytes(24 << 20), { opcode: 2, mask: true });
-    rig.client.socket.write(sent);
+    fixture.client.socket.write(sent);
     let before = -1;
-    while (rig.client.socket.bytesWritten - rig.client.socket.writableLength !== before) {
-      before = rig.client.socket.bytesWritten - rig.client.socket.writableLength;
+    while (fixture.client.socket.bytesWritten - fixture.client.socket.writableLength !== before) {
+      before = fixture.client.socket.bytesWritten - fixture.client.socket.writableLength;
       await new Promise((wake) => setTimeout(wake, 200));
     }
-    rig.client.reset();
+    fixture.client.reset();
     const start = process.cpuUsage();
     await new Promise((wake) => setTimeout(wake, 500));
     const used = process.cpuUsage(start);
     expect(used.user + used.system).toBeLessThan(250_000);
-    const end = rig.backend.rest();
-    rig.backend.socket.resume();
+    const end = fixture.backend.rest();
+    fixture.backend.socket.resume();
     const got = await end;
     expect(got.equals(sent.subarray(0, got.length))).toBe(true);
-    rig.backend.fin();
-    expect(await rig.end).toMatchObject({ initiator: 'client', reason: 'reset' });
+    fixture.backend.fin();
+    expect(await fixture.end).toMatchObject({ initiator: 'client', reason: 'reset' });
   });
 
   it('loses nothing with both ends blasting behind handshake and 101, split at random', async () => {

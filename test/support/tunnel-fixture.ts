@@ -184,7 +184,7 @@ export function closeFrame(code: number, options: FrameOptions = {}): Buffer {
   return frame(Buffer.from([code >> 8, code & 255]), { ...options, opcode: 8 });
 }
 
-export interface Rig {
+export interface TunnelFixture {
   readonly engine: RelayEngine;
   readonly client: Peer;
   readonly backend: Peer;
@@ -194,7 +194,7 @@ export interface Rig {
   ends(): number;
 }
 
-export interface RigOptions extends Partial<TunnelOptions> {
+export interface TunnelFixtureOptions extends Partial<TunnelOptions> {
   /** What the backend sent behind its 101, and the client behind its handshake. */
   early?: { toClient?: Buffer; toBackend?: Buffer };
   /** Called with the gateway's sockets before they are handed over. */
@@ -234,7 +234,11 @@ export async function connect(transport: Transport): Promise<{ dialled: net.Sock
 }
 
 /** Opens a tunnel; the head of the 101 is already taken from what the client got. */
-export async function openTunnel(engine: RelayEngine, transport: Transport, options: RigOptions = {}): Promise<Rig> {
+export async function openTunnel(
+  engine: RelayEngine,
+  transport: Transport,
+  options: TunnelFixtureOptions = {},
+): Promise<TunnelFixture> {
   const { early = {}, before, ...rest } = options;
   const front = await connect(transport);
   const back = await connect(transport);

@@ -61,14 +61,14 @@ export function describeBytes({ engine, transport }: Context): void {
   it(
     'nothing that either end sent is altered, reordered or dropped',
     async () => {
-      const rig = await openTunnel(engine(), transport);
-      const sums = [digestOf(rig.client), digestOf(rig.backend)];
-      const up = blast(rig.client.socket, volume / 2, true);
-      const down = blast(rig.backend.socket, volume / 2, false);
+      const fixture = await openTunnel(engine(), transport);
+      const sums = [digestOf(fixture.client), digestOf(fixture.backend)];
+      const up = blast(fixture.client.socket, volume / 2, true);
+      const down = blast(fixture.backend.socket, volume / 2, false);
       const [toBackend, toClient] = await Promise.all([up, down]);
       expect(await sums[0]).toBe(toClient.sum);
       expect(await sums[1]).toBe(toBackend.sum);
-      const end = await rig.end;
+      const end = await fixture.end;
       expect(end).toMatchObject({ code: 1000, reason: 'closed', discarded: 0, cut: false });
       expect(end.fromClient.bytes).toBe(toBackend.sent);
       expect(end.toClient.bytes).toBe(toClient.sent);
@@ -79,22 +79,22 @@ export function describeBytes({ engine, transport }: Context): void {
   it('the first bytes go out before all others, and frames start behind the head of the 101', async () => {
     const [early, late] = [frame('early'), frame('late')];
     const [rest, more] = [frame('rest', { mask: true }), frame('more', { mask: true })];
-    const rig = await openTunnel(engine(), transport, {
+    const fixture = await openTunnel(engine(), transport, {
       early: { toClient: early, toBackend: rest.subarray(0, 3) },
       before: () => undefined,
     });
-    rig.backend.send(late);
-    rig.client.send(rest.subarray(3), more);
-    await rig.client.expect(HEAD, early, late);
-    await rig.backend.expect(rest, more);
-    rig.tunnel.cut('test');
-    const end = await rig.end;
+    fixture.backend.send(late);
+    fixture.client.send(rest.subarray(3), more);
+    await fixture.client.expect(HEAD, early, late);
+    await fixture.backend.expect(rest, more);
+    fixture.tunnel.cut('test');
+    const end = await fixture.end;
     expect(end.toClient).toEqual({ bytes: early.length + late.length, messages: 2 });
     expect(end.fromClient).toEqual({ bytes: rest.length + more.length, messages: 2 });
   });
 
   it('bytes, messages by type, close code and closer are counted', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const up = [
       frame('a', { mask: true }),
       frame('b', { opcode: 2, mask: true }),
@@ -102,21 +102,21 @@ export function describeBytes({ engine, transport }: Context): void {
     ];
     const down = [frame('x', { fin: false }), frame('y', { opcode: 0 }), frame('z', { opcode: 3 })];
     const close = closeFrame(4321, { mask: true });
-    rig.client.send(...up);
-    rig.backend.send(...down);
-    await rig.client.expect(...down);
-    rig.client.send(close);
-    await rig.backend.expect(...up, close);
-    rig.backend.send(closeFrame(4321));
-    rig.backend.fin();
-    await rig.client.expect(closeFrame(4321));
-    await rig.client.expectEnd();
-    rig.client.fin();
-    await rig.backend.expectEnd();
+    fixture.client.send(...up);
+    fixture.backend.send(...down);
+    await fixture.client.expect(...down);
+    fixture.client.send(close);
+    await fixture.backend.expect(...up, close);
+    fixture.backend.send(closeFrame(4321));
+    fixture.backend.fin();
+    await fixture.client.expect(closeFrame(4321));
+    await fixture.client.expectEnd();
+    fixture.client.fin();
+    await fixture.backend.expectEnd();
     const bytes = (parts: Buffer[]) => Buffer.concat(parts).length;
     const count = (direction: string, type: string) =>
-      sampled(rig.engine, 'websocket_messages_total', { route: 'r', direction, type });
-    expect(await rig.end).toEqual({
+      sampled(fixture.engine, 'websocket_messages_total', { route: 'r', direction, type });
+    expect(await fixture.end).toEqual({
       fromClient: { bytes: bytes([...up, close]), messages: 2 },
       toClient: { bytes: bytes([...down, closeFrame(4321)]), messages: 2 },
       discarded: 0,
@@ -127,14 +127,14 @@ export function describeBytes({ engine, transport }: Context): void {
     });
     expect([count('from_client', 'text'), count('from_client', 'binary')]).toEqual([1, 1]);
     expect([count('to_client', 'text'), count('to_client', 'binary')]).toEqual([1, 1]);
-    expect(sampled(rig.engine, 'websocket_bytes_total', { route: 'r', direction: 'from_client' })).toBe(
+    expect(sampled(fixture.engine, 'websocket_bytes_total', { route: 'r', direction: 'from_client' })).toBe(
       bytes([...up, close]),
     );
-    expect(rig.ends()).toBe(1);
+    expect(fixture.ends()).toBe(1);
   });
 
   it('reserved opcodes, RSV bits, non-minimal lengths and a wrong mask bit pass', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const odd = [
       ...[3, 7, 11, 15].map((opcode) => frame('odd', { opcode })),
       frame('rsv', { rsv: 7 }),
@@ -142,84 +142,84 @@ export function describeBytes({ engine, transport }: Context): void {
       frame('longer', { form: 64 }),
       frame('masked by a server', { mask: true }),
     ];
-    rig.backend.send(...odd);
-    rig.client.send(frame('not masked by a client'));
-    await rig.client.expect(...odd);
-    await rig.backend.expect(frame('not masked by a client'));
-    rig.tunnel.cut('test');
-    expect((await rig.end).toClient.messages).toBe(6);
+    fixture.backend.send(...odd);
+    fixture.client.send(frame('not masked by a client'));
+    await fixture.client.expect(...odd);
+    await fixture.backend.expect(frame('not masked by a client'));
+    fixture.tunnel.cut('test');
+    expect((await fixture.end).toClient.messages).toBe(6);
   });
 
   it('an incomplete header is held back', async () => {
     for (const header of [frame(Buffer.alloc(300), { mask: true, form: 64 }).subarray(0, 14), frame('x')]) {
       for (let cut = 1; cut < header.length && cut < 14; cut++) {
         if (header.length === 3 && cut > 1) continue;
-        const rig = await openTunnel(engine(), transport);
-        rig.client.send(frame('whole', { mask: true }), header.subarray(0, cut));
-        await rig.backend.expect(frame('whole', { mask: true }));
+        const fixture = await openTunnel(engine(), transport);
+        fixture.client.send(frame('whole', { mask: true }), header.subarray(0, cut));
+        await fixture.backend.expect(frame('whole', { mask: true }));
         // The client's bytes have been read together; now the gateway speaks, and not a byte of the header stands before it.
-        rig.tunnel.close(1001, 'drain', 5_000);
-        expect(await rig.backend.close()).toBe(1001);
-        rig.tunnel.cut('test');
-        await rig.end;
+        fixture.tunnel.close(1001, 'drain', 5_000);
+        expect(await fixture.backend.close()).toBe(1001);
+        fixture.tunnel.cut('test');
+        await fixture.end;
       }
     }
   });
 
   it('at FIN held bytes are flushed first', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const bytes = Buffer.concat([frame('whole', { mask: true }), frame('', { mask: true }).subarray(0, 5)]);
-    rig.client.send(bytes);
-    rig.client.fin();
-    await rig.backend.expect(bytes);
-    await rig.backend.expectEnd();
-    rig.backend.fin();
-    await rig.end;
+    fixture.client.send(bytes);
+    fixture.client.fin();
+    await fixture.backend.expect(bytes);
+    await fixture.backend.expectEnd();
+    fixture.backend.fin();
+    await fixture.end;
   });
 
   it('a part of a control frame is flushed at FIN too', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const bytes = frame('a ping in pieces', { opcode: 9 }).subarray(0, 9);
-    rig.backend.send(bytes);
-    rig.backend.fin();
-    await rig.client.expect(bytes);
-    await rig.client.expectEnd();
-    rig.client.fin();
-    expect((await rig.end).toClient.bytes).toBe(9);
+    fixture.backend.send(bytes);
+    fixture.backend.fin();
+    await fixture.client.expect(bytes);
+    await fixture.client.expectEnd();
+    fixture.client.fin();
+    expect((await fixture.end).toClient.bytes).toBe(9);
   });
 
   it('with `inspect: off` a tunnel is opaque', async () => {
-    const rig = await openTunnel(engine(), transport, { inspect: false });
+    const fixture = await openTunnel(engine(), transport, { inspect: false });
     const bytes = Buffer.concat([frame('x').subarray(0, 1)]);
-    rig.backend.send(bytes);
-    await rig.client.expect(bytes);
-    rig.tunnel.close(1001, 'drain', 5_000);
-    await rig.client.expectEnd();
-    await rig.backend.expectEnd();
-    rig.client.fin();
-    rig.backend.fin();
-    const end = await rig.end;
+    fixture.backend.send(bytes);
+    await fixture.client.expect(bytes);
+    fixture.tunnel.close(1001, 'drain', 5_000);
+    await fixture.client.expectEnd();
+    await fixture.backend.expectEnd();
+    fixture.client.fin();
+    fixture.backend.fin();
+    const end = await fixture.end;
     expect(end).toMatchObject({ code: null, initiator: 'gateway', reason: 'drain' });
     expect(end.toClient).toEqual({ bytes: 1, messages: null });
   });
 
   it('a receiver that does not read holds its sender back, with bounded memory, and loses nothing', async () => {
-    const rig = await openTunnel(engine(), transport);
-    rig.client.socket.pause();
+    const fixture = await openTunnel(engine(), transport);
+    fixture.client.socket.pause();
     const payload = frame(randomBytes(1024 ** 2), { opcode: 2 });
     const copies = 64;
-    for (let i = 0; i < copies; i++) rig.backend.socket.write(payload);
-    const taken = await stalled(rig.backend.socket);
+    for (let i = 0; i < copies; i++) fixture.backend.socket.write(payload);
+    const taken = await stalled(fixture.backend.socket);
     expect(taken).toBeLessThan(40 * 1024 ** 2);
-    const sum = digestOf(rig.client);
-    rig.client.socket.resume();
-    rig.backend.fin();
+    const sum = digestOf(fixture.client);
+    fixture.client.socket.resume();
+    fixture.backend.fin();
     const hash = createHash('sha256');
     for (let i = 0; i < copies; i++) hash.update(payload);
     hash.update(closeFrame1011);
     expect(await sum).toBe(hash.digest('hex'));
-    rig.client.fin();
-    await rig.end;
+    fixture.client.fin();
+    await fixture.end;
   });
 }
 

@@ -7,12 +7,12 @@ import { expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { FRAME, FrameCursor, HEADER } from '../../../src/relay/js/cursor.ts';
 import type { Tunnel, TunnelEnd } from '../../../src/relay/relay.ts';
-import { closeFrame, frame, OPTIONS, openTunnel, type Peer, type Rig } from '../../support/tunnel-fixture.ts';
+import { closeFrame, frame, OPTIONS, openTunnel, type Peer, type TunnelFixture } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
 /** Answers a Close as an end should, and reads to the end. */
-async function finish(rig: Rig, side: 'client' | 'backend'): Promise<number> {
-  const peer = rig[side];
+async function finish(fixture: TunnelFixture, side: 'client' | 'backend'): Promise<number> {
+  const peer = fixture[side];
   const code = await peer.close();
   peer.send(closeFrame(code, { mask: side === 'client' }));
   peer.fin();
@@ -66,102 +66,102 @@ function closesWhole(bytes: Buffer): { code: number | null; torn: boolean; behin
 }
 
 export function describeDrain({ engine, transport }: Context): void {
-  const drain = (rig: Rig) => rig.tunnel.close(1001, 'drain', 20_000);
+  const drain = (fixture: TunnelFixture) => fixture.tunnel.close(1001, 'drain', 20_000);
 
   it('mid-way through a megabyte frame', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const big = frame(Buffer.alloc(1024 ** 2, 'm'), { opcode: 2 });
-    rig.backend.send(big.subarray(0, 300_000));
-    await rig.client.take(300_000);
-    drain(rig);
-    rig.backend.send(big.subarray(300_000), frame('never'));
-    await rig.client.expect(big.subarray(300_000));
-    expect(await Promise.all([finish(rig, 'client'), finish(rig, 'backend')])).toEqual([1001, 1001]);
-    expect(await rig.end).toMatchObject({ code: 1001, cut: false });
+    fixture.backend.send(big.subarray(0, 300_000));
+    await fixture.client.take(300_000);
+    drain(fixture);
+    fixture.backend.send(big.subarray(300_000), frame('never'));
+    await fixture.client.expect(big.subarray(300_000));
+    expect(await Promise.all([finish(fixture, 'client'), finish(fixture, 'backend')])).toEqual([1001, 1001]);
+    expect(await fixture.end).toMatchObject({ code: 1001, cut: false });
   });
 
   it('mid-way through a fragmented message that is never ended', async () => {
-    const rig = await openTunnel(engine(), transport);
-    rig.client.send(frame('begun', { fin: false, mask: true }));
-    await rig.backend.expect(frame('begun', { fin: false, mask: true }));
-    rig.tunnel.close(1001, 'drain', 10_000);
-    const client = finish(rig, 'client');
-    expect(await rig.backend.close()).toBe(1001);
+    const fixture = await openTunnel(engine(), transport);
+    fixture.client.send(frame('begun', { fin: false, mask: true }));
+    await fixture.backend.expect(frame('begun', { fin: false, mask: true }));
+    fixture.tunnel.close(1001, 'drain', 10_000);
+    const client = finish(fixture, 'client');
+    expect(await fixture.backend.close()).toBe(1001);
     expect(await client).toBe(1001);
-    rig.backend.send(closeFrame(1001));
-    rig.backend.fin();
-    await rig.backend.expectEnd();
-    expect(await rig.end).toMatchObject({ code: 1001, cut: false });
+    fixture.backend.send(closeFrame(1001));
+    fixture.backend.fin();
+    await fixture.backend.expectEnd();
+    expect(await fixture.end).toMatchObject({ code: 1001, cut: false });
   });
 
   it('under back-pressure', async () => {
-    const rig = await openTunnel(engine(), transport);
-    rig.client.socket.pause();
+    const fixture = await openTunnel(engine(), transport);
+    fixture.client.socket.pause();
     const big = frame(Buffer.alloc(24 * 1024 ** 2, 'b'), { opcode: 2 });
-    rig.backend.send(big, frame('never'));
+    fixture.backend.send(big, frame('never'));
     await new Promise((resolve) => setTimeout(resolve, 300));
-    drain(rig);
-    const backend = finish(rig, 'backend');
-    rig.client.socket.resume();
-    await rig.client.expect(big);
-    expect(await rig.client.close()).toBe(1001);
-    rig.client.send(closeFrame(1001, { mask: true }));
-    rig.client.fin();
-    await rig.client.expectEnd();
+    drain(fixture);
+    const backend = finish(fixture, 'backend');
+    fixture.client.socket.resume();
+    await fixture.client.expect(big);
+    expect(await fixture.client.close()).toBe(1001);
+    fixture.client.send(closeFrame(1001, { mask: true }));
+    fixture.client.fin();
+    await fixture.client.expectEnd();
     expect(await backend).toBe(1001);
-    expect(await rig.end).toMatchObject({ code: 1001, cut: false });
+    expect(await fixture.end).toMatchObject({ code: 1001, cut: false });
   });
 
   it('already closing', async () => {
-    const rig = await openTunnel(engine(), transport);
-    rig.client.send(closeFrame(1000, { mask: true }));
-    await rig.backend.expect(closeFrame(1000, { mask: true }));
-    rig.backend.send(closeFrame(1000));
-    await rig.client.expect(closeFrame(1000));
-    drain(rig);
-    await rig.client.expectEnd();
-    rig.client.fin();
-    rig.backend.fin();
-    await rig.backend.expectEnd();
-    expect(await rig.end).toMatchObject({ code: 1000, initiator: 'client', cut: false });
+    const fixture = await openTunnel(engine(), transport);
+    fixture.client.send(closeFrame(1000, { mask: true }));
+    await fixture.backend.expect(closeFrame(1000, { mask: true }));
+    fixture.backend.send(closeFrame(1000));
+    await fixture.client.expect(closeFrame(1000));
+    drain(fixture);
+    await fixture.client.expectEnd();
+    fixture.client.fin();
+    fixture.backend.fin();
+    await fixture.backend.expectEnd();
+    expect(await fixture.end).toMatchObject({ code: 1000, initiator: 'client', cut: false });
   });
 
   it('half-closed', async () => {
-    const rig = await openTunnel(engine(), transport);
-    rig.client.fin();
-    await rig.backend.expectEnd();
-    rig.backend.send(frame('still'));
-    await rig.client.expect(frame('still'));
-    drain(rig);
-    expect(await rig.client.close()).toBe(1001);
-    await rig.client.expectEnd();
-    rig.backend.fin();
-    expect(await rig.end).toMatchObject({ code: 1001, initiator: 'client', cut: false });
+    const fixture = await openTunnel(engine(), transport);
+    fixture.client.fin();
+    await fixture.backend.expectEnd();
+    fixture.backend.send(frame('still'));
+    await fixture.client.expect(frame('still'));
+    drain(fixture);
+    expect(await fixture.client.close()).toBe(1001);
+    await fixture.client.expectEnd();
+    fixture.backend.fin();
+    expect(await fixture.end).toMatchObject({ code: 1001, initiator: 'client', cut: false });
   });
 
   it('lost', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const bytes = frame('', { opcode: 2, declared: 2n ** 64n - 1n, form: 64 });
-    rig.backend.send(bytes);
-    await rig.client.expect(bytes);
-    drain(rig);
-    await rig.client.expectEnd();
-    rig.client.fin();
-    expect(await rig.backend.close()).toBe(1001);
-    rig.backend.fin();
-    await rig.backend.expectEnd();
-    expect((await rig.end).cut).toBe(false);
+    fixture.backend.send(bytes);
+    await fixture.client.expect(bytes);
+    drain(fixture);
+    await fixture.client.expectEnd();
+    fixture.client.fin();
+    expect(await fixture.backend.close()).toBe(1001);
+    fixture.backend.fin();
+    await fixture.backend.expectEnd();
+    expect((await fixture.end).cut).toBe(false);
   });
 
   it('at any moment of random traffic: whole frames, then the Close, then nothing', async () => {
     for (let run = 0; run < 30; run++) {
-      const rig = await openTunnel(engine(), transport);
-      const both = [blather(rig.client, true, run), blather(rig.backend, false, run + 1)];
-      await rig[run % 2 === 0 ? 'client' : 'backend'].until((peer) => peer.length > run * 900);
-      drain(rig);
+      const fixture = await openTunnel(engine(), transport);
+      const both = [blather(fixture.client, true, run), blather(fixture.backend, false, run + 1)];
+      await fixture[run % 2 === 0 ? 'client' : 'backend'].until((peer) => peer.length > run * 900);
+      drain(fixture);
       const whole = { code: 1001, torn: false, behind: 0 };
       for (const bytes of await Promise.all(both)) expect(closesWhole(bytes)).toEqual(whole);
-      expect(await rig.end).toMatchObject({ code: 1001, reason: 'drain', cut: false });
+      expect(await fixture.end).toMatchObject({ code: 1001, reason: 'drain', cut: false });
     }
   });
 

@@ -46,131 +46,131 @@ function flood(socket: Socket, bytes: Buffer): () => Promise<void> {
 
 export function describeLarge({ engine, transport }: Context): void {
   it('large frames and small ones between them arrive as they were, both ways, and are counted', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const [up, down] = [large(true), large(false)];
-    rig.client.send(...up);
-    rig.backend.send(...down);
-    await Promise.all([rig.backend.expect(...up), rig.client.expect(...down)]);
-    rig.client.send(...up);
-    await rig.backend.expect(...up);
-    rig.tunnel.cut('test');
-    const end = await rig.end;
+    fixture.client.send(...up);
+    fixture.backend.send(...down);
+    await Promise.all([fixture.backend.expect(...up), fixture.client.expect(...down)]);
+    fixture.client.send(...up);
+    await fixture.backend.expect(...up);
+    fixture.tunnel.cut('test');
+    const end = await fixture.end;
     expect(end.fromClient).toEqual({ bytes: 2 * Buffer.concat(up).length, messages: 14 });
     expect(end.toClient).toEqual({ bytes: Buffer.concat(down).length, messages: 7 });
   });
 
   it('an opaque tunnel carries them too', async () => {
-    const rig = await openTunnel(engine(), transport, { inspect: false });
+    const fixture = await openTunnel(engine(), transport, { inspect: false });
     const bytes = randomBytes(8 * MIB);
-    rig.backend.send(bytes);
-    rig.client.send(bytes, Buffer.from('end'));
-    await Promise.all([rig.client.expect(bytes), rig.backend.expect(bytes, Buffer.from('end'))]);
-    rig.tunnel.cut('test');
-    expect((await rig.end).toClient).toEqual({ bytes: bytes.length, messages: null });
+    fixture.backend.send(bytes);
+    fixture.client.send(bytes, Buffer.from('end'));
+    await Promise.all([fixture.client.expect(bytes), fixture.backend.expect(bytes, Buffer.from('end'))]);
+    fixture.tunnel.cut('test');
+    expect((await fixture.end).toClient).toEqual({ bytes: bytes.length, messages: null });
   });
 
   it('a receiver that stops and starts again gets all of them', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const frames = [...large(false), ...large(false), ...large(false), ...large(false)];
-    rig.client.socket.pause();
-    rig.backend.send(...frames);
-    const expected = rig.client.expect(...frames);
+    fixture.client.socket.pause();
+    fixture.backend.send(...frames);
+    const expected = fixture.client.expect(...frames);
     for (let i = 0; i < 20; i++) {
       await wait(20);
-      rig.client.socket.resume();
+      fixture.client.socket.resume();
       await wait(5);
-      rig.client.socket.pause();
+      fixture.client.socket.pause();
     }
-    rig.client.socket.resume();
+    fixture.client.socket.resume();
     await expected;
-    rig.tunnel.cut('test');
-    await rig.end;
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 
   it('a frame over `max_message` behind large ones: they arrive whole, nothing of it does', async () => {
     for (const size of [200_001, 50_000_000]) {
-      const rig = await openTunnel(engine(), transport, {
+      const fixture = await openTunnel(engine(), transport, {
         limits: { fromClient: { ...NONE, maxMessage: 200_000 }, toClient: null },
       });
       const allowed = [1, 2, 3].map(() => frame(randomBytes(200_000), { opcode: 2, mask: true }));
-      rig.client.send(
+      fixture.client.send(
         ...allowed,
         frame(randomBytes(1_000), { opcode: 2, mask: true, declared: BigInt(size), form: 64 }),
       );
-      await rig.backend.expect(...allowed);
-      expect(await rig.backend.close()).toBe(1001);
-      expect(await rig.client.close()).toBe(1009);
-      rig.tunnel.cut('test');
-      expect((await rig.end).fromClient).toEqual({ bytes: Buffer.concat(allowed).length, messages: 3 });
+      await fixture.backend.expect(...allowed);
+      expect(await fixture.backend.close()).toBe(1001);
+      expect(await fixture.client.close()).toBe(1009);
+      fixture.tunnel.cut('test');
+      expect((await fixture.end).fromClient).toEqual({ bytes: Buffer.concat(allowed).length, messages: 3 });
     }
   });
 
   it('a byte rate that a large frame breaks in its middle: the frame arrives whole, then the Close', async () => {
-    const rig = await openTunnel(engine(), transport, {
+    const fixture = await openTunnel(engine(), transport, {
       limits: { fromClient: { ...NONE, bytesPerSecond: 600_000 }, toClient: null },
     });
     const first = frame(randomBytes(400_000), { opcode: 2, mask: true });
     // Far more than comes in meanwhile, also on a slow machine.
     const second = frame(randomBytes(4_000_000), { opcode: 2, mask: true });
-    rig.client.send(first);
-    await rig.backend.expect(first);
-    rig.client.send(second.subarray(0, 100_000));
-    await rig.backend.expect(second.subarray(0, 100_000));
-    rig.client.send(second.subarray(100_000), frame('never', { mask: true }));
-    await rig.backend.expect(second.subarray(100_000));
-    expect(await rig.backend.close()).toBe(1001);
-    expect(await rig.client.close()).toBe(1008);
-    rig.tunnel.cut('test');
-    await rig.end;
+    fixture.client.send(first);
+    await fixture.backend.expect(first);
+    fixture.client.send(second.subarray(0, 100_000));
+    await fixture.backend.expect(second.subarray(0, 100_000));
+    fixture.client.send(second.subarray(100_000), frame('never', { mask: true }));
+    await fixture.backend.expect(second.subarray(100_000));
+    expect(await fixture.backend.close()).toBe(1001);
+    expect(await fixture.client.close()).toBe(1008);
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 
   it('a Close of the gateway stands behind a large frame that its receiver has not taken', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const bytes = frame(randomBytes(12 * MIB), { opcode: 2 });
-    rig.client.socket.pause();
-    rig.backend.send(bytes);
+    fixture.client.socket.pause();
+    fixture.backend.send(bytes);
     await wait(200);
-    rig.tunnel.close(1001, 'drain', 10_000);
-    rig.client.socket.resume();
-    await rig.client.expect(bytes);
-    expect(await rig.client.close()).toBe(1001);
-    rig.tunnel.cut('test');
-    await rig.end;
+    fixture.tunnel.close(1001, 'drain', 10_000);
+    fixture.client.socket.resume();
+    await fixture.client.expect(bytes);
+    expect(await fixture.client.close()).toBe(1001);
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 
   it('a FIN right behind a large frame, or behind a part of one, arrives behind it', async () => {
     for (const part of [0, 1, 100_000]) {
-      const rig = await openTunnel(engine(), transport);
+      const fixture = await openTunnel(engine(), transport);
       const bytes = Buffer.concat([...large(true), frame(randomBytes(200_000), { mask: true }).subarray(0, part)]);
-      rig.client.send(bytes);
-      rig.client.fin();
-      await rig.backend.expect(bytes);
-      await rig.backend.expectEnd();
-      rig.backend.fin();
-      expect(await rig.end).toMatchObject({ initiator: 'client', reason: 'closed', discarded: 0 });
+      fixture.client.send(bytes);
+      fixture.client.fin();
+      await fixture.backend.expect(bytes);
+      await fixture.backend.expectEnd();
+      fixture.backend.fin();
+      expect(await fixture.end).toMatchObject({ initiator: 'client', reason: 'closed', discarded: 0 });
     }
   });
 
   it('an answer to a Close behind large frames ends the tunnel like any other', async () => {
-    const rig = await openTunnel(engine(), transport);
+    const fixture = await openTunnel(engine(), transport);
     const frames = large(false);
-    rig.backend.send(...frames, closeFrame(1000));
-    rig.backend.fin();
-    await rig.client.expect(...frames, closeFrame(1000));
-    await rig.client.expectEnd();
-    rig.client.send(closeFrame(1000, { mask: true }));
-    rig.client.fin();
-    expect(await rig.end).toMatchObject({ code: 1000, initiator: 'backend', reason: 'closed', cut: false });
+    fixture.backend.send(...frames, closeFrame(1000));
+    fixture.backend.fin();
+    await fixture.client.expect(...frames, closeFrame(1000));
+    await fixture.client.expectEnd();
+    fixture.client.send(closeFrame(1000, { mask: true }));
+    fixture.client.fin();
+    expect(await fixture.end).toMatchObject({ code: 1000, initiator: 'backend', reason: 'closed', cut: false });
   });
 
   it.skipIf(transport === 'tls')('a client that resets while large frames wait for it ends the tunnel', async () => {
-    const rig = await openTunnel(engine(), transport);
-    rig.client.socket.pause();
-    const stop = flood(rig.backend.socket, frame(randomBytes(MIB), { opcode: 2 }));
+    const fixture = await openTunnel(engine(), transport);
+    fixture.client.socket.pause();
+    const stop = flood(fixture.backend.socket, frame(randomBytes(MIB), { opcode: 2 }));
     await wait(300);
-    rig.client.reset();
-    expect(await rig.end).toMatchObject({ initiator: 'client', reason: 'reset' });
-    rig.backend.socket.destroy();
+    fixture.client.reset();
+    expect(await fixture.end).toMatchObject({ initiator: 'client', reason: 'reset' });
+    fixture.backend.socket.destroy();
     await stop();
   });
 
@@ -178,24 +178,24 @@ export function describeLarge({ engine, transport }: Context): void {
     const shared = engine();
     const slow = await Promise.all(Array.from({ length: 12 }, () => openTunnel(shared, transport)));
     const frames = Array.from({ length: 8 }, () => frame(randomBytes(MIB), { opcode: 2 }));
-    for (const rig of slow) {
-      rig.client.socket.pause();
-      rig.backend.send(...frames);
+    for (const fixture of slow) {
+      fixture.client.socket.pause();
+      fixture.backend.send(...frames);
     }
     await wait(200);
-    const rig = await openTunnel(shared, transport);
-    rig.backend.send(...frames);
-    await rig.client.expect(...frames);
+    const fixture = await openTunnel(shared, transport);
+    fixture.backend.send(...frames);
+    await fixture.client.expect(...frames);
     for (const each of slow) each.client.socket.resume();
     await Promise.all(slow.map((each) => each.client.expect(...frames)));
-    for (const each of [...slow, rig]) each.tunnel.cut('test');
-    await Promise.all([...slow, rig].map((each) => each.end));
+    for (const each of [...slow, fixture]) each.tunnel.cut('test');
+    await Promise.all([...slow, fixture].map((each) => each.end));
   });
 
   it('a sender that never stops does not starve its neighbours', async () => {
     const shared = engine();
     const [small, big, neighbour] = await Promise.all([1, 2, 3].map(() => openTunnel(shared, transport)));
-    for (const rig of [small!, big!]) rig.client.socket.removeAllListeners('data').resume();
+    for (const fixture of [small!, big!]) fixture.client.socket.removeAllListeners('data').resume();
     const stops = [
       flood(small!.backend.socket, Buffer.concat(Array.from({ length: 5_000 }, () => frame('a small one')))),
       flood(big!.backend.socket, frame(randomBytes(4 * MIB), { opcode: 2 })),
@@ -209,8 +209,8 @@ export function describeLarge({ engine, transport }: Context): void {
       await neighbour!.client.expect(frame('answer'));
       waits.push(performance.now() - at);
     }
-    for (const rig of [small!, big!, neighbour!]) rig.tunnel.cut('test');
-    await Promise.all([small!, big!, neighbour!].map((rig) => rig.end));
+    for (const fixture of [small!, big!, neighbour!]) fixture.tunnel.cut('test');
+    await Promise.all([small!, big!, neighbour!].map((fixture) => fixture.end));
     await Promise.all(stops.map((stop) => stop()));
     waits.sort((a, b) => a - b);
     expect(waits[50]).toBeLessThan(250);

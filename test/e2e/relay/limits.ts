@@ -11,61 +11,61 @@ const up = (text: string, options = {}) => frame(text, { mask: true, ...options 
 
 export function describeLimits({ engine, transport }: Context): void {
   it('a message up to `max_message` passes; the header of a larger one does not: 1009 to the offender, 1001 to the other', async () => {
-    const rig = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 5 }) });
-    rig.client.send(up('12345'), up('123456'), up('never'));
-    await rig.backend.expect(up('12345'));
-    expect(await rig.backend.close()).toBe(1001);
-    expect(await rig.client.close()).toBe(1009);
-    rig.client.send(closeFrame(1009, { mask: true }));
-    await rig.client.expectEnd();
-    rig.client.fin();
-    rig.backend.send(closeFrame(1001));
-    rig.backend.fin();
-    await rig.backend.expectEnd();
-    const end = await rig.end;
+    const fixture = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 5 }) });
+    fixture.client.send(up('12345'), up('123456'), up('never'));
+    await fixture.backend.expect(up('12345'));
+    expect(await fixture.backend.close()).toBe(1001);
+    expect(await fixture.client.close()).toBe(1009);
+    fixture.client.send(closeFrame(1009, { mask: true }));
+    await fixture.client.expectEnd();
+    fixture.client.fin();
+    fixture.backend.send(closeFrame(1001));
+    fixture.backend.fin();
+    await fixture.backend.expectEnd();
+    const end = await fixture.end;
     expect(end).toMatchObject({ code: 1009, initiator: 'gateway', reason: 'max_message', cut: false });
     expect(end.fromClient).toEqual({ bytes: up('12345').length, messages: 1 });
   });
 
   it('`max_message` counts over all fragments, not the control frames between them', async () => {
-    const rig = await openTunnel(engine(), transport, { limits: toClient({ maxMessage: 10 }) });
+    const fixture = await openTunnel(engine(), transport, { limits: toClient({ maxMessage: 10 }) });
     const passes = [frame('12345', { fin: false }), frame('a long ping', { opcode: 9 }), frame('6789', { opcode: 0 })];
     const begun = [frame('12345', { fin: false }), frame('67890', { opcode: 0, fin: false })];
-    rig.backend.send(...passes, ...begun, frame('1', { opcode: 0 }));
-    await rig.client.expect(...passes, ...begun);
-    expect(await rig.client.close()).toBe(1001);
-    expect(await rig.backend.close()).toBe(1009);
-    rig.tunnel.cut('test');
-    await rig.end;
+    fixture.backend.send(...passes, ...begun, frame('1', { opcode: 0 }));
+    await fixture.client.expect(...passes, ...begun);
+    expect(await fixture.client.close()).toBe(1001);
+    expect(await fixture.backend.close()).toBe(1009);
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 
   it('a 2 GiB frame is refused from its header, before its payload moves, even when the header is split', async () => {
     const header = frame('', { mask: true, opcode: 2, declared: 2n ** 31n, form: 64 });
     for (let cut = 0; cut <= header.length; cut += 3) {
-      const rig = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 1024 ** 2 }) });
-      rig.client.send(up('first'), header.subarray(0, cut));
-      await rig.backend.expect(up('first'));
-      rig.client.send(header.subarray(cut));
-      expect(await rig.backend.close()).toBe(1001);
-      expect(await rig.client.close()).toBe(1009);
-      rig.tunnel.cut('test');
-      expect((await rig.end).fromClient.bytes).toBe(up('first').length);
+      const fixture = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 1024 ** 2 }) });
+      fixture.client.send(up('first'), header.subarray(0, cut));
+      await fixture.backend.expect(up('first'));
+      fixture.client.send(header.subarray(cut));
+      expect(await fixture.backend.close()).toBe(1001);
+      expect(await fixture.client.close()).toBe(1009);
+      fixture.tunnel.cut('test');
+      expect((await fixture.end).fromClient.bytes).toBe(up('first').length);
     }
   });
 
   it('the offender waits for its own boundary, and its bytes are discarded for at most 5 s', async () => {
-    const rig = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 5 }) });
+    const fixture = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 5 }) });
     const begun = frame('half an answer', { fin: false });
-    rig.backend.send(begun);
-    await rig.client.expect(begun);
+    fixture.backend.send(begun);
+    await fixture.client.expect(begun);
     const at = performance.now();
-    rig.client.send(up('too much'));
-    expect(await rig.backend.close()).toBe(1001);
-    rig.backend.send(frame('the other half', { opcode: 0 }));
-    await rig.client.expect(frame('the other half', { opcode: 0 }));
-    expect(await rig.client.close()).toBe(1009);
-    rig.client.send(Buffer.alloc(1024 ** 2));
-    const end = await rig.end;
+    fixture.client.send(up('too much'));
+    expect(await fixture.backend.close()).toBe(1001);
+    fixture.backend.send(frame('the other half', { opcode: 0 }));
+    await fixture.client.expect(frame('the other half', { opcode: 0 }));
+    expect(await fixture.client.close()).toBe(1009);
+    fixture.client.send(Buffer.alloc(1024 ** 2));
+    const end = await fixture.end;
     expect(performance.now() - at).toBeGreaterThan(4_500);
     expect(performance.now() - at).toBeLessThan(10_000);
     expect(end.cut).toBe(true);
@@ -73,14 +73,14 @@ export function describeLimits({ engine, transport }: Context): void {
   });
 
   it('`messages_per_second` with `on_limit: close`: a second’s worth may come at once, one more is 1008', async () => {
-    const rig = await openTunnel(engine(), transport, { limits: fromClient({ messagesPerSecond: 3 }) });
+    const fixture = await openTunnel(engine(), transport, { limits: fromClient({ messagesPerSecond: 3 }) });
     const ended = up('', { opcode: 0 });
-    rig.client.send(up('1'), up('2', { fin: false }), up('2', { opcode: 0, fin: false }), ended, up('3'), up('4'));
-    await rig.backend.expect(up('1'), up('2', { fin: false }), up('2', { opcode: 0, fin: false }), ended, up('3'));
-    expect(await rig.backend.close()).toBe(1001);
-    expect(await rig.client.close()).toBe(1008);
-    rig.tunnel.cut('test');
-    expect(await rig.end).toMatchObject({ code: 1008, reason: 'messages_per_second' });
+    fixture.client.send(up('1'), up('2', { fin: false }), up('2', { opcode: 0, fin: false }), ended, up('3'), up('4'));
+    await fixture.backend.expect(up('1'), up('2', { fin: false }), up('2', { opcode: 0, fin: false }), ended, up('3'));
+    expect(await fixture.backend.close()).toBe(1001);
+    expect(await fixture.client.close()).toBe(1008);
+    fixture.tunnel.cut('test');
+    expect(await fixture.end).toMatchObject({ code: 1008, reason: 'messages_per_second' });
   });
 
   it.each<[string, Buffer]>([
@@ -91,19 +91,19 @@ export function describeLimits({ engine, transport }: Context): void {
     ['empty fragment', up('', { opcode: 0, fin: false })],
   ])('`messages_per_second` counts a %s as a message, in one piece and in many', async (_name, one) => {
     for (const pieces of [1, 3]) {
-      const rig = await openTunnel(engine(), transport, { limits: fromClient({ messagesPerSecond: 1 }) });
+      const fixture = await openTunnel(engine(), transport, { limits: fromClient({ messagesPerSecond: 1 }) });
       const first = up('1', { fin: false });
-      rig.client.send(first);
+      fixture.client.send(first);
       const size = Math.ceil(one.length / pieces);
       for (let at = 0; at < one.length; at += size) {
-        rig.client.send(one.subarray(at, at + size));
+        fixture.client.send(one.subarray(at, at + size));
         if (pieces > 1) await new Promise((wake) => setTimeout(wake, 5));
       }
-      await rig.backend.expect(first);
-      expect(await rig.backend.close()).toBe(1001);
-      expect(await rig.client.close()).toBe(1008);
-      rig.tunnel.cut('test');
-      const end = await rig.end;
+      await fixture.backend.expect(first);
+      expect(await fixture.backend.close()).toBe(1001);
+      expect(await fixture.client.close()).toBe(1008);
+      fixture.tunnel.cut('test');
+      const end = await fixture.end;
       expect(end).toMatchObject({ code: 1008, reason: 'messages_per_second', discarded: one.length });
       expect(end.fromClient.bytes).toBe(first.length);
     }
@@ -111,71 +111,71 @@ export function describeLimits({ engine, transport }: Context): void {
 
   it('`messages_per_second` with `on_limit: pause` holds a flood of pings back', async () => {
     const limits = fromClient({ messagesPerSecond: 20, onLimit: 'pause' });
-    const rig = await openTunnel(engine(), transport, { limits });
+    const fixture = await openTunnel(engine(), transport, { limits });
     const ping = up('', { opcode: 9 });
-    rig.client.send(Buffer.concat(Array.from({ length: 1_000_000 }, () => ping)));
+    fixture.client.send(Buffer.concat(Array.from({ length: 1_000_000 }, () => ping)));
     await new Promise((wake) => setTimeout(wake, 1_000));
-    rig.tunnel.cut('test');
+    fixture.tunnel.cut('test');
     // One read may run past the rate, and is paid for before the next.
-    expect((await rig.end).fromClient.bytes).toBeLessThan(600_000);
+    expect((await fixture.end).fromClient.bytes).toBeLessThan(600_000);
   });
 
   it('`messages_per_second` does not count the answers to our own pings, nor a Close', async () => {
     const limits = fromClient({ messagesPerSecond: 1 });
-    const rig = await openTunnel(engine(), transport, { limits, ping: { everyMs: 50, timeoutMs: 5_000 } });
+    const fixture = await openTunnel(engine(), transport, { limits, ping: { everyMs: 50, timeoutMs: 5_000 } });
     for (let i = 0; i < 8; i++) {
-      const { opcode, payload } = await rig.client.frame();
+      const { opcode, payload } = await fixture.client.frame();
       expect(opcode).toBe(9);
-      rig.client.send(frame(payload, { opcode: 10, mask: true }));
+      fixture.client.send(frame(payload, { opcode: 10, mask: true }));
     }
-    rig.client.send(up('1'), closeFrame(1000, { mask: true }));
+    fixture.client.send(up('1'), closeFrame(1000, { mask: true }));
     for (;;) {
-      const { opcode } = await rig.backend.frame();
+      const { opcode } = await fixture.backend.frame();
       if (opcode === 8) break;
     }
-    rig.tunnel.cut('test');
-    expect(await rig.end).toMatchObject({ code: 1000, initiator: 'client', reason: 'closed' });
+    fixture.tunnel.cut('test');
+    expect(await fixture.end).toMatchObject({ code: 1000, initiator: 'client', reason: 'closed' });
   });
 
   it('`bytes_per_second` counts pings as it counts everything', async () => {
-    const rig = await openTunnel(engine(), transport, { limits: fromClient({ bytesPerSecond: 1_000 }) });
-    rig.client.send(Buffer.concat(Array.from({ length: 400 }, () => up('', { opcode: 9 }))));
-    expect(await rig.client.close()).toBe(1008);
-    rig.tunnel.cut('test');
-    expect(await rig.end).toMatchObject({ code: 1008, reason: 'bytes_per_second' });
+    const fixture = await openTunnel(engine(), transport, { limits: fromClient({ bytesPerSecond: 1_000 }) });
+    fixture.client.send(Buffer.concat(Array.from({ length: 400 }, () => up('', { opcode: 9 }))));
+    expect(await fixture.client.close()).toBe(1008);
+    fixture.tunnel.cut('test');
+    expect(await fixture.end).toMatchObject({ code: 1008, reason: 'bytes_per_second' });
   });
 
   it('`bytes_per_second` with `on_limit: close` is 1008', async () => {
-    const rig = await openTunnel(engine(), transport, { limits: toClient({ bytesPerSecond: 1_000 }) });
+    const fixture = await openTunnel(engine(), transport, { limits: toClient({ bytesPerSecond: 1_000 }) });
     const big = frame(Buffer.alloc(900));
-    rig.backend.send(big);
-    await rig.client.expect(big);
-    rig.backend.send(frame(Buffer.alloc(30_000)));
-    expect(await rig.client.close()).toBe(1001);
-    expect(await rig.backend.close()).toBe(1008);
-    rig.tunnel.cut('test');
-    expect(await rig.end).toMatchObject({ code: 1008, reason: 'bytes_per_second' });
+    fixture.backend.send(big);
+    await fixture.client.expect(big);
+    fixture.backend.send(frame(Buffer.alloc(30_000)));
+    expect(await fixture.client.close()).toBe(1001);
+    expect(await fixture.backend.close()).toBe(1008);
+    fixture.tunnel.cut('test');
+    expect(await fixture.end).toMatchObject({ code: 1008, reason: 'bytes_per_second' });
   });
 
   it.each([
     ['messagesPerSecond', 10],
     ['bytesPerSecond', 10 * up('xx').length],
   ] as const)('%s with `on_limit: pause` holds the sender back, and all arrives', async (limit, rate) => {
-    const rig = await openTunnel(engine(), transport, {
+    const fixture = await openTunnel(engine(), transport, {
       limits: fromClient({ [limit]: rate, onLimit: 'pause' }),
     });
     const at = performance.now();
     const sent: Buffer[] = [];
     for (let i = 0; i < 30; i++) {
       sent.push(up(String(i + 10)));
-      rig.client.send(sent[i]!);
-      await rig.backend.expect(sent[i]!);
+      fixture.client.send(sent[i]!);
+      await fixture.backend.expect(sent[i]!);
     }
     // 10 at once, then 10 a second.
     expect(performance.now() - at).toBeGreaterThan(1_700);
     expect(performance.now() - at).toBeLessThan(6_000);
-    rig.tunnel.cut('test');
-    expect((await rig.end).fromClient.messages).toBe(30);
+    fixture.tunnel.cut('test');
+    expect((await fixture.end).fromClient.messages).toBe(30);
   });
 
   it.each([
@@ -185,34 +185,34 @@ export function describeLimits({ engine, transport }: Context): void {
   ])(
     'a lost direction with a limit ends the tunnel (%s): 1002 to the sender, 1001 to the other side',
     async (_name, bytes) => {
-      const rig = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 1_000 }) });
-      rig.client.send(up('before'), bytes);
-      await rig.backend.expect(up('before'));
-      expect(await rig.backend.close()).toBe(1001);
-      expect(await rig.client.close()).toBe(1002);
-      rig.client.fin();
-      rig.backend.send(closeFrame(1001));
-      rig.backend.fin();
-      expect(await rig.end).toMatchObject({ code: 1002, initiator: 'gateway', reason: 'lost' });
+      const fixture = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 1_000 }) });
+      fixture.client.send(up('before'), bytes);
+      await fixture.backend.expect(up('before'));
+      expect(await fixture.backend.close()).toBe(1001);
+      expect(await fixture.client.close()).toBe(1002);
+      fixture.client.fin();
+      fixture.backend.send(closeFrame(1001));
+      fixture.backend.fin();
+      expect(await fixture.end).toMatchObject({ code: 1002, initiator: 'gateway', reason: 'lost' });
       const lost = (direction: string) =>
-        sampled(rig.engine, 'websocket_lost_directions_total', { route: 'r', direction });
+        sampled(fixture.engine, 'websocket_lost_directions_total', { route: 'r', direction });
       expect([lost('from_client'), lost('to_client')]).toEqual([1, 0]);
     },
   );
 
   it('idle: 1001 to both after no byte in either direction', async () => {
-    const rig = await openTunnel(engine(), transport, { idleMs: 3_000 });
+    const fixture = await openTunnel(engine(), transport, { idleMs: 3_000 });
     const at = performance.now();
     for (let i = 0; i < 9; i++) {
       await new Promise((resolve) => setTimeout(resolve, 400));
-      rig.backend.send(frame('awake'));
-      await rig.client.expect(frame('awake'));
+      fixture.backend.send(frame('awake'));
+      await fixture.client.expect(frame('awake'));
     }
-    expect(await rig.client.close()).toBe(1001);
-    expect(await rig.backend.close()).toBe(1001);
+    expect(await fixture.client.close()).toBe(1001);
+    expect(await fixture.backend.close()).toBe(1001);
     expect(performance.now() - at).toBeGreaterThan(6_400);
-    rig.tunnel.cut('test');
-    expect(await rig.end).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'idle' });
+    fixture.tunnel.cut('test');
+    expect(await fixture.end).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'idle' });
   });
 
   it('a tunnel opened long after the last one ended is as young as any', async () => {
@@ -230,28 +230,28 @@ export function describeLimits({ engine, transport }: Context): void {
   });
 
   it("our pings and their pongs don't count against idle", async () => {
-    const rig = await openTunnel(engine(), transport, { idleMs: 1_000, ping: { everyMs: 300, timeoutMs: 5_000 } });
+    const fixture = await openTunnel(engine(), transport, { idleMs: 1_000, ping: { everyMs: 300, timeoutMs: 5_000 } });
     const at = performance.now();
-    const answer = async (peer: typeof rig.client, mask: boolean) => {
+    const answer = async (peer: typeof fixture.client, mask: boolean) => {
       for (;;) {
         const got = await peer.frame();
         if (got.opcode === 8) return got.payload.readUInt16BE(0);
         peer.send(frame(got.payload, { opcode: 10, mask }));
       }
     };
-    expect(await Promise.all([answer(rig.client, true), answer(rig.backend, false)])).toEqual([1001, 1001]);
+    expect(await Promise.all([answer(fixture.client, true), answer(fixture.backend, false)])).toEqual([1001, 1001]);
     expect(performance.now() - at).toBeLessThan(5_000);
-    rig.tunnel.cut('test');
-    expect(await rig.end).toMatchObject({ reason: 'idle' });
+    fixture.tunnel.cut('test');
+    expect(await fixture.end).toMatchObject({ reason: 'idle' });
   });
 
   it('max_lifetime: 1001, up to a tenth early', async () => {
-    const rig = await openTunnel(engine(), transport, { maxLifetimeMs: 2_000 });
+    const fixture = await openTunnel(engine(), transport, { maxLifetimeMs: 2_000 });
     const at = performance.now();
-    expect(await rig.client.close()).toBe(1001);
+    expect(await fixture.client.close()).toBe(1001);
     expect(performance.now() - at).toBeGreaterThan(1_700);
     expect(performance.now() - at).toBeLessThan(5_000);
-    rig.tunnel.cut('test');
-    expect(await rig.end).toMatchObject({ code: 1001, reason: 'max_lifetime' });
+    fixture.tunnel.cut('test');
+    expect(await fixture.end).toMatchObject({ code: 1001, reason: 'max_lifetime' });
   });
 }

@@ -18,9 +18,9 @@ async function answerPings(peer: Peer, mask: boolean): Promise<number> {
 
 export function describePing({ engine, transport }: Context): void {
   it('both sides are pinged with 8 random bytes, and only an exact match of the outstanding one is swallowed, once', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
-    const ping = await rig.client.frame();
-    const other = await rig.backend.frame();
+    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
+    const ping = await fixture.client.frame();
+    const other = await fixture.backend.frame();
     expect(ping).toMatchObject({ opcode: 9, fin: true, masked: false });
     expect(other).toMatchObject({ opcode: 9, fin: true, masked: true });
     expect(ping.payload.length).toBe(8);
@@ -30,142 +30,142 @@ export function describePing({ engine, transport }: Context): void {
       opcode: 10,
       mask: true,
     });
-    rig.client.send(near, pong, frame('a', { mask: true }), pong, frame('b', { mask: true }));
-    await rig.backend.expect(near, frame('a', { mask: true }), pong, frame('b', { mask: true }));
-    expect(sampled(rig.engine, 'websocket_pings_total', { route: 'r', result: 'pong' })).toBe(1);
-    expect(sampled(rig.engine, 'websocket_pings_total', { route: 'r', result: 'sent' })).toBeGreaterThanOrEqual(2);
-    rig.tunnel.cut('test');
-    expect((await rig.end).fromClient.messages).toBe(2);
+    fixture.client.send(near, pong, frame('a', { mask: true }), pong, frame('b', { mask: true }));
+    await fixture.backend.expect(near, frame('a', { mask: true }), pong, frame('b', { mask: true }));
+    expect(sampled(fixture.engine, 'websocket_pings_total', { route: 'r', result: 'pong' })).toBe(1);
+    expect(sampled(fixture.engine, 'websocket_pings_total', { route: 'r', result: 'sent' })).toBeGreaterThanOrEqual(2);
+    fixture.tunnel.cut('test');
+    expect((await fixture.end).fromClient.messages).toBe(2);
   });
 
   it('a pong of ours in pieces is swallowed whole', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
-    const { payload } = await rig.backend.frame();
-    await rig.client.frame();
+    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
+    const { payload } = await fixture.backend.frame();
+    await fixture.client.frame();
     const pong = frame(payload, { opcode: 10 });
     for (const byte of pong) {
-      rig.backend.send(Buffer.from([byte]));
+      fixture.backend.send(Buffer.from([byte]));
       await new Promise((resolve) => setImmediate(resolve));
     }
-    rig.backend.send(frame('behind'));
-    let next = await rig.client.frame();
-    while (next.opcode === 9) next = await rig.client.frame();
+    fixture.backend.send(frame('behind'));
+    let next = await fixture.client.frame();
+    while (next.opcode === 9) next = await fixture.client.frame();
     expect(next.raw.equals(frame('behind'))).toBe(true);
-    rig.tunnel.cut('test');
-    expect((await rig.end).toClient.bytes).toBe(frame('behind').length);
+    fixture.tunnel.cut('test');
+    expect((await fixture.end).toClient.bytes).toBe(frame('behind').length);
   });
 
   it('a ping stands between the fragments of a message, never inside a frame', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
+    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
     const [first, second] = [frame('one', { fin: false }), frame(Buffer.alloc(200, 'x'), { opcode: 0, fin: false })];
     const bytes = Buffer.concat([first, second]);
-    rig.backend.send(bytes.subarray(0, first.length + 50));
-    await rig.client.expect(bytes.subarray(0, first.length + 50));
+    fixture.backend.send(bytes.subarray(0, first.length + 50));
+    await fixture.client.expect(bytes.subarray(0, first.length + 50));
     // The backend is pinged meanwhile; the client only when its frame has ended.
-    expect((await rig.backend.frame()).opcode).toBe(9);
-    rig.backend.send(bytes.subarray(first.length + 50));
-    await rig.client.expect(bytes.subarray(first.length + 50));
-    expect(await rig.client.frame()).toMatchObject({ opcode: 9 });
-    rig.tunnel.cut('test');
-    await rig.end;
+    expect((await fixture.backend.frame()).opcode).toBe(9);
+    fixture.backend.send(bytes.subarray(first.length + 50));
+    await fixture.client.expect(bytes.subarray(first.length + 50));
+    expect(await fixture.client.frame()).toMatchObject({ opcode: 9 });
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 
   it('alive means any byte, not our pong alone', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: { everyMs: 500, timeoutMs: 3_000 } });
-    const backend = answerPings(rig.backend, false);
+    const fixture = await openTunnel(engine(), transport, { ping: { everyMs: 500, timeoutMs: 3_000 } });
+    const backend = answerPings(fixture.backend, false);
     for (let pings = 0; pings < 8; pings++) {
-      expect((await rig.client.frame()).opcode).toBe(9);
-      rig.client.send(frame('I never answer pings', { mask: true }));
+      expect((await fixture.client.frame()).opcode).toBe(9);
+      fixture.client.send(frame('I never answer pings', { mask: true }));
     }
-    expect(sampled(rig.engine, 'websocket_pings_total', { route: 'r', result: 'timeout' })).toBe(0);
-    rig.tunnel.close(1001, 'test', 3_000);
+    expect(sampled(fixture.engine, 'websocket_pings_total', { route: 'r', result: 'timeout' })).toBe(0);
+    fixture.tunnel.close(1001, 'test', 3_000);
     await backend;
-    expect((await rig.end).fromClient.messages).toBeGreaterThanOrEqual(7);
+    expect((await fixture.end).fromClient.messages).toBeGreaterThanOrEqual(7);
   });
 
   it('a client that is silent after a ping is cut, and the backend gets 1001', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
-    expect(await answerPings(rig.backend, false)).toBe(1001);
-    await rig.client.gone();
-    rig.backend.send(closeFrame(1001));
-    rig.backend.fin();
-    expect(await rig.end).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'ping_timeout' });
-    expect(sampled(rig.engine, 'websocket_pings_total', { route: 'r', result: 'timeout' })).toBe(1);
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
+    expect(await answerPings(fixture.backend, false)).toBe(1001);
+    await fixture.client.gone();
+    fixture.backend.send(closeFrame(1001));
+    fixture.backend.fin();
+    expect(await fixture.end).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'ping_timeout' });
+    expect(sampled(fixture.engine, 'websocket_pings_total', { route: 'r', result: 'timeout' })).toBe(1);
   });
 
   it('a backend that is silent after a ping is cut, and the client gets 1011', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PING });
-    expect(await answerPings(rig.client, true)).toBe(1011);
-    rig.client.fin();
-    expect(await rig.end).toMatchObject({ code: 1011, initiator: 'gateway', reason: 'ping_timeout' });
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
+    expect(await answerPings(fixture.client, true)).toBe(1011);
+    fixture.client.fin();
+    expect(await fixture.end).toMatchObject({ code: 1011, initiator: 'gateway', reason: 'ping_timeout' });
   });
 
   it("a side is not pinged while the other end's own ping is unanswered: that one counts as ours", async () => {
-    const rig = await openTunnel(engine(), transport, { ping: { everyMs: 500, timeoutMs: 1_500 } });
+    const fixture = await openTunnel(engine(), transport, { ping: { everyMs: 500, timeoutMs: 1_500 } });
     const own = frame('from the backend', { opcode: 9 });
-    rig.backend.send(own);
-    await rig.client.expect(own);
+    fixture.backend.send(own);
+    await fixture.client.expect(own);
     // The client answers nothing, and gets nothing but its end.
-    expect(await answerPings(rig.backend, false)).toBe(1001);
-    await rig.client.gone();
-    expect(rig.client.length).toBe(0);
-    rig.backend.fin();
-    expect(await rig.end).toMatchObject({ reason: 'ping_timeout' });
+    expect(await answerPings(fixture.backend, false)).toBe(1001);
+    await fixture.client.gone();
+    expect(fixture.client.length).toBe(0);
+    fixture.backend.fin();
+    expect(await fixture.end).toMatchObject({ reason: 'ping_timeout' });
   });
 
   it("once the other end's ping is answered, ours go out again; its pong passes", async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
+    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
     const own = frame('from the backend', { opcode: 9 });
     const answer = frame('from the backend', { opcode: 10, mask: true });
-    rig.backend.send(own);
-    await rig.client.expect(own);
-    rig.client.send(answer);
-    await rig.backend.expect(answer);
-    expect(await rig.client.frame()).toMatchObject({ opcode: 9, masked: false });
-    rig.tunnel.cut('test');
-    await rig.end;
+    fixture.backend.send(own);
+    await fixture.client.expect(own);
+    fixture.client.send(answer);
+    await fixture.backend.expect(answer);
+    expect(await fixture.client.frame()).toMatchObject({ opcode: 9, masked: false });
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 
   it('an end that answers only the newest of our ping and its peer’s is alive', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: { everyMs: 1_500, timeoutMs: 6_000 } });
+    const fixture = await openTunnel(engine(), transport, { ping: { everyMs: 1_500, timeoutMs: 6_000 } });
     // Longer than the timeout in all.
     for (let round = 0; round < 5; round++) {
-      const ping = await rig.client.frame();
+      const ping = await fixture.client.frame();
       expect(ping.opcode).toBe(9);
-      const toBackend = await rig.backend.frame();
-      rig.backend.send(frame(toBackend.payload, { opcode: 10 }), frame(`own ${round}`, { opcode: 9 }));
-      await rig.client.expect(frame(`own ${round}`, { opcode: 9 }));
-      rig.client.send(frame(`own ${round}`, { opcode: 10, mask: true }));
-      await rig.backend.expect(frame(`own ${round}`, { opcode: 10, mask: true }));
+      const toBackend = await fixture.backend.frame();
+      fixture.backend.send(frame(toBackend.payload, { opcode: 10 }), frame(`own ${round}`, { opcode: 9 }));
+      await fixture.client.expect(frame(`own ${round}`, { opcode: 9 }));
+      fixture.client.send(frame(`own ${round}`, { opcode: 10, mask: true }));
+      await fixture.backend.expect(frame(`own ${round}`, { opcode: 10, mask: true }));
     }
-    expect(sampled(rig.engine, 'websocket_pings_total', { route: 'r', result: 'timeout' })).toBe(0);
-    rig.tunnel.cut('test');
-    await rig.end;
+    expect(sampled(fixture.engine, 'websocket_pings_total', { route: 'r', result: 'timeout' })).toBe(0);
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 
   it('the timer stands still while the ping waits behind what the side has not taken', async () => {
     const big = frame(Buffer.alloc(32 * 1024 ** 2, 'x'), { opcode: 2 });
     // The frame has begun when the tunnel opens, so that no ping can come before it.
-    const rig = await openTunnel(engine(), transport, { ping: PING, early: { toClient: big.subarray(0, 1000) } });
-    rig.client.socket.pause();
-    rig.backend.send(big.subarray(1000));
+    const fixture = await openTunnel(engine(), transport, { ping: PING, early: { toClient: big.subarray(0, 1000) } });
+    fixture.client.socket.pause();
+    fixture.backend.send(big.subarray(1000));
     // The backend, which is not read while the client takes nothing, answers no ping either.
     await new Promise((resolve) => setTimeout(resolve, 2_000));
-    expect(rig.client.closed).toBe(false);
-    rig.client.socket.resume();
-    await rig.client.expect(big);
-    expect((await rig.client.frame()).opcode).toBe(9);
-    rig.tunnel.cut('test');
-    expect(await rig.end).toMatchObject({ reason: 'test' });
+    expect(fixture.client.closed).toBe(false);
+    fixture.client.socket.resume();
+    await fixture.client.expect(big);
+    expect((await fixture.client.frame()).opcode).toBe(9);
+    fixture.tunnel.cut('test');
+    expect(await fixture.end).toMatchObject({ reason: 'test' });
   });
 
   it('no ping after a Close', async () => {
-    const rig = await openTunnel(engine(), transport, { ping: PATIENT });
-    rig.client.send(closeFrame(1000, { mask: true }));
-    await rig.backend.expect(closeFrame(1000, { mask: true }));
+    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
+    fixture.client.send(closeFrame(1000, { mask: true }));
+    await fixture.backend.expect(closeFrame(1000, { mask: true }));
     await new Promise((resolve) => setTimeout(resolve, 3_200));
-    expect(rig.client.length + rig.backend.length).toBe(0);
-    rig.tunnel.cut('test');
-    await rig.end;
+    expect(fixture.client.length + fixture.backend.length).toBe(0);
+    fixture.tunnel.cut('test');
+    await fixture.end;
   });
 }

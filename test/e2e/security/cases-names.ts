@@ -97,7 +97,7 @@ export const GUARDED_PATHS: readonly Case[] = [
   path('http://gateway.test//public/guarded/x'),
 ];
 
-/** What the rigs list for `/origin`. */
+/** What the proxies list for `/origin`. */
 export const LISTED_ORIGINS = ['https://app.test', 'file://', 'app://local', 'app://local/index'] as const;
 
 const opened: Outcome = { answers: [101], reached: ['GET /origin'] };

@@ -5,19 +5,19 @@ import { describe, expect, it } from 'vitest';
 import { hasPeers } from '../../support/peers.ts';
 import { GROUPS, SCRIPTS } from './cases.ts';
 import { formatOutcome, formatTables, nameCell, type Outcomes, runAll } from './comparison.ts';
-import { type Rig, startHaproxy, startNginx, startUpgate, versionOf } from './rigs.ts';
+import { type ProxyUnderTest, startHaproxy, startNginx, startUpgate, versionOf } from './proxies.ts';
 
 const FILE = new URL('../../../docs/security.md', import.meta.url);
 const BETWEEN = /(<!-- comparison:start -->\n)[\s\S]*(\n<!-- comparison:end -->)/;
 const writing = process.env['COMPARE'] === 'write';
 const wanted: Outcomes = new Map(GROUPS.flatMap(({ cases }) => cases).map((one) => [one.name, one.want]));
 
-async function observe(start: () => Promise<Rig>): Promise<Outcomes> {
-  const rig = await start();
+async function observe(start: () => Promise<ProxyUnderTest>): Promise<Outcomes> {
+  const proxy = await start();
   try {
-    return await runAll(rig);
+    return await runAll(proxy);
   } finally {
-    await rig.stop();
+    await proxy.stop();
   }
 }
 

@@ -1,15 +1,15 @@
 // The comparison in docs/security.md: each case, and what Upgate, nginx and HAProxy make of the same bytes.
 import { attack, type Case, type Outcome, SOON_MS } from './attack.ts';
 import { GROUPS } from './cases.ts';
-import type { Rig } from './rigs.ts';
+import type { ProxyUnderTest } from './proxies.ts';
 
 /** Outcomes by the name of the case. */
 export type Outcomes = ReadonlyMap<string, Outcome>;
 
 /** Runs every case, one after the other. */
-export async function runAll(rig: Rig): Promise<Outcomes> {
+export async function runAll(proxy: ProxyUnderTest): Promise<Outcomes> {
   const outcomes = new Map<string, Outcome>();
-  for (const { cases } of GROUPS) for (const one of cases) outcomes.set(one.name, await attack(rig, one, SOON_MS));
+  for (const { cases } of GROUPS) for (const one of cases) outcomes.set(one.name, await attack(proxy, one, SOON_MS));
   return outcomes;
 }
 

@@ -5,7 +5,7 @@ import type { GatewayFile } from '../../support/gateway.ts';
 import { handshake } from '../../support/raw.ts';
 import { attack } from './attack.ts';
 import type { Script } from './canary.ts';
-import { type Rig, startUpgate } from './rigs.ts';
+import { type ProxyUnderTest, startUpgate } from './proxies.ts';
 
 type Rule = 'exact' | 'wildcard' | 'same-host' | 'null' | 'text' | 'draft' | 'required';
 const RULES: Readonly<Record<Rule, object>> = {
@@ -24,7 +24,7 @@ const open: Script = {
     `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
 };
 
-let rig: Rig;
+let proxy: ProxyUnderTest;
 beforeAll(async () => {
   const routes = Object.entries(RULES).map(([name, rule]) => ({
     name,
@@ -32,13 +32,13 @@ beforeAll(async () => {
     websocket: { mode: 'splice', upstream: 'canary', ...rule },
   })) as unknown as GatewayFile['routes'];
   const scripts = Object.fromEntries(Object.keys(RULES).map((name) => [`/rule/${name}`, open]));
-  rig = await startUpgate(scripts, 'auto', { routes });
+  proxy = await startUpgate(scripts, 'auto', { routes });
 });
-afterAll(() => rig.stop());
+afterAll(() => proxy.stop());
 
 type Changes = Parameters<typeof handshake>[0];
 const ask = (rule: Rule, changes: Changes) =>
-  attack(rig, { bytes: handshake({ Host: 'app.test', ...changes }, `GET /rule/${rule} HTTP/1.1`) });
+  attack(proxy, { bytes: handshake({ Host: 'app.test', ...changes }, `GET /rule/${rule} HTTP/1.1`) });
 const opened = (rule: Rule) => ({ answers: [101], reached: [`GET /rule/${rule}`] });
 const refused = (status: number) => ({ answers: [status], reached: [] });
 
@@ -206,7 +206,7 @@ describe('same-host: against the Host that the request is routed by', () => {
   });
   it('an absolute-form target is the Host', async () => {
     const to = (Origin: string) =>
-      attack(rig, {
+      attack(proxy, {
         bytes: handshake({ Host: 'app.test', Origin }, 'GET http://other.test/rule/same-host HTTP/1.1'),
       });
     expect(await to('https://app.test')).toEqual(refused(403));

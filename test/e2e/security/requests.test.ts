@@ -4,19 +4,19 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attack } from './attack.ts';
 import { GROUPS, SCRIPTS } from './cases.ts';
-import { ENGINES, type Rig, startUpgate } from './rigs.ts';
+import { ENGINES, type ProxyUnderTest, startUpgate } from './proxies.ts';
 
 describe.each(ENGINES)('with the %s engine', (engine) => {
-  let rig: Rig;
+  let proxy: ProxyUnderTest;
   beforeAll(async () => {
-    rig = await startUpgate(SCRIPTS, engine);
+    proxy = await startUpgate(SCRIPTS, engine);
   });
-  afterAll(() => rig.stop());
+  afterAll(() => proxy.stop());
 
   // `%s` and not `$name`, which vitest would shorten.
   describe.each(GROUPS.map(({ title, cases }) => [title, cases] as const))('%s', (_, cases) => {
     it.each(cases.map((one) => [one.name, one] as const))('%s', async (_, one) => {
-      const outcome = await attack(rig, one);
+      const outcome = await attack(proxy, one);
       expect((one.or ?? []).find((other) => isDeepStrictEqual(outcome, other)) ?? one.want).toEqual(outcome);
     });
   });

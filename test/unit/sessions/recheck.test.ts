@@ -14,7 +14,7 @@ const session = (user: string | null = 'ada') => ({ route: 'chat', user, close: 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 /** Every 10 s, with 4 s of grace, without jitter: half of that before the first look. */
-function rig(answer: (asking: AuthRequest) => AuthResult | Promise<AuthResult>) {
+function fixture(answer: (asking: AuthRequest) => AuthResult | Promise<AuthResult>) {
   const authenticate = vi.fn(answer);
   const rule: Recheck = { authenticator: { authenticate }, everyMs: 10_000, graceMs: 4000 };
   const rules: { current: Recheck | null } = { current: rule };
@@ -36,7 +36,7 @@ const nobody = () => reject('auth_unavailable');
 const never = () => new Promise<never>(() => {});
 
 it('asks again and again, and a session that is good goes on, to the end that is known now', async () => {
-  const { authenticate, open, renew } = rig(() => GOOD);
+  const { authenticate, open, renew } = fixture(() => GOOD);
   const one = open();
   await pass(7400);
   expect(authenticate).not.toHaveBeenCalled();
@@ -79,7 +79,7 @@ it.each([
   ],
   ['somebody else', { ...GOOD, subject: 'eve' }, [4401, 'credentials are of another', 5000]],
 ] as const)('%s closes, once', async (_, found, closed) => {
-  const { open, authenticate } = rig(() => found);
+  const { open, authenticate } = fixture(() => found);
   const one = open();
   await pass(60_000);
   expect(one.close.mock.calls).toEqual([closed]);
@@ -93,7 +93,7 @@ describe('where nobody can tell', () => {
     ['too many stand in line', () => reject('limit')],
     ['it breaks', () => Promise.reject(new Error('down'))],
   ])('because %s, it is tried again, and closed after the grace and not before', async (_, answer) => {
-    const { open, authenticate } = rig(answer);
+    const { open, authenticate } = fixture(answer);
     const one = open();
     await pass(7500 + 3900);
     expect(authenticate.mock.calls.length).toBeGreaterThan(2);
@@ -104,7 +104,7 @@ describe('where nobody can tell', () => {
 
   it('an answer in between begins the time anew', async () => {
     let answer: () => AuthResult = nobody;
-    const { open } = rig(() => answer());
+    const { open } = fixture(() => answer());
     const one = open();
     await pass(7500 + 3000);
     answer = () => GOOD;
@@ -119,7 +119,7 @@ describe('where nobody can tell', () => {
   it('those in line do not wait longer than the grace either', async () => {
     // 32 are asked about; the answers of all but one never come.
     let first = true;
-    const { open } = rig(() => {
+    const { open } = fixture(() => {
       if (!first) return never();
       first = false;
       return nobody();
@@ -133,7 +133,7 @@ describe('where nobody can tell', () => {
 
 it('asks about 32 at a time', async () => {
   const answers: (() => void)[] = [];
-  const { open, authenticate } = rig(() => new Promise((resolve) => answers.push(() => resolve(GOOD))));
+  const { open, authenticate } = fixture(() => new Promise((resolve) => answers.push(() => resolve(GOOD))));
   const all = Array.from({ length: 50 }, () => open());
   await pass(7600);
   expect(authenticate).toHaveBeenCalledTimes(32);
@@ -147,7 +147,7 @@ it('asks about 32 at a time', async () => {
 });
 
 it('asks nobody about a session that has ended, in line or while it is asked about', async () => {
-  const { open, rechecks, authenticate } = rig(never);
+  const { open, rechecks, authenticate } = fixture(never);
   const all = Array.from({ length: 40 }, () => open());
   await pass(7600);
   const goneOf = (i: number) => authenticate.mock.calls[i]![0].clientClosed;
@@ -162,7 +162,7 @@ it('asks nobody about a session that has ended, in line or while it is asked abo
 
 it('says nothing more of a session that ends while it is asked about', async () => {
   let answer: (found: AuthResult) => void = () => {};
-  const { open, rechecks } = rig(() => new Promise<AuthResult>((resolve) => (answer = resolve)));
+  const { open, rechecks } = fixture(() => new Promise<AuthResult>((resolve) => (answer = resolve)));
   const one = open();
   await pass(7600);
   rechecks.forget(one);
@@ -172,7 +172,7 @@ it('says nothing more of a session that ends while it is asked about', async () 
 });
 
 it('goes by the config of now: another who is asked, or nobody', async () => {
-  const { open, rules, rule, authenticate } = rig(() => GOOD);
+  const { open, rules, rule, authenticate } = fixture(() => GOOD);
   const one = open();
   rules.current = null;
   await pass(60_000);
@@ -184,7 +184,7 @@ it('goes by the config of now: another who is asked, or nobody', async () => {
 
 it('closes nobody for what was asked under a config that is gone', async () => {
   let answer: (found: AuthResult) => void = () => {};
-  const { open, rules } = rig(() => new Promise<AuthResult>((resolve) => (answer = resolve)));
+  const { open, rules } = fixture(() => new Promise<AuthResult>((resolve) => (answer = resolve)));
   const one = open();
   await pass(7600);
   rules.current = null;

@@ -13,7 +13,7 @@ import type { Target } from './attack.ts';
 import { type Script, startCanary } from './canary.ts';
 import { LISTED_METHODS, LISTED_ORIGINS } from './cases-names.ts';
 
-export interface Rig extends Target {
+export interface ProxyUnderTest extends Target {
   stop(): Promise<unknown>;
 }
 
@@ -25,8 +25,12 @@ const GUARDED_HOSTS = ['guarded.test', '[2001:db8::1]'] as const;
 
 type Scripts = Readonly<Record<string, Script>>;
 
-/** Starts the built gateway. `more` stands beside what every rig has. */
-export async function startUpgate(scripts: Scripts, engine: Engine, more: Partial<GatewayFile> = {}): Promise<Rig> {
+/** Starts the built gateway. `more` stands beside what every proxy has. */
+export async function startUpgate(
+  scripts: Scripts,
+  engine: Engine,
+  more: Partial<GatewayFile> = {},
+): Promise<ProxyUnderTest> {
   const canary = await startCanary(scripts);
   const spliced = (name: string, path: string, origins: 'any' | string[] = 'any') => ({
     name,
@@ -91,10 +95,10 @@ async function startRival(scripts: Scripts, configure: (dir: string, port: numbe
     await child.stop();
     rmSync(dir, { recursive: true, force: true });
   };
-  return { port, canary, stop } satisfies Rig;
+  return { port, canary, stop } satisfies ProxyUnderTest;
 }
 
-export function startNginx(scripts: Scripts): Promise<Rig> {
+export function startNginx(scripts: Scripts): Promise<ProxyUnderTest> {
   return startRival(scripts, (dir, port, backend) => {
     const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => {
       mkdirSync(join(dir, kind));
@@ -132,7 +136,7 @@ const inherit = () => 'proxy_set_header Host $host; proxy_set_header X-Forwarded
 const upgrading = () =>
   `proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; ${inherit()}`;
 
-export function startHaproxy(scripts: Scripts): Promise<Rig> {
+export function startHaproxy(scripts: Scripts): Promise<ProxyUnderTest> {
   return startRival(scripts, (dir, port, backend) => {
     const conf = `global
   maxconn 256
