@@ -4,24 +4,23 @@ import type { Admin } from './admin/admin.ts';
 import { openAdmin } from './app/admin-listener.ts';
 import { RuntimeChanges } from './app/changes.ts';
 import { drainGateway } from './app/drain-gateway.ts';
+import { openEmit } from './app/emit.ts';
+import { Readings } from './app/readings.ts';
 import { openCarrier, type RelayCarrier } from './app/relay-carrier.ts';
 import { fail, StartError, served } from './app/start-error.ts';
 import { readFdLimit } from './base/fd-limit.ts';
-import { onDefect } from './base/guard.ts';
 import type { ReloadOutcome } from './base/reload-outcome.ts';
 import { formatProblem } from './config/problem.ts';
 import type { Config } from './config/schema/schema.ts';
 import type { Env } from './config/yaml/env.ts';
 import { type Demo, startDemo } from './demo/demo.ts';
 import { demoHints } from './demo/hints.ts';
-import { stackOf } from './errors.ts';
 import type { Sampler } from './events.ts';
 import { LimitsRuntime } from './limits/limits-runtime.ts';
 import { FdGuard } from './listen/fd-limit.ts';
 import { Listeners, type NextListeners } from './listen/listeners.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
-import { reportTo } from './observe/report.ts';
 import { AccessPhase } from './pipeline/access.ts';
 import { Gateway } from './pipeline/requests.ts';
 import { HttpEngines } from './proxy/http-engines.ts';
@@ -97,11 +96,9 @@ export class App {
     const samplers: Sampler[] = [];
     const expected = () => this.#snapshot?.expected ?? [];
     this.#metrics = createMetrics({ version: options.version, samplers, expected });
-    const emit = reportTo({ metrics: this.#metrics, log: this.#log, limits: this.#limits });
-    this.#forgetDefects = onDefect(({ where, thrown, id }) =>
-      emit({ type: 'internal_error', where, id, stack: stackOf(thrown) }),
-    );
-    const relay: Sampler = { sample: () => this.#relay?.engine.sample() ?? [] };
+    const readings = new Readings();
+    const { emit, close } = openEmit({ metrics: this.#metrics, log: this.#log, limits: this.#limits, readings });
+    this.#forgetDefects = close;
     const terminator = new Terminator(emit, this.#connections);
     this.#shared = {
       emit,
@@ -126,7 +123,9 @@ export class App {
     this.#listeners = new Listeners(() => ({ gateway, acceptor: this.#carrier().engine.acceptor, emit, fds }), emit);
     const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.deliveries, this.#limits);
-    samplers.push(relay, pools, { sample: () => this.#broker?.sample() ?? [] });
+    samplers.push({ sample: () => this.#relay?.engine.sample() ?? [] }, pools, {
+      sample: () => this.#broker?.sample() ?? [],
+    });
     this.#changes = this.#openChanges();
     this.#admin = openAdmin({
       render: this.#metrics.render,
@@ -136,8 +135,11 @@ export class App {
       broker: () => served(this.#broker),
       changes: this.#changes,
       listening: () => this.#listeners.bound(),
-      version: options.version,
-      emit,
+      ...{ version: options.version, emit, readings, samplers, sessions: this.#sessions },
+      descriptors: this.#descriptors,
+      requests: () => this.#gateway.underWay(),
+      relay: () => this.#carrier().engine,
+      lastReload: () => this.#reloader.last,
     });
     this.#reloader = new Reloader({
       build: () => this.#build(),

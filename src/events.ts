@@ -80,6 +80,14 @@ export interface Traffic {
   readonly messages: number | null;
 }
 
+/** What a live session has carried, whichever way it is carried. */
+export interface SessionActivity {
+  readonly fromClient: Traffic;
+  readonly toClient: Traffic;
+  /** Milliseconds since a byte last went either way. */
+  readonly idleMs: number;
+}
+
 /** How a session ended, whichever way it was carried; told once. */
 export interface SessionEnd {
   readonly fromClient: Traffic;

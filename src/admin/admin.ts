@@ -13,7 +13,7 @@ import { onLastAnswer } from '../net/node-internals.ts';
 import { watchHalfClose } from '../pipeline/half-close.ts';
 import { lingeringClose } from '../pipeline/lingering-close.ts';
 import { PipelineQueue } from '../pipeline/pipelining.ts';
-import { type AdminResponse, problem, text } from './answer.ts';
+import { type AdminPage, type AdminResponse, problem, text } from './answer.ts';
 import { presentsPassword, presentsToken } from './bearer.ts';
 
 export interface AdminOptions {
@@ -26,7 +26,7 @@ export interface AdminOptions {
   /** Answers requests of the API; null where the path is none of its own. */
   readonly api: (req: IncomingMessage) => Promise<AdminResponse | null>;
   /** Further pages, by path; they get the query. */
-  readonly pages: ReadonlyMap<string, (query: string) => AdminResponse>;
+  readonly pages: ReadonlyMap<string, AdminPage>;
   /** What everything but the probes asks for where the listener can be reached from elsewhere; undefined: nobody gets it. */
   readonly token: () => string | undefined;
   /** Host names under which API and pages may be asked, in lower case, beside IP addresses and `localhost`. */
@@ -111,7 +111,12 @@ async function serve(
   req: IncomingMessage,
   res: ServerResponse,
 ): Promise<void> {
-  const { status, contentType, body, fields } = await answer(req);
+  const { status, contentType, body, fields, stream } = await answer(req);
+  if (stream !== undefined && req.method === 'GET') {
+    res.writeHead(status, { 'Content-Type': contentType ?? 'text/plain', ...GUARDS, ...fields });
+    stream(res);
+    return;
+  }
   const bytes = Buffer.from(body);
   res.writeHead(status, {
     ...(contentType === null ? {} : { 'Content-Type': contentType, 'Content-Length': bytes.length }),

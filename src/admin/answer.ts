@@ -1,4 +1,5 @@
-// What the admin listener answers with: whole answers as values.
+// What the admin listener answers with: whole answers as values, or a stream that goes on by itself.
+import type { Writable } from 'node:stream';
 import { phraseOf } from '../http/problem.ts';
 
 export interface AdminResponse {
@@ -9,7 +10,12 @@ export interface AdminResponse {
   readonly fields?: Readonly<Record<string, string>>;
   /** The reason code of a problem. */
   readonly reason?: string;
+  /** Writes the answer to a GET in place of `body`, for as long as it takes. */
+  readonly stream?: (to: Writable) => void;
 }
+
+/** Answers a GET; the query stands without its `?`. */
+export type AdminPage = (query: string) => AdminResponse | Promise<AdminResponse>;
 
 export function text(status: number, body: string): AdminResponse {
   return { status, contentType: 'text/plain; charset=utf-8', body: `${body}\n` };

@@ -1,9 +1,7 @@
 // What the admin API changes: the gateway drained, a server taken out or back, sessions closed at a pace, the level of the log, a
 // reload. openapi-change.ts describes it, and a test holds the two together. What carries it out comes in as `Changes`.
-import { parseRange } from '../config/address.ts';
 import type { LogLevel } from '../config/schema/schema.ts';
 import { LOG_LEVELS } from '../config/schema/schema.ts';
-import { compileAddresses } from '../http/forwarding/addresses.ts';
 import type { ReloadReport } from '../runtime/reload.ts';
 import type { Session } from '../sessions/registry.ts';
 import { SERVER_STATES, type SetState } from '../upstream/server-overrides.ts';
@@ -11,6 +9,7 @@ import { type AdminResponse, json, problem, problemList } from './answer.ts';
 import type { ApiCall, Operation } from './api.ts';
 import { CLOSE_CODES, MAX_REASON } from './backend-operations.ts';
 import { isoTime, readObject } from './body.ts';
+import { CRITERION_NAMES, readConditions } from './session-filter.ts';
 
 /** Which sessions are to be closed, and how. */
 export interface CloseOrder {
@@ -103,40 +102,15 @@ async function closeSessions(changes: Changes, { req }: ApiCall): Promise<AdminR
   return json(202, { closing, rate: order.rate, code: order.code });
 }
 
-type Criterion = (value: string) => ((session: Session) => boolean) | string;
-
-const CRITERIA: Readonly<Record<string, Criterion>> = {
-  route: (value) => (session) => session.route === value,
-  address: (value) => {
-    if (parseRange(value) === null) return 'address is an IP address or a CIDR range';
-    const addresses = compileAddresses([value]);
-    return (session) => addresses.has(session.client);
-  },
-  user: (value) => (session) => session.user === value,
-  upstream: (value) => (session) => session.at?.upstream === value,
-  server: (value) => (session) => session.at?.server === value,
-  id: (value) => (session) => session.id === value,
-};
-const LONGEST = 1024;
-
 /** A string says what is wrong. */
 function readOrder({ code, reason, rate, all, ...criteria }: Readonly<Record<string, unknown>>): CloseOrder | string {
   const how = readHow({ code, reason, rate });
   if (typeof how === 'string') return how;
-  const conditions: ((session: Session) => boolean)[] = [];
-  for (const [name, value] of Object.entries(criteria)) {
-    const criterion = Object.hasOwn(CRITERIA, name) ? CRITERIA[name] : undefined;
-    if (criterion === undefined)
-      return `${JSON.stringify(name)} is none of ${Object.keys(CRITERIA).join(', ')}, all, code, reason, rate`;
-    if (typeof value !== 'string' || value === '' || value.length > LONGEST)
-      return `${name} is a text of 1 to ${LONGEST} characters`;
-    const found = criterion(value);
-    if (typeof found === 'string') return found;
-    conditions.push(found);
-  }
+  const conditions = readConditions(criteria, ['all', 'code', 'reason', 'rate']);
+  if (typeof conditions === 'string') return conditions;
   if (all !== undefined && all !== true) return 'all is true, or not there';
   if ((conditions.length === 0) !== (all === true))
-    return `either one of ${Object.keys(CRITERIA).join(', ')} is needed, or "all": true`;
+    return `either one of ${CRITERION_NAMES.join(', ')} is needed, or "all": true`;
   const filter = all === true ? { all: 'true' } : (criteria as Readonly<Record<string, string>>);
   return { filter, fits: (session) => conditions.every((holds) => holds(session)), ...how };
 }

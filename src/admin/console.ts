@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { explain } from '../routing/explain/explain.ts';
 import { parseExplainRequest } from '../routing/explain/explain-request.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
-import { type AdminResponse, json, problem } from './answer.ts';
+import { type AdminPage, type AdminResponse, json, problem } from './answer.ts';
 import { buildOpenApi } from './openapi.ts';
 
 /** Where clients connect. */
@@ -19,9 +19,6 @@ export interface ConsoleOptions {
   /** The gateway's, for the API's document. */
   readonly version: string;
 }
-
-/** Answers a GET; the query stands without its `?`. */
-export type ConsolePage = (query: string) => AdminResponse;
 
 /** Nothing inline, nothing from elsewhere; sockets may be opened to anywhere, which is what the page is for. */
 const POLICY = [
@@ -42,9 +39,9 @@ const FIELDS = {
 };
 
 /** The pages by path. Throws where their files are not beside this one. */
-export function createConsole(options: ConsoleOptions): ReadonlyMap<string, ConsolePage> {
+export function createConsole(options: ConsoleOptions): ReadonlyMap<string, AdminPage> {
   const document = json(200, buildOpenApi(options.version));
-  return new Map<string, ConsolePage>([
+  return new Map<string, AdminPage>([
     ['/openapi.json', () => document],
     ['/', asset('index.html', 'text/html; charset=utf-8')],
     ['/console.css', asset('console.css', 'text/css; charset=utf-8')],
@@ -54,7 +51,7 @@ export function createConsole(options: ConsoleOptions): ReadonlyMap<string, Cons
   ]);
 }
 
-function asset(file: string, contentType: string): ConsolePage {
+function asset(file: string, contentType: string): AdminPage {
   const body = readFileSync(new URL(`page/${file}`, import.meta.url));
   return () => ({ status: 200, contentType, body, fields: FIELDS });
 }

@@ -20,6 +20,7 @@ import {
   text,
   time,
 } from './openapi-parts.ts';
+import { READ_PATHS } from './openapi-read.ts';
 
 /** An operation that needs the broker. */
 function brokerOperation(
@@ -222,7 +223,7 @@ export function buildOpenApi(version: string): object {
       description:
         'Backends talk back through it. It is asked by an IP address, `localhost` or a name in `admin.hosts`; anything else in Host is 403 `host`.',
     },
-    paths: { ...PATHS, ...CHANGE_PATHS },
+    paths: { ...PATHS, ...READ_PATHS, ...CHANGE_PATHS },
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: '`admin.token` of the config' } },
       schemas: { Connection: CONNECTION, Problem: PROBLEM, Revocation: REVOCATION, Route: ROUTE },

@@ -3,28 +3,31 @@ import { type Admin, type AdminOptions, createAdmin } from '../admin/admin.ts';
 import { createApi } from '../admin/api.ts';
 import { backendOperations } from '../admin/backend-operations.ts';
 import { changeOperations } from '../admin/change-operations.ts';
-import { createConsole, type ListeningAt } from '../admin/console.ts';
+import { createConsole } from '../admin/console.ts';
+import { readingPages } from '../admin/read/pages.ts';
 import type { Emit } from '../events.ts';
-import type { Snapshot } from '../runtime/snapshot.ts';
 import type { Broker } from '../websocket/broker/broker.ts';
 import type { RuntimeChanges } from './changes.ts';
+import type { Readings, ReadParts } from './readings.ts';
 
-export interface AdminParts extends Pick<AdminOptions, 'render' | 'ready' | 'degraded'> {
-  readonly snapshot: () => Snapshot;
+export interface AdminParts extends Pick<AdminOptions, 'render'>, Omit<ReadParts, 'changes'> {
+  readonly readings: Readings;
   readonly broker: () => Broker;
   readonly changes: RuntimeChanges;
-  readonly listening: () => readonly ListeningAt[];
-  readonly version: string;
   readonly emit: Emit;
 }
 
-export function openAdmin({ snapshot, broker, changes, listening, version, emit, ...served }: AdminParts): Admin {
+export function openAdmin({ readings, broker, changes, emit, render, ...parts }: AdminParts): Admin {
+  const { snapshot, listening, version, ready, degraded } = parts;
+  const source = readings.source({ ...parts, changes: () => changes.inForce() });
   const token = () => snapshot().config.admin.token;
   const operations = [...backendOperations(broker), ...changeOperations(changes)];
   return createAdmin({
-    ...served,
+    render,
+    ready,
+    degraded,
     api: createApi({ token, operations, emit }),
-    pages: createConsole({ snapshot, listening, version }),
+    pages: new Map([...createConsole({ snapshot, listening, version }), ...readingPages(source)]),
     token,
     hosts: () => snapshot().config.admin.hosts,
   });

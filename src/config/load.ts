@@ -32,6 +32,15 @@ export async function loadConfig(file: string, env: Env): Promise<Loaded> {
     const locate = (problem: Problem) => ({ ...problem, file, line: 1, column: 1 });
     const message = `cannot be read: ${REASONS[code] ?? code}`;
     const problems = [locate({ severity: 'error', path: [], message })];
-    return { config: null, partial: null, widened: new Map(), problems, locate, baseDir, text: '' };
+    return {
+      config: null,
+      partial: null,
+      widened: new Map(),
+      problems,
+      positions: new Map(),
+      locate,
+      baseDir,
+      text: '',
+    };
   }
 }

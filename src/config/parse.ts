@@ -10,6 +10,7 @@ import { inputSchema } from './schema/json-schema.ts';
 import { type Config, type SchemaIssue, schema } from './schema/schema.ts';
 import { readDocument } from './yaml/document.ts';
 import type { Env } from './yaml/env.ts';
+import type { Positions } from './yaml/positions.ts';
 import { type MapNode, plainValue } from './yaml/tree.ts';
 
 export interface Parsed {
@@ -21,6 +22,8 @@ export interface Parsed {
   readonly widened: Widened;
   /** Errors and warnings, in the order of the file. */
   readonly problems: readonly LocatedProblem[];
+  /** Where the values of the file stand. */
+  readonly positions: Positions;
   /** Gives a problem found in `config` or `partial` its place in the file. */
   locate(problem: Problem): LocatedProblem;
 }
@@ -44,7 +47,14 @@ export interface Source {
 export function parseConfig(text: string, { file, env }: Source): Parsed {
   const document = readDocument(text, file, env);
   if (document.root === null)
-    return { config: null, partial: null, widened: NONE, problems: sort(document.problems), locate: document.locate };
+    return {
+      config: null,
+      partial: null,
+      widened: NONE,
+      problems: sort(document.problems),
+      positions: document.positions,
+      locate: document.locate,
+    };
 
   const { root, assumed, issues } = findIssues(document.root);
   const spoiled = document.spoiled.filter((path) => !new PathSet(assumed).has(path));
@@ -64,7 +74,14 @@ export function parseConfig(text: string, { file, env }: Source): Parsed {
   ];
   const config = problems.every(({ severity }) => severity === 'warning') ? sound : null;
   const locate = (problem: Problem) => document.locate({ ...problem, path: written.pathInFile(problem.path) });
-  return { config, partial: sound, widened: widenedIn(sound, written), problems: sort(problems), locate };
+  return {
+    config,
+    partial: sound,
+    widened: widenedIn(sound, written),
+    problems: sort(problems),
+    positions: document.positions,
+    locate,
+  };
 }
 
 function widenedIn(sound: Config | null, written: Written): Widened {

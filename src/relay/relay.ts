@@ -1,6 +1,6 @@
 // The seam of the relay: bytes both ways between two sockets, after the 101. An engine knows no HTTP and no config; what
 // it is told stands here. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
-import type { Sampler, SessionEnd } from '../events.ts';
+import type { Sampler, SessionActivity, SessionEnd } from '../events.ts';
 import type { Acceptor } from '../net/acceptor.ts';
 import type { Dialler } from '../net/dialler.ts';
 import type { Connection } from '../net/fd-connection.ts';
@@ -63,6 +63,9 @@ export interface TunnelOptions {
  */
 export type TunnelEnd = SessionEnd;
 
+/** What a live tunnel has carried: what was relayed, as in its TunnelEnd. */
+export type TunnelActivity = SessionActivity;
+
 export interface Tunnel {
   /**
    * Ends the tunnel in order where the engine can, within `deadlineMs`; then it is cut. Both receivers get a Close frame
@@ -72,6 +75,8 @@ export interface Tunnel {
   close(code: number, reason: string, deadlineMs: number): void;
   /** Ends the tunnel at once. */
   cut(reason: string): void;
+  /** What it has carried so far. Cheap, and nothing waits for it. */
+  activity(): TunnelActivity;
 }
 
 /**

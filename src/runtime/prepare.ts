@@ -1,11 +1,13 @@
 // A config file made ready to be served from: parsed, its routes compiled, its certificates loaded, and all problems
 // reported together, each with its position. `check`, `explain`, the start and every reload go through here.
+import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { runInSlices } from '../base/slices.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import type { LocatedProblem, Problem } from '../config/problem.ts';
 import type { Config, ListenerConfig } from '../config/schema/schema.ts';
 import type { Env } from '../config/yaml/env.ts';
+import type { Positions } from '../config/yaml/positions.ts';
 import type { BackendTls } from '../net/endpoint.ts';
 import { compileSteps, type RouteTable } from '../routing/table.ts';
 import { namedFiles } from './named-files.ts';
@@ -23,6 +25,18 @@ export interface Prepared {
   readonly tls: readonly (TlsMaterial | null)[];
   /** By upstream; those that have no `tls` are not in it. */
   readonly backendTls: ReadonlyMap<string, BackendTls>;
+  readonly source: ConfigSource;
+}
+
+/** The file that a config was read from. */
+export interface ConfigSource {
+  /** As it was named. */
+  readonly file: string;
+  /** SHA-256 of its content, in hexadecimal, as `sha256sum` prints it. */
+  readonly hash: string;
+  /** Milliseconds since 1970. */
+  readonly loadedAt: number;
+  readonly positions: Positions;
 }
 
 export interface Preparation {
@@ -85,6 +99,12 @@ async function prepareLoaded(loading: Loading, file: string, selfSigned: SelfSig
     table: routes.table,
     tls: tls.materials,
     backendTls: backends.materials,
+    source: {
+      file,
+      hash: createHash('sha256').update(text).digest('hex'),
+      loadedAt: Date.now(),
+      positions: loading.positions,
+    },
   };
   return {
     prepared: config === null || broken ? null : sound,

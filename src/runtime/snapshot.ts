@@ -24,6 +24,7 @@ import { RouteIdentities } from './route-identity.ts';
 export interface Snapshot {
   readonly config: Prepared['config'];
   readonly table: Prepared['table'];
+  readonly source: Prepared['source'];
   readonly trusted: TrustedProxies;
   readonly services: Services;
   readonly pools: ReadonlyMap<string, Pool>;
@@ -57,7 +58,7 @@ export interface SharedServices {
  * begin with what is live in the pool of the same name, and run once startPools() has been called.
  */
 export function buildSnapshot(prepared: Prepared, shared: SharedServices, previous: Snapshot | null): Snapshot {
-  const { config, table } = prepared;
+  const { config, table, source } = prepared;
   // The functions below live as long as the snapshot, and so does whatever any function in here uses: `previous` may be
   // used by none, or each snapshot would keep all those before it.
   const pools = buildPools(prepared, shared, previous);
@@ -68,6 +69,7 @@ export function buildSnapshot(prepared: Prepared, shared: SharedServices, previo
   return {
     config,
     table,
+    source,
     trusted: compileTrustedProxies(config.trusted_proxies, config.http.believe),
     pools,
     identities,

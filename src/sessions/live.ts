@@ -2,13 +2,15 @@
 // closed. What carries it (a relay tunnel, a terminated connection) is set once that is open.
 import { guarded } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
-import type { Emit, ServerRef, SessionEnd, SessionOpened } from '../events.ts';
+import type { Emit, ServerRef, SessionActivity, SessionEnd, SessionOpened } from '../events.ts';
 import type { Registry, RouteIdentity, Session } from './registry.ts';
+import { SessionRate } from './session-rate.ts';
 
 /** What moves a session's bytes or messages. */
 export interface Carrier {
   close(code: number, reason: string, deadlineMs: number): void;
   cut(reason: string): void;
+  activity(): SessionActivity;
 }
 
 /** What was acquired for a handshake; a session that opens takes it over. */
@@ -32,13 +34,16 @@ export class LiveSession implements Session {
   readonly #openedAt = performance.now();
   readonly #home: SessionHome;
   readonly #handle: SlotHandle<Session>;
+  readonly serial: number;
   #carrier: Carrier | null = null;
+  #rate: SessionRate | null = null;
   #ended = false;
 
   /** Registers the session and reports it open; what its handshake holds is its own from here on. */
   constructor(opened: SessionOpened, home: SessionHome) {
     this.opened = copy(opened);
     this.#home = home;
+    this.serial = home.registry.nextSerial();
     this.#handle = home.registry.add(this);
     home.resources.handOver();
     home.emit(opened);
@@ -78,6 +83,32 @@ export class LiveSession implements Session {
 
   get user(): string | null {
     return this.opened.user;
+  }
+
+  get openedAt(): number {
+    return Date.now() - (performance.now() - this.#openedAt);
+  }
+
+  get host(): string {
+    return this.opened.host;
+  }
+
+  get path(): string {
+    return this.opened.path;
+  }
+
+  get subprotocol(): string | null {
+    return this.opened.subprotocol;
+  }
+
+  activity(): SessionActivity {
+    return this.#carrier?.activity() ?? NOTHING;
+  }
+
+  bytesPerSecond(): number {
+    const { fromClient, toClient } = this.activity();
+    this.#rate ??= new SessionRate(this.#openedAt);
+    return this.#rate.look(fromClient.bytes + toClient.bytes, performance.now());
   }
 
   carriedBy(carrier: Carrier): void {
@@ -124,6 +155,13 @@ export class LiveSession implements Session {
     });
   }
 }
+
+/** Before anything carries it. */
+const NOTHING: SessionActivity = {
+  fromClient: { bytes: 0, messages: 0 },
+  toClient: { bytes: 0, messages: 0 },
+  idleMs: 0,
+};
 
 /** What throws here must not keep the end from being reported. */
 const release = guarded('handshake', (resources: SessionResources) => resources.release());

@@ -3,7 +3,7 @@
 
 import { type SlotHandle, SlotSet } from '../base/slot-set.ts';
 import { TimerWheel } from '../base/timer-wheel.ts';
-import type { Mode, Sample, Sampler, ServerRef } from '../events.ts';
+import type { Mode, Sample, Sampler, ServerRef, SessionActivity } from '../events.ts';
 import { Expiry } from './expiry.ts';
 import { type Recheck, Rechecks } from './recheck.ts';
 import { Revocations } from './revocations.ts';
@@ -36,6 +36,18 @@ export interface Session {
   readonly expiresAt: number | null;
   /** False once it has ended. */
   readonly live: boolean;
+  /** In the order of opening: a later session has a greater one. */
+  readonly serial: number;
+  /** Milliseconds since 1970. */
+  readonly openedAt: number;
+  readonly host: string;
+  /** Without its query. */
+  readonly path: string;
+  readonly subprotocol: string | null;
+  /** What it has carried so far. */
+  activity(): SessionActivity;
+  /** Bytes a second, both ways, since it was last asked; the first time since it was opened. */
+  bytesPerSecond(): number;
   /** Ends it in order, within `deadlineMs`; then it is cut. */
   close(code: number, reason: string, deadlineMs: number): void;
   /** Ends it at once. */
@@ -48,6 +60,7 @@ export class Registry implements Sampler {
   /** For sessions of routes that check theirs again. */
   readonly rechecks: Rechecks<Session>;
   readonly #expiry: Expiry;
+  #serial = 0;
   /** Counts of live sessions by mode and route; a route that had any stays, at 0, so that its series does not vanish. */
   readonly #counts = new Map<string, { mode: Mode; route: string; live: number }>();
 
@@ -66,6 +79,11 @@ export class Registry implements Sampler {
   /** The live sessions at this moment. */
   sessions(): Session[] {
     return this.#live.members();
+  }
+
+  /** The next session's place in the order of opening. */
+  nextSerial(): number {
+    return ++this.#serial;
   }
 
   /** Adds a session; returns the handle that removes it. */

@@ -7,6 +7,7 @@ import { createAdmin } from '../../src/admin/admin.ts';
 import { createApi } from '../../src/admin/api.ts';
 import { backendOperations } from '../../src/admin/backend-operations.ts';
 import { type Changes, changeOperations } from '../../src/admin/change-operations.ts';
+import { READ_PATHS } from '../../src/admin/openapi-read.ts';
 import { type Broker, BrokerError, type BrokerFault } from '../../src/websocket/broker/broker.ts';
 import { type Client, openClient } from '../support/client.ts';
 import { type EchoServer, startEcho } from '../support/echo.ts';
@@ -314,12 +315,9 @@ describe('what is asked wrongly', () => {
     expect((await api(method, path)).status).toBe(400);
   });
 
-  it.each(['/connections/', '/connections', '/connections/a/b', '/rooms/', '/rooms//members', '/Rooms'])(
-    '%s is 404',
-    async (path) => {
-      expect((await api('GET', path)).status).toBe(404);
-    },
-  );
+  it.each(['/connections/', '/connections/a/b', '/rooms/', '/rooms//members', '/Rooms'])('%s is 404', async (path) => {
+    expect((await api('GET', path)).status).toBe(404);
+  });
 
   it('a body that breaks off takes nothing down', async () => {
     const req = request({
@@ -431,7 +429,9 @@ describe('the document', () => {
   it('names the operations that there are', async () => {
     const { paths } = await document();
     const all = [...OPERATIONS, ...changeOperations({} as Changes)].map(({ method, path }) => `${method} ${path}`);
-    expect(operationsOf(paths).sort()).toEqual([...all, 'GET /explain', 'GET /routes'].sort());
+    expect(operationsOf(paths).sort()).toEqual(
+      [...all, 'GET /explain', 'GET /routes', ...Object.keys(READ_PATHS).map((path) => `GET ${path}`)].sort(),
+    );
   });
 
   it('promises what is answered, and nothing else, in bodies of the schemas it gives', async () => {

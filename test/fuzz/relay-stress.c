@@ -33,6 +33,7 @@ struct pair {
 
 static struct pair pairs[LIVE];
 static struct policy policies[POLICIES];
+static struct activity activities[LIVE];
 static uint32_t slot_generation[LIVE];
 static uint64_t ended_count;
 
@@ -150,6 +151,8 @@ static void open_pair(uint32_t slot) {
   c->fd[CLIENT] = front[0];
   c->fd[BACKEND] = back[0];
   c->policy = &policies[policy];
+  memset(&activities[slot], 0, sizeof activities[slot]);
+  c->activity = &activities[slot];
   c->lifetime_ms = roll(5) ? 0 : 1 + roll(200);
   c->to_client = (uint32_t)down;
   c->to_backend = (uint32_t)up;

@@ -1,7 +1,6 @@
 // `npm run test:nodes`: the whole suite on each version of node that is named, one after another, and a line for each at the
 // end. `npm run test:nodes -- 24 26` tries those alone, and what stands behind a further `--` goes to vitest: `-- 24 -- test/unit`.
-// Each version comes from npm's registry, and is the node of vitest and of all that it starts. The native relay is one for
-// all versions (Node-API). Real peers are required, as in CI; REQUIRE_PEERS=0 lets their tests be skipped.
+// Each version comes from npm's registry, and is the node of vitest and of all that it starts.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -29,9 +28,7 @@ process.exitCode = results.every(({ good }) => good) ? 0 : 1;
 async function tryOn(version) {
   console.log(`== node ${version}`);
   const command = `node -v && node test/support/run.mjs ${forVitest.map(quoted).join(' ')}`;
-  const env = { REQUIRE_PEERS: '1', ...process.env };
-  const args = ['-y', '-p', `node@${version}`, '-c', command];
-  const child = spawn('npx', args, { stdio: ['ignore', 'pipe', 'inherit'], env });
+  const child = spawn('npx', ['-y', '-p', `node@${version}`, '-c', command], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'close');
   let [exact, sum] = [`v${version}`, 'did not get to its end'];
   for await (const line of createInterface({ input: child.stdout })) {

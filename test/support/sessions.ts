@@ -1,7 +1,14 @@
 // Sessions that nothing carries: whole values, of which a test changes what it is about.
+import type { SessionActivity } from '../../src/events.ts';
 import type { RouteIdentity, Session } from '../../src/sessions/registry.ts';
 
 export const IDENTITY: RouteIdentity = { fingerprint: 'as it was', onChange: null };
+
+export const NO_ACTIVITY: SessionActivity = {
+  fromClient: { bytes: 0, messages: 0 },
+  toClient: { bytes: 0, messages: 0 },
+  idleMs: 0,
+};
 
 /** A live, terminated session of the route `chat`. */
 export function sessionOf(changed: Partial<Session> = {}): Session {
@@ -15,6 +22,13 @@ export function sessionOf(changed: Partial<Session> = {}): Session {
     identity: IDENTITY,
     at: null,
     live: true,
+    serial: 1,
+    openedAt: 0,
+    host: 'app.example.com',
+    path: '/ws',
+    subprotocol: null,
+    activity: () => NO_ACTIVITY,
+    bytesPerSecond: () => 0,
     close: () => {},
     cut: () => {},
     ...changed,

@@ -4,6 +4,7 @@ import { isAlias, isMap, isScalar, isSeq, type ParsedNode, type Scalar as Scalar
 import type { ConfigPath, LocatedProblem, Problem } from '../problem.ts';
 import { aliasHint } from '../problems/slips.ts';
 import { type Env, substitute } from './env.ts';
+import { type Positions, positionsOf } from './positions.ts';
 import { type MapNode, nodeAt, offsetAt, type Scalar, type ScalarNode, type TreeNode } from './tree.ts';
 import { BARE_STAR, readYaml, type TextFault, type YamlText } from './yaml-text.ts';
 
@@ -13,6 +14,8 @@ export interface ConfigDocument {
   readonly problems: readonly LocatedProblem[];
   /** Values that a problem above has spoiled: what they are is not known. */
   readonly spoiled: readonly ConfigPath[];
+  /** Where its scalars stand. */
+  readonly positions: Positions;
   /** Gives a problem its place, and takes out of its words what came from the environment. */
   locate(problem: Problem): LocatedProblem;
 }
@@ -48,7 +51,8 @@ export function readDocument(text: string, file: string, env: Env): ConfigDocume
     const hint = 'it needs at least "listeners" and "routes"';
     problems.push({ severity: 'error', path: [], message, hint, ...at(tree?.offset ?? 0) });
   }
-  return { root, problems, spoiled: builder.spoiled, locate };
+  const positions = root === null ? new Map() : positionsOf(root, (offset) => yaml.position(offset));
+  return { root, problems, spoiled: builder.spoiled, positions, locate };
 }
 
 /** What a value is called in a message: the value itself, unless it is a secret. */
@@ -62,7 +66,7 @@ export function showValue(root: TreeNode, path: ConfigPath): string {
 }
 
 /** Keys whose values are not to be shown, own ones and the names of header fields and query parameters alike. */
-const SECRET_KEY = /(?:^|[_-])(?:secret|password|passwd|token|key|credentials?|authorization|cookie)s?$/i;
+export const SECRET_KEY = /(?:^|[_-])(?:secret|password|passwd|token|key|credentials?|authorization|cookie)s?$/i;
 
 function maskUser(value: string): string {
   return value.replace(/\/\/[^/?#]*@/, '//***@');

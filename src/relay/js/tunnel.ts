@@ -4,7 +4,7 @@ import type { Timed, TimerWheel } from '../../base/timer-wheel.ts';
 import type { Initiator, Traffic } from '../../events.ts';
 import { asSocket } from '../../net/fd-connection.ts';
 import type { RouteCounters } from '../counters.ts';
-import type { Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
+import type { Tunnel, TunnelActivity, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
 import { BACKEND_LOST, WAITS } from '../relay.ts';
 import type { SharedBuffers } from './buffers.ts';
 import { BLOCK, Conn } from './conn.ts';
@@ -94,6 +94,11 @@ export class JsTunnel implements Timed, Tunnel {
     if (this.#finished) return;
     this.#note('gateway', reason);
     this.destroy();
+  }
+
+  activity(): TunnelActivity {
+    const idleMs = Math.max(0, this.wheel.now() - this.touched);
+    return { fromClient: traffic(this.client.flow), toClient: traffic(this.backend.flow), idleMs };
   }
 
   /** Both sockets at once; it has not ended in order. */

@@ -40,6 +40,8 @@ export interface Addon {
   stop(engine: Engine): void;
   policy(engine: Engine, numbers: Float64Array): number;
   counters(engine: Engine, policy: number, numbers: Float64Array): void;
+  /** Fills in bytes and messages of a live tunnel by direction, and the milliseconds since its last byte. */
+  activity(engine: Engine, id: number, numbers: Float64Array): void;
   open(
     engine: Engine,
     client: number,

@@ -8,7 +8,15 @@ import type { Initiator, Sample } from '../../events.ts';
 import type { Dialler } from '../../net/dialler.ts';
 import { type Connection, FdConnection, fdOf } from '../../net/fd-connection.ts';
 import { RouteCounters } from '../counters.ts';
-import type { DirectionLimits, RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
+import type {
+  DirectionLimits,
+  RelayEngine,
+  Tunnel,
+  TunnelActivity,
+  TunnelEnd,
+  TunnelEnds,
+  TunnelOptions,
+} from '../relay.ts';
 import { NativeListeners } from './acceptor.ts';
 import {
   ADDON,
@@ -27,6 +35,7 @@ import { closeDetached, detach, isPlain, reattach } from './handover.ts';
 
 const CLOSE_RECORD_FIELDS = 11;
 const COUNTER_FIELDS = 11;
+const ACTIVITY_FIELDS = 5;
 const INITIATORS: readonly Initiator[] = ['gateway', 'client', 'backend', 'gateway'];
 /** By enum reason in tunnel.h; the first stands for the reason given to close() or cut(). */
 const REASONS = [
@@ -51,12 +60,14 @@ class NativeTunnel implements Tunnel {
   readonly #relay: NativeRelay;
   readonly id: number;
   readonly onEnd: (end: TunnelEnd) => void;
+  readonly inspected: boolean;
   /** The reason of the first close() or cut(). */
   closeReason: string | null = null;
 
-  constructor(relay: NativeRelay, id: number, onEnd: (end: TunnelEnd) => void) {
+  constructor(relay: NativeRelay, id: number, inspected: boolean, onEnd: (end: TunnelEnd) => void) {
     this.#relay = relay;
     this.id = id;
+    this.inspected = inspected;
     this.onEnd = onEnd;
   }
 
@@ -68,6 +79,10 @@ class NativeTunnel implements Tunnel {
   cut(reason: string): void {
     this.closeReason ??= reason;
     this.#relay.cut(this.id);
+  }
+
+  activity(): TunnelActivity {
+    return this.#relay.activityOf(this);
   }
 }
 
@@ -85,6 +100,7 @@ export class NativeRelay implements RelayEngine {
   readonly #policyByOptions = new WeakMap<TunnelOptions, number>();
   readonly #routes: string[] = [];
   readonly #numbers = new Float64Array(COUNTER_FIELDS);
+  readonly #activity = new Float64Array(ACTIVITY_FIELDS);
   readonly #eventBuffer = new EventBuffer();
 
   /** Starts the threads; throws what require() throws where the addon is not there or does not load. */
@@ -145,7 +161,7 @@ export class NativeRelay implements RelayEngine {
     this.#wakeups.schedule();
     closeDetached(client);
     closeDetached(backend);
-    const tunnel = new NativeTunnel(this, id, onEnd);
+    const tunnel = new NativeTunnel(this, id, options.inspect, onEnd);
     this.#tunnels[slotIndex(id, this.threads)] = tunnel;
     return tunnel;
   }
@@ -156,6 +172,18 @@ export class NativeRelay implements RelayEngine {
 
   cut(id: number): void {
     this.#addon.cut(this.#engine, id);
+  }
+
+  /** Of one that has ended already nothing is known. */
+  activityOf({ id, inspected }: NativeTunnel): TunnelActivity {
+    const numbers = this.#activity;
+    if (this.#tunnels[slotIndex(id, this.threads)]?.id === id) this.#addon.activity(this.#engine, id, numbers);
+    else numbers.fill(0);
+    return {
+      fromClient: { bytes: numbers[0] ?? 0, messages: inspected ? (numbers[2] ?? 0) : null },
+      toClient: { bytes: numbers[1] ?? 0, messages: inspected ? (numbers[3] ?? 0) : null },
+      idleMs: numbers[4] ?? 0,
+    };
   }
 
   stop(): void {

@@ -4,7 +4,7 @@
 import { ignore } from '../../base/guard.ts';
 import { TimerWheel } from '../../base/timer-wheel.ts';
 import type { TerminateConfig } from '../../config/schema/schema.ts';
-import type { Emit, Sample, Sampler, SessionEnd } from '../../events.ts';
+import type { Emit, Sample, Sampler, SessionActivity, SessionEnd } from '../../events.ts';
 import { MAX_HEADER } from '../../relay/js/cursor.ts';
 import type { Connections } from '../connections.ts';
 import type { ConnectionHandlerFactory, Handler, HandshakeResult, Opening } from '../handler.ts';
@@ -29,6 +29,8 @@ export interface Accepted {
   close(code: number, reason: string, deadlineMs: number): void;
   /** Ends it at once, without a Close. */
   cut(reason: string): void;
+  /** What it has carried so far. */
+  activity(): SessionActivity;
 }
 
 /** Terminates the handshakes of one route. */

@@ -2,7 +2,7 @@
 // scrapes. Bytes of live sessions are read from their sockets at that moment.
 
 import { type SlotHandle, SlotSet } from '../../base/slot-set.ts';
-import type { Sample, Sampler } from '../../events.ts';
+import type { Sample, Sampler, SessionActivity } from '../../events.ts';
 import type { MessageType } from '../handler.ts';
 
 /** Data messages of one direction. */
@@ -12,6 +12,19 @@ export type MessageCounts = Record<MessageType, number>;
 export interface Carrying {
   bytesFromClient(): number;
   bytesToClient(): number;
+}
+
+/** What a session has carried; `activeAt` is when its last message came or went, in milliseconds since 1970. */
+export function activityOf(
+  session: Carrying,
+  messages: Readonly<Record<'fromClient' | 'toClient', number>>,
+  activeAt: number,
+): SessionActivity {
+  return {
+    fromClient: { bytes: session.bytesFromClient(), messages: messages.fromClient },
+    toClient: { bytes: session.bytesToClient(), messages: messages.toClient },
+    idleMs: Math.max(0, Date.now() - activeAt),
+  };
 }
 
 /** The numbers of one route. */

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { guarded, ignore, reportDefect } from '../../base/guard.ts';
 import type { Timed } from '../../base/timer-wheel.ts';
 import { systemCode } from '../../errors.ts';
-import type { PingResult, SessionEnd } from '../../events.ts';
+import type { PingResult, SessionActivity, SessionEnd } from '../../events.ts';
 import { CLOSE_TIMEOUT_MS } from '../../handshake/closing.ts';
 import type { ConnectionDescription } from '../broker/broker.ts';
 import type { Reachable } from '../connections.ts';
@@ -14,7 +14,7 @@ import type { ConnectionHandler, ConnectionHandlerFactory, MessageType, WebSocke
 import { endOfClient, type SessionClose, truncateReason, VIOLATIONS } from './ending.ts';
 import { Inbound } from './inbound.ts';
 import { Keepalive, type Timing } from './keepalive.ts';
-import type { Carrying, MessageCounts } from './meter.ts';
+import { activityOf, type Carrying, type MessageCounts } from './meter.ts';
 import { PongLimiter } from './pong-limiter.ts';
 import { ReadPause } from './read-pause.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
@@ -56,8 +56,7 @@ export class TerminatedSession
     this.#before = open.before;
     this.#about = { client, subprotocol, openedAt: Date.now() };
     this.#context = context;
-    const now = context.wheel.now();
-    this.#keepalive = new Keepalive(timing, now);
+    this.#keepalive = new Keepalive(timing, context.wheel.now());
     this.#readPause = new ReadPause(ws, this.#keepalive);
     this.#inbound = new Inbound({ ...context, mostInflated: ws.compresses ? context.limits.max_message : 0 }, this);
     this.#sendQueue = new SendQueue(ws, socket, context.sendQueue, this);
@@ -139,13 +138,13 @@ export class TerminatedSession
     return this.#socket.bytesWritten - this.#socket.writableLength - this.#before.written;
   }
 
+  activity(): SessionActivity {
+    return activityOf(this, this.#messages, this.#activeAt);
+  }
+
   describe(): ConnectionDescription {
     return {
-      id: this.id,
-      route: this.#context.route,
-      mode: 'terminate',
-      user: this.#user,
-      room: this.#room,
+      ...{ id: this.id, route: this.#context.route, mode: 'terminate' as const, user: this.#user, room: this.#room },
       ...this.#about,
       activeAt: this.#activeAt,
     };
@@ -234,9 +233,10 @@ export class TerminatedSession
   }
 
   #end(closeCode: number): SessionEnd {
+    const { fromClient, toClient } = this.activity();
     return {
-      fromClient: { bytes: this.bytesFromClient(), messages: this.#messages.fromClient },
-      toClient: { bytes: this.bytesToClient(), messages: this.#messages.toClient },
+      fromClient,
+      toClient,
       discarded: 0,
       // No Close of the client's came although the gateway was ending the session.
       cut: this.#ending !== undefined && closeCode === 1006,

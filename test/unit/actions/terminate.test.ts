@@ -7,6 +7,7 @@ import type { Accepted, WebSocketAcceptor } from '../../../src/websocket/connect
 import type { Admitted, HandshakeResult, Opening } from '../../../src/websocket/handler.ts';
 import { actionFixture, clientEnd, verdictOn } from '../../support/action-fixture.ts';
 import { type Change, handshakeHead, terminate as terminateRoute } from '../../support/heads.ts';
+import { NO_ACTIVITY } from '../../support/sessions.ts';
 import { readAll, socketPair } from '../../support/socket-pair.ts';
 
 const cleanup: (() => void)[] = [];
@@ -30,7 +31,7 @@ async function setUp(admit: Admit, { rules = {}, change = {} as Change, left = f
     admit,
     accept(upgrade, _factory, onEnd): Accepted | null {
       accepted.push({ upgrade, onEnd });
-      return left ? null : { close: () => {}, cut: () => {} };
+      return left ? null : { close: () => {}, cut: () => {}, activity: () => NO_ACTIVITY };
     },
   };
   const fixture = actionFixture({}, { acceptor: () => acceptor });

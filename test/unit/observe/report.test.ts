@@ -14,7 +14,12 @@ it('never throws: a defect of an observer is reported, but not that of telling o
       throw new Error('no label');
     },
   };
-  const emit = reportTo({ metrics: broken, log: { emit: () => {} }, limits: { observe: () => {} } });
+  const emit = reportTo({
+    metrics: broken,
+    log: { emit: () => {} },
+    limits: { observe: () => {} },
+    readings: { observe: () => {} },
+  });
   emit(EVENTS.notice);
   emit(EVENTS.internal_error);
   expect(defects.map(({ where, thrown }) => [where, String(thrown)])).toEqual([['events', 'Error: no label']]);

@@ -39,6 +39,8 @@ const shared: SharedServices = {
   overrides: new ServerOverrides(),
 };
 
+const SOURCE = { file: 'gateway.yaml', hash: '', loadedAt: 0, positions: new Map() };
+
 function snapshot(change: object = {}, previous: Snapshot | null = null): Snapshot {
   const config = schema.parse({
     listeners: [{ port: 0 }],
@@ -54,7 +56,7 @@ function snapshot(change: object = {}, previous: Snapshot | null = null): Snapsh
     ...change,
   });
   const { table } = compileTable(config);
-  return buildSnapshot({ config, table, tls: [null], backendTls: new Map() }, shared, previous);
+  return buildSnapshot({ config, table, tls: [null], backendTls: new Map(), source: SOURCE }, shared, previous);
 }
 
 describe('a snapshot', () => {

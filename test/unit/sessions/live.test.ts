@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { GatewayEvent, Mode, SessionOpened } from '../../../src/events.ts';
 import { LiveSession } from '../../../src/sessions/live.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
-import { IDENTITY, sessionOf } from '../../support/sessions.ts';
+import { IDENTITY, NO_ACTIVITY, sessionOf } from '../../support/sessions.ts';
 
 const opened = (change: Partial<SessionOpened> = {}): SessionOpened => ({
   type: 'session_opened',
@@ -87,7 +87,11 @@ describe('a session', () => {
     const asked: unknown[] = [];
     session.close(1001, 'drain', 5);
     session.cut('drain');
-    session.carriedBy({ close: (...args) => asked.push(args), cut: (reason) => asked.push(reason) });
+    session.carriedBy({
+      close: (...args) => asked.push(args),
+      cut: (reason) => asked.push(reason),
+      activity: () => NO_ACTIVITY,
+    });
     session.close(1001, 'drain', 5000);
     session.cut('grace');
     expect(asked).toEqual([[1001, 'drain', 5000], 'grace']);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "worker.h"
@@ -22,6 +23,9 @@
 #define COUNTER_FIELDS 11
 #define DIAL_RESULT_FIELDS 5
 #define ACCEPTED_FIELDS 6
+#define ACTIVITY_FIELDS 5
+// Slots whose activities are allocated together; they stay where they are.
+#define ACTIVITY_CHUNK 1024u
 
 struct slots {
   uint32_t *released, released_count, released_capacity;  // free again
@@ -41,6 +45,7 @@ struct relay {
   napi_env env;
   napi_threadsafe_function wake;
   struct slots slots[WORKERS_MAX], dial_slots[WORKERS_MAX], listener_slots[WORKERS_MAX];
+  struct activity *activities[WORKERS_MAX][SLOTS_MAX / ACTIVITY_CHUNK];  // by slot; null where no slot was used yet
   uint8_t *event_buffer;  // owned by JavaScript, which keeps it as long as it can be called
   size_t event_buffer_size;
   struct listen_socket *listen_sockets;
@@ -122,6 +127,21 @@ static void release_id(struct slots *slots, uint64_t id) {
     s->released_capacity = capacity;
   }
   s->released[s->released_count++] = ID_SLOT(id);
+}
+
+// What the tunnel with this id has carried; null where its slot was never used.
+static struct activity *activity_of(const struct relay *r, uint64_t id) {
+  struct activity *chunk = r->activities[ID_WORKER(id)][ID_SLOT(id) / ACTIVITY_CHUNK];
+  return chunk ? &chunk[ID_SLOT(id) % ACTIVITY_CHUNK] : NULL;
+}
+
+// The same for a tunnel that is being opened, all zeros; null where there is no memory.
+static struct activity *new_activity(struct relay *r, uint64_t id) {
+  struct activity **chunk = &r->activities[ID_WORKER(id)][ID_SLOT(id) / ACTIVITY_CHUNK];
+  if (!*chunk) *chunk = calloc(ACTIVITY_CHUNK, sizeof **chunk);
+  struct activity *a = activity_of(r, id);
+  if (a) memset(a, 0, sizeof *a);
+  return a;
 }
 
 // -- Events from the threads ----------------------------------------------------------------------------------------
@@ -279,6 +299,7 @@ static void release(struct relay *r) {
   }
   for (uint32_t i = 0; i < WORKERS_MAX; i++) {
     free(r->slots[i].released);
+    for (uint32_t chunk = 0; chunk < SLOTS_MAX / ACTIVITY_CHUNK; chunk++) free(r->activities[i][chunk]);
     free(r->dial_slots[i].released);
     free(r->listener_slots[i].released);
   }
@@ -482,7 +503,15 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
     free(c);
     return number(env, -ENOMEM);
   }
+  struct activity *activity = new_activity(r, id);
+  if (!activity) {
+    release_id(r->slots, id);
+    close_copies(&o, fd);
+    free(c);
+    return number(env, -ENOMEM);
+  }
   memset(c, 0, sizeof *c);
+  c->activity = activity;
   c->kind = DO_OPEN;
   c->id = id;
   c->fd[CLIENT] = fd[CLIENT];
@@ -506,6 +535,30 @@ static int id_of(napi_env env, napi_value value, const struct relay *r, uint64_t
   if (napi_get_value_int64(env, value, &n) != napi_ok || n < 0) return 0;
   *id = (uint64_t)n;
   return r->stopped || ID_WORKER(*id) < r->engine.count;
+}
+
+// activity(engine, id, numbers): fills in what this live tunnel has carried so far, bytes and messages by direction, and for how
+// many milliseconds it has carried nothing.
+static napi_value js_activity(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  uint64_t id;
+  double *to;
+  struct relay *r = arguments(env, info, args, 3) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id) || ID_WORKER(id) >= WORKERS_MAX || !floats(env, args[2], ACTIVITY_FIELDS, &to))
+    return fail(env, "activity(engine, id, numbers)");
+  const struct activity *a = activity_of(r, id);
+  if (!a) return fail(env, "activity(): there was never such a tunnel");
+  to[0] = (double)__atomic_load_n(&a->bytes[CLIENT], __ATOMIC_RELAXED);
+  to[1] = (double)__atomic_load_n(&a->bytes[BACKEND], __ATOMIC_RELAXED);
+  to[2] = (double)__atomic_load_n(&a->messages[CLIENT], __ATOMIC_RELAXED);
+  to[3] = (double)__atomic_load_n(&a->messages[BACKEND], __ATOMIC_RELAXED);
+  uint64_t last = __atomic_load_n(&a->last, __ATOMIC_RELAXED);
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  uint64_t now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+  // Its thread has not begun with it yet: nothing was idle so far.
+  to[4] = last && now > last ? (double)(now - last) : 0;
+  return NULL;
 }
 
 // close(engine, id, code, reason, deadlineMs)
@@ -753,7 +806,7 @@ NAPI_MODULE_INIT() {
     const char *name;
     napi_callback call;
   } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy}, {"counters", js_counters},
-                   {"open", js_open}, {"close", js_close}, {"cut", js_cut}, {"dial", js_dial}, {"collect", js_collect},
+                   {"activity", js_activity}, {"open", js_open}, {"close", js_close}, {"cut", js_cut}, {"dial", js_dial}, {"collect", js_collect},
                    {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"watch", js_watch},
                    {"wake", js_wake}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {

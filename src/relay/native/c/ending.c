@@ -238,7 +238,7 @@ static void forward_eof(struct worker *w, struct tunnel *t, int from) {
     linger(w, t, !from);
   } else {
     t->half_closed = 1;
-    tunnel_schedule(w, t, t->last + HALF_CLOSED_MS);
+    tunnel_schedule(w, t, t->activity->last + HALF_CLOSED_MS);
   }
 }
 

@@ -19,12 +19,12 @@ void tunnel_forward(struct worker *w, struct tunnel *t, int from, const uint8_t 
   struct direction *d = &t->direction[from];
   struct endpoint *to = &t->endpoint[!from];
   if (n == 0) return;
-  t->last = w->now;
+  activity_touch(t->activity, w->now);
   if (d->mode != FORWARDING) {
     t->discarded += n;
     return;
   }
-  d->bytes += n;
+  counter_add(&t->activity->bytes[from], n);
   counter_add(&t->counters->bytes[from], n);
   if (conn_send(&to->conn, p, n) < 0) tunnel_write_failed(w, t, !from);
 }
@@ -127,7 +127,7 @@ static int consume_control(struct worker *w, struct tunnel *t, int from, const u
 static void message_ended(struct tunnel *t, int from) {
   struct direction *d = &t->direction[from];
   if (d->mode != FORWARDING) return;
-  d->messages++;
+  counter_add(&t->activity->messages[from], 1);
   counter_add(d->cursor.type == OP_TEXT ? &t->counters->text[from] : &t->counters->binary[from], 1);
 }
 
@@ -176,7 +176,7 @@ void tunnel_input(struct worker *w, struct tunnel *t, int from, const uint8_t *p
           tunnel_set_close_cause(t, BY_GATEWAY, REASON_RESET);
           tunnel_cut(t);
         }
-        t->last = w->now;
+        activity_touch(t->activity, w->now);
         stop = p;
         break;
       }
@@ -312,13 +312,13 @@ static void forward_spliced(struct worker *w, struct tunnel *t, int from, const 
     if (ends_frame && c->fin) message_ended(t, from);
     if (ends_frame) cursor_end(c);
   }
-  t->last = w->now;
+  activity_touch(t->activity, w->now);
   if (d->mode != FORWARDING) {
     t->discarded += n;
     pipe_drop(pipe);
     return;
   }
-  d->bytes += n;
+  counter_add(&t->activity->bytes[from], n);
   counter_add(&t->counters->bytes[from], n);
   if (conn_send_pipe(&t->endpoint[!from].conn, pipe, n) < 0) tunnel_write_failed(w, t, !from);
   if (ends_frame && d->mode == FORWARDING && waits_for_boundary(t, from)) at_boundary(w, t, !from);
@@ -374,7 +374,7 @@ static void flush_endpoint(struct worker *w, struct tunnel *t, int to) {
   uint32_t before = conn_pending(&e->conn);
   if (conn_flush(&e->conn) < 0) { tunnel_write_failed(w, t, to); return; }
   uint32_t left = conn_pending(&e->conn);
-  if (left != before) t->last = w->now;
+  if (left != before) activity_touch(t->activity, w->now);
   if (left) return;
   if (e->ping_queued) {
     e->ping_queued = 0;
@@ -458,7 +458,7 @@ static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t check_timeouts(struct worker *w, struct tunnel *t) {
   uint64_t silence = t->policy->idle_ms;
   if (t->half_closed && silence > HALF_CLOSED_MS) silence = HALF_CLOSED_MS;
-  uint64_t idle_at = t->last + silence;
+  uint64_t idle_at = t->activity->last + silence;
   if (w->now >= idle_at || w->now >= t->expires_at) {
     tunnel_close(w, t, 1001, NULL, w->now >= idle_at ? REASON_IDLE : REASON_LIFETIME);
     return WHEEL_NEVER;

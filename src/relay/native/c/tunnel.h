@@ -74,6 +74,17 @@ static inline void counter_add(uint64_t *counter, uint64_t n) {
   __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
 
+// What one tunnel has carried so far. Whoever opens it owns this memory, and keeps it until the close record is handled;
+// only the tunnel's worker writes it, anyone may read it.
+struct activity {
+  uint64_t bytes[2], messages[2];  // forwarded, by direction
+  uint64_t last;                   // when a byte was last read or written, ms of CLOCK_MONOTONIC
+};
+
+static inline void activity_touch(struct activity *a, uint64_t now) {
+  __atomic_store_n(&a->last, now, __ATOMIC_RELAXED);
+}
+
 enum mode {
   FORWARDING = 0,  // bytes go to the receiver
   DISCARDING,      // bytes are read, followed and dropped
@@ -82,7 +93,6 @@ enum mode {
 
 struct direction {
   struct cursor cursor;
-  uint64_t bytes, messages;
   uint64_t message_full, byte_full;  // when the rates' buckets are full again, ns
   uint8_t *hold;  // `held` bytes of an incomplete header or control frame; null while there are none
   uint8_t held;
@@ -131,9 +141,9 @@ struct tunnel {
   struct endpoint endpoint[2];
   const struct policy *policy;
   struct counters *counters;
+  struct activity *activity;
   uint64_t id;
   uint64_t discarded;        // bytes read and not forwarded
-  uint64_t last;             // when a byte was last read or written, ms
   uint64_t expires_at;       // max_lifetime, ms; WHEEL_NEVER where there is none
   uint64_t close_deadline;   // the deadline of a close, ms
   uint64_t any_boundary_at;  // from here on a Close may stand at any frame boundary, ms

@@ -186,8 +186,8 @@ void worker_end(struct worker *w, struct tunnel *t) {
   _Static_assert(sizeof(struct close_record) <= sizeof(struct tunnel), "a close record fits into its tunnel");
   struct close_record r = {
       .id = t->id,
-      .bytes = {t->direction[CLIENT].bytes, t->direction[BACKEND].bytes},
-      .messages = {t->direction[CLIENT].messages, t->direction[BACKEND].messages},
+      .bytes = {t->activity->bytes[CLIENT], t->activity->bytes[BACKEND]},
+      .messages = {t->activity->messages[CLIENT], t->activity->messages[BACKEND]},
       .discarded = t->discarded,
       .code = t->close_code,
       .initiator = t->initiator,
@@ -208,7 +208,8 @@ static void init_tunnel(struct worker *w, struct tunnel *t, const struct command
   t->id = c->id;
   t->policy = policy;
   t->counters = &policy->counters[w->index];
-  t->last = w->now;
+  t->activity = c->activity;
+  activity_touch(t->activity, w->now);
   t->expires_at = c->lifetime_ms ? w->now + c->lifetime_ms : WHEEL_NEVER;
   t->close_deadline = t->any_boundary_at = WHEEL_NEVER;
   for (int i = 0; i < 2; i++) {

@@ -63,6 +63,7 @@ struct command {
   uint8_t shared[2];   // node has another descriptor of it
   struct listener *listener;  // of DO_LISTEN; owned by the command
   const struct policy *policy;
+  struct activity *activity;  // of DO_OPEN: where the tunnel says what it carries
   uint32_t head_length, to_client, to_backend, lifetime_ms;
   uint8_t early[];
 };

@@ -1,0 +1,19 @@
+// Where the events of this gateway go, defects among them.
+import { onDefect } from '../base/guard.ts';
+import { stackOf } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import { reportTo } from '../observe/report.ts';
+
+export interface OpenEmit {
+  readonly emit: Emit;
+  /** Defects are reported no longer. */
+  readonly close: () => void;
+}
+
+export function openEmit(audience: Parameters<typeof reportTo>[0]): OpenEmit {
+  const emit = reportTo(audience);
+  const close = onDefect(({ where, thrown, id }) =>
+    emit({ type: 'internal_error', where, id, stack: stackOf(thrown) }),
+  );
+  return { emit, close };
+}

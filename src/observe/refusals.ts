@@ -1,0 +1,131 @@
+// The last refusals and failures, with the rule that decided each: what an operator asks for first when a client complains. A ring
+// of fixed size; the log has all of them.
+import type { GatewayEvent } from '../events.ts';
+import { ruleOf } from './rules.ts';
+
+/** One refusal or failure, as the admin API gives it. */
+export interface RefusalEntry {
+  /** Counts from 1 on; a later one has a greater id. */
+  readonly id: number;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly kind: 'handshake' | 'request' | 'connection';
+  /** X-Request-Id; null where no request was read. */
+  readonly request_id: string | null;
+  readonly client: string;
+  readonly user: string | null;
+  readonly route: string | null;
+  readonly method: string | null;
+  readonly host: string | null;
+  readonly path: string | null;
+  readonly origin: string | null;
+  /** Null where the connection was closed without an answer. */
+  readonly status: number | null;
+  readonly reason: string;
+  readonly detail: string;
+  readonly rule: string | null;
+  readonly upstream: string | null;
+  readonly server: string | null;
+}
+
+const SIZE = 1000;
+/** Characters of what clients chose. */
+const LONGEST = 512;
+
+export class RefusalLog {
+  readonly #ring: RefusalEntry[] = [];
+  #next = 1;
+
+  observe(event: GatewayEvent): void {
+    const refused = refusalIn(event);
+    if (refused === null) return;
+    this.#ring[(this.#next - 1) % SIZE] = { id: this.#next, at: new Date().toISOString(), ...refused };
+    this.#next++;
+  }
+
+  /** The id of the newest one; 0: there was none yet. */
+  get newest(): number {
+    return this.#next - 1;
+  }
+
+  /** The newest first, those that are still known. */
+  *newestFirst(): Iterable<RefusalEntry> {
+    for (let id = this.newest; id > 0 && id > this.newest - SIZE; id--)
+      yield this.#ring[(id - 1) % SIZE] as RefusalEntry;
+  }
+}
+
+function refusalIn(event: GatewayEvent): Omit<RefusalEntry, 'id' | 'at'> | null {
+  switch (event.type) {
+    case 'handshake_rejected':
+      return {
+        ...aboutRequest(event),
+        kind: 'handshake',
+        origin: cut(event.origin),
+        ...(event.reason === 'origin' && event.origin === null
+          ? { rule: ruleOf('missing_origin', event.route, null) }
+          : {}),
+      };
+    case 'handshake_failed':
+      return { ...aboutRequest(event), kind: 'handshake', origin: null };
+    case 'request_completed':
+      if (event.reason === null || event.status < 400) return null;
+      return {
+        ...aboutRequest({ ...event, reason: event.reason, detail: event.detail ?? '' }),
+        kind: 'request',
+        origin: null,
+      };
+    case 'head_refused':
+      return aboutConnection(event.client, event.reason, event.detail, event.status);
+    case 'preamble_refused': {
+      const refused = aboutConnection(event.client, `proxy_protocol_${event.reason}`, event.detail, null);
+      return { ...refused, rule: `listeners (${event.listener}).proxy_protocol` };
+    }
+    default:
+      return null;
+  }
+}
+
+type RefusedRequest = Extract<
+  GatewayEvent,
+  { type: 'handshake_rejected' | 'handshake_failed' | 'request_completed' }
+> & {
+  readonly reason: string;
+  readonly detail: string;
+};
+
+function aboutRequest(event: RefusedRequest): Omit<RefusalEntry, 'id' | 'at' | 'kind' | 'origin'> {
+  const at = 'at' in event ? event.at : null;
+  return {
+    request_id: event.id,
+    client: event.client,
+    user: cut(event.user),
+    route: event.route,
+    method: cut(event.method),
+    host: cut(event.host),
+    path: cut(event.path),
+    status: event.status,
+    reason: event.reason,
+    detail: cut(event.detail) ?? '',
+    rule: ruleOf(event.reason, event.route, at === null ? null : at.upstream),
+    upstream: at === null ? null : at.upstream,
+    server: at === null ? null : at.server,
+  };
+}
+
+function aboutConnection(
+  client: string,
+  reason: string,
+  detail: string,
+  status: number | null,
+): Omit<RefusalEntry, 'id' | 'at'> {
+  return {
+    kind: 'connection',
+    ...{ request_id: null, client, user: null, route: null, method: null, host: null, path: null, origin: null },
+    ...{ status, reason, detail: cut(detail) ?? '', rule: ruleOf(reason, null, null), upstream: null, server: null },
+  };
+}
+
+function cut(text: string | null): string | null {
+  return text === null || text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}…`;
+}
