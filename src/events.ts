@@ -3,6 +3,7 @@
 // field other than Origin and the chosen subprotocol, so that no observer can leak what it never gets.
 import type { Where } from './base/guard.ts';
 import type { ConfigReloaded } from './base/reload-outcome.ts';
+import type { HeadRefused, Http2SessionClosed, PreambleRefused } from './events/connection.ts';
 
 /** How a session is carried. */
 export type Mode = 'splice' | 'terminate';
@@ -22,6 +23,8 @@ export interface Subject {
   readonly host: string;
   /** The path without its query. */
   readonly path: string;
+  /** The version of HTTP that the client speaks. */
+  readonly protocol: '1.0' | '1.1' | '2';
   /** The subject of the client's credentials; null where there are none, or none were asked for yet. */
   readonly user: string | null;
 }
@@ -128,26 +131,6 @@ export interface RequestCompleted extends Subject {
 export interface UpgradeDropped extends Subject {
   readonly type: 'upgrade_dropped';
   readonly upgrade: string;
-}
-
-/** A head that could not be read as HTTP, or did not arrive in time; there is no request to name. */
-export interface HeadRefused {
-  readonly type: 'head_refused';
-  readonly client: string;
-  readonly status: number;
-  readonly reason: string;
-  readonly detail: string;
-}
-
-/** A connection was closed because the PROXY preamble that its peer owes is none, or did not arrive in time. */
-export interface PreambleRefused {
-  readonly type: 'preamble_refused';
-  /** The listener's address. */
-  readonly listener: string;
-  /** The peer, which is the proxy. */
-  readonly client: string;
-  readonly reason: 'malformed' | 'late';
-  readonly detail: string;
 }
 
 export interface UpstreamConnected extends ServerRef {
@@ -267,6 +250,7 @@ export type GatewayEvent =
   | UpgradeDropped
   | HeadRefused
   | PreambleRefused
+  | Http2SessionClosed
   | UpstreamConnected
   | UpstreamFailed
   | UpstreamRetry

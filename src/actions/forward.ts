@@ -63,7 +63,7 @@ class Forwarding implements Exchange {
     this.#context = context;
     this.#verdict = verdict;
     this.#plain = plain;
-    const bound = services.http.bound?.servers(plain.request.connection) ?? null;
+    const bound = services.http.bound?.servers(plain.request.authScope) ?? null;
     const { address, viaTrusted } = client;
     this.#ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain', bound };
     this.#retryState = new RetryState(services.pool(http.upstream), this.#ask, services.emit);
@@ -187,7 +187,7 @@ interface Outcome {
 
 /** Reports a plain request as over. */
 export function completed(context: RouteContext, { response }: Plain, { at, reason, detail, status }: Outcome): void {
-  const { id, route, client, method, host, path, user } = context.subject;
+  const { id, route, client, method, host, path, protocol, user } = context.subject;
   // Written out: a spread costs more than all the rest of an event.
   context.services.emit({
     type: 'request_completed',
@@ -197,6 +197,7 @@ export function completed(context: RouteContext, { response }: Plain, { at, reas
     method,
     host,
     path,
+    protocol,
     user,
     status: status ?? response.status,
     reason,

@@ -4,7 +4,7 @@ import { isIP, type Socket } from 'node:net';
 import { plainAddress } from '../http/forwarding/addresses.ts';
 import { formatPreamble, type Proxied, type SocketEndpoint } from '../http/proxy-protocol.ts';
 import type { Endpoint } from '../net/endpoint.ts';
-import { asSocket, type Connection, FdConnection } from '../net/fd-connection.ts';
+import { asStream, type Connection, FdConnection, type StreamConnection } from '../net/fd-connection.ts';
 import { connectionBelow } from '../net/node-internals.ts';
 
 /** The peer of a connection, or the one that a believed PROXY preamble names in its place. */
@@ -59,10 +59,10 @@ function proxiedFor(client: string, connection: Connection): Proxied {
   const peer = peerOf(connection);
   // A chain of trusted proxies names no port.
   const source = { address: client, port: client === peer.address ? peer.port : 0 };
-  return { source, destination: peer.destination ?? localEnd(asSocket(connection)) };
+  return { source, destination: peer.destination ?? localEnd(asStream(connection)) };
 }
 
 /** This end; of a unix socket, and of a closed connection, no address is known. */
-function localEnd({ localAddress, localPort = 0 }: Socket): SocketEndpoint {
+function localEnd({ localAddress, localPort = 0 }: StreamConnection): SocketEndpoint {
   return { address: plainAddress(localAddress ?? '0.0.0.0'), port: localPort };
 }

@@ -1,8 +1,9 @@
 // What a client sends behind its handshake before there is a 101, and whether it has left meanwhile. The connection has to
 // be read for that: node reports a FIN only while it reads.
-import type { Socket } from 'node:net';
+
 import { guarded } from '../base/guard.ts';
 import type { ClientClosed } from '../net/client-closed.ts';
+import type { StreamConnection } from '../net/fd-connection.ts';
 import { startReading } from './reject.ts';
 
 /** Bytes that are read ahead, at most. Behind more of them a client's leaving is noticed when the handshake is over. */
@@ -11,7 +12,7 @@ const MOST = 64 * 1024;
 export class ReadAhead {
   readonly #parts: Buffer[] = [];
   #size = 0;
-  #socket: Socket | null = null;
+  #socket: StreamConnection | null = null;
   #clientClosed: ClientClosed | null = null;
 
   /** `rest` was read along with the head. */
@@ -29,7 +30,7 @@ export class ReadAhead {
    * and when the client ends its side: no WebSocket client does so before its 101, so it has left, and its connection is
    * closed.
    */
-  watch(socket: Socket, clientClosed: ClientClosed): void {
+  watch(socket: StreamConnection, clientClosed: ClientClosed): void {
     if (this.#socket !== null) return;
     this.#socket = socket;
     this.#clientClosed = clientClosed;

@@ -1,5 +1,4 @@
 // Refusing: the gateway's own answer, or another server's, whole, on an upgraded socket or as the response to a plain request.
-import type { Socket } from 'node:net';
 import type { PassthroughResponse } from '../auth/authenticator.ts';
 import { ERRORS, type GatewayError, statusOf } from '../errors.ts';
 import {
@@ -10,6 +9,7 @@ import {
   headOnly,
   type Refusal,
 } from '../http/problem.ts';
+import type { StreamConnection } from '../net/fd-connection.ts';
 import { startReadingHandle } from '../net/node-internals.ts';
 import type { ClientRequest, ClientResponse } from '../proxy/client.ts';
 
@@ -22,7 +22,7 @@ export function refusalOf(error: GatewayError): Refusal {
 }
 
 /** Answers on a socket that node's HTTP server has released, and ends the connection. */
-export function rejectUpgrade(socket: Socket, refusal: Refusal, request: AnsweredRequest): void {
+export function rejectUpgrade(socket: StreamConnection, refusal: Refusal, request: AnsweredRequest): void {
   if (!socket.writable) return void socket.destroy();
   socket.write(formatRefusal(refusal, request, new Date()));
   endAfterReading(socket);
@@ -32,7 +32,7 @@ export function rejectUpgrade(socket: Socket, refusal: Refusal, request: Answere
  * Sends FIN, then reads and drops what still comes, for a bounded time: closing with unread input would send a RST, and
  * that would take the answer from the client (RFC 9112 §9.6).
  */
-export function endAfterReading(socket: Socket): void {
+export function endAfterReading(socket: StreamConnection): void {
   socket.end();
   startReading(socket);
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
@@ -40,7 +40,7 @@ export function endAfterReading(socket: Socket): void {
 }
 
 /** Resumes a connection that was node's HTTP parser's. */
-export function startReading(socket: Socket): void {
+export function startReading(socket: StreamConnection): void {
   socket.resume();
   startReadingHandle(socket);
 }
@@ -63,7 +63,7 @@ export function rejectRequest({ request, response }: Plain, refusal: Refusal, id
 
 /** Passes another server's refusal to the client whole, on a socket that node's HTTP server has released. */
 export function passUpgrade(
-  socket: Socket,
+  socket: StreamConnection,
   { status, phrase, answer, body }: PassthroughResponse,
   request: AnsweredRequest,
 ): void {

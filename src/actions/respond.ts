@@ -1,7 +1,7 @@
 // Verdict `respond`: an answer that the gateway gives by itself and that is no refusal, such as a redirect.
 import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
 import { formatHead, headOnly } from '../http/problem.ts';
+import type { StreamConnection } from '../net/fd-connection.ts';
 import type { Respond } from '../routing/decide.ts';
 import type { RouteContext } from './context.ts';
 import { completed } from './forward.ts';
@@ -18,7 +18,7 @@ export function respond(context: RouteContext, verdict: Respond, plain: Plain): 
 }
 
 /** The same for a handshake, on a socket that node's HTTP server has released; the connection is closed behind it. */
-export function respondUpgrade(context: RouteContext, verdict: Respond, socket: Socket): void {
+export function respondUpgrade(context: RouteContext, verdict: Respond, socket: StreamConnection): void {
   const { fields, body } = buildAnswer(context, verdict);
   fields.push('Connection', 'close', 'Date', new Date().toUTCString());
   const head = Buffer.from(formatHead(verdict.status, fields, STATUS_CODES[verdict.status] ?? ''), 'latin1');

@@ -1,6 +1,6 @@
 // Verdict `splice`: a server of the route's upstream is asked with the rebuilt handshake, and only after its real 101 do
 // bytes flow. Any other answer of the backend goes to the client as what it is, a plain HTTP response.
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { checkUpgradeResponse } from '../handshake/accept.ts';
@@ -11,7 +11,7 @@ import { type AnswerHead, answerFraming, type Framing } from '../http/answer.ts'
 import { listHas } from '../http/fields.ts';
 import { requestFields, responsePolicy } from '../http/policy/policy.ts';
 import { formatFields, formatHead } from '../http/problem.ts';
-import { asSocket, current, FdConnection } from '../net/fd-connection.ts';
+import { asStream, current, type StreamConnection } from '../net/fd-connection.ts';
 import type { BoundConnections } from '../proxy/http-engine.ts';
 import { passAnswer } from '../proxy/pass.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay/relay.ts';
@@ -84,8 +84,8 @@ async function splice(
     dialler: deps.diallerFor(client.connection),
     bound: context.services.http.bound,
     resources: client.resources,
-    // What has been no socket before has asked for nothing before.
-    client: client.connection instanceof FdConnection ? null : client.connection,
+    // What has been no socket before has asked for nothing before; over HTTP/2 no connection is one client's.
+    client: client.connection instanceof Socket ? client.connection : null,
   });
   if (isRejection(reached)) return reached;
   const { answer, lease } = reached;
@@ -158,6 +158,7 @@ function open(
       method: subject.method,
       host: subject.host,
       path: subject.path,
+      protocol: subject.protocol,
       user: subject.user,
       mode: 'splice',
       at: refOf(lease.server),
@@ -243,14 +244,15 @@ async function pass(
   const fields = [...answerPolicy(context, upgrade, lease.server)(head.fields), ...ownFields];
   if (framing.kind === 'chunked') fields.push('Transfer-Encoding', 'chunked');
   // A 426 has to say what to upgrade to (RFC 9110 §15.5.22).
-  const socket = asSocket(client.connection);
+  const socket: StreamConnection = asStream(client.connection);
   const bound = boundFor(context, upgrade, client, { server, head, framing });
   if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');
   else if (bound === null) fields.push('Connection', 'close');
   // A client that leaves is noticed though its backend says nothing more.
   client.ahead.watch(socket, client.clientClosed);
   socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
-  const keep = bound === null ? null : (backend: Socket) => bound.keep(server, socket, backend, head);
+  const keep =
+    bound !== null && socket instanceof Socket ? (backend: Socket) => bound.keep(server, socket, backend, head) : null;
   const whole = await passAnswer(answer, framing, socket, keep);
   const rest = client.ahead.take();
   services.emit({

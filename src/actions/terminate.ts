@@ -3,7 +3,7 @@
 import { GatewayError } from '../errors.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { chooseSubprotocol, shownSubprotocol } from '../handshake/subprotocol.ts';
-import { asSocket } from '../net/fd-connection.ts';
+import { asStream } from '../net/fd-connection.ts';
 import type { TerminateUpgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Admitted, Opening, Refused } from '../websocket/handler.ts';
@@ -67,7 +67,7 @@ function open(
     client: subject.client,
     user: subject.user,
     rest: ahead.take(),
-    socket: asSocket(connection),
+    socket: asStream(connection),
     key: handshake.key,
     version: handshake.version,
     protocol,
@@ -86,6 +86,7 @@ function open(
       method: subject.method,
       host: subject.host,
       path: subject.path,
+      protocol: subject.protocol,
       user: subject.user,
       mode: 'terminate',
       at: null,
@@ -110,7 +111,7 @@ function open(
 function pass(context: RouteContext, { connection, ahead }: ClientEnd, refused: Refused): void {
   const { status, at } = refused;
   ahead.take();
-  passUpgrade(asSocket(connection), refused, context.subject);
+  passUpgrade(asStream(connection), refused, context.subject);
   const { services, subject, startedAt } = context;
   services.emit({
     ...subject,

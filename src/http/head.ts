@@ -13,7 +13,7 @@ export const MAX_FIELDS = 200;
 export interface RequestHead extends FieldSection {
   readonly method: string;
   readonly target: string;
-  /** `1.1`, `1.0`, or whatever else the start line said. */
+  /** `1.1`, `1.0`, or whatever else the start line said; of HTTP/2 `1.1`, which its head was translated to. */
   readonly version: string;
   /** Whether it came over TLS. */
   readonly secure: boolean;
@@ -30,6 +30,8 @@ export interface MessageLike {
   readonly url?: string | undefined;
   readonly httpVersion: string;
   readonly rawHeaders: readonly string[];
+  /** Set where the head was translated from another version. */
+  readonly protocol?: '2';
 }
 
 /** Takes the head out of a message; only `rawHeaders` is read, since node's `headers` joins and drops fields. */

@@ -23,6 +23,7 @@ import type { ClientAuthMode } from '../runtime/tls/client-auth.ts';
 import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls/tls.ts';
 import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
 import type { FdGuard } from './fd-limit.ts';
+import { Http2Listener } from './http2/http2-listener.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
 import { hasReceived } from './node-acceptor.ts';
 import { rejectParserError } from './parser-errors.ts';
@@ -52,6 +53,7 @@ export class Listener {
   readonly #emit: Emit;
   readonly #fds: FdGuard;
   readonly #server: http.Server | https.Server;
+  readonly http2: Http2Listener;
   readonly #preambleFilter: ProxyPreambleFilter;
   readonly #acceptor: Acceptor | null;
   #acceptHandle: AcceptHandle | null = null;
@@ -70,8 +72,10 @@ export class Listener {
     this.#fds = fds;
     // TLS and what passes on a unix socket are node's from the beginning.
     this.#acceptor = tls === null && config.unix === undefined ? acceptor : null;
+    this.http2 = new Http2Listener(config, gateway, emit);
     this.#server = this.#create();
     this.#attach();
+    if (tls !== null) this.http2.takeByAlpn(this.#server);
     this.#preambleFilter = new ProxyPreambleFilter(this.#server, {
       address: this.address,
       over: config.unix === undefined ? 'tcp' : 'unix',
@@ -81,6 +85,7 @@ export class Listener {
         this.#failures.report(SHORTAGE);
         return false;
       },
+      deliver: (socket, http1) => this.http2.takeByPreface(socket, http1),
     });
     this.#configure();
   }
@@ -128,18 +133,21 @@ export class Listener {
   close(): void {
     this.#bound = null;
     this.#acceptHandle?.close();
+    this.http2.close();
     this.#server.close();
     this.#server.closeIdleConnections();
   }
 
   /** Closes connections that are kept open between requests. */
   closeIdle(): void {
+    this.http2.closeIdle();
     this.#server.closeIdleConnections();
   }
 
   /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
   cut(): void {
     this.#preambleFilter.cut();
+    this.http2.cut();
     this.#server.closeAllConnections();
   }
 
@@ -164,6 +172,7 @@ export class Listener {
       // As http has it by itself.
       allowHalfOpen: true,
       ...tlsServerOptions(current),
+      ALPNCallback: this.http2.chooseProtocol,
       handshakeTimeout: this.#config.timeouts.tls_handshake,
     });
   }
@@ -173,6 +182,7 @@ export class Listener {
     const server = this.#server;
     const { timeouts, max_head, proxy_protocol } = this.#config;
     this.#preambleFilter.configure(proxy_protocol);
+    this.http2.configure(this.#config);
     server.headersTimeout = timeouts.head;
     server.keepAliveTimeout = timeouts.keep_alive;
     // A body may take as long as it flows; the engine watches it.
@@ -258,7 +268,7 @@ export class Listener {
     rejectUpgrade(socket, rejection, null);
     const client = peerOf(socket).address;
     const { status, reason, detail } = rejection;
-    this.#emit({ type: 'head_refused', client, status, reason, detail });
+    this.#emit({ type: 'head_refused', protocol: '1.1', client, status, reason, detail });
   }
 
   /** Connections are accepted natively from here on, where that can be. */

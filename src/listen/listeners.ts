@@ -101,6 +101,9 @@ export class Listeners implements Sampler {
         value: notAfterMs / 1000,
       };
     }
+    const http2 = this.#current.map((listener) => listener.http2.count());
+    yield { metric: 'http2_sessions', labels: {}, value: sumOf(http2.map(({ connections }) => connections)) };
+    yield { metric: 'http2_streams', labels: {}, value: sumOf(http2.map(({ streams }) => streams)) };
   }
 
   /** Closes connections that are kept open between requests. */
@@ -126,6 +129,10 @@ export class Listeners implements Sampler {
         : { address: bound ?? '' };
     this.#emit({ type: 'notice', level: 'info', message: 'listening', data: { ...data, tls: listener.secure } });
   }
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 /** What a listener would have to change and can't while it is bound. */

@@ -19,6 +19,8 @@ export interface ProxyPreambleOptions {
   readonly emit: Emit;
   /** Asked of each connection that has come, before a byte of it is read; one that is not admitted is closed. */
   readonly admits: (connection: Connection) => boolean;
+  /** Given each connection whose peer is known: it takes it, or calls `http1`, which gives it to the server. */
+  readonly deliver: (socket: Socket, http1: () => void) => void;
 }
 
 /** Who must send a preamble, and within how many milliseconds. */
@@ -104,7 +106,9 @@ export class ProxyPreambleFilter {
   }
 
   #admit(socket: Socket): void {
-    for (const take of this.#take) take.call(this.#server, socket);
+    this.#options.deliver(socket, () => {
+      for (const take of this.#take) take.call(this.#server, socket);
+    });
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { ignore } from '../base/guard.ts';
 import { descriptorOf } from './node-internals.ts';
 
@@ -50,11 +51,20 @@ export class FdConnection {
 
 const HALF_OPEN = { allowHalfOpen: true, readable: true, writable: true };
 
-/** A connection, whether it is a socket of node's or has not been one yet. */
-export type Connection = Socket | FdConnection;
+/** A connection as a stream of node's: a socket, or a stream of HTTP/2 that carries a WebSocket. */
+export interface StreamConnection extends Duplex {
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  setTimeout(ms: number, onTimeout?: () => void): this;
+}
 
-/** A connection as a socket of node's, whichever way it came about. */
-export function asSocket(connection: Connection): Socket {
+/** A connection, whether it is a stream of node's or has not been one yet. */
+export type Connection = StreamConnection | FdConnection;
+
+/** A connection as a stream of node's, whichever way it came about. */
+export function asStream<T extends StreamConnection>(connection: T | FdConnection): T | Socket {
   return connection instanceof FdConnection ? connection.socket() : connection;
 }
 

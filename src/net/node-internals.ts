@@ -3,6 +3,7 @@
 // 26; test/unit/net/node-internals.test.ts says so for the node that it runs on.
 import type { Server, ServerResponse } from 'node:http';
 import { type Server as NetServer, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createServer, type TlsOptions, type Server as TlsServer } from 'node:tls';
 
 /** The part of libuv's stream handle, as node keeps it, that is used here; a unix socket's may have less. */
@@ -16,7 +17,7 @@ interface StreamHandle {
 }
 
 /** Of a socket or a listening server; null or undefined where it is closed. */
-function handleOf(of: Socket | NetServer): StreamHandle | null {
+function handleOf(of: Duplex | NetServer): StreamHandle | null {
   return (of as { readonly _handle?: StreamHandle | null })._handle ?? null;
 }
 
@@ -24,7 +25,7 @@ function handleOf(of: Socket | NetServer): StreamHandle | null {
  * The descriptor of a socket or of a listening server; -1 where it has none (any more). There is no public way to ask, and
  * the native relay takes connections over by their descriptors.
  */
-export function descriptorOf(of: Socket | NetServer): number {
+export function descriptorOf(of: Duplex | NetServer): number {
   return handleOf(of)?.fd ?? -1;
 }
 
@@ -40,7 +41,7 @@ export function closeListeningSocket(server: NetServer): void {
  * Has the system read for a socket. node's HTTP parser reads past the stream and stops by itself where nobody takes a body;
  * once it is removed, the stream takes itself for reading, and `resume()` starts nothing.
  */
-export function startReadingHandle(socket: Socket): void {
+export function startReadingHandle(socket: Duplex): void {
   const handle = handleOf(socket);
   if (handle === null) return;
   handle.reading = true;
@@ -48,7 +49,7 @@ export function startReadingHandle(socket: Socket): void {
 }
 
 /** Stops it at once: `pause()` lets one more read happen, whose bytes a relay that takes the descriptor would not see. */
-export function stopReadingHandle(socket: Socket): void {
+export function stopReadingHandle(socket: Duplex): void {
   const handle = handleOf(socket);
   if (handle === null) return;
   handle.readStop();
@@ -56,12 +57,12 @@ export function stopReadingHandle(socket: Socket): void {
 }
 
 /** The response that a connection of an HTTP server is busy with, or null: its next one has to wait for that. */
-export function responseUnderWay(socket: Socket): ServerResponse | null {
+export function responseUnderWay(socket: Duplex): ServerResponse | null {
   return (socket as { readonly _httpMessage?: ServerResponse | null })._httpMessage ?? null;
 }
 
 /** The connection that TLS runs over; null where there is none. It is known by more than its address (actions/peer.ts). */
-export function connectionBelow(socket: Socket): Socket | null {
+export function connectionBelow(socket: Duplex): Socket | null {
   return (socket as { readonly _parent?: Socket | null })._parent ?? null;
 }
 
@@ -108,7 +109,7 @@ export function findSniCallbackSetter(): ((server: TlsServer, callback: Picker |
 export type ReadCallback = (this: Socket, count: number) => boolean;
 
 /** Has a socket, whose own buffer is empty, read into `buffer`. False: it can't; listen for `data`. */
-export type ReadInto = (socket: Socket, buffer: Buffer, callback: ReadCallback) => boolean;
+export type ReadInto = (socket: Duplex, buffer: Buffer, callback: ReadCallback) => boolean;
 
 /**
  * What does the same for a socket that is there as the option `onread` for one that net.connect() makes; null where this

@@ -1,6 +1,7 @@
 // Every metric of the gateway, once: its type, its help text, its labels, and the events it counts. Metrics that are
 // read from live numbers instead are `sampled`. docs/metrics.md lists the same, and a test keeps the two equal.
 import { WHERE } from '../base/guard.ts';
+import { HTTP2_REASONS } from '../events/connection.ts';
 import { TERMINATED } from './catalog-terminate.ts';
 import { closeCodeLabel, methodLabel, routeLabel, statusLabel } from './labels.ts';
 import { type Metric, one, seconds } from './metric.ts';
@@ -21,12 +22,12 @@ export const METRICS = {
   websocket_handshakes_total: {
     type: 'counter',
     help: 'WebSocket handshakes: accepted, rejected by a rule, failed, or passed (the non-101 answer of the backend).',
-    labels: ['route', 'mode', 'result'],
+    labels: ['route', 'mode', 'result', 'protocol'],
     on: {
-      session_opened: (event) => one(event.route, event.mode, 'accepted'),
-      handshake_rejected: (event) => one(routeLabel(event.route), event.mode ?? 'none', 'rejected'),
-      handshake_failed: (event) => one(routeLabel(event.route), event.mode ?? 'none', 'failed'),
-      handshake_passed: (event) => one(routeLabel(event.route), event.mode, 'passed'),
+      session_opened: (event) => one(event.route, event.mode, 'accepted', event.protocol),
+      handshake_rejected: (event) => one(routeLabel(event.route), event.mode ?? 'none', 'rejected', event.protocol),
+      handshake_failed: (event) => one(routeLabel(event.route), event.mode ?? 'none', 'failed', event.protocol),
+      handshake_passed: (event) => one(routeLabel(event.route), event.mode, 'passed', event.protocol),
     },
   },
   websocket_rejections_total: {
@@ -104,10 +105,11 @@ export const METRICS = {
   http_requests_total: {
     type: 'counter',
     help: 'Plain HTTP requests by status; 499 where the client left before its answer. Unreadable ones have no route.',
-    labels: ['route', 'method', 'code'],
+    labels: ['route', 'method', 'code', 'protocol'],
     on: {
-      request_completed: (event) => one(routeLabel(event.route), methodLabel(event.method), statusLabel(event.status)),
-      head_refused: (event) => one('none', 'OTHER', statusLabel(event.status)),
+      request_completed: (event) =>
+        one(routeLabel(event.route), methodLabel(event.method), statusLabel(event.status), event.protocol),
+      head_refused: (event) => one('none', 'OTHER', statusLabel(event.status), event.protocol),
     },
   },
   http_request_duration_seconds: {
@@ -129,6 +131,27 @@ export const METRICS = {
     help: 'Connections closed for a PROXY preamble that is none (malformed) or did not arrive in time (late).',
     labels: ['listener', 'reason'],
     on: { preamble_refused: (event) => one(event.listener, event.reason) },
+  },
+  http2_sessions: {
+    type: 'gauge',
+    help: 'Open connections of HTTP/2.',
+    labels: [],
+    sampled: true,
+    initial: [{ labels: [], value: 0 }],
+  },
+  http2_streams: {
+    type: 'gauge',
+    help: 'Open streams of HTTP/2, those of WebSockets included.',
+    labels: [],
+    sampled: true,
+    initial: [{ labels: [], value: 0 }],
+  },
+  http2_sessions_closed_total: {
+    type: 'counter',
+    help: 'Ended connections of HTTP/2: without a stream for too long (idle), drained (drain), for too many resets (resets), else (closed).',
+    labels: ['reason'],
+    on: { http2_session_closed: (event) => one(event.reason) },
+    initial: HTTP2_REASONS.map((reason) => ({ labels: [reason], value: 0 })),
   },
   limit_clients: {
     type: 'gauge',

@@ -159,6 +159,7 @@ const WRITERS: Writers = {
   upgrade_dropped: access((event) => ({ ...subject(event), upgrade: clean(event.upgrade) })),
   head_refused: access((event) => ({
     client: event.client,
+    protocol: event.protocol,
     status: event.status,
     reason: event.reason,
     detail: clean(event.detail),
@@ -169,6 +170,11 @@ const WRITERS: Writers = {
     reason: event.reason,
     detail: event.detail,
   })),
+  http2_session_closed: {
+    level: ({ reason }) => (reason === 'resets' ? 'warn' : 'debug'),
+    access: false,
+    fields: ({ client, reason }) => ({ client, reason }),
+  },
   upstream_connected: debug((event) => ({ ...server(event), duration_ms: round(event.durationMs) })),
   upstream_failed: warn((event) => ({
     id: event.id,
@@ -264,8 +270,8 @@ function writerOf(event: GatewayEvent): Writer<GatewayEvent> {
   return WRITERS[event.type] as Writer<GatewayEvent>;
 }
 
-function subject({ id, route, client, method, host, path, user }: Subject): Fields {
-  const known = { id, route, client, method: clean(method), host: clean(host), path: clean(path) };
+function subject({ id, route, client, method, host, path, protocol, user }: Subject): Fields {
+  const known = { id, route, client, method: clean(method), host: clean(host), path: clean(path), protocol };
   return user === null ? known : { ...known, user: clean(user) };
 }
 

@@ -21,7 +21,7 @@ import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { valuesOf } from '../http/fields.ts';
 import type { MessageLike } from '../http/head.ts';
 import { ClientClosed } from '../net/client-closed.ts';
-import { asSocket, type Connection, type FdConnection } from '../net/fd-connection.ts';
+import { asStream, type Connection, type FdConnection, type StreamConnection } from '../net/fd-connection.ts';
 import { responseUnderWay } from '../net/node-internals.ts';
 import type { Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
@@ -46,8 +46,8 @@ interface Released {
   readonly connection: Connection;
   readonly ahead: ReadAhead;
   readonly clientClosed: ClientClosed;
-  /** Gives it back to the server that accepted it, with what has come of its next request. */
-  readonly returnToServer: (socket: Socket, rest: Buffer) => void;
+  /** Gives it back to the server that accepted it, with what has come of its next request; null where none can come. */
+  readonly returnToServer: ((rest: Buffer) => void) | null;
 }
 
 /** One that node's server has released. */
@@ -83,7 +83,7 @@ export class Handshakes {
     socket.off('error', ignore).on('error', ignore);
     const released = {
       ...{ server, connection: socket, ahead: new ReadAhead(rest), clientClosed: new ClientClosed() },
-      returnToServer: (again: Socket, bytes: Buffer) => returnToServer(server, again, bytes),
+      returnToServer: (bytes: Buffer) => returnToServer(server, socket, bytes),
     };
     this.#track(socket, this.#inTurn(req, released));
   }
@@ -103,11 +103,31 @@ export class Handshakes {
     const verdict = decideIncoming(incoming, this.#state);
     if (verdict.kind !== 'splice') return 'declined';
     const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
-    const released = { connection, ahead, clientClosed: new ClientClosed(), returnToServer };
+    const again = (rest: Buffer): void => {
+      const socket = connection.socket();
+      setPeer(socket, peerOf(connection));
+      returnToServer(socket, rest);
+    };
+    const released = { connection, ahead, clientClosed: new ClientClosed(), returnToServer: again };
     const watched = this.#disconnectWatch.watch(released);
     const run = this.#run(withRoute(incoming.context, verdict), verdict, released);
     this.#track(connection, run, () => this.#disconnectWatch.forget(watched));
     return 'taken';
+  }
+
+  /** A handshake that is a stream of HTTP/2: `connection` carries it over `below`, which carries others too. */
+  onStream(message: MessageLike, connection: StreamConnection, below: Socket): void {
+    setPeer(connection, peerOf(below));
+    const released = {
+      connection,
+      ahead: new ReadAhead(NOTHING),
+      clientClosed: new ClientClosed(),
+      returnToServer: null,
+    };
+    const incoming = readIncoming(message, below, this.#options.snapshot());
+    released.ahead.watch(connection, released.clientClosed);
+    const verdict = decideIncoming(incoming, this.#state);
+    this.#track(connection, this.#run(withRoute(incoming.context, verdict), verdict, released));
   }
 
   /** Counts a handshake as under way until it is answered; a defect ends its connection. */
@@ -175,14 +195,14 @@ export class Handshakes {
     if (isRejection(result)) return refuse(context, released, result, mode);
     if (!isGranted(result)) {
       ahead.take();
-      passUpgrade(asSocket(connection), result, context.subject);
+      passUpgrade(asStream(connection), result, context.subject);
       return rejected(context, { ...result, reason: 'auth', detail: passedDetail(result) }, mode);
     }
     if (verdict.kind === 'respond') {
       ahead.take();
-      return respondUpgrade(result.context, verdict, asSocket(connection));
+      return respondUpgrade(result.context, verdict, asStream(connection));
     }
-    const returnToServer = this.#state.draining ? null : returnOf(released);
+    const returnToServer = this.#state.draining ? null : released.returnToServer;
     const client = { connection, ahead, clientClosed, returnToServer, resources };
     const refused =
       verdict.kind === 'terminate'
@@ -190,15 +210,6 @@ export class Handshakes {
         : await splice(result.context, verdict, client);
     if (refused !== null) refuse(result.context, released, refused, mode);
   }
-}
-
-/** The way back to the server that accepted a connection, as actions have it. */
-function returnOf({ connection, returnToServer }: Released): (rest: Buffer) => void {
-  return (rest) => {
-    const socket = asSocket(connection);
-    setPeer(socket, peerOf(connection));
-    returnToServer(socket, rest);
-  };
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -211,7 +222,7 @@ export function reportDropped({ context, head }: Incoming): void {
 
 function refuse(context: RouteContext, { connection, ahead }: Released, rejection: Rejection, mode: Mode | null): void {
   ahead.take();
-  rejectUpgrade(asSocket(connection), rejection, context.subject);
+  rejectUpgrade(asStream(connection), rejection, context.subject);
   rejected(context, rejection, mode);
 }
 
@@ -236,7 +247,7 @@ function fail(
   // What waits for this client is notified also where its socket broke at the last moment.
   if (error.code === 'client_gone') clientClosed.notify();
   ahead.take();
-  rejectUpgrade(asSocket(connection), refusalOf(error), subject);
+  rejectUpgrade(asStream(connection), refusalOf(error), subject);
   services.emit({
     ...subject,
     type: 'handshake_failed',

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RouteContext } from '../actions/context.ts';
 import { peerOf } from '../actions/peer.ts';
+import type { Subject } from '../events.ts';
 import { attribute } from '../http/forwarding/forwarded.ts';
 import { type MessageLike, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
@@ -30,6 +31,7 @@ export function readIncoming(message: MessageLike, connection: Connection, snaps
     method: head.method,
     host: fieldOf(head, 'host') ?? '',
     path: loggedPath(head.target),
+    protocol: protocolOf(message),
     user: null,
   };
   const context = {
@@ -43,6 +45,11 @@ export function readIncoming(message: MessageLike, connection: Connection, snaps
   return { snapshot, head, context };
 }
 
+/** What the client speaks. A version that is none of these is refused, as one of HTTP/1.1. */
+function protocolOf({ protocol, httpVersion }: MessageLike): Subject['protocol'] {
+  return protocol ?? (httpVersion === '1.0' ? '1.0' : '1.1');
+}
+
 function fieldOf(head: RequestHead, name: string): string | null {
   const i = head.names.indexOf(name);
   return i === -1 ? null : (head.fields[2 * i + 1] as string);
@@ -52,8 +59,8 @@ function fieldOf(head: RequestHead, name: string): string | null {
 export function withRoute(context: RouteContext, { route }: Verdict): RouteContext {
   if (route === null) return context;
   const { services, subject, client, principal, origin, startedAt } = context;
-  const { id, client: address, method, host, path, user } = subject;
-  const withName = { id, route: route.name, client: address, method, host, path, user };
+  const { id, client: address, method, host, path, protocol, user } = subject;
+  const withName = { id, route: route.name, client: address, method, host, path, protocol, user };
   return { services, subject: withName, client, principal, origin, startedAt };
 }
 

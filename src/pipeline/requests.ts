@@ -89,7 +89,7 @@ export class Gateway implements Sampler {
     const client = peerOf(req.socket).address;
     const { reason, status } = reject('limit');
     const detail = 'the requests that wait on all connections take too much memory';
-    emit({ type: 'head_refused', client, status, reason, detail });
+    emit({ type: 'head_refused', protocol: '1.1', client, status, reason, detail });
   }
 
   /**

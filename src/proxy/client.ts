@@ -1,6 +1,7 @@
 // The client's side of a plain request: what it asks, and where its answer goes. All above it (exchange, actions, access,
 // limits, metrics) works by these two, whatever the client speaks: over node's server they are node-client.ts.
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { MessageLike } from '../http/head.ts';
 
 /** Receives the body of a request. */
@@ -19,6 +20,11 @@ export interface ClientRequest {
    * reads, writes or ends it; over HTTP/2 other requests share it.
    */
   readonly connection: Socket;
+  /**
+   * What a login that authenticates a connection binds the server's to (RFC 4559 §6): the client's connection. Over HTTP/2,
+   * where one connection carries requests of many, it is the stream, so that the server's serves nobody after it.
+   */
+  readonly authScope: Duplex;
   /** Whether its head announces a body. */
   readonly hasBody: boolean;
   /** Whether its client may wait for a 100 before it sends the body (RFC 9110 §10.1.1). */

@@ -1,6 +1,7 @@
 // The interface of plain HTTP: one request to one server, its answer back. Which server, which fields and what to answer when
 // it fails is decided by actions/forward.ts; an engine moves the message.
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { SlotSet } from '../base/slot-set.ts';
 import { GatewayError } from '../errors.ts';
 import type { AnswerHead } from '../http/answer.ts';
@@ -91,18 +92,18 @@ export class ExchangeError extends GatewayError {
 }
 
 /**
- * The connections to servers that one client's connection has authenticated (RFC 4559 §6). Each ends with its client, and
+ * The connections to servers that one client's connection has authenticated (RFC 4559 §6); over HTTP/2 it is one stream. Each ends with its client, and
  * after a while that it is idle; a client has one idle to a server, at most.
  */
 export interface BoundConnections {
   /** The servers that this client has such connections to; null: none. */
-  servers(client: Socket): ReadonlySet<Endpoint> | null;
+  servers(client: Duplex): ReadonlySet<Endpoint> | null;
   /** An idle one, to send a handshake on: the caller ends it, or gives it back by keep(). Null where there is none. */
-  take(server: Endpoint, client: Socket): Socket | null;
+  take(server: Endpoint, client: Duplex): Socket | null;
   /** Whether a connection can be kept on which a handshake was answered so. */
   keeps(server: Endpoint, head: AnswerHead): boolean;
   /** Keeps it for the next request of this client, a plain one or a handshake. */
-  keep(server: Endpoint, client: Socket, connection: Socket, head: AnswerHead): void;
+  keep(server: Endpoint, client: Duplex, connection: Socket, head: AnswerHead): void;
 }
 
 /** One way of moving a plain request. */

@@ -1,6 +1,5 @@
-// A plain request and its response as node's HTTP server gives them. What node would change by itself is kept from it here:
-// the octets of a head, interim answers as they came, and the end of a connection that must not look like the end of an
-// answer.
+// A plain request and its response as node's HTTP server gives them. What node would change by itself is kept from it here: the
+// octets of a head, interim answers as they came, and the end of a connection that must not look like an answer's.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { guarded, reportDefect } from '../base/guard.ts';
@@ -31,11 +30,13 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 export class NodeRequest implements ClientRequest {
   readonly message: IncomingMessage;
   readonly connection: Socket;
+  readonly authScope: Socket;
   #sink: BodySink | null = null;
 
   constructor(message: IncomingMessage) {
     this.message = message;
     this.connection = message.socket;
+    this.authScope = message.socket;
   }
 
   get hasBody(): boolean {

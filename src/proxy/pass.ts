@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net';
 import { guarded } from '../base/guard.ts';
 import { type Framing, followBody } from '../http/answer.ts';
-import { asSocket } from '../net/fd-connection.ts';
+import { asStream, type StreamConnection } from '../net/fd-connection.ts';
 import type { HandshakeResponse } from '../upstream/handshake/upgrade.ts';
 
 /** A backend that sends nothing for this long in the middle of its answer is given up. */
@@ -18,11 +18,11 @@ const STALLED_MS = 60_000;
 export function passAnswer(
   answer: HandshakeResponse,
   framing: Framing,
-  client: Socket,
+  client: StreamConnection,
   keep: ((backend: Socket) => void) | null = null,
 ): Promise<boolean> {
   const { rest } = answer;
-  const backend = asSocket(answer.socket);
+  const backend = asStream(answer.socket);
   const body = followBody(framing);
   return new Promise((resolve) => {
     let over = false;

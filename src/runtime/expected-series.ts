@@ -24,7 +24,10 @@ const FAILURES = Object.entries(ERRORS).flatMap(([reason, { source }]) => (sourc
 /** All of them, in no order. */
 export function expectedSeries({ listeners, upstreams, routes }: Config): ExpectedSeries[] {
   return [
-    { metric: 'websocket_handshakes_total', labels: { route: 'none', mode: 'none', result: 'rejected' } },
+    {
+      metric: 'websocket_handshakes_total',
+      labels: { route: 'none', mode: 'none', result: 'rejected', protocol: '1.1' },
+    },
     { metric: 'websocket_rejections_total', labels: { route: 'none', reason: 'no_route' } },
     ...listeners.flatMap(ofListener),
     ...Object.keys(upstreams).flatMap(ofUpstream),
@@ -53,7 +56,9 @@ function ofUpstream(upstream: string): ExpectedSeries[] {
 }
 
 function ofRoute({ name: route, websocket, http }: RouteConfig): ExpectedSeries[] {
-  const plain = METHODS.flatMap((method) => each('http_requests_total', { route, method }, 'code', STATUSES));
+  const plain = METHODS.flatMap((method) =>
+    each('http_requests_total', { route, method, protocol: '1.1' }, 'code', STATUSES),
+  );
   return [...(http === undefined ? [] : plain), ...(websocket === undefined ? [] : ofSockets(route, websocket))];
 }
 
@@ -64,7 +69,7 @@ function ofSockets(route: string, websocket: NonNullable<RouteConfig['websocket'
   const followed = mode === 'terminate' || websocket.inspect !== 'off';
   return [
     { metric: 'websocket_connections', labels: { route, mode } },
-    ...each('websocket_handshakes_total', { route, mode }, 'result', results),
+    ...each('websocket_handshakes_total', { route, mode, protocol: '1.1' }, 'result', results),
     ...each('websocket_rejections_total', { route }, 'reason', REJECTIONS),
     ...initiators.flatMap((initiator) =>
       each('websocket_closes_total', { route, initiator }, 'code', CLOSES[initiator]),

@@ -141,6 +141,7 @@ export class LiveSession implements Session {
       method: opened.method,
       host: opened.host,
       path: opened.path,
+      protocol: opened.protocol,
       user: opened.user,
       mode: opened.mode,
       at: opened.at,
@@ -168,7 +169,38 @@ const release = guarded('handshake', (resources: SessionResources) => resources.
 
 /** The same in an object of a common shape: one that was put together by spreading has a shape of its own, which costs memory. */
 function copy(opened: SessionOpened): SessionOpened {
-  const { type, id, connection, route, client, method, host, path, user, mode, at, origin, subprotocol, durationMs } =
-    opened;
-  return { type, id, connection, route, client, method, host, path, user, mode, at, origin, subprotocol, durationMs };
+  const {
+    type,
+    id,
+    connection,
+    route,
+    client,
+    method,
+    host,
+    path,
+    protocol,
+    user,
+    mode,
+    at,
+    origin,
+    subprotocol,
+    durationMs,
+  } = opened;
+  return {
+    type,
+    id,
+    connection,
+    route,
+    client,
+    method,
+    host,
+    path,
+    protocol,
+    user,
+    mode,
+    at,
+    origin,
+    subprotocol,
+    durationMs,
+  };
 }

@@ -11,7 +11,7 @@ import { LARGEST_ANSWER_HEAD } from '../../src/http/answer.ts';
 import { ClientClosed } from '../../src/net/client-closed.ts';
 import type { Dialler } from '../../src/net/dialler.ts';
 import type { Endpoint } from '../../src/net/endpoint.ts';
-import { asSocket, FdConnection } from '../../src/net/fd-connection.ts';
+import { asStream, FdConnection } from '../../src/net/fd-connection.ts';
 import { passAnswer } from '../../src/proxy/pass.ts';
 import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';
@@ -116,7 +116,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     expect(answer.rest.toString()).toBe('first');
     expect(answer.connectMs).toBeGreaterThan(0);
     expect(answer.socket).toBeInstanceOf(FdConnection);
-    const socket = asSocket(answer.socket);
+    const socket = asStream(answer.socket);
     at.send(Buffer.from('second'));
     const data = once(socket, 'data');
     socket.resume();
@@ -175,7 +175,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
       asked.at.send(Buffer.from('234'));
       asked.at.fin();
       const chunks = [answer.rest];
-      const socket = asSocket(answer.socket);
+      const socket = asStream(answer.socket);
       socket.on('data', (chunk) => chunks.push(chunk));
       await once(socket.resume(), 'end');
       expect(Buffer.concat(chunks).toString()).toBe('1234');
@@ -399,7 +399,7 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
     relay.stop();
     const ends = { client: accepted, backend: answer.socket, toClient: HEAD, headLength: HEAD.length };
     expect(relay.tryOpen({ ...ends, toBackend: Buffer.alloc(0) }, OPTIONS, () => undefined)).toBeNull();
-    const socket = asSocket(answer.socket);
+    const socket = asStream(answer.socket);
     socket.write('still open');
     expect((await at.take(10)).toString()).toBe('still open');
     for (const one of [socket, accepted, dialled]) one.destroy();

@@ -38,6 +38,7 @@ export function actionFixture(upstream: object = {}, services: Partial<Services>
     method: 'GET',
     host: 'a',
     path: '/',
+    protocol: '1.1' as const,
     user: null,
   };
   const context: RouteContext = {

@@ -35,7 +35,8 @@ export interface Gateway {
   stderr(): string;
   /** A GET on the admin listener. */
   admin(path: string): Promise<{ status: number; text: string }>;
-  /** The value of the series of /metrics with exactly these labels, or undefined; `name` stands without its prefix. */
+  /** The value of the series of /metrics with exactly these labels, or undefined; `name` stands without its prefix.
+   * `protocol` is `1.1` where it is not named. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number | undefined>;
   signal(name: NodeJS.Signals): void;
   readonly exited: Promise<number | NodeJS.Signals>;
@@ -54,11 +55,13 @@ const asLog = (line: string): LogLine | undefined => {
 
 function readMetric(text: string, name: string, labels: Readonly<Record<string, string>>): number | undefined {
   const wanted = JSON.stringify(Object.entries(labels).sort());
+  const byHttp1 = JSON.stringify(Object.entries({ ...labels, protocol: '1.1' }).sort());
   for (const line of text.split('\n')) {
     const [, series, inner = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
     if (series !== name) continue;
     const found = [...inner.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key, text]) => [key, text]);
-    if (JSON.stringify(found.sort()) === wanted) return Number(value);
+    const labelled = JSON.stringify(found.sort());
+    if (labelled === wanted || labelled === byHttp1) return Number(value);
   }
   return undefined;
 }

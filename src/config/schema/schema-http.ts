@@ -1,7 +1,7 @@
 // The parts of gateway.yaml that are about plain HTTP beyond its upstream: how requests and answers are changed on their
 // way, and routes that the gateway answers itself.
 import * as z from 'zod';
-import { duration, port } from './schema-values.ts';
+import { count, duration, port, sizeLimit } from './schema-values.ts';
 
 const fieldMap = () => z.record(z.string(), z.string());
 
@@ -51,6 +51,33 @@ export const respond = z.strictObject({
   content_type: z.string().min(1).prefault('text/plain; charset=utf-8').describe('What the body is'),
   headers: fieldMap().optional().describe('Further fields; values may hold variables'),
 });
+
+/** HTTP/2 of a listener that has it on. */
+const http2Options = z.strictObject({
+  extended_connect: z
+    .boolean()
+    .prefault(false)
+    .describe(
+      'Take WebSockets over HTTP/2 (RFC 8441); browsers then use it for every socket of a page they have loaded so',
+    ),
+  prior_knowledge: z
+    .boolean()
+    .prefault(false)
+    .describe('Without TLS: take connections that begin with HTTP/2, as a proxy in front may open them'),
+  max_streams: count()
+    .max(10_000)
+    .prefault(128)
+    .describe('Requests at a time on one connection; open WebSockets come on top'),
+  window: sizeLimit()
+    .refine((bytes) => bytes >= 65_535 && bytes <= 16 * 1024 * 1024, 'must be from 64KiB to 16MiB')
+    .prefault('256KiB')
+    .describe('What a client may send on a stream before it is read; the whole connection may send four times as much'),
+});
+
+/** `true` stands for an object with nothing in it; null: off. */
+export const http2 = z
+  .union([z.boolean(), http2Options])
+  .transform((value) => (typeof value === 'boolean' ? (value ? http2Options.parse({}) : null) : value));
 
 /** How plain requests move, whatever the route. */
 export const http = z.strictObject({

@@ -4,7 +4,7 @@
 import * as z from 'zod';
 import { isCertificateName } from '../address.ts';
 import { auth } from './schema-auth.ts';
-import { headers, http, redirect, respond, rewrite } from './schema-http.ts';
+import { headers, http, http2, redirect, respond, rewrite } from './schema-http.ts';
 import { limits, requestLimits } from './schema-limits.ts';
 import { upstream } from './schema-upstream.ts';
 import {
@@ -60,6 +60,7 @@ const listener = z.strictObject({
     })
     .optional()
     .describe('Speak TLS on this listener'),
+  http2: http2.optional().describe('HTTP/2: on or off, or how; unset: on with TLS, off without'),
   proxy_protocol: z
     .strictObject({
       from: addressEntries()

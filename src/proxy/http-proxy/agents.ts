@@ -2,7 +2,7 @@
 // (another authority, another client certificate) is none to use.
 import type { Agent } from 'node:http';
 import { type AgentOptions, Agent as SecureAgent } from 'node:https';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Endpoint } from '../../net/endpoint.ts';
 
 export class Agents {
@@ -37,7 +37,7 @@ export class Agents {
 
 /** Agents of one client each: what authenticates a connection is that client's, and its connections end with it. */
 export class ClientAgents {
-  readonly #of = new Map<Socket, Agents>();
+  readonly #of = new Map<Duplex, Agents>();
   readonly #make: () => Agents;
 
   constructor(make: () => Agents) {
@@ -45,7 +45,7 @@ export class ClientAgents {
   }
 
   /** The client's; null where it has none, and `wanted` does not ask for them. */
-  for(client: Socket, wanted: boolean): Agents | null {
+  for(client: Duplex, wanted: boolean): Agents | null {
     const known = this.#of.get(client);
     if (known !== undefined || !wanted || client.destroyed) return known ?? null;
     const agents = this.#make();

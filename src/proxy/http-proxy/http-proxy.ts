@@ -149,7 +149,7 @@ export function openHttpProxy({ connectionsPerServer, ca }: HttpEngineOptions = 
     bound: null,
     forward(exchange) {
       const { request, fields } = exchange;
-      begin(exchange, own.for(request.connection, authenticatesConnection(fields)) ?? kept);
+      begin(exchange, own.for(request.authScope, authenticatesConnection(fields)) ?? kept);
     },
     close() {
       kept.close();

@@ -1,7 +1,7 @@
 // The HttpEngine of our own: HTTP/1.1 toward servers, over pooled connections. What an exchange is stands in
 // proxy/exchange.ts, what is ours of the protocol in connection.ts.
 
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Deadlines } from '../../base/deadlines.ts';
 import { ignore } from '../../base/guard.ts';
 import { answersConnectionAuth } from '../../http/connection-auth.ts';
@@ -26,7 +26,7 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
   const known = new Set<ConnectionPool>();
   // By the server's own value: another one, of the next config, may speak TLS by other rules.
   let pools = new WeakMap<Endpoint, ConnectionPool>();
-  const bindings = new WeakMap<Socket, Set<Endpoint>>();
+  const bindings = new WeakMap<Duplex, Set<Endpoint>>();
 
   function poolOf(server: Endpoint): ConnectionPool {
     let pool = pools.get(server);

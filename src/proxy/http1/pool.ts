@@ -1,6 +1,7 @@
 // The connections to one server: which of them takes a request, the queue of requests that wait for one, how long an idle
 // one is kept, and which ones belong to one client. How a connection carries a request is connection.ts.
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { guarded } from '../../base/guard.ts';
 import type { AnswerHead } from '../../http/answer.ts';
 import { answersConnectionAuth, authenticatesConnection } from '../../http/connection-auth.ts';
@@ -31,12 +32,12 @@ export interface ConnectionPoolOptions {
   /** Where the pool stands as long as it has connections. */
   readonly known: Set<ConnectionPool>;
   /** To which servers a client has connections of its own, over all pools. */
-  readonly bindings: WeakMap<Socket, Set<Endpoint>>;
+  readonly bindings: WeakMap<Duplex, Set<Endpoint>>;
 }
 
 /** A connection that is one client's, and ends with it. */
 interface Binding {
-  readonly client: Socket;
+  readonly client: Duplex;
   readonly onClose: () => void;
 }
 
@@ -48,7 +49,7 @@ export class ConnectionPool implements ConnectionOwner {
   readonly #line = new Set<Waiting>();
   readonly #bindings = new Map<Http1Connection, Binding>();
   /** Those of `bindings` that are idle, by their client. */
-  readonly #own = new Map<Socket, Http1Connection>();
+  readonly #own = new Map<Duplex, Http1Connection>();
   #sweep: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -58,7 +59,7 @@ export class ConnectionPool implements ConnectionOwner {
 
   /** Gives the exchange a connection, now or when one is free. */
   carry(exchange: Exchange, transfer: HttpExchange): void {
-    const connection = this.#takeOwn(exchange.request.connection) ?? this.#takeIdle() ?? this.#addIfRoom();
+    const connection = this.#takeOwn(exchange.request.authScope) ?? this.#takeIdle() ?? this.#addIfRoom();
     if (connection !== null) return void this.#give(connection, exchange, transfer);
     const waiting = { exchange, transfer };
     this.#line.add(waiting);
@@ -71,12 +72,12 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   /** This client's own connection, where it is idle; it is the pool's no more. */
-  takeBound(client: Socket): Socket | null {
+  takeBound(client: Duplex): Socket | null {
     return this.#takeOwn(client)?.detach() ?? null;
   }
 
   /** Takes in a connection that this client has authenticated; `head`: of the last answer on it. */
-  keepBound(client: Socket, socket: Socket, head: AnswerHead): void {
+  keepBound(client: Duplex, socket: Socket, head: AnswerHead): void {
     const connection = this.#add();
     this.#bind(connection, client);
     connection.attach(socket, head);
@@ -107,7 +108,7 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   answered(connection: Http1Connection, exchange: Exchange, head: AnswerHead): void {
-    if (answersConnectionAuth(head)) this.#bind(connection, exchange.request.connection);
+    if (answersConnectionAuth(head)) this.#bind(connection, exchange.request.authScope);
   }
 
   /** Ends idle connections; busy ones end when they are done. */
@@ -117,11 +118,11 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   #give(connection: Http1Connection, exchange: Exchange, transfer: HttpExchange): void {
-    if (authenticatesConnection(exchange.fields)) this.#bind(connection, exchange.request.connection);
+    if (authenticatesConnection(exchange.fields)) this.#bind(connection, exchange.request.authScope);
     connection.carry(exchange, transfer);
   }
 
-  #takeOwn(client: Socket): Http1Connection | null {
+  #takeOwn(client: Duplex): Http1Connection | null {
     const own = this.#own.get(client);
     if (own === undefined) return null;
     this.#own.delete(client);
@@ -161,7 +162,7 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   /** From now on the connection is this client's, and ends with it. */
-  #bind(connection: Http1Connection, client: Socket): void {
+  #bind(connection: Http1Connection, client: Duplex): void {
     if (this.#bindings.has(connection)) return;
     const onClose = (): void => connection.drop();
     this.#bindings.set(connection, { client, onClose });

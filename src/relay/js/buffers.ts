@@ -3,7 +3,7 @@
 // measured, half of the time of a large message. node offers the reading as the option `onread` of sockets that
 // net.connect() and tls.connect() make, and node-internals.ts for those we are given. Where a node has changed, sockets are
 // read by `data` events as usual.
-import type { Socket } from 'node:net';
+import type { StreamConnection } from '../../net/fd-connection.ts';
 import { findReadInto, type ReadCallback } from '../../net/node-internals.ts';
 
 const SIZE = 64 * 1024;
@@ -29,8 +29,8 @@ export class SharedBuffers {
   readonly #callback: ReadCallback;
 
   /** `onRead` gets the bytes of every switched socket; they are valid until it returns. */
-  constructor(onRead: (this: Socket, bytes: Buffer) => void) {
-    const take = (socket: Socket, count: number): void => {
+  constructor(onRead: (this: StreamConnection, bytes: Buffer) => void) {
+    const take = (socket: StreamConnection, count: number): void => {
       const before = this.#reading;
       this.#reading = true;
       onRead.call(socket, this.#head(count));
@@ -53,12 +53,12 @@ export class SharedBuffers {
   }
 
   /** Has a socket, whose own buffer is empty, read into the shared one. False: it cannot; listen for `data`. */
-  read(socket: Socket): boolean {
+  read(socket: StreamConnection): boolean {
     return this.#readInto?.(socket, this.#in, this.#callback) ?? false;
   }
 
   /** Writes bytes that may stand in the shared buffer, which the socket must not keep; returns what its write() does. */
-  write(socket: Socket, bytes: Buffer): boolean {
+  write(socket: StreamConnection, bytes: Buffer): boolean {
     if (!this.#reading) return socket.write(bytes);
     const { length } = bytes;
     // Of what waits, few bytes must not hold a whole buffer.

@@ -1,15 +1,15 @@
 // One end of a tunnel: its socket, whether we read it, and how far its closing has come. It moves bytes on demand and
 // reports events to the tunnel; it knows no frames. One set of listeners serves all sockets: a socket carries its Conn.
 
-import type { Socket } from 'node:net';
 import { guarded, reportDefect } from '../../base/guard.ts';
+import type { StreamConnection } from '../../net/fd-connection.ts';
 import { WAITS } from '../relay.ts';
 import type { Flow } from './flow.ts';
 import type { Pinger } from './ping.ts';
 import type { JsTunnel } from './tunnel.ts';
 
 const CONN = Symbol('conn');
-type TunnelSocket = Socket & { [CONN]: Conn };
+type TunnelSocket = StreamConnection & { [CONN]: Conn };
 
 /** Bytes a socket may have waiting in this process before the other side is not read any more; node's own mark is not above. */
 const HIGH_WATER = 64 * 1024;
@@ -21,7 +21,7 @@ export const BLOCK = { peerFull: 1, rate: 2 } as const;
 export type CloseOut = 'none' | 'passed' | 'injected';
 
 export class Conn {
-  readonly socket: Socket;
+  readonly socket: StreamConnection;
   readonly role: 'client' | 'backend';
   readonly tunnel: JsTunnel;
   /** What is read from this side. Set once, right after construction, as is `peer`. */
@@ -50,7 +50,7 @@ export class Conn {
   /** The socket had taken as much as it likes to, at the last write. */
   #overLimit = false;
 
-  constructor(socket: Socket, role: 'client' | 'backend', tunnel: JsTunnel) {
+  constructor(socket: StreamConnection, role: 'client' | 'backend', tunnel: JsTunnel) {
     this.socket = socket;
     this.role = role;
     this.tunnel = tunnel;
@@ -152,14 +152,14 @@ export class Conn {
   }
 }
 
-function connOf(socket: Socket): Conn {
+function connOf(socket: StreamConnection): Conn {
   return (socket as TunnelSocket)[CONN];
 }
 
 /** A listener on every socket with a side, which may break its own tunnel alone. */
-function entered(step: (conn: Conn) => void): (this: Socket) => void {
+function entered(step: (conn: Conn) => void): (this: StreamConnection) => void {
   const enter = guarded('relay', step, cutTunnel);
-  return function enterConn(this: Socket): void {
+  return function enterConn(this: StreamConnection): void {
     enter(connOf(this));
   };
 }
@@ -169,7 +169,7 @@ function cutTunnel(conn: Conn): void {
 }
 
 /** Takes what a socket with a side has read. Written out: it is called for every chunk. */
-export function onData(this: Socket, chunk: Buffer): void {
+export function onData(this: StreamConnection, chunk: Buffer): void {
   const conn = connOf(this);
   try {
     conn.read(chunk);
@@ -181,7 +181,7 @@ export function onData(this: Socket, chunk: Buffer): void {
 
 const onDrain = entered((conn) => conn.peer.unblock(BLOCK.peerFull));
 
-function onError(this: Socket): void {
+function onError(this: StreamConnection): void {
   connOf(this).failed = true;
 }
 

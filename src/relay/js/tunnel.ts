@@ -2,7 +2,7 @@
 // closing in order is ending.ts's.
 import type { Timed, TimerWheel } from '../../base/timer-wheel.ts';
 import type { Initiator, Traffic } from '../../events.ts';
-import { asSocket } from '../../net/fd-connection.ts';
+import { asStream } from '../../net/fd-connection.ts';
 import type { RouteCounters } from '../counters.ts';
 import type { Tunnel, TunnelActivity, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
 import { BACKEND_LOST, WAITS } from '../relay.ts';
@@ -55,8 +55,8 @@ export class JsTunnel implements Timed, Tunnel {
     this.#onEnd = onEnd;
     this.touched = now;
     this.#lifetimeAt = options.maxLifetimeMs === null ? NEVER : now + options.maxLifetimeMs * (1 - Math.random() / 10);
-    this.client = new Conn(asSocket(ends.client), 'client', this);
-    this.backend = new Conn(asSocket(ends.backend), 'backend', this);
+    this.client = new Conn(asStream(ends.client), 'client', this);
+    this.backend = new Conn(asStream(ends.backend), 'backend', this);
     this.#connect(this.client, this.backend);
     this.#connect(this.backend, this.client);
   }

@@ -1,5 +1,6 @@
 // How a connection leaves node without losing a byte, and comes back where the native side could not take it. An
 // FdConnection is not node's, and there is nothing to do.
+import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { ignore } from '../../base/guard.ts';
 import { type Connection, FdConnection } from '../../net/fd-connection.ts';
@@ -8,7 +9,9 @@ import { descriptorOf, responseUnderWay, startReadingHandle, stopReadingHandle }
 /** Whether it is plain, open, has a descriptor, and nothing is on its way out through node. */
 export function isPlain(socket: Connection): boolean {
   if (socket instanceof FdConnection) return socket.fd >= 0;
-  if (socket instanceof TLSSocket || socket.destroyed || socket.connecting || descriptorOf(socket) < 0) return false;
+  // A stream of HTTP/2 has no descriptor of its own.
+  if (!(socket instanceof Socket) || socket instanceof TLSSocket || socket.destroyed || socket.connecting) return false;
+  if (descriptorOf(socket) < 0) return false;
   // Behind an earlier request an answer may be still to be written, of which the socket does not know.
   if (responseUnderWay(socket) !== null) return false;
   return !socket.writableEnded && socket.writableLength === 0;

@@ -95,8 +95,6 @@ export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
     requestCert: clientAuth !== null,
     // With `optional` an invalid certificate counts as none: net/peer-certificate.ts.
     rejectUnauthorized: clientAuth === 'required',
-    // Only HTTP/1.1 is supported here; a client that does not offer it is refused by alert 120 (RFC 7301 §3.2).
-    ALPNProtocols: ['http/1.1'],
     ...(picks && { SNICallback: picker(current) }),
   };
 }

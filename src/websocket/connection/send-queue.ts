@@ -1,8 +1,8 @@
 // The send queue of one client: messages on their way through its socket, in order and bounded. Where the route
 // configures it, the oldest of the messages that go to many is dropped for the newest; else session.ts closes a client
 // that falls too far behind. The bound of all queues together is in session-memory.ts.
-import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
+import type { StreamConnection } from '../../net/fd-connection.ts';
 import type { PreparedMessage } from '../frame.ts';
 import type { MessageType } from '../handler.ts';
 import type { Holder, SessionMemory } from './session-memory.ts';
@@ -32,7 +32,7 @@ export class WriteBatcher {
   /** Counts turns in which anything was sent. */
   #turn = 0;
   #ending = false;
-  #corked: Socket[] = [];
+  #corked: StreamConnection[] = [];
 
   /** The number of this turn. */
   turn(): number {
@@ -44,7 +44,7 @@ export class WriteBatcher {
   }
 
   /** What is written to the socket from now on waits for the end of the turn. */
-  cork(socket: Socket): void {
+  cork(socket: StreamConnection): void {
     socket.cork();
     this.#corked.push(socket);
   }
@@ -84,7 +84,7 @@ export interface SendQueueRules {
 
 export class SendQueue implements Holder {
   readonly #ws: WsSocket;
-  readonly #socket: Socket;
+  readonly #socket: StreamConnection;
   readonly #rules: SendQueueRules;
   readonly #owner: SendQueueOwner;
   /** Messages that the socket has not taken yet. */
@@ -99,7 +99,7 @@ export class SendQueue implements Holder {
   #settled = 0;
   #closed = false;
 
-  constructor(ws: WsSocket, socket: Socket, rules: SendQueueRules, owner: SendQueueOwner) {
+  constructor(ws: WsSocket, socket: StreamConnection, rules: SendQueueRules, owner: SendQueueOwner) {
     this.#ws = ws;
     this.#socket = socket;
     this.#rules = rules;

@@ -1,12 +1,12 @@
 // One terminated session from its 101 to its end: what it may hold in memory, when it is ended, and how it ended.
 // Framing is ws's (ws-socket.ts), time is keepalive.ts's, messages are the handler's.
 
-import type { Socket } from 'node:net';
 import { guarded, ignore, reportDefect } from '../../base/guard.ts';
 import type { Timed } from '../../base/timer-wheel.ts';
 import { systemCode } from '../../errors.ts';
 import type { PingResult, SessionActivity, SessionEnd } from '../../events.ts';
 import { CLOSE_TIMEOUT_MS } from '../../handshake/closing.ts';
+import type { StreamConnection } from '../../net/fd-connection.ts';
 import type { ConnectionDescription } from '../broker/broker.ts';
 import type { Reachable } from '../connections.ts';
 import type { PreparedMessage } from '../frame.ts';
@@ -26,7 +26,7 @@ export class TerminatedSession
 {
   readonly id: string;
   readonly #ws: WsSocket;
-  readonly #socket: Socket;
+  readonly #socket: StreamConnection;
   readonly #before: OpenConnection['before'];
   readonly #context: SessionContext;
   readonly #keepalive: Keepalive;

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { type PerMessageDeflateOptions, type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import { reportDefect } from '../../base/guard.ts';
 import type { Extension } from '../../handshake/extensions.ts';
+import type { StreamConnection } from '../../net/fd-connection.ts';
 import { type Compression, memoryLevel, TAKEN_OFFER } from './compression.ts';
 import { reasonOf } from './ending.ts';
 
@@ -16,7 +17,7 @@ export interface AcceptedHandshake {
   readonly client: string;
   /** The subject of its credentials; null where there are none. */
   readonly user: string | null;
-  readonly socket: Socket;
+  readonly socket: StreamConnection;
   /** What the client sent behind its handshake. */
   readonly rest: Buffer;
   /** Sec-WebSocket-Key, trimmed. */
@@ -105,7 +106,7 @@ function notify(listener: WsSocketListener, event: string | symbol, args: readon
 export interface OpenConnection {
   readonly id: string;
   readonly ws: WsSocket;
-  readonly socket: Socket;
+  readonly socket: StreamConnection;
   /** The client's address. */
   readonly client: string;
   readonly user: string | null;
@@ -201,7 +202,8 @@ function deflateOptions({ options }: Compression, windowBits: number): PerMessag
 
 /** The least request that ws takes: nothing of the client's own text but its key. */
 function buildRequest(upgrade: AcceptedHandshake, extensions: string): IncomingMessage {
-  const request = new IncomingMessage(upgrade.socket);
+  // ws takes the connection itself from elsewhere.
+  const request = new IncomingMessage(upgrade.socket as Socket);
   request.method = 'GET';
   request.headers = {
     upgrade: 'websocket',

@@ -13,7 +13,13 @@ const silent = (): never => {
 it.each(['tcp', 'unix'] as const)('over %s: one without an address', (over) => {
   const taken: Socket[] = [];
   const server = createServer((socket) => taken.push(socket));
-  new ProxyPreambleFilter(server, { address: 'a', over, admits: () => true, emit: silent });
+  new ProxyPreambleFilter(server, {
+    address: 'a',
+    over,
+    admits: () => true,
+    deliver: (_socket, http1) => http1(),
+    emit: silent,
+  });
   const socket = new Socket();
   server.emit('connection', socket);
   // By TCP it was reset before anyone looked, and must not be taken for a peer on a unix socket.
@@ -24,7 +30,13 @@ it.each(['tcp', 'unix'] as const)('over %s: one without an address', (over) => {
 it('the peer is known when the connection is gone, and when it comes again', async () => {
   const taken: Socket[] = [];
   const server = createServer((socket) => taken.push(socket));
-  new ProxyPreambleFilter(server, { address: 'a', over: 'tcp', admits: () => true, emit: silent });
+  new ProxyPreambleFilter(server, {
+    address: 'a',
+    over: 'tcp',
+    admits: () => true,
+    deliver: (_socket, http1) => http1(),
+    emit: silent,
+  });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
   const [socket] = (await once(server, 'connection')) as [Socket];

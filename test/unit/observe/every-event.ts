@@ -8,6 +8,7 @@ const subject = {
   method: 'GET',
   host: 'app.example.com',
   path: '/ws/room',
+  protocol: '1.1' as const,
   user: 'ada',
 };
 const at = { upstream: 'chat', server: 'ws://127.0.0.1:9001' };
@@ -68,7 +69,15 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     bytesToClient: 512,
   },
   upgrade_dropped: { ...subject, type: 'upgrade_dropped', upgrade: 'SPDY/3.1' },
-  head_refused: { type: 'head_refused', client: '192.0.2.7', status: 431, reason: 'malformed', detail: 'too large' },
+  head_refused: {
+    type: 'head_refused',
+    protocol: '1.1',
+    client: '192.0.2.7',
+    status: 431,
+    reason: 'malformed',
+    detail: 'too large',
+  },
+  http2_session_closed: { type: 'http2_session_closed', client: '192.0.2.7', reason: 'resets' },
   preamble_refused: {
     type: 'preamble_refused',
     listener: '[::]:443',

@@ -30,6 +30,7 @@ const subject = {
   method: 'GET',
   host: 'app.example.com',
   path: '/ws/room',
+  protocol: '1.1',
   user: 'ada',
 };
 const at = { upstream: 'chat', server: 'ws://127.0.0.1:9001' };
@@ -92,6 +93,7 @@ describe('each event has its line', () => {
       duration_ms: 30,
       bytes_out: 512,
     },
+    http2_session_closed: { level: 'warn', client: '192.0.2.7', reason: 'resets' },
     preamble_refused: {
       level: 'warn',
       listener: '[::]:443',
@@ -100,7 +102,14 @@ describe('each event has its line', () => {
       detail: 'no whole preamble within 5000 ms',
     },
     upgrade_dropped: { level: 'info', ...subject, upgrade: 'SPDY/3.1' },
-    head_refused: { level: 'info', client: '192.0.2.7', status: 431, reason: 'malformed', detail: 'too large' },
+    head_refused: {
+      level: 'info',
+      client: '192.0.2.7',
+      protocol: '1.1',
+      status: 431,
+      reason: 'malformed',
+      detail: 'too large',
+    },
     upstream_connected: { level: 'debug', ...at, duration_ms: 2 },
     upstream_failed: {
       level: 'warn',
@@ -212,6 +221,7 @@ describe('what is written', () => {
 
   it('access: false leaves out requests, sessions and refusals, and keeps warnings and notices', () => {
     expect(written({ level: 'info', access: false })).toEqual([
+      'http2_session_closed',
       'preamble_refused',
       'upstream_failed',
       'server_changed',
@@ -227,6 +237,7 @@ describe('what is written', () => {
 
   it('the level leaves out what is below it', () => {
     expect(written({ level: 'warn', access: true })).toEqual([
+      'http2_session_closed',
       'preamble_refused',
       'upstream_failed',
       'server_changed',

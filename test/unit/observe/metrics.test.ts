@@ -43,7 +43,7 @@ describe('each event feeds its metrics, and no other', () => {
       'session_opened',
       EVENTS.session_opened,
       {
-        'websocket_handshakes_total{route="chat",mode="splice",result="accepted"}': 1,
+        'websocket_handshakes_total{route="chat",mode="splice",result="accepted",protocol="1.1"}': 1,
         'websocket_handshake_duration_seconds_count{route="chat"}': 1,
         'websocket_handshake_duration_seconds_sum{route="chat"}': 0.0123456,
       },
@@ -61,7 +61,7 @@ describe('each event feeds its metrics, and no other', () => {
       'handshake_rejected',
       rejected,
       {
-        'websocket_handshakes_total{route="chat",mode="splice",result="rejected"}': 1,
+        'websocket_handshakes_total{route="chat",mode="splice",result="rejected",protocol="1.1"}': 1,
         'websocket_rejections_total{route="chat",reason="origin"}': 1,
       },
     ],
@@ -69,20 +69,20 @@ describe('each event feeds its metrics, and no other', () => {
       'handshake_rejected without a route',
       { ...rejected, route: null, mode: null, reason: 'no_route' },
       {
-        'websocket_handshakes_total{route="none",mode="none",result="rejected"}': 1,
+        'websocket_handshakes_total{route="none",mode="none",result="rejected",protocol="1.1"}': 1,
         'websocket_rejections_total{route="none",reason="no_route"}': 1,
       },
     ],
     [
       'handshake_failed',
       EVENTS.handshake_failed,
-      { 'websocket_handshakes_total{route="chat",mode="splice",result="failed"}': 1 },
+      { 'websocket_handshakes_total{route="chat",mode="splice",result="failed",protocol="1.1"}': 1 },
     ],
     [
       'handshake_passed',
       EVENTS.handshake_passed,
       {
-        'websocket_handshakes_total{route="chat",mode="splice",result="passed"}': 1,
+        'websocket_handshakes_total{route="chat",mode="splice",result="passed",protocol="1.1"}': 1,
         'websocket_handshake_duration_seconds_count{route="chat"}': 1,
         'websocket_handshake_duration_seconds_sum{route="chat"}': 0.007,
       },
@@ -91,7 +91,7 @@ describe('each event feeds its metrics, and no other', () => {
       'request_completed',
       EVENTS.request_completed,
       {
-        'http_requests_total{route="chat",method="GET",code="200"}': 1,
+        'http_requests_total{route="chat",method="GET",code="200",protocol="1.1"}': 1,
         'http_request_duration_seconds_count{route="chat"}': 1,
         'http_request_duration_seconds_sum{route="chat"}': 0.03,
       },
@@ -102,7 +102,11 @@ describe('each event feeds its metrics, and no other', () => {
       { 'proxy_protocol_refusals_total{listener="[::]:443",reason="late"}': 1 },
     ],
     ['upgrade_dropped', EVENTS.upgrade_dropped, {}],
-    ['head_refused', EVENTS.head_refused, { 'http_requests_total{route="none",method="OTHER",code="431"}': 1 }],
+    [
+      'head_refused',
+      EVENTS.head_refused,
+      { 'http_requests_total{route="none",method="OTHER",code="431",protocol="1.1"}': 1 },
+    ],
     [
       'upstream_connected',
       EVENTS.upstream_connected,
@@ -136,6 +140,7 @@ describe('each event feeds its metrics, and no other', () => {
       { 'config_reloads_total{result="failure"}': 1, config_last_reload_successful: 0 },
     ],
     ['internal_error', EVENTS.internal_error, { 'internal_errors_total{where="request"}': 1 }],
+    ['http2_session_closed', EVENTS.http2_session_closed, { 'http2_sessions_closed_total{reason="resets"}': 1 }],
     ['certificate_loaded', EVENTS.certificate_loaded, {}],
     ['drain', EVENTS.drain, { draining: 1 }],
     ['notice', EVENTS.notice, {}],
@@ -157,6 +162,12 @@ describe('from the start', () => {
       'auth_jwks_refreshes_total{result="ok"}': 0,
       'auth_jwks_refreshes_total{result="failed"}': 0,
       http_requests_in_flight: 0,
+      http2_sessions: 0,
+      http2_streams: 0,
+      'http2_sessions_closed_total{reason="idle"}': 0,
+      'http2_sessions_closed_total{reason="drain"}': 0,
+      'http2_sessions_closed_total{reason="resets"}': 0,
+      'http2_sessions_closed_total{reason="closed"}': 0,
       ramp_active: 0,
       rooms: 0,
       room_members: 0,
@@ -249,7 +260,7 @@ describe('the two forms', () => {
     const again = own((await metrics.render()).body);
     expect(own(open.body)).toEqual(first);
     expect(again).toEqual(first);
-    expect(first).toContain('gateway_http_requests_total{route="chat",method="GET",code="200"} 1');
+    expect(first).toContain('gateway_http_requests_total{route="chat",method="GET",code="200",protocol="1.1"} 1');
     expect(open.body).toContain('# TYPE gateway_http_requests counter\n');
   });
 });
@@ -316,7 +327,7 @@ describe('label values are bounded', () => {
       events.push({ ...EVENTS.handshake_rejected, origin: `https://${i}`, detail: `${i}` });
     }
     const samples = await samplesAfter(events);
-    expect(samples.get('http_requests_total{route="chat",method="OTHER",code="200"}')).toBe(1000);
+    expect(samples.get('http_requests_total{route="chat",method="OTHER",code="200",protocol="1.1"}')).toBe(1000);
     expect(samples.get('websocket_closes_total{route="chat",code="4xxx",initiator="client"}')).toBe(1000);
     expect(samples.get('websocket_rejections_total{route="chat",reason="origin"}')).toBe(1000);
     const { size } = await samplesAfter([]);
@@ -344,7 +355,7 @@ describe('the catalog', () => {
 
   it('names counters, durations and sizes as Prometheus does', () => {
     for (const [name, { type, help, buckets }] of all) {
-      expect(name).toMatch(/^[a-z][a-z_]*$/);
+      expect(name).toMatch(/^[a-z][a-z0-9_]*$/);
       expect(name.endsWith('_total')).toBe(type === 'counter');
       expect(help).toMatch(/^[A-Z].*\.$/);
       expect(buckets !== undefined).toBe(type === 'histogram');
@@ -362,10 +373,13 @@ describe('the catalog', () => {
 
 describe('expected series', () => {
   const expected = [
-    { metric: 'websocket_handshakes_total', labels: { route: 'new', mode: 'splice', result: 'failed' } },
+    {
+      metric: 'websocket_handshakes_total',
+      labels: { route: 'new', mode: 'splice', result: 'failed', protocol: '1.1' },
+    },
     { metric: 'websocket_connections', labels: { route: 'new', mode: 'splice' } },
   ];
-  const failed = 'websocket_handshakes_total{route="new",mode="splice",result="failed"}';
+  const failed = 'websocket_handshakes_total{route="new",mode="splice",result="failed",protocol="1.1"}';
   const live = 'websocket_connections{route="new",mode="splice"}';
 
   it('are at 0 until something of them happens, and count from there', async () => {

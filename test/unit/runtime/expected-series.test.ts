@@ -46,9 +46,9 @@ it('has values that the closed tables have', () => {
 it('has what each kind of route, upstream and listener can bring, and nothing else', () => {
   for (const wanted of [
     'websocket_connections chat splice',
-    'websocket_handshakes_total chat splice failed',
-    'websocket_handshakes_total chat splice passed',
-    'websocket_handshakes_total none none rejected',
+    'websocket_handshakes_total chat splice 1.1 failed',
+    'websocket_handshakes_total chat splice 1.1 passed',
+    'websocket_handshakes_total none none rejected 1.1',
     'websocket_rejections_total chat limit',
     'websocket_closes_total chat backend 1011',
     'websocket_closes_total echo gateway 1012',
@@ -58,8 +58,8 @@ it('has what each kind of route, upstream and listener can bring, and nothing el
     'websocket_pings_total chat timeout',
     'webhook_events_total hooked message failed',
     'webhook_events_pending hooked',
-    'http_requests_total plain GET 502',
-    'http_requests_total chat POST 504',
+    'http_requests_total plain GET 1.1 502',
+    'http_requests_total chat POST 1.1 504',
     'upstream_errors_total chat backend_refused',
     'upstream_errors_total rest backend_timeout',
     'upstream_retries_total rest over_budget',
@@ -67,7 +67,7 @@ it('has what each kind of route, upstream and listener can bring, and nothing el
   ])
     expect(shown).toContain(wanted);
   const none =
-    /^(websocket_messages_total opaque|websocket_lost_directions_total (opaque|echo)|websocket_handshakes_total echo terminate passed|websocket_closes_total echo backend|websocket_pings_total echo|webhook_\w+ echo|http_requests_total echo|websocket_\w+ plain|proxy_protocol_refusals_total \/run\/a)/;
+    /^(websocket_messages_total opaque|websocket_lost_directions_total (opaque|echo)|websocket_handshakes_total echo terminate 1.1 passed|websocket_closes_total echo backend|websocket_pings_total echo|webhook_\w+ echo|http_requests_total echo|websocket_\w+ plain|proxy_protocol_refusals_total \/run\/a)/;
   expect(shown.filter((one) => none.test(one))).toEqual([]);
 });
 

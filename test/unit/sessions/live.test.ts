@@ -15,6 +15,7 @@ const opened = (change: Partial<SessionOpened> = {}): SessionOpened => ({
   method: 'GET',
   host: 'a.example',
   path: '/ws',
+  protocol: '1.1',
   user: 'ada',
   mode: 'splice',
   at: { upstream: 'chat', server: 'ws://127.0.0.1:9001' },

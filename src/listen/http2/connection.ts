@@ -1,0 +1,146 @@
+// One connection of HTTP/2: how many streams it has, when it has been idle for too long, how often it may reset them, and
+// how it ends. What a stream asks for is server.ts and above. node's own time-outs are not used: they fire for a connection
+// whose open streams are merely quiet.
+import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Timed, TimerWheel } from '../../base/timer-wheel.ts';
+import type { Http2Reason } from '../../events/connection.ts';
+import { ResetBudget } from './reset-budget.ts';
+
+/** What holds for connections and changes with the config. Times in milliseconds, sizes in bytes. */
+export interface Http2Settings {
+  /** Whether WebSockets are taken by extended CONNECT (RFC 8441). */
+  readonly extendedConnect: boolean;
+  /** Requests at a time; open WebSockets come on top. */
+  readonly maxStreams: number;
+  /** What a client may send on a stream before it is read; the connection has CONNECTION_WINDOWS times as much. */
+  readonly window: number;
+  readonly maxHead: number;
+  /** Until the first request has come. */
+  readonly headMs: number;
+  /** Without a stream, until the connection is closed. */
+  readonly keepAliveMs: number;
+}
+
+/** What a whole connection may send unread, in windows of one stream. */
+const CONNECTION_WINDOWS = 4;
+/** The limit of streams is raised for WebSockets in steps, so that not each of them costs a SETTINGS frame. */
+const RAISE = 32;
+/** After GOAWAY, or after a last stream that its client does not end. */
+const LINGER_MS = 5000;
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+export interface ConnectionServices {
+  readonly wheel: TimerWheel;
+  readonly settings: () => Http2Settings;
+  /** Called once. */
+  readonly onEnded: (connection: Http2Connection, reason: Http2Reason) => void;
+}
+
+export class Http2Connection implements Timed {
+  /** The connection below; the session's own `socket` is a proxy that refuses half of what a socket can. */
+  readonly socket: Socket;
+  readonly #session: ServerHttp2Session;
+  readonly #services: ConnectionServices;
+  readonly #resets = new ResetBudget();
+  #streams = 0;
+  #webSockets = 0;
+  #advertised: number;
+  #closing = false;
+  #reason: Http2Reason = 'closed';
+  #deadline: number;
+
+  constructor(session: ServerHttp2Session, socket: Socket, services: ConnectionServices) {
+    this.#session = session;
+    this.socket = socket;
+    this.#services = services;
+    const { maxStreams, window, headMs } = services.settings();
+    this.#advertised = maxStreams;
+    session.setLocalWindowSize(CONNECTION_WINDOWS * window);
+    session.once('close', () => this.#ended());
+    this.#deadline = services.wheel.now() + headMs;
+    services.wheel.schedule(this, this.#deadline);
+  }
+
+  /** Streams that are open. */
+  get streams(): number {
+    return this.#streams;
+  }
+
+  get idle(): boolean {
+    return this.#streams === 0;
+  }
+
+  /** Counts a stream until it closes. */
+  opened(stream: ServerHttp2Stream): void {
+    this.#streams++;
+    this.#deadline = NEVER;
+    stream.once('close', () => {
+      this.#streams--;
+      if (this.#streams === 0) this.#await(this.#closing ? LINGER_MS : this.#services.settings().keepAliveMs);
+    });
+  }
+
+  /** A stream was reset before it was answered whole, and not by us. */
+  wasReset(): void {
+    if (this.#resets.take(this.#services.wheel.now())) return;
+    this.#reason = 'resets';
+    this.#session.destroy(new Error('too many resets'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+
+  /**
+   * A stream has become a WebSocket, which may stay for days: it must not count against the requests of the page. Browsers
+   * queue what is over the limit, silently and for ever. Returns what is to be called when it has ended.
+   */
+  webSocketOpened(): () => void {
+    this.#webSockets++;
+    this.#raise();
+    return () => {
+      this.#webSockets--;
+    };
+  }
+
+  /** Tells the peer what has changed; the limit of streams is lowered for new connections only. */
+  update(): void {
+    this.#raise();
+  }
+
+  /** GOAWAY: the streams that are open end by themselves, and no further one is taken. */
+  close(reason: Http2Reason): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    if (this.#reason === 'closed') this.#reason = reason;
+    this.#session.close();
+    if (this.#streams === 0) this.#await(LINGER_MS);
+  }
+
+  /** Ends it at once, and every stream. */
+  destroy(): void {
+    this.#session.destroy();
+    this.socket.destroy();
+  }
+
+  look(now: number): void {
+    if (now < this.#deadline) return;
+    if (this.#closing) this.destroy();
+    else this.close('idle');
+  }
+
+  #await(ms: number): void {
+    this.#deadline = this.#services.wheel.now() + ms;
+    this.#services.wheel.schedule(this, this.#deadline);
+  }
+
+  #raise(): void {
+    const wanted = this.#services.settings().maxStreams + RAISE * Math.ceil(this.#webSockets / RAISE);
+    if (wanted <= this.#advertised || this.#closing) return;
+    this.#advertised = wanted;
+    this.#session.settings({ maxConcurrentStreams: wanted });
+  }
+
+  #ended(): void {
+    this.#services.wheel.remove(this);
+    this.#services.onEnded(this, this.#reason);
+  }
+}

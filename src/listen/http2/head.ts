@@ -1,0 +1,81 @@
+// The head of an HTTP/2 request as the HTTP/1.1 head that it stands for (RFC 9113 §8.3, RFC 8441), so that what decides a
+// request does not learn that HTTP/2 exists. Pure. What nghttp2 refuses by itself (order of the pseudo-fields, connection
+// fields, upper-case names, a body that is not as long as announced) never gets here.
+
+import { type Rejection, reject } from '../../handshake/rejection.ts';
+import { trimOws } from '../../http/fields.ts';
+import type { MessageLike } from '../../http/head.ts';
+
+/** A request of HTTP/2 as a head of HTTP/1.1. */
+export interface Http2Head {
+  readonly message: MessageLike;
+  /** An extended CONNECT for a WebSocket: the message is its handshake. */
+  readonly websocket: boolean;
+}
+
+/** What a stream began with. */
+export interface Http2Fields {
+  /** Flat name, value, …, in their order; pseudo-fields first. */
+  readonly raw: readonly string[];
+  /** Whether the head ended the stream: there is no body. */
+  readonly ended: boolean;
+  /** A fresh Sec-WebSocket-Key for a handshake toward the server, which HTTP/2 has none of (RFC 8441 §5). */
+  readonly key: () => string;
+}
+
+/** The pseudo-fields of a request; nghttp2 lets each through once at most. */
+type Pseudo = ':method' | ':scheme' | ':authority' | ':path' | ':protocol';
+
+/** Reads the head. A rejection is answered on the stream, and costs no other stream of the connection. */
+export function readHttp2Head({ raw, ended, key }: Http2Fields): Http2Head | Rejection {
+  const pseudo = new Map<string, string>();
+  const fields: string[] = [];
+  const hosts: string[] = [];
+  const crumbs: string[] = [];
+  let length: string | null = null;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const value = trimOws(raw[i + 1] as string);
+    if (name.charCodeAt(0) === COLON) pseudo.set(name, value);
+    else if (name === 'host') hosts.push(value);
+    else if (name === 'cookie') crumbs.push(value);
+    else if (name !== 'http2-settings') fields.push(name, value);
+    if (name === 'content-length') length = value;
+  }
+  const of = (name: Pseudo): string | undefined => pseudo.get(name);
+  const authority = of(':authority') ?? hosts[0];
+  // RFC 9113 §8.3.1: two that differ are malformed; two readers could take either.
+  if (hosts.some((host) => host !== authority)) return reject('malformed', ':authority and Host differ');
+  const scheme = of(':scheme');
+  if (scheme !== undefined && scheme !== 'https' && scheme !== 'http')
+    return reject('malformed', 'the scheme is not http or https');
+  const head = authority === undefined ? [] : ['host', authority];
+  // RFC 9113 §8.2.3: crumbs become one field again before they leave HTTP/2.
+  if (crumbs.length > 0) fields.push('cookie', crumbs.join('; '));
+  const method = of(':method') ?? '';
+  const protocol = of(':protocol');
+  if (protocol === undefined) {
+    if (!ended && length === null && method !== 'CONNECT') fields.push('transfer-encoding', 'chunked');
+    const url = method === 'CONNECT' ? (authority ?? '') : (of(':path') ?? '');
+    return { message: messageOf(method, url, [...head, ...fields]), websocket: false };
+  }
+  if (protocol.toLowerCase() !== 'websocket') return UNKNOWN_PROTOCOL;
+  if (ended || length !== null) return reject('malformed', 'a WebSocket has no content, and its stream is open');
+  // The key proves to a client that a server speaks WebSocket; a stream needs no such proof, and a client must not choose ours.
+  if (fields.some((name, i) => i % 2 === 0 && name === 'sec-websocket-key'))
+    return reject('malformed', 'HTTP/2 has no Sec-WebSocket-Key');
+  head.push('upgrade', 'websocket', 'connection', 'Upgrade', 'sec-websocket-key', key());
+  return { message: messageOf('GET', of(':path') ?? '', [...head, ...fields]), websocket: true };
+}
+
+const COLON = 0x3a;
+
+/** RFC 9220 §3: a `:protocol` that is not spoken. */
+const UNKNOWN_PROTOCOL: Rejection = {
+  ...reject('method', 'the only :protocol that is spoken is websocket', []),
+  status: 501,
+};
+
+function messageOf(method: string, url: string, rawHeaders: string[]): MessageLike {
+  return { method, url, httpVersion: '1.1', rawHeaders, protocol: '2' };
+}

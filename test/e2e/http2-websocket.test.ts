@@ -1,0 +1,316 @@
+// WebSockets over HTTP/2 (RFC 8441) at the built gateway: spliced, terminated, refused, drained, and what a client of HTTP/2
+// may do that one of HTTP/1.1 can't. The browser is real where there is one.
+import { once } from 'node:events';
+import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import type net from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openBrowser } from '../support/browser.ts';
+import { type EchoServer, startEcho } from '../support/echo.ts';
+import { buildClose, buildFrame, type Frame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
+import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
+import { hasPeers } from '../support/peers.ts';
+import { type RestServer, startRest } from '../support/rest.ts';
+
+/** Of the page, in whose place functions given to `evaluate` run. */
+declare const location: { readonly host: string };
+
+const PAGE = '<!doctype html><title>page</title>';
+
+let echo: EchoServer;
+let rest: RestServer;
+let gateway: Gateway;
+
+const config = (): GatewayFile => ({
+  listeners: [
+    {
+      ...{ host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] } },
+      http2: { extended_connect: true, max_streams: 4 },
+    },
+    { host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] } },
+  ],
+  upstreams: {
+    echo: { servers: [`ws://127.0.0.1:${echo.port}`] },
+    rest: { servers: [`http://127.0.0.1:${rest.port}`] },
+  },
+  routes: [
+    { name: 'splice', match: { path: '/splice' }, websocket: { mode: 'splice', upstream: 'echo', origins: 'any' } },
+    { name: 'echo', match: { path: '/echo' }, websocket: { mode: 'terminate', handler: 'echo', origins: 'any' } },
+    {
+      name: 'room',
+      match: { path: '/room/{room}' },
+      websocket: { mode: 'terminate', handler: 'rooms', origins: 'any' },
+    },
+    {
+      name: 'strict',
+      match: { path: '/strict' },
+      websocket: { mode: 'splice', upstream: 'echo', origins: ['https://app.example'] },
+    },
+    {
+      name: 'small',
+      match: { path: '/small' },
+      websocket: { mode: 'splice', upstream: 'echo', origins: 'any', limits: { max_message: '1KiB' } },
+    },
+    { name: 'page', match: { path: '/page' }, respond: { body: PAGE, content_type: 'text/html' } },
+    { name: 'rest', match: { path: '/seen/*' }, http: { upstream: 'rest' } },
+  ],
+  drain: { delay: '0s', grace: '5s', spread: '0s' },
+});
+
+beforeAll(async () => {
+  echo = await startEcho();
+  rest = await startRest();
+  gateway = await startGateway(config());
+});
+
+afterAll(async () => {
+  expect(await gateway?.stop()).toBe(0);
+  echo?.close();
+  rest?.close();
+});
+
+const sessions: ClientHttp2Session[] = [];
+afterEach(() => {
+  for (const session of sessions.splice(0)) session.destroy();
+});
+
+const toLoopback: net.LookupFunction = (_host, _options, callback) =>
+  callback(null, [{ address: '127.0.0.1', family: 4 }]);
+
+async function connect(port = gateway.port): Promise<ClientHttp2Session> {
+  const session = http2.connect(`https://localhost:${port}`, { rejectUnauthorized: false, lookup: toLoopback });
+  sessions.push(session);
+  session.on('error', () => {});
+  await once(session, 'remoteSettings');
+  return session;
+}
+
+/** A WebSocket client over one stream, frame by frame. */
+class StreamSocket {
+  readonly stream: ClientHttp2Stream;
+  readonly answer: Promise<http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader>;
+  readonly frames: Frame[] = [];
+  #rest = Buffer.alloc(0);
+  #news: (() => void)[] = [];
+  over = false;
+
+  constructor(session: ClientHttp2Session, path: string, fields: Readonly<Record<string, string>> = {}) {
+    this.stream = session.request(
+      {
+        ...{
+          ':method': 'CONNECT',
+          ':protocol': 'websocket',
+          ':path': path,
+          ':authority': 'localhost',
+          ':scheme': 'https',
+        },
+        ...{ 'sec-websocket-version': '13', origin: 'https://app.example', ...fields },
+      },
+      { endStream: false },
+    );
+    this.stream.on('error', () => {});
+    this.answer = once(this.stream, 'response').then(([headers]) => headers as never);
+    this.answer.catch(() => {});
+    this.stream.on('data', (chunk: Buffer) => {
+      const parsed = parseFrames(Buffer.concat([this.#rest, chunk]));
+      this.frames.push(...parsed.frames);
+      this.#rest = Buffer.from(parsed.rest);
+      this.#wake();
+    });
+    const end = () => {
+      this.over = true;
+      this.#wake();
+    };
+    this.stream.on('end', end).on('close', end);
+  }
+
+  send(payload: string | Buffer, opcode: number = OPCODE.text): void {
+    this.stream.write(buildFrame({ opcode, payload, mask: MASK }));
+  }
+
+  /** The frame at this place, once it has come. */
+  async frame(at: number): Promise<Frame> {
+    while (this.frames[at] === undefined) {
+      if (this.over) throw new Error(`the stream ended after ${this.frames.length} frames`);
+      await new Promise<void>((resolve) => this.#news.push(resolve));
+    }
+    return this.frames[at]!;
+  }
+
+  #wake(): void {
+    for (const wake of this.#news.splice(0)) wake();
+  }
+}
+
+const text = (frame: Frame): string => frame.payload.toString();
+
+describe.each(['splice', 'echo'])('%s', (route) => {
+  it('carries messages both ways, and ends with a Close and a clean end of the stream', async () => {
+    const socket = new StreamSocket(await connect(), `/${route}`);
+    const answer = await socket.answer;
+    expect(answer[':status']).toBe(200);
+    expect(answer['sec-websocket-accept']).toBeUndefined();
+    for (const [at, message] of ['one', 'two', 'x'.repeat(100_000)].entries()) {
+      socket.send(message);
+      expect(text(await socket.frame(at))).toBe(message);
+    }
+    socket.stream.write(buildClose(1000, 'bye', MASK));
+    expect(readClose(await socket.frame(3))).toMatchObject({ code: 1000 });
+    socket.stream.end();
+    await once(socket.stream, 'close');
+    expect(socket.stream.rstCode).toBe(0);
+    await gateway.log({ event: 'session_closed', route, protocol: '2', close_code: 1000 });
+  });
+
+  it('takes what is sent before the answer', async () => {
+    const socket = new StreamSocket(await connect(), `/${route}`);
+    socket.send('early');
+    expect(text(await socket.frame(0))).toBe('early');
+  });
+
+  it('has many on one connection, and one that is reset costs no other', async () => {
+    const session = await connect();
+    const sockets = Array.from({ length: 12 }, () => new StreamSocket(session, `/${route}`));
+    await Promise.all(sockets.map((socket) => socket.answer));
+    sockets[0]!.stream.close(http2.constants.NGHTTP2_CANCEL);
+    for (const [i, socket] of sockets.slice(1).entries()) {
+      socket.send(`message ${i}`);
+      expect(text(await socket.frame(0))).toBe(`message ${i}`);
+    }
+    await gateway.log({ event: 'session_closed', route, protocol: '2', closed_by: 'client', reason: 'reset' });
+  });
+
+  it('does not count against the requests of the page', async () => {
+    const session = await connect();
+    const sockets = Array.from({ length: 10 }, () => new StreamSocket(session, `/${route}`));
+    await Promise.all(sockets.map((socket) => socket.answer));
+    const stream = session.request({ ':path': '/seen/page', ':authority': 'localhost' });
+    const [headers] = await once(stream, 'response');
+    expect(headers[':status']).toBe(200);
+    stream.resume();
+  });
+});
+
+describe('refusals', () => {
+  it.each([
+    ['an Origin that is not let in', '/strict', { origin: 'https://evil.example' }, 403, 'origin'],
+    ['a version that is not spoken', '/splice', { 'sec-websocket-version': '7' }, 426, 'version'],
+    ['a path without a route', '/nowhere', {}, 404, 'no_route'],
+    ['a room without a name', '/room/%20', {}, 400, 'name'],
+    ['a key of the client', '/splice', { 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' }, 400, 'malformed'],
+  ])('%s', async (_name, path, fields, status, reason) => {
+    const session = await connect();
+    const socket = new StreamSocket(session, path, fields as Record<string, string>);
+    const answer = await socket.answer;
+    expect([answer[':status'], answer['x-gateway-reason']]).toEqual([status, reason]);
+    // The connection goes on.
+    expect((await new StreamSocket(session, '/echo').answer)[':status']).toBe(200);
+  });
+
+  it('is no protocol of a listener where it is off', async () => {
+    const session = await connect(gateway.ports[1]);
+    expect(session.remoteSettings.enableConnectProtocol).toBeFalsy();
+  });
+
+  it('a message over the limit is 1009', async () => {
+    const socket = new StreamSocket(await connect(), '/small');
+    await socket.answer;
+    socket.send('x'.repeat(2000));
+    expect(readClose(await socket.frame(0))).toMatchObject({ code: 1009 });
+  });
+});
+
+it('a client that reads nothing stops its own server, and no other socket', async () => {
+  const session = await connect();
+  const stalled = new StreamSocket(session, '/splice');
+  await stalled.answer;
+  stalled.stream.pause();
+  for (let i = 0; i < 64; i++) stalled.send(Buffer.alloc(65_536), OPCODE.binary);
+  const other = new StreamSocket(session, '/splice');
+  await other.answer;
+  other.send('goes on');
+  expect(text(await other.frame(0))).toBe('goes on');
+});
+
+it('a drain closes every socket in order, and then the connection', async () => {
+  const own = await startGateway(config());
+  const session = await connect(own.port);
+  const sockets = ['/splice', '/echo', '/splice'].map((path) => new StreamSocket(session, path));
+  await Promise.all(sockets.map((socket) => socket.answer));
+  own.signal('SIGTERM');
+  for (const socket of sockets) {
+    expect(readClose(await socket.frame(0))).toMatchObject({ code: 1001 });
+    socket.stream.write(buildClose(1001, '', MASK));
+    socket.stream.end();
+    await once(socket.stream, 'close');
+    expect(socket.stream.rstCode).toBe(0);
+  }
+  expect(await own.exited).toBe(0);
+});
+
+describe.skipIf(!hasPeers('chromium'))('in Chromium', () => {
+  it('pages, fetches and thirty sockets share a connection', async () => {
+    const browser = await openBrowser();
+    try {
+      const page = await browser.newPage({ ignoreHTTPSErrors: true });
+      const base = `https://localhost:${gateway.port}`;
+      await page.goto(`${base}/page`);
+      const result = await page.evaluate(async () => {
+        const open = (path: string) =>
+          new Promise<WebSocket>((resolve, fail) => {
+            const socket = new WebSocket(`wss://${location.host}${path}`);
+            socket.onopen = () => resolve(socket);
+            socket.onerror = () => fail(new Error(`no socket at ${path}`));
+          });
+        const say = (socket: WebSocket, message: string) =>
+          new Promise<string>((resolve) => {
+            socket.onmessage = (event) => resolve(String(event.data));
+            socket.send(message);
+          });
+        await fetch('/seen/warm');
+        const sockets = await Promise.all(
+          Array.from({ length: 30 }, (_, i) => open(i % 2 === 0 ? '/splice' : '/echo')),
+        );
+        const answers = await Promise.all(sockets.map((socket, i) => say(socket, `message ${i}`)));
+        const fetches = await Promise.all(
+          Array.from({ length: 20 }, (_, i) => fetch(`/seen/${i}`).then((res) => res.status)),
+        );
+        const refused = await open('/strict').then(
+          () => 'opened',
+          () => 'refused',
+        );
+        const closed = await new Promise<number>((resolve) => {
+          sockets[0]!.onclose = (event) => resolve(event.code);
+          sockets[0]!.close(4000, 'done');
+        });
+        return { answers, fetches, refused, closed };
+      });
+      expect(result.answers).toEqual(Array.from({ length: 30 }, (_, i) => `message ${i}`));
+      expect(result.fetches).toEqual(Array.from({ length: 20 }, () => 200));
+      expect([result.refused, result.closed]).toEqual(['refused', 4000]);
+      await gateway.log({ event: 'session_opened', protocol: '2', host: `localhost:${gateway.port}`, route: 'splice' });
+    } finally {
+      await browser.close();
+    }
+  });
+
+  it('opens its sockets by HTTP/1.1 where the listener does not offer them', async () => {
+    const browser = await openBrowser();
+    try {
+      const page = await browser.newPage({ ignoreHTTPSErrors: true });
+      await page.goto(`https://localhost:${gateway.ports[1]}/page`);
+      const answer = await page.evaluate(
+        () =>
+          new Promise<string>((resolve, fail) => {
+            const socket = new WebSocket(`wss://${location.host}/splice`);
+            socket.onopen = () => socket.send('hello');
+            socket.onmessage = (event) => resolve(String(event.data));
+            socket.onerror = () => fail(new Error('no socket'));
+          }),
+      );
+      expect(answer).toBe('hello');
+      await gateway.log({ event: 'session_opened', protocol: '1.1', host: `localhost:${gateway.ports[1]}` });
+    } finally {
+      await browser.close();
+    }
+  });
+});
