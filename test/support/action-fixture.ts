@@ -29,6 +29,7 @@ export function actionFixture(upstream: object = {}, services: Partial<Services>
     endless: new SlotSet(),
     http: { name: 'fake', bound: null, forward: () => Promise.reject(new Error('not expected')), close: () => {} },
     pool: () => pool,
+    identityOf: () => ({ fingerprint: 'app', onChange: null }),
     ...services,
   } as unknown as Services;
   const subject = {
