@@ -11,7 +11,7 @@ const [A, B] = ['ws://a:1', 'ws://b:1'];
 /** B is asked only where A is not. */
 const SERVERS = { servers: [A, { url: B, backup: true }] };
 
-type Act = (exchange: Exchange, response: ReturnType<typeof plainOf>['response']) => Promise<void> | void;
+type Act = (exchange: Exchange, response: ReturnType<typeof plainOf>['response']) => ExchangeError | null;
 
 /** Forwards one request; each server it comes to does the next of the acts. */
 async function run(
@@ -20,16 +20,18 @@ async function run(
 ) {
   const { plain, response, answers, calls } = plainOf({ method, hasBody });
   const left = [...acts];
-  const asked: Exchange[] = [];
+  const asked: Pick<Exchange, 'target' | 'preamble' | 'maxBody' | 'fields' | 'server'>[] = [];
   const engine: HttpEngine = {
     ...{ name: 'fake', bound: null, close: () => {} },
-    async forward(exchange) {
-      asked.push(exchange);
-      await left.shift()!(exchange, response);
+    forward(exchange) {
+      // As it is now: the next server gets the same exchange with another message.
+      const { target, preamble, maxBody, fields, server } = exchange;
+      asked.push({ target, preamble, maxBody, fields, server });
+      exchange.settled(left.shift()!(exchange, response));
     },
   };
   const { context, pool, events } = actionFixture({ ...SERVERS, ...upstream }, { http: engine });
-  await forward(context, verdictOn('forward', http, plainHead({ method, ...change })), plain);
+  forward(context, verdictOn('forward', http, plainHead({ method, ...change })), plain);
   const live = [A, B].map((url) => pool.serverAt(url)?.live);
   const completed = events.find(({ type }) => type === 'request_completed');
   return {
@@ -48,13 +50,13 @@ const answered =
   (_, response) => {
     response.status = status;
     response.headersSent = true;
+    return null;
   };
 
 const fails =
   (code: ErrorCode, progress: Progress): Act =>
-  () => {
-    throw new ExchangeError(new GatewayError(code, 'as told'), progress);
-  };
+  () =>
+    new ExchangeError(new GatewayError(code, 'as told'), progress);
 
 const refused = fails('backend_refused', 'unsent');
 
@@ -137,8 +139,9 @@ describe('another server', () => {
     const asked = vi.fn();
     const first: Act = (exchange, response) => {
       asked(exchange.declines(status, fields));
-      if (declined) throw new ExchangeError(new GatewayError('backend_refused', 'declined'), 'head');
+      if (declined) return new ExchangeError(new GatewayError('backend_refused', 'declined'), 'head');
       response.status = status;
+      return null;
     };
     const { servers, completed } = await run([first, answered(204)], { method });
     expect(asked).toHaveBeenCalledWith(declined);
@@ -150,12 +153,12 @@ describe('another server', () => {
 describe('the client', () => {
   it('gets 503 where no server is left', async () => {
     const upstream = { servers: [{ url: A, requests_per_second: { rate: 0.001, burst: 1 } }] };
-    const engine: HttpEngine = { name: 'fake', bound: null, close: () => {}, forward: async () => {} };
+    const engine: HttpEngine = { name: 'fake', bound: null, close: () => {}, forward: () => {} };
     const { context, events } = actionFixture(upstream, { http: engine });
     const verdict = verdictOn('forward', http, plainHead());
-    await forward(context, verdict, plainOf().plain);
+    forward(context, verdict, plainOf().plain);
     const { plain, answers } = plainOf();
-    await forward(context, verdict, plain);
+    forward(context, verdict, plain);
     expect(answers).toMatchObject([{ status: 503 }]);
     expect(events.at(-1)).toMatchObject({ type: 'request_completed', reason: 'no_server', at: null });
   });
@@ -169,8 +172,8 @@ describe('the client', () => {
 
   it('that has got a part of an answer gets no other one', async () => {
     const act: Act = (exchange, response) => {
-      void answered(200)(exchange, response);
-      throw new ExchangeError(new GatewayError('backend_refused', 'broke off'), 'begun');
+      answered(200)(exchange, response);
+      return new ExchangeError(new GatewayError('backend_refused', 'broke off'), 'begun');
     };
     const { servers, answers, completed } = await run([act]);
     expect([servers, answers]).toEqual([[A], []]);
