@@ -166,12 +166,11 @@ export class Listener {
       shouldUpgradeCallback: (req: http.IncomingMessage) => !hasBody(req),
     };
     if (this.#tls === null) return http.createServer(options);
-    const current = (): TlsMaterial => this.#tls as TlsMaterial;
     return https.createServer({
       ...options,
       // As http has it by itself.
       allowHalfOpen: true,
-      ...tlsServerOptions(current),
+      ...tlsServerOptions(() => this.#tls as TlsMaterial),
       ALPNCallback: this.http2.chooseProtocol,
       handshakeTimeout: this.#config.timeouts.tls_handshake,
     });

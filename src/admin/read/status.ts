@@ -1,6 +1,8 @@
 // `GET /status`: the gateway at one look.
+
 import { closeSync, openSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
+import { http2Of } from '../../config/http2.ts';
 import type { Sampler } from '../../events.ts';
 import type { ReloadReport } from '../../runtime/reload.ts';
 import type { Snapshot } from '../../runtime/snapshot.ts';
@@ -96,7 +98,7 @@ function protocolsOf(listeners: Snapshot['config']['listeners']): readonly strin
   const found = new Set(['http/1.1']);
   for (const listener of listeners) {
     if (listener.tls !== undefined) found.add('tls');
-    if ('http2' in listener && listener.http2 !== undefined && listener.http2 !== false) found.add('h2');
+    if (http2Of(listener) !== null) found.add('h2');
   }
   return [...found];
 }

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { guarded } from '../../base/guard.ts';
+import { http2Of } from '../../config/http2.ts';
 import type { ListenerConfig } from '../../config/schema/schema.ts';
 import type { Emit } from '../../events.ts';
 import type { Gateway } from '../../pipeline/requests.ts';
@@ -33,7 +34,7 @@ export class Http2Listener {
 
   /** The protocol for a client that offers these by ALPN; undefined: none, and the handshake is refused (RFC 7301 §3.2). */
   readonly chooseProtocol = ({ protocols }: { protocols: string[] }): string | undefined => {
-    const served = optionsOf(this.#config) === null ? HTTP1 : BOTH;
+    const served = http2Of(this.#config) === null ? HTTP1 : BOTH;
     return served.find((protocol) => protocols.includes(protocol));
   };
 
@@ -52,7 +53,7 @@ export class Http2Listener {
 
   /** A connection without TLS: takes it where it begins with HTTP/2, else calls `http1`, with nothing of it read. */
   takeByPreface(socket: Socket, http1: () => void): void {
-    if (this.#config.tls !== undefined || optionsOf(this.#config)?.prior_knowledge !== true) return http1();
+    if (this.#config.tls !== undefined || http2Of(this.#config)?.prior_knowledge !== true) return http1();
     this.#priorKnowledge.read(socket, this.#config.timeouts.head, (http2) => {
       if (http2) return this.#http2.take(socket);
       http1();
@@ -80,18 +81,11 @@ export class Http2Listener {
   }
 }
 
-type Options = NonNullable<ListenerConfig['http2']>;
-
-/** What the config says of HTTP/2; null: it is off. Unset it is on with TLS. */
-function optionsOf({ http2, tls }: ListenerConfig): Options | null {
-  if (http2 !== undefined) return http2;
-  return tls === undefined ? null : DEFAULTS;
-}
-
-const DEFAULTS: Options = { extended_connect: false, prior_knowledge: false, max_streams: 128, window: 256 * 1024 };
+/** No connection comes to it then. */
+const OFF = { extended_connect: false, max_streams: 1, window: 65_535 };
 
 function settingsOf(config: ListenerConfig): Http2Settings {
-  const { extended_connect, max_streams, window } = optionsOf(config) ?? DEFAULTS;
+  const { extended_connect, max_streams, window } = http2Of(config) ?? OFF;
   const { max_head, timeouts } = config;
   return {
     extendedConnect: extended_connect,
