@@ -227,7 +227,10 @@ export class Http2Response implements ClientResponse {
       this.cut();
       then();
     });
-    if (this.#lost) return settle();
+    if (this.#lost) {
+      settle();
+      return;
+    }
     timer = setTimeout(settle, most);
     this.#stream.once('close', settle);
     // Called when all that stands before it has left.

@@ -28,20 +28,7 @@ type Pseudo = ':method' | ':scheme' | ':authority' | ':path' | ':protocol';
 
 /** Reads the head. A rejection is answered on the stream, and costs no other stream of the connection. */
 export function readHttp2Head({ raw, ended, key }: Http2Fields): Http2Head | Rejection {
-  const pseudo = new Map<string, string>();
-  const fields: string[] = [];
-  const hosts: string[] = [];
-  const crumbs: string[] = [];
-  let length: string | null = null;
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i] as string;
-    const value = trimOws(raw[i + 1] as string);
-    if (name.charCodeAt(0) === COLON) pseudo.set(name, value);
-    else if (name === 'host') hosts.push(value);
-    else if (name === 'cookie') crumbs.push(value);
-    else if (name !== 'http2-settings') fields.push(name, value);
-    if (name === 'content-length') length = value;
-  }
+  const { pseudo, fields, hosts, hasLength } = sortFields(raw);
   const of = (name: Pseudo): string | undefined => pseudo.get(name);
   const authority = of(':authority') ?? hosts[0];
   // RFC 9113 §8.3.1: two that differ are malformed; two readers could take either.
@@ -50,22 +37,48 @@ export function readHttp2Head({ raw, ended, key }: Http2Fields): Http2Head | Rej
   if (scheme !== undefined && scheme !== 'https' && scheme !== 'http')
     return reject('malformed', 'the scheme is not http or https');
   const head = authority === undefined ? [] : ['host', authority];
-  // RFC 9113 §8.2.3: crumbs become one field again before they leave HTTP/2.
-  if (crumbs.length > 0) fields.push('cookie', crumbs.join('; '));
   const method = of(':method') ?? '';
+  const path = of(':path') ?? '';
   const protocol = of(':protocol');
   if (protocol === undefined) {
-    if (!ended && length === null && method !== 'CONNECT') fields.push('transfer-encoding', 'chunked');
-    const url = method === 'CONNECT' ? (authority ?? '') : (of(':path') ?? '');
-    return { message: messageOf(method, url, [...head, ...fields]), websocket: false };
+    const url = method === 'CONNECT' ? (authority ?? '') : path;
+    const framing = ended || hasLength || method === 'CONNECT' ? [] : ['transfer-encoding', 'chunked'];
+    return { message: messageOf(method, url, [...head, ...fields, ...framing]), websocket: false };
   }
   if (protocol.toLowerCase() !== 'websocket') return UNKNOWN_PROTOCOL;
-  if (ended || length !== null) return reject('malformed', 'a WebSocket has no content, and its stream is open');
+  if (ended || hasLength) return reject('malformed', 'a WebSocket has no content, and its stream is open');
   // The key proves to a client that a server speaks WebSocket; a stream needs no such proof, and a client must not choose ours.
   if (fields.some((name, i) => i % 2 === 0 && name === 'sec-websocket-key'))
     return reject('malformed', 'HTTP/2 has no Sec-WebSocket-Key');
   head.push('upgrade', 'websocket', 'connection', 'Upgrade', 'sec-websocket-key', key());
-  return { message: messageOf('GET', of(':path') ?? '', [...head, ...fields]), websocket: true };
+  return { message: messageOf('GET', path, [...head, ...fields]), websocket: true };
+}
+
+interface SortedFields {
+  readonly pseudo: ReadonlyMap<string, string>;
+  /** The fields of HTTP/1.1, without Host. */
+  readonly fields: readonly string[];
+  readonly hosts: readonly string[];
+  readonly hasLength: boolean;
+}
+
+function sortFields(raw: readonly string[]): SortedFields {
+  const pseudo = new Map<string, string>();
+  const fields: string[] = [];
+  const hosts: string[] = [];
+  const crumbs: string[] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const value = trimOws(raw[i + 1] as string);
+    if (name.charCodeAt(0) === COLON) pseudo.set(name, value);
+    else if (name === 'host') hosts.push(value);
+    else if (name === 'cookie') crumbs.push(value);
+    else if (name !== 'http2-settings') fields.push(name, value);
+  }
+  // RFC 9113 §8.2.3: crumbs become one field again before they leave HTTP/2.
+  if (crumbs.length > 0) fields.push('cookie', crumbs.join('; '));
+  const hasLength = fields.some((name, i) => i % 2 === 0 && name === 'content-length');
+  return { pseudo, fields, hosts, hasLength };
 }
 
 const COLON = 0x3a;
