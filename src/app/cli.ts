@@ -1,4 +1,4 @@
-// The commands: run | check | explain | schema | healthcheck. It reads the command line, prints, and gives an exit code.
+// The commands that commands.ts names. It reads the command line, prints, and gives an exit code.
 
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
@@ -15,23 +15,12 @@ import { decide } from '../routing/decide.ts';
 import { type Explanation, explain, type Verified } from '../routing/explain/explain.ts';
 import { type ExplainRequest, parseExplainRequest } from '../routing/explain/explain-request.ts';
 import { type Prepared, prepare } from '../runtime/prepare.ts';
+import { type Command, commandNamed, manPage, usage } from './commands.ts';
+import { completion } from './completion.ts';
+import { ImportError } from './import/draft.ts';
+import { importFile, isImportKind } from './import/import.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { StartError } from './start-error.ts';
-
-const USAGE = `Usage: upgate <command> [options]
-
-  run -c FILE [--demo]     serve; --demo also starts the backends that FILE names on loopback
-  check -c FILE            say everything that is wrong with FILE; exit 1 where there is an error
-  explain URL [-c FILE]    say what a request would get, and why
-      --origin O  --version V  --protocol P[,P]  --from IP|unix  --token T  --header 'NAME: VALUE'
-  schema                   print the JSON Schema of the config, for editors
-  healthcheck [-c FILE]    ask a running gateway's /healthz; exit 1 where it does not answer
-
-  -c, --config FILE        default: gateway.yaml
-  -h, --help   -v, --version
-
-Signals: SIGHUP reloads FILE, SIGTERM and SIGINT drain, a second one ends at once.
-`;
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', default: 'gateway.yaml' },
@@ -44,8 +33,6 @@ const OPTIONS = {
   token: { type: 'string' },
   header: { type: 'string', multiple: true },
 } as const;
-
-const COMMANDS: ReadonlySet<string> = new Set(['run', 'check', 'explain', 'schema', 'healthcheck']);
 
 /** How long `healthcheck` waits for an answer. */
 const HEALTH_MS = 3000;
@@ -98,11 +85,7 @@ async function check({ config }: Values): Promise<number> {
   return 0;
 }
 
-async function explainUrl(url: string | undefined, values: Values): Promise<number> {
-  if (url === undefined) {
-    printError('explain needs a URL, such as wss://app.example.com/ws/chat');
-    return 2;
-  }
+async function explainUrl(url: string, values: Values): Promise<number> {
   const request = parseExplainRequest(url, values);
   if (typeof request === 'string') {
     printError(request);
@@ -188,45 +171,74 @@ async function healthcheck({ config }: Values): Promise<number> {
 }
 
 /** Carries out a command; gives the exit code, or null where the process goes on. */
-export async function main(args: readonly string[], lifecycle: Lifecycle): Promise<number | null> {
-  if (args.length === 1 && (args[0] === '-v' || args[0] === '--version')) {
+export async function main(argv: readonly string[], lifecycle: Lifecycle): Promise<number | null> {
+  if (argv.length === 1 && (argv[0] === '-v' || argv[0] === '--version')) {
     print(packageVersion());
     return 0;
   }
   let read: ReturnType<typeof readArguments>;
   try {
-    read = readArguments(args);
+    read = readArguments(argv);
   } catch (error) {
     if (!systemCode(error)?.startsWith('ERR_PARSE_ARGS')) throw error;
-    printError(`${(error as Error).message}\n\n${USAGE}`);
+    printError(`${(error as Error).message}\n\n${usage()}`);
     return 2;
   }
   const { values, positionals } = read;
-  const [command, argument, ...further] = positionals;
-  if (values.help || command === undefined) {
-    print(USAGE);
+  const [name, ...args] = positionals;
+  if (values.help || name === undefined) {
+    print(usage());
     return values.help ? 0 : 2;
   }
-  // `upgate check other.yaml` must not be a check of the default file.
-  const stray = command === 'explain' ? further[0] : argument;
-  if (COMMANDS.has(command) && stray !== undefined) {
-    printError(`${command} takes no argument "${stray}"; a config is named with -c`);
+  const command = commandNamed(name);
+  if (command === undefined) {
+    printError(`there is no command "${name}"\n\n${usage()}`);
     return 2;
   }
-  switch (command) {
-    case 'run':
-      return run(values, lifecycle);
-    case 'check':
-      return check(values);
-    case 'explain':
-      return explainUrl(argument, values);
-    case 'schema':
-      print(JSON.stringify(editorSchema(), null, 2));
-      return 0;
-    case 'healthcheck':
-      return healthcheck(values);
-    default:
-      printError(`there is no command "${command}"\n\n${USAGE}`);
-      return 2;
+  const wrong = misused(command, args);
+  if (wrong !== null) {
+    printError(wrong);
+    return 2;
+  }
+  return RUNS[name as keyof typeof RUNS](args, values, lifecycle);
+}
+
+/** What is wrong with its arguments; `upgate check other.yaml` must not be a check of the default file. */
+function misused({ name, args: wanted, choices, alone }: Command, args: readonly string[]): string | null {
+  const stray = args[wanted.length];
+  if (stray !== undefined) return `${name} takes no argument "${stray}"${alone ? '' : '; a config is named with -c'}`;
+  const [first] = args;
+  if (choices !== undefined && first !== undefined && !choices.includes(first))
+    return `${name}: "${first}" is none of ${choices.join(', ')}`;
+  if (name === 'explain' && first === undefined) return 'explain needs a URL, such as wss://app.example.com/ws/chat';
+  return args.length < wanted.length ? `${name} needs: ${wanted.join(' ')}` : null;
+}
+
+type Run = (args: readonly string[], values: Values, lifecycle: Lifecycle) => number | null | Promise<number | null>;
+
+const RUNS = {
+  run: (_args, values, lifecycle) => run(values, lifecycle),
+  check: (_args, values) => check(values),
+  explain: ([url = ''], values) => explainUrl(url, values),
+  schema: () => printed(JSON.stringify(editorSchema(), null, 2)),
+  healthcheck: (_args, values) => healthcheck(values),
+  import: ([kind, file = '']) => importConfig(kind, file),
+  completion: ([shell = '']) => printed((completion(shell) ?? '').trimEnd()),
+  man: () => printed(manPage(packageVersion()).trimEnd()),
+} as const satisfies Readonly<Record<string, Run>>;
+
+function printed(text: string): number {
+  print(text);
+  return 0;
+}
+
+async function importConfig(kind: string | undefined, file: string): Promise<number> {
+  if (!isImportKind(kind)) return 2;
+  try {
+    return printed((await importFile(kind, file)).trimEnd());
+  } catch (error) {
+    if (!(error instanceof ImportError)) throw error;
+    printError(error.message);
+    return 1;
   }
 }

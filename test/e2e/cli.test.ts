@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
+import { COMMANDS } from '../../src/app/commands.ts';
 import { run } from '../support/child.ts';
 import { type GatewayFile, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
 import { closedPort } from '../support/scripted.ts';
@@ -37,8 +38,7 @@ describe('the command line', () => {
   it.each(['-h', '--help', 'run --help'])('%s prints what there is', async (line) => {
     const { code, stdout, stderr } = await upgate(...line.split(' '));
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const command of ['run', 'check', 'explain', 'schema', 'healthcheck'])
-      expect(stdout).toContain(`\n  ${command} `);
+    for (const { name } of COMMANDS) expect(stdout).toMatch(new RegExp(`\\n  ${name}\\b`));
     expect(stdout).toContain('SIGHUP');
   });
 
@@ -239,4 +239,47 @@ describe('run', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^gateway\.yaml:2:11: error: /);
   });
+});
+
+describe('completion', () => {
+  it('of bash names commands, their options and choices, and files', async () => {
+    const complete = async (...words: readonly string[]) => {
+      const script =
+        'eval "$("$1" "$2" completion bash)"; shift 2; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _upgate; echo "${COMPREPLY[@]}"';
+      const { stdout, stderr } = await run('bash', ['-c', script, 'bash', process.execPath, MAIN, ...words]);
+      return `${stdout.trim()}${stderr}`;
+    };
+    expect(await complete('upgate', 'ch')).toBe('check');
+    expect(await complete('upgate', 'explain', '--ori')).toBe('--origin');
+    expect(await complete('upgate', 'import', 'ng')).toBe('nginx');
+    expect(await complete('upgate', 'check', '-c', '/etc/host')).toContain('/etc/hosts');
+  });
+
+  it.each(['zsh', 'fish'])('of %s has every command and option', async (shell) => {
+    const { code, stdout } = await upgate('completion', shell);
+    expect(code).toBe(0);
+    for (const command of COMMANDS)
+      for (const { name } of [command, ...command.options]) expect(stdout).toMatch(new RegExp(`\\b${name}\\b`));
+  });
+
+  it('of another shell is a mistake', async () => {
+    expect(await upgate('completion', 'tcsh')).toMatchObject({
+      code: 2,
+      stderr: 'completion: "tcsh" is none of bash, zsh, fish\n',
+    });
+    expect(await upgate('completion')).toMatchObject({ code: 2, stderr: 'completion needs: bash|zsh|fish\n' });
+  });
+});
+
+it('the manual page has every command and option, and help has them too', async () => {
+  const page = (await upgate('man')).stdout.replaceAll('\\-', '-');
+  const help = (await upgate('--help')).stdout;
+  for (const command of COMMANDS) {
+    for (const text of [page, help]) {
+      expect(text).toContain(command.help);
+      for (const { name } of command.options) expect(text).toContain(`--${name}`);
+    }
+  }
+  expect(page).toMatch(/^\.TH UPGATE 1 "" "upgate \d/);
+  expect(page).not.toMatch(/^\.(?!TH|SH|TP|B |I |RI |RS|RE)/m);
 });

@@ -1,0 +1,166 @@
+// The commands and their options, once: usage, completion and the man page are made from here, and cli.ts obeys it.
+
+export interface CommandOption {
+  readonly name: string;
+  readonly short?: string;
+  /** What stands for its value; unset: it takes none. */
+  readonly value?: string;
+  readonly multiple?: true;
+  readonly help: string;
+}
+
+export interface Command {
+  readonly name: string;
+  /** What stands behind it, beside options. */
+  readonly args: readonly string[];
+  /** Which values the first argument may have; unset: any. */
+  readonly choices?: readonly string[];
+  readonly help: string;
+  /** Beside `--config`, which each but those of `alone` has. */
+  readonly options: readonly CommandOption[];
+  /** It reads no config. */
+  readonly alone?: true;
+}
+
+export const CONFIG: CommandOption = { name: 'config', short: 'c', value: 'FILE', help: 'default: gateway.yaml' };
+
+export const COMMANDS: readonly Command[] = [
+  {
+    name: 'run',
+    args: [],
+    help: 'serve',
+    options: [{ name: 'demo', help: 'also start the backends that FILE names on loopback' }],
+  },
+  {
+    name: 'check',
+    args: [],
+    help: 'say everything that is wrong with FILE; exit 1 where there is an error',
+    options: [],
+  },
+  {
+    name: 'explain',
+    args: ['URL'],
+    help: 'say what a request would get, and why',
+    options: [
+      { name: 'origin', value: 'ORIGIN', help: 'of the page that asks' },
+      { name: 'version', value: 'N', help: 'Sec-WebSocket-Version' },
+      { name: 'protocol', value: 'P[,P]', help: 'subprotocols offered' },
+      { name: 'from', value: 'IP|unix', help: 'address of the peer' },
+      { name: 'token', value: 'TOKEN', help: 'credentials' },
+      { name: 'header', value: "'NAME: VALUE'", multiple: true, help: 'a further field' },
+    ],
+  },
+  { name: 'schema', args: [], help: 'print the JSON Schema of the config, for editors', options: [], alone: true },
+  {
+    name: 'healthcheck',
+    args: [],
+    help: "ask a running gateway's /healthz; exit 1 where it does not answer",
+    options: [],
+  },
+  {
+    name: 'import',
+    args: ['nginx|caddy', 'FILE'],
+    choices: ['nginx', 'caddy'],
+    help: 'print a gateway.yaml made from the config of another proxy, with remarks on what could not be carried',
+    options: [],
+    alone: true,
+  },
+  {
+    name: 'completion',
+    args: ['bash|zsh|fish'],
+    choices: ['bash', 'zsh', 'fish'],
+    help: 'print the completion for a shell',
+    options: [],
+    alone: true,
+  },
+  { name: 'man', args: [], help: 'print the manual page: upgate man | man -l -', options: [], alone: true },
+];
+
+const SIGNALS = 'Signals: SIGHUP reloads FILE, SIGTERM and SIGINT drain, a second one ends at once.';
+/** Where the help of a command begins. */
+const COLUMN = 27;
+
+export function commandNamed(name: string): Command | undefined {
+  return COMMANDS.find((command) => command.name === name);
+}
+
+/** `run -c FILE [--demo]` */
+function synopsis({ name, args, options, alone }: Command): string {
+  const flags = options.filter(({ value }) => value === undefined).map((option) => ` [--${option.name}]`);
+  const config = alone ? '' : args.length === 0 ? ' -c FILE' : ' [-c FILE]';
+  return `${[name, ...args].join(' ')}${config}${flags.join('')}`;
+}
+
+function withValue({ name, value }: CommandOption): string {
+  return value === undefined ? `--${name}` : `--${name} ${value}`;
+}
+
+/** What `--help` prints. */
+export function usage(): string {
+  const lines = COMMANDS.flatMap((command) => {
+    const head = `  ${synopsis(command)}`;
+    const helped =
+      head.length < COLUMN ? [`${head.padEnd(COLUMN)}${command.help}`] : [head, `${' '.repeat(COLUMN)}${command.help}`];
+    const details = command.options.map((option) => `      ${withValue(option).padEnd(COLUMN - 6)} ${option.help}`);
+    return [...helped, ...details];
+  });
+  return [
+    'Usage: upgate <command> [options]',
+    '',
+    ...lines,
+    '',
+    `  -c, --config FILE        ${CONFIG.help}`,
+    '  -h, --help   -v, --version',
+    '',
+    SIGNALS,
+    '',
+  ].join('\n');
+}
+
+/** The options of a command, its config among them. */
+export function optionsOf({ options, alone }: Command): readonly CommandOption[] {
+  return alone ? options : [...options, CONFIG];
+}
+
+/** The manual page, in the macros of man(7). */
+export function manPage(version: string): string {
+  const roff = (text: string): string =>
+    text
+      .replace(/\\/g, '\\e')
+      .replace(/-/g, '\\-')
+      .replace(/^([.'])/gm, '\\&$1');
+  const commands = COMMANDS.flatMap((command) => [
+    '.TP',
+    `.B ${roff(synopsis(command))}`,
+    roff(command.help),
+    ...(command.options.length === 0 ? [] : ['.RS']),
+    ...command.options.flatMap((option) => ['.TP', `.B ${roff(withValue(option))}`, roff(option.help)]),
+    ...(command.options.length === 0 ? [] : ['.RE']),
+  ]);
+  return [
+    `.TH UPGATE 1 "" "upgate ${roff(version)}" "User Commands"`,
+    '.SH NAME',
+    'upgate \\- an upgrade gateway for WebSockets',
+    '.SH SYNOPSIS',
+    '.B upgate',
+    '.I command',
+    '.RI [ options ]',
+    '.SH COMMANDS',
+    ...commands,
+    '.SH OPTIONS',
+    '.TP',
+    `.B ${roff('-c, --config FILE')}`,
+    roff(CONFIG.help),
+    '.TP',
+    `.B ${roff('-h, --help')}`,
+    'print what there is',
+    '.TP',
+    `.B ${roff('-v, --version')}`,
+    'print the version',
+    '.SH SIGNALS',
+    roff(SIGNALS.replace('Signals: ', '')),
+    '.SH EXIT STATUS',
+    '0: done, or drained. 1: it could not, or the config has an error. 2: the command line is wrong. 70: a defect of the program.',
+    '',
+  ].join('\n');
+}
