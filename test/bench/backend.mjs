@@ -1,12 +1,23 @@
 // The backend of the benchmark, in a process of its own: answers a handshake with 101 and every whole frame with one of
-// the same size; the size is in the path, `/64`. A plain GET gets a short body. Prints its port.
+// the same size; the size is in the path, `/64`. A plain GET gets a body of the size in the path, or a short one; a POST gets
+// that once its own body has come. Prints its port.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { frame } from './frames.mjs';
 
-const server = createServer((_req, res) => {
-  res.setHeader('Content-Length', 2);
-  res.end('ok');
+const bodies = new Map([['/', Buffer.from('ok')]]);
+
+function bodyOf(path) {
+  const body = bodies.get(path) ?? Buffer.alloc(Number(path.slice(1)) || 2, 'x');
+  bodies.set(path, body);
+  return body;
+}
+
+const server = createServer((req, res) => {
+  const body = bodyOf(req.url);
+  res.setHeader('Content-Length', body.length);
+  if (req.method === 'GET') res.end(body);
+  else req.resume().on('end', () => res.end(body));
 });
 server.keepAliveTimeout = 0;
 server.on('upgrade', (req, socket) => {

@@ -128,7 +128,28 @@ async function measure(pids, port, tls) {
     if (size === 64) row[`${prefix}p99 of a 64 B round trip, us`] = p99;
   }
   row[`${prefix}CPU per handshake, us`] = (await cost(pids, 'open', { port, tls, connections: 20 })).us;
-  if (!tls) row['CPU per plain request, us'] = (await cost(pids, 'http', { port, tls, connections: 50 })).us;
+  return tls ? row : { ...row, ...(await measurePlain(pids, port)) };
+}
+
+/** How long a gateway has nothing to do before the last row of plain requests. */
+const PAUSE_MS = 8000;
+
+/** Plain requests, each kind warmed up with itself. */
+async function measurePlain(pids, port) {
+  const row = {};
+  const how = { port, tls: false, connections: 50 };
+  for (const [label, mode, size] of [
+    ['plain request with a 10 KB answer', 'get', 10_240],
+    ['plain request with a 1 KB body (POST)', 'post', 1024],
+    ['plain request', 'get', 2],
+  ]) {
+    await cost(pids, mode, { ...how, size, seconds: '2' });
+    row[`CPU per ${label}, us`] = (await cost(pids, mode, { ...how, size })).us;
+  }
+  await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  row[`CPU per plain request after a pause of ${PAUSE_MS / 1000} s, us`] = (
+    await cost(pids, 'get', { ...how, size: 2 })
+  ).us;
   return row;
 }
 

@@ -2,7 +2,8 @@
 //   node load.mjs echo PORT TLS CONNECTIONS SIZE SECONDS   messages one at a time on each connection
 //   node load.mjs open PORT TLS CONNECTIONS 64 SECONDS     connect, handshake, one echo, close, again
 //   node load.mjs idle PORT TLS CONNECTIONS 64 SECONDS     opens connections and holds them
-//   node load.mjs http PORT TLS CONNECTIONS 0 SECONDS      plain GETs on kept connections
+//   node load.mjs get PORT TLS CONNECTIONS SIZE SECONDS    plain GETs on kept connections, of answers of this size
+//   node load.mjs post PORT TLS CONNECTIONS SIZE SECONDS   POSTs of bodies of this size, of short answers
 // Prints one line of JSON: what was done, and the 99th percentile of a round trip in microseconds.
 import net from 'node:net';
 import tls from 'node:tls';
@@ -12,7 +13,10 @@ const [mode, port, secure, connections, size, seconds] = process.argv
   .slice(2)
   .map((word, i) => (i === 0 ? word : Number(word)));
 const handshake = `GET /${size} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`;
-const request = 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
+const request =
+  mode === 'post'
+    ? `POST /2 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size)}`
+    : `GET /${size} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
 const [outgoing, incoming] = [frame(size, true), frame(size, false).length];
 const times = [];
 let done = 0;
@@ -83,14 +87,16 @@ function openAgain() {
   });
 }
 
-function get() {
+function plain() {
   const socket = connect();
+  const expected = mode === 'post' ? 2 : size;
   let sentAt = performance.now();
   let text = '';
   socket.on('data', (chunk) => {
     text += chunk.toString('latin1');
-    if (!text.endsWith('\r\n\r\nok')) return;
-    if (!text.startsWith('HTTP/1.1 200')) failed++;
+    const end = text.indexOf('\r\n\r\n');
+    if (end < 0 || text.length - end - 4 < expected) return;
+    if (!text.startsWith('HTTP/1.1 200') || text.length - end - 4 > expected) failed++;
     text = '';
     times.push(performance.now() - sentAt);
     done++;
@@ -105,7 +111,7 @@ const idle = () =>
     () => done++,
     () => {},
   );
-const start = { echo, open: openAgain, idle, http: get }[mode];
+const start = { echo, open: openAgain, idle, get: plain, post: plain }[mode];
 // Idle connections come in steps, so that no accept queue overflows.
 const step = mode === 'idle' ? 50 : connections;
 for (let i = 0; i < connections; i += step) {
