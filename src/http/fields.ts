@@ -65,7 +65,9 @@ function isOws(code: number): boolean {
  * whose elements hold no quoted strings.
  */
 export function listElements(section: FieldSection, name: string): string[] {
-  return valuesOf(section, name).flatMap(splitList);
+  const elements: string[] = [];
+  for (const value of valuesOf(section, name)) for (const element of splitList(value)) elements.push(element);
+  return elements;
 }
 
 /** The elements of one list, trimmed, empty ones left out; for lists whose elements hold no quoted strings. */

@@ -33,6 +33,30 @@ export function connectReadingAfterWriteError(to: TcpNetConnectOpts | IpcNetConn
   return new ReadAfterWriteErrorSocket({}).connect(to);
 }
 
+/**
+ * One that reads into a buffer which others may share, where node allocates 64 KiB for each read; what has come is copied out.
+ * It is a stream as any other until somebody takes the parts directly.
+ */
+export class DirectSocket extends ReadAfterWriteErrorSocket {
+  #receiver: ((part: Buffer) => void) | null = null;
+
+  constructor(buffer: Buffer) {
+    const onRead = (length: number): boolean => this.#onRead(Buffer.from(buffer.subarray(0, length)));
+    super({ onread: { buffer, callback: onRead } } as SocketConstructorOpts);
+  }
+
+  /** From now on this gets each part as it is read, while the socket flows, and nobody `data`; null: the stream gets them again. */
+  direct(receiver: ((part: Buffer) => void) | null): void {
+    this.#receiver = receiver;
+  }
+
+  #onRead(part: Buffer): boolean {
+    if (this.#receiver === null) return this.push(part);
+    this.#receiver(part);
+    return true;
+  }
+}
+
 /** An agent for plain connections whose sockets report a failed write only after reading. */
 export class ReadAfterWriteErrorAgent extends Agent {
   override createConnection(options: ClientRequestArgs): Socket {

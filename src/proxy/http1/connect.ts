@@ -10,13 +10,22 @@ import {
   tlsOptions,
 } from '../../net/dial.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
-import { connectReadingAfterWriteError } from '../../net/read-after-write-error.ts';
+import { DirectSocket } from '../../net/read-after-write-error.ts';
 
 /** Starts a connection; what it gives ends it when destroyed, and what is connected may be another socket above it. */
 export type Connect = (connected: Connected) => Socket;
 
-/** Connections that the requests of any client may use. `ca`: PEM of the authorities to trust in place of the usual ones. */
-export function connectTo(server: Endpoint, ca: string | undefined): Connect {
+/** What the connections to one server are opened with. */
+export interface ConnectOptions {
+  readonly server: Endpoint;
+  /** PEM of the authorities to trust in place of the usual ones. */
+  readonly ca: string | undefined;
+  /** What plain connections read into; it is free again when a part was taken out. */
+  readonly buffer: Buffer;
+}
+
+/** Connections that the requests of any client may use. */
+export function connectTo({ server, ca, buffer }: ConnectOptions): Connect {
   const { secure } = server;
   const trusted = ca === undefined ? {} : { ca };
   let session: Buffer | undefined;
@@ -32,7 +41,7 @@ export function connectTo(server: Endpoint, ca: string | undefined): Connect {
           ...tlsOptions(server),
           ...resumed,
         })
-      : connectReadingAfterWriteError(addressOf(server));
+      : new DirectSocket(buffer).connect(addressOf(server));
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE_MS);
     if (secure)

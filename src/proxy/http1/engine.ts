@@ -13,6 +13,9 @@ import { type ConnectionOwner, Http1Connection } from './connection.ts';
 import { persistence } from './persistence.ts';
 import { BOUND_IDLE_MS, ConnectionPool } from './pool.ts';
 
+/** What is read from a connection at a time, at most, as node has it. */
+const READ_BYTES = 64 * 1024;
+
 /** Of a connection that nobody else may use. */
 const ONCE: ConnectionOwner = {
   free: (connection) => connection.drop(),
@@ -24,6 +27,7 @@ const ONCE: ConnectionOwner = {
 export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}): HttpEngine {
   const most = connectionsPerServer ?? Number.POSITIVE_INFINITY;
   const known = new Set<ConnectionPool>();
+  const buffer = Buffer.alloc(READ_BYTES);
   // By the server's own value: another one, of the next config, may speak TLS by other rules.
   let pools = new WeakMap<Endpoint, ConnectionPool>();
   const bindings = new WeakMap<Duplex, Set<Endpoint>>();
@@ -31,7 +35,7 @@ export function openHttp1({ connectionsPerServer, ca }: HttpEngineOptions = {}):
   function poolOf(server: Endpoint): ConnectionPool {
     let pool = pools.get(server);
     if (pool === undefined) {
-      pool = new ConnectionPool({ server, most, connect: connectTo(server, ca), known, bindings });
+      pool = new ConnectionPool({ server, most, connect: connectTo({ server, ca, buffer }), known, bindings });
       pools.set(server, pool);
     }
     return pool;
