@@ -72,25 +72,29 @@ export class Gateway implements Sampler {
   );
 
   #onRequest(req: IncomingMessage, res: ServerResponse): void {
-    // The answer before it said that the connection ends, and there is no request behind that (RFC 9112 §9.6): node may
-    // have read one all the same, where it came along with the one before. Or its client has left while it waited, or its
-    // own body turned out to be malformed and was answered.
-    const serve = guarded(
-      'request',
-      () => {
-        const [request, response] = [new NodeRequest(req), new NodeResponse(res)];
-        if (req.socket.writable && !res.destroyed) this.#serve(request, response);
-        else if (req.socket.destroyed) this.#missed(request, response);
-      },
-      () => cut(req, res),
-    );
-    if (this.pipelineQueue.take(req, res, () => this.acceptPriority.defer(serve))) return;
+    const inTurn = (): void => this.acceptPriority.defer(() => this.#onTurn(req, res));
+    if (this.pipelineQueue.take(req, res, inTurn)) return;
     const { emit } = this.#options.snapshot().services;
     const client = peerOf(req.socket).address;
     const { reason, status } = reject('limit');
     const detail = 'the requests that wait on all connections take too much memory';
     emit({ type: 'head_refused', protocol: '1.1', client, status, reason, detail });
   }
+
+  /**
+   * The answer before it said that the connection ends, and there is no request behind that (RFC 9112 §9.6): node may have
+   * read one all the same, where it came along with the one before. Or its client has left while it waited, or its own body
+   * turned out to be malformed and was answered.
+   */
+  readonly #onTurn = guarded(
+    'request',
+    (req: IncomingMessage, res: ServerResponse) => {
+      const [request, response] = [new NodeRequest(req), new NodeResponse(res)];
+      if (req.socket.writable && !res.destroyed) this.#serve(request, response);
+      else if (req.socket.destroyed) this.#missed(request, response);
+    },
+    cut,
+  );
 
   /**
    * Serves a plain request whose answer can be written now: over HTTP/1 it is the first one on its connection that is not

@@ -98,8 +98,8 @@ export interface ClientResponse {
   /** A whole answer; its fields say the length of the body. A HEAD gets no body. */
   answer(head: ResponseHead, body: Buffer | null): void;
   /**
-   * The head of an answer; `end` follows, and before it what there is of a body. It goes out with what follows in the same
-   * turn of the event loop, alone where nothing does. Throws where a field can't be sent, and nothing was sent then.
+   * The head of an answer; `end` follows, and before it what there is of a body. It goes out with what follows, or by flush().
+   * Throws where a field can't be sent, and nothing was sent then.
    */
   head(head: ResponseHead): void;
   /** A part of the body; false: `drained` says when to go on. */

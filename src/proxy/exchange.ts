@@ -1,10 +1,9 @@
 // One attempt at one exchange: the client's message to the server, the server's to the client, each no faster than it is
-// taken, until both are over or one of the three is lost. How they cross the wire is the engine's, behind an UpstreamStream,
-// and the client's side, behind ClientRequest and ClientResponse.
+// taken, until both are over or one of the three is lost. How they cross the wire is UpstreamStream's and ClientRequest's.
 import type { Deadlines } from '../base/deadlines.ts';
 import { reportDefect } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
-import { asGatewayError, GatewayError, systemCode } from '../errors.ts';
+import { asGatewayError, GatewayError } from '../errors.ts';
 import { passingTrailers } from '../http/trailers.ts';
 import { type EndlessAnswer, isEndless } from '../upstream/endless.ts';
 import { serverError } from '../upstream/server-error.ts';
@@ -12,7 +11,7 @@ import type { BodySink, ResponseEvents } from './client.ts';
 import { answerHead, interimFault, interimFields, type OutgoingRequestHead, requestHead } from './framing.ts';
 import { type Exchange, ExchangeError, IDEMPOTENT, type Progress } from './http-engine.ts';
 import { PhaseTimer } from './phase-timer.ts';
-import { DEFECT, type ReceivedHead, type UpstreamEvents, type UpstreamStream } from './upstream-stream.ts';
+import { DEFECT, type ReceivedHead, type UpstreamEvents, type UpstreamStream, wasStale } from './upstream-stream.ts';
 
 /** What an engine gives to all its exchanges. */
 export interface ExchangeOwner {
@@ -20,8 +19,6 @@ export interface ExchangeOwner {
   /** A kept connection turned out to be closed before it was used: this is sent again, over another one. */
   sendAgain(exchange: Exchange): void;
 }
-
-const LOST = new Set(['ECONNRESET', 'EPIPE']);
 
 export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, EndlessAnswer {
   /** What to send to the server. */
@@ -202,8 +199,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
 
   /** RFC 9112 §9.3.1: only where the server can't have begun to act on the request, or may act on it twice. */
   #isStale(cause: unknown): boolean {
-    const link = this.#link;
-    if (link?.reused !== true || link.touched || !LOST.has(systemCode(cause) ?? '')) return false;
+    if (this.#link === null || !wasStale(this.#link, cause)) return false;
     if (this.#progress === 'unsent') return true;
     return IDEMPOTENT.has(this.#exchange.request.message.method ?? '') && !this.head.hasBody;
   }
@@ -254,6 +250,10 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     }
     this.#answering = true;
     this.#clock.waitFor('answer');
+  }
+
+  flush(): void {
+    if (!this.#over) this.#exchange.response.flush();
   }
 
   part(part: Buffer): boolean {

@@ -2,7 +2,7 @@
 // octets of a head, interim answers as they came, and the end of a connection that must not look like an answer's.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { guarded, reportDefect } from '../base/guard.ts';
+import { guarded } from '../base/guard.ts';
 import type { BodyFraming, BodySink, ClientRequest, ClientResponse, ResponseEvents, ResponseHead } from './client.ts';
 import { isPhrase, lengthLast } from './framing.ts';
 
@@ -31,7 +31,7 @@ export class NodeRequest implements ClientRequest {
   readonly message: IncomingMessage;
   readonly connection: Socket;
   readonly authScope: Socket;
-  #sink: BodySink | null = null;
+  #stopReading: (() => void) | null = null;
 
   constructor(message: IncomingMessage) {
     this.message = message;
@@ -64,8 +64,17 @@ export class NodeRequest implements ClientRequest {
   }
 
   read(sink: BodySink): void {
-    this.#sink = sink;
-    this.message.on('end', this.#onEnd).on('data', this.#onData);
+    const onData = (part: Buffer): void => {
+      if (!sink.onBodyPart(part)) this.message.pause();
+    };
+    const onEnd = (): void => {
+      this.stop();
+      sink.onBodyEnd();
+    };
+    this.#stopReading = () => {
+      this.message.off('data', onData).off('end', onEnd);
+    };
+    this.message.on('end', onEnd).on('data', onData);
   }
 
   resume(): void {
@@ -73,21 +82,11 @@ export class NodeRequest implements ClientRequest {
   }
 
   stop(): void {
-    if (this.#sink === null) return;
-    this.#sink = null;
-    this.message.off('data', this.#onData).off('end', this.#onEnd);
+    if (this.#stopReading === null) return;
+    this.#stopReading();
+    this.#stopReading = null;
     if (!this.message.readableEnded) this.message.pause();
   }
-
-  readonly #onData = (part: Buffer): void => {
-    if (this.#sink?.onBodyPart(part) === false) this.message.pause();
-  };
-
-  readonly #onEnd = (): void => {
-    const sink = this.#sink;
-    this.stop();
-    sink?.onBodyEnd();
-  };
 
   discard(then: () => void): void {
     const { message } = this;
@@ -121,12 +120,14 @@ export class NodeResponse implements ClientResponse {
   readonly #response: ServerResponse;
   /** What the connection had been sent before this answer. */
   readonly #writtenBefore: number;
-  readonly #onClosed: (() => void)[] = [];
+  #onClosed: readonly (() => void)[] = NOBODY;
   #events: ResponseEvents | null = null;
   #framing: BodyFraming = 'none';
   #closed = false;
   /** Nothing has left since the head was given. */
   #headWaits = false;
+  /** `drain` is awaited. */
+  #full = false;
 
   /** The response must be the one that its connection is busy with: node holds those behind it back. */
   constructor(response: ServerResponse) {
@@ -134,7 +135,7 @@ export class NodeResponse implements ClientResponse {
     this.#response = response;
     this.#writtenBefore = response.req.socket.bytesWritten;
     if (response.destroyed || response.req.socket.destroyed) this.#closed = true;
-    else response.on('finish', this.#onFinish).on('close', this.#onClose).on('drain', this.#onDrain);
+    else response.once('close', () => this.#onClose());
   }
 
   get status(): number {
@@ -160,31 +161,18 @@ export class NodeResponse implements ClientResponse {
 
   onClosed(callback: () => void): void {
     if (this.#closed) callback();
-    else this.#onClosed.push(callback);
+    else this.#onClosed = [...this.#onClosed, guarded('request', callback)];
   }
 
-  readonly #onDrain = (): void => this.#events?.onDrain();
-
-  readonly #onFinish = (): void => {
+  /** node closes a response right behind its `finish`. */
+  #onClose(): void {
     const events = this.#events;
     this.#events = null;
     this.#closed = true;
-    events?.onSent();
-  };
-
-  readonly #onClose = (): void => {
-    const events = this.#events;
-    this.#events = null;
-    this.#closed = true;
-    events?.onClientLeft();
-    for (const callback of this.#onClosed.splice(0)) {
-      try {
-        callback();
-      } catch (thrown) {
-        reportDefect('request', thrown);
-      }
-    }
-  };
+    if (this.#response.writableFinished) events?.onSent();
+    else events?.onClientLeft();
+    for (const callback of this.#onClosed) callback();
+  }
 
   closeAfter(): void {
     if (this.#response.headersSent) this.#response.once('finish', () => this.#request.socket.destroySoon());
@@ -211,7 +199,6 @@ export class NodeResponse implements ClientResponse {
   head(head: ResponseHead): void {
     this.#writeHead(head);
     this.#headWaits = true;
-    setImmediate(flushWaiting, this);
   }
 
   #writeHead({ status, phrase, fields, framing }: ResponseHead): void {
@@ -226,12 +213,22 @@ export class NodeResponse implements ClientResponse {
 
   write(part: Buffer): boolean {
     this.#headWaits = false;
-    return this.#response.write(part);
+    const room = this.#response.write(part);
+    if (!room && !this.#full) {
+      this.#full = true;
+      this.#response.once('drain', () => this.#onDrain());
+    }
+    return room;
+  }
+
+  #onDrain(): void {
+    this.#full = false;
+    this.#events?.onDrain();
   }
 
   end(last: Buffer | null, trailers: readonly [string, string][]): void {
-    this.#headWaits = false;
     const [request, response] = [this.#request, this.#response];
+    this.#headWaits = false;
     if (trailers.length > 0) response.addTrailers(trailers);
     // node drops by itself what nobody has read of a body, and only that.
     if (request.complete && request.readableDidRead) request.resume();
@@ -239,13 +236,8 @@ export class NodeResponse implements ClientResponse {
   }
 
   flush(): void {
+    if (this.#headWaits) this.#response.flushHeaders();
     this.#headWaits = false;
-    this.#response.flushHeaders();
-  }
-
-  /** The same at the end of the turn, where nothing has left. */
-  flushHead(): void {
-    if (this.#headWaits && !this.#closed) this.flush();
   }
 
   cut(): void {
@@ -284,7 +276,7 @@ export class NodeResponse implements ClientResponse {
   }
 }
 
-const flushWaiting = guarded('request', (response: NodeResponse) => response.flushHead());
+const NOBODY: readonly (() => void)[] = [];
 
 /** Ends an answer with its last part, if there is one; a small answer leaves by one write. */
 function endWith(response: ServerResponse, last: Buffer | null): void {

@@ -1,6 +1,6 @@
 // What an HTTP engine gives an exchange: the request toward one server, to be written, and the events of its answer.
 import { guarded } from '../base/guard.ts';
-import { GatewayError } from '../errors.ts';
+import { GatewayError, systemCode } from '../errors.ts';
 
 /** One request toward a server. The engine calls the exchange (UpstreamEvents) with what comes back. */
 export interface UpstreamStream {
@@ -40,6 +40,8 @@ export interface UpstreamEvents {
   drained(): void;
   interim(status: number, phrase: string, fields: readonly string[]): void;
   answer(head: ReceivedHead): void;
+  /** What has come so far of the answer is to be sent on now: its head does not wait for more. */
+  flush(): void;
   /** A part of the answer's body; false: no more until the stream's `resume`. */
   part(part: Buffer): boolean;
   /** The answer is whole; `trailers` flat, as they came. */
@@ -58,4 +60,11 @@ export function lostIfBroken<A extends readonly unknown[]>(
   callback: (...args: A) => void,
 ): (...args: A) => void {
   return guarded('request', callback, () => receiver.lost(DEFECT));
+}
+
+const LOST = new Set(['ECONNRESET', 'EPIPE']);
+
+/** Whether a kept connection turned out to be lost, with nothing received on it since the request was begun. */
+export function wasStale(stream: UpstreamStream, cause: unknown): boolean {
+  return stream.reused && !stream.touched && LOST.has(systemCode(cause) ?? '');
 }

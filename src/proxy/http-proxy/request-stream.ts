@@ -85,6 +85,9 @@ export class RequestStream implements UpstreamStream {
       phrase: answer.statusMessage ?? '',
       fields: answer.rawHeaders,
     });
+    // What came along with the head is given in this turn of the event loop.
+    const flush = lostIfBroken(receiver, () => receiver.flush());
+    setImmediate(flush);
     const onData = lostIfBroken(receiver, (part: Buffer) => {
       if (!receiver.part(part)) answer.pause();
     });

@@ -228,6 +228,7 @@ export class Http1Connection implements UpstreamStream {
     this.#owner.answered(this, exchange, head);
     this.#transfer?.answer(head);
     this.#onBody(rest);
+    if (this.#state === 'body') this.#transfer?.flush();
   }
 
   #onBody(chunk: Buffer): void {
