@@ -77,6 +77,7 @@ function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Wri
   } else if (host !== undefined && unix !== undefined) {
     yield error([...path, 'host'], '"host" beside "unix"', { hint: 'a unix socket has no host', at: 'key' });
   }
+  yield* checkHttp2(listener, path);
   if (tls === undefined) return;
   const { certificates, self_signed } = tls;
   const tlsPath = [...path, 'tls'];
@@ -86,6 +87,16 @@ function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Wri
   } else if (certificates === undefined && self_signed === undefined && !written.lostWithin(tlsPath)) {
     yield error(tlsPath, 'needs "certificates" or "self_signed"');
   }
+}
+
+/** With TLS a client chooses by ALPN, without it only by prior knowledge: the rest does nothing. */
+function* checkHttp2({ tls, http2 }: ListenerConfig, path: ConfigPath): Problems {
+  if (http2 === undefined || http2 === null) return;
+  const at = [...path, 'http2'];
+  if (tls !== undefined && http2.prior_knowledge)
+    yield warning([...at, 'prior_knowledge'], 'does nothing with TLS', { hint: 'clients choose HTTP/2 by ALPN there' });
+  if (tls === undefined && !http2.prior_knowledge)
+    yield warning(at, 'does nothing without TLS', { hint: 'set prior_knowledge: true to take HTTP/2 there' });
 }
 
 function* checkHttp({ http }: Config): Problems {

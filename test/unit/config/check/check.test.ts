@@ -327,3 +327,22 @@ describe('a key of before', () => {
     ]);
   });
 });
+
+describe('http2 of a listener', () => {
+  const withHttp2 = (listener: string) => problemsOf(VALID.replace('  - port: 80', `  - ${listener}`));
+
+  it.each([
+    ['{ port: 80, http2: false }', []],
+    ['{ port: 80, http2: { prior_knowledge: true } }', []],
+    ['{ port: 443, tls: { self_signed: [a.test] }, http2: { extended_connect: true } }', []],
+    ['{ port: 80, http2: true }', [expect.stringContaining('listeners[0].http2: does nothing without TLS')]],
+    [
+      '{ port: 443, tls: { self_signed: [a.test] }, http2: { prior_knowledge: true } }',
+      [expect.stringContaining('listeners[0].http2.prior_knowledge: does nothing with TLS')],
+    ],
+    ['{ port: 80, http2: { max_streams: 0 } }', [expect.stringContaining('listeners[0].http2')]],
+    ['{ port: 80, http2: { window: 1KiB } }', [expect.stringContaining('listeners[0].http2')]],
+  ])('%s', (listener, expected) => {
+    expect(withHttp2(listener)).toEqual(expected);
+  });
+});
