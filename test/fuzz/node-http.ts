@@ -78,6 +78,8 @@ export async function readNodeAnswer(bytes: Buffer): Promise<NodeAnswer | null> 
     createConnection: () => line as never,
     headers: { connection: 'Upgrade', upgrade: 'websocket' },
   });
+  // It would drop what is past its limit, and say nothing.
+  request.maxHeadersCount = 0;
   request.on('error', () => {});
   request.on('response', (message) => {
     answer ??= message;

@@ -125,6 +125,8 @@ class Search {
   async #find(input: Buffer, error: Error): Promise<Error> {
     const kind = (of: Error) => of.message.slice(0, 40);
     const least = await shrink(input, async (less) => {
+      // Making it small may take longer than any one input.
+      this.#means.watch.begin(less);
       try {
         await this.#means.check(less);
         return false;
