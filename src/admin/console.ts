@@ -1,4 +1,4 @@
-// The page to try the gateway in, the API's document, and the two questions that the page asks: which routes there are, and what would become of a
+// The page of the admin listener (status and console), the API's document, and the two questions that the page asks: which routes there are, and what would become of a
 // handshake, since a browser hides the answer to one that was refused. The page itself is page/, served as it stands.
 import { readFileSync } from 'node:fs';
 import { explain } from '../routing/explain/explain.ts';
@@ -44,8 +44,10 @@ export function createConsole(options: ConsoleOptions): ReadonlyMap<string, Admi
   return new Map<string, AdminPage>([
     ['/openapi.json', () => document],
     ['/', asset('index.html', 'text/html; charset=utf-8')],
-    ['/console.css', asset('console.css', 'text/css; charset=utf-8')],
-    ['/console.js', asset('console.js', 'text/javascript; charset=utf-8')],
+    ...['console.css', 'status.css'].map((file) => [`/${file}`, asset(file, 'text/css; charset=utf-8')] as const),
+    ...['shell.js', 'console.js', 'status.js', 'parts.js'].map(
+      (file) => [`/${file}`, asset(file, 'text/javascript; charset=utf-8')] as const,
+    ),
     ['/explain', (query) => explainUrl(options.snapshot(), new URLSearchParams(query))],
     ['/routes', () => listRoutes(options)],
   ]);

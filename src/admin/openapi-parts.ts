@@ -18,7 +18,7 @@ export const refusal = (description: string) => ({
   content: { 'application/problem+json': { schema: ref('Problem') } },
 });
 
-export const ACCESS_REFUSALS = {
+const ACCESS_REFUSALS = {
   401: refusal('`unauthorized`: the token is missing or wrong; `WWW-Authenticate` is there'),
   403: refusal('`api_off`: the config has no token, so there is no API; or `host`: see above'),
   405: refusal('`method`: another method; `Allow` names those that there are'),

@@ -20,6 +20,7 @@ import { completion } from './completion.ts';
 import { ImportError } from './import/draft.ts';
 import { importFile, isImportKind } from './import/import.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import { type Shown, show, top } from './show.ts';
 import { StartError } from './start-error.ts';
 
 const OPTIONS = {
@@ -32,6 +33,10 @@ const OPTIONS = {
   from: { type: 'string' },
   token: { type: 'string' },
   header: { type: 'string', multiple: true },
+  json: { type: 'boolean', default: false },
+  sort: { type: 'string' },
+  search: { type: 'string' },
+  limit: { type: 'string' },
 } as const;
 
 /** How long `healthcheck` waits for an answer. */
@@ -222,10 +227,22 @@ const RUNS = {
   explain: ([url = ''], values) => explainUrl(url, values),
   schema: () => printed(JSON.stringify(editorSchema(), null, 2)),
   healthcheck: (_args, values) => healthcheck(values),
+  status: (_args, values) => showAs('status', values),
+  upstreams: (_args, values) => showAs('upstreams', values),
+  connections: (_args, values) => showAs('connections', values),
+  top: (_args, values) => top(asked(values), process.stdout.isTTY ? process.stdout : null),
   import: ([kind, file = '']) => importConfig(kind, file),
   completion: ([shell = '']) => printed((completion(shell) ?? '').trimEnd()),
   man: () => printed(manPage(packageVersion()).trimEnd()),
 } as const satisfies Readonly<Record<string, Run>>;
+
+function showAs(what: Shown, values: Values): Promise<number> {
+  return show(what, asked(values));
+}
+
+function asked(values: Values) {
+  return { ...values, env: process.env, print, printError };
+}
 
 function printed(text: string): number {
   print(text);

@@ -24,6 +24,11 @@ export interface Command {
 
 export const CONFIG: CommandOption = { name: 'config', short: 'c', value: 'FILE', help: 'default: gateway.yaml' };
 
+const JSON_OPTION: CommandOption = { name: 'json', help: 'as JSON' };
+const SORT: CommandOption = { name: 'sort', value: 'opened|rate|bytes|messages|idle', help: 'the greatest first' };
+const SEARCH: CommandOption = { name: 'search', value: 'TEXT', help: 'only sessions with it' };
+const LIMIT: CommandOption = { name: 'limit', value: 'N', help: 'at most so many, up to 1000' };
+
 export const COMMANDS: readonly Command[] = [
   {
     name: 'run',
@@ -56,6 +61,25 @@ export const COMMANDS: readonly Command[] = [
     args: [],
     help: "ask a running gateway's /healthz; exit 1 where it does not answer",
     options: [],
+  },
+  { name: 'status', args: [], help: 'print how the running gateway is', options: [JSON_OPTION] },
+  {
+    name: 'upstreams',
+    args: [],
+    help: 'print its servers: healthy, eligible, why',
+    options: [JSON_OPTION, LIMIT],
+  },
+  {
+    name: 'connections',
+    args: [],
+    help: 'print its live sessions',
+    options: [JSON_OPTION, SORT, SEARCH, LIMIT],
+  },
+  {
+    name: 'top',
+    args: [],
+    help: 'show all of it every second; once where the output is no terminal',
+    options: [SORT, SEARCH],
   },
   {
     name: 'import',

@@ -60,7 +60,7 @@ describe.skipIf(!chromium)('the console', () => {
     page.on('console', (message) => {
       if (message.type() === 'error' && !message.text().includes('WebSocket')) complaints.push(message.text());
     });
-    await page.goto(`http://127.0.0.1:${gateway.adminPort}/`);
+    await page.goto(`http://127.0.0.1:${gateway.adminPort}/#console`);
     await page.locator('#preset option').nth(5).waitFor({ state: 'attached' });
     return page;
   }

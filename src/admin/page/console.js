@@ -16,6 +16,9 @@ let socket = null;
 /** Set while latency is measured: takes a message, and tells whether it was its own. */
 let measuring = null;
 const counts = { sent: 0, received: 0 };
+/** What the gateway said of itself. */
+let listening = [];
+let routes = [];
 
 function element(name, className, text) {
   const made = document.createElement(name);
@@ -80,7 +83,26 @@ function setState(state, text) {
   at('connect').textContent = state === 'opening' ? 'Connecting…' : 'Connect';
   at('close-form').hidden = !open;
   at('send').disabled = !open;
-  at('measure').disabled = !open || measuring !== null;
+  at('measure').disabled = !open || measuring !== null || inRoom();
+}
+
+/** Whether what is sent goes to other people: probes of latency are not for them. */
+function inRoom() {
+  return servesOf(at('url').value.trim()) === 'rooms';
+}
+
+function servesOf(url) {
+  if (!URL.canParse(url)) return null;
+  const { pathname } = new URL(url);
+  return routes.find(({ path }) => fits(path, pathname))?.serves ?? null;
+}
+
+/** Whether a path is one that the pattern of a route matches. */
+function fits(pattern, path) {
+  const [wanted, given] = [pattern.split('/'), path.split('/')];
+  const open = wanted.at(-1) === '*';
+  if (open ? given.length < wanted.length : given.length !== wanted.length) return false;
+  return wanted.every((step, i) => (open && i === wanted.length - 1) || step.startsWith('{') || step === given[i]);
 }
 
 const protocols = () =>
@@ -91,9 +113,12 @@ const protocols = () =>
 
 // ---- connecting ----
 
-function connect() {
+async function connect() {
   const url = at('url').value.trim();
   at('why').hidden = true;
+  setState('opening', 'Connecting…');
+  // What is refused from here on has a greater id.
+  const newest = await newestRefusal();
   try {
     socket = new WebSocket(url, protocols());
   } catch (error) {
@@ -104,7 +129,6 @@ function connect() {
   const own = socket;
   own.binaryType = 'arraybuffer';
   let opened = false;
-  setState('opening', 'Connecting…');
   log('note', 'connect', url);
   const startedAt = performance.now();
   own.addEventListener('open', () => {
@@ -119,7 +143,7 @@ function connect() {
     socket = null;
     measuring?.stop();
     if (opened) closed(event);
-    else inBackground(refused(url));
+    else inBackground(refused(url, newest));
   });
 }
 
@@ -155,26 +179,65 @@ function closed({ code, reason, wasClean }) {
   log(wasClean ? 'note' : 'failed', 'close', `${code}${meaning}${reason === '' ? '' : `: ${reason}`}`);
 }
 
-/** A browser hides the answer to a handshake that failed; the gateway knows what it would be. */
-async function refused(url) {
-  setState('failed', 'Refused, or not reached');
-  log('failed', 'failed', 'the handshake failed; asking the gateway why');
-  const told = await ask(url, location.origin);
-  if (told === null) return;
-  const { status, reason } = told;
-  if (reason === null) {
-    const rest =
-      'its rules let it in; then look at the backend, the address, or a certificate your browser does not trust';
-    log('note', 'explain', status === 101 ? rest : 'no WebSocket is served there');
-    return;
+/** The id of the newest refusal there is; null where the gateway does not say. */
+async function newestRefusal() {
+  try {
+    const answer = await fetch('/refusals?limit=1');
+    return answer.ok ? (await answer.json()).newest : null;
+  } catch {
+    return null;
   }
-  setState('failed', `Refused: ${status} ${reason}`);
-  log('failed', 'explain', told.lines.at(-1).replace('-> ', ''));
 }
 
-async function ask(url, origin) {
+/** The refusal of a handshake for this URL that came after `newest`; null where the gateway knows of none. */
+async function refusalOf(url, newest) {
+  if (newest === null) return null;
+  const query = new URLSearchParams({ after: String(newest), path: new URL(url).pathname, limit: '1' });
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const answer = await fetch(`/refusals?${query}`);
+    const [found] = answer.ok ? (await answer.json()).refusals : [];
+    if (found !== undefined) return found;
+    // What a backend did is known a moment after the browser knows of it.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return null;
+}
+
+/** A browser hides the answer to a handshake that failed; the gateway has it in its list. */
+async function refused(url, newest) {
+  setState('failed', 'Refused, or not reached');
+  log('failed', 'failed', 'the handshake failed; asking the gateway why');
+  const [found, told] = await Promise.all([refusalOf(url, newest), ask(url, location.origin)]);
+  if (found !== null) {
+    setState('failed', `Refused: ${found.status} ${found.reason}`);
+    const server = found.server === null ? '' : `, ${found.server}`;
+    log('failed', 'refused', `${found.status} ${found.reason}: ${found.detail}${server}; decided by ${found.rule}`);
+  } else if (newest !== null) {
+    setState('failed', 'Not seen by this gateway');
+    // What its rules would say is beside the point.
+    at('why').hidden = true;
+    log('failed', 'unseen', unseen(url));
+  } else if (told !== null && told.reason !== null) {
+    setState('failed', `Refused: ${told.status} ${told.reason}`);
+  }
+  at('state').scrollIntoView({ block: 'nearest' });
+}
+
+/** Why this gateway may have seen nothing of a handshake. */
+function unseen(url) {
+  const { port, protocol } = new URL(url);
+  const asked = Number(port || (protocol === 'wss:' ? 443 : 80));
+  const own = listening.find((listener) => listener.port === asked);
+  if (own === undefined)
+    return `port ${asked} is none of this gateway's (${listening.map((one) => one.port).join(', ')}): something else answered, or nothing`;
+  if (own.tls !== (protocol === 'wss:')) return `port ${asked} speaks ${own.tls ? 'TLS: use wss' : 'no TLS: use ws'}`;
+  return 'no handshake came: the name leads elsewhere, or the browser does not trust the certificate';
+}
+
+async function ask(url, origin, from = null) {
   const query = new URLSearchParams({ url });
   if (origin !== '') query.set('origin', origin);
+  if (from !== null) query.set('from', from);
   if (protocols().length > 0) query.set('protocol', protocols().join(', '));
   try {
     const response = await fetch(`/explain?${query}`);
@@ -195,6 +258,7 @@ function showWhy({ status, reason, lines }, origin) {
   at('why-title').textContent = `${verdict}, asked ${origin === '' ? 'without an Origin' : `with Origin ${origin}`}`;
   at('why-lines').replaceChildren(...lines.map(showStep));
   at('why').hidden = false;
+  at('why').scrollIntoView({ block: 'nearest' });
 }
 
 /** A step of the decision, `  yes  rule: detail`, in two columns; the other lines as they are. */
@@ -286,7 +350,7 @@ async function measure() {
     times.push(ms);
   }
   measuring = null;
-  at('measure').disabled = socket?.readyState !== WebSocket.OPEN;
+  at('measure').disabled = socket?.readyState !== WebSocket.OPEN || inRoom();
   if (times.length < ROUNDS) {
     at('latency').textContent = `no echo came back within ${ROUND_MS / 1000} s`;
     return;
@@ -362,7 +426,10 @@ function sampleUrl({ host, path }, { port, tls }) {
 async function loadPresets() {
   try {
     const response = await fetch('/routes');
-    const { listeners, routes } = await response.json();
+    const told = await response.json();
+    const { listeners } = told;
+    listening = listeners;
+    routes = told.routes;
     // Without TLS first: a browser has no trust in a certificate that was made for trying out.
     const [listener] = [...listeners].sort((one, other) => Number(one.tls) - Number(other.tls));
     if (listener === undefined) return;
@@ -397,7 +464,7 @@ function choosePreset() {
 
 at('connect-form').addEventListener('submit', (event) => {
   event.preventDefault();
-  if (socket === null) connect();
+  if (socket === null && at('state').dataset.state !== 'opening') inBackground(connect());
 });
 at('explain').addEventListener('click', () => inBackground(ask(at('url').value.trim(), at('origin').value.trim())));
 at('close-form').addEventListener('submit', (event) => {
@@ -439,4 +506,18 @@ for (const button of document.querySelectorAll('.copy'))
 at('origin').value = location.origin;
 hint(HINTS.text, false);
 showCommands();
-inBackground(loadPresets());
+
+/** `#explain?url=…&origin=…&from=…`, as the list of refusals links it. */
+async function explainLinked() {
+  const [name, query] = location.hash.slice(1).split('?');
+  if (name !== 'explain') return;
+  const asked = new URLSearchParams(query);
+  at('url').value = asked.get('url') ?? '';
+  at('origin').value = asked.get('origin') ?? '';
+  at('preset').selectedIndex = 0;
+  showCommands();
+  await ask(at('url').value, at('origin').value, asked.get('from'));
+}
+
+addEventListener('hashchange', () => inBackground(explainLinked()));
+inBackground(loadPresets().then(explainLinked));

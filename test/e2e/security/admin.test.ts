@@ -6,7 +6,18 @@ import { exchange, type RawAnswer, readAnswer } from '../../support/raw.ts';
 
 const TOKEN = 'a-token-of-some-length';
 const PROBES = ['/metrics', '/healthz', '/readyz'];
-const PAGES = ['/', '/console.js', '/console.css', '/routes', '/explain?url=ws%3A%2F%2Fx%2Fecho', '/openapi.json'];
+const PAGES = [
+  '/',
+  '/shell.js',
+  '/console.js',
+  '/status.js',
+  '/parts.js',
+  '/console.css',
+  '/status.css',
+  '/routes',
+  '/explain?url=ws%3A%2F%2Fx%2Fecho',
+  '/openapi.json',
+];
 const API = ['/rooms', '/rooms/a/members', '/connections/x'];
 const NOWHERE = ['/nothing', '/debug', '/Metrics', '/../'];
 

@@ -1,0 +1,78 @@
+// Asks the admin API of the gateway that a config file is of: the address and the token are those of the file.
+import http from 'node:http';
+import { formatProblem } from '../config/problem.ts';
+import type { AdminConfig } from '../config/schema/schema.ts';
+import type { Env } from '../config/yaml/env.ts';
+import { prepare } from '../runtime/prepare.ts';
+
+/** What keeps a command from an answer, whole and for a person. */
+export class AdminClientError extends Error {}
+
+/** How long an answer may take. */
+const ANSWER_MS = 10_000;
+/** Bytes of an answer. */
+const MAX_ANSWER = 16 * 1024 * 1024;
+
+export class AdminClient {
+  readonly #admin: AdminConfig;
+
+  constructor(admin: AdminConfig) {
+    this.#admin = admin;
+  }
+
+  /** Of the config in this file; throws an AdminClientError where it has errors. */
+  static async of(file: string, env: Env): Promise<AdminClient> {
+    const { prepared, problems } = await prepare(file, env, new Map());
+    if (prepared === null) throw new AdminClientError(problems.map(formatProblem).join('\n'));
+    return new AdminClient(prepared.config.admin);
+  }
+
+  /** The address, for a person. */
+  get address(): string {
+    return `http://${this.#admin.host}:${this.#admin.port}`;
+  }
+
+  /** A GET; throws an AdminClientError where there is no answer, or a refusal. */
+  async read(path: string): Promise<unknown> {
+    const { status, body } = await this.#get(path);
+    const value = parse(body);
+    if (status === 200 && value !== undefined) return value;
+    const { reason, detail } = (value ?? {}) as { reason?: unknown; detail?: unknown };
+    throw new AdminClientError(
+      `${this.address}${path}: ${status}${reason === undefined ? '' : ` ${reason}: ${detail}`}`,
+    );
+  }
+
+  #get(path: string): Promise<{ status: number; body: string }> {
+    const { host, port, token } = this.#admin;
+    const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => reject(new AdminClientError(`${this.address}${path}: ${error.message}`));
+      const request = http.get({ host: reachable(host), port, path, headers, timeout: ANSWER_MS }, (answer) => {
+        let body = '';
+        answer.setEncoding('utf8');
+        answer.on('data', (part: string) => {
+          body += part;
+          if (body.length > MAX_ANSWER) request.destroy(new Error('the answer is too large'));
+        });
+        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
+        answer.on('error', fail);
+      });
+      request.on('timeout', () => request.destroy(new Error(`no answer within ${ANSWER_MS} ms`)));
+      request.on('error', fail);
+    });
+  }
+}
+
+/** What listens on every address is reached on this machine's own. */
+function reachable(host: string): string {
+  return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

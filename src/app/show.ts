@@ -1,0 +1,128 @@
+// The commands that ask a running gateway: status, upstreams, connections, and top, which shows all of it again and again.
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Env } from '../config/yaml/env.ts';
+import { AdminClient, AdminClientError } from './admin-client.ts';
+import {
+  CONNECTIONS,
+  type Column,
+  formatTable,
+  plain,
+  REFUSALS,
+  type Row,
+  SERVERS,
+  shortBytes,
+  shortDuration,
+} from './tables.ts';
+
+export interface ShowOptions {
+  readonly config: string;
+  readonly env: Env;
+  readonly json: boolean;
+  /** Of connections: at most so many, sorted so, with this text in them. */
+  readonly limit?: string | undefined;
+  readonly sort?: string | undefined;
+  readonly search?: string | undefined;
+  readonly print: (line: string) => void;
+  readonly printError: (line: string) => void;
+}
+
+export type Shown = 'status' | 'upstreams' | 'connections';
+
+/** Prints what is asked for; gives the exit code. */
+export async function show(what: Shown, options: ShowOptions): Promise<number> {
+  return guardedBy(options, async (client) => {
+    const answer = (await client.read(pathOf(what, options))) as Row;
+    if (options.json) options.print(JSON.stringify(answer, null, 2));
+    else for (const line of LINES[what](answer)) options.print(line);
+  });
+}
+
+const TICK_MS = 1000;
+const CLEAR = '\u001b[H\u001b[J';
+
+/** The screen again every second, until the process is ended; once where the output is no terminal. */
+export async function top(
+  options: ShowOptions,
+  terminal: { readonly rows: number; readonly columns: number } | null,
+): Promise<number> {
+  return guardedBy(options, async (client) => {
+    for (;;) {
+      const lines = await screen(client, options, terminal?.rows ?? 40);
+      const width = terminal?.columns ?? Number.POSITIVE_INFINITY;
+      const shown = lines.map((line) => (line.length > width ? line.slice(0, width) : line)).join('\n');
+      options.print(terminal === null ? shown : `${CLEAR}${shown}`);
+      if (terminal === null) return;
+      await wait(TICK_MS);
+    }
+  });
+}
+
+async function screen(client: AdminClient, options: ShowOptions, rows: number): Promise<string[]> {
+  const sort = options.sort ?? 'rate';
+  const [status, upstreams, connections, refusals] = (await Promise.all([
+    client.read('/status'),
+    client.read('/upstreams?limit=10'),
+    client.read(pathOf('connections', { ...options, sort, limit: '50' })),
+    client.read('/refusals?limit=5'),
+  ])) as [Row, Row, Row, Row];
+  const { version, ready, uptime_seconds, sessions, requests, memory, relay } = status;
+  const { handshakes, bytes_in, bytes_out } = status['totals'] as Row;
+  const counts = handshakes as Row;
+  const state = status['draining'] === true ? 'draining' : ready === true ? 'ready' : 'not ready';
+  const lines = [
+    `upgate ${version}  ${state}  up ${shortDuration(uptime_seconds)}  relay ${(relay as Row)['engine']}  rss ${shortBytes((memory as Row)['rss'])}`,
+    `tunnels ${sessions}  requests ${requests}  accepted ${counts['accepted']}  rejected ${counts['rejected']}  failed ${counts['failed']}  in ${shortBytes(bytes_in)}  out ${shortBytes(bytes_out)}`,
+    '',
+    ...formatTable(SERVERS, upstreams['servers'] as Row[]),
+    '',
+    ...formatTable(REFUSALS, refusals['refusals'] as Row[]),
+    '',
+  ];
+  const left = Math.max(3, rows - lines.length - 2);
+  return [...lines, ...formatTable(CONNECTIONS, (connections['connections'] as Row[]).slice(0, left))].map(printable);
+}
+
+function printable(line: string): string {
+  return line === '' ? '' : plain(line);
+}
+
+async function guardedBy(options: ShowOptions, act: (client: AdminClient) => Promise<void>): Promise<number> {
+  try {
+    await act(await AdminClient.of(options.config, options.env));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof AdminClientError)) throw error;
+    options.printError(error.message);
+    return 1;
+  }
+}
+
+function pathOf(what: Shown, { limit, sort, search }: Pick<ShowOptions, 'limit' | 'sort' | 'search'>): string {
+  if (what === 'status') return '/status';
+  const query = new URLSearchParams();
+  if (limit !== undefined) query.set('limit', limit);
+  else if (what === 'upstreams') query.set('limit', '1000');
+  if (what === 'connections' && sort !== undefined) query.set('sort', sort);
+  if (what === 'connections' && search !== undefined) query.set('search', search);
+  return `/${what}?${query}`;
+}
+
+const LINES: Readonly<Record<Shown, (answer: Row) => string[]>> = {
+  status: (answer) => flat(answer).map(([name, value]) => `${name.padEnd(28)}  ${plain(value)}`),
+  upstreams: (answer) => listed(SERVERS, answer['servers'], answer),
+  connections: (answer) => listed(CONNECTIONS, answer['connections'], answer),
+};
+
+function listed(columns: readonly Column[], rows: unknown, { total, next }: Row): string[] {
+  const all = rows as Row[];
+  const lines = formatTable(columns, all);
+  return next === null ? lines : [...lines, `${all.length} of ${plain(total)}; --limit shows more, up to 1000`];
+}
+
+/** The values of an answer, each with its path. */
+function flat(value: unknown, path = ''): [string, unknown][] {
+  if (typeof value !== 'object' || value === null) return [[path, value]];
+  const entries = Object.entries(value);
+  if (entries.length === 0) return [[path, 'none']];
+  return entries.flatMap(([key, item]) => flat(item, path === '' ? key : `${path}.${key}`));
+}

@@ -1,0 +1,177 @@
+// The status page in a real Chromium: what an operator sees and does there, through the built program.
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openBrowser } from '../support/browser.ts';
+import { type Client, openClient } from '../support/client.ts';
+import { type EchoServer, startEcho } from '../support/echo.ts';
+import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
+import { hasPeers } from '../support/peers.ts';
+
+const TOKEN = 'a-token-of-some-length';
+
+describe.skipIf(!hasPeers('chromium'))('the status page', () => {
+  let browser: Browser;
+  let echo: EchoServer;
+  let gateway: Gateway;
+  const contexts: BrowserContext[] = [];
+  const clients: Client[] = [];
+  const complaints: string[] = [];
+
+  const config = (): GatewayFile => ({
+    listeners: [{ host: '127.0.0.1', port: 0 }],
+    admin: { port: 0, token: TOKEN },
+    upstreams: { app: { servers: [`ws://127.0.0.1:${echo.port}`, 'ws://127.0.0.1:1'] } },
+    routes: [
+      { name: 'app', match: { path: '/ws/*' }, websocket: { mode: 'splice', upstream: 'app', origins: 'any' } },
+      {
+        name: 'strict',
+        match: { path: '/strict/*' },
+        websocket: { mode: 'terminate', handler: 'echo', origins: ['https://a.com'] },
+      },
+      {
+        name: 'rooms',
+        match: { path: '/rooms/{room}/{user}' },
+        websocket: { mode: 'terminate', handler: 'rooms', origins: 'any' },
+      },
+    ],
+  });
+
+  beforeAll(async () => {
+    echo = await startEcho();
+    gateway = await startGateway(config());
+    browser = await openBrowser();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await gateway.stop();
+    echo.close();
+  });
+  afterEach(async () => {
+    for (const { socket } of clients.splice(0)) socket.terminate();
+    for (const context of contexts.splice(0)) await context.close();
+  });
+
+  async function open(hash = '', viewport = { width: 1280, height: 800 }, port = gateway.adminPort): Promise<Page> {
+    const context = await browser.newContext({ viewport });
+    contexts.push(context);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('dialog', (dialog) => void dialog.accept());
+    await page.goto(`http://127.0.0.1:${port}/${hash}`);
+    return page;
+  }
+
+  async function connect(path: string): Promise<Client> {
+    const client = await openClient(`ws://127.0.0.1:${gateway.port}${path}`);
+    clients.push(client);
+    return client;
+  }
+
+  const useToken = async (page: Page, token = TOKEN) => {
+    await page.fill('#token', token);
+    await page.press('#token', 'Enter');
+  };
+
+  const refuse = (path: string) =>
+    openClient(`ws://127.0.0.1:${gateway.port}${path}`, { origin: 'https://evil.example' }).then(
+      () => expect.unreachable(),
+      () => {},
+    );
+
+  it('shows that the gateway is ready, its figures, servers and config, with nothing going on', async () => {
+    const page = await open();
+    await page.locator('#gateway-state[data-state=ready]').waitFor();
+    await page.locator('#servers tr').nth(1).waitFor();
+    expect(await page.textContent('#figure-sessions')).toBe('0');
+    expect(await page.textContent('#about')).toContain(gateway.file);
+    await page.locator('#sessions-empty', { hasText: 'No tunnel is open.' }).waitFor();
+  });
+
+  it('shows tunnels as they come, finds them, and closes one with the token', async () => {
+    const page = await open();
+    const [, wanted] = [await connect('/ws/one'), await connect('/ws/two')];
+    await page.locator('#figure-sessions', { hasText: '2' }).waitFor();
+    await page.fill('#session-search', '/ws/two');
+    await page.locator('#sessions-count', { hasText: '1 of 2' }).waitFor();
+    expect(await page.locator('#sessions button').isDisabled()).toBe(true);
+    await useToken(page);
+    await page.locator('#sessions button:enabled').click();
+    expect(await wanted.closed).toMatchObject({ code: 1012 });
+    await page.locator('#change-state', { hasText: 'Done.' }).waitFor();
+  });
+
+  it('drains a server and takes it back, keeps the focus meanwhile, and says why of a wrong token', async () => {
+    const page = await open();
+    await page.locator('#servers tr').nth(1).waitFor();
+    await useToken(page, 'another-token-of-that-length');
+    const button = page.locator('#servers button').nth(1);
+    await button.click();
+    await page.locator('#change-state', { hasText: '401 unauthorized' }).waitFor();
+    await useToken(page);
+    await button.focus();
+    await page.keyboard.press('Enter');
+    await page.locator('#servers tr', { hasText: 'set to drain' }).waitFor();
+    await page.locator('#about', { hasText: 'drain (until a restart)' }).waitFor();
+    // The row is the same one, whose values have changed.
+    expect(await button.evaluate((node) => node === node.ownerDocument.activeElement)).toBe(true);
+    await page.keyboard.press('Enter');
+    await page.locator('#servers tr', { hasText: 'set to drain' }).waitFor({ state: 'detached' });
+  });
+
+  it('shows what was refused with the rule that decided, as text, and explains it', async () => {
+    await refuse('/strict/<img src=x onerror=alert(1)>');
+    const page = await open();
+    const row = page.locator('#refusals tr', { hasText: 'routes.strict.websocket.origins' }).first();
+    await row.waitFor();
+    expect(await page.locator('#refusals img').count()).toBe(0);
+    await row.locator('a').click();
+    await page
+      .locator('#why-title', { hasText: 'Refused: 403 origin, asked with Origin https://evil.example' })
+      .waitFor();
+    expect(await page.locator('#view-status').isHidden()).toBe(true);
+  });
+
+  it('has two tabs for the keyboard', async () => {
+    const page = await open();
+    await page.focus('#tab-status');
+    await page.keyboard.press('ArrowRight');
+    await page.locator('#view-console:visible').waitFor();
+    expect(await page.getAttribute('#tab-console', 'aria-selected')).toBe('true');
+    await page.keyboard.press('ArrowLeft');
+    await page.locator('#view-status:visible').waitFor();
+  });
+
+  it.each([375, 768, 1280, 1920])('fits %i pixels', async (width) => {
+    await connect('/ws/wide');
+    await refuse(`/strict/${'x'.repeat(300)}`);
+    const page = await open('', { width, height: 800 });
+    await page.locator('#refusals tr').first().waitFor();
+    await page.locator('#sessions tr').first().waitFor();
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+  });
+
+  it('says so when the gateway is not reached any more', async () => {
+    const other = await startGateway(config());
+    const page = await open('', undefined, other.adminPort);
+    await page.locator('#gateway-state[data-state=ready]').waitFor();
+    await other.stop('SIGKILL');
+    await page.locator('#gateway-state', { hasText: 'Not reached' }).waitFor();
+  });
+
+  it('of the console: knows when a URL is not of this gateway, and keeps probes out of rooms', async () => {
+    const page = await open('#console');
+    await page.locator('#preset option').nth(2).waitFor({ state: 'attached' });
+    await page.fill('#url', 'ws://127.0.0.1:1/ws/x');
+    await page.click('#connect');
+    await page.locator('#state', { hasText: 'Not seen by this gateway' }).waitFor();
+    expect(await page.textContent('#log')).toContain("port 1 is none of this gateway's");
+    await page.fill('#url', `ws://127.0.0.1:${gateway.port}/rooms/lobby/ann`);
+    await page.click('#connect');
+    await page.locator('#state[data-state=open]').waitFor();
+    expect(await page.locator('#measure').isDisabled()).toBe(true);
+  });
+
+  it('raised no error in any page', () => {
+    expect(complaints).toEqual([]);
+  });
+});
