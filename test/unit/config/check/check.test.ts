@@ -340,8 +340,8 @@ describe('http2 of a listener', () => {
       '{ port: 443, tls: { self_signed: [a.test] }, http2: { prior_knowledge: true } }',
       [expect.stringContaining('listeners[0].http2.prior_knowledge: does nothing with TLS')],
     ],
-    ['{ port: 80, http2: { max_streams: 0 } }', [expect.stringContaining('listeners[0].http2')]],
-    ['{ port: 80, http2: { window: 1KiB } }', [expect.stringContaining('listeners[0].http2')]],
+    ['{ port: 80, http2: { prior_knowledge: true, max_streams: 0 } }', [expect.stringContaining('listeners[0].http2')]],
+    ['{ port: 80, http2: { prior_knowledge: true, window: 1KiB } }', [expect.stringContaining('listeners[0].http2')]],
   ])('%s', (listener, expected) => {
     expect(withHttp2(listener)).toEqual(expected);
   });
