@@ -8,12 +8,14 @@ export const TERMINATED = {
   webhook_events_total: {
     type: 'counter',
     help: 'Events sent by the handler webhook, by their outcome: ok, refused (no 2xx), or failed (no answer).',
+    doc: 'Events sent by the handler `webhook`; `event` is `connect`, `connected`, `message` or `disconnected`; `result` is `ok` (2xx), `refused` (another status) or `failed` (no answer, however often it was tried)',
     labels: ['route', 'event', 'result'],
     on: { webhook_delivered: (event) => one(event.route, event.event, event.result) },
   },
   webhook_event_duration_seconds: {
     type: 'histogram',
     help: 'From an event of the handler webhook to the answer, waiting and further attempts included.',
+    doc: 'From an event of the handler `webhook` to the answer, waiting in line and further attempts included',
     labels: ['route', 'event'],
     buckets: WEBHOOK,
     on: { webhook_delivered: (event) => seconds(event.durationMs, event.route, event.event) },
@@ -21,6 +23,7 @@ export const TERMINATED = {
   webhook_events_pending: {
     type: 'gauge',
     help: 'Events of the handler webhook that wait for their turn or for an answer.',
+    doc: 'Events of the handler `webhook` that wait for their turn or for an answer',
     labels: ['route'],
     sampled: true,
   },
@@ -39,6 +42,7 @@ export const TERMINATED = {
   room_messages_total: {
     type: 'counter',
     help: 'Messages said in rooms through this gateway: published, or failed as the broker was away.',
+    doc: 'Messages said in rooms through this gateway: `published`, or `failed` as the broker was away',
     labels: ['result'],
     sampled: true,
     initial: [
@@ -61,18 +65,21 @@ export const TERMINATED = {
   broker_events_ignored_total: {
     type: 'counter',
     help: 'What came over the channel of the broker and was not acted on: unknown to this version, or malformed.',
+    doc: 'What came over the channel of a Redis broker and was not acted on: `unknown` to this version of the gateway, or `malformed`',
     labels: ['reason'],
     sampled: true,
   },
   memory_budget_bytes: {
     type: 'gauge',
     help: 'What messages take of a budget in memory: the histories of rooms, or queues.',
+    doc: "What messages take of the process's memory: `history` of rooms, `queues` toward slow clients, webhook backends and the broker together with what has come of messages that are not whole, and requests that wait behind others of their connection (`pipelining`). See [limits](limits.md#memory)",
     labels: ['budget'],
     sampled: true,
   },
   memory_budget_limit_bytes: {
     type: 'gauge',
     help: 'How much a budget in memory has.',
+    doc: 'How much they may take: `limits.memory`, and a sixteenth of the heap for `pipelining`',
     labels: ['budget'],
     sampled: true,
   },

@@ -3,25 +3,28 @@
 import { WHERE } from '../base/guard.ts';
 import { HTTP2_REASONS } from '../events/connection.ts';
 import { TERMINATED } from './catalog-terminate.ts';
+import { UPSTREAMS } from './catalog-upstream.ts';
 import { closeCodeLabel, methodLabel, routeLabel, statusLabel } from './labels.ts';
 import { type Metric, one, seconds } from './metric.ts';
 
 const HANDSHAKE = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const CONNECTION = [1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600];
+const SIZES = [100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 const REQUEST = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-const CONNECT = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 /** By name without the prefix `gateway_`. */
 export const METRICS = {
   websocket_connections: {
     type: 'gauge',
     help: 'Live WebSocket sessions.',
+    doc: 'Live sessions; `mode` is `splice` or `terminate`',
     labels: ['route', 'mode'],
     sampled: true,
   },
   websocket_handshakes_total: {
     type: 'counter',
     help: 'WebSocket handshakes: accepted, rejected by a rule, failed, or passed (the non-101 answer of the backend).',
+    doc: 'Handshakes: `accepted`, `rejected` (by a rule), `failed` (something broke before the 101), `passed` (the backend answered with something other than 101, and the client got that). `protocol`: what the client speaks, `1.0`, `1.1` or `2`',
     labels: ['route', 'mode', 'result', 'protocol'],
     on: {
       session_opened: (event) => one(event.route, event.mode, 'accepted', event.protocol),
@@ -33,12 +36,14 @@ export const METRICS = {
   websocket_rejections_total: {
     type: 'counter',
     help: 'Rejected WebSocket handshakes by reason code.',
+    doc: 'Rejected handshakes by reason code',
     labels: ['route', 'reason'],
     on: { handshake_rejected: (event) => one(routeLabel(event.route), event.reason) },
   },
   websocket_handshake_duration_seconds: {
     type: 'histogram',
     help: 'From the head of a WebSocket handshake to its 101, or to the non-101 answer of the backend.',
+    doc: "From the head of a handshake to its 101, or to the backend's own answer; 5 ms to 10 s",
     labels: ['route'],
     buckets: HANDSHAKE,
     on: {
@@ -49,6 +54,7 @@ export const METRICS = {
   websocket_connection_duration_seconds: {
     type: 'histogram',
     help: 'From the 101 to the end of a WebSocket session.',
+    doc: 'From the 101 to the end of a session; 1 s to 24 h',
     labels: ['route'],
     buckets: CONNECTION,
     on: { session_closed: (event) => seconds(event.durationMs, event.route) },
@@ -56,30 +62,35 @@ export const METRICS = {
   websocket_bytes_total: {
     type: 'counter',
     help: 'Bytes of WebSocket frames, live sessions included.',
+    doc: 'Bytes behind the handshake, live sessions included; `direction` is `from_client` or `to_client`',
     labels: ['route', 'direction'],
     sampled: true,
   },
   websocket_messages_total: {
     type: 'counter',
     help: 'WebSocket data messages where frames are followed, live sessions included.',
+    doc: 'Data messages where the gateway follows frames, live sessions included; `type` is `text` or `binary`',
     labels: ['route', 'direction', 'type'],
     sampled: true,
   },
   websocket_lost_directions_total: {
     type: 'counter',
     help: 'Directions of spliced sessions whose frames could not be followed any further.',
+    doc: 'Directions of spliced sessions whose frames could not be followed any further ([the relay](relay.md)): carried on blindly, or ended with 1002 where there is a limit',
     labels: ['route', 'direction'],
     sampled: true,
   },
   websocket_closes_total: {
     type: 'counter',
     help: 'Ended WebSocket sessions by close code and by who ended them.',
+    doc: 'Ended sessions; `initiator` is `client`, `backend` or `gateway`',
     labels: ['route', 'code', 'initiator'],
     on: { session_closed: (event) => one(event.route, closeCodeLabel(event.code), event.initiator) },
   },
   auth_jwks_refreshes_total: {
     type: 'counter',
     help: "Fetches of issuers' key sets by result; after a failed one the keys of before go on being used.",
+    doc: "Fetches of issuers' key sets: `ok` or `failed`; after a failed one the keys of before go on being used. See [auth](auth.md)",
     labels: ['result'],
     on: { keys_fetched: (event) => one(event.result) },
     initial: [
@@ -90,6 +101,7 @@ export const METRICS = {
   websocket_pings_total: {
     type: 'counter',
     help: 'Pings of the gateway: sent, answered in time (pong), or not (timeout).',
+    doc: "The gateway's own pings: `sent`, answered in time (`pong`), or not (`timeout`)",
     labels: ['route', 'result'],
     // Of terminated sessions by events, of tunnels from their engine.
     on: { ping: (event) => one(event.route, event.result) },
@@ -99,12 +111,14 @@ export const METRICS = {
   api_requests_total: {
     type: 'counter',
     help: 'Requests of the admin API by operation and status.',
+    doc: 'Requests of the admin API; `operation` is method and path as in its document, such as `POST /connections/{id}`',
     labels: ['operation', 'code'],
     on: { api_called: (event) => one(event.operation, statusLabel(event.status)) },
   },
   http_requests_total: {
     type: 'counter',
     help: 'Plain HTTP requests by status; 499 where the client left before its answer. Unreadable ones have no route.',
+    doc: 'Plain requests by status. 499: the client left before its answer. Heads that could not be read have `route="none"` and `method="OTHER"`',
     labels: ['route', 'method', 'code', 'protocol'],
     on: {
       request_completed: (event) =>
@@ -115,13 +129,22 @@ export const METRICS = {
   http_request_duration_seconds: {
     type: 'histogram',
     help: 'From the head of a plain HTTP request to the end of its answer.',
+    doc: 'From the head of a plain request to the end of its answer; never a handshake',
     labels: ['route'],
     buckets: REQUEST,
     on: { request_completed: (event) => seconds(event.durationMs, routeLabel(event.route)) },
   },
+  http_response_size_bytes: {
+    type: 'histogram',
+    help: 'Bytes of the content of plain HTTP answers, as they went to clients.',
+    labels: ['route'],
+    buckets: SIZES,
+    on: { request_completed: (event) => ({ labels: [routeLabel(event.route)], value: event.bytesToClient }) },
+  },
   http_requests_in_flight: {
     type: 'gauge',
     help: 'Plain HTTP requests being served.',
+    doc: 'Plain requests being served',
     labels: [],
     sampled: true,
     initial: [{ labels: [], value: 0 }],
@@ -129,6 +152,7 @@ export const METRICS = {
   proxy_protocol_refusals_total: {
     type: 'counter',
     help: 'Connections closed for a PROXY preamble that is none (malformed) or did not arrive in time (late).',
+    doc: 'Connections closed for a PROXY preamble that is none (`malformed`) or did not arrive in time (`late`)',
     labels: ['listener', 'reason'],
     on: { preamble_refused: (event) => one(event.listener, event.reason) },
   },
@@ -149,6 +173,7 @@ export const METRICS = {
   http2_sessions_closed_total: {
     type: 'counter',
     help: 'Ended connections of HTTP/2: without a stream for too long (idle), drained (drain), for too many resets (resets), else (closed).',
+    doc: 'Ended connections of HTTP/2: without a stream for too long (`idle`), drained (`drain`), for too many resets (`resets`), else (`closed`)',
     labels: ['reason'],
     on: { http2_session_closed: (event) => one(event.reason) },
     initial: HTTP2_REASONS.map((reason) => ({ labels: [reason], value: 0 })),
@@ -156,55 +181,29 @@ export const METRICS = {
   limit_clients: {
     type: 'gauge',
     help: 'Clients that a limit of one client knows of: those that have used some of it just now.',
+    doc: "Clients that a limit of one client knows of: those that have used some of it just now. `limit` is the route's name and the key, or the key alone for the gateway's own",
     labels: ['limit'],
     sampled: true,
   },
   shared_limits_up: {
     type: 'gauge',
     help: 'Whether rates are shared with other gateways: 0 while their Redis is away and each limits by itself.',
+    doc: 'With `limits.shared`: 1, or 0 while the Redis (`store` is `redis`) is away and the gateway limits by itself',
     labels: ['store'],
     sampled: true,
   },
   ramp_active: {
     type: 'gauge',
     help: 'Whether handshakes are let in little by little, after a start or when many sessions were lost.',
+    doc: '1 while handshakes are let in little by little, by `limits.ramp`; else 0',
     labels: [],
     sampled: true,
   },
-  upstream_connections: {
-    type: 'gauge',
-    help: 'Sessions, requests, and handshakes under way that a server carries.',
-    labels: ['upstream', 'server'],
-    sampled: true,
-  },
-  upstream_connect_duration_seconds: {
-    type: 'histogram',
-    help: 'Time to connect to a server, TLS included.',
-    labels: ['upstream'],
-    buckets: CONNECT,
-    on: { upstream_connected: (event) => seconds(event.durationMs, event.upstream) },
-  },
-  upstream_errors_total: {
-    type: 'counter',
-    help: 'Failures of servers by reason code, each attempt counted.',
-    labels: ['upstream', 'reason'],
-    on: { upstream_failed: (event) => one(event.upstream, event.reason) },
-  },
-  upstream_up: {
-    type: 'gauge',
-    help: 'Whether a server is healthy: its check passes, and its traffic does not fail.',
-    labels: ['upstream', 'server'],
-    sampled: true,
-  },
-  upstream_retries_total: {
-    type: 'counter',
-    help: 'Requests and handshakes that went to another server (retried), or did not for want of budget.',
-    labels: ['upstream', 'result'],
-    on: { upstream_retry: (event) => one(event.upstream, event.result) },
-  },
+  ...UPSTREAMS,
   config_reloads_total: {
     type: 'counter',
     help: 'Reloads of the config by result.',
+    doc: 'Reloads: `success` or `failure`',
     labels: ['result'],
     on: { config_reloaded: (event) => one(event.result) },
     initial: [
@@ -215,6 +214,7 @@ export const METRICS = {
   config_last_reload_successful: {
     type: 'gauge',
     help: 'Whether the config in the file is the one that serves: 1, or 0 after a failed reload.',
+    doc: '1, or 0 while the file holds a config that was refused',
     labels: [],
     on: { config_reloaded: (event) => ({ labels: [], value: event.result === 'success' ? 1 : 0 }) },
     initial: [{ labels: [], value: 1 }],
@@ -222,6 +222,7 @@ export const METRICS = {
   tls_certificate_not_after_timestamp_seconds: {
     type: 'gauge',
     help: 'When a certificate of a listener expires, as a Unix time.',
+    doc: 'When a certificate expires, as a Unix time',
     labels: ['listener', 'names'],
     // Sampled, so that a certificate that was replaced is not reported to expire.
     sampled: true,
@@ -229,6 +230,7 @@ export const METRICS = {
   draining: {
     type: 'gauge',
     help: 'Whether the gateway is shutting down: 1 from the signal on.',
+    doc: '1 from the signal to stop on',
     labels: [],
     on: { drain: () => ({ labels: [], value: 1 }) },
     initial: [{ labels: [], value: 0 }],
@@ -236,6 +238,7 @@ export const METRICS = {
   internal_errors_total: {
     type: 'counter',
     help: 'Defects of the gateway, by the part that they showed in: each has cost its own connection or exchange.',
+    doc: 'Defects of the gateway: something was thrown that nobody expected. Each has cost its own connection or exchange and has a line `internal_error` in the log. Anything but 0 is worth a report',
     labels: ['where'],
     on: { internal_error: (event) => one(event.where) },
     initial: WHERE.map((where) => ({ labels: [where], value: 0 })),
@@ -243,6 +246,7 @@ export const METRICS = {
   build_info: {
     type: 'gauge',
     help: 'Always 1; says which version runs, and on which node.',
+    doc: 'Always 1',
     labels: ['version', 'node'],
   },
 } as const satisfies Record<string, Metric>;

@@ -7,11 +7,14 @@ export interface Point {
   readonly value: number;
 }
 
-type Feeds = { readonly [T in GatewayEvent['type']]?: (event: Extract<GatewayEvent, { type: T }>) => Point };
+/** Null: this event is none of its own. */
+type Feeds = { readonly [T in GatewayEvent['type']]?: (event: Extract<GatewayEvent, { type: T }>) => Point | null };
 
 export interface Metric {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
+  /** What docs/metrics.md says in place of `help`, where it says more. */
+  readonly doc?: string;
   readonly labels: readonly string[];
   /** Of a histogram, in its unit. */
   readonly buckets?: readonly number[];

@@ -40,8 +40,12 @@ export function createMetrics({ version, samplers, expected = () => [] }: Metric
       metric.type === 'histogram' ? observing(registry, name, metric) : counting(registry, name, metric, known);
     for (const [type, feed] of Object.entries(metric.on ?? {})) {
       // The key is the type of the event that the feed takes.
-      const point = feed as (event: GatewayEvent) => Point;
-      listeners.set(type, [...(listeners.get(type) ?? []), (event) => take(point(event))]);
+      const pointOf = feed as (event: GatewayEvent) => Point | null;
+      const listener = (event: GatewayEvent): void => {
+        const point = pointOf(event);
+        if (point !== null) take(point);
+      };
+      listeners.set(type, [...(listeners.get(type) ?? []), listener]);
     }
     if (name === 'build_info') take({ labels: [version, process.version], value: 1 });
   }

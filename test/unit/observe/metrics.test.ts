@@ -6,6 +6,7 @@ import { METRICS } from '../../../src/observe/catalog.ts';
 import { closeCodeLabel, methodLabel, statusLabel } from '../../../src/observe/labels.ts';
 import type { Metric } from '../../../src/observe/metric.ts';
 import { createMetrics } from '../../../src/observe/metrics.ts';
+import { formatMetricTable } from '../../../src/observe/metrics-table.ts';
 import { EVENTS } from './every-event.ts';
 
 const create = (samplers: Iterable<Sampler> = []) => createMetrics({ version: '1.2.3', samplers });
@@ -43,6 +44,7 @@ describe('each event feeds its metrics, and no other', () => {
       'session_opened',
       EVENTS.session_opened,
       {
+        'upstream_handshakes_total{upstream="chat",server="ws://127.0.0.1:9001",result="accepted"}': 1,
         'websocket_handshakes_total{route="chat",mode="splice",result="accepted",protocol="1.1"}': 1,
         'websocket_handshake_duration_seconds_count{route="chat"}': 1,
         'websocket_handshake_duration_seconds_sum{route="chat"}': 0.0123456,
@@ -76,12 +78,16 @@ describe('each event feeds its metrics, and no other', () => {
     [
       'handshake_failed',
       EVENTS.handshake_failed,
-      { 'websocket_handshakes_total{route="chat",mode="splice",result="failed",protocol="1.1"}': 1 },
+      {
+        'upstream_handshakes_total{upstream="chat",server="ws://127.0.0.1:9001",result="failed"}': 1,
+        'websocket_handshakes_total{route="chat",mode="splice",result="failed",protocol="1.1"}': 1,
+      },
     ],
     [
       'handshake_passed',
       EVENTS.handshake_passed,
       {
+        'upstream_handshakes_total{upstream="chat",server="ws://127.0.0.1:9001",result="passed"}': 1,
         'websocket_handshakes_total{route="chat",mode="splice",result="passed",protocol="1.1"}': 1,
         'websocket_handshake_duration_seconds_count{route="chat"}': 1,
         'websocket_handshake_duration_seconds_sum{route="chat"}': 0.007,
@@ -91,6 +97,11 @@ describe('each event feeds its metrics, and no other', () => {
       'request_completed',
       EVENTS.request_completed,
       {
+        'http_response_size_bytes_count{route="chat"}': 1,
+        'http_response_size_bytes_sum{route="chat"}': 512,
+        'upstream_request_duration_seconds_count{upstream="chat",server="ws://127.0.0.1:9001"}': 1,
+        'upstream_request_duration_seconds_sum{upstream="chat",server="ws://127.0.0.1:9001"}': 0.03,
+        'upstream_requests_total{upstream="chat",server="ws://127.0.0.1:9001",code="200"}': 1,
         'http_requests_total{route="chat",method="GET",code="200",protocol="1.1"}': 1,
         'http_request_duration_seconds_count{route="chat"}': 1,
         'http_request_duration_seconds_sum{route="chat"}': 0.03,
@@ -118,7 +129,10 @@ describe('each event feeds its metrics, and no other', () => {
     [
       'upstream_failed',
       EVENTS.upstream_failed,
-      { 'upstream_errors_total{upstream="chat",reason="backend_refused"}': 1 },
+      {
+        'upstream_server_errors_total{upstream="chat",server="ws://127.0.0.1:9001",reason="backend_refused"}': 1,
+        'upstream_errors_total{upstream="chat",reason="backend_refused"}': 1,
+      },
     ],
     ['upstream_retry', EVENTS.upstream_retry, { 'upstream_retries_total{upstream="chat",result="retried"}': 1 }],
     ['server_changed', EVENTS.server_changed, {}],
@@ -350,6 +364,15 @@ describe('label values are bounded', () => {
   });
 });
 
+it('of a server counts nothing where none was reached', async () => {
+  const samples = await samplesAfter([
+    { ...EVENTS.session_opened, at: null },
+    { ...EVENTS.handshake_failed, at: null },
+    { ...EVENTS.request_completed, at: null },
+  ]);
+  expect([...samples.keys()].filter((name) => name.startsWith('upstream_'))).toEqual([]);
+});
+
 describe('the catalog', () => {
   const all = Object.entries<Metric>(METRICS);
 
@@ -363,8 +386,10 @@ describe('the catalog', () => {
     }
   });
 
-  it('is what docs/metrics.md says, name, type and labels', () => {
+  it('is what docs/metrics.md says, to the letter; else run `npm run generate`', () => {
     const docs = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+    const [, table] = /<!-- metrics:start -->\n\n([\s\S]*)\n\n<!-- metrics:end -->/.exec(docs) ?? [];
+    expect(table).toBe(formatMetricTable());
     const rows = [...docs.matchAll(/^\| `gateway_(\w+)` \| (\w+) \|([^|]*)\| [^|]+ \|$/gm)];
     const documented = rows.map(([, name, type, labels]) => [name, type, (labels ?? '').match(/\w+/g) ?? []]);
     expect(documented).toEqual(all.map(([name, { type, labels }]) => [name, type, [...labels]]));
