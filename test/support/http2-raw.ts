@@ -227,7 +227,7 @@ const DIGITS: readonly (readonly [string, string])[] = [
 ];
 
 /** The status, which is the first field of every answer. */
-export function statusOf(payload: Buffer): string {
+function statusOf(payload: Buffer): string {
   let at = 0;
   // Updates of the table's size may stand before it.
   while (((payload[at] ?? 0) & 0xe0) === 0x20) at++;

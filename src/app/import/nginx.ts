@@ -57,7 +57,7 @@ function isKnown({ name, args }: Directive): boolean {
 }
 
 /** Taken from where they stand into each location within. */
-export const SETTINGS: ReadonlySet<string> = new Set([
+const SETTINGS: ReadonlySet<string> = new Set([
   ...['proxy_set_header', 'proxy_read_timeout', 'proxy_connect_timeout', 'client_max_body_size', 'add_header'],
   ...['allow', 'deny', 'proxy_ssl_verify', 'proxy_ssl_server_name', 'proxy_ssl_trusted_certificate', 'proxy_ssl_name'],
 ]);

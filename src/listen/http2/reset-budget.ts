@@ -7,7 +7,7 @@ import { Bucket, type Rate } from '../../base/token-bucket.ts';
  * Just under nghttp2's own 1,000 and 33 a second, so that ours comes first and ends the connection on every node. A page
  * of hundreds of modules that is reloaded resets as many at once, and may.
  */
-export const RESETS: Rate = { rate: 30, burst: 800 };
+const RESETS: Rate = { rate: 30, burst: 800 };
 
 export class ResetBudget {
   readonly #bucket = new Bucket(RESETS);
