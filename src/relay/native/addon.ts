@@ -1,4 +1,5 @@
 // What the native relay's addon exports; addon.c has the contract of each function.
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
@@ -77,7 +78,18 @@ export interface Addon {
 }
 
 /** Where npm's postinstall puts the compiled addon; the same from src and from dist. */
-export const ADDON = fileURLToPath(new URL('../../../native/upgate-relay.node', import.meta.url));
+const COMPILED = fileURLToPath(new URL('../../../native/upgate-relay.node', import.meta.url));
+
+/** The addon: the one that was compiled here, else the one that the package brings for this machine. */
+export const ADDON = existsSync(COMPILED) ? COMPILED : prebuilt();
+
+/** prebuild.mjs has made them. A report is the documented way to tell which C library node runs on. */
+function prebuilt(): string {
+  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined;
+  const libc = report?.header?.glibcVersionRuntime === undefined ? 'musl' : 'glibc';
+  const target = `${process.platform}-${process.arch}-${libc}`;
+  return fileURLToPath(new URL(`../../../prebuilds/${target}/upgate-relay.node`, import.meta.url));
+}
 
 /** Throws what require() throws where the addon is not there or does not load. */
 export function loadAddon(file: string): Addon {

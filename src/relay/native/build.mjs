@@ -68,7 +68,15 @@ function build() {
   }
 }
 
+/** What a package brings for this machine; native/addon.ts looks in the same places. */
+function prebuilt() {
+  const { glibcVersionRuntime } = process.report.getReport().header;
+  const target = `linux-${process.arch}-${glibcVersionRuntime === undefined ? 'musl' : 'glibc'}`;
+  return join(here, '..', '..', '..', '..', 'prebuilds', target, 'upgate-relay.node');
+}
+
 const why = build();
-process.stdout.write(
-  why === null ? `native relay: ${output}\n` : `native relay not built, the js engine serves: ${why}\n`,
-);
+if (why === null) process.stdout.write(`native relay: ${output}\n`);
+else if (chosen === undefined && process.platform === 'linux' && existsSync(prebuilt()))
+  process.stdout.write(`native relay: ${prebuilt()} (not compiled here: ${why})\n`);
+else process.stdout.write(`native relay not built, the js engine serves: ${why}\n`);
