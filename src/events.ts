@@ -27,6 +27,8 @@ export interface Subject {
   readonly protocol: '1.0' | '1.1' | '2';
   /** The subject of the client's credentials; null where there are none, or none were asked for yet. */
   readonly user: string | null;
+  /** The trace-id of its traceparent field (W3C Trace Context). */
+  readonly trace?: string | undefined;
 }
 
 /** The server that served a request or session; null where none was reached. */

@@ -160,6 +160,7 @@ function open(
       path: subject.path,
       protocol: subject.protocol,
       user: subject.user,
+      trace: subject.trace,
       mode: 'splice',
       at: refOf(lease.server),
       origin: upgrade.handshake.origin,

@@ -88,6 +88,7 @@ function open(
       path: subject.path,
       protocol: subject.protocol,
       user: subject.user,
+      trace: subject.trace,
       mode: 'terminate',
       at: null,
       origin: handshake.origin,

@@ -270,9 +270,10 @@ function writerOf(event: GatewayEvent): Writer<GatewayEvent> {
   return WRITERS[event.type] as Writer<GatewayEvent>;
 }
 
-function subject({ id, route, client, method, host, path, protocol, user }: Subject): Fields {
+function subject({ id, route, client, method, host, path, protocol, user, trace }: Subject): Fields {
   const known = { id, route, client, method: clean(method), host: clean(host), path: clean(path), protocol };
-  return user === null ? known : { ...known, user: clean(user) };
+  const named = user === null ? known : { ...known, user: clean(user) };
+  return trace === undefined ? named : { ...named, trace_id: trace };
 }
 
 function server(at: ServerRef | null): Fields {

@@ -7,6 +7,7 @@ import type { Subject } from '../events.ts';
 import { attribute } from '../http/forwarding/forwarded.ts';
 import { type MessageLike, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
+import { readTraceId } from '../http/trace.ts';
 import type { Connection } from '../net/fd-connection.ts';
 import { readCertificate } from '../net/peer-certificate.ts';
 import type { Verdict } from '../routing/decide.ts';
@@ -33,6 +34,7 @@ export function readIncoming(message: MessageLike, connection: Connection, snaps
     path: loggedPath(head.target),
     protocol: protocolOf(message),
     user: null,
+    trace: readTraceId(head),
   };
   const context = {
     services: snapshot.services,
@@ -59,8 +61,8 @@ function fieldOf(head: RequestHead, name: string): string | null {
 export function withRoute(context: RouteContext, { route }: Verdict): RouteContext {
   if (route === null) return context;
   const { services, subject, client, principal, origin, startedAt } = context;
-  const { id, client: address, method, host, path, protocol, user } = subject;
-  const withName = { id, route: route.name, client: address, method, host, path, protocol, user };
+  const { id, client: address, method, host, path, protocol, user, trace } = subject;
+  const withName = { id, route: route.name, client: address, method, host, path, protocol, user, trace };
   return { services, subject: withName, client, principal, origin, startedAt };
 }
 

@@ -157,6 +157,16 @@ describe.each(['native', 'js'] as const)('with the %s relay', (engine) => {
     expect(servers).toHaveLength(2);
   });
 
+  it('passes traceparent on, and has its trace in the log', async () => {
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const headers = { traceparent: `00-${trace}-00f067aa0ba902b7-01`, tracestate: 'a=1' };
+    const client = await openClient(`ws://127.0.0.1:${gateway.port}/ws`, { headers });
+    expect(echo.lastFields()).toMatchObject(headers);
+    await client.close(1000);
+    const opened = await gateway.log({ event: 'session_opened', trace_id: trace });
+    await gateway.log({ event: 'session_closed', trace_id: trace, connection: opened['connection'] as string });
+  });
+
   it('answers what the document promises, and nothing else', async () => {
     const document = JSON.parse((await get(gateway.adminPort, '/openapi.json')).body) as ApiDocument;
     const answers = new Map<string, ApiResponse>();

@@ -179,6 +179,12 @@ describe('each event has its line', () => {
     expect(new Date(time as string).toISOString()).toBe(time);
   });
 
+  it('a request with a trace has its id in each of its lines', () => {
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    for (const type of ['session_opened', 'session_closed', 'handshake_rejected', 'request_completed'] as const)
+      expect(lineOf({ ...EVENTS[type], trace })).toMatchObject({ event: type, trace_id: trace });
+  });
+
   it('and docs/metrics.md names its fields', () => {
     const docs = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
     const rows = [...docs.slice(docs.indexOf('## Log')).matchAll(/^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$/gm)];
