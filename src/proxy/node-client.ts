@@ -2,7 +2,7 @@
 // octets of a head, interim answers as they came, and the end of a connection that must not look like an answer's.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { guarded } from '../base/guard.ts';
+import { guarded, reportDefect } from '../base/guard.ts';
 import type { BodyFraming, BodySink, ClientRequest, ClientResponse, ResponseEvents, ResponseHead } from './client.ts';
 import { isPhrase, lengthLast } from './framing.ts';
 
@@ -169,8 +169,12 @@ export class NodeResponse implements ClientResponse {
     const events = this.#events;
     this.#events = null;
     this.#closed = true;
-    if (this.#response.writableFinished) events?.onSent();
-    else events?.onClientLeft();
+    try {
+      if (this.#response.writableFinished) events?.onSent();
+      else events?.onClientLeft();
+    } catch (thrown) {
+      reportDefect('request', thrown);
+    }
     for (const callback of this.#onClosed) callback();
   }
 
