@@ -165,6 +165,7 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
     await page.click('#connect');
     await page.locator('#state', { hasText: 'Not seen by this gateway' }).waitFor();
     expect(await page.textContent('#log')).toContain("port 1 is none of this gateway's");
+    expect(await page.textContent('#why-lines')).toContain("port 1 is none of this gateway's");
     await page.fill('#url', `ws://127.0.0.1:${gateway.port}/rooms/lobby/ann`);
     await page.click('#connect');
     await page.locator('#state[data-state=open]').waitFor();

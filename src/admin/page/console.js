@@ -211,11 +211,16 @@ async function refused(url, newest) {
   if (found !== null) {
     setState('failed', `Refused: ${found.status} ${found.reason}`);
     const server = found.server === null ? '' : `, ${found.server}`;
-    log('failed', 'refused', `${found.status} ${found.reason}: ${found.detail}${server}; decided by ${found.rule}`);
+    const why = `${found.status} ${found.reason}: ${found.detail}${server}; decided by ${found.rule}`;
+    at('why-lines').prepend(element('li', '', why));
+    log('failed', 'refused', why);
   } else if (newest !== null) {
     setState('failed', 'Not seen by this gateway');
     // What its rules would say is beside the point.
-    at('why').hidden = true;
+    at('why-title').textContent = 'Not seen by this gateway';
+    at('why-lines').replaceChildren(element('li', '', unseen(url)));
+    at('why').dataset.verdict = 'no';
+    at('why').hidden = false;
     log('failed', 'unseen', unseen(url));
   } else if (told !== null && told.reason !== null) {
     setState('failed', `Refused: ${told.status} ${told.reason}`);
