@@ -23,7 +23,8 @@ function length({ project, moduleId }: TestSpecification): number {
   return /from '.*\.suite\.ts'/.test(readFileSync(moduleId, 'utf8')) ? 2 : 1;
 }
 
-const E2E = 'test/e2e/**/*.test.ts';
+/** Of each file a process of its own: it starts real programs, or measures its own processor time. */
+const ALONE = ['test/e2e/**/*.test.ts', 'test/unit/linear/**/*.test.ts'];
 
 export default defineConfig({
   test: {
@@ -38,10 +39,9 @@ export default defineConfig({
     restoreMocks: true,
     unstubEnvs: true,
     projects: [
-      // Real programs: each file in a process of its own.
-      { extends: true, test: { name: 'e2e', include: [E2E] } },
+      { extends: true, test: { name: 'e2e', include: ALONE } },
       // Functions and classes, which keep nothing: files share their processes, and what they import is loaded once.
-      { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [E2E], isolate: false } },
+      { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ALONE, isolate: false } },
     ],
     coverage: {
       enabled: measured,
