@@ -31,6 +31,7 @@ struct served {
 static struct policy policy;
 static struct one ones[LIVE];
 static struct served served[SERVED];
+static struct activity activities[LIVE];
 static int listener;
 static struct sockaddr_in at, nowhere;
 static uint64_t started, ended, answered;
@@ -73,6 +74,8 @@ static void open_tunnel(struct one *one, const struct dial_result *d) {
   c->fd[CLIENT] = pair[0];
   c->fd[BACKEND] = d->fd;
   c->policy = &policy;
+  memset(&activities[slot], 0, sizeof activities[slot]);
+  c->activity = &activities[slot];
   c->head_length = c->to_client = d->length;
   memcpy(c->early, d->bytes, d->length);
   one->client = pair[1];
