@@ -45,9 +45,9 @@ export class Bucket {
     return new Bucket({ rate: tokens, burst: tokens });
   }
 
-  /** Milliseconds until there is a token; `now` in milliseconds of a clock that never goes back. */
-  wait(now: number): number {
-    return waitOf(this.rate, this.#fullAt, now);
+  /** Milliseconds until there are so many tokens; `now` in milliseconds of a clock that never goes back. */
+  wait(now: number, tokens = 1): number {
+    return waitOf(this.rate, this.#fullAt, now, tokens);
   }
 
   /** Takes so many whether they are there or not; the bucket may be overdrawn. */

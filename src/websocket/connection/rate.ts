@@ -1,5 +1,5 @@
-// How much a client may send in a second: buckets that hold one second's worth, and may be overdrawn by one message, so
-// that one larger than a second's worth passes and is paid for afterwards. They have no clock of their own.
+// How much a client may send in a second: buckets that hold one second's worth. That of bytes may be overdrawn by one message,
+// so that one larger than a second's worth passes and is paid for afterwards. They have no clock of their own.
 import { Bucket } from '../../base/token-bucket.ts';
 
 export interface RateLimits {
@@ -19,14 +19,15 @@ export class MessageRates {
 
   /** So many messages of so many bytes in all have come; false where they are too many. `now` in milliseconds. */
   take(messages: number, bytes: number, now: number): boolean {
-    return spend(this.#messages, messages, now) && spend(this.#bytes, bytes, now);
+    // Messages that come in one read are judged as if each had come alone.
+    return spend(this.#messages, messages, now, messages) && spend(this.#bytes, bytes, now, 1);
   }
 }
 
-/** False where less than one was left, and then nothing is taken. Nothing costs nothing. */
-function spend(bucket: Bucket | null, amount: number, now: number): boolean {
+/** False where less than `needed` was left, and then nothing is taken. Nothing costs nothing. */
+function spend(bucket: Bucket | null, amount: number, now: number, needed: number): boolean {
   if (bucket === null || amount === 0) return true;
-  if (bucket.wait(now) > 0) return false;
+  if (bucket.wait(now, needed) > 0) return false;
   bucket.take(now, amount);
   return true;
 }

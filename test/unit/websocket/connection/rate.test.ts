@@ -50,3 +50,12 @@ describe('openRates', () => {
     expect([bytes?.take(1, 4, 0), bytes?.take(1, 6, 0), bytes?.take(1, 1, 0)]).toEqual([true, true, false]);
   });
 });
+
+it('judges messages that come in one read as if each had come alone', () => {
+  const rates = openRates({ messages_per_second: 20 });
+  expect(rates?.take(20, 0, 0)).toBe(true);
+  expect(rates?.take(11, 0, 500)).toBe(false);
+  // What was refused has cost nothing.
+  expect(rates?.take(10, 0, 500)).toBe(true);
+  expect(openRates({ messages_per_second: 20 })?.take(21, 0, 0)).toBe(false);
+});
