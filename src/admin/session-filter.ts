@@ -1,4 +1,5 @@
 // Which sessions an operator means: what `POST /connections/close` and `GET /connections` have in common.
+import { lookupTable } from '../base/lookup-table.ts';
 import { parseRange } from '../config/address.ts';
 import { compileAddresses } from '../http/forwarding/addresses.ts';
 import type { Session } from '../sessions/registry.ts';
@@ -6,7 +7,7 @@ import type { Session } from '../sessions/registry.ts';
 /** Takes the value of a criterion; a string says what is wrong with it. */
 type Criterion = (value: string) => ((session: Session) => boolean) | string;
 
-const CRITERIA: Readonly<Record<string, Criterion>> = {
+const CRITERIA: Readonly<Record<string, Criterion>> = lookupTable({
   route: (value) => (session) => session.route === value,
   address: (value) => {
     if (parseRange(value) === null) return 'address is an IP address or a CIDR range';
@@ -17,7 +18,7 @@ const CRITERIA: Readonly<Record<string, Criterion>> = {
   upstream: (value) => (session) => session.at?.upstream === value,
   server: (value) => (session) => session.at?.server === value,
   id: (value) => (session) => session.id === value,
-};
+});
 
 export const CRITERION_NAMES: readonly string[] = Object.keys(CRITERIA);
 const LONGEST = 1024;

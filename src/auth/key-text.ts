@@ -1,16 +1,22 @@
 // The key of a config, as text: a public key in PEM, a JWK or a JWKS, or the secret of HMAC. It is checked against the
 // algorithms that it is for, so that no public key is ever taken for a secret.
+
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { lookupTable } from '../base/lookup-table.ts';
 import type { JwtConfig } from '../config/schema/schema-auth.ts';
 import { type FindKey, openKeySet, openSecret } from './key-set.ts';
 
 type Algorithm = JwtConfig['algorithms'][number];
 
 /** RFC 7518 §3.2: a secret is at least as long as the hash. */
-const SECRET_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
+const SECRET_BYTES: Readonly<Record<string, number>> = lookupTable({ HS256: 32, HS384: 48, HS512: 64 });
 /** RFC 7518 §3.3. */
 const RSA_BITS = 2048;
-const CURVES: Readonly<Record<string, string>> = { ES256: 'prime256v1', ES384: 'secp384r1', ES512: 'secp521r1' };
+const CURVES: Readonly<Record<string, string>> = lookupTable({
+  ES256: 'prime256v1',
+  ES384: 'secp384r1',
+  ES512: 'secp521r1',
+});
 
 /** Reads the key for these algorithms; a string is the error, without anything of the key. */
 export function readKeyText(text: string, algorithms: readonly Algorithm[]): FindKey | string {

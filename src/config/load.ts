@@ -1,7 +1,9 @@
 // The config from its file. The only file here that touches the disk; the certificates that the config names are read and
 // checked where they are used, in runtime/tls/tls.ts.
+
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { lookupTable } from '../base/lookup-table.ts';
 import { systemCode } from '../errors.ts';
 import { type Parsed, parseConfig } from './parse.ts';
 import type { Problem } from './problem.ts';
@@ -14,11 +16,11 @@ export interface Loaded extends Parsed {
   readonly text: string;
 }
 
-const REASONS: Readonly<Record<string, string>> = {
+const REASONS: Readonly<Record<string, string>> = lookupTable({
   ENOENT: 'there is no such file',
   EACCES: 'this user may not read it',
   EISDIR: 'it is a directory',
-};
+});
 
 /** Reads, parses and checks the file. What is wrong is in `problems`; rejects for a defect of the gateway only. */
 export async function loadConfig(file: string, env: Env): Promise<Loaded> {

@@ -1,6 +1,8 @@
 // The address of one server of an upstream, from its text in the config. `ws` is `http` and `wss` is `https`: a server is
 // reached the same way for a handshake and for a plain request.
+
 import { isIPv6 } from 'node:net';
+import { lookupTable } from '../base/lookup-table.ts';
 import { isHost, normaliseHost } from './address.ts';
 
 export interface ServerUrl {
@@ -20,12 +22,12 @@ export interface ServerUrlFault {
   readonly hint: string;
 }
 
-const SCHEMES: Readonly<Record<string, { readonly secure: boolean; readonly port: number }>> = {
+const SCHEMES: Readonly<Record<string, { readonly secure: boolean; readonly port: number }>> = lookupTable({
   ws: { secure: false, port: 80 },
   http: { secure: false, port: 80 },
   wss: { secure: true, port: 443 },
   https: { secure: true, port: 443 },
-};
+});
 const FORM = 'write it as ws://host:port or http://host:port, with wss or https for TLS, or as unix:/path';
 
 export function isServerUrlFault(parsed: ServerUrl | ServerUrlFault): parsed is ServerUrlFault {

@@ -1,9 +1,10 @@
 // What node's parser could not read, as an answer that says what was wrong. Pure. Where a request is sound and only the
 // parser does not know it, the answer says so too: it is not the client's fault then.
+import { lookupTable } from '../base/lookup-table.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
 
 /** By llhttp's code (node 20 to 26); what has none here is malformed without a reason. */
-export const PARSER_ERRORS: Readonly<Record<string, string>> = {
+export const PARSER_ERRORS: Readonly<Record<string, string>> = lookupTable({
   HPE_INVALID_METHOD: 'the request does not begin with a method',
   HPE_INVALID_URL: 'the target holds an octet that must be percent-encoded, such as one beyond ASCII or a blank',
   HPE_INVALID_CONSTANT: 'no HTTP version stands behind the target, or the target holds a blank',
@@ -21,7 +22,7 @@ export const PARSER_ERRORS: Readonly<Record<string, string>> = {
   HPE_INVALID_EOF_STATE: 'the connection ended in the middle of a head',
   HPE_CLOSED_CONNECTION: 'something stands behind a request that said it is the last one of its connection',
   HPE_PAUSED_H2_UPGRADE: 'this is HTTP/2, and HTTP/1.1 is spoken here',
-};
+});
 
 /** What node adds to a parser's error. */
 interface ParserError extends Error {

@@ -1,8 +1,10 @@
 // Which rule decided, by reason code: the key of the config that refused or that sets the time that was too short, or the RFC
 // where the config has no say. A test holds the table against all reasons.
 
+import { lookupTable } from '../base/lookup-table.ts';
+
 /** `missing_origin` is the reason `origin` where there is none. `{route}` stands for the route's part of the config, `{upstream}` for the upstream's. */
-export const RULES: Readonly<Record<string, string>> = {
+export const RULES: Readonly<Record<string, string>> = lookupTable({
   malformed: 'RFC 9112, RFC 6455 section 4.2.1',
   method: 'RFC 6455 section 4.2.1: a handshake is a GET; RFC 9110 section 9.1',
   transfer_encoding: 'RFC 9112 section 6.1',
@@ -35,7 +37,7 @@ export const RULES: Readonly<Record<string, string>> = {
   bad_accept: 'RFC 6455 section 4.1, the answer of {upstream}',
   backend_timeout: '{route}.timeouts, of {upstream}',
   internal: 'a defect of the gateway: see internal_error in the log',
-};
+});
 
 /** The rule for a reason, with the names of what it is about; null for a reason that is not known. */
 export function ruleOf(reason: string, route: string | null, upstream: string | null): string | null {

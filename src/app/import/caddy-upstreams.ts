@@ -1,4 +1,5 @@
 // `reverse_proxy` of a Caddyfile as upstreams: its servers, how one is picked, and how they are checked.
+import { lookupTable } from '../../base/lookup-table.ts';
 import type { CaddyLine } from './caddy-syntax.ts';
 import { type DraftPart, NamesGiven, type Value } from './draft.ts';
 
@@ -8,14 +9,14 @@ export interface ProxiedTo {
   readonly fields: readonly CaddyLine[];
 }
 
-const BALANCES: Readonly<Record<string, Value>> = {
+const BALANCES: Readonly<Record<string, Value>> = lookupTable({
   round_robin: 'round_robin',
   least_conn: 'least_connections',
   random: 'random_two',
   random_choose: 'random_two',
   ip_hash: 'hash',
   client_ip_hash: 'hash',
-};
+});
 const DURATION = /^\d+(?:ms|s|m|h)$/;
 
 export class CaddyUpstreams {
@@ -71,7 +72,7 @@ type Option = (args: readonly string[], options: Options, line: CaddyLine) => bo
 
 const WITHOUT_MEANING: Option = () => true;
 
-const OPTIONS: Readonly<Record<string, Option>> = {
+const OPTIONS: Readonly<Record<string, Option>> = lookupTable({
   to: WITHOUT_MEANING,
   header_up: WITHOUT_MEANING,
   header_down: WITHOUT_MEANING,
@@ -98,7 +99,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
     if (protocol !== 'http') return false;
     return (block ?? []).every(({ words: [word = '', text = ''] }) => takesTransport(word, text, options));
   },
-};
+});
 
 function durationOption(key: string): Option {
   return ([text = ''], { active }) => {

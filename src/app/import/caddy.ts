@@ -1,5 +1,6 @@
 // A Caddyfile as a draft: sites become listeners and routes, their reverse proxies upstreams. What is not known is named in a
 // remark beside the route it stood before.
+import { lookupTable } from '../../base/lookup-table.ts';
 import { headersOf } from './caddy-headers.ts';
 import { CaddyListeners, type Site, siteOf } from './caddy-sites.ts';
 import { type CaddyLine, parseCaddyfile } from './caddy-syntax.ts';
@@ -200,7 +201,7 @@ function responseOf(args: readonly string[]): Value {
 }
 
 function redirectOf([target = '', code = '302']: readonly string[], remarks: string[]): { [key: string]: Value } {
-  const STATUSES: Readonly<Record<string, number>> = { permanent: 301, temporary: 302 };
+  const STATUSES: Readonly<Record<string, number>> = lookupTable({ permanent: 301, temporary: 302 });
   const status = STATUSES[code] ?? Number(code);
   const [whole, scheme, host, port, rest] =
     /^(?:(https?):\/\/(\{host\}|[^/:{]+)(?::(\d+))?)?(\{uri\}|\/[^{}]*)?$/.exec(target) ?? [];

@@ -1,4 +1,5 @@
 // The syntax of nginx.conf: directives of words that end with `;` or hold a block. What they mean is nginx.ts.
+import { lookupTable } from '../../base/lookup-table.ts';
 import { ImportError } from './draft.ts';
 
 export interface Directive {
@@ -62,7 +63,7 @@ function readBlock(tokens: readonly Token[], from: number, depth: number): { dir
 const TOKEN = /(#[^\n]*)|(\n)|([;{}])|"((?:[^"\\]|\\[\s\S])*)"|'((?:[^'\\]|\\[\s\S])*)'|((?:\$\{|\\[\s\S]|[^\s;{}])+)/g;
 
 /** What nginx makes of these in quotes. */
-const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' };
+const ESCAPES: Readonly<Record<string, string>> = lookupTable({ n: '\n', r: '\r', t: '\t' });
 
 function* tokensOf(text: string): Iterable<Token> {
   let line = 1;

@@ -1,6 +1,7 @@
 // What the schema found wrong, in words an operator can act on. Values are shown by showValue alone, so that no secret
 // gets into a message.
 
+import { lookupTable } from '../../base/lookup-table.ts';
 import type { ConfigPath, Problem } from '../problem.ts';
 import { descriptionAt, isRequired, type JsonSchema, schemasAt } from '../schema/json-schema.ts';
 import type { SchemaIssue, UnwordedIssue } from '../schema/schema.ts';
@@ -16,7 +17,7 @@ export interface Explained {
   readonly meant?: ConfigPath;
 }
 
-const NOUNS: Readonly<Record<string, string>> = {
+const NOUNS: Readonly<Record<string, string>> = lookupTable({
   string: 'text',
   number: 'a number',
   int: 'a whole number',
@@ -24,7 +25,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   array: 'a list',
   object: 'a map',
   record: 'a map',
-};
+});
 
 const MISSING = 'missing';
 const UNQUOTE = 'take the quotes away';

@@ -1,13 +1,14 @@
 // Values that are nearly right, and how they are written: `60` for `60s`, `1MB` for `1MiB`, a `*` for `any`. Only for hints.
 // No hint holds a value as it was written, other than a number with its unit: it could be a secret.
 
+import { lookupTable } from '../../base/lookup-table.ts';
 import type { ConfigPath } from '../problem.ts';
 import type { JsonSchema } from '../schema/json-schema.ts';
 import type { TreeNode } from '../yaml/tree.ts';
 import { DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN } from '../yaml/units.ts';
 
 /** What stands for "everything" at a key, in place of a `*`. */
-const EVERYTHING: Readonly<Record<string, string>> = {
+const EVERYTHING: Readonly<Record<string, string>> = lookupTable({
   origins: 'write origins: any',
   path: 'write path: /*',
   host: 'leave "host" out for any host',
@@ -15,7 +16,7 @@ const EVERYTHING: Readonly<Record<string, string>> = {
   trusted_proxies: 'write [0.0.0.0/0, "::/0"] for everybody, or better the addresses of the proxies',
   allow: 'leave "allow" out to let everybody in',
   deny: 'write [0.0.0.0/0, "::/0"] for everybody',
-};
+});
 
 const ALL = new Set(['*', 'all', 'any', '**', '.*']);
 
@@ -68,7 +69,7 @@ function listenerHint(path: ConfigPath, node: TreeNode, text: string | undefined
   return text !== undefined && /^\S+:\d+$/.test(text) ? 'write { host: ADDRESS, port: PORT }' : 'write { port: 80 }';
 }
 
-const DURATION_WORDS: Readonly<Record<string, readonly [number, string]>> = {
+const DURATION_WORDS: Readonly<Record<string, readonly [number, string]>> = lookupTable({
   '': [1, 's'],
   ...unit([1, 'ms'], 'ms msec msecs millis milliseconds millisecond'),
   ...unit([1, 's'], 's sec secs second seconds'),
@@ -76,14 +77,14 @@ const DURATION_WORDS: Readonly<Record<string, readonly [number, string]>> = {
   ...unit([1, 'h'], 'h hr hrs hour hours'),
   ...unit([24, 'h'], 'd day days'),
   ...unit([168, 'h'], 'w week weeks'),
-};
+});
 
-const SIZE_WORDS: Readonly<Record<string, readonly [number, string]>> = {
+const SIZE_WORDS: Readonly<Record<string, readonly [number, string]>> = lookupTable({
   ...unit([1, 'B'], ' b byte bytes'),
   ...unit([1, 'KiB'], 'k kb kib'),
   ...unit([1, 'MiB'], 'm mb mib'),
   ...unit([1, 'GiB'], 'g gb gib'),
-};
+});
 
 function unit(meaning: readonly [number, string], words: string): Record<string, readonly [number, string]> {
   return Object.fromEntries(words.split(' ').map((word) => [word, meaning]));

@@ -1,5 +1,6 @@
 // Every field of gateway.yaml as a flat list, and the table of them in docs/configuration.md. Derived from the schema.
 
+import { lookupTable } from '../../base/lookup-table.ts';
 import { DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN } from '../yaml/units.ts';
 import { alternatives, inputSchema, type JsonSchema } from './json-schema.ts';
 
@@ -91,12 +92,12 @@ function typeOf(node: JsonSchema): Pick<Field, 'type' | 'unit'> {
   return { type: NAMES[node.type ?? ''] ?? 'text' };
 }
 
-const NAMES: Readonly<Record<string, string>> = {
+const NAMES: Readonly<Record<string, string>> = lookupTable({
   object: 'map',
   integer: 'whole number',
   number: 'number',
   boolean: '`true`, `false`',
-};
+});
 
 function formatValue(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(formatValue).join(', ')}]`;

@@ -1,4 +1,5 @@
 // How a terminated session ends, as values: the Closes that ws sends for violations, and what a Close can carry.
+import { lookupTable } from '../../base/lookup-table.ts';
 import type { SessionEnd } from '../../events.ts';
 
 /** A Close's reason may have as many bytes (RFC 6455 §5.5). */
@@ -9,7 +10,7 @@ export type SessionClose = Pick<SessionEnd, 'code' | 'initiator' | 'reason'>;
 const violation = (code: number, reason: string): SessionClose => ({ code, initiator: 'gateway', reason });
 
 /** What ws found wrong, and the Close it has sent for it. */
-export const VIOLATIONS: Readonly<Record<string, SessionClose>> = {
+export const VIOLATIONS: Readonly<Record<string, SessionClose>> = lookupTable({
   WS_ERR_EXPECTED_FIN: violation(1002, 'protocol'),
   WS_ERR_EXPECTED_MASK: violation(1002, 'protocol'),
   WS_ERR_INVALID_CLOSE_CODE: violation(1002, 'protocol'),
@@ -21,7 +22,7 @@ export const VIOLATIONS: Readonly<Record<string, SessionClose>> = {
   WS_ERR_TOO_MANY_BUFFERED_PARTS: violation(1008, 'too_many_parts'),
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: violation(1009, 'too_big'),
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: violation(1009, 'too_big'),
-};
+});
 
 /** The reason to send with a Close of ws's own; undefined where it answers the client's. */
 export function reasonOf(code: number | undefined): string | undefined {
