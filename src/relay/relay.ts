@@ -1,4 +1,4 @@
-// The seam of the relay: bytes both ways between two sockets, after the 101. An engine knows no HTTP and no config; what
+// The interface of the relay: bytes both ways between two sockets, after the 101. An engine knows no HTTP and no config; what
 // it is told stands here. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
 import type { Sampler, SessionActivity, SessionEnd } from '../events.ts';
 import type { Acceptor } from '../net/acceptor.ts';

@@ -43,7 +43,7 @@ function textFrame(text) {
 }
 
 /** Each is given a socket and the path of a WebSocket, and may take as long as it wants to. */
-const PESTS = {
+const MISBEHAVIOURS = {
   async slowReader(socket, path) {
     socket.write(HANDSHAKE(path));
     for (let i = 0; i < 40 && !socket.destroyed; i++) socket.write(frame(100_000));
@@ -121,18 +121,18 @@ const PESTS = {
   },
 };
 
-export const pestCounts = Object.fromEntries(Object.keys(PESTS).map((name) => [name, 0]));
+export const misbehaved = Object.fromEntries(Object.keys(MISBEHAVIOURS).map((name) => [name, 0]));
 
 /** One nuisance after the other, over plain TCP and TLS. */
-export async function pest(gateway, paths, over) {
-  const names = Object.keys(PESTS);
+export async function misbehavingClient(gateway, paths, over) {
+  const names = Object.keys(MISBEHAVIOURS);
   while (!over()) {
     const name = names[Math.floor(Math.random() * names.length)];
     const path = paths[Math.floor(Math.random() * paths.length)];
     const socket = connect(Math.random() < 0.3 ? { secure: gateway.secure } : { plain: gateway.plain });
     if (name !== 'slowReader') socket.resume();
-    await PESTS[name](socket, path);
-    pestCounts[name]++;
+    await MISBEHAVIOURS[name](socket, path);
+    misbehaved[name]++;
     // A reset, an end in order, or simply gone with everything unread.
     // node can't reset a TLS connection.
     if (Math.random() < 0.5 && !socket.encrypted) socket.resetAndDestroy();

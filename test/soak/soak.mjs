@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startFleet } from './fleet.mjs';
 import { startGateway, sumOf } from './gateway.mjs';
-import { exhaustDescriptors, pest, pestCounts, plainClient } from './misbehaving-clients.mjs';
+import { exhaustDescriptors, misbehaved, misbehavingClient, plainClient } from './misbehaving-clients.mjs';
 import { createBooks, echoStream, roomMember } from './streams.mjs';
 
 const { values: options } = parseArgs({
@@ -60,7 +60,7 @@ async function rush(forSeconds) {
   for (let i = 0; i < 8; i++) {
     clients.push(roomMember(`ws://127.0.0.1:${gateway.plain}/rooms/r${i % 2}/u${i}`, `u${i}`, rooms, over));
     clients.push(plainClient(gateway.plain, plain, over));
-    clients.push(pest(gateway, WEBSOCKETS, over));
+    clients.push(misbehavingClient(gateway, WEBSOCKETS, over));
   }
   clients.push(fleet.torment(over));
   clients.push(reloadEachSecond(over));
@@ -114,7 +114,9 @@ try {
   console.log(
     `${minutes} minutes, relay ${gateway.relay}, http ${gateway.http}, node ${process.version}, ${streams} streams`,
   );
-  console.log(`backends: ${JSON.stringify(fleet.happened)}; pests: ${JSON.stringify(pestCounts)}; reloads: ${reloads}`);
+  console.log(
+    `backends: ${JSON.stringify(fleet.happened)}; misbehaving clients: ${JSON.stringify(misbehaved)}; reloads: ${reloads}`,
+  );
   console.log(`echo: ${echo.connections} connections, ${echo.refused} refused, close codes ${list(echo.codes)}`);
   console.log(`rooms: ${rooms.connections} connections, ${rooms.heard} heard, close codes ${list(rooms.codes)}`);
   console.log(`plain: ${plain.requests} requests, ${list(plain.statuses)}`);
