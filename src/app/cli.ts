@@ -15,8 +15,9 @@ import { decide } from '../routing/decide.ts';
 import { type Explanation, explain, type Verified } from '../routing/explain/explain.ts';
 import { type ExplainRequest, parseExplainRequest } from '../routing/explain/explain-request.ts';
 import { type Prepared, prepare } from '../runtime/prepare.ts';
-import { type Command, commandNamed, manPage, usage } from './commands.ts';
+import { type Command, commandNamed, helpOf, manPage, usage } from './commands.ts';
 import { completion } from './completion.ts';
+import { hashFrom, init } from './first-steps.ts';
 import { ImportError } from './import/draft.ts';
 import { importFile, isImportKind } from './import/import.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -82,7 +83,7 @@ async function run({ config, demo }: Values, lifecycle: Lifecycle): Promise<numb
   }
 }
 
-async function check({ config }: Values): Promise<number> {
+async function check(config: string): Promise<number> {
   const { prepared, problems } = await prepare(config, process.env, new Map());
   for (const problem of problems) printError(formatProblem(problem));
   if (prepared === null) return 1;
@@ -186,20 +187,19 @@ export async function main(argv: readonly string[], lifecycle: Lifecycle): Promi
     read = readArguments(argv);
   } catch (error) {
     if (!systemCode(error)?.startsWith('ERR_PARSE_ARGS')) throw error;
-    printError(`${(error as Error).message}\n\n${usage()}`);
+    // The rest of what node says is about arguments that begin with a dash, which no command has.
+    printError(`${(error as Error).message.split('. ')[0]}; upgate help says what there is`);
     return 2;
   }
   const { values, positionals } = read;
   const [name, ...args] = positionals;
-  if (values.help || name === undefined) {
+  if (name === undefined) {
     print(usage());
     return values.help ? 0 : 2;
   }
   const command = commandNamed(name);
-  if (command === undefined) {
-    printError(`there is no command "${name}"\n\n${usage()}`);
-    return 2;
-  }
+  if (command === undefined) return unknown(name);
+  if (values.help) return printed(helpOf(command));
   const wrong = misused(command, args);
   if (wrong !== null) {
     printError(wrong);
@@ -208,9 +208,14 @@ export async function main(argv: readonly string[], lifecycle: Lifecycle): Promi
   return RUNS[name as keyof typeof RUNS](args, values, lifecycle);
 }
 
-/** What is wrong with its arguments; `upgate check other.yaml` must not be a check of the default file. */
-function misused({ name, args: wanted, choices, alone }: Command, args: readonly string[]): string | null {
-  const stray = args[wanted.length];
+function unknown(name: string): number {
+  printError(`there is no command "${name}"; upgate help says which there are`);
+  return 2;
+}
+
+/** What is wrong with its arguments; `upgate run other.yaml` must not run the default file. */
+function misused({ name, args: wanted, optional, choices, alone }: Command, args: readonly string[]): string | null {
+  const stray = args[wanted.length + (optional === undefined ? 0 : 1)];
   if (stray !== undefined) return `${name} takes no argument "${stray}"${alone ? '' : '; a config is named with -c'}`;
   const [first] = args;
   if (choices !== undefined && first !== undefined && !choices.includes(first))
@@ -223,7 +228,7 @@ type Run = (args: readonly string[], values: Values, lifecycle: Lifecycle) => nu
 
 const RUNS = {
   run: (_args, values, lifecycle) => run(values, lifecycle),
-  check: (_args, values) => check(values),
+  check: ([file], values) => check(file ?? values.config),
   explain: ([url = ''], values) => explainUrl(url, values),
   schema: () => printed(JSON.stringify(editorSchema(), null, 2)),
   healthcheck: (_args, values) => healthcheck(values),
@@ -233,6 +238,9 @@ const RUNS = {
   top: (_args, values) => top(asked(values), process.stdout.isTTY ? process.stdout : null),
   import: ([kind, file = '']) => importConfig(kind, file),
   completion: ([shell = '']) => printed((completion(shell) ?? '').trimEnd()),
+  init: ([file]) => begin(file ?? 'gateway.yaml'),
+  'hash-password': () => hash(),
+  help: ([name]) => help(name),
   man: () => printed(manPage(packageVersion()).trimEnd()),
 } as const satisfies Readonly<Record<string, Run>>;
 
@@ -242,6 +250,26 @@ function showAs(what: Shown, values: Values): Promise<number> {
 
 function asked(values: Values) {
   return { ...values, env: process.env, print, printError };
+}
+
+async function begin(file: string): Promise<number> {
+  const fault = await init(file);
+  if (fault === null) return printed(`${file} is written; upgate check ${file} says what is wrong with it`);
+  printError(fault);
+  return 1;
+}
+
+async function hash(): Promise<number> {
+  const hashed = await hashFrom(process.stdin);
+  if (hashed !== null) return printed(hashed);
+  printError('hash-password reads one line, the password, from standard input');
+  return 1;
+}
+
+function help(name: string | undefined): number {
+  if (name === undefined) return printed(usage());
+  const command = commandNamed(name);
+  return command === undefined ? unknown(name) : printed(helpOf(command));
 }
 
 function printed(text: string): number {

@@ -13,6 +13,8 @@ export interface Command {
   readonly name: string;
   /** What stands behind it, beside options. */
   readonly args: readonly string[];
+  /** One more argument that may be left out. */
+  readonly optional?: string;
   /** Which values the first argument may have; unset: any. */
   readonly choices?: readonly string[];
   readonly help: string;
@@ -39,6 +41,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'check',
     args: [],
+    optional: 'FILE',
     help: 'say everything that is wrong with FILE; exit 1 where there is an error',
     options: [],
   },
@@ -97,6 +100,29 @@ export const COMMANDS: readonly Command[] = [
     options: [],
     alone: true,
   },
+  {
+    name: 'init',
+    args: [],
+    optional: 'FILE',
+    help: 'write a commented config to begin with, where there is none: gateway.yaml',
+    options: [],
+    alone: true,
+  },
+  {
+    name: 'hash-password',
+    args: [],
+    help: 'read a password from standard input, and print its hash for a users file',
+    options: [],
+    alone: true,
+  },
+  {
+    name: 'help',
+    args: [],
+    optional: 'COMMAND',
+    help: 'print this, or what one command takes',
+    options: [],
+    alone: true,
+  },
   { name: 'man', args: [], help: 'print the manual page: upgate man | man -l -', options: [], alone: true },
 ];
 
@@ -109,29 +135,40 @@ export function commandNamed(name: string): Command | undefined {
 }
 
 /** `run -c FILE [--demo]` */
-function synopsis({ name, args, options, alone }: Command): string {
+function synopsis({ name, args, optional, options, alone }: Command): string {
   const flags = options.filter(({ value }) => value === undefined).map((option) => ` [--${option.name}]`);
   const config = alone ? '' : args.length === 0 ? ' -c FILE' : ' [-c FILE]';
-  return `${[name, ...args].join(' ')}${config}${flags.join('')}`;
+  const words = optional === undefined ? [name, ...args] : [name, ...args, `[${optional}]`];
+  return `${words.join(' ')}${config}${flags.join('')}`;
 }
 
 function withValue({ name, value }: CommandOption): string {
   return value === undefined ? `--${name}` : `--${name} ${value}`;
 }
 
+/** A command and its options, as the usage has them. */
+function linesOf(command: Command): string[] {
+  const head = `  ${synopsis(command)}`;
+  const helped =
+    head.length < COLUMN ? [`${head.padEnd(COLUMN)}${command.help}`] : [head, `${' '.repeat(COLUMN)}${command.help}`];
+  return [
+    ...helped,
+    ...command.options.map((option) => `      ${withValue(option).padEnd(COLUMN - 6)} ${option.help}`),
+  ];
+}
+
+/** What `COMMAND --help` prints. */
+export function helpOf(command: Command): string {
+  const config = command.alone ? [] : ['', `  -c, --config FILE        ${CONFIG.help}`];
+  return [`Usage: upgate ${synopsis(command)}`, '', ...linesOf(command), ...config, ''].join('\n');
+}
+
 /** What `--help` prints. */
 export function usage(): string {
-  const lines = COMMANDS.flatMap((command) => {
-    const head = `  ${synopsis(command)}`;
-    const helped =
-      head.length < COLUMN ? [`${head.padEnd(COLUMN)}${command.help}`] : [head, `${' '.repeat(COLUMN)}${command.help}`];
-    const details = command.options.map((option) => `      ${withValue(option).padEnd(COLUMN - 6)} ${option.help}`);
-    return [...helped, ...details];
-  });
   return [
     'Usage: upgate <command> [options]',
     '',
-    ...lines,
+    ...COMMANDS.flatMap(linesOf),
     '',
     `  -c, --config FILE        ${CONFIG.help}`,
     '  -h, --help   -v, --version',

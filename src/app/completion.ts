@@ -14,8 +14,8 @@ function wordsOf(command: Command): string {
   return [...(command.choices ?? []), ...optionsOf(command).map(({ name }) => `--${name}`)].join(' ');
 }
 
-function takesFile({ args }: Command): boolean {
-  return args.includes('FILE');
+function takesFile({ args, optional }: Command): boolean {
+  return args.includes('FILE') || optional === 'FILE';
 }
 
 function bash(): string {

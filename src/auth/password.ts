@@ -1,6 +1,6 @@
 // Hashes of passwords, as they stand in a users file: scrypt in PHC form and bcrypt. A check runs in the thread pool
 // and compares in constant time. basic.ts bounds how often a client may try.
-import { type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
+import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 
 /** A hash that can be checked against. */
@@ -23,6 +23,18 @@ const MAX_PARALLEL = 8;
 const BCRYPT = /^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$/;
 /** bcrypt looks at no more; a longer password would match by its first 72 bytes alone. */
 const MAX_BCRYPT_BYTES = 72;
+
+/** What a new hash costs: 32 MiB and some tens of milliseconds (RFC 7914 §2). */
+const NEW = { logN: 15, r: 8, p: 1, bytes: 32, salt: 16 };
+
+/** A hash of a password by scrypt, with a salt of its own, as a users file takes it. */
+export async function hashPassword(password: string): Promise<string> {
+  const { logN, r, p, bytes, salt: length } = NEW;
+  const salt = randomBytes(length);
+  const hash = await derive(password, salt, bytes, { N: 2 ** logN, r, p, maxmem: 2 * 128 * 2 ** logN * r });
+  const text = (octets: Buffer): string => octets.toString('base64').replace(/=+$/, '');
+  return `$scrypt$ln=${logN},r=${r},p=${p}$${text(salt)}$${text(hash)}`;
+}
 
 /** Whether a text is a hash of bcrypt, for which the package has to be installed. */
 export function isBcrypt(text: string): boolean {

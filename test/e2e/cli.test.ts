@@ -1,12 +1,16 @@
 // The command line of the built program: exit codes and texts, for every command but what `run` then serves.
+
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/app/commands.ts';
+import { parseHash } from '../../src/auth/password.ts';
 import { run } from '../support/child.ts';
 import { type GatewayFile, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
 import { closedPort } from '../support/scripted.ts';
@@ -35,7 +39,7 @@ describe('the command line', () => {
     expect(await upgate(flag)).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  it.each(['-h', '--help', 'run --help'])('%s prints what there is', async (line) => {
+  it.each(['-h', '--help', 'help'])('%s prints what there is', async (line) => {
     const { code, stdout, stderr } = await upgate(...line.split(' '));
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     for (const { name } of COMMANDS) expect(stdout).toMatch(new RegExp(`\\n  ${name}\\b`));
@@ -49,13 +53,18 @@ describe('the command line', () => {
   });
 
   it.each<[string, string[], RegExp]>([
-    ['a command that is none', ['serve'], /^there is no command "serve"\n\nUsage/],
-    ['an option that is none', ['check', '--confg', 'x.yaml'], /--confg'.*\n\nUsage/s],
-    ['an option without its value', ['check', '-c'], /-c.*\n\nUsage/s],
+    ['a command that is none', ['serve'], /^there is no command "serve"; upgate help says which there are\n$/],
+    [
+      'an option that is none',
+      ['check', '--confg', 'x.yaml'],
+      /^Unknown option '--confg'; upgate help says what there is\n$/,
+    ],
+    ['an option without its value', ['check', '-c'], /^.*-c.*; upgate help says what there is\n$/],
+    ['help for what is none', ['help', 'serve'], /^there is no command "serve"/],
     [
       'an argument too many',
-      ['check', 'other.yaml'],
-      /^check takes no argument "other.yaml"; a config is named with -c\n$/,
+      ['run', 'other.yaml'],
+      /^run takes no argument "other.yaml"; a config is named with -c\n$/,
     ],
     ['two URLs', ['explain', 'ws://a/', 'ws://b/'], /^explain takes no argument "ws:\/\/b\/"/],
     ['no URL', ['explain'], /^explain needs a URL, such as wss:/],
@@ -64,6 +73,41 @@ describe('the command line', () => {
     const { code, stdout, stderr } = await upgate(...args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(why);
+  });
+});
+
+describe('the first steps', () => {
+  it.each(COMMANDS.map(({ name }) => name))('%s --help says what it takes, and help says the same', async (name) => {
+    const { code, stdout } = await upgate(name, '--help');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^Usage: upgate ${name}\\b`));
+    expect(await upgate('help', name)).toEqual({ code: 0, stdout, stderr: '' });
+  });
+
+  it('init writes a config that is good, and never over one that is there', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'upgate-init-')), 'own.yaml');
+    expect((await upgate('init', file)).code).toBe(0);
+    expect((await upgate('check', file)).code).toBe(0);
+    const before = readFileSync(file, 'utf8');
+    expect(await upgate('init', file)).toMatchObject({
+      code: 1,
+      stderr: `${file} is there already, and was left as it is\n`,
+    });
+    expect(readFileSync(file, 'utf8')).toBe(before);
+    expect((await upgate('init', join(file, 'x'))).stderr).toContain("can't be written: ENOTDIR");
+  });
+
+  it('hash-password prints what a users file takes, each time another', async () => {
+    const hashOf = (input: string) =>
+      execFileSync(process.execPath, [MAIN, 'hash-password'], { input, encoding: 'utf8', stdio: 'pipe' }).trim();
+    const [one, two] = [hashOf('correct horse\n'), hashOf('correct horse')];
+    expect(one).not.toBe(two);
+    for (const text of [one, two]) {
+      const parsed = parseHash(text);
+      if (typeof parsed === 'string') throw new Error(parsed);
+      expect([await parsed.matches('correct horse'), await parsed.matches('correct')]).toEqual([true, false]);
+    }
+    expect(() => hashOf('')).toThrow(/reads one line/);
   });
 });
 

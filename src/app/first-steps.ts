@@ -1,0 +1,39 @@
+// The commands for the first hour: a config to begin with, and hashes of passwords.
+import { constants, copyFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { hashPassword } from '../auth/password.ts';
+import { systemCode } from '../errors.ts';
+
+const SHIPPED = fileURLToPath(new URL('../../gateway.yaml', import.meta.url));
+/** More than any form lets somebody type. */
+const MAX_PASSWORD = 1024;
+
+/** Writes the shipped, commented config to a file that is not there yet. Returns what is wrong, or null. */
+export async function init(file: string): Promise<string | null> {
+  try {
+    await copyFile(SHIPPED, file, constants.COPYFILE_EXCL);
+    return null;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === undefined) throw error;
+    return code === 'EEXIST' ? `${file} is there already, and was left as it is` : `${file} can't be written: ${code}`;
+  }
+}
+
+/** Reads one line and gives its hash as a users file takes it; a terminal shows nothing of what is typed. Null: there was none. */
+export async function hashFrom(input: NodeJS.ReadStream): Promise<string | null> {
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  if (input.isTTY) process.stderr.write('Password: ');
+  const lines = createInterface({ input, output: silent, terminal: input.isTTY });
+  let password: string | null = null;
+  for await (const line of lines) {
+    password = line;
+    break;
+  }
+  lines.close();
+  if (input.isTTY) process.stderr.write('\n');
+  if (password === null || password === '' || password.length > MAX_PASSWORD) return null;
+  return hashPassword(password);
+}
