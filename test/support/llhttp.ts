@@ -25,6 +25,8 @@ export interface ReadRequests {
 interface Parser {
   initialize(type: number, resource: object, maxHeaderSize: number, lenient: number): void;
   execute(bytes: Buffer): number | Error;
+  /** Without it the parser is kept for ever. */
+  close(): void;
   [callback: number]: unknown;
 }
 
@@ -84,6 +86,7 @@ export function readByLlhttp(bytes: Buffer, largest: number): ReadRequests {
   });
   parser.initialize(HTTPParser['REQUEST'] as number, {}, largest, 0);
   const read = parser.execute(bytes);
+  parser.close();
   if (typeof read !== 'number') return { requests, end: 'refused' };
   return { requests, end: upgrades ? 'over' : 'open' };
 }
