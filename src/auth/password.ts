@@ -32,7 +32,7 @@ export async function hashPassword(password: string): Promise<string> {
   const { logN, r, p, bytes, salt: length } = NEW;
   const salt = randomBytes(length);
   const hash = await derive(password, salt, bytes, { N: 2 ** logN, r, p, maxmem: 2 * 128 * 2 ** logN * r });
-  const text = (octets: Buffer): string => octets.toString('base64').replace(/=+$/, '');
+  const text = (octets: Buffer): string => octets.toString('base64').replaceAll('=', '');
   return `$scrypt$ln=${logN},r=${r},p=${p}$${text(salt)}$${text(hash)}`;
 }
 

@@ -137,30 +137,22 @@ class ChunkCursor implements BodyCursor {
     let at = 0;
     while (at < chunk.length && !this.done) {
       if (this.#state === 'data') {
-        const taken = this.#takeData(chunk.length - at);
+        const taken = Math.min(chunk.length - at, this.#left);
         onContent?.(chunk.subarray(at, at + taken));
+        this.#left -= taken;
         at += taken;
+        if (this.#left === 0) this.#state = 'data-end';
         continue;
       }
       const lf = chunk.indexOf(0x0a, at);
       const end = lf === -1 ? chunk.length : lf + 1;
-      const within = Math.min(end, at + MAX_LINE - this.#line.length);
-      this.#line += chunk.toString('latin1', at, within);
-      at = within;
-      const whole = lf !== -1 && within === end;
-      if (whole ? !this.#endLine() : !this.#maybeLine()) return { fault: 'the chunked body is malformed' };
-      if (within < end) return { fault: 'a line between chunks is too long' };
+      if (this.#line.length + end - at > MAX_LINE) return { fault: 'a line between chunks is too long' };
+      this.#line += chunk.toString('latin1', at, end);
+      at = end;
+      if (lf === -1 ? !this.#maybeLine() : !this.#endLine()) return { fault: 'the chunked body is malformed' };
       if (this.#beside > MAX_BESIDE) return { fault: 'what stands between chunks is too large' };
     }
     return at;
-  }
-
-  /** How many of so many bytes are the chunk's own. */
-  #takeData(most: number): number {
-    const taken = Math.min(most, this.#left);
-    this.#left -= taken;
-    if (this.#left === 0) this.#state = 'data-end';
-    return taken;
   }
 
   /** Whether the line may become one: its sender may wait for an answer, and never end it. */

@@ -158,11 +158,11 @@ describe('following a body', () => {
     expect(follow({ kind: 'chunked' }, text)).toEqual(fault('malformed')),
   );
   it.each([
-    ['a size line', '3;', 'too long'],
-    ['a trailer', '0\r\na: ', 'too long'],
-    ['the end of a chunk', '1\r\na', 'malformed'],
-  ])('of chunks with %s that never ends is refused', (_, text, expected) =>
-    expect(follow({ kind: 'chunked' }, text, 'x'.repeat(5000))).toEqual(fault(expected)),
+    ['a size line', '3;'],
+    ['a trailer', '0\r\na: '],
+    ['the end of a chunk', '1\r\na'],
+  ])('of chunks with %s that never ends is refused', (_, text) =>
+    expect(follow({ kind: 'chunked' }, text, 'x'.repeat(5000))).toEqual(fault('too long')),
   );
   it('of chunks takes as many trailers as are allowed', () => {
     const text = `0\r\n${'a: b\r\n'.repeat(100)}\r\n`;
