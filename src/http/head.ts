@@ -104,7 +104,7 @@ export function requestFraming(head: FieldSection & { readonly version: string }
   if (lengths.length > 1) return { fault: 'there is more than one Content-Length' };
   if (length !== undefined && !/^\d+$/.test(length)) return { fault: 'Content-Length is not a number' };
   if (length !== undefined && length.length > MAX_LENGTH_DIGITS) return { fault: 'Content-Length is too large' };
-  if (codings.length === 0) return length === undefined ? NO_BODY : { kind: 'length', length: Number(length) };
+  if (codings.length === 0) return { kind: 'length', length: Number(length) };
   if (lengths.length > 0) return { fault: 'Content-Length and Transfer-Encoding exclude each other' };
   if (head.version === '1.0') return { fault: 'HTTP/1.0 has no Transfer-Encoding' };
   if (codings.length > 1) return { fault: 'there is more than one Transfer-Encoding' };

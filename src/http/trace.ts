@@ -8,9 +8,10 @@ const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.
 export function readTraceId(head: FieldSection): string | undefined {
   // Nearly all requests have none.
   if (!head.names.includes('traceparent')) return undefined;
-  const [value = '', ...further] = valuesOf(head, 'traceparent');
-  const [, version, trace, parent, more] = TRACEPARENT.exec(value) ?? [];
-  if (further.length > 0 || trace === undefined || version === 'ff') return undefined;
-  if (version === '00' && more !== undefined) return undefined;
-  return /^0+$/.test(trace) || /^0+$/.test(parent ?? '') ? undefined : trace;
+  const values = valuesOf(head, 'traceparent');
+  const found = values.length > 1 ? null : TRACEPARENT.exec(values[0] as string);
+  if (found === null) return undefined;
+  const [version, trace, parent, more] = found.slice(1) as [string, string, string, string | undefined];
+  if (version === 'ff' || (version === '00' && more !== undefined)) return undefined;
+  return /^0+$/.test(trace) || /^0+$/.test(parent) ? undefined : trace;
 }
