@@ -56,9 +56,11 @@ describe.each(['auto', 'http-proxy'] as const)('by %s', (engine) => {
     });
 
   describe.each([
-    ['uWSGI', uwsgi, hasPeers('uwsgi-core', 'uwsgi-plugin-python3')],
-    ['Hypercorn', hypercorn, hasPeers('python3-hypercorn')],
-  ] as const)('%s', (_, startServer, present) => {
+    ['uWSGI', uwsgi, hasPeers('uwsgi-core', 'uwsgi-plugin-python3'), 400],
+    // Its patience is 10 ms. On a busy machine it also ends a connection that is quite new, before it has read what came on it,
+    // and then nobody knows whether it acted on the request. Of kept connections it was every third.
+    ['Hypercorn', hypercorn, hasPeers('python3-hypercorn'), 397],
+  ] as const)('%s', (_, startServer, present, least) => {
     if (!present) {
       it.skip('is not here', () => undefined);
       return;
@@ -86,11 +88,9 @@ describe.each(['auto', 'http-proxy'] as const)('by %s', (engine) => {
         }
       };
       await Promise.all([1, 2, 3, 4].map(client));
-      // On a busy machine such a server also ends a connection that is quite new, before it has read what came on it, and then
-      // nobody knows whether it acted on the request. Of kept connections it was every third.
       const answered = statuses.get(200) ?? 0;
       expect([...statuses].filter(([status]) => status !== 200 && status !== 502)).toEqual([]);
-      expect(answered).toBeGreaterThanOrEqual(397);
+      expect(answered).toBeGreaterThanOrEqual(least);
     });
   });
 
