@@ -1,36 +1,23 @@
-// One address where clients connect: binding it, every timeout and bound on what a client may make us hold, and what is
-// answered when not even a head could be read. What happens to a request is requests.ts.
+// One address where clients connect: binding it, who accepts, and what stands before a connection's first request: TLS, a
+// PROXY preamble, the choice of HTTP/2. The HTTP/1.1 server is node-server.ts; what happens to a request is requests.ts.
 
 import { unlink } from 'node:fs/promises';
-import http from 'node:http';
-import https from 'node:https';
-import net, { type AddressInfo, type Socket } from 'node:net';
-import { peerOf } from '../actions/peer.ts';
-import { rejectUpgrade } from '../actions/reject.ts';
-import { guarded, ignore } from '../base/guard.ts';
+import type http from 'node:http';
+import type https from 'node:https';
+import net, { type AddressInfo } from 'node:net';
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import type { AcceptHandle, Acceptor } from '../net/acceptor.ts';
-import { KEEPALIVE_MS } from '../net/dial.ts';
-import { onLastAnswer, responseUnderWay, setMaxHeaderSize } from '../net/node-internals.ts';
-import { watchHalfClose } from '../pipeline/half-close.ts';
-import { detachParser, lingeringClose } from '../pipeline/lingering-close.ts';
-import { afterEarlierAnswers } from '../pipeline/pipelining.ts';
 import type { Gateway } from '../pipeline/requests.ts';
-import { hasBody, writeOctets } from '../proxy/node-client.ts';
 import type { ClientAuthMode } from '../runtime/tls/client-auth.ts';
-import { swapTls, type TlsMaterial, tlsServerOptions } from '../runtime/tls/tls.ts';
+import { swapTls, type TlsMaterial } from '../runtime/tls/tls.ts';
 import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
 import type { FdGuard } from './fd-limit.ts';
 import { Http2Listener } from './http2/http2-listener.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
-import { hasReceived } from './node-acceptor.ts';
-import { rejectParserError } from './parser-errors.ts';
+import { configureServer, createServer, type ServerTls, serveGateway } from './node-server.ts';
 import { ProxyPreambleFilter } from './proxy-preamble.ts';
-
-/** How often node looks for connections that are over their time. */
-const CHECK_MS = 1000;
 
 /** The address that identifies a listener: `host:port`, or the path of its socket. */
 export function addressOf(config: ListenerConfig): string {
@@ -50,7 +37,6 @@ export interface ListenerServices {
 export class Listener {
   readonly address: string;
   readonly #gateway: Gateway;
-  readonly #emit: Emit;
   readonly #fds: FdGuard;
   readonly #server: http.Server | https.Server;
   readonly http2: Http2Listener;
@@ -67,14 +53,18 @@ export class Listener {
     this.#config = config;
     this.#tls = tls;
     this.#gateway = gateway;
-    this.#emit = emit;
     this.#failures = new AcceptFailures(this.address, emit);
     this.#fds = fds;
     // TLS and what passes on a unix socket are node's from the beginning.
     this.#acceptor = tls === null && config.unix === undefined ? acceptor : null;
     this.http2 = new Http2Listener(config, gateway, emit);
-    this.#server = this.#create();
-    this.#attach();
+    this.#server = createServer(config, this.#serverTls());
+    this.#server.on('connection', () => {
+      // The native acceptor's come as many at a time as there are.
+      if (this.#acceptHandle === null) gateway.acceptPriority.onConnection();
+    });
+    this.#server.on('error', (error) => this.#server.listening && this.#failures.report(error));
+    serveGateway(this.#server, gateway, emit);
     if (tls !== null) this.http2.takeByAlpn(this.#server);
     this.#preambleFilter = new ProxyPreambleFilter(this.#server, {
       address: this.address,
@@ -151,83 +141,16 @@ export class Listener {
     this.#server.closeAllConnections();
   }
 
-  #create(): http.Server | https.Server {
-    const options = {
-      // Our own judgement covers it, with a whole answer.
-      requireHostHeader: false,
-      insecureHTTPParser: false,
-      connectionsCheckingInterval: CHECK_MS,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_MS,
-      maxHeaderSize: this.#config.max_head,
-      // From node 22.21 and 24.9 on. An upgrade with a body is none of ours, and node 26 would keep the body to itself. What
-      // came in one piece behind such a request node then loses, so it is the last one of its connection (requests.ts).
-      shouldUpgradeCallback: (req: http.IncomingMessage) => !hasBody(req),
-    };
-    if (this.#tls === null) return http.createServer(options);
-    return https.createServer({
-      ...options,
-      // As http has it by itself.
-      allowHalfOpen: true,
-      ...tlsServerOptions(() => this.#tls as TlsMaterial),
-      ALPNCallback: this.http2.chooseProtocol,
-      handshakeTimeout: this.#config.timeouts.tls_handshake,
-    });
+  #serverTls(): ServerTls | null {
+    if (this.#tls === null) return null;
+    return { material: () => this.#tls as TlsMaterial, chooseProtocol: this.http2.chooseProtocol };
   }
 
   /** Everything that may change at a reload. */
   #configure(): void {
-    const server = this.#server;
-    const { timeouts, max_head, proxy_protocol } = this.#config;
-    this.#preambleFilter.configure(proxy_protocol);
+    this.#preambleFilter.configure(this.#config.proxy_protocol);
     this.http2.configure(this.#config);
-    server.headersTimeout = timeouts.head;
-    server.keepAliveTimeout = timeouts.keep_alive;
-    // A body may take as long as it flows; the engine watches it.
-    server.requestTimeout = 0;
-    server.timeout = 0;
-    // node would drop the fields past the limit and with them perhaps Origin: all are read, and too many are refused.
-    server.maxHeadersCount = 0;
-    setMaxHeaderSize(server, max_head);
-  }
-
-  #attach(): void {
-    const server = this.#server;
-    const { onRequest, acceptPriority } = this.#gateway;
-    server.on('connection', () => {
-      // The native acceptor's come as many at a time as there are.
-      if (this.#acceptHandle === null) acceptPriority.onConnection();
-    });
-    server.on('request', onRequest);
-    // The backend answers `Expect: 100-continue` and any other expectation, not node.
-    server.on('checkContinue', onRequest);
-    server.on('checkExpectation', onRequest);
-    const onUpgrade = guarded(
-      'handshake',
-      (req: http.IncomingMessage, socket: Socket, rest: Buffer) => {
-        this.#gateway.pipelineQueue.release(socket);
-        this.#gateway.handshakes.onUpgrade(server, req, socket, rest);
-      },
-      (_req, socket) => socket.destroy(),
-    );
-    server.on('upgrade', onUpgrade);
-    server.on('connect', onUpgrade);
-    const refuse = guarded(
-      'connection',
-      (error: Error, socket: Socket) => this.#refuse(error, socket),
-      (_error, socket) => socket.destroy(),
-    );
-    server.on('clientError', (error, socket) => refuse(error, socket as Socket));
-    server.on('error', (error) => this.#server.listening && this.#failures.report(error));
-    const accepted = this.secure ? 'secureConnection' : 'connection';
-    server.on(accepted, (socket: Socket) => {
-      onLastAnswer(socket, lingeringClose);
-      writeOctets(socket);
-    });
-    watchHalfClose(server, this.#gateway.pipelineQueue, accepted);
-    // A broken or stalled TLS handshake concerns nobody but its client.
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    configureServer(this.#server, this.#config);
   }
 
   #bind(options: net.ListenOptions): Promise<void> {
@@ -242,32 +165,6 @@ export class Listener {
         resolve();
       });
     });
-  }
-
-  /** Answers a client whose head could not be read or did not arrive; none of its earlier answers is cut short. */
-  async #refuse(error: Error, socket: Socket): Promise<void> {
-    socket.on('error', ignore);
-    // The client has left in the middle of a body.
-    if (socket.destroyed) return;
-    const rejection = rejectParserError(error);
-    const pending = responseUnderWay(socket);
-    // A client that has sent nothing gets none; an answer that has begun can't be taken back.
-    if (rejection === null || !hasReceived(socket) || pending?.headersSent === true) {
-      socket.destroy();
-      return;
-    }
-    detachParser(socket);
-    // Its own body may be what is malformed, and then its answer will not come.
-    const earlier = pending?.req.complete;
-    if (earlier && !(await afterEarlierAnswers(socket))) return;
-    if (responseUnderWay(socket)?.headersSent) {
-      socket.destroy();
-      return;
-    }
-    rejectUpgrade(socket, rejection, null);
-    const client = peerOf(socket).address;
-    const { status, reason, detail } = rejection;
-    this.#emit({ type: 'head_refused', protocol: '1.1', client, status, reason, detail });
   }
 
   /** Connections are accepted natively from here on, where that can be. */

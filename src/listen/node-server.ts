@@ -1,0 +1,131 @@
+// node's HTTP/1.1 server as a listener has it: every timeout and bound on what a client may make us hold, and what is
+// answered when not even a head could be read. What happens to a request is requests.ts.
+import http from 'node:http';
+import https from 'node:https';
+import type { Socket } from 'node:net';
+import { peerOf } from '../actions/peer.ts';
+import { rejectUpgrade } from '../actions/reject.ts';
+import { guarded, ignore } from '../base/guard.ts';
+import type { ListenerConfig } from '../config/schema/schema.ts';
+import type { Emit } from '../events.ts';
+import { KEEPALIVE_MS } from '../net/dial.ts';
+import { onLastAnswer, responseUnderWay, setMaxHeaderSize } from '../net/node-internals.ts';
+import { watchHalfClose } from '../pipeline/half-close.ts';
+import { detachParser, lingeringClose } from '../pipeline/lingering-close.ts';
+import { afterEarlierAnswers } from '../pipeline/pipelining.ts';
+import type { Gateway } from '../pipeline/requests.ts';
+import { hasBody, writeOctets } from '../proxy/node-client.ts';
+import { type TlsMaterial, tlsServerOptions } from '../runtime/tls/tls.ts';
+import { hasReceived } from './node-acceptor.ts';
+import { rejectParserError } from './parser-errors.ts';
+
+/** How often node looks for connections that are over their time. */
+const CHECK_MS = 1000;
+
+/** The TLS side of a server. */
+export interface ServerTls {
+  /** What holds for the next connection. */
+  readonly material: () => TlsMaterial;
+  /** The protocol for a client that offers these by ALPN; undefined refuses the handshake (RFC 7301 §3.2). */
+  readonly chooseProtocol: (offered: { protocols: string[] }) => string | undefined;
+}
+
+/** A server that answers nothing yet and listens nowhere; without `tls` it speaks plain HTTP. */
+export function createServer(config: ListenerConfig, tls: ServerTls | null): http.Server | https.Server {
+  const options = {
+    // Our own judgement covers it, with a whole answer.
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+    connectionsCheckingInterval: CHECK_MS,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_MS,
+    maxHeaderSize: config.max_head,
+    // From node 22.21 and 24.9 on. An upgrade with a body is none of ours, and node 26 would keep the body to itself. What
+    // came in one piece behind such a request node then loses, so it is the last one of its connection (requests.ts).
+    shouldUpgradeCallback: (req: http.IncomingMessage) => !hasBody(req),
+  };
+  if (tls === null) return http.createServer(options);
+  return https.createServer({
+    ...options,
+    // As http has it by itself.
+    allowHalfOpen: true,
+    ...tlsServerOptions(tls.material),
+    ALPNCallback: tls.chooseProtocol,
+    handshakeTimeout: config.timeouts.tls_handshake,
+  });
+}
+
+/** Sets everything of a server that may change at a reload. */
+export function configureServer(server: http.Server, { timeouts, max_head }: ListenerConfig): void {
+  server.headersTimeout = timeouts.head;
+  server.keepAliveTimeout = timeouts.keep_alive;
+  // A body may take as long as it flows; the engine watches it.
+  server.requestTimeout = 0;
+  server.timeout = 0;
+  // node would drop the fields past the limit and with them perhaps Origin: all are read, and too many are refused.
+  server.maxHeadersCount = 0;
+  setMaxHeaderSize(server, max_head);
+}
+
+/**
+ * Hands the requests and handshakes of a server to the gateway, and answers heads that can't be read. Called once; failures of
+ * the listening socket are the caller's.
+ */
+export function serveGateway(server: http.Server | https.Server, gateway: Gateway, emit: Emit): void {
+  const { onRequest, handshakes, pipelineQueue } = gateway;
+  server.on('request', onRequest);
+  // The backend answers `Expect: 100-continue` and any other expectation, not node.
+  server.on('checkContinue', onRequest);
+  server.on('checkExpectation', onRequest);
+  const onUpgrade = guarded(
+    'handshake',
+    (req: http.IncomingMessage, socket: Socket, rest: Buffer) => {
+      pipelineQueue.release(socket);
+      handshakes.onUpgrade(server, req, socket, rest);
+    },
+    (_req, socket) => socket.destroy(),
+  );
+  server.on('upgrade', onUpgrade);
+  server.on('connect', onUpgrade);
+  const refuse = guarded(
+    'connection',
+    (error: Error, socket: Socket) => refuseUnreadable(error, socket, emit),
+    (_error, socket) => socket.destroy(),
+  );
+  server.on('clientError', (error, socket) => refuse(error, socket as Socket));
+  const accepted = server instanceof https.Server ? 'secureConnection' : 'connection';
+  server.on(accepted, (socket: Socket) => {
+    onLastAnswer(socket, lingeringClose);
+    writeOctets(socket);
+  });
+  watchHalfClose(server, pipelineQueue, accepted);
+  // A broken or stalled TLS handshake concerns nobody but its client.
+  server.on('tlsClientError', (_error, socket) => socket.destroy());
+}
+
+/** Answers a client whose head could not be read or did not arrive; none of its earlier answers is cut short. */
+async function refuseUnreadable(error: Error, socket: Socket, emit: Emit): Promise<void> {
+  socket.on('error', ignore);
+  // The client has left in the middle of a body.
+  if (socket.destroyed) return;
+  const rejection = rejectParserError(error);
+  const pending = responseUnderWay(socket);
+  // A client that has sent nothing gets none; an answer that has begun can't be taken back.
+  if (rejection === null || !hasReceived(socket) || pending?.headersSent === true) {
+    socket.destroy();
+    return;
+  }
+  detachParser(socket);
+  // Its own body may be what is malformed, and then its answer will not come.
+  const earlier = pending?.req.complete;
+  if (earlier && !(await afterEarlierAnswers(socket))) return;
+  if (responseUnderWay(socket)?.headersSent) {
+    socket.destroy();
+    return;
+  }
+  rejectUpgrade(socket, rejection, null);
+  const client = peerOf(socket).address;
+  const { status, reason, detail } = rejection;
+  emit({ type: 'head_refused', protocol: '1.1', client, status, reason, detail });
+}
