@@ -26,6 +26,7 @@ import { RequestReader } from '../../../src/http/request-reader.ts';
 import { loggedPath, parseAuthority, parseTarget } from '../../../src/http/target.ts';
 import { type TokenSource, takeToken } from '../../../src/http/token.ts';
 import { passingTrailers } from '../../../src/http/trailers.ts';
+import { ClientHelloReader } from '../../../src/net/client-hello.ts';
 import { prefersOpenMetrics } from '../../../src/observe/exposition.ts';
 import { headWithoutUpgrade } from '../../../src/pipeline/downgrade.ts';
 import { decide } from '../../../src/routing/decide.ts';
@@ -319,6 +320,19 @@ const PARSERS: readonly Parser[] = [
     name: 'a PROXY block',
     pieces: ['\x03\x00\x04', '\x04\x00\x00', '\xff'],
     read: (text) => readPreamble(Buffer.from(`\r\n\r\n\0\r\nQUIT\n\x21\x11\x0f\xf0${text}`, 'latin1')),
+  },
+  {
+    name: 'a ClientHello in single octets',
+    pieces: ['\x16\x03\x01\0\x01', '\0\0\0', '\0\x10\0\x03\0\x01\0', '\xff'],
+    read: (text) => {
+      const reader = new ClientHelloReader();
+      // In records of one octet, which a message takes as many of as may come.
+      const message = Buffer.from(`\x01\0\x3f\xff\x03\x03${text}`, 'latin1');
+      let read: ReturnType<ClientHelloReader['read']> = null;
+      for (let i = 0; i < message.length && read === null; i++)
+        read = reader.read(Buffer.of(22, 3, 1, 0, 1, message[i] as number));
+      return read;
+    },
   },
   { name: 'Accept of a scraper', pieces: [',', ';', ' ', 'q=0.1', '/'], read: prefersOpenMetrics },
   {
