@@ -128,12 +128,6 @@ export class Listener {
     this.#server.closeIdleConnections();
   }
 
-  /** Closes connections that are kept open between requests. */
-  closeIdle(): void {
-    this.http2.closeIdle();
-    this.#server.closeIdleConnections();
-  }
-
   /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
   cut(): void {
     this.#preambleFilter.cut();

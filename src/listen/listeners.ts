@@ -108,7 +108,8 @@ export class Listeners implements Sampler {
 
   /** Closes connections that are kept open between requests. */
   closeIdle(): void {
-    for (const listener of this.#current) listener.closeIdle();
+    this.#services().gateway.pipelineQueue.closeIdle();
+    for (const listener of this.#current) listener.http2.closeIdle();
   }
 
   /** Stops listening everywhere; open connections go on. */

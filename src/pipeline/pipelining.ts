@@ -15,6 +15,9 @@ const MAX_WAITING = 100;
 /** What node keeps for a request that waits, beside its head, in bytes: its message, its response, their listeners. */
 const KEPT_BYTES = 6 * 1024;
 
+/** Of a connection on which nothing has been answered. */
+const UNANSWERED = -1;
+
 /** Of one connection on which requests wait. */
 interface ConnectionQueue {
   waiting: number;
@@ -31,8 +34,8 @@ interface ConnectionQueue {
  */
 export class PipelineQueue {
   readonly #queues = new WeakMap<Socket, ConnectionQueue>();
-  /** Connections that a parser reads. */
-  readonly #read = new Set<Socket>();
+  /** Connections that a parser reads, each with how much had been read of it when its last answer was written. */
+  readonly #read = new Map<Socket, number>();
   /** Those that are not read before the next turn of the event loop. */
   #heldBack: Socket[] = [];
   readonly #budget: MemoryBudget;
@@ -44,7 +47,7 @@ export class PipelineQueue {
 
   /** A parser reads the connection from now on, until `release`. */
   watch(socket: Socket): void {
-    this.#read.add(socket);
+    if (!this.#read.has(socket)) this.#read.set(socket, UNANSWERED);
     if (this.#heldBack.length > 0) this.#pause(socket);
   }
 
@@ -94,6 +97,21 @@ export class PipelineQueue {
     return queue !== undefined && queue.waiting > 0 ? queue.last : responseUnderWay(socket);
   }
 
+  /** An answer on this connection has been written. */
+  answered(socket: Socket): void {
+    if (this.#read.has(socket)) this.#read.set(socket, socket.bytesRead);
+  }
+
+  /**
+   * Closes the connections that wait for a next request. node's own `closeIdleConnections` closes those that wait for their
+   * first one as well, from node 26 on: a client that has just connected would be refused.
+   */
+  closeIdle(): void {
+    for (const [socket, bytesRead] of this.#read) {
+      if (bytesRead === socket.bytesRead && this.newest(socket) === null) socket.destroy();
+    }
+  }
+
   /** No parser reads the connection any more: it is closed, or its new owner decides when it is read. */
   release(socket: Socket): void {
     this.#read.delete(socket);
@@ -126,7 +144,7 @@ export class PipelineQueue {
    */
   #holdBack(): void {
     if (this.#heldBack.length > 0) return;
-    for (const socket of this.#read) this.#pause(socket);
+    for (const socket of this.#read.keys()) this.#pause(socket);
     setImmediate(() => {
       // One that is to be read no further until its answers are written stays paused (the listener of 'resume').
       for (const socket of this.#heldBack.splice(0)) socket.resume();

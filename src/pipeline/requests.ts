@@ -90,6 +90,7 @@ export class Gateway implements Sampler {
     'request',
     (req: IncomingMessage, res: ServerResponse) => {
       const [request, response] = [new NodeRequest(req), new NodeResponse(res)];
+      response.onClosed(() => this.pipelineQueue.answered(req.socket));
       if (req.socket.writable && !res.destroyed) this.#serve(request, response);
       else if (req.socket.destroyed) this.#missed(request, response);
     },

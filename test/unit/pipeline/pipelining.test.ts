@@ -27,6 +27,7 @@ interface Stage {
   readonly refused: string[];
   readonly seen: () => number;
   readonly sockets: Socket[];
+  readonly queue: PipelineQueue;
   connect(): Promise<RawConnection>;
   /** Waits until so many have started. */
   until(count: number): Promise<void>;
@@ -42,6 +43,7 @@ async function stage(mostBytes: number): Promise<Stage> {
   const listening = createServer((req, res) => {
     seen++;
     const path = req.url!;
+    res.once('close', () => turns.answered(req.socket));
     const taken = turns.take(req, res, () => {
       started.push({ res, path });
       listening.emit('started');
@@ -58,6 +60,7 @@ async function stage(mostBytes: number): Promise<Stage> {
     started,
     refused,
     sockets,
+    queue: turns,
     seen: () => seen,
     connect: async () => {
       const client = await connectRaw((listening.address() as AddressInfo).port);
@@ -181,4 +184,26 @@ describe('the memory of all requests that wait', () => {
     expect(refused.length).toBe(20);
     expect(Math.max(...inTurn)).toBeLessThan(2 * 500);
   });
+});
+
+it('idle are the connections between two requests, and neither those before their first nor within a next one', async () => {
+  const { started, until, connect, sockets, queue } = await stage(PLENTY);
+  const [silent, half, busy, waiting, kept, next] = await Promise.all(Array.from({ length: 6 }, connect));
+  half!.write('GET /half HTTP/1.1\r\n');
+  // One after the other, so that each response is its client's.
+  for (const client of [kept!, next!, busy!]) {
+    client.write(request(started.length));
+    await until(started.length + 1);
+  }
+  waiting!.write(request(0) + request(1));
+  await until(4);
+  for (const { res } of started.filter((_, i) => i !== 2)) res.end('answered');
+  for (const client of [kept!, next!, waiting!]) await client.until('answered');
+  next!.write('G');
+  // The one byte of the next request has been read.
+  await expect.poll(() => sockets.map(({ bytesRead }) => bytesRead)).toContain(request(1).length + 1);
+  queue.closeIdle();
+  await kept!.closed();
+  for (const client of [silent!, half!, busy!, waiting!, next!]) expect(client.socket.readableEnded).toBe(false);
+  expect(sockets.filter(({ destroyed }) => destroyed)).toHaveLength(1);
 });
