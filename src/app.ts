@@ -67,7 +67,7 @@ export class App {
   readonly #options: AppOptions;
   readonly #selfSigned = new Map();
   readonly #sessions = new Registry((route) => this.#snapshot?.authenticators.recheckOf(route) ?? null);
-  readonly #log = createLog({ level: 'info', access: true });
+  readonly #log = createLog({ level: 'info', access: true, format: 'auto' });
   readonly #metrics;
   readonly #shared: Omit<SharedServices, 'broker'>;
   readonly #connections = new Connections();

@@ -1,16 +1,21 @@
-// Events become JSON lines on standard output: one at each open, close, refusal and request, under one id, and one for
-// whatever an operator should see. What is in a line is in log-records.ts.
+// Events become lines on standard output: one at each open, close, refusal and request, under one id, and one for whatever
+// an operator should see. What is in a line is in log-records.ts; pino writes it as JSON, which text-line.ts words for people.
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Emit } from '../events.ts';
 import { LineLimit } from './line-limit.ts';
 import { type Level, writerOf } from './log-records.ts';
 import { Output } from './output.ts';
+import { type TextStyle, textLine } from './text-line.ts';
+
+/** `auto`: text where standard output is a terminal, else JSON. */
+export type LogFormat = 'auto' | 'text' | 'json';
 
 export interface LogSettings {
   /** The least level that is written. */
   readonly level: Level;
   /** Whether each request, session and refusal gets its line; warnings and notices are written either way. */
   readonly access: boolean;
+  readonly format: LogFormat;
 }
 
 /** Takes lines, each with its end. */
@@ -23,6 +28,10 @@ export interface Destination {
 export interface LogOptions extends LogSettings {
   /** Where lines go; default standard output, written without blocking. */
   readonly destination?: Destination;
+  /** Whether lines go to a terminal; default: whether standard output is one. */
+  readonly terminal?: boolean;
+  /** NO_COLOR and TERM are asked about colours; default: the process's. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 export interface Log {
@@ -34,9 +43,12 @@ export interface Log {
 }
 
 export function createLog(options: LogOptions): Log {
-  let access = options.access;
+  let { access, format } = options;
   const internal = new LineLimit();
   const output = options.destination ?? standardOutput((dropped) => logger.warn({ event: 'log_dropped', dropped }));
+  const terminal = options.terminal ?? process.stdout.isTTY;
+  const style = styleOn(terminal, options.env ?? process.env);
+  const isText = (): boolean => format === 'text' || (format === 'auto' && terminal);
   const logger: Logger = pino(
     {
       level: options.level,
@@ -44,7 +56,7 @@ export function createLog(options: LogOptions): Log {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
     },
-    output,
+    { write: (line: string) => output.write(isText() ? textLine(line, style) : line) },
   );
   return {
     emit(event) {
@@ -58,10 +70,15 @@ export function createLog(options: LogOptions): Log {
     },
     configure(settings) {
       logger.level = settings.level;
-      access = settings.access;
+      ({ access, format } = settings);
     },
     flush: () => output.flush(),
   };
+}
+
+/** Colours are for terminals that show them, unless NO_COLOR is set to something (no-color.org). */
+function styleOn(terminal: boolean, { NO_COLOR, TERM }: NonNullable<LogOptions['env']>): TextStyle {
+  return { colour: terminal && !NO_COLOR && TERM !== 'dumb', clock: terminal };
 }
 
 /** Standard output, written to the last line however the process ends. */

@@ -194,9 +194,9 @@ const ENTRIES: readonly ForeignWord[] = [
     hint: 'write balance: round_robin, least_connections, random_two or hash',
   },
   {
-    words: 'accesslog errorlog loglevel logging logs',
+    words: 'accesslog errorlog loglevel logformat logging logs',
     places: [ROOT],
-    hint: 'write log: { level: info, access: true }',
+    hint: 'write log: { level: info, access: true, format: json }',
   },
   {
     words: 'metrics prometheus stats',

@@ -222,9 +222,13 @@ export const schema = z.strictObject({
     .strictObject({
       level: z.enum(LOG_LEVELS).prefault('info').describe('Lowest level that is written'),
       access: z.boolean().prefault(true).describe('A line for each request, session and refusal'),
+      format: z
+        .enum(['auto', 'text', 'json'])
+        .prefault('auto')
+        .describe('JSON lines for programs, or text for people; `auto`: text where standard output is a terminal'),
     })
     .prefault({})
-    .describe('JSON lines on standard output'),
+    .describe('Lines on standard output'),
 });
 
 /** The same without what the root must have: for what is left of a config after its broken values are taken out. */

@@ -329,7 +329,10 @@ const CASES: readonly (readonly [Change, ...string[]])[] = [
     { root: 'origins: [https://a.example.com]' },
     '7:1: error: origins: unknown key (write origins: [https://app.example.com] under websocket of a route)',
   ],
-  [{ root: 'access_log: off' }, '7:1: error: access_log: unknown key (write log: { level: info, access: true })'],
+  [
+    { root: 'access_log: off' },
+    '7:1: error: access_log: unknown key (write log: { level: info, access: true, format: json })',
+  ],
   [{ root: 'worker_processes: 4' }, '7:1: error: worker_processes: unknown key (write relay: { threads: 4 })'],
   [{ root: 'metrics: true' }, '7:1: error: metrics: unknown key (they are at /metrics of the listener "admin")'],
   [

@@ -55,7 +55,7 @@ describe('a valid config', () => {
       drain: { delay: 0, grace: 30_000, spread: 10_000 },
       http: { engine: 'auto', forwarding: 'x-forwarded', believe: 'auto', via: 'off' },
       relay: { engine: 'auto', threads: 'auto' },
-      log: { level: 'info', access: true },
+      log: { level: 'info', access: true, format: 'auto' },
     });
   });
 
@@ -165,7 +165,7 @@ describe('keys', () => {
   it.each([
     ['lgo: {}', '5:1: error: lgo: unknown key (did you mean "log"?)'],
     ['log: { Level: debug }', '5:8: error: log.Level: unknown key (did you mean "level"?)'],
-    ['log: { colour: true }', '5:8: error: log.colour: unknown key (known here: level, access)'],
+    ['log: { colour: true }', '5:8: error: log.colour: unknown key (known here: level, access, format)'],
     [
       'storage: {}',
       '5:1: error: storage: unknown key (known here: listeners, admin, trusted_proxies, upstreams, routes, limits, broker, drain, http, relay, log)',

@@ -6,7 +6,7 @@ import type { GatewayEvent } from '../../../src/events.ts';
 import { createLog, type LogSettings } from '../../../src/observe/log.ts';
 import { EVENTS } from './every-event.ts';
 
-const ALL: LogSettings = { level: 'trace', access: true };
+const ALL: LogSettings = { level: 'trace', access: true, format: 'json' };
 
 function open(settings: LogSettings = ALL) {
   const lines: string[] = [];
@@ -226,7 +226,7 @@ describe('what is written', () => {
   };
 
   it('access: false leaves out requests, sessions and refusals, and keeps warnings and notices', () => {
-    expect(written({ level: 'info', access: false })).toEqual([
+    expect(written({ level: 'info', access: false, format: 'json' })).toEqual([
       'http2_session_closed',
       'preamble_refused',
       'upstream_failed',
@@ -242,7 +242,7 @@ describe('what is written', () => {
   });
 
   it('the level leaves out what is below it', () => {
-    expect(written({ level: 'warn', access: true })).toEqual([
+    expect(written({ level: 'warn', access: true, format: 'json' })).toEqual([
       'http2_session_closed',
       'preamble_refused',
       'upstream_failed',
@@ -253,23 +253,23 @@ describe('what is written', () => {
       'internal_error',
       'notice',
     ]);
-    expect(written({ level: 'silent', access: true })).toEqual([]);
-    expect(written({ level: 'info', access: true })).not.toContain('ping');
+    expect(written({ level: 'silent', access: true, format: 'json' })).toEqual([]);
+    expect(written({ level: 'info', access: true, format: 'json' })).not.toContain('ping');
   });
 
   it('a failed handshake is one warning, which its server gives', () => {
-    const { log, parsed } = open({ level: 'warn', access: true });
+    const { log, parsed } = open({ level: 'warn', access: true, format: 'json' });
     log.emit(EVENTS.upstream_failed);
     log.emit(EVENTS.handshake_failed);
     expect(parsed().map(({ event }) => event)).toEqual(['upstream_failed']);
   });
 
   it('both change while it runs', () => {
-    const { log, parsed } = open({ level: 'error', access: false });
+    const { log, parsed } = open({ level: 'error', access: false, format: 'json' });
     log.emit(EVENTS.session_opened);
-    log.configure({ level: 'info', access: true });
+    log.configure({ level: 'info', access: true, format: 'json' });
     log.emit(EVENTS.session_opened);
-    log.configure({ level: 'info', access: false });
+    log.configure({ level: 'info', access: false, format: 'json' });
     log.emit(EVENTS.session_closed);
     expect(parsed().map((line) => line['event'])).toEqual(['session_opened']);
   });
@@ -308,7 +308,7 @@ describe('standard output', () => {
     '--input-type=module',
     '-e',
     `import { createLog } from ${JSON.stringify(new URL('../../../dist/observe/log.js', import.meta.url).href)};
-     const log = createLog({ level: 'info', access: true });
+     const log = createLog({ level: 'info', access: true, format: 'json' });
      const notice = (n) => log.emit({ type: 'notice', level: 'info', message: 'm', data: { n } });
      ${body}`,
   ];
