@@ -11,13 +11,14 @@ import type { Emit } from '../events.ts';
 import type { AcceptHandle, Acceptor } from '../net/acceptor.ts';
 import type { Gateway } from '../pipeline/requests.ts';
 import type { ClientAuthMode } from '../runtime/tls/client-auth.ts';
-import { swapTls, type TlsMaterial } from '../runtime/tls/tls.ts';
+import type { TlsMaterial } from '../runtime/tls/tls.ts';
 import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
 import type { FdGuard } from './fd-limit.ts';
 import { Http2Listener } from './http2/http2-listener.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
-import { configureServer, createServer, type ServerTls, serveGateway } from './node-server.ts';
+import { configureServer, createServer, serveGateway } from './node-server.ts';
 import { ProxyPreambleFilter } from './proxy-preamble.ts';
+import { TlsServer } from './tls-server.ts';
 
 /** The address that identifies a listener: `host:port`, or the path of its socket. */
 export function addressOf(config: ListenerConfig): string {
@@ -45,20 +46,20 @@ export class Listener {
   #acceptHandle: AcceptHandle | null = null;
   #bound: AddressInfo | string | null = null;
   #config: ListenerConfig;
-  #tls: TlsMaterial | null;
+  readonly #tls: TlsServer | null;
   readonly #failures: AcceptFailures;
 
   constructor(config: ListenerConfig, tls: TlsMaterial | null, { gateway, acceptor, emit, fds }: ListenerServices) {
     this.address = addressOf(config);
     this.#config = config;
-    this.#tls = tls;
     this.#gateway = gateway;
     this.#failures = new AcceptFailures(this.address, emit);
     this.#fds = fds;
     // TLS and what passes on a unix socket are node's from the beginning.
     this.#acceptor = tls === null && config.unix === undefined ? acceptor : null;
     this.http2 = new Http2Listener(config, gateway, emit);
-    this.#server = createServer(config, this.#serverTls());
+    this.#tls = tls === null ? null : new TlsServer(tls, this.http2.chooseProtocol);
+    this.#server = createServer(config, this.#tls);
     this.#server.on('connection', () => {
       // The native acceptor's come as many at a time as there are.
       if (this.#acceptHandle === null) gateway.acceptPriority.onConnection();
@@ -66,6 +67,7 @@ export class Listener {
     this.#server.on('error', (error) => this.#server.listening && this.#failures.report(error));
     serveGateway(this.#server, gateway, emit);
     if (tls !== null) this.http2.takeByAlpn(this.#server);
+    this.#tls?.attach(this.#server as https.Server);
     this.#preambleFilter = new ProxyPreambleFilter(this.#server, {
       address: this.address,
       over: config.unix === undefined ? 'tcp' : 'unix',
@@ -87,7 +89,7 @@ export class Listener {
 
   /** Whether clients are asked for certificates, which can't change either. */
   get clientAuth(): ClientAuthMode | null {
-    return this.#tls?.clientAuth ?? null;
+    return this.#tls?.material.clientAuth ?? null;
   }
 
   /** What it is bound to, once it is. */
@@ -114,9 +116,8 @@ export class Listener {
   /** Takes a new config of the same address; connections that are open are not touched. */
   update(config: ListenerConfig, tls: TlsMaterial | null): void {
     this.#config = config;
-    this.#tls = tls;
     this.#configure();
-    if (tls !== null) swapTls(this.#server as https.Server, tls);
+    if (tls !== null) this.#tls?.swap(this.#server as https.Server, tls);
   }
 
   /** Closes the listening socket; resolves when it is closed. Open connections go on; idle ones are ended. */
@@ -133,11 +134,6 @@ export class Listener {
     this.#preambleFilter.cut();
     this.http2.cut();
     this.#server.closeAllConnections();
-  }
-
-  #serverTls(): ServerTls | null {
-    if (this.#tls === null) return null;
-    return { material: () => this.#tls as TlsMaterial, chooseProtocol: this.http2.chooseProtocol };
   }
 
   /** Everything that may change at a reload. */

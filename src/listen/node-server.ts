@@ -15,23 +15,15 @@ import { detachParser, lingeringClose } from '../pipeline/lingering-close.ts';
 import { afterEarlierAnswers } from '../pipeline/pipelining.ts';
 import type { Gateway } from '../pipeline/requests.ts';
 import { hasBody, writeOctets } from '../proxy/node-client.ts';
-import { type TlsMaterial, tlsServerOptions } from '../runtime/tls/tls.ts';
 import { hasReceived } from './node-acceptor.ts';
 import { rejectParserError } from './parser-errors.ts';
+import type { TlsServer } from './tls-server.ts';
 
 /** How often node looks for connections that are over their time. */
 const CHECK_MS = 1000;
 
-/** The TLS side of a server. */
-export interface ServerTls {
-  /** What holds for the next connection. */
-  readonly material: () => TlsMaterial;
-  /** The protocol for a client that offers these by ALPN; undefined refuses the handshake (RFC 7301 §3.2). */
-  readonly chooseProtocol: (offered: { protocols: string[] }) => string | undefined;
-}
-
 /** A server that answers nothing yet and listens nowhere; without `tls` it speaks plain HTTP. */
-export function createServer(config: ListenerConfig, tls: ServerTls | null): http.Server | https.Server {
+export function createServer(config: ListenerConfig, tls: TlsServer | null): http.Server | https.Server {
   const options = {
     // Our own judgement covers it, with a whole answer.
     requireHostHeader: false,
@@ -48,10 +40,7 @@ export function createServer(config: ListenerConfig, tls: ServerTls | null): htt
   if (tls === null) return http.createServer(options);
   return https.createServer({
     ...options,
-    // As http has it by itself.
-    allowHalfOpen: true,
-    ...tlsServerOptions(tls.material),
-    ALPNCallback: tls.chooseProtocol,
+    ...tls.options(),
     handshakeTimeout: config.timeouts.tls_handshake,
   });
 }
@@ -100,8 +89,6 @@ export function serveGateway(server: http.Server | https.Server, gateway: Gatewa
     writeOctets(socket);
   });
   watchHalfClose(server, pipelineQueue, accepted);
-  // A broken or stalled TLS handshake concerns nobody but its client.
-  server.on('tlsClientError', (_error, socket) => socket.destroy());
 }
 
 /** Answers a client whose head could not be read or did not arrive; none of its earlier answers is cut short. */

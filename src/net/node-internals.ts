@@ -4,7 +4,7 @@
 import type { Server, ServerResponse } from 'node:http';
 import { type Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer, type TlsOptions, type Server as TlsServer } from 'node:tls';
+import { createServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls';
 
 /** The part of libuv's stream handle, as node keeps it, that is used here; a unix socket's may have less. */
 interface StreamHandle {
@@ -88,6 +88,16 @@ export function onLastAnswer(socket: Socket, end: (this: Socket) => void): void 
 }
 
 type Picker = NonNullable<TlsOptions['SNICallback']>;
+
+/**
+ * An SNICallback that is told which connection it is asked for. node's documentation gives it the name alone; it calls it
+ * as a method of the connection.
+ */
+export function sniCallback(pick: (name: string, socket: TLSSocket, done: Parameters<Picker>[1]) => void): Picker {
+  return function onServerName(this: unknown, name, done) {
+    pick(name, this as TLSSocket, done);
+  } satisfies Picker;
+}
 
 /**
  * What sets or removes the SNICallback of a server that is there; null where this node does it differently. A server with

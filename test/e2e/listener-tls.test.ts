@@ -6,14 +6,15 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { openClient, openRefused } from '../support/client.ts';
+import { clientHelloOf } from '../support/client-hello.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { connectRaw, type RawConnection, readAnswer } from '../support/raw.ts';
 
@@ -118,21 +119,6 @@ async function roundTrip(path: string, message: string): Promise<void> {
   await client.close();
 }
 
-/** The first bytes of a TLS client: its whole ClientHello. */
-async function clientHello(): Promise<Buffer> {
-  const listening = createServer();
-  await once(listening.listen(0, '127.0.0.1'), 'listening');
-  const accepted = once(listening, 'connection') as Promise<[Socket]>;
-  const client = connectTls({ port: (listening.address() as AddressInfo).port, host: '127.0.0.1' });
-  client.on('error', () => {});
-  const [socket] = await accepted;
-  const [hello] = (await once(socket, 'data')) as [Buffer];
-  client.destroy();
-  socket.destroy();
-  listening.close();
-  return hello;
-}
-
 /** Sends the bytes one at a time until the connection ends. */
 function drip(connection: RawConnection, bytes: Buffer): void {
   let at = 0;
@@ -151,7 +137,7 @@ describe('a client that', () => {
       within: HANDSHAKE_MS,
       answer: null,
       start: async () => {
-        const hello = await clientHello();
+        const hello = await clientHelloOf({ host: '127.0.0.1' });
         expect(hello.length * DRIP_MS).toBeGreaterThan(HANDSHAKE_MS + LATE_MS);
         const connection = await connectRaw(gateway.port);
         drip(connection, hello);
@@ -163,7 +149,7 @@ describe('a client that', () => {
       answer: null,
       start: async () => {
         const connection = await connectRaw(gateway.port);
-        connection.write((await clientHello()).subarray(0, 100));
+        connection.write((await clientHelloOf({ host: '127.0.0.1' })).subarray(0, 100));
         return connection;
       },
     },

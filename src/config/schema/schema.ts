@@ -2,10 +2,10 @@
 // JSON Schema and the table in docs/configuration.md are all derived from here and from the schema-*.ts beside it. What
 // needs two fields to judge is in check.ts.
 import * as z from 'zod';
-import { isCertificateName } from '../address.ts';
 import { auth } from './schema-auth.ts';
 import { headers, http, http2, redirect, respond, rewrite } from './schema-http.ts';
 import { limits, requestLimits } from './schema-limits.ts';
+import { tls } from './schema-tls.ts';
 import { upstream } from './schema-upstream.ts';
 import {
   addressEntries,
@@ -23,43 +23,13 @@ import {
 } from './schema-values.ts';
 import { splice, terminate } from './schema-websocket.ts';
 
-const certificate = z.strictObject({
-  cert: z.string().min(1).describe('Path of the certificate chain, PEM, leaf first'),
-  key: z.string().min(1).describe('Path of the private key, PEM'),
-});
-
 const listener = z.strictObject({
   host: host()
     .optional()
     .describe('Address or host name to bind; unset: `::` (both families), `0.0.0.0` where there is no IPv6'),
   port: port().optional().describe('TCP port; 0 takes any free one'),
   unix: unixPath().optional().describe('Path of a unix socket, in place of a port'),
-  tls: z
-    .strictObject({
-      certificates: z
-        .array(certificate)
-        .min(1)
-        .optional()
-        .describe('Certificates; SNI picks among them, the first is the default'),
-      self_signed: z
-        .array(z.string().refine(isCertificateName, 'must be a host name, `*.` and a host name, or an IP address'))
-        .min(1)
-        .optional()
-        .describe('Names for a certificate made at start, in place of `certificates`; for trying out'),
-      client_auth: z
-        .strictObject({
-          ca: z.string().min(1).describe('Path of the authorities whose client certificates are taken, PEM'),
-          crl: z.string().min(1).optional().describe('Path of their lists of revoked certificates, PEM'),
-          mode: z
-            .enum(['required', 'optional'])
-            .prefault('required')
-            .describe('A client without a valid certificate: no TLS at all, or one that routes can refuse'),
-        })
-        .optional()
-        .describe('Ask clients for certificates; unset: none are asked for'),
-    })
-    .optional()
-    .describe('Speak TLS on this listener'),
+  tls: tls.optional().describe('Speak TLS on this listener'),
   http2: http2.optional().describe('HTTP/2: on or off, or how; unset: on with TLS, off without'),
   proxy_protocol: z
     .strictObject({

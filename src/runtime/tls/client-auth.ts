@@ -9,14 +9,11 @@ import { fail, parseChain, readPem } from './pem.ts';
 type ClientAuthConfig = NonNullable<NonNullable<ListenerConfig['tls']>['client_auth']>;
 export type ClientAuthMode = ClientAuthConfig['mode'];
 
-/** RFC 5246 §7.4.1.2 leaves older versions to the server; RFC 8996 takes them away. */
-const MIN_VERSION = 'TLSv1.2';
 /** What OpenSSL takes of it. */
 const LONGEST_SESSION_ID_CONTEXT = 32;
 
-/** What all contexts of a listener have in common. */
-export interface Common {
-  readonly minVersion: typeof MIN_VERSION;
+/** What all contexts of a listener have in common because of it. */
+export interface ClientAuthority {
   /**
    * The same for every context, so that a session of one can be resumed whichever of them SNI picks; another one where
    * other clients are admitted, since a resumed session brings the client's certificate with it, unverified.
@@ -27,7 +24,7 @@ export interface Common {
 }
 
 /** The authorities for clients, and what follows from them. */
-export async function loadClientAuth(config: ClientAuthConfig | undefined, baseDir: string): Promise<Common> {
+export async function loadClientAuth(config: ClientAuthConfig | undefined, baseDir: string): Promise<ClientAuthority> {
   const read = async (key: 'ca' | 'crl'): Promise<string | null> => {
     const file = config?.[key];
     if (file === undefined) return null;
@@ -41,7 +38,6 @@ export async function loadClientAuth(config: ClientAuthConfig | undefined, baseD
   const id = createHash('sha256').update(JSON.stringify([ca, crl, config?.mode ?? null]));
   const sessionIdContext = id.digest('hex').slice(0, LONGEST_SESSION_ID_CONTEXT);
   return {
-    minVersion: MIN_VERSION,
     sessionIdContext,
     ...(ca === null ? {} : { ca }),
     ...(crl === null ? {} : { crl }),

@@ -1,19 +1,14 @@
 // TLS of one listener: certificates read, checked and turned into contexts that SNI picks from. Built anew at each reload
-// and swapped as one reference; a connection that is open keeps the context it began with. Does not bind or listen.
+// and swapped as one reference; a connection that is open keeps the context it began with. What a server makes of it is
+// listen/tls-server.ts.
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
-import {
-  createSecureContext,
-  type SecureContext,
-  type SecureContextOptions,
-  type Server,
-  type TlsOptions,
-} from 'node:tls';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { ConfigPath, Problem } from '../../config/problem.ts';
 import type { ListenerConfig } from '../../config/schema/schema.ts';
-import { findSniCallbackSetter } from '../../net/node-internals.ts';
-import { type ClientAuthMode, type Common, loadClientAuth } from './client-auth.ts';
+import { type ClientAuthMode, type ClientAuthority, loadClientAuth } from './client-auth.ts';
 import { fail, parseChain, parseKey, readPem, TlsConfigError } from './pem.ts';
+import { tlsPolicy } from './policy.ts';
 import { type KeyPair, makeSelfSigned } from './self-signed.ts';
 
 export type TlsConfig = NonNullable<ListenerConfig['tls']>;
@@ -26,11 +21,16 @@ export interface CertificateInfo {
 
 /** The TLS material of a listener; immutable. */
 export interface TlsMaterial {
-  /** The context for a server name: exact, then `*.suffix` over one label, else the first certificate's. */
-  contextFor(servername: string | undefined): SecureContext;
+  /**
+   * The context for a server name: exact, then `*.suffix` over one label, else the first certificate's; null in place of
+   * that with `strict_sni`.
+   */
+  contextFor(servername: string): SecureContext | null;
   readonly certificates: readonly CertificateInfo[];
-  /** What the default context is made of, for a client that names no server. */
+  /** What the default context is made of, for a client that names no server; without a certificate with `strict_sni`. */
   readonly defaults: SecureContextOptions;
+  /** Whether a client has to name a server that a certificate is for. */
+  readonly strictSni: boolean;
   /**
    * Whether clients are asked for certificates, and those without a valid one admitted; null: no certificate is
    * requested.
@@ -53,6 +53,9 @@ export interface TlsSources {
 /** A self-signed pair with less left than this is made anew at the next reload. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
 
+/** What all contexts of a listener have in common; no authorities where they are invalid, and then nothing is served. */
+type Common = ReturnType<typeof tlsPolicy> & Partial<ClientAuthority>;
+
 interface Loaded {
   readonly info: CertificateInfo;
   readonly context: SecureContext;
@@ -68,7 +71,8 @@ export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<
     problems.push(...error.problems);
   };
   const loaded: Loaded[] = [];
-  const common = await loadClientAuth(config.client_auth, sources.baseDir).catch(collect);
+  const authority = await loadClientAuth(config.client_auth, sources.baseDir).catch(collect);
+  const common = { ...tlsPolicy(config.min_version), ...authority };
   const { now } = sources;
   for (const [index, { cert, key }] of (config.certificates ?? []).entries()) {
     const files = { cert: resolve(sources.baseDir, cert), key: resolve(sources.baseDir, key) };
@@ -83,41 +87,13 @@ export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<
     }
   }
   if (problems.length > 0) throw new TlsConfigError(problems);
-  return materialOf(loaded, config.client_auth?.mode ?? null);
+  return materialOf(loaded, common, config);
 }
 
-/** Options for `https.createServer`: each handshake reads the material that is current then. */
-export function tlsServerOptions(current: () => TlsMaterial): TlsOptions {
-  const { defaults, clientAuth, certificates } = current();
-  const picks = certificates.length > 1 || findSniCallbackSetter() === null;
-  return {
-    ...defaults,
-    requestCert: clientAuth !== null,
-    // With `optional` an invalid certificate counts as none: net/peer-certificate.ts.
-    rejectUnauthorized: clientAuth === 'required',
-    ...(picks && { SNICallback: picker(current) }),
-  };
-}
-
-/**
- * Makes `next` the default of a server that is listening; with `current` of its options moved on, the swap is whole.
- * The keys of session tickets go on, so that sessions from before are resumed; where other clients are admitted now,
- * sessionIdContext forbids it. Contexts that SNI picks use the default one's keys.
- */
-export function swapTls(server: Server, next: TlsMaterial): void {
-  server.setSecureContext({ ...next.defaults, ticketKeys: server.getTicketKeys() });
-  findSniCallbackSetter()?.(server, next.certificates.length > 1 ? picker(() => next) : undefined);
-}
-
-type Picker = NonNullable<TlsOptions['SNICallback']>;
-
-function picker(current: () => TlsMaterial): Picker {
-  return (servername, callback) => callback(null, current().contextFor(servername));
-}
-
-function materialOf(loaded: readonly Loaded[], clientAuth: ClientAuthMode | null): TlsMaterial {
+function materialOf(loaded: readonly Loaded[], common: Common, config: TlsConfig): TlsMaterial {
   const first = loaded[0];
   if (first === undefined) throw fail([], 'no certificate', 'name `certificates` or `self_signed`');
+  const { strict_sni: strictSni } = config;
   const contexts = new Map<string, SecureContext>();
   for (const { context, info } of loaded) {
     // Where two certificates hold a name, the one written first serves it.
@@ -125,12 +101,13 @@ function materialOf(loaded: readonly Loaded[], clientAuth: ClientAuthMode | null
   }
   return {
     contextFor(servername) {
-      const name = servername?.toLowerCase() ?? '';
-      return contexts.get(name) ?? contexts.get(wildcardOver(name)) ?? first.context;
+      const name = servername.toLowerCase();
+      return contexts.get(name) ?? contexts.get(wildcardOver(name)) ?? (strictSni ? null : first.context);
     },
     certificates: loaded.map(({ info }) => info),
-    defaults: first.options,
-    clientAuth,
+    defaults: strictSni ? common : first.options,
+    strictSni,
+    clientAuth: config.client_auth?.mode ?? null,
     warnings: loaded.flatMap(({ warnings }) => warnings),
   };
 }
@@ -145,8 +122,7 @@ function wildcardOver(name: string): string {
 interface PairAt {
   readonly path: ConfigPath;
   readonly now: Date;
-  /** Undefined where it is invalid, which is reported: nothing is served then. */
-  readonly common: Common | undefined;
+  readonly common: Common;
 }
 
 async function loadPair(files: KeyPair, at: PairAt): Promise<Loaded> {
@@ -163,7 +139,7 @@ async function loadPair(files: KeyPair, at: PairAt): Promise<Loaded> {
   return loadedOf({ cert: cert.value, key: key.value }, leaf, { ...at, path: [...path, 'cert'] });
 }
 
-function loadSelfSigned(names: readonly string[], { selfSigned, now }: TlsSources, common: Common | undefined): Loaded {
+function loadSelfSigned(names: readonly string[], { selfSigned, now }: TlsSources, common: Common): Loaded {
   const id = names.join(' ');
   const kept = selfSigned.get(id);
   const keptUntil = kept === undefined ? 0 : Date.parse(new X509Certificate(kept.cert).validTo);

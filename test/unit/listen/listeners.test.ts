@@ -71,8 +71,9 @@ async function listens(port: number): Promise<boolean> {
   }
 }
 
+const TLS = { strict_sni: false, min_version: '1.2' } as const;
 const selfSigned = (...names: string[]) =>
-  buildTls({ self_signed: names }, { baseDir: '/', selfSigned: new Map(), now: new Date() });
+  buildTls({ ...TLS, self_signed: names }, { baseDir: '/', selfSigned: new Map(), now: new Date() });
 
 it.runIf(process.platform === 'linux')('a connection is probed by the kernel after a minute of silence', async () => {
   const [port] = await serve(wanted({}));
@@ -165,7 +166,7 @@ describe('a set of listeners', () => {
       writeFileSync(files.key, pair.key);
       return files;
     });
-    const tls = await buildTls({ certificates }, { baseDir: dir, selfSigned: new Map(), now: new Date() });
+    const tls = await buildTls({ ...TLS, certificates }, { baseDir: dir, selfSigned: new Map(), now: new Date() });
     rmSync(dir, { recursive: true });
     await serve(wanted({}, tls));
     const ends = tls.certificates.map(({ notAfterMs }) => notAfterMs / 1000);

@@ -15,6 +15,7 @@ import {
   responseUnderWay,
   serveBehindFin,
   setMaxHeaderSize,
+  sniCallback,
   startReadingHandle,
   stopReadingHandle,
 } from '../../../src/net/node-internals.ts';
@@ -129,6 +130,15 @@ describe('TLS', () => {
     const secured = await handshake(server);
     expect(connectionBelow(secured)).toBe((await accepted)[0]);
     expect(connectionBelow((await pair()).accepted)).toBeNull();
+  });
+
+  it('tells a callback which connection it is asked for, and that nothing was sent on it yet', async () => {
+    const picked = vi.fn((_name: string, socket: tls.TLSSocket, done: (error: Error | null) => void) => {
+      expect(connectionBelow(socket)?.bytesWritten).toBe(0);
+      done(null);
+    });
+    const secured = await handshake(await tlsServer({ SNICallback: sniCallback(picked) }));
+    expect(picked.mock.calls[0]!.slice(0, 2)).toEqual(['a.example', secured]);
   });
 
   it('asks a callback that a server got later, and none that was taken from it', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { TlsConfigError } from '../../../../src/runtime/tls/pem.ts';
 import { makeSelfSigned } from '../../../../src/runtime/tls/self-signed.ts';
-import { buildTls, type SelfSignedCache, type TlsSources } from '../../../../src/runtime/tls/tls.ts';
+import { buildTls, type SelfSignedCache, type TlsConfig, type TlsSources } from '../../../../src/runtime/tls/tls.ts';
 
 const NOW = new Date();
 const DAY_MS = 86_400_000;
@@ -26,8 +26,11 @@ function writePair(label: string, names: string[], now = NOW) {
   return { cert: `${label}.crt`, key: `${label}.key` };
 }
 
+const build = (config: Partial<TlsConfig>, from: TlsSources = sources) =>
+  buildTls({ strict_sni: false, min_version: '1.2', ...config }, from);
+
 async function problemsOf(certificates: { cert: string; key: string }[]) {
-  const error = await buildTls({ certificates }, sources).then(
+  const error = await build({ certificates }, sources).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
@@ -38,7 +41,7 @@ async function problemsOf(certificates: { cert: string; key: string }[]) {
 describe('buildTls', () => {
   test('reads certificates relative to the base directory, and says their names and end', async () => {
     const pair = writePair('a', ['localhost', '*.Example.com']);
-    const material = await buildTls({ certificates: [pair] }, sources);
+    const material = await build({ certificates: [pair] }, sources);
     expect(material.certificates).toEqual([
       {
         names: ['localhost', '127.0.0.1', '0:0:0:0:0:0:0:1', '*.example.com'],
@@ -52,12 +55,12 @@ describe('buildTls', () => {
   test('reads absolute paths as they are', async () => {
     const { cert, key } = writePair('a', ['a.example']);
     const absolute = { cert: join(dir, cert), key: join(dir, key) };
-    const material = await buildTls({ certificates: [absolute] }, { ...sources, baseDir: '/nowhere' });
+    const material = await build({ certificates: [absolute] }, { ...sources, baseDir: '/nowhere' });
     expect(material.certificates[0]?.names).toEqual(['a.example']);
   });
 
   test('picks by exact name, then by wildcard over one label, else the first', async () => {
-    const material = await buildTls(
+    const material = await build(
       {
         certificates: [
           writePair('first', ['first.example']),
@@ -67,7 +70,7 @@ describe('buildTls', () => {
       },
       sources,
     );
-    const first = material.contextFor(undefined);
+    const first = material.contextFor('');
     const wild = material.contextFor('chat.example.com');
     const exact = material.contextFor('app.example.com');
     expect(new Set([first, wild, exact]).size).toBe(3);
@@ -78,10 +81,19 @@ describe('buildTls', () => {
     }
   });
 
+  test('has no certificate for a name that is nobody’s with strict_sni, nor for a client that names none', async () => {
+    const config = { certificates: [writePair('a', ['a.example', '*.b.example'])], strict_sni: true };
+    const { contextFor, defaults, strictSni } = await build(config);
+    expect([strictSni, defaults.cert, defaults.key]).toEqual([true, undefined, undefined]);
+    expect(contextFor('A.example')).not.toBeNull();
+    expect(contextFor('x.b.example')).toBe(contextFor('a.example'));
+    for (const name of ['b.example', 'x.y.b.example', 'c.example', '']) expect(contextFor(name), name).toBeNull();
+  });
+
   test('keeps a self-signed pair while its names stay, and makes another when they change or it nears its end', async () => {
     const cache: SelfSignedCache = sources.selfSigned;
     const certOf = async (names: string[], now = NOW) =>
-      (await buildTls({ self_signed: names }, { ...sources, selfSigned: cache, now })).defaults.cert;
+      (await build({ self_signed: names }, { ...sources, selfSigned: cache, now })).defaults.cert;
     const first = await certOf(['localhost']);
     expect(await certOf(['localhost'])).toBe(first);
     expect(await certOf(['localhost'], new Date(NOW.getTime() + 50 * DAY_MS))).toBe(first);
@@ -109,7 +121,7 @@ describe('buildTls', () => {
       '/CN=nobody',
     ];
     execFileSync('openssl', ['req', '-x509', ...kind, ...files], { stdio: 'ignore' });
-    const { warnings } = await buildTls({ certificates: [old, soon, nobody] }, { ...sources, now: new Date() });
+    const { warnings } = await build({ certificates: [old, soon, nobody] }, { ...sources, now: new Date() });
     expect(warnings.map(({ path, message }) => [path.join('.'), message.replace(/[A-Z][a-z]{2} .*/, 'DATE')])).toEqual([
       ['certificates.0.cert', 'the certificate expired on DATE'],
       ['certificates.1.cert', 'the certificate is not valid before DATE'],
@@ -168,7 +180,7 @@ describe('buildTls', () => {
   });
 
   test('names a self-signed name that is none', async () => {
-    const built = buildTls({ self_signed: ['localhost', 'a b'] }, sources);
+    const built = build({ self_signed: ['localhost', 'a b'] }, sources);
     await expect(built).rejects.toThrow('self_signed: "a b" is neither a DNS name nor an IP address');
   });
 
@@ -203,7 +215,7 @@ describe('buildTls', () => {
       ],
       { stdio: 'ignore' },
     );
-    const material = await buildTls({ certificates: [{ cert: 'odd.crt', key: 'odd.key' }] }, sources);
+    const material = await build({ certificates: [{ cert: 'odd.crt', key: 'odd.key' }] }, sources);
     expect(material.certificates[0]?.names).toEqual(['c.example']);
   });
 });

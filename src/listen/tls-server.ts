@@ -1,0 +1,81 @@
+// TLS of one listener as node's server speaks it: each handshake runs with the material that is current then. Certificates
+// are runtime/tls/tls.ts; which protocol is spoken behind the handshake is node-server.ts or http2/.
+import type { Server, TlsOptions } from 'node:tls';
+import { guarded } from '../base/guard.ts';
+import { connectionBelow, findSniCallbackSetter, sniCallback } from '../net/node-internals.ts';
+import type { TlsMaterial } from '../runtime/tls/tls.ts';
+
+/** The protocol for a client that offers these by ALPN; undefined refuses the handshake (RFC 7301 §3.2). */
+export type ChooseProtocol = (offered: { protocols: string[] }) => string | undefined;
+
+export class TlsServer {
+  #material: TlsMaterial;
+  readonly #chooseProtocol: ChooseProtocol;
+
+  constructor(material: TlsMaterial, chooseProtocol: ChooseProtocol) {
+    this.#material = material;
+    this.#chooseProtocol = chooseProtocol;
+  }
+
+  get material(): TlsMaterial {
+    return this.#material;
+  }
+
+  /** For `https.createServer`. */
+  options(): TlsOptions {
+    const { defaults, clientAuth } = this.#material;
+    return {
+      ...defaults,
+      requestCert: clientAuth !== null,
+      // With `optional` an invalid certificate counts as none: net/peer-certificate.ts.
+      rejectUnauthorized: clientAuth === 'required',
+      ALPNCallback: this.#chooseProtocol,
+      ...(picks(this.#material) || findSniCallbackSetter() === null ? { SNICallback: this.#pick } : {}),
+    };
+  }
+
+  /** To be called once, when whoever takes its connections listens already. */
+  attach(server: Server): void {
+    // While it shakes hands, a connection ends as soon as one side has ended it; behind that it may be half-open, as
+    // HTTP without TLS has it.
+    server.prependListener('secureConnection', (socket) => {
+      socket.allowHalfOpen = true;
+    });
+    // A broken or stalled handshake concerns nobody but its client.
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+  }
+
+  /**
+   * Makes `next` current, of a server that is listening. The keys of session tickets go on, so that sessions from before are
+   * resumed; where other clients are admitted now, sessionIdContext forbids it. Contexts that SNI picks use the default one's
+   * keys.
+   */
+  swap(server: Server, next: TlsMaterial): void {
+    this.#material = next;
+    server.setSecureContext({ ...next.defaults, ticketKeys: server.getTicketKeys() });
+    findSniCallbackSetter()?.(server, picks(next) ? this.#pick : undefined);
+  }
+
+  /** The context for the name that a client asks for. */
+  readonly #pick = sniCallback(
+    guarded(
+      'connection',
+      (name, socket, done) => {
+        const context = this.#material.contextFor(name);
+        if (context !== null) return done(null, context);
+        // node would end the connection without a word. Nothing is encrypted yet.
+        connectionBelow(socket)?.write(UNRECOGNIZED_NAME);
+        done(new Error(`no certificate is for ${name}`));
+      },
+      (_name, socket) => socket.destroy(),
+    ),
+  );
+}
+
+/** The alert `unrecognized_name`, fatal (RFC 6066 §3, RFC 8446 §6), as a record of TLS. */
+const UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 112]);
+
+/** Whether a handshake has to be stopped to ask which certificate it is: that costs a tenth of it. */
+function picks({ certificates, strictSni }: TlsMaterial): boolean {
+  return certificates.length > 1 || strictSni;
+}
