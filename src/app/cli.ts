@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { App } from '../app.ts';
 import { type AuthDeps, Authenticators } from '../auth/authenticators.ts';
 import { ignore } from '../base/guard.ts';
+import { packageFile } from '../base/package-file.ts';
 import { formatProblem } from '../config/problem.ts';
 import { editorSchema } from '../config/schema/json-schema.ts';
 import { systemCode } from '../errors.ts';
@@ -58,7 +59,7 @@ function print(line: string): void {
 }
 
 function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const text = readFileSync(packageFile('package.json'), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }
 

@@ -2,11 +2,11 @@
 import { constants, copyFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { hashPassword } from '../auth/password.ts';
+import { packageFile } from '../base/package-file.ts';
 import { systemCode } from '../errors.ts';
 
-const SHIPPED = fileURLToPath(new URL('../../gateway.yaml', import.meta.url));
+const SHIPPED = packageFile('gateway.yaml');
 /** More than any form lets somebody type. */
 const MAX_PASSWORD = 1024;
 

@@ -39,7 +39,10 @@ async function start(fault: string, engine: 'native' | 'js'): Promise<Gateway> {
       { name: 'hello', match: { path: '/hello' }, respond: { status: 200, body: 'hello' } },
     ],
   };
-  const gateway = await startGateway(config, { NODE_OPTIONS: `--import=${INJECT}`, FAULT_IN: fault });
+  const gateway = await startGateway(config, {
+    NODE_OPTIONS: `--enable-source-maps --import=${INJECT}`,
+    FAULT_IN: fault,
+  });
   ends.push(() => gateway.stop('SIGKILL'));
   return gateway;
 }
@@ -62,7 +65,7 @@ const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: cl
 const CASES: readonly Case[] = [
   {
     what: 'a plain request, before it has a context',
-    fault: 'performance.now pipeline/incoming.js',
+    fault: 'performance.now pipeline/incoming.ts',
     engine: 'js',
     where: 'request',
     meet: ({ port }) => asText(port, ask('/hello')),
@@ -70,7 +73,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a handshake from node, before it has a context',
-    fault: 'performance.now pipeline/incoming.js',
+    fault: 'performance.now pipeline/incoming.ts',
     engine: 'js',
     where: 'handshake',
     meet: ({ port }) => asText(port, upgrade('/spliced')),
@@ -78,7 +81,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a handshake that was accepted natively',
-    fault: 'performance.now pipeline/incoming.js',
+    fault: 'performance.now pipeline/incoming.ts',
     engine: 'native',
     where: 'connection',
     meet: ({ port }) => asText(port, upgrade('/spliced')),
@@ -86,7 +89,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: "a backend's answer to a handshake",
-    fault: 'String.prototype.split http/answer.js',
+    fault: 'String.prototype.split http/answer.ts',
     engine: 'js',
     where: 'upstream',
     meet: ({ port }) => asText(port, upgrade('/spliced')),
@@ -94,7 +97,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a PROXY preamble',
-    fault: 'Buffer.prototype.toString http/proxy-protocol.js',
+    fault: 'Buffer.prototype.toString http/proxy-protocol.ts',
     engine: 'js',
     where: 'connection',
     meet: ({ ports }) => asText(ports[1]!, `PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n${ask('/hello')}`),
@@ -102,7 +105,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a request of the admin API',
-    fault: 'performance.now admin/api.js',
+    fault: 'performance.now admin/api.ts',
     engine: 'js',
     where: 'admin',
     meet: ({ adminPort }) =>
@@ -114,7 +117,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a metric that is counted',
-    fault: 'Map.prototype.get observe/metrics.js',
+    fault: 'Map.prototype.get observe/metrics.ts',
     engine: 'js',
     where: 'events',
     meet: ({ port }) => asText(port, ask('/hello')),
@@ -144,7 +147,7 @@ describe.each(CASES)('a defect in $what', ({ fault, engine, where, meet, gets })
 });
 
 it('a check that breaks is made again, and nothing else is lost', async () => {
-  const gateway = await start('WeakMap.prototype.get upstream/health/checker.js', 'js');
+  const gateway = await start('WeakMap.prototype.get upstream/health/checker.ts', 'js');
   gateway.signal('SIGUSR2');
   await gateway.log({ event: 'internal_error', where: 'upstream' });
   const client = await openClient(`ws://127.0.0.1:${gateway.port}/spliced`);

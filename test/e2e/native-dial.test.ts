@@ -17,6 +17,7 @@ import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';
 import { canDialNatively, requestNatively } from '../../src/upstream/handshake/native-upgrade.ts';
 import { blockThread } from '../support/block-thread.ts';
+import { bundle } from '../support/bundle.mjs';
 import { startChild } from '../support/child.ts';
 import { closedPort } from '../support/scripted.ts';
 import { TEST_TIMEOUT_MS } from '../support/test-timeout.ts';
@@ -458,13 +459,14 @@ describe.skipIf(!existsSync(addon))('the native dial', () => {
   });
 
   it('without a descriptor is limit, and the next dial works', async () => {
-    const file = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).pathname);
+    const names = ['relay/native/native.ts', 'upstream/handshake/native-upgrade.ts', 'net/client-closed.ts'];
+    const files = (await bundle(...names.map((name) => `src/${name}`))).map((url) => JSON.stringify(url));
     const code = `
       import { closeSync, openSync } from 'node:fs';
       import net from 'node:net';
-      const { NativeRelay } = await import(${file('relay/native/native.js')});
-      const { requestNatively } = await import(${file('upstream/handshake/native-upgrade.js')});
-      const { ClientClosed } = await import(${file('net/client-closed.js')});
+      const { NativeRelay } = await import(${files[0]});
+      const { requestNatively } = await import(${files[1]});
+      const { ClientClosed } = await import(${files[2]});
       const relay = new NativeRelay(1, ${JSON.stringify(addon)});
       const server = net.createServer((socket) => socket.end('HTTP/1.1 403 No\\r\\n\\r\\n'));
       await new Promise((done) => server.listen(0, '127.0.0.1', done));

@@ -1,14 +1,17 @@
 // Writes what is derived from the code: config/gateway.schema.json, the table of fields in docs/configuration.md, and that of metrics in
-// docs/metrics.md, each between its two markers. Run by `npm run generate`, after a build.
+// docs/metrics.md, each between its two markers. Run by `npm run generate`.
 import { readFile, writeFile } from 'node:fs/promises';
-import { formatFieldTable, listFields } from '../../dist/config/schema/fields.js';
-import { formatEditorSchema } from '../../dist/config/schema/json-schema.js';
-import { formatMetricTable } from '../../dist/observe/metrics-table.js';
+import { bundle } from './bundle.mjs';
+
+const modules = ['config/schema/fields.ts', 'config/schema/json-schema.ts', 'observe/metrics-table.ts'];
+const [fields, schema, metrics] = await Promise.all(
+  (await bundle(...modules.map((name) => `src/${name}`))).map((url) => import(url)),
+);
 
 const schemaFile = new URL('../../config/gateway.schema.json', import.meta.url);
-await writeFile(schemaFile, formatEditorSchema());
-await writeTable('configuration', 'fields', formatFieldTable(listFields()));
-await writeTable('metrics', 'metrics', formatMetricTable());
+await writeFile(schemaFile, schema.formatEditorSchema());
+await writeTable('configuration', 'fields', fields.formatFieldTable(fields.listFields()));
+await writeTable('metrics', 'metrics', metrics.formatMetricTable());
 
 async function writeTable(page, name, table) {
   const file = new URL(`../../docs/${page}.md`, import.meta.url);

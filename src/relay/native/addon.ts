@@ -1,7 +1,7 @@
 // What the native relay's addon exports; addon.c has the contract of each function.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { packageFile } from '../../base/package-file.ts';
 
 /** The threads of one relay. */
 export type Engine = { readonly engine: unique symbol };
@@ -77,8 +77,8 @@ export interface Addon {
   wake(engine: Engine): void;
 }
 
-/** Where npm's postinstall puts the compiled addon; the same from src and from dist. */
-const COMPILED = fileURLToPath(new URL('../../../native/upgate-relay.node', import.meta.url));
+/** Where npm's postinstall puts the compiled addon. */
+const COMPILED = packageFile('native/upgate-relay.node');
 
 /** The addon: the one that was compiled here, else the one that the package brings for this machine. */
 export const ADDON = existsSync(COMPILED) ? COMPILED : prebuilt();
@@ -88,7 +88,7 @@ function prebuilt(): string {
   const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined;
   const libc = report?.header?.glibcVersionRuntime === undefined ? 'musl' : 'glibc';
   const target = `${process.platform}-${process.arch}-${libc}`;
-  return fileURLToPath(new URL(`../../../prebuilds/${target}/upgate-relay.node`, import.meta.url));
+  return packageFile(`prebuilds/${target}/upgate-relay.node`);
 }
 
 /** Throws what require() throws where the addon is not there or does not load. */

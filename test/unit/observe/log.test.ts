@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { createLog, type LogSettings } from '../../../src/observe/log.ts';
+import { bundle } from '../../support/bundle.mjs';
 import { EVENTS } from './every-event.ts';
 
 const ALL: LogSettings = { level: 'trace', access: true, format: 'json' };
@@ -304,10 +305,14 @@ describe('hostile text', () => {
 });
 
 describe('standard output', () => {
+  let url: string;
+  beforeAll(async () => {
+    [url = ''] = await bundle('src/observe/log.ts');
+  });
   const argumentsFor = (body: string) => [
     '--input-type=module',
     '-e',
-    `import { createLog } from ${JSON.stringify(new URL('../../../dist/observe/log.js', import.meta.url).href)};
+    `import { createLog } from ${JSON.stringify(url)};
      const log = createLog({ level: 'info', access: true, format: 'json' });
      const notice = (n) => log.emit({ type: 'notice', level: 'info', message: 'm', data: { n } });
      ${body}`,

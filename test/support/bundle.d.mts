@@ -1,0 +1,1 @@
+export function bundle(...modules: string[]): Promise<string[]>;
