@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectSocket, type NetConnectOpts, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { Http1OverHttp2 } from './http1-over-http2.ts';
 import { TEST_TIMEOUT_MS } from './test-timeout.ts';
 
 export interface RawConnection {
@@ -21,7 +22,12 @@ export interface RawConnection {
   closed(timeoutMs?: number): Promise<{ how: 'fin' | 'reset'; bytes: Buffer }>;
 }
 
-export type RawTarget = number | NetConnectOpts | ({ tls: true } & ConnectionOptions);
+/** A port on 127.0.0.1, or where to connect; with `http2` what is written as HTTP/1.1 crosses the wire as HTTP/2. */
+export type RawTarget =
+  | number
+  | NetConnectOpts
+  | ({ readonly http2: true } & NetConnectOpts)
+  | ({ tls: true } & ConnectionOptions);
 
 /** Connects; a number is a port on 127.0.0.1. The other side's FIN does not end our side. */
 export async function connectRaw(target: RawTarget): Promise<RawConnection> {
@@ -78,6 +84,8 @@ const isTls = (target: RawTarget): target is { tls: true } & ConnectionOptions =
 
 function open(target: RawTarget): Socket {
   if (typeof target === 'number') return connectSocket({ port: target, host: '127.0.0.1', allowHalfOpen: true });
+  // It has what tests use of a socket.
+  if ('http2' in target) return new Http1OverHttp2(target) as unknown as Socket;
   if (isTls(target)) return connectTls({ host: '127.0.0.1', ...target });
   return connectSocket({ ...target, allowHalfOpen: true });
 }

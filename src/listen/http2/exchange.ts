@@ -269,8 +269,10 @@ export class Http2Response implements ClientResponse {
     // node ends a stream that its client has reset, too.
     if (!this.#ended || this.#stream.aborted) return;
     this.#sent = true;
-    // RFC 9113 §8.1: the client may stop sending what nobody reads.
+    // RFC 9113 §8.1: the client may stop sending what nobody reads. What of it is here is dropped: node would wait for who
+    // reads it, and keep the stream.
     if (!this.#request.complete) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    this.#stream.resume();
     this.#events?.onSent();
   }
 
