@@ -5,6 +5,8 @@ import { openAdmin } from './app/admin-listener.ts';
 import { RuntimeChanges } from './app/changes.ts';
 import { drainGateway } from './app/drain-gateway.ts';
 import { openEmit } from './app/emit.ts';
+import { openGatewayBroker } from './app/open-broker.ts';
+import { OtherProcesses } from './app/other-processes.ts';
 import { Readings } from './app/readings.ts';
 import { openCarrier, type RelayCarrier } from './app/relay-carrier.ts';
 import { fail, StartError, served } from './app/start-error.ts';
@@ -25,7 +27,6 @@ import { AccessPhase } from './pipeline/access.ts';
 import { Gateway } from './pipeline/requests.ts';
 import { HttpEngines } from './proxy/http-engines.ts';
 import { openInternalClient } from './proxy/internal-client.ts';
-import { describeBindError } from './runtime/bind-error.ts';
 import { loadInWorker } from './runtime/load-in-worker.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
@@ -37,7 +38,6 @@ import { Registry } from './sessions/registry.ts';
 import { NameCache } from './upstream/name-cache.ts';
 import { ServerOverrides } from './upstream/server-overrides.ts';
 import type { Broker } from './websocket/broker/broker.ts';
-import { openBroker } from './websocket/broker/open-broker.ts';
 import { Terminator } from './websocket/connection/accept.ts';
 import { Connections } from './websocket/connections.ts';
 import { PendingDeliveries } from './websocket/webhook/webhook-backend.ts';
@@ -73,6 +73,7 @@ export class App {
   readonly #connections = new Connections();
   readonly #gateway: Gateway;
   readonly #listeners: Listeners;
+  readonly #others: OtherProcesses;
   readonly #admin: Admin;
   readonly #changes: RuntimeChanges;
   readonly #reloadSessions = new ReloadSessions();
@@ -121,7 +122,8 @@ export class App {
     const gateway = this.#gateway;
     const fds = new FdGuard(() => this.#listeners.closeIdle());
     this.#listeners = new Listeners(() => ({ gateway, acceptor: this.#carrier().engine.acceptor, emit, fds }), emit);
-    const pools: Sampler = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
+    this.#others = new OtherProcesses({ env: options.env, emit, listeners: this.#listeners, admin: () => this.#admin });
+    const pools = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.deliveries, this.#limits);
     samplers.push({ sample: () => this.#relay?.engine.sample() ?? [] }, pools, {
       sample: () => this.#broker?.sample() ?? [],
@@ -145,7 +147,7 @@ export class App {
       build: () => this.#build(),
       swap: (next) => this.#swap(next),
       discard: (next) => this.#listeners.discard(next.listeners),
-      emit,
+      emit: (reloaded) => this.#others.onReloaded(reloaded),
     });
   }
 
@@ -159,19 +161,12 @@ export class App {
     this.#log.configure(config.log);
     this.#relay = openCarrier(config.relay, this.#shared.emit);
     if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
-    this.#broker = await openBroker(config.broker, {
-      reach: this.#connections.get,
-      revoke: (revocation, forMs) => this.#sessions.revocations.revoke(revocation, forMs),
-      emit: this.#shared.emit,
-      budgets: this.#shared.terminator.budgets,
-    }).catch(fail);
+    this.#broker = await openGatewayBroker(config.broker, { ...this.#shared, sessions: this.#sessions });
     await this.#limits.open(config, this.#shared.emit).catch(fail);
+    this.#others.inherit();
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
-    const { host, port } = config.admin;
-    const admin = await this.#admin
-      .listen(host, port)
-      .catch((error: unknown) => fail(describeBindError(error, `${host}:${port}`)));
+    const admin = await this.#others.openAdmin(config.admin);
     this.#broker.start();
     this.#swap(built);
     this.#limits.start();
@@ -191,6 +186,7 @@ export class App {
     });
     const bound = { listeners: this.#listeners.bound(), admin, configFile: file };
     if (demo) for (const line of demoHints(config, bound)) print(line);
+    this.#others.supervisor.ready();
   }
 
   /** Whether it serves. */
@@ -205,6 +201,7 @@ export class App {
 
   /** Drains as the config says; resolves when nothing is left. */
   async stop(): Promise<void> {
+    this.#others.supervisor.stopping();
     this.#watch?.close();
     await this.#reloader.close();
     this.#reloadSessions.stop();
@@ -216,6 +213,7 @@ export class App {
       listeners: this.#listeners,
       sessions: this.#sessions,
       endless: this.#http.endless,
+      release: this.#others.release,
       notReady: () => {
         this.#ready = 'draining';
       },
@@ -229,6 +227,7 @@ export class App {
     this.#http.close();
     this.#shared.caller.close();
     await this.#demo?.close();
+    this.#others.supervisor.close();
     this.#forgetDefects();
     await this.#log.flush();
   }
@@ -243,6 +242,7 @@ export class App {
 
   async #build(): Promise<Built<Next>> {
     const { file, env } = this.#options;
+    this.#others.supervisor.reloading();
     const { prepared, problems, files } = await prepare(file, env, this.#selfSigned, loadInWorker);
     this.#watch?.follow(files);
     if (prepared === null) return { ok: false, problems: problems.map(formatProblem) };

@@ -9,7 +9,7 @@ import { asGatewayError } from '../errors.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
 import { plainAddress } from '../http/forwarding/addresses.ts';
 import { comparedHost, parseAuthority } from '../http/target.ts';
-import { onLastAnswer } from '../net/node-internals.ts';
+import { closeListeningSocket, onLastAnswer } from '../net/node-internals.ts';
 import { watchHalfClose } from '../pipeline/half-close.ts';
 import { lingeringClose } from '../pipeline/lingering-close.ts';
 import { PipelineQueue } from '../pipeline/pipelining.ts';
@@ -36,6 +36,10 @@ export interface AdminOptions {
 export interface Admin {
   /** Binds, and gives the address; rejects with the system's error where it can't. */
   listen(host: string, port: number): Promise<AddressInfo>;
+  /** Accepts from a socket that another process has opened, from this moment on. */
+  listenOn(fd: number): AddressInfo;
+  /** Leaves the socket to the other processes that accept from it; what is open goes on, but for idle connections. */
+  release(): void;
   /** Stops; what is being answered has a second to end. */
   close(): Promise<void>;
 }
@@ -93,6 +97,17 @@ export function createAdmin(options: AdminOptions): Admin {
       const bound = await listen(server, host, port);
       exposed = !isLoopback(bound.address);
       return bound;
+    },
+    listenOn: (fd) => {
+      server.on('error', ignore);
+      server.listen({ fd });
+      const bound = server.address() as AddressInfo;
+      exposed = !isLoopback(bound.address);
+      return bound;
+    },
+    release: () => {
+      closeListeningSocket(server);
+      server.closeIdleConnections();
     },
     close: () => close(server),
   };

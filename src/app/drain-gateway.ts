@@ -15,19 +15,35 @@ export interface DrainedParts {
   readonly listeners: Listeners;
   readonly sessions: Registry;
   readonly endless: SlotSet<EndlessAnswer>;
+  /**
+   * Leaves the listening sockets to the other processes that accept from them, and resolves when the last connection has been
+   * accepted; null where they are this process's alone.
+   */
+  readonly release: (() => Promise<void>) | null;
   /** From here on `/readyz` answers 503. */
   readonly notReady: () => void;
 }
 
+/**
+ * Where somebody else accepts from now on, nobody is refused: a connection that was accepted just before has this long, in
+ * milliseconds, to bring its request or its handshake.
+ */
+const LAST_ACCEPTED_MS = 1000;
+
 /** Resolves when nothing is left. */
-export function drainGateway({ config, emit, notReady, ...parts }: DrainedParts): Promise<void> {
+export function drainGateway({ config, emit, notReady, release, ...parts }: DrainedParts): Promise<void> {
   const { gateway, listeners, sessions, endless } = parts;
   return startDrain({
     config,
     emit,
     target: {
       notReady,
-      stopListening: () => {
+      stopListening: async () => {
+        if (release !== null) {
+          await release();
+          gateway.startClosing();
+          await new Promise((resolve) => setTimeout(resolve, LAST_ACCEPTED_MS));
+        }
         gateway.startDraining();
         listeners.close();
       },

@@ -1,18 +1,18 @@
 // One address where clients connect: binding it, who accepts, and what stands before a connection's first request: TLS, a
 // PROXY preamble, the choice of HTTP/2. The HTTP/1.1 server is node-server.ts; what happens to a request is requests.ts.
 
-import { unlink } from 'node:fs/promises';
 import type http from 'node:http';
 import type https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
 import type { ListenerConfig } from '../config/schema/schema.ts';
-import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import type { AcceptHandle, Acceptor } from '../net/acceptor.ts';
+import { closeListeningSocket } from '../net/node-internals.ts';
 import type { Gateway } from '../pipeline/requests.ts';
 import type { ClientAuthMode } from '../runtime/tls/client-auth.ts';
 import type { TlsMaterial } from '../runtime/tls/tls.ts';
 import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
+import { bindServer, listenOn } from './bind.ts';
 import type { FdGuard } from './fd-limit.ts';
 import { Http2Listener } from './http2/http2-listener.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
@@ -99,18 +99,14 @@ export class Listener {
 
   /** Binds; rejects with the system's error. */
   async listen(): Promise<void> {
-    const { unix, port, host } = this.#config;
-    if (unix !== undefined) {
-      await removeStale(unix);
-      return this.#bind({ path: unix });
-    }
-    try {
-      await this.#bind({ host: host ?? '::', port });
-    } catch (error) {
-      // `::` takes both families; without IPv6 there is one.
-      if (host !== undefined || systemCode(error) !== 'EAFNOSUPPORT') throw error;
-      await this.#bind({ host: '0.0.0.0', port });
-    }
+    await bindServer(this.#server, this.#config);
+    this.#onBound();
+  }
+
+  /** Accepts from a socket that another process has opened, from this moment on. */
+  listenOn(fd: number): void {
+    listenOn(this.#server, fd);
+    this.#onBound();
   }
 
   /** Takes a new config of the same address; connections that are open are not touched. */
@@ -129,6 +125,12 @@ export class Listener {
     this.#server.closeIdleConnections();
   }
 
+  /** Leaves the socket to the other processes that accept from it; resolves when this one has accepted its last connection. */
+  async release(): Promise<void> {
+    if (this.#acceptHandle === null) closeListeningSocket(this.#server);
+    else await this.#acceptHandle.release();
+  }
+
   /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
   cut(): void {
     this.#preambleFilter.cut();
@@ -143,18 +145,10 @@ export class Listener {
     configureServer(this.#server, this.#config);
   }
 
-  #bind(options: net.ListenOptions): Promise<void> {
-    const server = this.#server;
-    return new Promise((resolve, fail) => {
-      const onError = (error: Error): void => fail(error);
-      server.once('error', onError);
-      server.listen({ ...options, backlog: 4096 }, () => {
-        server.removeListener('error', onError);
-        this.#bound = server.address();
-        if (this.#acceptor !== null) this.#acceptHandle = this.#openAcceptor(this.#acceptor);
-        resolve();
-      });
-    });
+  #onBound(): void {
+    // node does not know where a unix socket is bound that it has not bound itself.
+    this.#bound = this.#server.address() ?? this.#config.unix ?? null;
+    if (this.#acceptor !== null) this.#acceptHandle = this.#openAcceptor(this.#acceptor);
   }
 
   /** Connections are accepted natively from here on, where that can be. */
@@ -172,16 +166,4 @@ export class Listener {
     });
     return nativeAcceptor.open();
   }
-}
-
-/** A socket file that nobody listens on any more is in the way of binding. */
-async function removeStale(path: string): Promise<void> {
-  const code = await new Promise<string | undefined>((resolve) => {
-    const probe = net.connect({ path }, () => {
-      probe.destroy();
-      resolve(undefined);
-    });
-    probe.once('error', (error) => resolve(systemCode(error)));
-  });
-  if (code === 'ECONNREFUSED') await unlink(path);
 }

@@ -2,6 +2,7 @@
 // anything changes, those that stay take their new settings, removed ones stop listening.
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import type { Emit, Sample, Sampler } from '../events.ts';
+import type { InheritedSockets } from '../net/inherited-sockets.ts';
 import { describeBindError } from '../runtime/bind-error.ts';
 import type { TlsMaterial } from '../runtime/tls/tls.ts';
 import { addressOf, Listener, type ListenerServices } from './listener.ts';
@@ -12,9 +13,17 @@ export interface Wanted {
   readonly tls: TlsMaterial | null;
 }
 
-/** A set of listeners ready to take over, one for each listener of the config. */
+interface NextPlace {
+  readonly wanted: Wanted;
+  readonly listener: Listener;
+  readonly isNew: boolean;
+  /** The socket that it is to accept from, where that was not bound here. */
+  readonly fd: number | null;
+}
+
+/** A set of listeners ready to serve, one for each listener of the config. */
 export interface NextListeners {
-  readonly places: readonly { readonly wanted: Wanted; readonly listener: Listener; readonly isNew: boolean }[];
+  readonly places: readonly NextPlace[];
 }
 
 export class Listeners implements Sampler {
@@ -23,6 +32,7 @@ export class Listeners implements Sampler {
   #current: readonly Listener[] = [];
   /** When the certificates in service end, by their labels as JSON. */
   #certificates: ReadonlyMap<string, number> = new Map();
+  #inherited: InheritedSockets | null = null;
 
   /** The services are asked for with each new listener. */
   constructor(services: () => ListenerServices, emit: Emit) {
@@ -32,6 +42,11 @@ export class Listeners implements Sampler {
 
   get current(): readonly Listener[] {
     return this.#current;
+  }
+
+  /** From now on new listeners look among these sockets first. */
+  inherit(sockets: InheritedSockets): void {
+    this.#inherited = sockets;
   }
 
   /** Where clients connect by TCP. */
@@ -44,9 +59,12 @@ export class Listeners implements Sampler {
     });
   }
 
-  /** Binds what is new; a text says why that failed, and then nothing of it is left. */
+  /**
+   * Binds what is new; a text says why that failed, and then nothing of it is left. From an inherited socket nothing is
+   * accepted yet: until swap() there is nobody to serve it.
+   */
   async prepare(wanted: readonly Wanted[]): Promise<NextListeners | string> {
-    const places: { wanted: Wanted; listener: Listener; isNew: boolean }[] = [];
+    const places: NextPlace[] = [];
     // Two listeners with port 0 have the same address and are two all the same.
     const left = [...this.#current];
     for (const one of wanted) {
@@ -58,13 +76,18 @@ export class Listeners implements Sampler {
         return fixed;
       }
       const listener = known ?? new Listener(one.config, one.tls, this.#services());
+      const fd = known === undefined ? ((await this.#inherited?.take(one.config)) ?? null) : null;
+      if (typeof fd === 'string') {
+        this.discard({ places });
+        return `${listener.address}: ${fd}`;
+      }
       try {
-        if (!known) await listener.listen();
+        if (!known && fd === null) await listener.listen();
       } catch (error) {
         this.discard({ places });
         return describeBindError(error, listener.address);
       }
-      places.push({ wanted: one, listener, isNew: !known });
+      places.push({ wanted: one, listener, isNew: !known, fd });
     }
     return { places };
   }
@@ -80,7 +103,8 @@ export class Listeners implements Sampler {
     for (const listener of this.#current) if (!next.includes(listener)) listener.close();
     this.#current = next;
     const certificates = new Map<string, number>();
-    for (const { wanted, listener, isNew } of places) {
+    for (const { wanted, listener, isNew, fd } of places) {
+      if (fd !== null) listener.listenOn(fd);
       if (isNew) this.#announce(listener);
       else listener.update(wanted.config, wanted.tls);
       for (const { names, notAfterMs } of wanted.tls?.certificates ?? []) {
@@ -110,6 +134,11 @@ export class Listeners implements Sampler {
   closeIdle(): void {
     this.#services().gateway.pipelineQueue.closeIdle();
     for (const listener of this.#current) listener.http2.closeIdle();
+  }
+
+  /** Leaves all sockets to the other processes that accept from them; resolves when the last connection has been accepted. */
+  async release(): Promise<void> {
+    await Promise.all(this.#current.map((listener) => listener.release()));
   }
 
   /** Stops listening everywhere; open connections go on. */

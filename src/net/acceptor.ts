@@ -23,6 +23,11 @@ export interface AcceptHandler {
 export interface AcceptHandle {
   /** No connection is accepted any more; the handler still gets those that were accepted before. */
   close(): void;
+  /**
+   * As close(), for a socket that other processes accept from as well, and go on doing so; resolves when the handler has got
+   * this process's last connection.
+   */
+  release(): Promise<void>;
 }
 
 export interface Acceptor {

@@ -39,6 +39,8 @@ export class Gateway implements Sampler {
   readonly pipelineQueue: PipelineQueue;
   readonly #waiting = new MemoryBudget(Math.floor(oldGenerationLimit() * WAITING_SHARE));
   readonly #state: GatewayState = { draining: false };
+  /** A plain request is the last one of its connection. */
+  #closing = false;
   #requests = 0;
 
   constructor(options: HandshakesOptions) {
@@ -47,8 +49,14 @@ export class Gateway implements Sampler {
     this.handshakes = new Handshakes(options, this.#state);
   }
 
-  /** From now on handshakes are refused, and a plain request is the last one of its connection. */
+  /** From now on a plain request is the last one of its connection. */
+  startClosing(): void {
+    this.#closing = true;
+  }
+
+  /** From now on handshakes are refused, too. */
   startDraining(): void {
+    this.#closing = true;
     this.#state.draining = true;
   }
 
@@ -131,7 +139,7 @@ export class Gateway implements Sampler {
   #plain(incoming: Incoming, plain: Plain): void {
     const { context } = incoming;
     const { response } = plain;
-    if (this.#state.draining || wantsUpgrade(incoming.head)) response.closeAfter();
+    if (this.#closing || wantsUpgrade(incoming.head)) response.closeAfter();
     if (incoming.head.names.includes('upgrade') && !wantsWebSocket(incoming.head)) reportDropped(incoming);
     const verdict = decideIncoming(incoming, this.#state);
     switch (verdict.kind) {

@@ -11,8 +11,10 @@ import type { EndlessAnswer } from '../upstream/endless.ts';
 export interface DrainTarget {
   /** T0: `/readyz` answers 503 from here on; everything is still served. */
   notReady(): void;
-  /** T0 + delay: closes the listening sockets; on open connections handshakes are refused with `draining` from here on. */
-  stopListening(): void;
+  /**
+   * T0 + delay: closes the listening sockets; when it resolves, handshakes are refused with `draining` on open connections.
+   */
+  stopListening(): Promise<void>;
   /** Returns the live sessions. */
   sessions(): readonly Session[];
   /** How many plain requests are being answered, and handshakes decided. */
@@ -51,8 +53,7 @@ export function startDrain({ config, target, emit, random = Math.random }: Drain
   target.notReady();
   notify('started');
   return new Promise((resolve) => {
-    setTimeout(() => {
-      attempt(() => target.stopListening());
+    const close = (): void => {
       notify('listeners_closed');
       const closing = closeAll({ config, target, random }, () => notify('cut'));
       background(
@@ -60,6 +61,11 @@ export function startDrain({ config, target, emit, random = Math.random }: Drain
         closing.then(() => notify('done')),
       );
       closing.then(resolve, resolve);
+    };
+    setTimeout(() => {
+      const stopped = target.stopListening();
+      background('drain', stopped);
+      stopped.then(close, close);
     }, config.delay);
   });
 }

@@ -115,6 +115,19 @@ it('the systemd unit stops no sooner than a drain by default', () => {
   expect(unit).not.toMatch(/^#?LoadCredential=/m);
 });
 
+it('the sockets of systemd are the addresses of gateway.yaml', () => {
+  const unit = read('systemd/upgate.socket');
+  const values = { HTTP_PORT: '80', HTTPS_PORT: '443', ADMIN_PORT: '9901' };
+  const text = Object.entries(values).reduce(
+    (config, [name, value]) => config.replace(`\${${name}:-${value}}`, value),
+    readFileSync(`${root}gateway.yaml`, 'utf8'),
+  );
+  const { listeners, admin } = parseDocument(text).toJS() as Gateway;
+  const sockets = [...unit.matchAll(/^ListenStream=(.+)$/gm)].map(([, at]) => at);
+  expect(sockets).toEqual([...listeners.map(({ port }) => String(port)), `127.0.0.1:${admin.port}`]);
+  expect(read('systemd/upgate.service')).toMatch(/^Sockets=upgate\.socket$/m);
+});
+
 describe('compose', () => {
   const start = (name: string, env: NodeJS.ProcessEnv, ...args: string[]) =>
     startChild(process.execPath, [MAIN, 'run', '-c', `${deploy}compose/${name}/gateway.yaml`, ...args], { env });

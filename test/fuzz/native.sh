@@ -1,7 +1,8 @@
 #!/bin/sh
 # Sanitizers over the native relay's C, without Node and for a bounded time: the frame cursor under libFuzzer with ASan and
-# UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c) and clients (listener-stress.c) under ASan with its leak
-# checker, the same where memory is short, under TSan, and under valgrind.
+# UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c), clients (listener-stress.c) and processes that pass their
+# descriptors on (fd-passing-stress.c) under ASan with its leak checker, the same where memory is short, under TSan, and under
+# valgrind.
 #   test/fuzz/native.sh [seconds]        what is not installed is left out, with a line that says so
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -37,8 +38,8 @@ stress() { # name, how many tunnels, dials or clients, compiler flags
   name=$1 count=$2
   shift 2
   set -- "$@" -DCLOSE_WAIT_MS=60 -DANY_BOUNDARY_MS=20 -DHALF_CLOSED_MS=100
-  for part in worker tunnel ping ending conn pipe timer-wheel cursor dial listener; do set -- "$@" "$root/src/relay/native/c/$part.c"; done
-  for what in relay dial listener; do
+  for part in worker tunnel ping ending conn pipe timer-wheel cursor dial listener fd-passing; do set -- "$@" "$root/src/relay/native/c/$part.c"; done
+  for what in relay dial listener fd-passing; do
     "${CC:-cc}" -std=c11 -g -O1 -pthread -Wall -Wextra -o "$work/$what-$name" "$@" "$here/$what-stress.c"
     # A tunnel carries much, and its receivers take their time.
     some=$count

@@ -35,7 +35,7 @@ ssize_t __wrap_getrandom(void *to, size_t n, unsigned flags) {
 #endif
 
 static struct engine engine;
-static uint32_t next_generation = 1;  // makes ids unique
+__attribute__((unused)) static uint32_t next_generation = 1;  // makes ids unique
 static uint64_t state;
 static pthread_mutex_t notified_lock = PTHREAD_MUTEX_INITIALIZER;
 static int notified;
@@ -59,7 +59,7 @@ static void on_events(void *to) {
 }
 
 // Whether the engine has published anything since the last call.
-static int take_notification(void) {
+__attribute__((unused)) static int take_notification(void) {
   pthread_mutex_lock(&notified_lock);
   int any = notified;
   notified = 0;

@@ -32,6 +32,8 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** The user and group to run as, where we are root; default: our own. */
   readonly user?: number;
+  /** Descriptors that it finds as 3 and following. */
+  readonly fds?: readonly number[];
   /** Where its lines are read from; default standard output. */
   readonly lines?: 'stdout' | 'stderr';
 }
@@ -42,10 +44,10 @@ export async function startChild(
   args: readonly string[],
   options: ChildOptions = {},
 ): Promise<LineChild> {
-  const { cwd, user } = options;
+  const { cwd, user, fds = [] } = options;
   const child = spawn(command, args, {
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...fds],
     ...(cwd === undefined ? {} : { cwd }),
     ...(user === undefined || process.getuid?.() !== 0 ? {} : { uid: user, gid: user }),
   });
@@ -54,11 +56,11 @@ export async function startChild(
   const lines: string[] = [];
   const listeners = new Set<(line: string) => void>();
   let errors = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     errors += text;
   });
-  if (options.lines === 'stderr') child.stdout.resume();
-  createInterface({ input: child[options.lines ?? 'stdout'] }).on('line', (line) => {
+  if (options.lines === 'stderr') child.stdout!.resume();
+  createInterface({ input: child[options.lines ?? 'stdout']! }).on('line', (line) => {
     lines.push(line);
     for (const listener of listeners) listener(line);
   });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type * as z from 'zod';
 import type { schema } from '../../src/config/schema/schema.ts';
-import { startChild } from './child.ts';
+import { type LineChild, startChild } from './child.ts';
 
 /** gateway.yaml as a value: what a user may write, before defaults. */
 export type GatewayFile = z.input<typeof schema>;
@@ -76,7 +76,11 @@ export function writeConfig(config: GatewayFile | string): string {
 /** Starts the gateway and waits until it listens. The admin listener takes a free port unless the config names one. */
 export async function startGateway(config: GatewayFile, env: NodeJS.ProcessEnv = {}): Promise<Gateway> {
   const file = writeConfig({ admin: { port: 0 }, ...config });
-  const child = await startChild(process.execPath, [MAIN, 'run', '-c', file], { env });
+  return gatewayOf(await startChild(process.execPath, [MAIN, 'run', '-c', file], { env }), file);
+}
+
+/** A gateway that was started as a child, once it listens. */
+export async function gatewayOf(child: LineChild, file: string): Promise<Gateway> {
   const logs = () => child.lines.map(asLog).filter((line) => line !== undefined);
   const named = (msg: string) => logs().filter((line) => line['msg'] === msg);
   await child.line((line) => (asLog(line)?.['msg'] === 'started' ? true : undefined), 'the start');

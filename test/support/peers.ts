@@ -21,6 +21,7 @@ const PEERS = {
   prometheus: ['prometheus', '--version'],
   'redis-server': ['redis-server', '--version'],
   promtool: ['promtool', '--version'],
+  systemd: ['systemd-socket-activate', '--version'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
 export type PeerName = keyof typeof PEERS;

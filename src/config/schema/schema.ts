@@ -29,6 +29,11 @@ const listener = z.strictObject({
     .describe('Address or host name to bind; unset: `::` (both families), `0.0.0.0` where there is no IPv6'),
   port: port().optional().describe('TCP port; 0 takes any free one'),
   unix: unixPath().optional().describe('Path of a unix socket, in place of a port'),
+  fd_name: name()
+    .optional()
+    .describe(
+      'Where sockets were passed at the start (LISTEN_FDS): the name of this one (`FileDescriptorName=`); unset: found by address',
+    ),
   tls: tls.optional().describe('Speak TLS on this listener'),
   http2: http2.optional().describe('HTTP/2: on or off, or how; unset: on with TLS, off without'),
   proxy_protocol: z

@@ -23,6 +23,8 @@ export interface AcceptOptions {
 export class NativeListeners implements Acceptor {
   readonly #options: AcceptOptions;
   readonly #handlers = new Map<number, AcceptHandler>();
+  /** Called when the listener of this id has published its last connection. */
+  readonly #onReleased = new Map<number, () => void>();
   /** Callbacks of watched connections, by the number each is watched under. */
   readonly #watched = new Map<number, () => void>();
   #lastWatch = 0;
@@ -47,7 +49,15 @@ export class NativeListeners implements Acceptor {
       ids.push(id);
       this.#handlers.set(id, handler);
     }
-    return { close };
+    return { close, release: () => this.#release(ids) };
+  }
+
+  async #release(ids: readonly number[]): Promise<void> {
+    const { addon, engine } = this.#options;
+    const open = ids.filter((id) => this.#handlers.has(id));
+    const released = open.map((id) => new Promise<void>((resolve) => this.#onReleased.set(id, resolve)));
+    for (const id of open) addon.release(engine, id);
+    await Promise.all(released);
   }
 
   watch(connection: FdConnection, onClosed: () => void): () => void {
@@ -98,6 +108,8 @@ export class NativeListeners implements Acceptor {
         handler?.failed(getSystemErrorName(-error));
       } else {
         this.#handlers.delete(listener);
+        this.#onReleased.get(listener)?.();
+        this.#onReleased.delete(listener);
       }
     } catch (thrown) {
       connection?.destroy();

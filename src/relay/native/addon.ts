@@ -71,6 +71,8 @@ export interface Addon {
   cancel(engine: Engine, id: number): void;
   listen(engine: Engine, fd: number, firstBytesMs: number, thread: number): number;
   unlisten(engine: Engine, listener: number): void;
+  /** As unlisten(), while other processes go on accepting from the same socket. */
+  release(engine: Engine, listener: number): void;
   /** Publishes one event with this id when the peer closes; 0 or an errno, negated. */
   watch(engine: Engine, fd: number, id: number, thread: number): number;
   /** Starts what open(), dial() and collect() asked for. */

@@ -20,6 +20,8 @@ const names = [
   'cursor',
   'dial',
   'listener',
+  'fd-passing',
+  'addon-fd-passing',
 ];
 const sources = names.map((name) => `${name}.c`);
 const flags = [

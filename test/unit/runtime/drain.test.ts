@@ -60,7 +60,7 @@ function gateway() {
       },
       target: {
         notReady: () => write('notReady'),
-        stopListening: () => write('stopListening'),
+        stopListening: async () => void write('stopListening'),
         sessions: () => registry.sessions(),
         requests: () => state.requests + state.answers.length,
         endlessAnswers: () => state.answers,
@@ -282,7 +282,7 @@ describe('startDrain', () => {
       emit: nothing,
       target: {
         notReady: nothing,
-        stopListening: nothing,
+        stopListening: async () => {},
         sessions: () => registry.sessions(),
         requests: () => 0,
         endlessAnswers: () => [],

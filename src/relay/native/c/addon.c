@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "addon-fd-passing.h"
 #include "worker.h"
 
 #define POLICY_FIELDS 12
@@ -741,24 +742,55 @@ static napi_value js_listen(napi_env env, napi_callback_info info) {
   return number(env, (double)l->id);
 }
 
-// unlisten(engine, listener): no connection is accepted any more when this returns. The listener's close is published
-// behind all its connections.
+// Where the listener's socket stands in the list; null: there is none of this id.
+static struct listen_socket **find_socket(struct relay *r, uint64_t id) {
+  struct listen_socket **at = &r->listen_sockets;
+  while (*at && (*at)->id != id) at = &(*at)->next;
+  return *at ? at : NULL;
+}
+
+// Its thread closes the descriptor, later. Returns 0 where there is no memory.
+static int close_socket(struct relay *r, struct listen_socket **at) {
+  struct listen_socket *l = *at;
+  if (!send_to_listener(r, DO_UNLISTEN, l->id, NULL)) return 0;
+  *at = l->next;
+  free(l);
+  return 1;
+}
+
+// unlisten(engine, listener): no connection is accepted any more when this returns, by nobody. The listener's close is
+// published behind all its connections.
 static napi_value js_unlisten(napi_env env, napi_callback_info info) {
   napi_value args[2];
   uint64_t id;
   struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
   if (!r || !id_of(env, args[1], r, &id)) return fail(env, "unlisten(engine, listener)");
-  if (r->stopped) return NULL;
-  struct listen_socket **at = &r->listen_sockets;
-  while (*at && (*at)->id != id) at = &(*at)->next;
-  struct listen_socket *l = *at;
-  if (!l) return NULL;
-  // Its thread closes the descriptor, later.
-  shutdown(l->fd, SHUT_RD);
-  if (!send_to_listener(r, DO_UNLISTEN, l->id, NULL)) return fail(env, "out of memory");
-  *at = l->next;
-  free(l);
-  return NULL;
+  struct listen_socket **at = r->stopped ? NULL : find_socket(r, id);
+  if (!at) return NULL;
+  shutdown((*at)->fd, SHUT_RD);
+  return close_socket(r, at) ? NULL : fail(env, "out of memory");
+}
+
+// release(engine, listener): as unlisten(), for a socket that other processes accept from as well and go on doing so. This
+// process has accepted its last one when the listener's close is published.
+static napi_value js_release(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  uint64_t id;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "release(engine, listener)");
+  struct listen_socket **at = r->stopped ? NULL : find_socket(r, id);
+  if (!at) return NULL;
+  return close_socket(r, at) ? NULL : fail(env, "out of memory");
+}
+
+// descriptorOf(engine, listener) -> the descriptor of its socket, which remains the listener's; -1: it has closed.
+static napi_value js_descriptor_of(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  uint64_t id;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "descriptorOf(engine, listener)");
+  struct listen_socket **at = r->stopped ? NULL : find_socket(r, id);
+  return number(env, at ? (*at)->fd : -1);
 }
 
 // watch(engine, fd, id, thread) -> 0 or -errno: this thread publishes one event with this id when the peer of a
@@ -807,8 +839,8 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy}, {"counters", js_counters},
                    {"activity", js_activity}, {"open", js_open}, {"close", js_close}, {"cut", js_cut}, {"dial", js_dial}, {"collect", js_collect},
-                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"watch", js_watch},
-                   {"wake", js_wake}};
+                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"release", js_release},
+                   {"descriptorOf", js_descriptor_of}, {"watch", js_watch}, {"wake", js_wake}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||
@@ -816,5 +848,5 @@ NAPI_MODULE_INIT() {
       return NULL;
     }
   }
-  return exports;
+  return export_fd_passing(env, exports) ? exports : NULL;
 }

@@ -1,0 +1,53 @@
+// Where a listener's server gets its listening socket from: it is bound, or it was there before this process.
+import { unlink } from 'node:fs/promises';
+import net, { type ListenOptions, type Server } from 'node:net';
+import type { ListenerConfig } from '../config/schema/schema.ts';
+import { systemCode } from '../errors.ts';
+
+/** Connections that the system holds until they are accepted; its own limit (net.core.somaxconn) is 4096, too. */
+const BACKLOG = 4096;
+
+/** Binds; rejects with the system's error. */
+export async function bindServer(server: Server, { unix, port, host }: ListenerConfig): Promise<void> {
+  if (unix !== undefined) {
+    await removeStale(unix);
+    return listen(server, { path: unix });
+  }
+  try {
+    await listen(server, { host: host ?? '::', port });
+  } catch (error) {
+    // `::` takes both families; without IPv6 there is one.
+    if (host !== undefined || systemCode(error) !== 'EAFNOSUPPORT') throw error;
+    await listen(server, { host: '0.0.0.0', port });
+  }
+}
+
+/** Has a server accept from a socket that listens already, from this moment on. Throws where the socket is of no use. */
+export function listenOn(server: Server, fd: number): void {
+  server.listen({ fd, backlog: BACKLOG });
+  // What is wrong is said as an event, later.
+  if (!server.listening) throw new Error(`descriptor ${fd} can't be listened on`);
+}
+
+function listen(server: Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, fail) => {
+    const onError = (error: Error): void => fail(error);
+    server.once('error', onError);
+    server.listen({ ...options, backlog: BACKLOG }, () => {
+      server.removeListener('error', onError);
+      resolve();
+    });
+  });
+}
+
+/** A socket file that nobody listens on any more is in the way of binding. */
+async function removeStale(path: string): Promise<void> {
+  const code = await new Promise<string | undefined>((resolve) => {
+    const probe = net.connect({ path }, () => {
+      probe.destroy();
+      resolve(undefined);
+    });
+    probe.once('error', (error) => resolve(systemCode(error)));
+  });
+  if (code === 'ECONNREFUSED') await unlink(path);
+}
