@@ -3,7 +3,7 @@
 // field other than Origin and the chosen subprotocol, so that no observer can leak what it never gets.
 import type { Where } from './base/guard.ts';
 import type { ConfigReloaded } from './base/reload-outcome.ts';
-import type { HeadRefused, Http2SessionClosed, PreambleRefused } from './events/connection.ts';
+import type { HeadRefused, Http2SessionClosed, PreambleRefused, TlsHandshake } from './events/connection.ts';
 
 /** How a session is carried. */
 export type Mode = 'splice' | 'terminate';
@@ -253,6 +253,7 @@ export type GatewayEvent =
   | HeadRefused
   | PreambleRefused
   | Http2SessionClosed
+  | TlsHandshake
   | UpstreamConnected
   | UpstreamFailed
   | UpstreamRetry

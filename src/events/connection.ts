@@ -36,3 +36,31 @@ export interface Http2SessionClosed {
 export const HTTP2_REASONS = ['idle', 'drain', 'resets', 'closed'] as const;
 
 export type Http2Reason = (typeof HTTP2_REASONS)[number];
+
+/** How a TLS handshake on a listener ended. */
+export interface TlsHandshake {
+  readonly type: 'tls_handshake';
+  /** The listener's address. */
+  readonly listener: string;
+  readonly client: string;
+  readonly result: TlsResult;
+  /** What shook hands. */
+  readonly engine: 'node';
+  /** The server that the client asked for (SNI); null: none, or it did not get that far. */
+  readonly name: string | null;
+  /** In words, where it failed. */
+  readonly detail: string | null;
+}
+
+/**
+ * `ok`; `resumed`: by a session from before; `not_tls`: the client speaks something else, such as plain HTTP; `version`: none
+ * that both speak; `no_shared_cipher`: no cipher, group or signature that both know; `unknown_name`: no certificate is for it,
+ * with `strict_sni`; `no_protocol`: none of those offered by ALPN; `client_certificate`: missing or not valid; `alert`: the
+ * client refused, mostly the certificate; `malformed`; `timeout`; `closed`, `reset`: the client left.
+ */
+export const TLS_RESULTS = [
+  ...(['ok', 'resumed', 'not_tls', 'version', 'no_shared_cipher', 'unknown_name', 'no_protocol'] as const),
+  ...(['client_certificate', 'alert', 'malformed', 'timeout', 'closed', 'reset'] as const),
+] as const;
+
+export type TlsResult = (typeof TLS_RESULTS)[number];

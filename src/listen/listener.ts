@@ -58,7 +58,10 @@ export class Listener {
     // TLS and what passes on a unix socket are node's from the beginning.
     this.#acceptor = tls === null && config.unix === undefined ? acceptor : null;
     this.http2 = new Http2Listener(config, gateway, emit);
-    this.#tls = tls === null ? null : new TlsServer(tls, this.http2.chooseProtocol);
+    this.#tls =
+      tls === null
+        ? null
+        : new TlsServer(tls, { address: this.address, chooseProtocol: this.http2.chooseProtocol, emit });
     this.#server = createServer(config, this.#tls);
     this.#server.on('connection', () => {
       // The native acceptor's come as many at a time as there are.

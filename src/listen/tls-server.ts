@@ -1,20 +1,31 @@
 // TLS of one listener as node's server speaks it: each handshake runs with the material that is current then. Certificates
 // are runtime/tls/tls.ts; which protocol is spoken behind the handshake is node-server.ts or http2/.
-import type { Server, TlsOptions } from 'node:tls';
+import type { Server, TLSSocket, TlsOptions } from 'node:tls';
+import { peerOf } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
+import type { TlsResult } from '../events/connection.ts';
+import type { Emit } from '../events.ts';
 import { connectionBelow, findSniCallbackSetter, sniCallback } from '../net/node-internals.ts';
 import type { TlsMaterial } from '../runtime/tls/tls.ts';
+import { failureOf, UNKNOWN_NAME } from './tls-result.ts';
 
 /** The protocol for a client that offers these by ALPN; undefined refuses the handshake (RFC 7301 §3.2). */
 export type ChooseProtocol = (offered: { protocols: string[] }) => string | undefined;
 
+export interface TlsServerOptions {
+  /** The listener's name in events. */
+  readonly address: string;
+  readonly chooseProtocol: ChooseProtocol;
+  readonly emit: Emit;
+}
+
 export class TlsServer {
   #material: TlsMaterial;
-  readonly #chooseProtocol: ChooseProtocol;
+  readonly #options: TlsServerOptions;
 
-  constructor(material: TlsMaterial, chooseProtocol: ChooseProtocol) {
+  constructor(material: TlsMaterial, options: TlsServerOptions) {
     this.#material = material;
-    this.#chooseProtocol = chooseProtocol;
+    this.#options = options;
   }
 
   get material(): TlsMaterial {
@@ -29,7 +40,7 @@ export class TlsServer {
       requestCert: clientAuth !== null,
       // With `optional` an invalid certificate counts as none: net/peer-certificate.ts.
       rejectUnauthorized: clientAuth === 'required',
-      ALPNCallback: this.#chooseProtocol,
+      ALPNCallback: this.#options.chooseProtocol,
       ...(picks(this.#material) || findSniCallbackSetter() === null ? { SNICallback: this.#pick } : {}),
     };
   }
@@ -40,9 +51,10 @@ export class TlsServer {
     // HTTP without TLS has it.
     server.prependListener('secureConnection', (socket) => {
       socket.allowHalfOpen = true;
+      this.#ended(socket, { result: socket.isSessionReused() ? 'resumed' : 'ok', detail: null });
     });
-    // A broken or stalled handshake concerns nobody but its client.
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    const onFailed = guarded('connection', (error: Error, socket: TLSSocket) => this.#failed(error, socket));
+    server.on('tlsClientError', onFailed);
   }
 
   /**
@@ -56,6 +68,24 @@ export class TlsServer {
     findSniCallbackSetter()?.(server, picks(next) ? this.#pick : undefined);
   }
 
+  /** A broken or stalled handshake concerns nobody but its client. */
+  #failed(error: Error, socket: TLSSocket): void {
+    socket.destroy();
+    const { strictSni } = this.#material;
+    // Typed as an error, and a code.
+    const certificateError = socket.authorizationError ? String(socket.authorizationError) : null;
+    const failed = failureOf({ error, named: nameOf(socket) !== null, strictSni, certificateError });
+    // A check of the port, as load balancers make it, ends without a byte.
+    const silent = connectionBelow(socket)?.bytesRead === 0;
+    if (!silent || failed.result === 'timeout') this.#ended(socket, failed);
+  }
+
+  #ended(socket: TLSSocket, how: { result: TlsResult; detail: string | null }): void {
+    const { address: listener, emit } = this.#options;
+    const { address: client } = peerOf(socket);
+    emit({ type: 'tls_handshake', listener, client, engine: 'node', name: nameOf(socket), ...how });
+  }
+
   /** The context for the name that a client asks for. */
   readonly #pick = sniCallback(
     guarded(
@@ -65,11 +95,16 @@ export class TlsServer {
         if (context !== null) return done(null, context);
         // node would end the connection without a word. Nothing is encrypted yet.
         connectionBelow(socket)?.write(UNRECOGNIZED_NAME);
-        done(new Error(`no certificate is for ${name}`));
+        done(Object.assign(new Error(`no certificate is for ${name}`), { code: UNKNOWN_NAME }));
       },
       (_name, socket) => socket.destroy(),
     ),
   );
+}
+
+/** What the client asked for by SNI. */
+function nameOf({ servername }: TLSSocket): string | null {
+  return typeof servername === 'string' ? servername : null;
 }
 
 /** The alert `unrecognized_name`, fatal (RFC 6066 §3, RFC 8446 §6), as a record of TLS. */

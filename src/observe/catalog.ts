@@ -219,6 +219,13 @@ export const METRICS = {
     on: { config_reloaded: (event) => ({ labels: [], value: event.result === 'success' ? 1 : 0 }) },
     initial: [{ labels: [], value: 1 }],
   },
+  tls_handshakes_total: {
+    type: 'counter',
+    help: 'TLS handshakes of clients by how they ended.',
+    doc: 'TLS handshakes of clients: `ok`, `resumed` (by a session from before), or why they failed; see [tls](tls.md#handshakes-that-fail). `engine` is what shook hands',
+    labels: ['listener', 'result', 'engine'],
+    on: { tls_handshake: (event) => one(event.listener, event.result, event.engine) },
+  },
   tls_certificate_not_after_timestamp_seconds: {
     type: 'gauge',
     help: 'When a certificate of a listener expires, as a Unix time.',

@@ -1,6 +1,7 @@
 // The record of each event: its level, and the fields of its line. What must not be logged is not in the events; what a
 // peer chose is bounded here. Not the writing: log.ts does that.
 import type { ReloadOutcome } from '../base/reload-outcome.ts';
+import type { TlsResult } from '../events/connection.ts';
 import type { GatewayEvent, ServerRef, Subject } from '../events.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -15,6 +16,8 @@ export interface Writer<T> {
   /** One of the lines that `access: false` leaves out. */
   readonly access: boolean;
   readonly fields: (event: T) => Fields;
+  /** Of what may come very often: which of them count together, for a bound on their lines (line-limit.ts). */
+  readonly kind?: (event: T) => string;
 }
 
 /** Characters of a value that a client chose. */
@@ -27,6 +30,9 @@ const warn = <T>(fields: FieldsOf<T>): Writer<T> => ({ level: 'warn', access: fa
 const debug = <T>(fields: FieldsOf<T>): Writer<T> => ({ level: 'debug', access: false, fields });
 
 type Writers = { readonly [T in GatewayEvent['type']]: Writer<Extract<GatewayEvent, { type: T }>> };
+
+/** Handshakes that are as they should be, or that their client did not want any more. */
+const QUIET: ReadonlySet<TlsResult> = new Set(['ok', 'resumed', 'closed']);
 
 /** The line of each event. */
 const WRITERS: Writers = {
@@ -107,6 +113,19 @@ const WRITERS: Writers = {
     access: false,
     fields: ({ client, reason }) => ({ client, reason }),
   },
+  tls_handshake: {
+    level: ({ result }) => (QUIET.has(result) ? 'debug' : 'info'),
+    access: true,
+    kind: ({ result }) => result,
+    fields: (event) => ({
+      listener: event.listener,
+      client: event.client,
+      result: event.result,
+      engine: event.engine,
+      name: clean(event.name),
+      detail: clean(event.detail),
+    }),
+  },
   upstream_connected: debug((event) => ({ ...server(event), duration_ms: round(event.durationMs) })),
   upstream_failed: warn((event) => ({
     id: event.id,
@@ -176,6 +195,7 @@ const WRITERS: Writers = {
   internal_error: {
     level: ({ where }) => (where === 'process' ? 'fatal' : 'error'),
     access: false,
+    kind: ({ where }) => where,
     fields: ({ where, id, stack }) => ({ where, ...(id === null ? {} : { id }), stack: printable(stack) }),
   },
   notice: {

@@ -44,7 +44,7 @@ export interface Log {
 
 export function createLog(options: LogOptions): Log {
   let { access, format } = options;
-  const internal = new LineLimit();
+  const limit = new LineLimit();
   const output = options.destination ?? standardOutput((dropped) => logger.warn({ event: 'log_dropped', dropped }));
   const terminal = options.terminal ?? process.stdout.isTTY;
   const style = styleOn(terminal, options.env ?? process.env);
@@ -64,7 +64,7 @@ export function createLog(options: LogOptions): Log {
       if (writer.access && !access) return;
       const level = typeof writer.level === 'function' ? writer.level(event) : writer.level;
       if (!logger.isLevelEnabled(level)) return;
-      const unwritten = event.type === 'internal_error' ? internal.take(event.where) : 0;
+      const unwritten = writer.kind === undefined ? 0 : limit.take(`${event.type} ${writer.kind(event)}`);
       if (unwritten === null) return;
       logger[level]({ event: event.type, ...writer.fields(event), ...(unwritten === 0 ? {} : { unwritten }) });
     },

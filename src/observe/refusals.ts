@@ -81,6 +81,11 @@ function refusalIn(event: GatewayEvent): Omit<RefusalEntry, 'id' | 'at'> | null 
       const refused = aboutConnection(event.client, `proxy_protocol_${event.reason}`, event.detail, null);
       return { ...refused, rule: `listeners (${event.listener}).proxy_protocol` };
     }
+    case 'tls_handshake': {
+      if (event.result === 'ok' || event.result === 'resumed') return null;
+      const refused = aboutConnection(event.client, `tls_${event.result}`, event.detail ?? '', null);
+      return { ...refused, host: cut(event.name), rule: `listeners (${event.listener}).tls` };
+    }
     default:
       return null;
   }

@@ -4,6 +4,7 @@
 // first event.
 import type { Config, ListenerConfig, RouteConfig } from '../config/schema/schema.ts';
 import { ERRORS } from '../errors.ts';
+import { TLS_RESULTS } from '../events/connection.ts';
 import type { ExpectedSeries } from '../events.ts';
 
 /** A config with more has no series before the first event: each scrape would bring all of them. */
@@ -42,10 +43,14 @@ function each(metric: string, labels: Labels, label: string, values: readonly st
 
 type Labels = Readonly<Record<string, string>>;
 
-function ofListener({ host = '::', port, unix, proxy_protocol }: ListenerConfig): ExpectedSeries[] {
-  if (proxy_protocol === undefined) return [];
+function ofListener({ host = '::', port, unix, proxy_protocol, tls }: ListenerConfig): ExpectedSeries[] {
   const listener = unix ?? `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return each('proxy_protocol_refusals_total', { listener }, 'reason', ['malformed', 'late']);
+  return [
+    ...(proxy_protocol === undefined
+      ? []
+      : each('proxy_protocol_refusals_total', { listener }, 'reason', ['malformed', 'late'])),
+    ...(tls === undefined ? [] : each('tls_handshakes_total', { listener, engine: 'node' }, 'result', TLS_RESULTS)),
+  ];
 }
 
 function ofUpstream(upstream: string): ExpectedSeries[] {

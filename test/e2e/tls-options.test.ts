@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
+import { type Authority, makeAuthority } from '../support/authority.ts';
 import { run } from '../support/child.ts';
 import { clientHelloOf } from '../support/client-hello.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
@@ -35,9 +36,12 @@ function writeRsaPair() {
 const DEFAULTS = 0;
 const STRICT = 1;
 const NEWEST = 2;
+const MUTUAL = 3;
 
 let gateway: Gateway;
+let authority: Authority;
 beforeAll(async () => {
+  authority = makeAuthority();
   const rsa = writeRsaPair();
   const certificates = [writePair('exact', 'app.example.com'), writePair('wild', '*.example.com')];
   const listener = { host: '127.0.0.1', port: 0 };
@@ -46,13 +50,20 @@ beforeAll(async () => {
       { ...listener, tls: { certificates: [rsa] } },
       { ...listener, tls: { certificates, strict_sni: true } },
       { ...listener, tls: { certificates, min_version: 1.3 } },
+      {
+        ...listener,
+        tls: { certificates, client_auth: { ca: authority.file } },
+        timeouts: { tls_handshake: '500ms' },
+      },
     ],
+    log: { level: 'debug' },
     routes: [{ name: 'all', respond: { body: 'served' } }],
   });
 });
 afterAll(async () => {
   expect(await gateway.stop()).toBe(0);
   rmSync(dir, { recursive: true });
+  authority.remove();
 });
 
 /** The version that is spoken with this listener, or the code of the error. */
@@ -67,6 +78,17 @@ async function handshake(listener: number, options: ConnectionOptions): Promise<
   } finally {
     socket.destroy();
   }
+}
+
+/** What comes back for a request with this listener until the connection ends. */
+async function get(listener: number, options: ConnectionOptions): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port: gateway.ports[listener]!, rejectUnauthorized: false, ...options });
+  socket.on('error', () => {});
+  let text = '';
+  socket.on('data', (chunk) => (text += chunk));
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  await new Promise((resolve) => socket.once('close', resolve));
+  return text;
 }
 
 describe('of the versions and ciphers', () => {
@@ -134,4 +156,135 @@ it('a client that ends its side within the handshake is closed at once, and not 
     expect(performance.now() - began).toBeLessThan(8000);
     client.socket.destroy();
   }
+});
+
+describe('a handshake that comes to nothing has a line with its reason, and is counted:', () => {
+  const named = { servername: 'app.example.com' };
+  /** One of another authority. */
+  const stranger = () => {
+    const others = makeAuthority();
+    const { cert, key } = others.issue('mallory', 'mallory');
+    others.remove();
+    return { cert, key };
+  };
+  const send = async (listener: number, bytes: Buffer | string, end: 'fin' | 'reset' | null = null) => {
+    const client = await connectRaw(gateway.ports[listener]!);
+    client.write(bytes);
+    // What was sent is there before the end is.
+    if (end === 'reset') setTimeout(() => client.reset(), 100);
+    else if (end === 'fin') client.end();
+    await client.closed().catch(() => {});
+    client.socket.destroy();
+  };
+  const curl = (...args: string[]) => run('curl', ['-s', '--noproxy', '*', ...args]);
+
+  const CASES: Record<string, { result: string; detail: RegExp; name?: string; start: () => Promise<unknown> }> = {
+    'plain HTTP': {
+      result: 'not_tls',
+      detail: /^http request$/,
+      start: () => send(DEFAULTS, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'),
+    },
+    'another protocol': {
+      result: 'not_tls',
+      detail: /wrong version/,
+      start: () => send(DEFAULTS, 'SSH-2.0-OpenSSH_9.2\r\n'),
+    },
+    'a version that is too old': {
+      result: 'version',
+      detail: /unsupported protocol/,
+      start: () => handshake(NEWEST, { ...named, maxVersion: 'TLSv1.2' }),
+    },
+    'ciphers that are not spoken': {
+      result: 'no_shared_cipher',
+      detail: /no shared cipher/,
+      start: () => handshake(DEFAULTS, { ...named, maxVersion: 'TLSv1.2', ciphers: 'AES128-SHA' }),
+    },
+    'groups that are not spoken': {
+      result: 'no_shared_cipher',
+      detail: /no s/,
+      start: () => handshake(DEFAULTS, { ...named, ecdhCurve: 'P-521' }),
+    },
+    'a name that is nobody’s': {
+      result: 'unknown_name',
+      detail: /no certificate is for other\.example/,
+      name: 'other.example',
+      start: () => handshake(STRICT, { servername: 'other.example' }),
+    },
+    'no name': {
+      result: 'unknown_name',
+      detail: /names no server/,
+      start: () => handshake(STRICT, { servername: '' }),
+    },
+    'no protocol that is spoken': {
+      result: 'no_protocol',
+      detail: /no application protocol/,
+      start: () => handshake(DEFAULTS, { ...named, ALPNProtocols: ['http/0.9'] }),
+    },
+    'no client certificate': {
+      result: 'client_certificate',
+      detail: /certificate/,
+      name: 'app.example.com',
+      start: () => get(MUTUAL, named),
+    },
+    'a client certificate of a stranger': {
+      result: 'client_certificate',
+      detail: /verify|signature|issuer/,
+      start: () => get(MUTUAL, { ...named, ...stranger() }),
+    },
+    'a client that does not trust us': {
+      result: 'alert',
+      detail: /alert unknown ca/,
+      start: () => curl(`https://127.0.0.1:${gateway.ports[DEFAULTS]}/`),
+    },
+    'a hello that is none': {
+      result: 'malformed',
+      detail: /./,
+      start: () => send(DEFAULTS, Buffer.from('160301000a01000006030300000000', 'hex')),
+    },
+    'a client that says nothing': { result: 'timeout', detail: /timeout/, start: () => send(MUTUAL, '') },
+    'a client that ends its side': {
+      result: 'closed',
+      detail: /the client ended it/,
+      start: async () => send(DEFAULTS, (await clientHelloOf({})).subarray(0, 60), 'fin'),
+    },
+    'a client that resets': {
+      result: 'reset',
+      detail: /econnreset/,
+      start: async () => send(DEFAULTS, (await clientHelloOf({})).subarray(0, 60), 'reset'),
+    },
+  };
+
+  it.each(Object.keys(CASES))('%s', async (what) => {
+    const { result, detail, name, start } = CASES[what]!;
+    const failed = () =>
+      gateway.logs().filter((line) => line['event'] === 'tls_handshake' && line['result'] === result);
+    const before = failed().length;
+    await start();
+    await expect.poll(() => failed().length).toBe(before + 1);
+    const line = failed().at(-1)!;
+    expect(line).toMatchObject({ client: '127.0.0.1', listener: '127.0.0.1:0', engine: 'node' });
+    expect(line['detail']).toMatch(detail);
+    if (name !== undefined) expect(line['name']).toBe(name);
+    expect(line['level']).toBe(result === 'closed' ? 'debug' : 'info');
+    const labels = { listener: '127.0.0.1:0', result, engine: 'node' };
+    expect(await gateway.metric('tls_handshakes_total', labels)).toBe(failed().length);
+  });
+
+  it('of many of one kind ten lines in ten seconds are written, and all are counted', async () => {
+    const labels = { listener: '127.0.0.1:0', result: 'not_tls', engine: 'node' };
+    const before = (await gateway.metric('tls_handshakes_total', labels)) ?? 0;
+    await Promise.all(Array.from({ length: 30 }, () => send(DEFAULTS, 'GET / HTTP/1.1\r\n\r\n')));
+    await expect.poll(() => gateway.metric('tls_handshakes_total', labels)).toBe(before + 30);
+    const lines = gateway.logs().filter((line) => line['result'] === 'not_tls');
+    expect(lines.length).toBeLessThan(before + 30);
+  });
+
+  it('a check of the port that ends without a byte is none', async () => {
+    const closed = { listener: '127.0.0.1:0', result: 'closed', engine: 'node' };
+    const before = await gateway.metric('tls_handshakes_total', closed);
+    await send(DEFAULTS, '', 'fin');
+    expect(await get(DEFAULTS, named)).toMatch(/served$/);
+    expect(await gateway.metric('tls_handshakes_total', closed)).toBe(before);
+    expect(await gateway.metric('tls_handshakes_total', { ...closed, result: 'ok' })).toBeGreaterThan(0);
+  });
 });

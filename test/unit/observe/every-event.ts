@@ -78,6 +78,15 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     detail: 'too large',
   },
   http2_session_closed: { type: 'http2_session_closed', client: '192.0.2.7', reason: 'resets' },
+  tls_handshake: {
+    type: 'tls_handshake',
+    listener: '[::]:443',
+    client: '192.0.2.7',
+    result: 'unknown_name',
+    engine: 'node',
+    name: 'other.example',
+    detail: 'no certificate is for other.example',
+  },
   preamble_refused: {
     type: 'preamble_refused',
     listener: '[::]:443',

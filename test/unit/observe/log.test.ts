@@ -95,6 +95,15 @@ describe('each event has its line', () => {
       bytes_out: 512,
     },
     http2_session_closed: { level: 'warn', client: '192.0.2.7', reason: 'resets' },
+    tls_handshake: {
+      level: 'info',
+      listener: '[::]:443',
+      client: '192.0.2.7',
+      result: 'unknown_name',
+      engine: 'node',
+      name: 'other.example',
+      detail: 'no certificate is for other.example',
+    },
     preamble_refused: {
       level: 'warn',
       listener: '[::]:443',
@@ -210,6 +219,11 @@ describe('each event has its line', () => {
     expect(reloaded).toMatchObject({ level: 'info', result: 'success' });
     expect(reloaded).not.toHaveProperty('problems');
     expect(lineOf({ ...EVENTS.drain, phase: 'cut' })).toMatchObject({ level: 'warn', phase: 'cut' });
+  });
+
+  it('a TLS handshake that succeeds, or that its client gave up, has none but for the curious', () => {
+    for (const result of ['ok', 'resumed', 'closed'] as const)
+      expect(lineOf({ ...EVENTS.tls_handshake, result })).toMatchObject({ level: 'debug', result });
   });
 
   it('where no server was reached none is named', () => {

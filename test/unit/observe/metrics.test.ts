@@ -112,6 +112,11 @@ describe('each event feeds its metrics, and no other', () => {
       EVENTS.preamble_refused,
       { 'proxy_protocol_refusals_total{listener="[::]:443",reason="late"}': 1 },
     ],
+    [
+      'tls_handshake',
+      EVENTS.tls_handshake,
+      { 'tls_handshakes_total{listener="[::]:443",result="unknown_name",engine="node"}': 1 },
+    ],
     ['upgrade_dropped', EVENTS.upgrade_dropped, {}],
     [
       'head_refused',

@@ -59,6 +59,18 @@ describe('the log of refusals', () => {
     });
   });
 
+  it('keeps TLS handshakes that failed, with the name that was asked for', () => {
+    const log = new RefusalLog();
+    log.observe({ ...EVENTS.tls_handshake, result: 'ok', detail: null });
+    log.observe({ ...EVENTS.tls_handshake, result: 'resumed', detail: null });
+    log.observe(EVENTS.tls_handshake);
+    log.observe({ ...EVENTS.tls_handshake, result: 'timeout', name: null, detail: null });
+    expect([...log.newestFirst()]).toMatchObject([
+      { kind: 'connection', reason: 'tls_timeout', host: null, detail: '' },
+      { kind: 'connection', reason: 'tls_unknown_name', host: 'other.example', rule: 'listeners ([::]:443).tls' },
+    ]);
+  });
+
   it('cuts what a client chose', () => {
     const log = new RefusalLog();
     log.observe({ ...rejected, path: `/${'x'.repeat(10_000)}` });

@@ -43,6 +43,8 @@ describe('each event has its line', () => {
       'info  upgrade dropped id=req-1 route=chat client=192.0.2.7 method=GET host=app.example.com path=/ws/room protocol=1.1 user=ada upgrade=SPDY/3.1',
     head_refused: 'info  head refused client=192.0.2.7 protocol=1.1 status=431 reason=malformed detail="too large"',
     http2_session_closed: 'warn  http2 session closed client=192.0.2.7 reason=resets',
+    tls_handshake:
+      'info  tls handshake listener=[::]:443 client=192.0.2.7 result=unknown_name engine=node name=other.example detail="no certificate is for other.example"',
     preamble_refused:
       'warn  preamble refused listener=[::]:443 client=10.0.0.1 reason=late detail="no whole preamble within 5000 ms"',
     upstream_connected: 'debug upstream connected upstream=chat server=ws://127.0.0.1:9001 duration=2ms',

@@ -11,7 +11,11 @@ import { expectedSeries } from '../../../src/runtime/expected-series.ts';
 const upstreams = { chat: { servers: ['ws://a:1'] }, rest: { servers: ['http://b:1'] } };
 const parse = (routes: object[]) =>
   schema.parse({
-    listeners: [{ port: 80, proxy_protocol: { from: ['10.0.0.0/8'] } }, { unix: '/run/a' }],
+    listeners: [
+      { port: 80, proxy_protocol: { from: ['10.0.0.0/8'] } },
+      { port: 443, tls: { self_signed: ['localhost'] } },
+      { unix: '/run/a' },
+    ],
     upstreams,
     routes,
   });
@@ -45,6 +49,7 @@ it('has values that the closed tables have', () => {
 
 it('has what each kind of route, upstream and listener can bring, and nothing else', () => {
   for (const wanted of [
+    'tls_handshakes_total [::]:443 node client_certificate',
     'websocket_connections chat splice',
     'websocket_handshakes_total chat splice 1.1 failed',
     'websocket_handshakes_total chat splice 1.1 passed',
