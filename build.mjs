@@ -1,11 +1,16 @@
 // `npm run build`: makes dist, the program and the packages that it can't do without in a few files, which node loads in half
 // the time of a thousand. Optional packages stay outside, since an install may leave them out. Nothing is shortened: a stack
-// trace shows our names, and `--enable-source-maps` our files. Types are checked by `npm run typecheck`.
-import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+// trace shows our names, and `--enable-source-maps` our files. Types are checked by `npm run typecheck`. npm runs it as `prepare`,
+// too, so that `npx upgate` works behind `npm ci`; an install with `--omit=dev` has nothing to build with, and lets dist be.
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { rolldown } from 'rolldown';
 
+const { rolldown } = await import('rolldown').catch((error) => {
+  if (process.env.npm_lifecycle_event === 'prepare' && error.code === 'ERR_MODULE_NOT_FOUND') process.exit(0);
+  throw error;
+});
+const begun = performance.now();
 const root = dirname(fileURLToPath(import.meta.url));
 const { optionalDependencies } = manifestOf(root);
 
@@ -26,6 +31,9 @@ await bundled.write({
 await bundled.close();
 // Where src/admin/console.ts finds it from here.
 cpSync(join(root, 'src/admin/page'), join(root, 'dist/page'), { recursive: true });
+// npm does it at an install only.
+chmodSync(join(root, 'dist/main.js'), 0o755);
+process.stderr.write(`dist/ is built (${((performance.now() - begun) / 1000).toFixed(1)} s)\n`);
 
 /** Writes the licenses of the packages that are in the bundle beside it, as they ask for. */
 function licenses() {

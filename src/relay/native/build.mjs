@@ -1,8 +1,9 @@
 // Compiles the native relay with `cc` and the headers of node-api-headers; runs as npm's postinstall. It never fails an
-// install: without Linux, a compiler or the headers it says so in one line, and the gateway uses the js engine.
+// install: without Linux, a compiler or the headers it says so in one line, and the gateway uses the js engine. An install
+// leaves one alone that is newer than its sources.
 //   node src/relay/native/build.mjs [--output FILE] [compiler flags]       CC names another compiler
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -77,7 +78,14 @@ function prebuilt() {
   return join(here, '..', '..', '..', '..', 'prebuilds', target, 'upgate-relay.node');
 }
 
-const why = build();
+function isCurrent() {
+  if (!existsSync(output) || !existsSync(here)) return false;
+  const { mtimeMs } = statSync(output);
+  const read = [fileURLToPath(import.meta.url), here, ...readdirSync(here).map((name) => join(here, name))];
+  return read.every((path) => statSync(path).mtimeMs < mtimeMs);
+}
+
+const why = process.env.npm_lifecycle_event === 'postinstall' && isCurrent() ? null : build();
 if (why === null) process.stdout.write(`native relay: ${output}\n`);
 else if (chosen === undefined && process.platform === 'linux' && existsSync(prebuilt()))
   process.stdout.write(`native relay: ${prebuilt()} (not compiled here: ${why})\n`);
