@@ -10,13 +10,12 @@ import { OtherProcesses } from './app/other-processes.ts';
 import { Readings } from './app/readings.ts';
 import { openCarrier, type RelayCarrier } from './app/relay-carrier.ts';
 import { fail, StartError, served } from './app/start-error.ts';
+import { startTrial, type Trial } from './app/trial.ts';
 import { readFdLimit } from './base/fd-limit.ts';
 import type { ReloadOutcome } from './base/reload-outcome.ts';
 import { formatProblem } from './config/problem.ts';
 import type { Config } from './config/schema/schema.ts';
 import type { Env } from './config/yaml/env.ts';
-import { type Demo, startDemo } from './demo/demo.ts';
-import { demoHints } from './demo/hints.ts';
 import type { Sampler } from './events.ts';
 import { LimitsRuntime } from './limits/limits-runtime.ts';
 import { FdGuard } from './listen/fd-limit.ts';
@@ -48,8 +47,10 @@ export interface AppOptions {
   readonly version: string;
   /** Start the built-in backends first, and say what to try. */
   readonly demo: boolean;
-  /** For a person at a terminal; log lines go to standard output. */
+  /** For a person; log lines go to standard output. */
   readonly print: (line: string) => void;
+  /** Whether that person is at a terminal, and waits. */
+  readonly interactive: boolean;
   /** Has the process drain, as at a signal. */
   readonly drain: () => void;
 }
@@ -90,7 +91,7 @@ export class App {
   #broker: Broker | null = null;
   #ready: boolean | string = false;
   #watch: FileWatch | null = null;
-  #demo: Demo | null = null;
+  #trial: Trial | null = null;
 
   constructor(options: AppOptions) {
     this.#options = options;
@@ -160,7 +161,7 @@ export class App {
     const { config } = prepared;
     this.#log.configure(config.log);
     this.#relay = openCarrier(config.relay, this.#shared.emit);
-    if (demo) this.#demo = await startDemo(config, this.#shared.emit).catch(fail);
+    if (demo) this.#trial = await startTrial(prepared, this.#shared.emit).catch(fail);
     this.#broker = await openGatewayBroker(config.broker, { ...this.#shared, sessions: this.#sessions });
     await this.#limits.open(config, this.#shared.emit).catch(fail);
     this.#others.inherit();
@@ -176,17 +177,18 @@ export class App {
       onChange: () => void this.#reloader.request('file'),
       emit: this.#shared.emit,
     });
-    this.#notice('started', {
+    const data = {
       version,
       node: process.version,
       relay: this.#carrier().engine.name,
       http: this.#current().services.http.name,
       admin: `${admin.address}:${admin.port}`,
       ...(this.#descriptors === null ? {} : { descriptors: this.#descriptors }),
-    });
-    const bound = { listeners: this.#listeners.bound(), admin, configFile: file };
-    if (demo) for (const line of demoHints(config, bound)) print(line);
+    };
+    this.#shared.emit({ type: 'notice', level: 'info', message: 'started', data });
     this.#others.supervisor.ready();
+    if (demo) await this.#log.flush();
+    for (const line of this.#trial?.hints(this.#listeners.bound(), admin) ?? []) print(line);
   }
 
   /** Whether it serves. */
@@ -214,6 +216,7 @@ export class App {
       sessions: this.#sessions,
       endless: this.#http.endless,
       release: this.#others.release,
+      say: this.#options.interactive ? this.#options.print : null,
       notReady: () => {
         this.#ready = 'draining';
       },
@@ -226,7 +229,7 @@ export class App {
     this.#limits.close();
     this.#http.close();
     this.#shared.caller.close();
-    await this.#demo?.close();
+    await this.#trial?.close();
     this.#others.supervisor.close();
     this.#forgetDefects();
     await this.#log.flush();
@@ -250,7 +253,8 @@ export class App {
     return typeof next === 'string' ? { ok: false, problems: [next] } : { ok: true, next };
   }
 
-  async #prepareNext(prepared: Prepared): Promise<Next | string> {
+  async #prepareNext(written: Prepared): Promise<Next | string> {
+    const prepared = this.#trial?.adapt(written) ?? written;
     const wanted = prepared.config.listeners.map((config, i) => ({ config, tls: prepared.tls[i] ?? null }));
     const listeners = await this.#listeners.prepare(wanted);
     if (typeof listeners === 'string') return listeners;
@@ -292,9 +296,5 @@ export class App {
 
   #warn(message: string): void {
     this.#shared.emit({ type: 'notice', level: 'warn', message });
-  }
-
-  #notice(message: string, data: Readonly<Record<string, string | number>>): void {
-    this.#shared.emit({ type: 'notice', level: 'info', message, data });
   }
 }

@@ -16,7 +16,7 @@ import { decide } from '../routing/decide.ts';
 import { type Explanation, explain, type Verified } from '../routing/explain/explain.ts';
 import { type ExplainRequest, parseExplainRequest } from '../routing/explain/explain-request.ts';
 import { type Prepared, prepare } from '../runtime/prepare.ts';
-import { type Command, commandNamed, helpOf, manPage, usage } from './commands.ts';
+import { commandNamed, helpOf, manPage, misused, strayOption, usage } from './commands.ts';
 import { completion } from './completion.ts';
 import { hashFrom, init } from './first-steps.ts';
 import { ImportError } from './import/draft.ts';
@@ -26,16 +26,16 @@ import { type Shown, show, top } from './show.ts';
 import { StartError } from './start-error.ts';
 
 const OPTIONS = {
-  config: { type: 'string', short: 'c', default: 'gateway.yaml' },
-  demo: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
+  config: { type: 'string', short: 'c' },
+  demo: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
   origin: { type: 'string' },
   version: { type: 'string' },
   protocol: { type: 'string' },
   from: { type: 'string' },
   token: { type: 'string' },
   header: { type: 'string', multiple: true },
-  json: { type: 'boolean', default: false },
+  json: { type: 'boolean' },
   sort: { type: 'string' },
   search: { type: 'string' },
   limit: { type: 'string' },
@@ -44,7 +44,9 @@ const OPTIONS = {
 /** How long `healthcheck` waits for an answer. */
 const HEALTH_MS = 3000;
 
-type Values = ReturnType<typeof readArguments>['values'];
+type Given = ReturnType<typeof readArguments>['values'];
+/** The options, with the config that is meant where none was named. */
+type Values = Given & { readonly config: string };
 
 function readArguments(args: readonly string[]) {
   return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
@@ -68,8 +70,9 @@ async function run({ config, demo }: Values, lifecycle: Lifecycle): Promise<numb
     file: config,
     env: process.env,
     version: packageVersion(),
-    demo,
+    demo: demo === true,
     print: printError,
+    interactive: process.stderr.isTTY,
     drain: () => lifecycle.requestStop(),
   });
   lifecycle.serve(app);
@@ -201,12 +204,12 @@ export async function main(argv: readonly string[], lifecycle: Lifecycle): Promi
   const command = commandNamed(name);
   if (command === undefined) return unknown(name);
   if (values.help) return printed(helpOf(command));
-  const wrong = misused(command, args);
+  const wrong = misused(command, args) ?? strayOption(command, Object.keys(values)) ?? namedTwice(name, args, values);
   if (wrong !== null) {
     printError(wrong);
     return 2;
   }
-  return RUNS[name as keyof typeof RUNS](args, values, lifecycle);
+  return RUNS[name as keyof typeof RUNS](args, { ...values, config: values.config ?? 'gateway.yaml' }, lifecycle);
 }
 
 function unknown(name: string): number {
@@ -214,15 +217,10 @@ function unknown(name: string): number {
   return 2;
 }
 
-/** What is wrong with its arguments; `upgate run other.yaml` must not run the default file. */
-function misused({ name, args: wanted, optional, choices, alone }: Command, args: readonly string[]): string | null {
-  const stray = args[wanted.length + (optional === undefined ? 0 : 1)];
-  if (stray !== undefined) return `${name} takes no argument "${stray}"${alone ? '' : '; a config is named with -c'}`;
-  const [first] = args;
-  if (choices !== undefined && first !== undefined && !choices.includes(first))
-    return `${name}: "${first}" is none of ${choices.join(', ')}`;
-  if (name === 'explain' && first === undefined) return 'explain needs a URL, such as wss://app.example.com/ws/chat';
-  return args.length < wanted.length ? `${name} needs: ${wanted.join(' ')}` : null;
+/** A config that is an argument and an option must not be one of them in silence. */
+function namedTwice(name: string, [file]: readonly string[], { config }: Given): string | null {
+  if (name !== 'check' || file === undefined || config === undefined) return null;
+  return `check takes one config: ${file}, or -c ${config}`;
 }
 
 type Run = (args: readonly string[], values: Values, lifecycle: Lifecycle) => number | null | Promise<number | null>;
@@ -250,7 +248,7 @@ function showAs(what: Shown, values: Values): Promise<number> {
 }
 
 function asked(values: Values) {
-  return { ...values, env: process.env, print, printError };
+  return { ...values, json: values.json === true, env: process.env, print, printError };
 }
 
 async function begin(file: string): Promise<number> {

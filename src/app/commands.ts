@@ -134,10 +134,11 @@ export function commandNamed(name: string): Command | undefined {
   return COMMANDS.find((command) => command.name === name);
 }
 
-/** `run -c FILE [--demo]` */
+/** `run [-c FILE] [--demo]` */
 function synopsis({ name, args, optional, options, alone }: Command): string {
   const flags = options.filter(({ value }) => value === undefined).map((option) => ` [--${option.name}]`);
-  const config = alone ? '' : args.length === 0 ? ' -c FILE' : ' [-c FILE]';
+  // One spelling: where a config is an argument, -c is the same.
+  const config = alone || optional === 'FILE' ? '' : ' [-c FILE]';
   const words = optional === undefined ? [name, ...args] : [name, ...args, `[${optional}]`];
   return `${words.join(' ')}${config}${flags.join('')}`;
 }
@@ -181,6 +182,29 @@ export function usage(): string {
 /** The options of a command, its config among them. */
 export function optionsOf({ options, alone }: Command): readonly CommandOption[] {
   return alone ? options : [...options, CONFIG];
+}
+
+/** What is wrong with its arguments; `upgate run other.yaml` must not run the default file. */
+export function misused(
+  { name, args: wanted, optional, choices, alone }: Command,
+  args: readonly string[],
+): string | null {
+  const stray = args[wanted.length + (optional === undefined ? 0 : 1)];
+  if (stray !== undefined) return `${name} takes no argument "${stray}"${alone ? '' : '; a config is named with -c'}`;
+  const [first] = args;
+  if (choices !== undefined && first !== undefined && !choices.includes(first))
+    return `${name}: "${first}" is none of ${choices.join(', ')}`;
+  if (name === 'explain' && first === undefined) return 'explain needs a URL, such as wss://app.example.com/ws/chat';
+  return args.length < wanted.length ? `${name} needs: ${wanted.join(' ')}` : null;
+}
+
+/** An option that only other commands have must not be passed over in silence. */
+export function strayOption(command: Command, given: readonly string[]): string | null {
+  const known = optionsOf(command).map(({ name }) => name);
+  const stray = given.find((option) => !known.includes(option));
+  return stray === undefined
+    ? null
+    : `${command.name} takes no option --${stray}; upgate ${command.name} --help says what it takes`;
 }
 
 /** The manual page, in the macros of man(7). */

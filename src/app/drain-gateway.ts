@@ -22,6 +22,8 @@ export interface DrainedParts {
   readonly release: (() => Promise<void>) | null;
   /** From here on `/readyz` answers 503. */
   readonly notReady: () => void;
+  /** Tells the one who waits for it; null: nobody does. */
+  readonly say: ((line: string) => void) | null;
 }
 
 /**
@@ -31,8 +33,10 @@ export interface DrainedParts {
 const LAST_ACCEPTED_MS = 1000;
 
 /** Resolves when nothing is left. */
-export function drainGateway({ config, emit, notReady, release, ...parts }: DrainedParts): Promise<void> {
+export function drainGateway({ config, emit, notReady, release, say, ...parts }: DrainedParts): Promise<void> {
   const { gateway, listeners, sessions, endless } = parts;
+  const waiting = waitsFor(config, { sessions: sessions.size, requests: gateway.underWay() });
+  if (waiting !== null) say?.(waiting);
   return startDrain({
     config,
     emit,
@@ -53,4 +57,18 @@ export function drainGateway({ config, emit, notReady, release, ...parts }: Drai
       cutRequests: () => listeners.cut(),
     },
   });
+}
+
+/** What a drain waits for, and how not to; null where it waits for nothing. */
+export function waitsFor(
+  { delay, grace }: Pick<DrainConfig, 'delay' | 'grace'>,
+  { sessions, requests }: { readonly sessions: number; readonly requests: number },
+): string | null {
+  if (delay === 0 && sessions === 0 && requests === 0) return null;
+  const left = [
+    ...(sessions === 0 ? [] : [`${sessions} ${sessions === 1 ? 'session' : 'sessions'}`]),
+    ...(requests === 0 ? [] : [`${requests} ${requests === 1 ? 'request' : 'requests'}`]),
+  ];
+  const what = left.length === 0 ? 'balancers to notice (drain.delay)' : `${left.join(' and ')} to end`;
+  return `Draining: waits up to ${Math.ceil((delay + grace) / 1000)} s for ${what}. Once more (Ctrl-C) ends it at once.`;
 }

@@ -1,19 +1,25 @@
 // The commands for the first hour: a config to begin with, and hashes of passwords.
-import { constants, copyFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { hashPassword } from '../auth/password.ts';
 import { packageFile } from '../base/package-file.ts';
 import { systemCode } from '../errors.ts';
 
-const SHIPPED = packageFile('gateway.yaml');
 /** More than any form lets somebody type. */
 const MAX_PASSWORD = 1024;
 
-/** Writes the shipped, commented config to a file that is not there yet. Returns what is wrong, or null. */
+/**
+ * Writes the shipped, commented config to a file that is not there yet; the files that its comments name are those of this
+ * installation. Returns what is wrong, or null.
+ */
 export async function init(file: string): Promise<string | null> {
+  const installed = packageFile('gateway.yaml');
+  const shipped = await readFile(installed, 'utf8').catch(() => null);
+  if (shipped === null) return `the config to copy is not where it was installed: ${installed}`;
+  const text = shipped.replace(/(?<=[ =])(?:\.\/)?(?=(?:config|docs)\/)/g, () => packageFile(''));
   try {
-    await copyFile(SHIPPED, file, constants.COPYFILE_EXCL);
+    await writeFile(file, text, { flag: 'wx' });
     return null;
   } catch (error) {
     const code = systemCode(error);

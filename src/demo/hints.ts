@@ -39,7 +39,7 @@ export function demoHints(config: Config, bound: Bound): string[] {
   hints.push([`curl http://${admin}/metrics`, 'what Prometheus scrapes']);
   if (chat !== undefined) {
     hints.push([
-      `node dist/main.js explain -c ${bound.configFile} ${url('ws', any, chat)} --version 7`,
+      `npx upgate explain -c ${bound.configFile} ${url('ws', any, chat)} --version 7`,
       'what a handshake would get, and why',
     ]);
   }
@@ -48,9 +48,14 @@ export function demoHints(config: Config, bound: Bound): string[] {
     '',
     ...hints.flatMap(([command, what]) => [`  # ${what}`, `  ${command}`]),
   ];
-  if (page !== undefined) lines.push('', `Or open ${url('http', any, page)} in a browser.`);
-  lines.push(`A console for WebSockets, which says why one is refused: http://${admin}/`);
-  if (chat !== undefined) lines.push(`In a browser's own console: ${consoleLine(url('ws', any, chat))}`);
+  lines.push('', 'In a browser:', '');
+  if (page !== undefined) lines.push('  # a page of the REST backend, with a WebSocket', `  ${url('http', any, page)}`);
+  lines.push(
+    '  # the status page, and a console that says why one is refused',
+    `  http://${admin}/`,
+    '',
+    'Ctrl-C stops it. A change of the config file is loaded when it is saved.',
+  );
   return lines;
 }
 
@@ -79,10 +84,6 @@ function roomHints({ match }: RouteConfig, listener: BoundListener): Hint[] {
     [`npx wscat -c ${url('ws', listener, alice)}`, 'a chat room of the gateway itself'],
     [`npx wscat -c ${url('ws', listener, bob)}`, 'and somebody else in it'],
   ];
-}
-
-function consoleLine(address: string): string {
-  return `s = new WebSocket('${address}'); s.onmessage = (e) => console.log(e.data); s.onopen = () => s.send('hi')`;
 }
 
 /** `http` becomes `https`, and `ws` `wss`, on a TLS listener. */

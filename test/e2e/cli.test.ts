@@ -2,11 +2,11 @@
 
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/app/commands.ts';
@@ -67,6 +67,13 @@ describe('the command line', () => {
       /^run takes no argument "other.yaml"; a config is named with -c\n$/,
     ],
     ['two URLs', ['explain', 'ws://a/', 'ws://b/'], /^explain takes no argument "ws:\/\/b\/"/],
+    [
+      'an option of another command',
+      ['check', '--origin', 'x'],
+      /^check takes no option --origin; upgate check --help says/,
+    ],
+    ['a config where none is read', ['schema', '-c', 'x'], /^schema takes no option --config/],
+    ['two configs', ['check', 'a.yaml', '-c', 'b.yaml'], /^check takes one config: a\.yaml, or -c b\.yaml\n$/],
     ['no URL', ['explain'], /^explain needs a URL, such as wss:/],
     ['a URL that is none', ['explain', 'app.example.com'], /is no URL/],
   ])('%s is exit 2, with the reason', async (_, args, why) => {
@@ -89,6 +96,11 @@ describe('the first steps', () => {
     expect((await upgate('init', file)).code).toBe(0);
     expect((await upgate('check', file)).code).toBe(0);
     const before = readFileSync(file, 'utf8');
+    const named = [...before.matchAll(/(?<=[ =])[^\s=]*\/(?:config|docs)\/[\w./-]*(?=[\s.,;])/g)].map(([path]) =>
+      path.replace(/\.$/, ''),
+    );
+    expect(named.length).toBeGreaterThan(3);
+    expect(named.filter((path) => !isAbsolute(path) || !existsSync(path))).toEqual([]);
     expect(await upgate('init', file)).toMatchObject({
       code: 1,
       stderr: `${file} is there already, and was left as it is\n`,

@@ -147,7 +147,15 @@ async function openGateway(backend: Backend): Promise<{ port: number; close(): v
     log: { level: 'error', access: false },
   };
   writeFileSync(file, JSON.stringify(config));
-  const app = new App({ file, env: {}, version: 'fuzz', demo: false, print: () => {}, drain: () => {} });
+  const app = new App({
+    file,
+    env: {},
+    version: 'fuzz',
+    demo: false,
+    interactive: false,
+    print: () => {},
+    drain: () => {},
+  });
   await app.start();
   return {
     port,

@@ -7,6 +7,7 @@ import { startDemo } from '../../../src/demo/demo.ts';
 import { type Bound, demoHints } from '../../../src/demo/hints.ts';
 import { demoPage } from '../../../src/demo/page.ts';
 import { httpPaths, webSocketPaths } from '../../../src/demo/paths.ts';
+import { findPorts } from '../../../src/demo/ports.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { openClient } from '../../support/client.ts';
 import { closedPort } from '../../support/scripted.ts';
@@ -29,6 +30,28 @@ async function started(config: Config) {
   const demo = await startDemo(config, (event) => events.push(event));
   return { demo, notices: events.flatMap((event) => (event.type === 'notice' ? [event] : [])) };
 }
+
+describe('findPorts', () => {
+  test('has 8080 in the place of a port 80 that is taken, says so, and leaves others as they are', async () => {
+    const taken = createServer();
+    // Where we may not have it, or somebody else does, it is no less taken.
+    await new Promise((resolve) => taken.once('error', resolve).listen({ port: 80 }, () => resolve(null)));
+    const config = schema.parse({ listeners: [{ port: 80 }, { port: 0 }, { unix: '/run/x.sock' }], routes: [chat] });
+    const events: GatewayEvent[] = [];
+    const movePorts = await findPorts(config, (event) => events.push(event));
+    taken.close();
+    expect(events).toEqual([
+      {
+        type: 'notice',
+        level: 'warn',
+        message: expect.stringMatching(/^port 80 (?:is taken|needs a right that is not there): the demo takes 8080$/),
+      },
+    ]);
+    expect(movePorts(config).listeners.map(({ port, unix }) => port ?? unix)).toEqual([8080, 0, '/run/x.sock']);
+    // A reload reads the file again, with the ports that are written there.
+    expect(movePorts({ ...config, listeners: config.listeners.slice(1) }).listeners).toEqual(config.listeners.slice(1));
+  });
+});
 
 describe('startDemo', () => {
   test('serves each server of an upstream with what its routes need', async () => {
@@ -148,11 +171,12 @@ describe('demoHints', () => {
       '  npx wscat -c ws://localhost/ws/chat',
       '  npx wscat -n -c wss://localhost:8443/ws/chat',
       '  curl http://localhost:9901/metrics',
-      '  node dist/main.js explain -c gateway.yaml ws://localhost/ws/chat --version 7',
+      '  npx upgate explain -c gateway.yaml ws://localhost/ws/chat --version 7',
+      '  http://localhost/',
+      '  http://localhost:9901/',
     ]);
     const lines = demoHints(configOf([chat, rest]), bound);
-    expect(lines).toContain('Or open http://localhost/ in a browser.');
-    expect(lines.at(-1)).toContain("new WebSocket('ws://localhost/ws/chat')");
+    expect(lines.at(-1)).toMatch(/^Ctrl-C stops it/);
   });
 
   test('name only what there is', () => {
@@ -160,11 +184,14 @@ describe('demoHints', () => {
     expect(commands(configOf([echo]), only)).toEqual([
       '  npx wscat -n -c wss://[2001:db8::1]/echo',
       '  curl http://localhost:9901/metrics',
-      '  node dist/main.js explain -c gateway.yaml wss://[2001:db8::1]/echo --version 7',
+      '  npx upgate explain -c gateway.yaml wss://[2001:db8::1]/echo --version 7',
+      '  http://localhost:9901/',
     ]);
     expect(commands(configOf([rest]), { listeners: [{ host: '192.0.2.1', port: 8080, tls: false }] })).toEqual([
       '  curl http://192.0.2.1:8080/',
       '  curl http://localhost:9901/metrics',
+      '  http://192.0.2.1:8080/',
+      '  http://localhost:9901/',
     ]);
     expect(demoHints(configOf([rest]), { ...bound, listeners: [] })).toEqual([]);
   });
