@@ -5,7 +5,14 @@ import { peerOf } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
 import type { TlsResult } from '../events/connection.ts';
 import type { Emit } from '../events.ts';
-import { connectionBelow, findSniCallbackSetter, sniCallback } from '../net/node-internals.ts';
+import {
+  connectionBelow,
+  findSniCallbackSetter,
+  findTicketKeysSetter,
+  sharedContext,
+  sniCallback,
+} from '../net/node-internals.ts';
+import { RandomTicketKeys, type TicketKey, ticketKeyOctets } from '../net/ticket-keys.ts';
 import type { TlsMaterial } from '../runtime/tls/tls.ts';
 import { failureOf, UNKNOWN_NAME } from './tls-result.ts';
 
@@ -22,6 +29,9 @@ export interface TlsServerOptions {
 export class TlsServer {
   #material: TlsMaterial;
   readonly #options: TlsServerOptions;
+  /** Used where the config names none. */
+  readonly #random = new RandomTicketKeys();
+  readonly #ticketKeys = (): readonly TicketKey[] => this.#material.ticketKeys ?? this.#random.current();
 
   constructor(material: TlsMaterial, options: TlsServerOptions) {
     this.#material = material;
@@ -53,19 +63,28 @@ export class TlsServer {
       socket.allowHalfOpen = true;
       this.#ended(socket, { result: socket.isSessionReused() ? 'resumed' : 'ok', detail: null });
     });
+    this.#setTicketKeys(server);
     const onFailed = guarded('connection', (error: Error, socket: TLSSocket) => this.#failed(error, socket));
     server.on('tlsClientError', onFailed);
   }
 
   /**
-   * Makes `next` current, of a server that is listening. The keys of session tickets go on, so that sessions from before are
-   * resumed; where other clients are admitted now, sessionIdContext forbids it. Contexts that SNI picks use the default one's
-   * keys.
+   * Makes `next` current, of a server that is listening. Sessions from before are resumed as long as there is the key of their
+   * tickets; where other clients are admitted now, sessionIdContext forbids it.
    */
   swap(server: Server, next: TlsMaterial): void {
     this.#material = next;
-    server.setSecureContext({ ...next.defaults, ticketKeys: server.getTicketKeys() });
+    server.setSecureContext(next.defaults);
+    this.#setTicketKeys(server);
     findSniCallbackSetter()?.(server, picks(next) ? this.#pick : undefined);
+  }
+
+  #setTicketKeys(server: Server): void {
+    const setTicketKeys = findTicketKeysSetter();
+    for (const context of [sharedContext(server), ...this.#material.contexts])
+      setTicketKeys?.(context, this.#ticketKeys);
+    const [first] = this.#ticketKeys();
+    if (setTicketKeys === null && first !== undefined) server.setTicketKeys(ticketKeyOctets(first));
   }
 
   /** A broken or stalled handshake concerns nobody but its client. */

@@ -1,10 +1,21 @@
 // Everything of node that is used here and that its documentation does not name. No other file touches such a thing, which
 // test/architecture.test.ts checks. Each has the reason why no public interface does it. All of it is the same in node 20 to
 // 26; test/unit/net/node-internals.test.ts says so for the node that it runs on.
+
+import { randomBytes } from 'node:crypto';
 import type { Server, ServerResponse } from 'node:http';
 import { type Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls';
+import {
+  createSecureContext,
+  createServer,
+  type SecureContext,
+  type TLSSocket,
+  type TlsOptions,
+  type Server as TlsServer,
+} from 'node:tls';
+import { reportDefect } from '../base/guard.ts';
+import type { TicketKey } from './ticket-keys.ts';
 
 /** The part of libuv's stream handle, as node keeps it, that is used here; a unix socket's may have less. */
 interface StreamHandle {
@@ -114,6 +125,53 @@ export function findSniCallbackSetter(): ((server: TlsServer, callback: Picker |
     symbolsOf(server)[key] = callback;
   };
 }
+
+/** What OpenSSL is told of a ticket: 0 no key of it is known, 1 take it, 2 take it and give a new one; then its keys. */
+type TicketAnswer = readonly [0 | 1 | 2, hmac: Buffer, aes: Buffer, name: Buffer, iv: Buffer];
+
+interface NativeContext {
+  enableTicketKeyCallback?(): void;
+  onticketkeycallback?: (name: Buffer, iv: Buffer, encrypt: boolean) => TicketAnswer;
+}
+
+/** The default context of a TLS server, which `setSecureContext` replaces. */
+export function sharedContext(server: TlsServer): SecureContext {
+  return (server as TlsServer & { readonly _sharedCreds: SecureContext })._sharedCreds;
+}
+
+/** Has a context ask for the keys of session tickets whenever it needs one: the first encrypts, all decrypt. */
+export type SetTicketKeys = (context: SecureContext, keys: () => readonly TicketKey[]) => void;
+
+/**
+ * What does so; null where this node does it differently. Its documented `ticketKeys` is a single key: whoever replaces that
+ * ends the resumption of every session there is. The context of a server and those that SNI picks need it alike.
+ */
+export function findTicketKeysSetter(): SetTicketKeys | null {
+  const native = (context: SecureContext): NativeContext => context.context as NativeContext;
+  if (typeof native(createSecureContext()).enableTicketKeyCallback !== 'function') return null;
+  return (context, keys) => {
+    native(context).onticketkeycallback = (name, _iv, encrypt) => ticketAnswer(keys, encrypt ? null : name);
+    native(context).enableTicketKeyCallback?.();
+  };
+}
+
+/** Never throws: OpenSSL calls it. Without a key the handshake goes on, and no session is resumed. */
+function ticketAnswer(keys: () => readonly TicketKey[], name: Buffer | null): TicketAnswer {
+  try {
+    const all = keys();
+    const at = name === null ? 0 : all.findIndex((key) => key.name.equals(name));
+    const key = all[at];
+    if (key === undefined) return NO_TICKET;
+    return [at === 0 ? 1 : 2, key.hmac, key.aes, key.name, randomBytes(TICKET_PART)];
+  } catch (thrown) {
+    reportDefect('connection', thrown);
+    return NO_TICKET;
+  }
+}
+
+const TICKET_PART = 16;
+const NOTHING = Buffer.alloc(TICKET_PART);
+const NO_TICKET: TicketAnswer = [0, NOTHING, NOTHING, NOTHING, NOTHING];
 
 /** Called with how many bytes were read into the buffer; true: it is read on. */
 export type ReadCallback = (this: Socket, count: number) => boolean;

@@ -9,6 +9,7 @@ export function namedFiles({ admin, listeners, upstreams, routes }: Config, base
     admin.token_file,
     ...listeners.flatMap(({ tls }) => [
       ...(tls?.certificates ?? []).flatMap(({ cert, key }) => [cert, key]),
+      ...(tls?.ticket_key_file ?? []),
       tls?.client_auth?.ca,
       tls?.client_auth?.crl,
     ]),

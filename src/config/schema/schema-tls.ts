@@ -1,6 +1,7 @@
 // How TLS is spoken on a listener.
 import * as z from 'zod';
 import { isCertificateName } from '../address.ts';
+import { oneOrMore } from './schema-values.ts';
 
 const certificate = z.strictObject({
   cert: z.string().min(1).describe('Path of the certificate chain, PEM, leaf first'),
@@ -31,6 +32,11 @@ export const tls = z.strictObject({
     .transform((version) => String(version) as '1.2' | '1.3')
     .prefault('1.2')
     .describe('The oldest version of TLS that is spoken; ciphers are those of Mozilla\'s "intermediate"'),
+  ticket_key_file: oneOrMore()
+    .optional()
+    .describe(
+      'Path of the keys of session tickets, or a list of paths: the first key encrypts, all decrypt; unset: random ones, so that no session is resumed behind a restart or by another gateway',
+    ),
   client_auth: z
     .strictObject({
       ca: z.string().min(1).describe('Path of the authorities whose client certificates are taken, PEM'),

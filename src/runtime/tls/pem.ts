@@ -25,7 +25,8 @@ export async function readPem(file: string, path: ConfigPath): Promise<string> {
   }
 }
 
-function whyUnreadable(error: unknown): string {
+/** Of a file, from the system's error. */
+export function whyUnreadable(error: unknown): string {
   const code = systemCode(error);
   if (code === 'ENOENT') return 'there is no such file';
   if (code === 'EACCES') return 'permission denied';

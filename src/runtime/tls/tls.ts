@@ -6,10 +6,12 @@ import { resolve } from 'node:path';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { ConfigPath, Problem } from '../../config/problem.ts';
 import type { ListenerConfig } from '../../config/schema/schema.ts';
+import type { TicketKey } from '../../net/ticket-keys.ts';
 import { type ClientAuthMode, type ClientAuthority, loadClientAuth } from './client-auth.ts';
 import { fail, parseChain, parseKey, readPem, TlsConfigError } from './pem.ts';
 import { tlsPolicy } from './policy.ts';
 import { type KeyPair, makeSelfSigned } from './self-signed.ts';
+import { loadTicketKeys } from './tickets.ts';
 
 export type TlsConfig = NonNullable<ListenerConfig['tls']>;
 
@@ -29,6 +31,10 @@ export interface TlsMaterial {
   readonly certificates: readonly CertificateInfo[];
   /** What the default context is made of, for a client that names no server; without a certificate with `strict_sni`. */
   readonly defaults: SecureContextOptions;
+  /** Every context that contextFor() can give. */
+  readonly contexts: readonly SecureContext[];
+  /** Keys of session tickets: the first encrypts, all decrypt; null: the server's own. */
+  readonly ticketKeys: readonly TicketKey[] | null;
   /** Whether a client has to name a server that a certificate is for. */
   readonly strictSni: boolean;
   /**
@@ -53,8 +59,17 @@ export interface TlsSources {
 /** A self-signed pair with less left than this is made anew at the next reload. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
 
+/** How long a session can be resumed: that of a WebSocket began with its connection, which lives for hours. */
+const SESSION_SECONDS = 86_400;
+
+/** What a listener has beside its certificates. */
+interface Whole extends Pick<TlsMaterial, 'ticketKeys'> {
+  readonly common: Common;
+  readonly config: TlsConfig;
+}
+
 /** What all contexts of a listener have in common; no authorities where they are invalid, and then nothing is served. */
-type Common = ReturnType<typeof tlsPolicy> & Partial<ClientAuthority>;
+type Common = ReturnType<typeof tlsPolicy> & { readonly sessionTimeout?: number } & Partial<ClientAuthority>;
 
 interface Loaded {
   readonly info: CertificateInfo;
@@ -72,7 +87,10 @@ export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<
   };
   const loaded: Loaded[] = [];
   const authority = await loadClientAuth(config.client_auth, sources.baseDir).catch(collect);
-  const common = { ...tlsPolicy(config.min_version), ...authority };
+  const ticketKeys = await loadTicketKeys(config.ticket_key_file, sources.baseDir).catch(collect);
+  // A session brings its client's certificate along, which is not verified again: those have node's five minutes.
+  const sessions = config.client_auth === undefined ? { sessionTimeout: SESSION_SECONDS } : {};
+  const common = { ...tlsPolicy(config.min_version), ...sessions, ...authority };
   const { now } = sources;
   for (const [index, { cert, key }] of (config.certificates ?? []).entries()) {
     const files = { cert: resolve(sources.baseDir, cert), key: resolve(sources.baseDir, key) };
@@ -87,10 +105,10 @@ export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<
     }
   }
   if (problems.length > 0) throw new TlsConfigError(problems);
-  return materialOf(loaded, common, config);
+  return materialOf(loaded, { common, config, ticketKeys: ticketKeys ?? null });
 }
 
-function materialOf(loaded: readonly Loaded[], common: Common, config: TlsConfig): TlsMaterial {
+function materialOf(loaded: readonly Loaded[], { common, config, ticketKeys }: Whole): TlsMaterial {
   const first = loaded[0];
   if (first === undefined) throw fail([], 'no certificate', 'name `certificates` or `self_signed`');
   const { strict_sni: strictSni } = config;
@@ -106,6 +124,8 @@ function materialOf(loaded: readonly Loaded[], common: Common, config: TlsConfig
     },
     certificates: loaded.map(({ info }) => info),
     defaults: strictSni ? common : first.options,
+    contexts: loaded.map(({ context }) => context),
+    ticketKeys,
     strictSni,
     clientAuth: config.client_auth?.mode ?? null,
     warnings: loaded.flatMap(({ warnings }) => warnings),

@@ -11,14 +11,17 @@ import {
   descriptorOf,
   findReadInto,
   findSniCallbackSetter,
+  findTicketKeysSetter,
   onLastAnswer,
   responseUnderWay,
   serveBehindFin,
   setMaxHeaderSize,
+  sharedContext,
   sniCallback,
   startReadingHandle,
   stopReadingHandle,
 } from '../../../src/net/node-internals.ts';
+import { type TicketKey, ticketKeyOf } from '../../../src/net/ticket-keys.ts';
 import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
 import { readAll, type SocketPair, socketPair } from '../../support/socket-pair.ts';
 
@@ -139,6 +142,53 @@ describe('TLS', () => {
     });
     const secured = await handshake(await tlsServer({ SNICallback: sniCallback(picked) }));
     expect(picked.mock.calls[0]!.slice(0, 2)).toEqual(['a.example', secured]);
+  });
+
+  describe.each(['TLSv1.2', 'TLSv1.3'] as const)('%s takes keys of tickets from a callback', (version) => {
+    const keyOf = (octet: number) => ticketKeyOf(Buffer.alloc(48, octet))!;
+
+    const connectWith = (server: tls.Server, servername: string, session?: Buffer) =>
+      tls.connect({
+        ...{ port: portOf(server), servername, rejectUnauthorized: false, minVersion: version, maxVersion: version },
+        ...(session === undefined ? {} : { session }),
+      });
+
+    it.each(['a.example', ''])('so that it has several: asked for %j', async (servername) => {
+      const options = { key, cert, sessionIdContext: 'same' };
+      let keys: readonly TicketKey[] = [keyOf(1)];
+      const setKeys = findTicketKeysSetter()!;
+      const picked = tls.createSecureContext(options);
+      const server = await tlsServer({ ...options, SNICallback: (_, done) => done(null, picked) });
+      const arm = () => {
+        for (const context of [sharedContext(server), picked]) setKeys(context, () => keys);
+      };
+      arm();
+      const first = connectWith(server, servername);
+      const [session] = (await once(first, 'session')) as [Buffer];
+      first.destroy();
+      const resumed = async () => {
+        const client = connectWith(server, servername, session);
+        await once(client, 'secureConnect');
+        const reused = client.isSessionReused();
+        client.destroy();
+        return reused;
+      };
+      expect(await resumed()).toBe(true);
+      keys = [keyOf(2), keyOf(1)];
+      expect(await resumed()).toBe(true);
+      server.setSecureContext(options);
+      arm();
+      expect(await resumed()).toBe(true);
+      keys = [keyOf(2)];
+      expect(await resumed()).toBe(false);
+      // Without any, or with a defect, there is a handshake all the same.
+      keys = [];
+      expect(await resumed()).toBe(false);
+      setKeys(sharedContext(server), () => {
+        throw new Error('a defect');
+      });
+      expect(await resumed()).toBe(false);
+    });
   });
 
   it('asks a callback that a server got later, and none that was taken from it', async () => {

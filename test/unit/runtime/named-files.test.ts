@@ -15,6 +15,7 @@ const config = schema.parse({
           { cert: 'a.crt', key: 'a.key' },
           { cert: '/etc/b.crt', key: 'a.key' },
         ],
+        ticket_key_file: ['new.key', 'old.key'],
         client_auth: { ca: 'clients.pem', crl: 'revoked.pem' },
       },
     },
@@ -39,7 +40,16 @@ it('is all of them, once each, as absolute paths', () => {
   expect(namedFiles(config, '/srv').sort()).toEqual(
     [
       ...['/etc/b.crt', '/srv/a.crt', '/srv/a.key', '/srv/admin-token', '/srv/backend.pem', '/srv/clients.pem'],
-      ...['/srv/hook.key', '/srv/jwt.pem', '/srv/revoked.pem', '/srv/us.crt', '/srv/us.key', '/srv/users'],
+      ...[
+        '/srv/new.key',
+        '/srv/old.key',
+        '/srv/hook.key',
+        '/srv/jwt.pem',
+        '/srv/revoked.pem',
+        '/srv/us.crt',
+        '/srv/us.key',
+        '/srv/users',
+      ],
     ].sort(),
   );
 });
@@ -54,8 +64,8 @@ it('is one for each key of the schema that is the path of a file', () => {
     for (const [name, inner] of Object.entries(value)) walk(inner, name);
   };
   walk(editorSchema(), '');
-  // a.crt, a.key; client_auth; tls of an upstream; three secrets of routes; the admin's.
+  // a.crt, a.key; keys of tickets; client_auth; tls of an upstream; three secrets of routes; the admin's.
   expect([...paths].map((path) => path.split(':')[0]).sort()).toEqual(
-    ['ca', 'ca', 'cert', 'cert', 'crl', 'key', 'key', 'key_file', 'token_file', 'users_file'].sort(),
+    ['ca', 'ca', 'cert', 'cert', 'crl', 'key', 'key', 'key_file', 'ticket_key_file', 'token_file', 'users_file'].sort(),
   );
 });
