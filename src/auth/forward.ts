@@ -22,6 +22,8 @@ const NOT_FORWARDED = new Set([
   'content-length',
   'content-encoding',
   'content-type',
+  // Announces fields behind a body in chunks; node refuses to send it without one.
+  'trailer',
   'expect',
   // The response decides about the client, so the client's cache and range conditions do not apply.
   ...['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range'],

@@ -168,6 +168,15 @@ describe('what the server is asked', () => {
     expect(backend.asked[0]).toMatchObject({ method: 'POST', url: '/api/a?q=1', body: 'hello' });
   });
 
+  it('of a body in chunks, without what announces its trailers', async () => {
+    const fields = ['Transfer-Encoding: chunked', 'Trailer: X-Sum', 'TE: trailers'];
+    const answer = await plain(fields, { start: 'POST /api/a', body: '5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n' });
+    expect(answer.status).toBe(200);
+    expect(textOf(auth.asked[0]!)).not.toMatch(/trailer:|transfer-encoding/i);
+    expect(backend.asked[0]).toMatchObject({ method: 'POST', body: 'hello' });
+    expect(await gateway.metric('internal_errors_total', { where: 'upstream' })).toBe(0);
+  });
+
   it('of a handshake, without the key, and with the Origin', async () => {
     const client = await openClient(urlOf('/splice'), { origin: 'https://app.test' });
     const text = textOf(auth.asked[0]!);

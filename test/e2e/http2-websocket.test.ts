@@ -8,6 +8,7 @@ import { openBrowser } from '../support/browser.ts';
 import { type EchoServer, startEcho } from '../support/echo.ts';
 import { buildClose, buildFrame, type Frame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
+import { CODE, FRAME, getFields, headers, RawHttp2, frame as rawFrame, uint32 } from '../support/http2-raw.ts';
 import { hasPeers } from '../support/peers.ts';
 import { type RestServer, startRest } from '../support/rest.ts';
 
@@ -140,6 +141,32 @@ class StreamSocket {
     for (const wake of this.#news.splice(0)) wake();
   }
 }
+
+describe('a stream that its client resets', () => {
+  const cases = ['/splice', '/echo', '/strict', '/nowhere'].flatMap((path) =>
+    [CODE.none, CODE.cancel, CODE.internal].flatMap((code) =>
+      (['with its head', 'behind the answer'] as const).map((when) => ({ path, code, when })),
+    ),
+  );
+
+  it.each(cases)('$path, code $code, $when, costs nothing else', async ({ path, code, when }) => {
+    const client = await (await RawHttp2.tls(gateway.port)).begin();
+    const pseudo = { ':method': 'CONNECT', ':protocol': 'websocket', ':path': path };
+    const head = headers(1, getFields(path, [['sec-websocket-version', '13']], pseudo), 0);
+    const reset = rawFrame(FRAME.reset, 0, 1, uint32(code));
+    if (when === 'with its head') client.write(head, reset);
+    else {
+      client.write(head);
+      await client.outcome(1);
+      client.write(reset);
+    }
+    client.write(headers(3, getFields('/page')));
+    expect(await client.outcome(3)).toBe('200');
+    client.socket.destroy();
+    expect(await gateway.metric('internal_errors_total', { where: 'process' })).toBe(0);
+    expect(gateway.stderr()).toBe('');
+  });
+});
 
 const text = (frame: Frame): string => frame.payload.toString();
 

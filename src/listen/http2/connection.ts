@@ -134,7 +134,8 @@ export class Http2Connection implements Timed {
 
   #raise(): void {
     const wanted = this.#services.settings().maxStreams + RAISE * Math.ceil(this.#webSockets / RAISE);
-    if (wanted <= this.#advertised || this.#closing) return;
+    // A stream may be told of behind the end of its session.
+    if (wanted <= this.#advertised || this.#closing || this.#session.destroyed) return;
     this.#advertised = wanted;
     this.#session.settings({ maxConcurrentStreams: wanted });
   }

@@ -4,7 +4,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { guarded } from '../../base/guard.ts';
+import { guarded, ignore } from '../../base/guard.ts';
 import { answerFraming, type BodyCursor, followBody } from '../../http/answer.ts';
 import { AnswerReader } from '../../http/answer-reader.ts';
 import { http2Answer } from './answer-fields.ts';
@@ -26,6 +26,8 @@ export class Http2Tunnel extends Duplex {
   /** `below` is the connection that the stream is one of. */
   constructor(stream: ServerHttp2Stream, below: Socket) {
     super({ allowHalfOpen: true });
+    // Who has it listens for its end. A client may reset the stream before anybody has it, or behind a refusal.
+    this.on('error', ignore);
     this.#stream = stream;
     this.#below = below;
     const guardedBy = <A extends unknown[]>(step: (...args: A) => void) =>
