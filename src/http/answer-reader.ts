@@ -20,7 +20,9 @@ export type OnInterim = (head: AnswerHead) => void;
 /** Collects an answer's head from chunks. */
 export class AnswerReader {
   readonly #onInterim: OnInterim | null;
-  #held: Buffer = NOTHING;
+  /** What has come of a head, and behind it room for more where the space is our own. */
+  #space: Buffer = NOTHING;
+  #length = 0;
   #seen = 0;
 
   /**
@@ -38,24 +40,27 @@ export class AnswerReader {
 
   /** Gives back what it holds of an answer, which then has to come again. */
   unread(): Buffer {
-    const held = this.#held;
-    this.#held = NOTHING;
+    const held = this.#space.subarray(0, this.#length);
+    this.#space = NOTHING;
+    this.#length = 0;
     return held;
   }
 
   /** The head and what stands behind it, a fault, or null while more is needed. */
   take(chunk: Buffer): AnswerStart | Fault | null {
     // The blank line may straddle two chunks: look again from three bytes before the chunk.
-    let from = Math.max(0, this.#held.length - 3);
-    this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    let from = Math.max(0, this.#length - 3);
+    this.#hold(chunk);
     for (;;) {
-      const end = this.#held.indexOf('\r\n\r\n', from, 'latin1');
-      const fault = this.#fault(from, end);
+      const held = this.#space.subarray(0, this.#length);
+      const end = held.indexOf('\r\n\r\n', from, 'latin1');
+      const fault = this.#fault(held, from, end);
       if (fault !== null) return { fault };
       if (end === -1) return null;
-      const head = parseAnswerHead(this.#held.toString('latin1', 0, end));
+      const head = parseAnswerHead(held.toString('latin1', 0, end));
       if ('fault' in head) return head;
-      this.#held = this.#held.subarray(end + 4);
+      this.#space = this.#space.subarray(end + 4);
+      this.#length -= end + 4;
       if (head.status >= 200 || head.status === 101) return { head, rest: this.unread() };
       // HTTP/1.0 knows none (RFC 9110 §15.2), and other readers take its end for the connection's.
       if (head.version === '1.0') return { fault: 'an interim answer of HTTP/1.0' };
@@ -65,12 +70,28 @@ export class AnswerReader {
     }
   }
 
+  /** The first bytes stay where they are; what comes behind them is copied into space that doubles, so that copying is linear. */
+  #hold(chunk: Buffer): void {
+    const length = this.#length + chunk.length;
+    if (this.#length === 0) {
+      this.#space = chunk;
+    } else {
+      if (length > this.#space.length) {
+        const space = Buffer.allocUnsafe(2 * length);
+        this.#space.copy(space, 0, 0, this.#length);
+        this.#space = space;
+      }
+      chunk.copy(this.#space, this.#length);
+    }
+    this.#length = length;
+  }
+
   /** What can't become a head is refused at once: such a peer may wait for ever for us to send. */
-  #fault(from: number, end: number): string | null {
+  #fault(held: Buffer, from: number, end: number): string | null {
     // Up to three bytes of the blank line may be here already; they are not the head's.
-    if (this.#seen + (end === -1 ? this.#held.length - 3 : end) > LARGEST_ANSWER_HEAD)
+    if (this.#seen + (end === -1 ? held.length - 3 : end) > LARGEST_ANSWER_HEAD)
       return 'the head of the answer is too large';
-    return foreignStart(this.#held) ?? (end === -1 ? lineFault(this.#held, from) : null);
+    return foreignStart(held) ?? (end === -1 ? lineFault(held, from) : null);
   }
 }
 

@@ -56,6 +56,14 @@ export function faultOf<T>(make: (size: number) => T, run: (input: T) => unknown
   return `${ratio.toFixed(1)} times the time for twice the input`;
 }
 
+/** How many times as long `run` takes for the larger size as for the smaller: the first of some tries that is below `most`, or the last. */
+export function growthOf(run: (size: number) => unknown, [small, large]: readonly number[], most: number): number {
+  let growth = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < TRIES && growth >= most; i++)
+    growth = least(3, () => run(large as number)) / least(3, () => run(small as number));
+  return growth;
+}
+
 /** Texts of some size built of pieces: runs of each with another one behind or before it, and each pair in turn. */
 export function* fillings(
   pieces: readonly string[],
