@@ -1,7 +1,7 @@
 // The composition root: makes every part, wires them, and turns signals into reload and drain. It decides nothing.
-import { randomBytes } from 'node:crypto';
 import type { Admin } from './admin/admin.ts';
 import { openAdmin } from './app/admin-listener.ts';
+import { Certificates, wantedListeners } from './app/certificates.ts';
 import { RuntimeChanges } from './app/changes.ts';
 import { drainGateway } from './app/drain-gateway.ts';
 import { openEmit } from './app/emit.ts';
@@ -9,6 +9,7 @@ import { openGatewayBroker } from './app/open-broker.ts';
 import { OtherProcesses } from './app/other-processes.ts';
 import { Readings } from './app/readings.ts';
 import { openCarrier, type RelayCarrier } from './app/relay-carrier.ts';
+import { openSharedServices } from './app/shared-services.ts';
 import { fail, StartError, served } from './app/start-error.ts';
 import { startTrial, type Trial } from './app/trial.ts';
 import { readFdLimit } from './base/fd-limit.ts';
@@ -25,7 +26,6 @@ import { createMetrics } from './observe/metrics.ts';
 import { AccessPhase } from './pipeline/access.ts';
 import { Gateway } from './pipeline/requests.ts';
 import { HttpEngines } from './proxy/http-engines.ts';
-import { openInternalClient } from './proxy/internal-client.ts';
 import { loadInWorker } from './runtime/load-in-worker.ts';
 import { type Prepared, prepare } from './runtime/prepare.ts';
 import { type Built, Reloader } from './runtime/reload.ts';
@@ -34,12 +34,8 @@ import { restartNeeded } from './runtime/restart.ts';
 import { buildSnapshot, preparePools, type SharedServices, type Snapshot, startPools } from './runtime/snapshot.ts';
 import { type FileWatch, watchFiles } from './runtime/watch.ts';
 import { Registry } from './sessions/registry.ts';
-import { NameCache } from './upstream/name-cache.ts';
-import { ServerOverrides } from './upstream/server-overrides.ts';
 import type { Broker } from './websocket/broker/broker.ts';
-import { Terminator } from './websocket/connection/accept.ts';
 import { Connections } from './websocket/connections.ts';
-import { PendingDeliveries } from './websocket/webhook/webhook-backend.ts';
 
 export interface AppOptions {
   readonly file: string;
@@ -66,7 +62,7 @@ interface Next {
 
 export class App {
   readonly #options: AppOptions;
-  readonly #selfSigned = new Map();
+  readonly #certificates: Certificates;
   readonly #sessions = new Registry((route) => this.#snapshot?.authenticators.recheckOf(route) ?? null);
   readonly #log = createLog({ level: 'info', access: true, format: 'auto' });
   readonly #metrics;
@@ -101,34 +97,33 @@ export class App {
     const readings = new Readings();
     const { emit, close } = openEmit({ metrics: this.#metrics, log: this.#log, limits: this.#limits, readings });
     this.#forgetDefects = close;
-    const terminator = new Terminator(emit, this.#connections);
-    this.#shared = {
-      emit,
-      sessions: this.#sessions,
-      http: this.#http,
-      terminator,
-      caller: openInternalClient(),
-      deliveries: new PendingDeliveries(),
-      connections: this.#connections,
-      lookup: new NameCache().lookup,
-      overrides: new ServerOverrides(),
-      stickySecret: randomBytes(32).toString('base64'),
-    };
+    this.#certificates = new Certificates(emit, options.version);
+    const [sessions, http, connections] = [this.#sessions, this.#http, this.#connections];
+    this.#shared = openSharedServices({ emit, sessions, http, connections });
     this.#gateway = new Gateway({
       snapshot: () => this.#current(),
       access: new AccessPhase(this.#limits.admission),
       splice: (...args) => this.#carrier().splice(...args),
       watchClient: (connection, onClosed) => this.#carrier().engine.acceptor?.watch(connection, onClosed) ?? null,
+      challengeText: this.#certificates.challengeText,
     });
     const gateway = this.#gateway;
+    const { challenges } = this.#certificates;
     const fds = new FdGuard(() => this.#listeners.closeIdle());
-    this.#listeners = new Listeners(() => ({ gateway, acceptor: this.#carrier().engine.acceptor, emit, fds }), emit);
+    const services = () => ({ gateway, acceptor: this.#carrier().engine.acceptor, emit, fds, challenges });
+    this.#listeners = new Listeners(services, emit);
     this.#others = new OtherProcesses({ env: options.env, emit, listeners: this.#listeners, admin: () => this.#admin });
     const pools = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
-    samplers.push(this.#sessions, terminator, this.#gateway, this.#listeners, this.#shared.deliveries, this.#limits);
-    samplers.push({ sample: () => this.#relay?.engine.sample() ?? [] }, pools, {
-      sample: () => this.#broker?.sample() ?? [],
-    });
+    samplers.push(
+      this.#sessions,
+      this.#shared.terminator,
+      this.#gateway,
+      this.#listeners,
+      this.#shared.deliveries,
+      this.#limits,
+    );
+    const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
+    samplers.push({ sample: () => this.#relay?.engine.sample() ?? [] }, pools, broker);
     this.#changes = this.#openChanges();
     this.#admin = openAdmin({
       render: this.#metrics.render,
@@ -147,6 +142,7 @@ export class App {
     this.#reloader = new Reloader({
       build: () => this.#build(),
       swap: (next) => this.#swap(next),
+      renew: () => this.#certificates.renew(this.#listeners),
       discard: (next) => this.#listeners.discard(next.listeners),
       emit: (reloaded) => this.#others.onReloaded(reloaded),
     });
@@ -155,7 +151,8 @@ export class App {
   /** Starts serving. Rejects with a StartError that says what is wrong; nothing is left open then. */
   async start(): Promise<void> {
     const { file, env, demo, print, version } = this.#options;
-    const { prepared, problems, files } = await prepare(file, env, this.#selfSigned);
+    const preparation = await prepare(file, env, this.#certificates.selfSigned);
+    const { prepared, problems } = preparation;
     for (const problem of problems) print(formatProblem(problem));
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
@@ -172,20 +169,17 @@ export class App {
     this.#swap(built);
     this.#limits.start();
     this.#ready = true;
-    this.#watch = await watchFiles({
-      files,
-      onChange: () => void this.#reloader.request('file'),
-      emit: this.#shared.emit,
-    });
+    const { emit } = this.#shared;
+    const files = this.#certificates.watched(preparation);
+    this.#watch = await watchFiles({ files, onChange: () => void this.#reloader.request('file'), emit });
     const data = {
       version,
       node: process.version,
-      relay: this.#carrier().engine.name,
-      http: this.#current().services.http.name,
+      ...{ relay: this.#carrier().engine.name, http: this.#current().services.http.name },
       admin: `${admin.address}:${admin.port}`,
       ...(this.#descriptors === null ? {} : { descriptors: this.#descriptors }),
     };
-    this.#shared.emit({ type: 'notice', level: 'info', message: 'started', data });
+    emit({ type: 'notice', level: 'info', message: 'started', data });
     this.#others.supervisor.ready();
     if (demo) await this.#log.flush();
     for (const line of this.#trial?.hints(this.#listeners.bound(), admin) ?? []) print(line);
@@ -208,6 +202,7 @@ export class App {
     await this.#reloader.close();
     this.#reloadSessions.stop();
     this.#changes.stop();
+    await this.#certificates.close();
     await drainGateway({
       config: this.#current().config.drain,
       emit: this.#shared.emit,
@@ -246,17 +241,16 @@ export class App {
   async #build(): Promise<Built<Next>> {
     const { file, env } = this.#options;
     this.#others.supervisor.reloading();
-    const { prepared, problems, files } = await prepare(file, env, this.#selfSigned, loadInWorker);
-    this.#watch?.follow(files);
-    if (prepared === null) return { ok: false, problems: problems.map(formatProblem) };
-    const next = await this.#prepareNext(prepared);
+    const preparation = await prepare(file, env, this.#certificates.selfSigned, loadInWorker);
+    this.#watch?.follow(this.#certificates.watched(preparation));
+    if (preparation.prepared === null) return { ok: false, problems: preparation.problems.map(formatProblem) };
+    const next = await this.#prepareNext(preparation.prepared);
     return typeof next === 'string' ? { ok: false, problems: [next] } : { ok: true, next };
   }
 
   async #prepareNext(written: Prepared): Promise<Next | string> {
     const prepared = this.#trial?.adapt(written) ?? written;
-    const wanted = prepared.config.listeners.map((config, i) => ({ config, tls: prepared.tls[i] ?? null }));
-    const listeners = await this.#listeners.prepare(wanted);
+    const listeners = await this.#listeners.prepare(wantedListeners(prepared));
     if (typeof listeners === 'string') return listeners;
     const shared = { ...this.#shared, broker: served(this.#broker) };
     const snapshot = await preparePools(buildSnapshot(prepared, shared, this.#snapshot), this.#snapshot);
@@ -268,6 +262,7 @@ export class App {
     startPools(snapshot, this.#snapshot);
     this.#snapshot = snapshot;
     this.#listeners.swap(listeners);
+    this.#certificates.configure(prepared);
     this.#limits.configure(config, snapshot.services.limits);
     this.#log.configure({ ...config.log, level: this.#changes.logLevel(config.log.level) });
     this.#started ??= config;

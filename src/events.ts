@@ -3,6 +3,7 @@
 // field other than Origin and the chosen subprotocol, so that no observer can leak what it never gets.
 import type { Where } from './base/guard.ts';
 import type { ConfigReloaded } from './base/reload-outcome.ts';
+import type { CertificateOrdered } from './events/certificate.ts';
 import type { HeadRefused, Http2SessionClosed, PreambleRefused, TlsHandshake } from './events/connection.ts';
 
 /** How a session is carried. */
@@ -264,6 +265,7 @@ export type GatewayEvent =
   | ApiCalled
   | ConfigReloaded
   | CertificateLoaded
+  | CertificateOrdered
   | DrainChanged
   | InternalError
   | Notice;

@@ -1,4 +1,5 @@
 // `run --demo`: the gateway with backends of its own, on ports that can be had, and gone as soon as it is stopped.
+import type { Config } from '../config/schema/schema.ts';
 import { startDemo } from '../demo/demo.ts';
 import { type Bound, demoHints } from '../demo/hints.ts';
 import { findPorts } from '../demo/ports.ts';
@@ -21,8 +22,16 @@ export async function startTrial({ config, source }: Prepared, emit: Emit): Prom
   const movePorts = await findPorts(config, emit);
   const { close } = await startDemo(config, emit);
   return {
-    adapt: (prepared) => ({ ...prepared, config: { ...movePorts(prepared.config), drain: DRAIN } }),
+    adapt: (prepared) => ({ ...prepared, config: { ...withoutOrders(movePorts(prepared.config)), drain: DRAIN } }),
     hints: (listeners, admin) => demoHints(config, { listeners, admin, configFile: source.file }),
     close,
   };
+}
+
+/** No authority is asked for a demo's certificates. */
+function withoutOrders(config: Config): Config {
+  const listeners = config.listeners.map(({ tls, ...listener }) =>
+    tls === undefined ? listener : { ...listener, tls: { ...tls, acme: undefined } },
+  );
+  return { ...config, listeners };
 }

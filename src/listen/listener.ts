@@ -3,7 +3,7 @@
 
 import type http from 'node:http';
 import type https from 'node:https';
-import net, { type AddressInfo } from 'node:net';
+import net, { type AddressInfo, type Socket } from 'node:net';
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import type { Emit } from '../events.ts';
 import type { AcceptHandle, Acceptor } from '../net/acceptor.ts';
@@ -18,6 +18,7 @@ import { Http2Listener } from './http2/http2-listener.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
 import { configureServer, createServer, serveGateway } from './node-server.ts';
 import { ProxyPreambleFilter } from './proxy-preamble.ts';
+import { type OpenTlsChallenges, TlsAlpnChallenges } from './tls-alpn-challenges.ts';
 import { TlsServer } from './tls-server.ts';
 
 /** The address that identifies a listener: `host:port`, or the path of its socket. */
@@ -33,6 +34,7 @@ export interface ListenerServices {
   readonly acceptor: Acceptor | null;
   readonly emit: Emit;
   readonly fds: FdGuard;
+  readonly challenges: OpenTlsChallenges;
 }
 
 export class Listener {
@@ -48,13 +50,16 @@ export class Listener {
   #config: ListenerConfig;
   readonly #tls: TlsServer | null;
   readonly #failures: AcceptFailures;
+  readonly #challenges: TlsAlpnChallenges;
 
-  constructor(config: ListenerConfig, tls: TlsMaterial | null, { gateway, acceptor, emit, fds }: ListenerServices) {
+  constructor(config: ListenerConfig, tls: TlsMaterial | null, services: ListenerServices) {
+    const { gateway, acceptor, emit, fds } = services;
     this.address = addressOf(config);
     this.#config = config;
     this.#gateway = gateway;
     this.#failures = new AcceptFailures(this.address, emit);
     this.#fds = fds;
+    this.#challenges = new TlsAlpnChallenges(services.challenges);
     // TLS and what passes on a unix socket are node's from the beginning.
     this.#acceptor = tls === null && config.unix === undefined ? acceptor : null;
     this.http2 = new Http2Listener(config, gateway, emit);
@@ -80,7 +85,7 @@ export class Listener {
         this.#failures.report(SHORTAGE);
         return false;
       },
-      deliver: (socket, http1) => this.http2.takeByPreface(socket, http1),
+      deliver: (socket, http1) => this.#deliver(socket, http1),
     });
     this.#configure();
   }
@@ -137,8 +142,15 @@ export class Listener {
   /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
   cut(): void {
     this.#preambleFilter.cut();
+    this.#challenges.cut();
     this.http2.cut();
     this.#server.closeAllConnections();
+  }
+
+  /** A connection whose peer is known, to whoever it is for; `http1` gives it to the server. */
+  #deliver(socket: Socket, http1: () => void): void {
+    if (this.#tls === null) this.http2.takeByPreface(socket, http1);
+    else this.#challenges.take(socket, this.#config.timeouts.tls_handshake, http1);
   }
 
   /** Everything that may change at a reload. */

@@ -2,6 +2,7 @@
 // read from live numbers instead are `sampled`. docs/metrics.md lists the same, and a test keeps the two equal.
 import { WHERE } from '../base/guard.ts';
 import { HTTP2_REASONS } from '../events/connection.ts';
+import { ACME } from './catalog-acme.ts';
 import { TERMINATED } from './catalog-terminate.ts';
 import { UPSTREAMS } from './catalog-upstream.ts';
 import { closeCodeLabel, methodLabel, routeLabel, statusLabel } from './labels.ts';
@@ -234,6 +235,7 @@ export const METRICS = {
     // Sampled, so that a certificate that was replaced is not reported to expire.
     sampled: true,
   },
+  ...ACME,
   draining: {
     type: 'gauge',
     help: 'Whether the gateway is shutting down: 1 from the signal on.',

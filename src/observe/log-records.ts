@@ -187,6 +187,20 @@ const WRITERS: Writers = {
     names: event.names,
     not_after: new Date(event.notAfterMs).toISOString(),
   })),
+  certificate_ordered: {
+    level: ({ result }) => (result === 'failed' ? 'warn' : 'info'),
+    access: false,
+    fields: (event) => ({
+      names: event.names,
+      authority: event.authority,
+      result: event.result,
+      reason: event.reason,
+      detail: clean(event.detail),
+      not_after: event.notAfterMs === null ? null : new Date(event.notAfterMs).toISOString(),
+      retry_in_ms: event.retryInMs === null ? null : round(event.retryInMs),
+      duration_ms: round(event.durationMs),
+    }),
+  },
   drain: {
     level: ({ phase }) => (phase === 'cut' ? 'warn' : 'info'),
     access: false,

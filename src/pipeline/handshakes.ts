@@ -26,6 +26,7 @@ import { responseUnderWay } from '../net/node-internals.ts';
 import type { Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import { type AccessPhase, isGranted } from './access.ts';
+import type { ChallengeText } from './challenge.ts';
 import { decideIncoming, type GatewayState } from './decide-incoming.ts';
 import { DisconnectWatch, type WatchClient } from './disconnect-watch.ts';
 import { headWithoutUpgrade, replayAsPlainHttp, returnToServer } from './downgrade.ts';
@@ -39,6 +40,7 @@ export interface HandshakesOptions {
   readonly splice: Splice;
   /** For clients whose connections are no sockets of node's. */
   readonly watchClient: WatchClient;
+  readonly challengeText: ChallengeText;
 }
 
 /** The connection of a handshake that no parser reads any more. */

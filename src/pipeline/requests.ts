@@ -22,6 +22,7 @@ import { NodeRequest, NodeResponse } from '../proxy/node-client.ts';
 import type { Forward, Respond } from '../routing/decide.ts';
 import { AcceptPriority } from './accept-priority.ts';
 import { type AccessResult, isGranted } from './access.ts';
+import { answerChallenge, mayAskForChallenge } from './challenge.ts';
 import { decideIncoming, type GatewayState } from './decide-incoming.ts';
 import { Handshakes, type HandshakesOptions, passedDetail, reportDropped } from './handshakes.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
@@ -122,6 +123,11 @@ export class Gateway implements Sampler {
     response.onClosed(this.#onClosed);
     const incoming = readIncoming(request.message, request.connection, this.#options.snapshot());
     const plain = { request, response };
+    if (!mayAskForChallenge(incoming)) this.#decide(incoming, plain);
+    else answerChallenge(this.#options.challengeText, incoming, plain, () => this.#decide(incoming, plain));
+  }
+
+  #decide(incoming: Incoming, plain: Plain): void {
     try {
       this.#plain(incoming, plain);
     } catch (thrown) {

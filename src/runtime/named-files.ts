@@ -1,6 +1,7 @@
 // Which files a config names: certificates, keys, secrets. Their content is part of the config in use, so that a change
 // of it is a change of the config. They are read by tls.ts, backend-tls.ts and secrets.ts.
 import { resolve } from 'node:path';
+import { certificateFile } from '../config/acme.ts';
 import type { Config } from '../config/schema/schema.ts';
 
 /** Absolute paths, each once; relative ones of the config count from `baseDir`. */
@@ -10,6 +11,8 @@ export function namedFiles({ admin, listeners, upstreams, routes }: Config, base
     ...listeners.flatMap(({ tls }) => [
       ...(tls?.certificates ?? []).flatMap(({ cert, key }) => [cert, key]),
       ...(tls?.ticket_key_file ?? []),
+      tls?.acme === undefined ? undefined : certificateFile(tls.acme),
+      tls?.acme?.ca,
       tls?.client_auth?.ca,
       tls?.client_auth?.crl,
     ]),

@@ -1,7 +1,7 @@
 // A config file made ready to be served from: parsed, its routes compiled, its certificates loaded, and all problems
 // reported together, each with its position. `check`, `explain`, the start and every reload go through here.
 import { createHash } from 'node:crypto';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { runInSlices } from '../base/slices.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import type { LocatedProblem, Problem } from '../config/problem.ts';
@@ -115,6 +115,17 @@ async function prepareLoaded(loading: Loading, file: string, selfSigned: SelfSig
   };
 }
 
+/**
+ * The same config with the certificates that its files hold now. A listener whose files are broken keeps what it has. What
+ * issues certificates does not ask whether the config's file could be read today.
+ */
+export async function renewTls(prepared: Prepared, selfSigned: SelfSignedCache): Promise<Prepared> {
+  const { config, source } = prepared;
+  const baseDir = dirname(resolve(source.file));
+  const { materials } = await loadTls(config.listeners, { baseDir, selfSigned, now: new Date() });
+  return { ...prepared, tls: materials.map((material, i) => material ?? prepared.tls[i] ?? null) };
+}
+
 /** The TLS of each listener, and what is wrong with it. */
 async function loadTls(
   listeners: readonly ListenerConfig[],
@@ -124,7 +135,7 @@ async function loadTls(
   const problems: Problem[] = [];
   for (const [i, { tls }] of listeners.entries()) {
     // The check has reported where no certificate is named.
-    const named = tls?.certificates !== undefined || tls?.self_signed !== undefined;
+    const named = (tls?.certificates ?? tls?.self_signed ?? tls?.acme) !== undefined;
     const material = tls === undefined || !named ? null : await tryTls(tls, sources);
     const found = material instanceof TlsConfigError ? material.problems : (material?.warnings ?? []);
     problems.push(...found.map((problem) => ({ ...problem, path: ['listeners', i, 'tls', ...problem.path] })));

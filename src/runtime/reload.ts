@@ -1,5 +1,6 @@
 // One reload at a time: build the new, swap one reference, retire the old; a failure leaves the old untouched. It does
 // not depend on what a snapshot holds, or on why a reload was requested; watch.ts and the signal handler request it.
+import { reportDefect } from '../base/guard.ts';
 import type { ReloadOutcome } from '../base/reload-outcome.ts';
 import type { Emit } from '../events.ts';
 
@@ -19,6 +20,8 @@ export interface ReloadSteps<T> {
    * completely, or throws with nothing changed.
    */
   swap(next: T): ReloadOutcome;
+  /** The new config was refused: takes over what may change under the one in force, which is what certificates' files hold. */
+  renew(): Promise<void>;
   /** Releases what `next` holds, where it was built and is not needed any more. */
   discard(next: T): void;
   readonly emit: Emit;
@@ -82,6 +85,7 @@ export class Reloader<T> {
   async #run(trigger: ReloadTrigger): Promise<ReloadReport> {
     const report = { at: Date.now(), trigger, ...(await this.#tryReload()) };
     const { outcome, problems } = report;
+    if (outcome === null && !this.#closed) await this.#steps.renew().catch((thrown) => reportDefect('config', thrown));
     this.#last = report;
     this.#steps.emit({
       type: 'config_reloaded',

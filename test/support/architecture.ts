@@ -37,6 +37,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['websocket'],
   ['actions'],
   ['runtime'],
+  ['acme'],
   ['pipeline'],
   ['listen', 'admin'],
   ['app'],

@@ -22,6 +22,8 @@ const PEERS = {
   'redis-server': ['redis-server', '--version'],
   promtool: ['promtool', '--version'],
   systemd: ['systemd-socket-activate', '--version'],
+  // It has no word for its version; with -h it ends with 0.
+  pebble: ['pebble', '-h'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
 export type PeerName = keyof typeof PEERS;

@@ -12,6 +12,7 @@ import type {
   TerminateConfig,
   WebSocketConfig,
 } from '../schema/schema.ts';
+import { checkAcme } from './check-acme.ts';
 import { checkAddresses } from './check-addresses.ts';
 import { checkAuth } from './check-auth.ts';
 import { checkLimits } from './check-limits.ts';
@@ -31,6 +32,7 @@ const HANDLERS_WITH_OPTIONS = ['push', 'rooms', 'webhook'] as const satisfies re
 export function check(config: Config, written: Written): Problem[] {
   return [
     ...checkListeners(config, written),
+    ...checkAcme(config, written),
     ...checkAddresses(config, written),
     ...checkUpstreams(config, written),
     ...checkRouteNames(config.routes, written),
@@ -79,13 +81,16 @@ function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Wri
   }
   yield* checkHttp2(listener, path);
   if (tls === undefined) return;
-  const { certificates, self_signed } = tls;
+  const { certificates, self_signed, acme } = tls;
   const tlsPath = [...path, 'tls'];
   if (certificates !== undefined && self_signed !== undefined) {
     const hint = 'take one of them out';
     yield error([...tlsPath, 'self_signed'], '"self_signed" beside "certificates"', { hint, at: 'key' });
-  } else if (certificates === undefined && self_signed === undefined && !written.lostWithin(tlsPath)) {
-    yield error(tlsPath, 'needs "certificates" or "self_signed"');
+  } else if (acme !== undefined && self_signed !== undefined) {
+    const hint = 'take one of them out; until there is a certificate, one of our own is served';
+    yield error([...tlsPath, 'self_signed'], '"self_signed" beside "acme"', { hint, at: 'key' });
+  } else if ((certificates ?? self_signed ?? acme) === undefined && !written.lostWithin(tlsPath)) {
+    yield error(tlsPath, 'needs "certificates", "acme" or "self_signed"');
   }
 }
 

@@ -1,6 +1,7 @@
 // How TLS is spoken on a listener.
 import * as z from 'zod';
 import { isCertificateName } from '../address.ts';
+import { acme } from './schema-acme.ts';
 import { oneOrMore } from './schema-values.ts';
 
 const certificate = z.strictObject({
@@ -21,6 +22,11 @@ export const tls = z.strictObject({
     .min(1)
     .optional()
     .describe('Names for a certificate made at start, in place of `certificates`; for trying out'),
+  acme: acme
+    .optional()
+    .describe(
+      'Order a certificate from an authority by ACME, and renew it; one of our own is served until it is there',
+    ),
   strict_sni: z
     .boolean()
     .prefault(false)

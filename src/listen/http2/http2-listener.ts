@@ -53,7 +53,7 @@ export class Http2Listener {
 
   /** A connection without TLS: takes it where it begins with HTTP/2, else calls `http1`, with nothing of it read. */
   takeByPreface(socket: Socket, http1: () => void): void {
-    if (this.#config.tls !== undefined || http2Of(this.#config)?.prior_knowledge !== true) {
+    if (http2Of(this.#config)?.prior_knowledge !== true) {
       http1();
       return;
     }

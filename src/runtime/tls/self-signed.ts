@@ -1,6 +1,6 @@
 // A self-signed server certificate, made at start so that https works before anyone has a certificate. node:crypto
 // makes the key and the signature; der.ts writes the rest. Not a CA, and no client trusts it unless configured to.
-import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { isIP } from 'node:net';
 import { isCertificateName } from '../../config/address.ts';
 import {
@@ -27,6 +27,7 @@ const OID = {
   serverAuth: '1.3.6.1.5.5.7.3.1',
 } as const;
 
+const ECDSA_WITH_SHA256 = sequence(objectIdentifier(OID.ecdsaWithSha256));
 const DAY_MS = 86_400_000;
 /** Under the 825 days, and soon 47, that browsers' platforms take from a server certificate at all. */
 const VALID_DAYS = 90;
@@ -41,28 +42,31 @@ export interface KeyPair {
 
 /**
  * Makes a certificate (EC P-256, ECDSA with SHA-256) for DNS names, `*.suffix` among them, and IP addresses; `localhost`
- * stands for 127.0.0.1 and ::1 too. Valid from a day before `now`, for clocks that differ, and 90 days in all. Throws a
- * RangeError that names the entry which is neither a DNS name nor an address.
+ * stands for 127.0.0.1 and ::1 too. Valid from a day before `now`, for clocks that differ, and 90 days in all. `further`
+ * extensions follow its own. Throws a RangeError that names the entry which is neither a DNS name nor an address.
  */
-export function makeSelfSigned(names: readonly string[], now: Date): KeyPair {
+export function makeSelfSigned(names: readonly string[], now: Date, ...further: readonly Buffer[]): KeyPair {
   const subjects = subjectsOf(names);
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const start = now.getTime() - DAY_MS;
-  const algorithm = sequence(objectIdentifier(OID.ecdsaWithSha256));
   const name = distinguishedName(subjects[0] ?? '');
   const toBeSigned = sequence(
     explicit(0, integer(Buffer.of(2))), // v3
     integer(serialNumber()),
-    algorithm,
+    ECDSA_WITH_SHA256,
     name, // issuer: itself
     sequence(time(new Date(start)), time(new Date(start + VALID_DAYS * DAY_MS))),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
-    explicit(3, extensions(subjects)),
+    explicit(3, extensions(subjects, further)),
   );
-  const signature = sign('sha256', toBeSigned, privateKey);
-  const cert = pem('CERTIFICATE', sequence(toBeSigned, algorithm, bitString(signature)));
+  const cert = pem('CERTIFICATE', signed(toBeSigned, privateKey));
   return { cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
+}
+
+/** What is signed with its signature by an EC key, as certificates and requests for them have it (RFC 5280 §4.1.1). */
+export function signed(content: Buffer, privateKey: KeyObject): Buffer {
+  return sequence(content, ECDSA_WITH_SHA256, bitString(sign('sha256', content, privateKey)));
 }
 
 /** DNS names and addresses, each once, in the order given. */
@@ -96,16 +100,25 @@ function distinguishedName(subject: string): Buffer {
   return sequence(organization, attribute(OID.commonName, subject));
 }
 
-function extensions(subjects: readonly string[]): Buffer {
-  const critical = boolean(true);
-  const extension = (type: string, ...rest: readonly Uint8Array[]): Buffer => sequence(objectIdentifier(type), ...rest);
+function extensions(subjects: readonly string[], further: readonly Buffer[]): Buffer {
   return sequence(
     // cA defaults to FALSE, and DER leaves a default out (X.690 §11.5).
-    extension(OID.basicConstraints, critical, octetString(sequence())),
+    extension(OID.basicConstraints, boolean(true), octetString(sequence())),
     // No keyUsage: without keyCertSign in it OpenSSL before 3 will not take the certificate for its own issuer.
     extension(OID.extendedKeyUsage, octetString(sequence(objectIdentifier(OID.serverAuth)))),
-    extension(OID.subjectAltName, octetString(sequence(...subjects.map(generalName)))),
+    subjectAltName(subjects),
+    ...further,
   );
+}
+
+/** One extension: its value as an octet string, with the mark of a critical one before it where it is one. */
+export function extension(type: string, ...rest: readonly Buffer[]): Buffer {
+  return sequence(objectIdentifier(type), ...rest);
+}
+
+/** The extension that says for whom a certificate is (RFC 5280 §4.2.1.6). */
+export function subjectAltName(subjects: readonly string[]): Buffer {
+  return extension(OID.subjectAltName, octetString(sequence(...subjects.map(generalName))));
 }
 
 /** dNSName [2] or iPAddress [7] (RFC 5280 §4.2.1.6). */

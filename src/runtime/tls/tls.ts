@@ -2,15 +2,19 @@
 // and swapped as one reference; a connection that is open keeps the context it began with. What a server makes of it is
 // listen/tls-server.ts.
 import { type KeyObject, X509Certificate } from 'node:crypto';
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { certificateFile } from '../../config/acme.ts';
 import type { ConfigPath, Problem } from '../../config/problem.ts';
 import type { ListenerConfig } from '../../config/schema/schema.ts';
+import type { AcmeConfig } from '../../config/schema/schema-acme.ts';
 import type { TicketKey } from '../../net/ticket-keys.ts';
 import { type ClientAuthMode, type ClientAuthority, loadClientAuth } from './client-auth.ts';
 import { fail, parseChain, parseKey, readPem, TlsConfigError } from './pem.ts';
 import { tlsPolicy } from './policy.ts';
 import { type KeyPair, makeSelfSigned } from './self-signed.ts';
+import { whyUnwritable } from './storage-access.ts';
 import { loadTicketKeys } from './tickets.ts';
 
 export type TlsConfig = NonNullable<ListenerConfig['tls']>;
@@ -97,6 +101,8 @@ export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<
     const at = { path: ['certificates', index], now, common };
     await loadPair(files, at).then((pair) => loaded.push(pair), collect);
   }
+  if (config.acme !== undefined)
+    await loadIssued(config.acme, sources, common).then((one) => loaded.push(one), collect);
   if (config.self_signed !== undefined) {
     try {
       loaded.push(loadSelfSigned(config.self_signed, sources, common));
@@ -110,7 +116,7 @@ export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<
 
 function materialOf(loaded: readonly Loaded[], { common, config, ticketKeys }: Whole): TlsMaterial {
   const first = loaded[0];
-  if (first === undefined) throw fail([], 'no certificate', 'name `certificates` or `self_signed`');
+  if (first === undefined) throw fail([], 'no certificate', 'name `certificates`, `acme` or `self_signed`');
   const { strict_sni: strictSni } = config;
   const contexts = new Map<string, SecureContext>();
   for (const { context, info } of loaded) {
@@ -157,6 +163,26 @@ async function loadPair(files: KeyPair, at: PairAt): Promise<Loaded> {
   const leaf = chain[0];
   if (!leaf?.checkPrivateKey(privateKey)) throw mismatch(chain, privateKey, { files, path });
   return loadedOf({ cert: cert.value, key: key.value }, leaf, { ...at, path: [...path, 'cert'] });
+}
+
+/** What an authority has issued; until then, or where it can't be used, one of our own for the same names. */
+async function loadIssued(acme: AcmeConfig, sources: TlsSources, common: Common): Promise<Loaded> {
+  const file = resolve(sources.baseDir, certificateFile(acme));
+  const warnings: Problem[] = [];
+  const warn = (message: string, hint: string, key?: string): void => {
+    warnings.push({ severity: 'warning', path: key === undefined ? ['acme'] : ['acme', key], message, hint });
+  };
+  const unwritable = await whyUnwritable(dirname(file));
+  if (unwritable !== null) warn(`cannot be written to: ${unwritable}`, 'nothing can be ordered', 'storage');
+  try {
+    const issued = await loadPair({ cert: file, key: file }, { path: ['acme'], now: sources.now, common });
+    return { ...issued, warnings: [...warnings, ...issued.warnings] };
+  } catch (error) {
+    if (!(error instanceof TlsConfigError)) throw error;
+    const hint = 'one of our own is served until another one is issued';
+    if (existsSync(file)) for (const { message } of error.problems) warn(message, hint);
+    return { ...loadSelfSigned(acme.domains, sources, common), warnings };
+  }
 }
 
 function loadSelfSigned(names: readonly string[], { selfSigned, now }: TlsSources, common: Common): Loaded {

@@ -176,7 +176,10 @@ const CASES: readonly (readonly [Change, ...string[]])[] = [
     { listeners: '[{ port: 443, tls: true }]' },
     `1:31: error: listeners[0].tls: must be a map, got true (write ${TLS}, or { self_signed: [localhost] } to try it out)`,
   ],
-  [{ listeners: '[{ port: 443, tls: {} }]' }, '1:31: error: listeners[0].tls: needs "certificates" or "self_signed"'],
+  [
+    { listeners: '[{ port: 443, tls: {} }]' },
+    '1:31: error: listeners[0].tls: needs "certificates", "acme" or "self_signed"',
+  ],
   [
     { listeners: '[{ port: 443, tls: { cert: a.pem, key: a.key } }]' },
     '1:33: error: listeners[0].tls.cert: unknown key (write certificates: [{ cert: chain.pem, key: key.pem }])',

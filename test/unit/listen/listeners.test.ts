@@ -37,9 +37,11 @@ function make(): Listeners {
     access: new AccessPhase(new LimitsRuntime().admission),
     splice: unused,
     watchClient: unused,
+    challengeText: unused,
   });
+  const challenges = { awaitsTls: false, contextFor: () => null };
   const emit = (event: GatewayEvent): void => void events.push(event);
-  return new Listeners(() => ({ gateway, acceptor: null, emit, fds: new FdGuard(unused) }), emit);
+  return new Listeners(() => ({ gateway, acceptor: null, emit, fds: new FdGuard(unused), challenges }), emit);
 }
 
 function wanted(listener: object, tls: TlsMaterial | null = null): Wanted {

@@ -151,6 +151,17 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     names: ['a.example', 'b.example'],
     notAfterMs: 1_800_000_000_000,
   },
+  certificate_ordered: {
+    type: 'certificate_ordered',
+    names: ['a.example', 'b.example'],
+    authority: 'acme.example',
+    result: 'failed',
+    reason: 'rateLimited',
+    detail: 'rateLimited: too many',
+    notAfterMs: null,
+    retryInMs: 60_000,
+    durationMs: 1500,
+  },
   drain: { type: 'drain', phase: 'started', sessions: 3, requests: 2 },
   internal_error: {
     type: 'internal_error',

@@ -161,6 +161,11 @@ describe('each event feeds its metrics, and no other', () => {
     ['internal_error', EVENTS.internal_error, { 'internal_errors_total{where="request"}': 1 }],
     ['http2_session_closed', EVENTS.http2_session_closed, { 'http2_sessions_closed_total{reason="resets"}': 1 }],
     ['certificate_loaded', EVENTS.certificate_loaded, {}],
+    [
+      'certificate_ordered',
+      EVENTS.certificate_ordered,
+      { 'acme_orders_total{result="failed"}': 1, 'acme_errors_total{reason="rateLimited"}': 1 },
+    ],
     ['drain', EVENTS.drain, { draining: 1 }],
     ['notice', EVENTS.notice, {}],
   ];
@@ -180,6 +185,8 @@ describe('from the start', () => {
     expect(Object.fromEntries(samples)).toEqual({
       'auth_jwks_refreshes_total{result="ok"}': 0,
       'auth_jwks_refreshes_total{result="failed"}': 0,
+      'acme_orders_total{result="issued"}': 0,
+      'acme_orders_total{result="failed"}': 0,
       http_requests_in_flight: 0,
       http2_sessions: 0,
       http2_streams: 0,

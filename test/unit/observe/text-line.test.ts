@@ -58,6 +58,8 @@ describe('each event has its line', () => {
     api_called:
       'info  api called operation="POST /connections/{id}" target=req-1 status=410 reason=gone client=127.0.0.1 duration=2ms',
     keys_fetched: 'warn  keys fetched url=https://login.example.com/jwks result=failed detail="answered 500"',
+    certificate_ordered:
+      'warn  certificate ordered names=a.example,b.example authority=acme.example result=failed reason=rateLimited detail="rateLimited: too many" retry_in=1m0s duration=1.5s',
     ping: 'debug ping route=chat result=pong',
     config_reloaded: [
       'error config reloaded: kept 812, draining 14 (route chat removed), needs a restart: broker result=failure trigger=signal kept=812 draining=14 restart_needed=broker',

@@ -54,6 +54,7 @@ function setUp(action: Splice) {
     access: new AccessPhase(new LimitsRuntime().admission),
     splice: action,
     watchClient: () => null,
+    challengeText: () => null,
   };
   const handshakes = new Handshakes(options, state);
   return {

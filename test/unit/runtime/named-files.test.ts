@@ -17,6 +17,7 @@ const config = schema.parse({
         ],
         ticket_key_file: ['new.key', 'old.key'],
         client_auth: { ca: 'clients.pem', crl: 'revoked.pem' },
+        acme: { domains: ['a.example'], storage: 'acme', directory: 'https://ca.example/dir', ca: 'acme-ca.pem' },
       },
     },
   ],
@@ -43,6 +44,8 @@ it('is all of them, once each, as absolute paths', () => {
       ...[
         '/srv/new.key',
         '/srv/old.key',
+        '/srv/acme-ca.pem',
+        '/srv/acme/ca.example-dir/a.example.pem',
         '/srv/hook.key',
         '/srv/jwt.pem',
         '/srv/revoked.pem',
@@ -64,8 +67,21 @@ it('is one for each key of the schema that is the path of a file', () => {
     for (const [name, inner] of Object.entries(value)) walk(inner, name);
   };
   walk(editorSchema(), '');
-  // a.crt, a.key; keys of tickets; client_auth; tls of an upstream; three secrets of routes; the admin's.
+  // a.crt, a.key; keys of tickets; client_auth; acme; tls of an upstream; three secrets of routes; the admin's.
   expect([...paths].map((path) => path.split(':')[0]).sort()).toEqual(
-    ['ca', 'ca', 'cert', 'cert', 'crl', 'key', 'key', 'key_file', 'ticket_key_file', 'token_file', 'users_file'].sort(),
+    [
+      'ca',
+      'ca',
+      'ca',
+      'cert',
+      'cert',
+      'crl',
+      'key',
+      'key',
+      'key_file',
+      'ticket_key_file',
+      'token_file',
+      'users_file',
+    ].sort(),
   );
 });

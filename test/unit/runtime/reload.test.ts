@@ -11,7 +11,15 @@ const OUTCOME: ReloadOutcome = {
 
 /** A reloader over a content that can be set, with builds that end when told. */
 function reloading() {
-  const state = { content: 'one', serving: 'zero', building: 0, most: 0, builds: 0, discarded: [] as string[] };
+  const state = {
+    content: 'one',
+    serving: 'zero',
+    building: 0,
+    most: 0,
+    builds: 0,
+    discarded: [] as string[],
+    renewed: 0,
+  };
   const events: GatewayEvent[] = [];
   const gates: (() => void)[] = [];
   let opened = false;
@@ -26,6 +34,9 @@ function reloading() {
       if (content === 'throws') throw new Error('disk on fire');
       if (content.startsWith('bad')) return { ok: false, problems: [`g.yaml:1:1: error: ${content}`, 'another'] };
       return { ok: true, next: content };
+    },
+    async renew() {
+      state.renewed++;
     },
     swap(next) {
       if (next === 'unswappable') throw new Error('port taken');
@@ -79,6 +90,7 @@ describe('Reloader', () => {
     const reloader = new Reloader<string>({
       build: async () => ({ ok: false, problems: [] }),
       swap: () => OUTCOME,
+      renew: async () => {},
       discard: () => {},
       emit: (event) => events.push(event),
     });

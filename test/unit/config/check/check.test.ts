@@ -35,7 +35,7 @@ describe('listeners', () => {
       ['2:17: error: listeners[0].unix: "unix" beside "port" (a listener has one of them; make it two)'],
     ],
     [['{ host: a, unix: /a }'], ['2:7: error: listeners[0].host: "host" beside "unix" (a unix socket has no host)']],
-    [['{ port: 80, tls: {} }'], ['2:22: error: listeners[0].tls: needs "certificates" or "self_signed"']],
+    [['{ port: 80, tls: {} }'], ['2:22: error: listeners[0].tls: needs "certificates", "acme" or "self_signed"']],
     [
       ['{ port: 80, tls: { self_signed: [a], certificates: [{ cert: a, key: b }] } }'],
       ['2:24: error: listeners[0].tls.self_signed: "self_signed" beside "certificates" (take one of them out)'],

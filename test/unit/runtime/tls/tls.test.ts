@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { certificateFile } from '../../../../src/config/acme.ts';
 import { TlsConfigError } from '../../../../src/runtime/tls/pem.ts';
 import { makeSelfSigned } from '../../../../src/runtime/tls/self-signed.ts';
 import { buildTls, type SelfSignedCache, type TlsConfig, type TlsSources } from '../../../../src/runtime/tls/tls.ts';
@@ -217,5 +218,50 @@ describe('buildTls', () => {
     );
     const material = await build({ certificates: [{ cert: 'odd.crt', key: 'odd.key' }] }, sources);
     expect(material.certificates[0]?.names).toEqual(['c.example']);
+  });
+});
+
+describe('a certificate of an authority', () => {
+  const acme = {
+    ...{ domains: ['a.example', 'b.example'], directory: 'https://ca.example/dir', storage: 'acme' },
+    terms_agreed: true,
+  };
+  const file = () => join(dir, certificateFile(acme));
+  const issue = (text: string) => {
+    mkdirSync(join(file(), '..'), { recursive: true });
+    writeFileSync(file(), text);
+  };
+
+  test('is one of our own for the names until it is there', async () => {
+    const material = await build({ acme });
+    expect(material.certificates).toMatchObject([{ names: ['a.example', 'b.example'] }]);
+    expect(material.warnings).toEqual([]);
+    expect(material.contextFor('b.example')).not.toBeNull();
+  });
+
+  test('is the one in its file, key and chain together, beside those of other files', async () => {
+    const { key, cert } = makeSelfSigned(['a.example', 'b.example', 'c.example'], NOW);
+    issue(key + cert);
+    const material = await build({ acme, certificates: [writePair('other', ['other.example'])] });
+    expect(material.certificates.map(({ names }) => names)).toEqual([
+      ['other.example'],
+      ['a.example', 'b.example', 'c.example'],
+    ]);
+  });
+
+  test.each([
+    ['nothing', '', 'holds no PEM certificate'],
+    ['another key', makeSelfSigned(['x'], NOW).key + makeSelfSigned(['x'], NOW).cert, 'is not that of'],
+  ])('is one of our own where the file holds %s, and says why', async (_, text, why) => {
+    issue(text);
+    const material = await build({ acme });
+    expect(material.certificates).toMatchObject([{ names: ['a.example', 'b.example'] }]);
+    expect(material.warnings).toMatchObject([{ severity: 'warning', message: expect.stringContaining(why) }]);
+  });
+
+  test('is warned of where it could not be kept', async () => {
+    writeFileSync(join(dir, 'file'), '');
+    const { warnings } = await build({ acme: { ...acme, storage: 'file' } });
+    expect(warnings).toMatchObject([{ path: ['acme', 'storage'], message: expect.stringContaining('ENOTDIR') }]);
   });
 });

@@ -1,0 +1,81 @@
+// What can go wrong with an authority: its own problem documents (RFC 7807, RFC 8555 §6.7), and what breaks on the way.
+
+/** What broke on our side of the line, beside the types of RFC 8555 §6.7. */
+type OwnType = 'connection' | 'timeout' | 'malformed' | 'storage';
+
+/** The types of RFC 8555 §6.7 and RFC 9773 §7.4, without their prefix. */
+const TYPES = [
+  'accountDoesNotExist',
+  'alreadyReplaced',
+  'alreadyRevoked',
+  'badCSR',
+  'badNonce',
+  'badPublicKey',
+  'badRevocationReason',
+  'badSignatureAlgorithm',
+  'caa',
+  'compound',
+  'connection',
+  'dns',
+  'externalAccountRequired',
+  'incorrectResponse',
+  'invalidContact',
+  'malformed',
+  'orderNotReady',
+  'rateLimited',
+  'rejectedIdentifier',
+  'serverInternal',
+  'tls',
+  'unauthorized',
+  'unsupportedContact',
+  'unsupportedIdentifier',
+  'userActionRequired',
+] as const;
+
+const PREFIX = 'urn:ietf:params:acme:error:';
+/** Characters of what an authority says, for the log. */
+const LONGEST_DETAIL = 500;
+
+export type AcmeErrorType = OwnType | (typeof TYPES)[number] | 'other';
+
+/** An order can't go on. `message` says why, in the authority's words where they are its. */
+export class AcmeError extends Error {
+  readonly type: AcmeErrorType;
+  /** How long the authority wants to be left alone; null: it does not say. */
+  readonly retryAfterMs: number | null;
+
+  constructor(type: AcmeErrorType, message: string, retryAfterMs: number | null = null) {
+    super(message);
+    this.name = 'AcmeError';
+    this.type = type;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The error of a problem document, parsed from JSON or not one at all. */
+export function problemError(problem: unknown, fallback: string, retryAfterMs: number | null = null): AcmeError {
+  const { type, detail, subproblems } = fieldsOf(problem);
+  const name = typeof type === 'string' && type.startsWith(PREFIX) ? type.slice(PREFIX.length) : null;
+  const known = TYPES.find((each) => each === name) ?? 'other';
+  const said = [sayingOf(detail), ...(Array.isArray(subproblems) ? subproblems.slice(0, 10).map(subproblem) : [])];
+  const text = said.filter((each) => each !== '').join('; ');
+  return new AcmeError(known, clean(`${name ?? 'error'}: ${text === '' ? fallback : text}`), retryAfterMs);
+}
+
+/** RFC 8555 §6.7.1: which name it is about, and what. */
+function subproblem(problem: unknown): string {
+  const { detail, identifier } = fieldsOf(problem);
+  const { value } = fieldsOf(identifier);
+  return [sayingOf(value), sayingOf(detail)].filter((each) => each !== '').join(': ');
+}
+
+const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+const sayingOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+/** One line of bounded length, whatever the other side wrote. */
+function clean(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is taken out
+  const line = text.slice(0, LONGEST_DETAIL + 1).replace(/[\x00-\x1f\x7f]+/g, ' ');
+  return line.length > LONGEST_DETAIL ? `${line.slice(0, LONGEST_DETAIL)}…` : line;
+}

@@ -1,0 +1,235 @@
+// One certificate that an authority issues and renews for as long as the config asks for it. What it writes is served by whoever
+// reads its file (runtime/tls); this file only sees to it that there is one, and a newer one in time.
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { Clock } from '../base/clock.ts';
+import { reportDefect } from '../base/guard.ts';
+import type { Emit } from '../events.ts';
+import { AcmeError } from './acme-error.ts';
+import type { Challenges } from './challenges.ts';
+import { AcmeClient } from './client.ts';
+import type { ExternalAccount } from './jws.ts';
+import { LockFile } from './lock-file.ts';
+import { type ChallengeType, order } from './order.ts';
+import { renewalTime, validityOf, waitAfter } from './renewal.ts';
+import { RenewalInfo } from './renewal-info.ts';
+import { AcmeStorage, readOrNull } from './storage.ts';
+import { openTransport } from './transport.ts';
+
+/** What the config says of one; paths are absolute. */
+export interface CertificateSettings {
+  readonly domains: readonly string[];
+  readonly email: string | null;
+  readonly directory: string;
+  readonly eab: ExternalAccount | null;
+  /** Authorities that the directory's own certificate is verified by; null: those that node knows. */
+  readonly ca: string | null;
+  readonly challenges: readonly ChallengeType[];
+  /** The authority's folder, and in it the certificate's file. */
+  readonly folder: string;
+  readonly file: string;
+}
+
+export interface CertificateServices {
+  readonly challenges: Challenges;
+  readonly clock: Clock;
+  /** A number from 0 to 1, as Math.random gives it. */
+  readonly random: () => number;
+  readonly emit: Emit;
+  readonly version: string;
+}
+
+/** Its file is looked at this often at least: another gateway may have renewed it, or somebody taken it away. */
+const LOOK_MS = 3600_000;
+/** Until it is looked again after another gateway's order was under way. */
+const LOCKED_MS = 15_000;
+/** Between an order and the next, whatever the certificate says. */
+const PAUSE_MS = 60_000;
+
+export class ManagedCertificate {
+  readonly settings: CertificateSettings;
+  readonly #services: CertificateServices;
+  readonly #storage: AcmeStorage;
+  readonly #lock: LockFile;
+  readonly #renewalInfo: RenewalInfo;
+  readonly #stopping = new AbortController();
+  #failures = 0;
+  #cancel = (): void => {};
+  #work: Promise<void> | null = null;
+  #stopped = false;
+
+  constructor(settings: CertificateSettings, services: CertificateServices) {
+    this.settings = settings;
+    this.#services = services;
+    this.#storage = new AcmeStorage(settings.folder);
+    this.#lock = new LockFile(`${settings.file}.lock`, services.clock);
+    this.#renewalInfo = new RenewalInfo(services.clock, services.random);
+  }
+
+  get challengeFolder(): string {
+    return this.#storage.challengeFolder;
+  }
+
+  start(): void {
+    this.#next(0);
+  }
+
+  /** Whether an order, or a look at what there is, is under way. */
+  get busy(): boolean {
+    return this.#work !== null;
+  }
+
+  /** Begins nothing any more. An order under way goes on to its end. */
+  stop(): void {
+    this.#cancel();
+    this.#stopped = true;
+  }
+
+  /** The process ends: breaks off what is under way; resolves when nothing is left of it. */
+  async abandon(): Promise<void> {
+    this.stop();
+    this.#stopping.abort(new AcmeError('other', 'the gateway is stopping'));
+    await this.#work;
+  }
+
+  #next(ms: number): void {
+    if (this.#stopped) return;
+    this.#cancel = this.#services.clock.after(ms, () => {
+      this.#work = this.#look().finally(() => {
+        this.#work = null;
+      });
+    });
+  }
+
+  async #look(): Promise<void> {
+    const started = this.#services.clock.now();
+    try {
+      this.#next(await this.#step());
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      this.#failures++;
+      const known = error instanceof AcmeError ? error : new AcmeError('other', String(error));
+      if (known !== error) reportDefect('config', error);
+      const retryInMs = waitAfter(this.#failures, known.retryAfterMs, this.#services.random());
+      this.#tell({ result: 'failed', reason: known.type, detail: known.message, retryInMs }, started);
+      this.#next(retryInMs);
+    }
+  }
+
+  /** Orders where that is due; gives how long there is nothing to do. */
+  async #step(): Promise<number> {
+    const { clock } = this.#services;
+    const current = await this.#stored();
+    const wait = current === null ? 0 : (await this.#dueAt(current)) - clock.now();
+    if (wait > 0) return Math.min(wait, LOOK_MS);
+    const release = await this.#lock.acquire();
+    if (release === null) return LOCKED_MS;
+    try {
+      // Another gateway may have been faster.
+      const now = await this.#stored();
+      if (now !== null && now.serialNumber !== current?.serialNumber) return 0;
+      await this.#order(current);
+    } finally {
+      await release();
+    }
+    return PAUSE_MS;
+  }
+
+  async #order(current: X509Certificate | null): Promise<void> {
+    const { clock, challenges } = this.#services;
+    const started = clock.now();
+    const client = await this.#openClient();
+    const preferred = rotated(this.settings.challenges, this.#failures);
+    const { signal } = this.#stopping;
+    const options = {
+      domains: this.settings.domains,
+      challenges: preferred,
+      present: (challenge: Parameters<Challenges['present']>[0]) => challenges.present(challenge, this.#storage),
+      replaces: current === null ? null : await this.#renewalInfo.identify(client, current),
+      clock,
+      signal,
+    };
+    const pem = await this.#withAccount(client, () => order(client, options));
+    await this.#storage.keepCertificate(this.settings.file, pem);
+    this.#failures = 0;
+    const notAfterMs = validityOf(new X509Certificate(pem)).to;
+    this.#tell({ result: 'issued', notAfterMs }, started);
+  }
+
+  /** Registers where there is no account, and once more where the authority has forgotten it. */
+  async #withAccount<T>(client: AcmeClient, work: () => Promise<T>): Promise<T> {
+    const { email, eab } = this.settings;
+    const register = async (): Promise<void> => {
+      const url = await client.register({ email, eab });
+      await this.#storage.keepAccount({ url, email });
+    };
+    const account = await this.#storage.account();
+    if (account === null) await register();
+    else client.use(account.url);
+    try {
+      if (account !== null && account.email !== email) {
+        await client.changeContact(email);
+        await this.#storage.keepAccount({ url: account.url, email });
+      }
+      return await work();
+    } catch (error) {
+      if (account === null || !(error instanceof AcmeError) || error.type !== 'accountDoesNotExist') throw error;
+      await register();
+      return await work();
+    }
+  }
+
+  async #openClient(): Promise<AcmeClient> {
+    const { directory, ca: file } = this.settings;
+    const { clock, version } = this.#services;
+    const ca = file === null ? null : await readOrNull(file);
+    if (file !== null && ca === null) throw new AcmeError('storage', `there is no file ${file}`);
+    const transport = openTransport({ ca, version, signal: this.#stopping.signal });
+    return new AcmeClient(directory, await this.#storage.accountKey(), { transport, now: clock.now });
+  }
+
+  /** With a third of its life left, or when the authority says. */
+  async #dueAt(current: X509Certificate): Promise<number> {
+    const own = renewalTime(validityOf(current));
+    if (own <= this.#services.clock.now()) return own;
+    return (await this.#renewalInfo.dueAt(current, () => this.#openClient())) ?? own;
+  }
+
+  /** The certificate in the file; null: there is none that would do. */
+  async #stored(): Promise<X509Certificate | null> {
+    const pem = await readOrNull(this.settings.file);
+    if (pem === null) return null;
+    try {
+      const leaf = new X509Certificate(pem);
+      const fits = this.settings.domains.every((domain) => leaf.checkHost(domain) !== undefined);
+      return fits && leaf.checkPrivateKey(createPrivateKey(pem)) ? leaf : null;
+    } catch {
+      return null;
+    }
+  }
+
+  #tell(
+    end: {
+      readonly result: 'issued' | 'failed';
+      readonly reason?: string;
+      readonly detail?: string;
+      readonly retryInMs?: number;
+      readonly notAfterMs?: number;
+    },
+    started: number,
+  ): void {
+    const { reason = null, detail = null, retryInMs = null, notAfterMs = null, result } = end;
+    this.#services.emit({
+      type: 'certificate_ordered',
+      names: this.settings.domains,
+      authority: new URL(this.settings.directory).host,
+      ...{ result, reason, detail, notAfterMs, retryInMs },
+      durationMs: this.#services.clock.now() - started,
+    });
+  }
+}
+
+/** The list from another beginning: after a failure the other way is tried. */
+function rotated<T>(list: readonly T[], by: number): T[] {
+  const at = by % list.length;
+  return [...list.slice(at), ...list.slice(0, at)];
+}

@@ -1,0 +1,73 @@
+// What the authority says of when a certificate should be renewed (ACME Renewal Information, RFC 9773): asked now and then, and
+// never in the way, for where it can't be had the certificate's own life decides.
+import type { X509Certificate } from 'node:crypto';
+import type { Clock } from '../base/clock.ts';
+import { AcmeError } from './acme-error.ts';
+import { certificateId } from './certificate-id.ts';
+import { type AcmeClient, isJson } from './client.ts';
+import { suggestedTime, validityOf } from './renewal.ts';
+
+/** Where the authority does not say when to ask again (RFC 9773 §4.3.2). */
+const ASK_MS = 6 * 3600_000;
+const SOONEST_MS = 60_000;
+const LATEST_MS = 24 * 3600_000;
+
+/** What was said of a certificate; `at` null: nothing that can be used. */
+interface Said {
+  readonly id: string;
+  readonly window: string;
+  readonly at: number | null;
+  readonly askAgainAt: number;
+}
+
+export class RenewalInfo {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  #said: Said | null = null;
+
+  constructor(clock: Clock, random: () => number) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** When it should be renewed; null: the authority does not say. Never rejects for what the authority does. */
+  async dueAt(certificate: X509Certificate, open: () => Promise<AcmeClient>): Promise<number | null> {
+    const id = certificateId(certificate);
+    if (id === null) return null;
+    const said = this.#said?.id === id ? this.#said : null;
+    if (said !== null && said.askAgainAt > this.#clock.now()) return said.at;
+    try {
+      this.#said = await this.#ask(await open(), { id, certificate, said });
+    } catch (error) {
+      if (!(error instanceof AcmeError)) throw error;
+      this.#said = { id, window: said?.window ?? '', at: said?.at ?? null, askAgainAt: this.#clock.now() + ASK_MS };
+    }
+    return this.#said.at;
+  }
+
+  /** Its identifier where the authority knows what to do with it. */
+  async identify(client: AcmeClient, certificate: X509Certificate): Promise<string | null> {
+    const { renewalInfo } = await client.directory();
+    return renewalInfo === null ? null : certificateId(certificate);
+  }
+
+  async #ask(
+    client: AcmeClient,
+    asked: { id: string; certificate: X509Certificate; said: Said | null },
+  ): Promise<Said> {
+    const { id, certificate, said } = asked;
+    const { renewalInfo } = await client.directory();
+    const now = this.#clock.now();
+    if (renewalInfo === null) return { id, window: '', at: null, askAgainAt: now + LATEST_MS };
+    const { json, retryAfterMs } = await client.get(`${renewalInfo.replace(/\/$/, '')}/${id}`);
+    const askAgainAt = now + Math.min(Math.max(retryAfterMs ?? ASK_MS, SOONEST_MS), LATEST_MS);
+    const { start, end } = isJson(json['suggestedWindow']) ? json['suggestedWindow'] : {};
+    const suggested = { start: Date.parse(String(start)), end: Date.parse(String(end)) };
+    // RFC 9773 §4.2: one that ends before it begins is none.
+    if (!(suggested.start < suggested.end)) return { id, window: '', at: null, askAgainAt };
+    const window = `${suggested.start} ${suggested.end}`;
+    // One moment a window: a new one at each answer would be another certificate's.
+    const at = said?.window === window ? said.at : suggestedTime(validityOf(certificate), suggested, this.#random());
+    return { id, window, at, askAgainAt };
+  }
+}

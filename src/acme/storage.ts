@@ -1,0 +1,122 @@
+// The folder of one authority on disk: the account and its key, and the certificates. Nobody but its owner may read it, each
+// file is written aside and renamed, so that no reader sees half of one, and several gateways may share it.
+import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { background } from '../base/guard.ts';
+import { systemCode } from '../errors.ts';
+import { AcmeError } from './acme-error.ts';
+import { AccountKey } from './jws.ts';
+
+/** What is known of an account beside its key. */
+export interface StoredAccount {
+  readonly url: string;
+  /** What the authority was told. */
+  readonly email: string | null;
+}
+
+const DIRECTORY_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+export class AcmeStorage {
+  readonly #folder: string;
+
+  /** An absolute path; it is made at the first write. */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** The account's key. One is made where there is none: of several gateways that do so, one's is kept. */
+  async accountKey(): Promise<AccountKey> {
+    const file = join(this.#folder, 'account.key');
+    const kept = await readOrNull(file);
+    if (kept !== null) return parseAccountKey(kept, file);
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    await this.#write(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), link);
+    return parseAccountKey((await readOrNull(file)) ?? '', file);
+  }
+
+  async account(): Promise<StoredAccount | null> {
+    const text = await readOrNull(this.#accountFile);
+    if (text === null) return null;
+    try {
+      const { url, email } = JSON.parse(text) as { url?: unknown; email?: unknown };
+      if (typeof url === 'string') return { url, email: typeof email === 'string' ? email : null };
+    } catch {
+      // It is found again by its key.
+    }
+    return null;
+  }
+
+  async keepAccount(account: StoredAccount): Promise<void> {
+    await this.#write(this.#accountFile, `${JSON.stringify(account)}\n`, rename);
+  }
+
+  /** Replaces the file of a certificate. */
+  async keepCertificate(file: string, pem: string): Promise<void> {
+    await this.#write(file, pem, rename);
+  }
+
+  /** Keeps what answers a challenge, for other gateways; gives what removes it. */
+  async keepChallenge(token: string, keyAuthorization: string): Promise<() => void> {
+    const file = join(this.challengeFolder, token);
+    await this.#write(file, keyAuthorization, rename);
+    return () => background('config', rm(file, { force: true }));
+  }
+
+  get challengeFolder(): string {
+    return join(this.#folder, 'challenges');
+  }
+
+  get #accountFile(): string {
+    return join(this.#folder, 'account.json');
+  }
+
+  /** Writes aside, and then puts it in place: `rename` in the place of what is there, `link` only where nothing is. */
+  async #write(file: string, text: string, put: (from: string, to: string) => Promise<void>): Promise<void> {
+    const aside = join(dirname(file), `.${randomUUID()}.new`);
+    try {
+      await mkdir(dirname(file), { recursive: true, mode: DIRECTORY_MODE });
+      await writeWhole(aside, text);
+      await put(aside, file).catch((error: unknown) => {
+        if (put !== link || systemCode(error) !== 'EEXIST') throw error;
+      });
+    } catch (error) {
+      throw new AcmeError('storage', `cannot write ${file}: ${reasonOf(error)}`);
+    } finally {
+      await rm(aside, { force: true });
+    }
+  }
+}
+
+async function writeWhole(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'wx', FILE_MODE);
+  try {
+    await handle.writeFile(text);
+    // A key that is renamed into place before it is on the disk could be an empty file after a power cut.
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Null: there is no such file. */
+export async function readOrNull(file: string): Promise<string | null> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return null;
+    throw new AcmeError('storage', `cannot read ${file}: ${reasonOf(error)}`);
+  }
+}
+
+function parseAccountKey(pem: string, file: string): AccountKey {
+  try {
+    return new AccountKey(createPrivateKey(pem));
+  } catch {
+    throw new AcmeError('storage', `${file} holds no private key of EC P-256; move it away, and a new one is made`);
+  }
+}
+
+const reasonOf = (error: unknown): string =>
+  systemCode(error) ?? (error instanceof Error ? error.message : String(error));
