@@ -1,6 +1,6 @@
 // The broker of several gateways that share a Redis. What happens in Redis is redis-scripts.ts, the connections to it
-// are redis-link.ts, the order of messages is redis-room.ts; here one gateway, a node, takes part. It joins and leaves
-// rooms for its members, sends heartbeats, and resumes after Redis was unavailable.
+// are redis-link.ts, the order of messages is redis-room.ts, the members of one gateway, a node, are redis-memberships.ts.
+// Here the node takes part: it joins and leaves rooms in Redis, sends heartbeats, and resumes after Redis was unavailable.
 import { randomBytes } from 'node:crypto';
 import { background, ignore, reportDefect } from '../../base/guard.ts';
 import type { MemoryBudget } from '../../base/memory-budget.ts';
@@ -24,10 +24,11 @@ import {
 } from './broker.ts';
 import { RedisChannel } from './redis-channel.ts';
 import { type loadRedis, RedisLink } from './redis-link.ts';
-import { type AskLog, RedisRoom } from './redis-room.ts';
+import { type LocalMembership, RedisMemberships } from './redis-memberships.ts';
+import type { RedisRoom } from './redis-room.ts';
 import { RedisRpc } from './redis-rpc.ts';
 import { LEASE_MS } from './redis-scripts.ts';
-import { type MembershipRecord, RedisStore, usersOf } from './redis-store.ts';
+import { RedisStore, usersOf } from './redis-store.ts';
 import { type Event, prefixOf } from './redis-wire.ts';
 
 const HEARTBEAT_MS = LEASE_MS / 4;
@@ -41,11 +42,6 @@ export interface RedisOptions {
   readonly queues: MemoryBudget;
 }
 
-/** A membership of this node. */
-interface LocalMembership extends MembershipRecord {
-  readonly room: RedisRoom;
-}
-
 export class RedisBroker implements Broker {
   readonly name = 'redis';
   readonly #nodeId = randomBytes(8).toString('hex');
@@ -53,21 +49,18 @@ export class RedisBroker implements Broker {
   readonly #link: RedisLink;
   readonly #rpc: RedisRpc;
   readonly #store: RedisStore;
-  readonly #rooms = new Map<string, RedisRoom>();
-  readonly #memberships = new Map<string, LocalMembership>();
+  readonly #memberships: RedisMemberships;
   /** Memberships that ended while Redis was unavailable. */
   readonly #departed = new Set<LocalMembership>();
-  #nextId = 0;
   #down: string | null = 'not connected yet';
   #heartbeat: NodeJS.Timeout | undefined;
-  readonly #counts = { published: 0, failed: 0, delivered: 0 };
+  readonly #counts = { published: 0, failed: 0 };
 
   /** That the broker is unavailable is reported elsewhere; anything else is a defect. */
   readonly #onError = (error: unknown): void => {
     if (!(error instanceof BrokerError)) reportDefect('redis', error);
   };
 
-  readonly #askLog: AskLog = (room, after) => this.#store.since(room, after, '+');
   readonly #channel = new RedisChannel((event) => this.#onEvent(event), this.#onError);
 
   constructor({ library, url, local, emit, queues }: RedisOptions) {
@@ -83,6 +76,8 @@ export class RedisBroker implements Broker {
       queues,
     });
     this.#store = new RedisStore(this.#nodeId, this.#link);
+    const askLog = (room: string, after: string) => this.#store.since(room, after, '+');
+    this.#memberships = new RedisMemberships(this.#nodeId, askLog, this.#onError);
     this.#rpc = new RedisRpc(this.#nodeId, this.#link, local);
   }
 
@@ -92,7 +87,7 @@ export class RedisBroker implements Broker {
 
   async close(): Promise<void> {
     clearTimeout(this.#heartbeat);
-    await Promise.allSettled([...this.#memberships.values()].map((membership) => this.#store.leave(membership)));
+    await Promise.allSettled(this.#memberships.all.map((local) => this.#store.leave(local)));
     await this.#store.end().catch(ignore);
     this.#link.close();
   }
@@ -102,25 +97,20 @@ export class RedisBroker implements Broker {
   }
 
   async join(membership: Membership, rules: RoomRules): Promise<Joined | 'room_full' | 'too_many_rooms'> {
-    const room = this.#rooms.get(membership.room) ?? new RedisRoom(membership.room, this.#askLog, this.#onError);
-    this.#rooms.set(membership.room, room);
-    const id = `${this.#nodeId}.${this.#nextId++}`;
-    const local = { id, membership, room, retention: rules.retention, since: Date.now() };
-    room.memberships.set(id, membership);
+    const local = this.#memberships.create(membership, rules);
+    const { room } = local;
     try {
       const refused = this.#down === null ? await this.#join(local, rules.limits) : null;
       if (refused !== null) {
-        this.#forget(local);
+        this.#memberships.forget(local);
         return refused;
       }
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
       // The member joins in Redis once Redis is back.
     }
-    this.#memberships.set(local.id, local);
     // While Redis is unavailable it can't confirm the join: the member is in the room of this node only.
-    room.addMember(local.id, membership.user);
-    room.local.take(membership);
+    this.#memberships.add(local);
     return {
       position: room.position,
       users: () => room.local.users(),
@@ -173,14 +163,10 @@ export class RedisBroker implements Broker {
 
   *sample(): Iterable<Sample> {
     const { published, failed } = this.#counts;
-    let delivered = this.#counts.delivered;
-    for (const room of this.#rooms.values()) delivered += room.local.delivered;
-    yield { metric: 'rooms', labels: {}, value: this.#rooms.size };
-    yield { metric: 'room_members', labels: {}, value: this.#memberships.size };
+    yield* this.#memberships.sample();
     yield { metric: 'room_messages_total', labels: { result: 'published' }, value: published };
     yield { metric: 'room_messages_total', labels: { result: 'failed' }, value: failed };
     yield* this.#channel.sample();
-    yield { metric: 'room_deliveries_total', labels: {}, value: delivered };
     yield { metric: 'broker_up', labels: { broker: this.name }, value: this.#down === null ? 1 : 0 };
   }
 
@@ -210,36 +196,13 @@ export class RedisBroker implements Broker {
   }
 
   #leave(local: LocalMembership): void {
-    if (!this.#memberships.delete(local.id)) return;
-    const { room, membership } = local;
-    room.local.leave(membership);
-    room.exit(local.id);
-    this.#forget(local);
-    this.#store.leave(local).catch(() => this.#departed.add(local));
-  }
-
-  #forget({ id, room }: LocalMembership): void {
-    room.memberships.delete(id);
-    if (room.memberships.size > 0) return;
-    this.#counts.delivered += room.local.delivered;
-    this.#rooms.delete(room.local.name);
+    if (this.#memberships.remove(local)) this.#store.leave(local).catch(() => this.#departed.add(local));
   }
 
   #onEvent(event: Event): void {
-    switch (event.kind) {
-      case 'publish':
-        return void this.#rooms.get(event.room)?.onMessage(event.message);
-      case 'join':
-        return void this.#rooms.get(event.room)?.addMember(event.membership, event.user);
-      case 'leave':
-        // A late event about a membership of this node is outdated: the member has joined again since.
-        if (!this.#memberships.has(event.membership)) this.#rooms.get(event.room)?.exit(event.membership);
-        return;
-      case 'ask':
-        return void this.#rpc.answer(event.question);
-      case 'reply':
-        return void this.#rpc.answered(event.question, event.from, event.found);
-    }
+    if (event.kind === 'ask') this.#rpc.answer(event.question);
+    else if (event.kind === 'reply') this.#rpc.answered(event.question, event.from, event.found);
+    else this.#memberships.onEvent(event);
   }
 
   #onDown(reason: string): void {
@@ -248,7 +211,7 @@ export class RedisBroker implements Broker {
     this.#down = reason;
     if (known) return;
     this.#emit({ type: 'notice', level: 'error', message: 'the broker is away', data: { reason } });
-    for (const room of this.#rooms.values()) room.cut();
+    for (const room of this.#memberships.rooms) room.cut();
   }
 
   /** Redis is available, again or for the first time: sends it what it missed, and delivers what this node missed. */
@@ -259,8 +222,8 @@ export class RedisBroker implements Broker {
       this.#departed.delete(local);
     }
     // All at once: Redis takes them in order, and a gateway may have many.
-    await Promise.all([...this.#memberships.values()].map((local) => this.#join(local, {})));
-    await Promise.all([...this.#rooms.values()].map((room) => this.#renewRoom(room)));
+    await Promise.all(this.#memberships.all.map((local) => this.#join(local, {})));
+    await Promise.all(this.#memberships.rooms.map((room) => this.#renewRoom(room)));
     this.#down = null;
     this.#emit({ type: 'notice', level: 'info', message: 'the broker is there' });
     this.#schedule();
@@ -285,7 +248,7 @@ export class RedisBroker implements Broker {
 
   /** Catches up in rooms that miss messages, because Redis refused the request for them. */
   async #mendRooms(): Promise<void> {
-    for (const room of this.#rooms.values()) {
+    for (const room of this.#memberships.rooms) {
       if (room.behind && room.position !== null) await room.catchUp(room.position);
     }
   }
@@ -294,7 +257,7 @@ export class RedisBroker implements Broker {
   async #sendHeartbeat(): Promise<void> {
     const { known, more } = await this.#store.heartbeat();
     // Other nodes took this one for dead: its members join again.
-    if (!known) await Promise.all([...this.#memberships.values()].map((local) => this.#join(local, {})));
+    if (!known) await Promise.all(this.#memberships.all.map((local) => this.#join(local, {})));
     if (more) await this.#sendHeartbeat();
   }
 }
