@@ -2,7 +2,7 @@
 // connection of a listener in each turn of the event loop. Where every turn also serves all requests that have come, the
 // last of fifty clients waits for fifty such turns, and the first ones are served over and over meanwhile. So a request
 // waits until a turn has brought no connection, for a bounded time: turns are short then. Not a limit on anything.
-// docs/performance.md says what it gains. The native acceptor needs none of it.
+// docs/internals/performance-history.md says what it gains. The native acceptor needs none of it.
 
 /** How long requests are held back, at most, while connections keep coming. */
 const LONGEST_MS = 10;
