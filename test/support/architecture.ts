@@ -59,9 +59,16 @@ const MAX_FILE_LINES = 300;
 const MAX_FUNCTION_LINES = 60;
 const MAX_PARAMETERS = 4;
 
+/** Each file is looked at by many checks, and parsing is most of their time. */
+const parsed = new WeakMap<SourceFile, Node>();
+
 /** The syntax tree of a file. */
 export function parse(file: SourceFile): Node {
-  return parseAst(file.text, { lang: 'ts' }) as unknown as Node;
+  const known = parsed.get(file);
+  if (known !== undefined) return known;
+  const tree = parseAst(file.text, { lang: 'ts' }) as unknown as Node;
+  parsed.set(file, tree);
+  return tree;
 }
 
 /** Whether a value of a node is a node itself. */
