@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { parseArgs } from 'node:util';
-import { App } from '../app.ts';
 import { type AuthDeps, Authenticators } from '../auth/authenticators.ts';
 import { ignore } from '../base/guard.ts';
 import { packageFile } from '../base/package-file.ts';
@@ -66,6 +65,8 @@ function packageVersion(): string {
 }
 
 async function run({ config, demo }: Values, lifecycle: Lifecycle): Promise<number | null> {
+  // Only this command is a gateway; the others, a container's `healthcheck` among them, need not load it.
+  const { App } = await import('../app.ts');
   const app = new App({
     file: config,
     env: process.env,
