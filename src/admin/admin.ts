@@ -55,6 +55,7 @@ const MAX_CONNECTIONS = 256;
 /** Of the requests that wait behind others of their connection. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
+/** The admin listener, not bound yet: probes, metrics, pages and the API. */
 export function createAdmin(options: AdminOptions): Admin {
   const probes: ReadonlyMap<string, Page> = new Map<string, Page>([
     ['/metrics', (req) => metrics(options, req)],

@@ -17,14 +17,17 @@ export interface AdminResponse {
 /** Answers a GET; the query stands without its `?`. */
 export type AdminPage = (query: string) => AdminResponse | Promise<AdminResponse>;
 
+/** A plain text; a line end is added. */
 export function text(status: number, body: string): AdminResponse {
   return { status, contentType: 'text/plain; charset=utf-8', body: `${body}\n` };
 }
 
+/** A value as JSON; a line end is added. */
 export function json(status: number, value: unknown): AdminResponse {
   return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
 }
 
+/** 204, without a body. */
 export function nothing(): AdminResponse {
   return { status: 204, contentType: null, body: '' };
 }

@@ -36,6 +36,7 @@ export function mediaOf(req: IncomingMessage): string | undefined {
 
 export const tooLarge = (): AdminResponse => problem(413, 'too_large', `a body has at most ${MAX_BODY} bytes`);
 
+/** 415 for a body of another media type than the one that is wanted. */
 export function mediaType(wanted: string): AdminResponse {
   return problem(415, 'media_type', `Content-Type has to be ${wanted}`);
 }

@@ -53,6 +53,7 @@ const DEFAULT_CODE = 1012;
 /** Names in a refusal. */
 const MAX_SHOWN = 20;
 
+/** What operators change, as operations of the API; each takes effect at once, and lasts until the process ends. */
 export function changeOperations(changes: Changes): readonly Operation[] {
   return [
     { method: 'POST', path: '/drain', run: () => drain(changes) },

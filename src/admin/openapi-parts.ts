@@ -5,6 +5,7 @@ export const optionalText = { type: ['string', 'null'] } as const;
 export const time = { type: 'string', format: 'date-time' } as const;
 export const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 
+/** The schema of an object that has all of these members and no other. */
 export function object(properties: Readonly<Record<string, object>>): object {
   return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
 }

@@ -17,6 +17,7 @@ export interface AdminParts extends Pick<AdminOptions, 'render'>, Omit<ReadParts
   readonly emit: Emit;
 }
 
+/** Puts the admin listener together from the parts of a running gateway; it is not bound yet. */
 export function openAdmin({ readings, broker, changes, emit, render, ...parts }: AdminParts): Admin {
   const { snapshot, listening, version, ready, degraded } = parts;
   const source = readings.source({ ...parts, changes: () => changes.inForce() });

@@ -130,6 +130,7 @@ const SIGNALS = 'Signals: SIGHUP reloads FILE, SIGTERM and SIGINT drain, a secon
 /** Where the help of a command begins. */
 const COLUMN = 27;
 
+/** The command of this name; undefined where there is none. */
 export function commandNamed(name: string): Command | undefined {
   return COMMANDS.find((command) => command.name === name);
 }

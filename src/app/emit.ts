@@ -10,6 +10,7 @@ export interface OpenEmit {
   readonly close: () => void;
 }
 
+/** Hands each event to all who want it, and reports defects (guard.ts) as events from now on. */
 export function openEmit(audience: Parameters<typeof reportTo>[0]): OpenEmit {
   const emit = reportTo(audience);
   const close = onDefect(({ where, thrown, id }) =>

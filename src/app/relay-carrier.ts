@@ -10,6 +10,7 @@ export interface RelayCarrier {
   readonly splice: Splice;
 }
 
+/** Opens the relay that the config names. Where that is not to be had, the js relay serves, and the log says why. */
 export function openCarrier({ engine, threads }: Config['relay'], emit: Emit): RelayCarrier {
   const { relay, fallback } = openRelay(engine, threads);
   if (fallback !== null) {

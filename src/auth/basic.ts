@@ -67,6 +67,7 @@ interface BasicCredentials {
   readonly password: string;
 }
 
+/** Checks name and password (RFC 7617) against the hashes of a users file. */
 export function createBasic(options: BasicOptions): Authenticator {
   const { realm, users, checks = new FairSemaphore(PASSWORD_CHECKS), now = () => performance.now() } = options;
   const challenge = ['WWW-Authenticate', `Basic realm="${realm.replace(/[\\"]/g, '\\$&')}", charset="UTF-8"`];

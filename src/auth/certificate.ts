@@ -4,6 +4,7 @@ import type { CertificateAuthConfig } from '../config/schema/schema-auth.ts';
 import { reject } from '../handshake/rejection.ts';
 import type { Authenticator } from './authenticator.ts';
 
+/** Judges the client certificate of the TLS connection; without `subjects` any valid one is good. */
 export function createCertificate({ subjects }: CertificateAuthConfig): Authenticator {
   const allowed = subjects === undefined ? null : new Set(subjects);
   return {

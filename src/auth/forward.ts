@@ -45,6 +45,7 @@ const MAX_ATTEMPTS = 2;
 /** Statuses that the client gets: it has to log in, it may not, it is redirected to log in. */
 const PASSED: ReadonlySet<number> = new Set([301, 302, 303, 307, 308, 401, 403]);
 
+/** Asks another server about each request, and takes its status for the answer. */
 export function createForward({ config, pool, ...rest }: ForwardOptions): Authenticator {
   const taken = config.headers.map((name) => name.toLowerCase());
   return {

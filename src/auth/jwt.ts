@@ -11,6 +11,7 @@ import { KeysUnavailable } from './remote-keys.ts';
 /** Claims are written as JSON again, for limits and webhooks, and JSON.stringify recurses. */
 const MAX_DEPTH = 64;
 
+/** Verifies a JSON Web Token (RFC 7519, RFC 8725) with the key that `findKey` gives, and its claims by the config. */
 export function createJwt(config: JwtConfig, findKey: FindKey): Authenticator {
   const options: JWTVerifyOptions = {
     algorithms: [...config.algorithms],

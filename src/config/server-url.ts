@@ -30,6 +30,7 @@ const SCHEMES: Readonly<Record<string, { readonly secure: boolean; readonly port
 });
 const FORM = 'write it as ws://host:port or http://host:port, with wss or https for TLS, or as unix:/path';
 
+/** Whether parseServerUrl() found a fault. */
 export function isServerUrlFault(parsed: ServerUrl | ServerUrlFault): parsed is ServerUrlFault {
   return 'message' in parsed;
 }

@@ -18,6 +18,7 @@ const HIDDEN = '(secret)';
 /** Characters of a value. */
 const LONGEST = 1024;
 
+/** Each value of a config in the order of its keys, secrets replaced, long ones cut at 1,024 characters. */
 export function* shownValues(config: Config, positions: Positions): Generator<ShownValue> {
   yield* walk(config, [], positions);
 }

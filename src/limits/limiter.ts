@@ -19,6 +19,7 @@ export interface Limiter {
   clients(now: number): number;
 }
 
+/** A limiter with this rate for all clients together, or for each one. */
 export function createLimiter(id: string, rate: Rate, of: 'all' | 'client'): Limiter {
   return of === 'all' ? new CommonLimiter(id, rate) : new ClientLimiter(id, rate);
 }

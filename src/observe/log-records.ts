@@ -231,6 +231,7 @@ function reloaded({ kept, draining, restartNeeded }: ReloadOutcome): Fields {
   };
 }
 
+/** What makes the log line of an event. */
 export function writerOf(event: GatewayEvent): Writer<GatewayEvent> {
   // Each writer stands under the type of the event it takes.
   return WRITERS[event.type] as Writer<GatewayEvent>;

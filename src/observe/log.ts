@@ -42,6 +42,7 @@ export interface Log {
   flush(): Promise<void>;
 }
 
+/** Opens the log on standard output, or where the options say. */
 export function createLog(options: LogOptions): Log {
   let { access, format } = options;
   const limit = new LineLimit();

@@ -31,6 +31,7 @@ const PREFIX = 'gateway_';
 type Take = (point: Point) => void;
 type Listener = (event: GatewayEvent) => void;
 
+/** All metrics of the catalog, fed by events and sampled when they are asked for. */
 export function createMetrics({ version, samplers, expected = () => [] }: MetricsOptions): Metrics {
   const registry = new Registry();
   const listeners = new Map<string, Listener[]>();

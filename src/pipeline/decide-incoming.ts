@@ -11,6 +11,10 @@ export interface GatewayState {
   draining: boolean;
 }
 
+/**
+ * The verdict on a request that has come whole: bounds of its head, then the table of routes, then whether the gateway
+ * drains.
+ */
 export function decideIncoming({ snapshot, head, context }: Incoming, { draining }: Readonly<GatewayState>): Verdict {
   if (head.names.length > MAX_FIELDS)
     return refuse(null, reject('head_too_large', `a head has at most ${MAX_FIELDS} fields`));

@@ -261,6 +261,7 @@ function fail(
   });
 }
 
+/** What the log says of an answer that another server gave in our place. */
 export function passedDetail({ status }: PassthroughResponse): string {
   return `the server that judges credentials answered ${status}`;
 }

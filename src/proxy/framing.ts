@@ -11,6 +11,7 @@ const WITHOUT_CONTENT = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 /** What may stand in a reason phrase (RFC 9112 §4). */
 const PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
+/** Whether a text may be a reason phrase. */
 export function isPhrase(text: string): boolean {
   return PHRASE.test(text);
 }

@@ -44,6 +44,7 @@ export interface InternalClient {
 
 const MAX_IDLE = 256;
 
+/** A client with connections of its own, for what the gateway itself asks of servers. */
 export function openInternalClient(): InternalClient {
   const options = {
     keepAlive: true,

@@ -9,6 +9,7 @@ import { malformed, readLimit, readOnce, readWhole } from './paging.ts';
 
 const TAKEN = ['under', 'limit', 'cursor'];
 
+/** Answers `GET /config`; 400 where the query is malformed. */
 export async function showConfig({ config, source }: Snapshot, query: URLSearchParams): Promise<AdminResponse> {
   const given = readOnce(query);
   if (typeof given === 'string') return malformed(given);

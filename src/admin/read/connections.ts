@@ -44,6 +44,7 @@ interface Place {
   readonly serial: number;
 }
 
+/** Answers `GET /connections`; 400 where the query is malformed. */
 export async function listConnections(list: SessionList, query: URLSearchParams): Promise<AdminResponse> {
   const listing = readListing(query);
   if (typeof listing === 'string') return malformed(listing);
@@ -147,6 +148,7 @@ function describe(session: Session): object {
   };
 }
 
+/** Milliseconds as seconds with one decimal, never below 0. */
 export function seconds(ms: number): number {
   return Math.max(0, Math.round(ms / 100) / 10);
 }

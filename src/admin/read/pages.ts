@@ -12,6 +12,7 @@ export interface ReadSource extends LiveSource {
   readonly sessions: SessionList;
 }
 
+/** The pages that read, by path. */
 export function readingPages({ sessions, ...source }: ReadSource): ReadonlyMap<string, AdminPage> {
   const { status, upstreams, refusals } = source;
   const live = new LiveFeed(source);

@@ -24,6 +24,7 @@ export interface Refusals {
 const FILTERS = ['route', 'reason', 'client', 'host', 'path', 'request_id', 'upstream', 'server'] as const;
 const TAKEN = [...FILTERS, 'after', 'before', 'limit'];
 
+/** Answers `GET /refusals`, newest first; 400 where the query is malformed. */
 export function listRefusals(refusals: Refusals, query: URLSearchParams): AdminResponse {
   const given = readOnce(query);
   if (typeof given === 'string') return malformed(given);

@@ -52,6 +52,7 @@ export interface StatusSource {
 
 const DAY_MS = 24 * 3600 * 1000;
 
+/** Answers `GET /status`. */
 export function showStatus(source: StatusSource): AdminResponse {
   return json(200, { ...summary(source, readFigures(source.samplers)) });
 }

@@ -30,6 +30,7 @@ export interface UpstreamSource {
 
 const TAKEN = ['upstream', 'limit', 'cursor'];
 
+/** Answers `GET /upstreams`; 400 where the query is malformed. */
 export function listUpstreams(source: UpstreamSource, query: URLSearchParams): AdminResponse {
   const given = readOnce(query);
   if (typeof given === 'string') return malformed(given);
@@ -57,6 +58,7 @@ export function* serversOf(
   for (const pool of pools.values()) for (const server of pool.servers) yield { pool, server };
 }
 
+/** One server as the API shows it, with what was last seen of it. */
 export function describeServer({ historyOf, startedAt }: UpstreamSource, pool: Pool, server: Server): object {
   const now = performance.now();
   const history = historyOf(pool.name, server.url);

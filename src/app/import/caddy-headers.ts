@@ -13,6 +13,7 @@ interface Side {
   readonly remove: string[];
 }
 
+/** The rules for fields in these directives; what can't be carried over becomes a remark. */
 export function headersOf(lines: readonly CaddyLine[], remarks: string[]): FoundHeaders {
   const request: Side = { set: {}, remove: [] };
   const response: Side = { set: {}, remove: [] };

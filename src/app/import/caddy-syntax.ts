@@ -14,6 +14,7 @@ const MAX_DEPTH = 20;
 /** Lines after snippets have been put in. */
 const MAX_LINES = 100_000;
 
+/** The lines of a Caddyfile as a tree, snippets put in. Throws an ImportError with the line of what is no Caddyfile. */
 export function parseCaddyfile(text: string): CaddyLine[] {
   const rows = rowsOf(text);
   const { lines, next } = readBlock(rows, 0, 0);

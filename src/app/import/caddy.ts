@@ -38,6 +38,10 @@ interface Found extends Matched {
 
 const EVERYTHING: Matched = { paths: ['/*'], kind: 'both', remarks: [] };
 
+/**
+ * A draft of a config from a Caddyfile; `source` is its name in the remarks. Throws an ImportError where it can't be
+ * read.
+ */
 export function importCaddy(text: string, source: string): Draft {
   const lines = parseCaddyfile(text);
   const remarks: string[] = [];

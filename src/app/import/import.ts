@@ -11,6 +11,7 @@ const KINDS = { nginx: importNginx, caddy: importCaddy } as const;
 /** Bytes of the largest file read. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
+/** Whether there is an importer of this name. */
 export function isImportKind(kind: string | undefined): kind is keyof typeof KINDS {
   return kind !== undefined && Object.hasOwn(KINDS, kind);
 }

@@ -22,6 +22,7 @@ const OWN_FIELDS = new Set(
   'upgrade connection x-real-ip x-forwarded-for x-forwarded-proto x-forwarded-host x-request-id'.split(' '),
 );
 
+/** The route of a location, with remarks on what can't be carried over. */
 export function routeOf(location: Location, upstreams: NginxUpstreams, names: NamesGiven): DraftPart {
   const { hosts, scheme, args, settings, line } = location;
   const remarks = [...location.remarks];

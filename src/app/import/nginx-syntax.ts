@@ -20,6 +20,7 @@ interface Token {
   readonly mark: boolean;
 }
 
+/** The directives of an nginx config as a tree. Throws an ImportError with the line of what is none. */
 export function parseNginx(text: string): Directive[] {
   const tokens = [...tokensOf(text)];
   const { directives, next } = readBlock(tokens, 0, 0);

@@ -18,6 +18,10 @@ const WITHOUT_MEANING = new Set(
   underscores_in_headers large_client_header_buffers client_header_buffer_size proxy_socket_keepalive`.split(/\s+/),
 );
 
+/**
+ * A draft of a config from that of nginx; `source` is its name in the remarks. Throws an ImportError where it can't be
+ * read.
+ */
 export function importNginx(text: string, source: string): Draft {
   const found = parseNginx(text);
   const http = found.flatMap((each) => (each.name === 'http' ? (each.block ?? []) : [each]));

@@ -4,6 +4,7 @@ import type { Draft, DraftPart, Value } from './draft.ts';
 /** Longest value that is written in one line. */
 const MAX_LINE = 100;
 
+/** The text of the config file. */
 export function writeDraft({ source, listeners, upstreams, routes, remarks }: Draft): string {
   const lines = [
     `# Made from ${oneLine(source)}. Look through the remarks, then:  upgate check -c gateway.yaml`,

@@ -7,6 +7,7 @@ import { RangeList } from '../range-list.ts';
 import type { Config, ListenerConfig, RouteConfig } from '../schema/schema.ts';
 import { error, type Problems, warning } from './findings.ts';
 
+/** Problems of trusted proxies, of `allow` and `deny`, and of peers that may send a preamble. */
 export function* checkAddresses(config: Config, written: Written): Problems {
   const { listeners, routes, trusted_proxies } = config;
   yield* checkList(trusted_proxies, ['trusted_proxies']);

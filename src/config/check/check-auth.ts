@@ -9,6 +9,7 @@ import { error, type Problems, warning } from './findings.ts';
 const SOURCES = ['jwks', 'key', 'key_file'] as const;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
+/** Problems of the `auth` that stands at this path. */
 export function* checkAuth(auth: AuthConfig, path: ConfigPath, written: Written): Problems {
   if (written.lostWithin(path)) return;
   const [kind, other] = AUTH_KINDS.filter((key) => auth[key] !== undefined);

@@ -17,6 +17,7 @@ interface Scope {
 /** Rates of one session, which one gateway holds. */
 const OF_MESSAGES: ReadonlySet<string> = new Set(['messages_per_second', 'bytes_per_second']);
 
+/** Problems of limits, those of routes and those of the gateway. */
 export function* checkLimits(config: Config, written: Written): Problems {
   const scopes = config.routes.flatMap((route, i): Scope[] =>
     (['websocket', 'http'] as const).flatMap((kind) => {

@@ -7,6 +7,7 @@ import type { Config, ListenerConfig, RouteConfig, UpstreamConfig, WebSocketConf
 import type { ForwardAuthConfig } from '../schema/schema-auth.ts';
 import { error, findDuplicates, nameOf, type Problems, warning } from './findings.ts';
 
+/** Problems of upstreams and of the routes that name them. */
 export function* checkUpstreams({ listeners, upstreams, routes }: Config, written: Written): Problems {
   const named = routes.flatMap(({ websocket, http, auth }) => [websocket, http, auth?.forward].flatMap(upstreamsOf));
   const used = new Set(named.map(({ name }) => name));

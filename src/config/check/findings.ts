@@ -6,10 +6,12 @@ export type Problems = Iterable<Problem>;
 
 type Extra = Pick<Problem, 'hint' | 'at'>;
 
+/** A problem that makes the config unusable. */
 export function error(path: ConfigPath, message: string, extra: Extra = {}): Problem {
   return { severity: 'error', path, message, ...extra };
 }
 
+/** A problem beside which the config can be used. */
 export function warning(path: ConfigPath, message: string, extra: Extra = {}): Problem {
   return { severity: 'warning', path, message, ...extra };
 }

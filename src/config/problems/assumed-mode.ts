@@ -26,6 +26,10 @@ interface Scored {
   readonly score: number;
 }
 
+/**
+ * Gives each websocket route without a good `mode` the mode whose keys it has, so that its other problems can be told
+ * as well.
+ */
 export function assumeModes(root: MapNode, schema: JsonSchema): Completed {
   const routes = root.entries.get('routes');
   const assumed: ConfigPath[] = [];

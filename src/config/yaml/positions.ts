@@ -23,6 +23,7 @@ export function formatPath(path: ConfigPath): string {
     .replace(/^\./, '');
 }
 
+/** The positions of all values of a file, up to a bound; `at` gives the line and column of an offset. */
 export function positionsOf(root: TreeNode, at: (offset: number) => { line: number; column: number }): Positions {
   const found = new Map<string, ValuePosition>();
   const walk = (node: TreeNode, path: ConfigPath): void => {

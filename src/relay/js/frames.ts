@@ -11,6 +11,7 @@ export function buildClose(code: number, reason: string, receiver: 'client' | 'b
   return buildControl(OPCODE.close, payload, receiver);
 }
 
+/** A Ping with this payload of at most 125 bytes, masked where a backend receives it (RFC 6455 §5.5.2, §5.3). */
 export function buildPing(payload: Buffer, receiver: 'client' | 'backend'): Buffer {
   return buildControl(OPCODE.ping, payload, receiver);
 }

@@ -19,6 +19,7 @@ const SESSIONS = ['connections_per_claim', 'handshakes_per_second_per_claim', 'c
 const REQUESTS = ['requests_per_second_per_ip', 'requests_per_second'];
 const OF_CLAIM = ['requests_per_second_per_claim'];
 
+/** The limits that hold for a route, its own and the gateway's, as text, in the order in which they are asked. */
 export function effectiveLimits({ limits: all }: Config, { websocket, http }: RouteConfig): EffectiveLimits {
   const ramp = all.ramp === undefined ? [] : [`ramp ${all.ramp.rate}`];
   const of = (own: object | undefined, keys: readonly string[]) => [

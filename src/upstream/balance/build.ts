@@ -20,6 +20,7 @@ const BALANCERS = {
   hash: hashed,
 } as const satisfies Record<Extract<UpstreamConfig['balance'], string>, () => Balancer>;
 
+/** The balancer that a config names, with the key that it hashes. */
 export function buildBalance(config: UpstreamConfig['balance']): Balance {
   if (typeof config === 'string') return { balancer: BALANCERS[config](), keyOf: compileKey({}) };
   return { balancer: hashed(), keyOf: compileKey(config.hash) };

@@ -4,6 +4,7 @@
 import type { Balancer, Candidate, Key } from './balancer.ts';
 import { roundRobin } from './round-robin.ts';
 
+/** A balancer by the hash of a request's key. */
 export function hashed(): Balancer {
   const keyless = roundRobin();
   const seeds = new WeakMap<object, number>();

@@ -7,6 +7,7 @@ export function loadOf({ live, share }: Candidate): number {
   return (live + 1) / share;
 }
 
+/** A balancer by live connections. */
 export function leastConnections(): Balancer {
   const equals = roundRobin();
   return {

@@ -3,6 +3,7 @@
 import type { Balancer, Candidate, Random } from './balancer.ts';
 import { loadOf } from './least-connections.ts';
 
+/** A balancer by chance; `random` gives numbers from 0 up to 1. */
 export function randomTwo(random: Random = Math.random): Balancer {
   return {
     pick<T extends Candidate>(open: readonly T[]): T {

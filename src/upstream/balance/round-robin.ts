@@ -2,6 +2,7 @@
 // round-robin"), so that no server gets a burst.
 import type { Balancer, Candidate } from './balancer.ts';
 
+/** A balancer by turns. */
 export function roundRobin(): Balancer {
   // How far each is behind its due; one that stays keeps its place when the list around it changes.
   const credits = new WeakMap<object, number>();

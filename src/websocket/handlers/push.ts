@@ -7,6 +7,7 @@ export interface PushOptions {
   readonly every: number;
 }
 
+/** The handler, of one text and one interval. */
 export function createPush(options: PushOptions): ConnectionHandlerFactory {
   const message = Buffer.from(options.text);
   return {

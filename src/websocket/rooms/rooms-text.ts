@@ -14,6 +14,7 @@ export function textView(named: boolean): MessageView {
   };
 }
 
+/** The protocol `text` of one member. */
 export function textRoomProtocol({ connection, joined, may, requests }: RoomProtocolOptions): RoomProtocol {
   return {
     message(type, data) {

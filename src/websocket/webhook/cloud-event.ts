@@ -139,6 +139,7 @@ function grouped(pairs: readonly (readonly [string, string])[]): Record<string, 
   return Object.fromEntries(groups);
 }
 
+/** The content of the event `connected`. */
 export function connectedContent(): Content {
   return { type: JSON_TYPE, body: Buffer.from('{}') };
 }
@@ -149,6 +150,7 @@ export function disconnectedContent(end: SessionEnd | null): Content {
   return { type: JSON_TYPE, body: Buffer.from(JSON.stringify({ reason, code, initiator })) };
 }
 
+/** The content of the event `message`. */
 export function messageContent(type: MessageType, data: Buffer): Content {
   return { type: type === 'text' ? 'text/plain; charset=utf-8' : 'application/octet-stream', body: data };
 }
@@ -169,6 +171,7 @@ export interface ConnectAnswer {
 const MAX_USER = 256;
 const MAX_STATE = 8192;
 
+/** Reads the answer to `connect`; `offer` lists the client's subprotocols. */
 export function readConnectAnswer(reply: Reply, offer: readonly string[]): ConnectAnswer | AnswerFault {
   const state = readState(reply);
   if (typeof state === 'object' && state !== null) return state;
@@ -203,6 +206,7 @@ export interface MessageAnswer {
   readonly state: string | null;
 }
 
+/** Reads the answer to `message`. */
 export function readMessageAnswer(reply: Reply): MessageAnswer | AnswerFault {
   const state = readState(reply);
   if (typeof state === 'object' && state !== null) return state;

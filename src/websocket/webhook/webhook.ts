@@ -39,6 +39,7 @@ export interface WebhookOptions {
   readonly queues: MemoryBudget;
 }
 
+/** The handler `webhook` of one route. */
 export function createWebhook({ route, config, backend, queues }: WebhookOptions): HandshakeHook {
   const keys = (config.key ?? '').split(',').flatMap((key) => key.trim() || []);
   const wanted: ReadonlySet<EventName> = new Set(config.events);
