@@ -31,9 +31,9 @@ export interface Http2SessionClosed {
 
 /**
  * `idle`: it had no stream for too long, or no first one in time; `drain`; `resets`: its client reset too many streams;
- * `closed`: its client ended it, or it broke.
+ * `silent`: it had streams, nothing moved, and no PING was answered; `closed`: its client ended it, or it broke.
  */
-export const HTTP2_REASONS = ['idle', 'drain', 'resets', 'closed'] as const;
+export const HTTP2_REASONS = ['idle', 'drain', 'resets', 'silent', 'closed'] as const;
 
 export type Http2Reason = (typeof HTTP2_REASONS)[number];
 

@@ -173,8 +173,8 @@ export const METRICS = {
   },
   http2_sessions_closed_total: {
     type: 'counter',
-    help: 'Ended connections of HTTP/2: without a stream for too long (idle), drained (drain), for too many resets (resets), else (closed).',
-    doc: 'Ended connections of HTTP/2: without a stream for too long (`idle`), drained (`drain`), for too many resets (`resets`), else (`closed`)',
+    help: 'Ended connections of HTTP/2: without a stream for too long (idle), drained (drain), for too many resets (resets), without a sign of life while it had streams (silent), else (closed).',
+    doc: 'Ended connections of HTTP/2: without a stream for too long (`idle`), drained (`drain`), for too many resets (`resets`), without a sign of life while it had streams (`silent`), else (`closed`)',
     labels: ['reason'],
     on: { http2_session_closed: (event) => one(event.reason) },
     initial: HTTP2_REASONS.map((reason) => ({ labels: [reason], value: 0 })),

@@ -55,11 +55,14 @@ const SINGLE = new Set([
   'x-content-type-options',
 ]);
 
+/** Above it a status is invalid, and means a fault of the server (RFC 9110 §15); node refuses to send it. */
+const LAST_STATUS = 599;
+
 /** The head of an answer; fields of the same name keep their order. */
 export function http2Answer(status: number, fields: Fields): OutgoingHttpHeaders {
   // Without a prototype: a field may be named `__proto__`.
   const headers: OutgoingHttpHeaders = Object.create(null);
-  headers[':status'] = status;
+  headers[':status'] = status > LAST_STATUS ? 502 : status;
   return addFields(headers, fields);
 }
 

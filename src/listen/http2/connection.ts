@@ -3,6 +3,7 @@
 // whose open streams are merely quiet.
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import { ignore } from '../../base/guard.ts';
 import type { Timed, TimerWheel } from '../../base/timer-wheel.ts';
 import type { Http2Reason } from '../../events/connection.ts';
 import { ResetBudget } from './reset-budget.ts';
@@ -20,7 +21,12 @@ export interface Http2Settings {
   readonly headMs: number;
   /** Without a stream, until the connection is closed. */
   readonly keepAliveMs: number;
+  /** With streams and no byte either way, until the peer is asked by a PING, and as long again until it is given up. */
+  readonly silentMs: number;
 }
+
+/** A PING and its head: what asking adds to the bytes written (RFC 9113 §6.7), twice over. */
+const PING_BYTES = 2 * 17;
 
 /** What a whole connection may send unread, in windows of one stream. */
 const CONNECTION_WINDOWS = 4;
@@ -50,6 +56,8 @@ export class Http2Connection implements Timed {
   #closing = false;
   #reason: Http2Reason = 'closed';
   #deadline: number;
+  /** Bytes read and written at the last look, and whether the peer was asked then. */
+  #progress = { read: 0, written: 0, asked: false };
 
   constructor(session: ServerHttp2Session, socket: Socket, services: ConnectionServices) {
     this.#session = session;
@@ -122,9 +130,28 @@ export class Http2Connection implements Timed {
   }
 
   look(now: number): void {
-    if (now < this.#deadline) return;
+    if (now < this.#deadline) return void this.#lookForLife(now);
     if (this.#closing) this.destroy();
     else this.close('idle');
+  }
+
+  /**
+   * node does not read a connection whose session nghttp2 has given up or whose answers wait to be written, and what does
+   * not read does not hear a reset: the streams would stay for ever. So a PING is sent where nothing moves.
+   */
+  #lookForLife(now: number): void {
+    if (this.#streams === 0) return;
+    const { bytesRead: read, bytesWritten: written } = this.socket;
+    const before = this.#progress;
+    const moved = read > before.read || written > before.written + (before.asked ? PING_BYTES : 0);
+    if (!moved && before.asked) {
+      this.#reason = 'silent';
+      this.destroy();
+      return;
+    }
+    this.#progress = { read, written, asked: !moved };
+    if (!moved && !this.#session.destroyed) this.#session.ping(ignore);
+    this.#services.wheel.schedule(this, now + this.#services.settings().silentMs);
   }
 
   #await(ms: number): void {

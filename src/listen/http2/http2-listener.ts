@@ -84,6 +84,9 @@ export class Http2Listener {
   }
 }
 
+/** Longer than an answer may go unread (`timeouts.idle`), twice over. */
+const SILENT_MS = 45_000;
+
 /** No connection comes to it then. */
 const OFF = { extended_connect: false, max_streams: 1, window: 65_535 };
 
@@ -97,5 +100,6 @@ function settingsOf(config: ListenerConfig): Http2Settings {
     maxHead: max_head,
     headMs: timeouts.head,
     keepAliveMs: timeouts.keep_alive,
+    silentMs: SILENT_MS,
   };
 }

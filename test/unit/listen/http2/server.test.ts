@@ -29,6 +29,7 @@ const SETTINGS: Http2Settings = {
   maxHead: 32_768,
   headMs: 10_000,
   keepAliveMs: 10_000,
+  silentMs: 10_000,
 };
 
 const ends: (() => void)[] = [];
@@ -308,6 +309,37 @@ describe('the life of a connection', () => {
     expect(await other.ended()).toBe(CODE.none);
     await expect.poll(() => ended).toEqual(['idle']);
     expect(client.closed).toBe(false);
+    client.socket.destroy();
+  });
+
+  it.each([
+    ['answers no PING', Buffer.alloc(0)],
+    // nghttp2 gives the session up at a frame of a wrong size, and node reads it no further.
+    ['was given up', frame(FRAME.ping, 0, 0, Buffer.alloc(7))],
+  ])('ends with its streams where nothing moves and the client %s', async (_name, bytes) => {
+    const { port, ended, http2 } = await start({ headMs: 100, silentMs: 200 }, () => {});
+    const client = await (await RawHttp2.plain(port)).begin();
+    client.write(headers(1, getFields('/')));
+    await expect.poll(() => http2.count()).toEqual({ connections: 1, streams: 1 });
+    client.write(bytes);
+    await client.ended();
+    await expect.poll(() => http2.count()).toEqual({ connections: 0, streams: 0 });
+    expect(ended).toEqual([expect.stringMatching(/^(silent|closed)$/)]);
+  });
+
+  it('does not end with a quiet stream while its client answers PINGs', async () => {
+    const { port, ended, http2 } = await start({ headMs: 100, silentMs: 100 }, () => {});
+    const client = await (await RawHttp2.plain(port)).begin();
+    client.write(headers(1, getFields('/')));
+    for (let asked = 0, seen = 0; asked < 3; seen++) {
+      const ping = await client.next((one) => one.type === FRAME.ping && client.frames.indexOf(one) >= seen);
+      expect(ping).not.toBeNull();
+      seen = client.frames.indexOf(ping!);
+      client.write(frame(FRAME.ping, ACK, 0, ping!.payload));
+      asked++;
+    }
+    expect(http2.count()).toEqual({ connections: 1, streams: 1 });
+    expect(ended).toEqual([]);
     client.socket.destroy();
   });
 
