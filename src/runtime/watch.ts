@@ -91,8 +91,8 @@ class Watcher implements FileWatch {
   #onEvent(): void {
     const now = performance.now();
     this.#since ??= now;
-    if (!this.#checking)
-      this.#schedule(Math.min(this.#debounceMs, this.#since + LONGEST_DEBOUNCES * this.#debounceMs - now));
+    const longest = this.#since + LONGEST_DEBOUNCES * this.#debounceMs - now;
+    if (!this.#checking) this.#schedule(Math.max(0, Math.min(this.#debounceMs, longest)));
   }
 
   #schedule(delayMs: number): void {
