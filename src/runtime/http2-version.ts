@@ -14,6 +14,29 @@ const FIXED: ReadonlyMap<number, number> = new Map([
 ]);
 const NEVER_BROKEN = 25;
 
+/** The first nghttp2 without CVE-2026-27135: a frame of a wrong size behind GOAWAY ends the process. */
+const NGHTTP2_FIXED = [1, 68, 1];
+
+/**
+ * A warning for each listener that takes HTTP/2 without TLS, where node brings an nghttp2 that a client can end. Over TLS,
+ * whose writes are never done at once, it can't be reached (14,000 sequences of frames; three in a thousand do without).
+ */
+export function nghttp2Warnings(listeners: readonly ListenerConfig[], nghttp2: string): Problem[] {
+  if (!isBefore(nghttp2.split('.').map(Number), NGHTTP2_FIXED)) return [];
+  return listeners.flatMap((listener, i): Problem[] => {
+    if (listener.tls !== undefined || http2Of(listener)?.prior_knowledge !== true) return [];
+    const message = `a client can end the process: nghttp2 ${nghttp2} of this node has CVE-2026-27135`;
+    const hint =
+      'update node to a version of 22, 24 or 26 with nghttp2 1.68.1, or let only proxies you trust connect here';
+    return [{ severity: 'warning', path: ['listeners', i, 'http2', 'prior_knowledge'], message, hint }];
+  });
+}
+
+function isBefore(version: readonly number[], other: readonly number[]): boolean {
+  const at = other.findIndex((part, i) => part !== (version[i] ?? 0));
+  return at !== -1 && (version[at] ?? 0) < (other[at] as number);
+}
+
 /** A warning for each listener with HTTP/2, where `node`, such as `20.20.1`, has the faults. */
 export function http2Warnings(listeners: readonly ListenerConfig[], node: string): Problem[] {
   const [major = 0, minor = 0] = node.split('.').map(Number);

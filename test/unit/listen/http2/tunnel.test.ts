@@ -22,7 +22,15 @@ async function open(): Promise<Pair> {
     opened = resolve;
   });
   const server = new Http2Server(
-    { extendedConnect: true, maxStreams: 10, window: 65_535, maxHead: 32_768, headMs: 10_000, keepAliveMs: 10_000, silentMs: 10_000 },
+    {
+      extendedConnect: true,
+      maxStreams: 10,
+      window: 65_535,
+      maxHead: 32_768,
+      headMs: 10_000,
+      keepAliveMs: 10_000,
+      silentMs: 10_000,
+    },
     { onStream: (stream, _head, { socket }) => opened(new Http2Tunnel(stream, socket)), onRefused: () => {} },
     () => {},
   );
