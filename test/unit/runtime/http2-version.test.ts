@@ -22,7 +22,13 @@ it.each([
 });
 
 const open = { prior_knowledge: true };
-const unencrypted = [{ http2: open }, { tls, http2: open }, {}, { http2: true }] as unknown as ListenerConfig[];
+const asking = [
+  { http2: open },
+  { tls, http2: open },
+  {},
+  { tls },
+  { tls, http2: null },
+] as unknown as ListenerConfig[];
 
 it.each([
   ['1.61.0', true],
@@ -30,8 +36,8 @@ it.each([
   ['1.68.1', false],
   ['1.70.0', false],
   ['2.0.0', false],
-])('nghttp2 %s is warned of where a listener takes HTTP/2 without TLS: %s', (nghttp2, warned) => {
-  const found = nghttp2Warnings(unencrypted, nghttp2);
-  const path = ['listeners', 0, 'http2', 'prior_knowledge', 'warning'];
-  expect(found.map((one) => [...one.path, one.severity])).toEqual(warned ? [path] : []);
+])('nghttp2 %s is warned of where a listener asks for HTTP/2: %s', (nghttp2, warned) => {
+  const found = nghttp2Warnings(asking, nghttp2);
+  const listeners = [0, 1].map((i) => ['listeners', i, 'warning']);
+  expect(found.map(({ path, severity }) => [...path, severity])).toEqual(warned ? listeners : []);
 });
