@@ -6,9 +6,12 @@ import { formatPreamble, type Proxied, type SocketEndpoint } from '../http/proxy
 import type { Endpoint } from '../net/endpoint.ts';
 import { asStream, type Connection, FdConnection, type StreamConnection } from '../net/fd-connection.ts';
 import { connectionBelow } from '../net/node-internals.ts';
+import type { ListenerRules } from './listener-rules.ts';
 
 /** The peer of a connection, or the one that a believed PROXY preamble names in its place. */
 export interface Peer extends SocketEndpoint {
+  /** Of the listener that accepted it; undefined: it has none. */
+  readonly listener?: ListenerRules;
   /** What it connected to, where a preamble says it; null: this end of the connection. */
   readonly destination: SocketEndpoint | null;
 }

@@ -27,6 +27,10 @@ export const REJECTIONS = {
   revoked: { status: 403, detail: 'access was revoked' },
   /** Nobody could tell what the credentials are worth. */
   auth_unavailable: { status: 503, detail: 'credentials can not be checked at the moment' },
+  /** It came without TLS, over a listener that only redirects to https. */
+  https_required: { status: 308, detail: 'this is served by https only' },
+  /** It came over a TLS connection that was made for a name with another certificate. */
+  misdirected: { status: 421, detail: 'this connection is for another host; open one for this host' },
   /** No route fits. */
   no_route: { status: 404, detail: 'no route takes this request' },
   /** None of the offered subprotocols is in the route's list. */

@@ -14,6 +14,7 @@ export interface Refusal {
 const PHRASES: Readonly<Record<number, string>> = {
   101: 'Switching Protocols',
   204: 'No Content',
+  308: 'Permanent Redirect',
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',
@@ -24,6 +25,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   410: 'Gone',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
+  421: 'Misdirected Request',
   426: 'Upgrade Required',
   429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',

@@ -4,6 +4,7 @@
 import type http from 'node:http';
 import type https from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
+import { ListenerRules } from '../actions/listener-rules.ts';
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import type { Emit } from '../events.ts';
 import type { AcceptHandle, Acceptor } from '../net/acceptor.ts';
@@ -49,6 +50,7 @@ export class Listener {
   #bound: AddressInfo | string | null = null;
   #config: ListenerConfig;
   readonly #tls: TlsServer | null;
+  readonly #rules: ListenerRules;
   readonly #failures: AcceptFailures;
   readonly #challenges: TlsAlpnChallenges;
 
@@ -57,6 +59,7 @@ export class Listener {
     this.address = addressOf(config);
     this.#config = config;
     this.#gateway = gateway;
+    this.#rules = new ListenerRules(config, tls);
     this.#failures = new AcceptFailures(this.address, emit);
     this.#fds = fds;
     this.#challenges = new TlsAlpnChallenges(services.challenges);
@@ -80,6 +83,7 @@ export class Listener {
       address: this.address,
       over: config.unix === undefined ? 'tcp' : 'unix',
       emit,
+      rules: this.#rules,
       admits: (connection) => {
         if (this.#fds.admits(connection)) return true;
         this.#failures.report(SHORTAGE);
@@ -120,6 +124,7 @@ export class Listener {
   /** Takes a new config of the same address; connections that are open are not touched. */
   update(config: ListenerConfig, tls: TlsMaterial | null): void {
     this.#config = config;
+    this.#rules.configure(config, tls);
     this.#configure();
     if (tls !== null) this.#tls?.swap(this.#server as https.Server, tls);
   }
@@ -170,6 +175,7 @@ export class Listener {
   #openAcceptor(acceptor: Acceptor): AcceptHandle | null {
     const nativeAcceptor = new NativeAcceptor(this.#server, {
       acceptor,
+      rules: this.#rules,
       offer: (...args) => this.#gateway.handshakes.offer(...args),
       // What comes first may be a preamble, and what a head may be changes with the config.
       maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : null),

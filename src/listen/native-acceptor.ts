@@ -3,6 +3,7 @@
 // first byte on, as if node had accepted the connection.
 import type { Server } from 'node:http';
 import { Socket } from 'node:net';
+import type { ListenerRules } from '../actions/listener-rules.ts';
 import { setPeer } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
 import type { AcceptedConnection, AcceptHandle, AcceptHandler, Acceptor } from '../net/acceptor.ts';
@@ -18,6 +19,8 @@ export interface NativeAcceptorOptions {
   readonly offer: Handshakes['offer'];
   /** How long a head may be; null where connections begin with a PROXY preamble. */
   readonly maxHead: () => number | null;
+  /** Recorded with each peer. */
+  readonly rules: ListenerRules;
   /** Called for each connection, before anything else. */
   readonly onAccepted: (connection: Connection) => void;
   readonly onFailed: (error: Error) => void;
@@ -49,10 +52,10 @@ export class NativeAcceptor implements AcceptHandler {
   );
 
   #accepted({ connection, address, port, bytes }: AcceptedConnection): void {
-    const { maxHead, offer, onAccepted } = this.#options;
+    const { maxHead, offer, onAccepted, rules } = this.#options;
     onAccepted(connection);
     const headLimit = maxHead();
-    const peer = headLimit === null ? null : { address, port, destination: null };
+    const peer = headLimit === null ? null : { address, port, destination: null, listener: rules };
     if (headLimit !== null && peer !== null) {
       setPeer(connection, peer);
       const first = readFirstHandshake(bytes, headLimit);

@@ -2,6 +2,7 @@
 // listener wants a PROXY preamble from that peer, it is read first. The server knows nothing of this: it gets a connection
 // whose first byte is the client's.
 import type { Server, Socket } from 'node:net';
+import type { ListenerRules } from '../actions/listener-rules.ts';
 import { hasPeer, type Peer, readPeer, setPeer } from '../actions/peer.ts';
 import { guarded, ignore } from '../base/guard.ts';
 import type { ListenerConfig } from '../config/schema/schema.ts';
@@ -17,6 +18,8 @@ export interface ProxyPreambleOptions {
   readonly address: string;
   readonly over: 'tcp' | 'unix';
   readonly emit: Emit;
+  /** Recorded with each peer. */
+  readonly rules: ListenerRules;
   /** Asked of each connection that has come, before a byte of it is read; one that is not admitted is closed. */
   readonly admits: (connection: Connection) => boolean;
   /** Given each connection whose peer is known: it takes it, or calls `http1`, which gives it to the server. */
@@ -75,7 +78,7 @@ export class ProxyPreambleFilter {
       socket.destroy();
       return;
     }
-    if (peer !== null) setPeer(socket, peer);
+    if (peer !== null) setPeer(socket, { ...peer, listener: this.#options.rules });
     const rule = this.#rule;
     if (peer !== null && rule?.from.has(peer.address)) this.#read(socket, peer, rule.timeoutMs);
     else this.#admit(socket);
@@ -91,7 +94,9 @@ export class ProxyPreambleFilter {
   }
 
   #announced(socket: Socket, { proxied }: Preamble): void {
-    if (proxied !== null) setPeer(socket, { ...proxied.source, destination: proxied.destination });
+    if (proxied !== null) {
+      setPeer(socket, { ...proxied.source, destination: proxied.destination, listener: this.#options.rules });
+    }
     this.#admit(socket);
     // TLS reads on by itself, from below.
     if (socket.listenerCount('data') > 0) socket.resume();

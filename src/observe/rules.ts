@@ -18,6 +18,8 @@ export const RULES: Readonly<Record<string, string>> = lookupTable({
   certificate: '{route}.client_certificate, listeners.tls.client_auth',
   revoked: 'POST /revocations',
   auth_unavailable: '{route}.auth',
+  https_required: 'listeners.redirect_to_https',
+  misdirected: 'RFC 9110 section 15.5.20: listeners.tls.certificates',
   no_route: 'routes: no match',
   subprotocol: '{route}.websocket.subprotocols',
   name: '{route}.websocket.rooms',

@@ -1,5 +1,5 @@
-// The verdict on a request, the same for each way that one comes. Too many fields are refused before a route is looked for;
-// a gateway that drains opens no session.
+// The verdict on a request, the same for each way that one comes. Too many fields, and what the listener
+// does not take, are refused before a route is looked for; a gateway that drains opens no session.
 import { type Rejection, reject } from '../handshake/rejection.ts';
 import { MAX_FIELDS } from '../http/head.ts';
 import { decide, type Refuse, type Verdict } from '../routing/decide.ts';
@@ -12,12 +12,14 @@ export interface GatewayState {
 }
 
 /**
- * The verdict on a request that has come whole: bounds of its head, then the table of routes, then whether the gateway
- * drains.
+ * The verdict on a request that has come whole: bounds of its head, then what its listener refuses, then the table of routes, then
+ * whether the gateway drains.
  */
-export function decideIncoming({ snapshot, head, context }: Incoming, { draining }: Readonly<GatewayState>): Verdict {
+export function decideIncoming(incoming: Incoming, { draining }: Readonly<GatewayState>): Verdict {
+  const { snapshot, head, context, refused } = incoming;
   if (head.names.length > MAX_FIELDS)
     return refuse(null, reject('head_too_large', `a head has at most ${MAX_FIELDS} fields`));
+  if (refused !== null) return refuse(null, refused);
   const verdict = decide(snapshot.table, head, context.client.address);
   const opensSession = verdict.kind === 'splice' || verdict.kind === 'terminate';
   return draining && opensSession ? refuse(verdict.route, reject('draining')) : verdict;

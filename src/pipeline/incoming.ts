@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { RouteContext } from '../actions/context.ts';
 import { peerOf } from '../actions/peer.ts';
 import type { Subject } from '../events.ts';
+import type { Rejection } from '../handshake/rejection.ts';
 import { attribute } from '../http/forwarding/forwarded.ts';
 import { type MessageLike, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
@@ -17,11 +18,14 @@ export interface Incoming {
   readonly snapshot: Snapshot;
   readonly head: RequestHead;
   readonly context: RouteContext;
+  /** By the listener's own rules, before any route's; null: none. */
+  readonly refused: Rejection | null;
 }
 
 /** Reads a request against one snapshot, so that a reload can't mix two in it. */
 export function readIncoming(message: MessageLike, connection: Connection, snapshot: Snapshot): Incoming {
-  const received = readHead(message, 'encrypted' in connection, peerOf(connection).address);
+  const peer = peerOf(connection);
+  const received = readHead(message, 'encrypted' in connection, peer.address);
   const { head, client: known } = attribute(received, snapshot.trusted, freshId);
   const certificate = readCertificate(connection);
   const client = certificate === null ? known : { ...known, certificate };
@@ -44,7 +48,7 @@ export function readIncoming(message: MessageLike, connection: Connection, snaps
     origin: fieldOf(head, 'origin'),
     startedAt: performance.now(),
   };
-  return { snapshot, head, context };
+  return { snapshot, head, context, refused: peer.listener?.refuse(head, connection, known.viaTrusted) ?? null };
 }
 
 /** What the client speaks. A version that is none of these is refused, as one of HTTP/1.1. */

@@ -18,6 +18,7 @@ import { listHas } from '../http/fields.ts';
 import type { RequestHead } from '../http/head.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 import type { ClientRequest, ClientResponse } from '../proxy/client.ts';
+import { HstsResponse } from '../proxy/hsts-response.ts';
 import { NodeRequest, NodeResponse } from '../proxy/node-client.ts';
 import type { Forward, Respond } from '../routing/decide.ts';
 import { AcceptPriority } from './accept-priority.ts';
@@ -118,7 +119,8 @@ export class Gateway implements Sampler {
 
   readonly #onClosed = (): void => void this.#requests--;
 
-  #serve(request: ClientRequest, response: ClientResponse): void {
+  #serve(request: ClientRequest, received: ClientResponse): void {
+    const response = withHsts(request, received);
     this.#requests++;
     response.onClosed(this.#onClosed);
     const incoming = readIncoming(request.message, request.connection, this.#options.snapshot());
@@ -188,6 +190,12 @@ function run(result: AccessResult, context: RouteContext, verdict: Forward | Res
   if (isRejection(result)) return void answer(context, plain, result);
   passRequest(plain, result);
   completed(context, plain, { at: null, reason: 'auth', detail: passedDetail(result) });
+}
+
+/** The response as the listener wants it; a request without TLS gets no such field (RFC 6797 §7.2). */
+function withHsts({ connection }: ClientRequest, response: ClientResponse): ClientResponse {
+  const hsts = peerOf(connection).listener?.hsts ?? null;
+  return hsts === null || !('encrypted' in connection) ? response : new HstsResponse(response, hsts);
 }
 
 /** Answers a request that broke on its way. */

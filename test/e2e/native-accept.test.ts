@@ -7,6 +7,7 @@ import http, { type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { ListenerRules } from '../../src/actions/listener-rules.ts';
 import { peerOf } from '../../src/actions/peer.ts';
 import { type Defect, onDefect } from '../../src/base/guard.ts';
 import type { MessageLike } from '../../src/http/head.ts';
@@ -22,6 +23,8 @@ import { connectRaw, exchange, handshake, type RawConnection } from '../support/
 import { type Scripted, startScripted } from '../support/scripted.ts';
 import { TEST_TIMEOUT_MS } from '../support/test-timeout.ts';
 import { spending } from '../support/threads.ts';
+
+const RULES = {} as ListenerRules;
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
 const PLAIN = 'GET /plain HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -75,6 +78,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     handle = new NativeAcceptor(server, {
       acceptor: { open: (fd, handler) => relay.acceptor.open(fd, handler, silentMs) },
       maxHead: () => maxHead,
+      rules: RULES,
       onAccepted: () => {},
       onFailed: (error) => failures.push(error),
       offer(message, connection, bytes) {
@@ -117,7 +121,12 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     expect(message).toMatchObject({ method: 'GET', url: '/ws?a=b', httpVersion: '1.1' });
     expect(message.rawHeaders.slice(-2)).toEqual(['Origin', 'https://a.example']);
     expect(rest).toBe('early');
-    expect(peerOf(connection)).toEqual({ address: '127.0.0.1', port: raw.socket.localPort, destination: null });
+    expect(peerOf(connection)).toEqual({
+      address: '127.0.0.1',
+      port: raw.socket.localPort,
+      destination: null,
+      listener: RULES,
+    });
     expect([seen, connections]).toEqual([[], []]);
     connection.socket().end('bye');
     expect((await raw.closed()).bytes.toString()).toBe('bye');

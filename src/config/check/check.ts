@@ -80,6 +80,7 @@ function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Wri
     yield error([...path, 'host'], '"host" beside "unix"', { hint: 'a unix socket has no host', at: 'key' });
   }
   yield* checkHttp2(listener, path);
+  yield* checkHttps(listener, path);
   if (tls === undefined) return;
   const { certificates, self_signed, acme } = tls;
   const tlsPath = [...path, 'tls'];
@@ -92,6 +93,18 @@ function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Wri
   } else if ((certificates ?? self_signed ?? acme) === undefined && !written.lostWithin(tlsPath)) {
     yield error(tlsPath, 'needs "certificates", "acme" or "self_signed"');
   }
+}
+
+/** What only one of a listener with TLS and one without can do. */
+function* checkHttps({ tls, hsts, redirect_to_https }: ListenerConfig, path: ConfigPath): Problems {
+  const hint = 'take it out';
+  if (tls !== undefined && redirect_to_https !== undefined)
+    yield warning([...path, 'redirect_to_https'], 'does nothing with TLS', { hint, at: 'key' });
+  if (tls === undefined && hsts !== undefined)
+    yield warning([...path, 'hsts'], 'does nothing without TLS', {
+      hint: `${hint}, or leave it to who speaks TLS`,
+      at: 'key',
+    });
 }
 
 /** With TLS a client chooses by ALPN, without it only by prior knowledge: the rest does nothing. */

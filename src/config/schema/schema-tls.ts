@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { isCertificateName } from '../address.ts';
 import { acme } from './schema-acme.ts';
-import { oneOrMore } from './schema-values.ts';
+import { oneOrMore, port } from './schema-values.ts';
 
 const certificate = z.strictObject({
   cert: z.string().min(1).describe('Path of the certificate chain, PEM, leaf first'),
@@ -55,3 +55,35 @@ export const tls = z.strictObject({
     .optional()
     .describe('Ask clients for certificates; unset: none are asked for'),
 });
+
+const HTTPS = 443;
+
+/** Becomes the port. */
+export const redirectToHttps = z
+  .union([z.boolean(), port().min(1)])
+  .transform((value) => (typeof value === 'number' ? value : value ? HTTPS : undefined));
+
+const AN_AGE = 'must be a duration, such as 180d, 24h or 30s';
+const AGE_UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
+
+/** Seconds. It may be longer than a timer can wait, and is mostly said in days. */
+const age = () =>
+  z
+    .string(AN_AGE)
+    .regex(/^\d{1,9}[smhd]$/, AN_AGE)
+    .transform((text) => Number(text.slice(0, -1)) * AGE_UNITS[text.slice(-1) as keyof typeof AGE_UNITS]);
+
+/** Becomes the value of the field. */
+export const hsts = z
+  .union([
+    age().transform((seconds) => ({ max_age: seconds, include_subdomains: false, preload: false })),
+    z.strictObject({
+      max_age: age().describe('How long; `0s` takes it back'),
+      include_subdomains: z.boolean().prefault(false).describe('For every name below this one, too'),
+      preload: z.boolean().prefault(false).describe('Agree to be put into the lists that browsers bring'),
+    }),
+  ])
+  .transform(
+    ({ max_age, include_subdomains, preload }) =>
+      `max-age=${max_age}${include_subdomains ? '; includeSubDomains' : ''}${preload ? '; preload' : ''}`,
+  );

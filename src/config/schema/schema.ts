@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { auth } from './schema-auth.ts';
 import { headers, http, http2, redirect, respond, rewrite } from './schema-http.ts';
 import { limits, requestLimits } from './schema-limits.ts';
-import { tls } from './schema-tls.ts';
+import { hsts, redirectToHttps, tls } from './schema-tls.ts';
 import { upstream } from './schema-upstream.ts';
 import {
   addressEntries,
@@ -35,6 +35,16 @@ const listener = z.strictObject({
       'Where sockets were passed at the start (LISTEN_FDS): the name of this one (`FileDescriptorName=`); unset: found by address',
     ),
   tls: tls.optional().describe('Speak TLS on this listener'),
+  redirect_to_https: redirectToHttps
+    .optional()
+    .describe(
+      'Answer what comes without TLS with a redirect to https, ACME challenges aside; a number: to that port; unset: no',
+    ),
+  hsts: hsts
+    .optional()
+    .describe(
+      'Tell browsers to use https only (RFC 6797), for so long, on every answer that does not say it itself; unset: do not',
+    ),
   http2: http2.optional().describe('HTTP/2: on or off, or how; unset: on with TLS, off without'),
   proxy_protocol: z
     .strictObject({

@@ -32,6 +32,8 @@ export interface TlsMaterial {
    * that with `strict_sni`.
    */
   contextFor(servername: string): SecureContext | null;
+  /** The same without a fallback: null for a name that is nobody's. */
+  namedContext(servername: string): SecureContext | null;
   readonly certificates: readonly CertificateInfo[];
   /** What the default context is made of, for a client that names no server; without a certificate with `strict_sni`. */
   readonly defaults: SecureContextOptions;
@@ -123,11 +125,13 @@ function materialOf(loaded: readonly Loaded[], { common, config, ticketKeys }: W
     // Where two certificates hold a name, the one written first serves it.
     for (const name of info.names) if (!contexts.has(name)) contexts.set(name, context);
   }
+  const namedContext = (servername: string): SecureContext | null => {
+    const name = servername.toLowerCase();
+    return contexts.get(name) ?? contexts.get(wildcardOver(name)) ?? null;
+  };
   return {
-    contextFor(servername) {
-      const name = servername.toLowerCase();
-      return contexts.get(name) ?? contexts.get(wildcardOver(name)) ?? (strictSni ? null : first.context);
-    },
+    contextFor: (servername) => namedContext(servername) ?? (strictSni ? null : first.context),
+    namedContext,
     certificates: loaded.map(({ info }) => info),
     defaults: strictSni ? common : first.options,
     contexts: loaded.map(({ context }) => context),

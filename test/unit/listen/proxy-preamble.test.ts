@@ -3,9 +3,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, Socket } from 'node:net';
 import { expect, it } from 'vitest';
+import type { ListenerRules } from '../../../src/actions/listener-rules.ts';
 import { peerOf } from '../../../src/actions/peer.ts';
 import { ProxyPreambleFilter } from '../../../src/listen/proxy-preamble.ts';
 
+const RULES = {} as ListenerRules;
 const silent = (): never => {
   throw new Error('nothing is told here');
 };
@@ -16,6 +18,7 @@ it.each(['tcp', 'unix'] as const)('over %s: one without an address', (over) => {
   new ProxyPreambleFilter(server, {
     address: 'a',
     over,
+    rules: RULES,
     admits: () => true,
     deliver: (_socket, http1) => http1(),
     emit: silent,
@@ -33,6 +36,7 @@ it('the peer is known when the connection is gone, and when it comes again', asy
   new ProxyPreambleFilter(server, {
     address: 'a',
     over: 'tcp',
+    rules: RULES,
     admits: () => true,
     deliver: (_socket, http1) => http1(),
     emit: silent,
@@ -43,7 +47,7 @@ it('the peer is known when the connection is gone, and when it comes again', asy
   const port = client.localPort;
   socket.destroy();
   await once(socket, 'close');
-  expect(peerOf(socket)).toEqual({ address: '127.0.0.1', port, destination: null });
+  expect(peerOf(socket)).toEqual({ address: '127.0.0.1', port, destination: null, listener: RULES });
   server.emit('connection', socket);
   expect(taken).toEqual([socket, socket]);
   client.destroy();

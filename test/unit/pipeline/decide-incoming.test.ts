@@ -1,6 +1,7 @@
 // The verdict on what came: the route table's, but for too many fields and for a gateway that drains.
 import { describe, expect, it } from 'vitest';
 import type { RouteContext } from '../../../src/actions/context.ts';
+import { type Rejection, reject } from '../../../src/handshake/rejection.ts';
 import type { RequestHead } from '../../../src/http/head.ts';
 import { decideIncoming } from '../../../src/pipeline/decide-incoming.ts';
 import type { Snapshot } from '../../../src/runtime/snapshot.ts';
@@ -12,9 +13,9 @@ const table = tableOf(
   { name: 'old', match: { path: '/old' }, redirect: { path: '/new' } },
 );
 
-function verdictOn(head: RequestHead, draining = false) {
+function verdictOn(head: RequestHead, draining = false, refused: Rejection | null = null) {
   const context = { client: { address: '192.0.2.1' } } as RouteContext;
-  return decideIncoming({ snapshot: { table } as Snapshot, head, context }, { draining });
+  return decideIncoming({ snapshot: { table } as Snapshot, head, context, refused }, { draining });
 }
 
 describe('a handshake', () => {
@@ -63,4 +64,12 @@ it.each([
   const head = handshakeHead({ fields: { 'X-Many': more } });
   expect(head.names).toHaveLength(count);
   expect(verdictOn(head)).toMatchObject(expected);
+});
+
+it('what the listener does not take has no route, and is refused while the gateway drains, too', () => {
+  const misdirected = reject('misdirected');
+  for (const head of [handshakeHead({ target: '/ws/chat' }), plainHead({ target: '/old' })]) {
+    for (const draining of [false, true])
+      expect(verdictOn(head, draining, misdirected)).toEqual({ kind: 'reject', route: null, rejection: misdirected });
+  }
 });

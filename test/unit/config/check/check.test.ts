@@ -346,3 +346,25 @@ describe('http2 of a listener', () => {
     expect(withHttp2(listener)).toEqual(expected);
   });
 });
+
+describe('https of a listener', () => {
+  const problems = (listener: string) => problemsOf(VALID.replace('  - port: 80', `  - ${listener}`));
+  const TLS = 'port: 443, tls: { self_signed: [a.test] }';
+
+  it.each([
+    ['{ port: 80, redirect_to_https: true }', []],
+    ['{ port: 80, redirect_to_https: 8443 }', []],
+    [`{ ${TLS}, hsts: 180d }`, []],
+    [`{ ${TLS}, hsts: { max_age: 1h, include_subdomains: true } }`, []],
+    ['{ port: 80, hsts: 180d }', [expect.stringContaining('listeners[0].hsts: does nothing without TLS')]],
+    [
+      `{ ${TLS}, redirect_to_https: true }`,
+      [expect.stringContaining('listeners[0].redirect_to_https: does nothing with TLS')],
+    ],
+    ['{ port: 80, redirect_to_https: 0 }', [expect.stringContaining('listeners[0].redirect_to_https')]],
+    [`{ ${TLS}, hsts: 180 }`, [expect.stringContaining('listeners[0].hsts')]],
+    [`{ ${TLS}, hsts: 6w }`, [expect.stringContaining('listeners[0].hsts')]],
+  ])('%s', (listener, expected) => {
+    expect(problems(listener)).toEqual(expected);
+  });
+});
