@@ -1,5 +1,6 @@
 // TLS of one listener as node's server speaks it: each handshake runs with the material that is current then. Certificates
 // are runtime/tls/tls.ts; which protocol is spoken behind the handshake is node-server.ts or http2/.
+import { createHash } from 'node:crypto';
 import type { Server, TLSSocket, TlsOptions } from 'node:tls';
 import { peerOf } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
@@ -64,6 +65,7 @@ export class TlsServer {
       this.#ended(socket, { result: socket.isSessionReused() ? 'resumed' : 'ok', detail: null });
     });
     this.#setTicketKeys(server);
+    this.#setStapling(server);
     const onFailed = guarded('connection', (error: Error, socket: TLSSocket) => this.#failed(error, socket));
     server.on('tlsClientError', onFailed);
   }
@@ -76,6 +78,7 @@ export class TlsServer {
     this.#material = next;
     server.setSecureContext(next.defaults);
     this.#setTicketKeys(server);
+    this.#setStapling(server);
     findSniCallbackSetter()?.(server, picks(next) ? this.#pick : undefined);
   }
 
@@ -86,6 +89,22 @@ export class TlsServer {
     const [first] = this.#ticketKeys();
     if (setTicketKeys === null && first !== undefined) server.setTicketKeys(ticketKeyOctets(first));
   }
+
+  /** Where nothing is to be stapled nobody listens: each handshake that asks would wait for the answer. */
+  #setStapling(server: Server): void {
+    server.off('OCSPRequest', this.#staple);
+    if (this.#material.staples.size > 0) server.on('OCSPRequest', this.#staple);
+  }
+
+  readonly #staple = guarded(
+    'connection',
+    (certificate: Buffer, _issuer: Buffer, done: (error: Error | null, octets: Buffer | null) => void) => {
+      const staple = this.#material.staples.get(createHash('sha256').update(certificate).digest('hex'));
+      // One that is too old makes clients refuse what they would take without any.
+      done(null, staple !== undefined && staple.untilMs > Date.now() ? staple.octets : null);
+    },
+    (_certificate, _issuer, done) => done(null, null),
+  );
 
   /** A broken or stalled handshake concerns nobody but its client. */
   #failed(error: Error, socket: TLSSocket): void {

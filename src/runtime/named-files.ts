@@ -9,7 +9,7 @@ export function namedFiles({ admin, listeners, upstreams, routes }: Config, base
   const named = [
     admin.token_file,
     ...listeners.flatMap(({ tls }) => [
-      ...(tls?.certificates ?? []).flatMap(({ cert, key }) => [cert, key]),
+      ...(tls?.certificates ?? []).flatMap(({ cert, key, ocsp_file }) => [cert, key, ocsp_file]),
       ...(tls?.ticket_key_file ?? []),
       tls?.acme === undefined ? undefined : certificateFile(tls.acme),
       tls?.acme?.ca,

@@ -7,6 +7,13 @@ import { oneOrMore, port } from './schema-values.ts';
 const certificate = z.strictObject({
   cert: z.string().min(1).describe('Path of the certificate chain, PEM, leaf first'),
   key: z.string().min(1).describe('Path of the private key, PEM'),
+  ocsp_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Path of an OCSP response for it, DER, that goes to clients which ask for one (stapling); unset: none does',
+    ),
 });
 
 const A_VERSION = 'must be "1.2" or "1.3"; older ones are not spoken (RFC 8996)';

@@ -1,7 +1,7 @@
 // TLS of one listener: certificates read, checked and turned into contexts that SNI picks from. Built anew at each reload
 // and swapped as one reference; a connection that is open keeps the context it began with. What a server makes of it is
 // listen/tls-server.ts.
-import { type KeyObject, X509Certificate } from 'node:crypto';
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
@@ -11,6 +11,7 @@ import type { ListenerConfig } from '../../config/schema/schema.ts';
 import type { AcmeConfig } from '../../config/schema/schema-acme.ts';
 import type { TicketKey } from '../../net/ticket-keys.ts';
 import { type ClientAuthMode, type ClientAuthority, loadClientAuth } from './client-auth.ts';
+import { loadStaple, type Staple } from './ocsp.ts';
 import { fail, parseChain, parseKey, readPem, TlsConfigError } from './pem.ts';
 import { tlsPolicy } from './policy.ts';
 import { type KeyPair, makeSelfSigned } from './self-signed.ts';
@@ -39,6 +40,8 @@ export interface TlsMaterial {
   readonly defaults: SecureContextOptions;
   /** Every context that contextFor() can give. */
   readonly contexts: readonly SecureContext[];
+  /** OCSP responses for clients that ask for one, by the SHA-256 of their certificate in hexadecimal. */
+  readonly staples: ReadonlyMap<string, Staple>;
   /** Keys of session tickets: the first encrypts, all decrypt; null: the server's own. */
   readonly ticketKeys: readonly TicketKey[] | null;
   /** Whether a client has to name a server that a certificate is for. */
@@ -82,6 +85,8 @@ interface Loaded {
   readonly context: SecureContext;
   readonly options: SecureContextOptions;
   readonly warnings: readonly Problem[];
+  readonly sha256: string;
+  readonly staple: Staple | null;
 }
 
 /** Reads and checks every certificate. Rejects with a TlsConfigError that holds all that is wrong. */
@@ -97,9 +102,13 @@ export async function buildTls(config: TlsConfig, sources: TlsSources): Promise<
   // A session brings its client's certificate along, which is not verified again: those have node's five minutes.
   const sessions = config.client_auth === undefined ? { sessionTimeout: SESSION_SECONDS } : {};
   const common = { ...tlsPolicy(config.min_version), ...sessions, ...authority };
-  const { now } = sources;
-  for (const [index, { cert, key }] of (config.certificates ?? []).entries()) {
-    const files = { cert: resolve(sources.baseDir, cert), key: resolve(sources.baseDir, key) };
+  const { now, baseDir } = sources;
+  for (const [index, { cert, key, ocsp_file }] of (config.certificates ?? []).entries()) {
+    const files = {
+      cert: resolve(baseDir, cert),
+      key: resolve(baseDir, key),
+      ocsp: ocsp_file && resolve(baseDir, ocsp_file),
+    };
     const at = { path: ['certificates', index], now, common };
     await loadPair(files, at).then((pair) => loaded.push(pair), collect);
   }
@@ -135,6 +144,7 @@ function materialOf(loaded: readonly Loaded[], { common, config, ticketKeys }: W
     certificates: loaded.map(({ info }) => info),
     defaults: strictSni ? common : first.options,
     contexts: loaded.map(({ context }) => context),
+    staples: new Map(loaded.flatMap(({ sha256, staple }) => (staple === null ? [] : [[sha256, staple]]))),
     ticketKeys,
     strictSni,
     clientAuth: config.client_auth?.mode ?? null,
@@ -155,7 +165,12 @@ interface PairAt {
   readonly common: Common;
 }
 
-async function loadPair(files: KeyPair, at: PairAt): Promise<Loaded> {
+/** Paths; the last one undefined: none. */
+interface Files extends KeyPair {
+  readonly ocsp?: string | undefined;
+}
+
+async function loadPair(files: Files, at: PairAt): Promise<Loaded> {
   const { path } = at;
   const [cert, key] = await Promise.allSettled([
     readPem(files.cert, [...path, 'cert']),
@@ -166,7 +181,10 @@ async function loadPair(files: KeyPair, at: PairAt): Promise<Loaded> {
   const privateKey = parseKey(key.value, files.key, [...path, 'key']);
   const leaf = chain[0];
   if (!leaf?.checkPrivateKey(privateKey)) throw mismatch(chain, privateKey, { files, path });
-  return loadedOf({ cert: cert.value, key: key.value }, leaf, { ...at, path: [...path, 'cert'] });
+  const loaded = loadedOf({ cert: cert.value, key: key.value }, leaf, { ...at, path: [...path, 'cert'] });
+  if (files.ocsp === undefined) return loaded;
+  const { staple, warnings } = await loadStaple(files.ocsp, leaf, { path: [...path, 'ocsp_file'], now: at.now });
+  return { ...loaded, staple, warnings: [...loaded.warnings, ...warnings] };
 }
 
 /** What an authority has issued; until then, or where it can't be used, one of our own for the same names. */
@@ -221,7 +239,8 @@ function loadedOf(pair: KeyPair, leaf: X509Certificate, at: PairAt): Loaded {
   if (names.length === 0) warn('the certificate holds no name', 'clients read names from its subjectAltName only');
   const options = { cert: pair.cert, key: pair.key, ...at.common };
   const info = { names, notAfterMs: Date.parse(leaf.validTo) };
-  return { info, context: contextOf(options, at.path), options, warnings };
+  const sha256 = createHash('sha256').update(leaf.raw).digest('hex');
+  return { info, context: contextOf(options, at.path), options, warnings, sha256, staple: null };
 }
 
 function contextOf(options: SecureContextOptions, path: ConfigPath): SecureContext {

@@ -12,7 +12,7 @@ const config = schema.parse({
       port: 0,
       tls: {
         certificates: [
-          { cert: 'a.crt', key: 'a.key' },
+          { cert: 'a.crt', key: 'a.key', ocsp_file: 'a.ocsp' },
           { cert: '/etc/b.crt', key: 'a.key' },
         ],
         ticket_key_file: ['new.key', 'old.key'],
@@ -40,7 +40,15 @@ const config = schema.parse({
 it('is all of them, once each, as absolute paths', () => {
   expect(namedFiles(config, '/srv').sort()).toEqual(
     [
-      ...['/etc/b.crt', '/srv/a.crt', '/srv/a.key', '/srv/admin-token', '/srv/backend.pem', '/srv/clients.pem'],
+      ...[
+        '/etc/b.crt',
+        '/srv/a.crt',
+        '/srv/a.ocsp',
+        '/srv/a.key',
+        '/srv/admin-token',
+        '/srv/backend.pem',
+        '/srv/clients.pem',
+      ],
       ...[
         '/srv/new.key',
         '/srv/old.key',
@@ -67,7 +75,7 @@ it('is one for each key of the schema that is the path of a file', () => {
     for (const [name, inner] of Object.entries(value)) walk(inner, name);
   };
   walk(editorSchema(), '');
-  // a.crt, a.key; keys of tickets; client_auth; acme; tls of an upstream; three secrets of routes; the admin's.
+  // a.crt, a.key, a.ocsp; keys of tickets; client_auth; acme; tls of an upstream; three secrets of routes; the admin's.
   expect([...paths].map((path) => path.split(':')[0]).sort()).toEqual(
     [
       'ca',
@@ -79,6 +87,7 @@ it('is one for each key of the schema that is the path of a file', () => {
       'key',
       'key',
       'key_file',
+      'ocsp_file',
       'ticket_key_file',
       'token_file',
       'users_file',
