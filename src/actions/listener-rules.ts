@@ -7,7 +7,7 @@ import { type Request, type RequestHead, readRequest } from '../http/head.ts';
 import type { Connection } from '../net/fd-connection.ts';
 
 /** Which certificate serves a name, as TLS picks it; what it is, is compared only. */
-export interface Certificates {
+export interface CertificateChoice {
   /** With the default one for names that are nobody's. */
   contextFor(name: string): object | null;
   /** Null for names that are nobody's. */
@@ -21,16 +21,16 @@ const HTTPS = 443;
 
 export class ListenerRules {
   #config: Pick<ListenerConfig, 'redirect_to_https' | 'hsts'>;
-  #certificates: Certificates | null;
+  #certificates: CertificateChoice | null;
 
   /** Without TLS there are no certificates. */
-  constructor(config: ListenerConfig, certificates: Certificates | null) {
+  constructor(config: ListenerConfig, certificates: CertificateChoice | null) {
     this.#config = config;
     this.#certificates = certificates;
   }
 
   /** Holds for requests from now on, also on connections that are open. */
-  configure(config: ListenerConfig, certificates: Certificates | null): void {
+  configure(config: ListenerConfig, certificates: CertificateChoice | null): void {
     this.#config = config;
     this.#certificates = certificates;
   }

@@ -1,6 +1,6 @@
 // What a listener refuses by its own rules; that it does, over every protocol, is e2e/https.test.ts.
 import { describe, expect, it } from 'vitest';
-import { type Certificates, ListenerRules } from '../../../src/actions/listener-rules.ts';
+import { type CertificateChoice, ListenerRules } from '../../../src/actions/listener-rules.ts';
 import { schema } from '../../../src/config/schema/schema.ts';
 import type { StreamConnection } from '../../../src/net/fd-connection.ts';
 import { type Change, plainHead } from '../../support/heads.ts';
@@ -10,7 +10,7 @@ const configOf = (listener: object) =>
 
 const [FIRST, OTHER] = [{ name: 'first' }, { name: 'other' }];
 /** `*.first.test` is the first one's, which is the default; `other.test` the other's. */
-const certificates: Certificates = {
+const certificates: CertificateChoice = {
   namedContext: (name) => (name === 'other.test' ? OTHER : /^(\w+\.)?first\.test$/i.test(name) ? FIRST : null),
   contextFor: (name) => certificates.namedContext(name) ?? FIRST,
 };
