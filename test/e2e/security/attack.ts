@@ -6,7 +6,7 @@ import { TEST_TIMEOUT_MS } from '../../support/test-timeout.ts';
 import type { Canary } from './canary.ts';
 
 export interface Case {
-  /** Names the case in tests and in docs/security.md. */
+  /** Names the case in tests and in docs/security-comparison.md. */
   readonly name: string;
   /** Sent in one piece each; what comes after the first waits for an answer to what came before. */
   readonly bytes: string | readonly string[];

@@ -1,4 +1,4 @@
-// Every case, in the groups and the order of docs/security.md.
+// Every case, in the groups and the order of docs/security-comparison.md.
 import type { Case } from './attack.ts';
 import type { Script } from './canary.ts';
 import { ANSWER_SCRIPTS, ANSWERS } from './cases-answers.ts';

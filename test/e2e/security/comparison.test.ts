@@ -1,4 +1,4 @@
-// Holds the tables of docs/security.md to the cases, and writes them anew: `npm run compare` sends every case to Upgate,
+// Holds the tables of docs/security-comparison.md to the cases, and writes them anew: `npm run compare` sends every case to Upgate,
 // nginx and HAProxy (Debian: apt-get install nginx haproxy), about a minute. A proxy's column is what that release did then.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { GROUPS, SCRIPTS } from './cases.ts';
 import { formatOutcome, formatTables, nameCell, type Outcomes, runAll } from './comparison.ts';
 import { type ProxyUnderTest, startHaproxy, startNginx, startUpgate, versionOf } from './proxies.ts';
 
-const FILE = new URL('../../../docs/security.md', import.meta.url);
+const FILE = new URL('../../../docs/security-comparison.md', import.meta.url);
 const BETWEEN = /(<!-- comparison:start -->\n)[\s\S]*(\n<!-- comparison:end -->)/;
 const writing = process.env['COMPARE'] === 'write';
 const wanted: Outcomes = new Map(GROUPS.flatMap(({ cases }) => cases).map((one) => [one.name, one.want]));
@@ -43,7 +43,7 @@ it.skipIf(!writing || !hasPeers('nginx', 'haproxy'))('is written', { timeout: 60
   expect(differ.map(({ name }) => name)).toEqual([]);
 });
 
-describe('docs/security.md', () => {
+describe('docs/security-comparison.md', () => {
   // The page was written on node 20; of a few requests the parsers of others make something else, as their cases say.
   it.runIf(process.versions.node.startsWith('20.'))('has every case, once, with what Upgate makes of it', () => {
     const [tables = ''] = BETWEEN.exec(readFileSync(FILE, 'utf8')) ?? [];

@@ -1,4 +1,4 @@
-// The comparison in docs/security.md: each case, and what Upgate, nginx and HAProxy make of the same bytes.
+// The comparison in docs/security-comparison.md: each case, and what Upgate, nginx and HAProxy make of the same bytes.
 import { attack, type Case, type Outcome, SOON_MS } from './attack.ts';
 import { GROUPS } from './cases.ts';
 import type { ProxyUnderTest } from './proxies.ts';
