@@ -1,4 +1,4 @@
-// Every field of gateway.yaml as a flat list, and the table of them in docs/configuration.md. Derived from the schema.
+// Every field of gateway.yaml as a flat list, and the tables of them in docs/configuration.md. Derived from the schema.
 
 import { lookupTable } from '../../base/lookup-table.ts';
 import { DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN } from '../yaml/units.ts';
@@ -37,15 +37,81 @@ export function listFields(root: JsonSchema = inputSchema()): readonly Field[] {
     });
 }
 
-/** The table of all fields in Markdown. */
+/** Where each part of the config is told by examples; paths from docs/configuration.md. */
+const RECIPES: Readonly<Record<string, readonly string[]>> = lookupTable({
+  listeners: ['tls.md', 'http2.md', 'addresses.md#proxy-preambles-of-proxies'],
+  admin: ['api.md', 'operating.md'],
+  trusted_proxies: ['addresses.md#how-it-is-found'],
+  upstreams: ['upstreams.md'],
+  'upstreams.<name>.balance': ['upstreams.md#balancing'],
+  'upstreams.<name>.sticky': ['upstreams.md#sticky'],
+  'upstreams.<name>.health': ['upstreams.md#health'],
+  'upstreams.<name>.retry': ['upstreams.md#another-server'],
+  'upstreams.<name>.dns': ['upstreams.md#names'],
+  'upstreams.<name>.tls': ['upstreams.md#tls'],
+  routes: ['#how-a-route-is-chosen', 'examples.md'],
+  'routes[].websocket': ['examples.md', 'rooms.md', 'webhook.md', 'limits.md', 'relay.md'],
+  'routes[].http': ['http.md', 'limits.md'],
+  'routes[].auth': ['auth.md'],
+  'routes[].redirect': ['http.md#what-the-gateway-answers'],
+  'routes[].respond': ['http.md#what-the-gateway-answers'],
+  'routes[].rewrite': ['http.md#what-a-route-changes'],
+  'routes[].headers': ['http.md#what-a-route-changes'],
+  limits: ['limits.md'],
+  broker: ['rooms.md#several-gateways', 'api.md'],
+  drain: ['operating.md#stopping-one'],
+  http: ['http.md'],
+  relay: ['relay.md#two-engines'],
+  log: ['metrics.md#log'],
+});
+
+/** A map of a route or of an upstream with so many fields has a table of its own. */
+const OWN_TABLE = 4;
+
+/** All fields in Markdown: a heading for each part of the config, links to its recipes, and its table. */
 export function formatFieldTable(fields: readonly Field[]): string {
-  const rows = fields.map(({ path, mode, type, default: byDefault, unit, required, description }) => {
-    const key = `\`${path}\`${mode === undefined ? '' : ` (${mode})`}`;
-    const shown = byDefault === undefined ? (required ? 'required' : '') : `\`${byDefault}\``;
-    const cells = [key, unit === undefined ? type : `${type} (${unit})`, shown, description];
-    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  });
-  return ['| key | type | default | meaning |', '|---|---|---|---|', ...rows].join('\n');
+  const parts = new Map<string, Field[]>();
+  for (const field of besideTwins(fields)) {
+    const part = partOf(field.path, fields);
+    parts.set(part, [...(parts.get(part) ?? []), field]);
+  }
+  return [...parts].map(([part, own]) => formatPart(part, own)).join('\n\n');
+}
+
+/** In their order, but those of one path, which differ by mode, together. */
+function besideTwins(fields: readonly Field[]): Field[] {
+  const byPath = new Map<string, Field[]>();
+  for (const field of fields) byPath.set(field.path, [...(byPath.get(field.path) ?? []), field]);
+  return [...byPath.values()].flat();
+}
+
+function partOf(path: string, fields: readonly Field[]): string {
+  const [, large] = /^((?:routes\[\]|upstreams\.<name>)\.\w+)/.exec(path) ?? [];
+  if (large !== undefined && fields.filter((field) => field.path.startsWith(`${large}.`)).length >= OWN_TABLE)
+    return large;
+  return path.replace(/[.[].*$/, '');
+}
+
+function formatPart(part: string, fields: readonly Field[]): string {
+  const recipes = RECIPES[part] ?? [];
+  const links = recipes.map(
+    (to) => `[${to.startsWith('#') ? 'above' : to.replace('#', ': ').replaceAll('-', ' ')}](${to})`,
+  );
+  return [
+    `### \`${part}\``,
+    ...(links.length === 0 ? [] : ['', `How it is used: ${links.join(', ')}.`]),
+    '',
+    '| key | type | default | meaning |',
+    '|---|---|---|---|',
+    ...fields.map(formatRow),
+  ].join('\n');
+}
+
+function formatRow({ path, mode, type, default: byDefault, unit, required, description }: Field): string {
+  const key = `\`${path}\`${mode === undefined ? '' : ` (${mode})`}`;
+  const shown = byDefault === undefined ? (required ? 'required' : '') : `\`${byDefault}\``;
+  const cells = [key, unit === undefined ? type : `${type} (${unit})`, shown, description];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
 interface Position {
