@@ -1,7 +1,8 @@
 // Holds the docs to the code, both ways: every reason code and its status in docs/answers.md and nothing else there; every
-// file of src/pipeline/ in docs/handshake.md; every example config that passes for one is one.
+// file of src/pipeline/ in docs/handshake.md; links lead somewhere, and commands are commands.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { COMMANDS, optionsOf } from '../../src/app/commands.ts';
 import { ERRORS } from '../../src/errors.ts';
 import { REJECTIONS } from '../../src/handshake/rejection.ts';
 import { PARSER_ERRORS } from '../../src/listen/parser-errors.ts';
@@ -55,5 +56,53 @@ describe('docs/handshake.md', () => {
     expect(named.length).toBeGreaterThan(30);
     const missing = named.filter((path) => !existsSync(new URL(`../../src/${path}`, import.meta.url)));
     expect(missing.filter((path) => !path.startsWith('src/'))).toEqual([]);
+  });
+});
+
+describe('links', () => {
+  const root = new URL('../../', import.meta.url);
+  const pages = [
+    ...readdirSync(new URL('docs/', root)).map((name) => `docs/${name}`),
+    ...readdirSync(root),
+    ...readdirSync(new URL('deploy/', root)).map((name) => `deploy/${name}`),
+  ].filter((name) => name.endsWith('.md'));
+  const text = (page: string) => readFileSync(new URL(page, root), 'utf8');
+  /** As GitHub makes them from headings. */
+  const anchors = (page: string) =>
+    [...text(page).matchAll(/^#{1,4} (.+)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+        .replace(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    );
+
+  it.each(pages)('%s leads to files and headings that are there', (page) => {
+    const broken = [...text(page).matchAll(/\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)/g)].filter(
+      ([, path = '', anchor]) => {
+        const target = path === '' ? page : new URL(path, new URL(page, root)).pathname.slice(root.pathname.length);
+        if (!existsSync(new URL(target, root))) return true;
+        return anchor !== undefined && target.endsWith('.md') && !anchors(target).includes(anchor);
+      },
+    );
+    expect(broken.map(([link]) => link)).toEqual([]);
+  });
+});
+
+describe('commands', () => {
+  const pages = readdirSync(new URL('../../docs/', import.meta.url)).filter((name) => name.endsWith('.md'));
+  const known = new Set(COMMANDS.map(({ name }) => name));
+
+  it.each([...pages, '../README.md', '../deploy/README.md'])('%s names commands and options that there are', (page) => {
+    const used = [...read(page).matchAll(/(?<=^|`|npx )upgate ([a-z-]+)((?: [^\s`#|]+)*)/gm)];
+    const wrong = used.filter(([, name = '', rest = '']) => {
+      const command = COMMANDS.find((one) => one.name === name);
+      const options = command === undefined ? [] : optionsOf(command).map((one) => one.name);
+      return (
+        !known.has(name) ||
+        [...rest.matchAll(/--([a-z-]+)/g)].some(([, option = '']) => !options.includes(option) && option !== 'help')
+      );
+    });
+    expect(wrong.map(([line]) => line)).toEqual([]);
   });
 });

@@ -1,10 +1,11 @@
-// docs/migrating.md: each config of this gateway's in it is one that `check` has nothing to say about.
+// docs/migrating.md: each config of this gateway's in it is one that `check` has nothing to say about, and that does what it says.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { formatProblem } from '../../src/config/problem.ts';
 import { prepare } from '../../src/runtime/prepare.ts';
+import { answerTo, askedIn } from '../support/asked.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'upgate-migrating-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -26,5 +27,9 @@ it.each(configs)('%s', async (_title, text) => {
   writeFileSync(file, text);
   const { prepared, problems } = await prepare(file, {}, new Map());
   expect(problems.map(formatProblem)).toEqual([]);
-  expect(prepared).not.toBeNull();
+  const asked = askedIn(text);
+  expect(asked.length).toBeGreaterThan(2);
+  expect(asked.map(({ question }) => answerTo(question, prepared!))).toEqual(
+    asked.map(({ answer }) => expect.stringMatching(new RegExp(`^${answer}`))),
+  );
 });
