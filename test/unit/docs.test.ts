@@ -3,6 +3,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS, optionsOf } from '../../src/app/commands.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { formatProblem } from '../../src/config/problem.ts';
 import { ERRORS } from '../../src/errors.ts';
 import { REJECTIONS } from '../../src/handshake/rejection.ts';
 import { PARSER_ERRORS } from '../../src/listen/parser-errors.ts';
@@ -104,5 +106,33 @@ describe('commands', () => {
       );
     });
     expect(wrong.map(([line]) => line)).toEqual([]);
+  });
+});
+
+describe('configs', () => {
+  const pages = readdirSync(new URL('../../docs/', import.meta.url)).filter((name) => name.endsWith('.md'));
+  /** A part of a config, with what the rest of its page takes for granted. */
+  function whole(block: string): string {
+    const part = /^auth:/.test(block)
+      ? `routes:\n  - name: a\n    http: { upstream: rest }\n    ${block.replaceAll('\n', '\n    ')}`
+      : block;
+    const named = [...part.matchAll(/\bupstream: (\w+)/g)].map(([, name]) => name);
+    const needed = {
+      listeners: '[{ port: 1 }]',
+      routes: '[{ name: filler, respond: { status: 204 } }]',
+      upstreams: `{ ${[...new Set(named)].map((name) => `${name}: { servers: [http://192.0.2.1] }`).join(', ')} }`,
+    };
+    const filled = Object.entries(needed).filter(([key]) => !new RegExp(`^${key}:`, 'm').test(part));
+    return [part, ...filled.map(([key, value]) => `${key}: ${value}`)].join('\n');
+  }
+
+  it.each([...pages, '../README.md'])('%s shows configs without a mistake', (page) => {
+    const blocks = [...read(page).matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+    const found = blocks.flatMap((text) => {
+      const env = Object.fromEntries([...text.matchAll(/\$\{(\w+)/g)].map(([, name]) => [name, 'sixteen-or-longer']));
+      const { problems } = parseConfig(whole(text), { file: page, env });
+      return problems.filter(({ severity }) => severity === 'error').map(formatProblem);
+    });
+    expect(found).toEqual([]);
   });
 });
