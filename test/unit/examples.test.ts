@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { formatProblem } from '../../src/config/problem.ts';
 import { prepare } from '../../src/runtime/prepare.ts';
-import { answerTo, askedIn } from '../support/asked.ts';
+import { answerTo, explanationsIn } from '../support/explained.ts';
 
 const directory = fileURLToPath(new URL('../../config/', import.meta.url));
 const asking = readdirSync(directory)
   .filter((name) => name.endsWith('.yaml'))
-  .map((name) => ({ name, asked: askedIn(readFileSync(`${directory}${name}`, 'utf8')) }))
-  .filter(({ asked }) => asked.length > 0);
+  .map((name) => ({ name, claims: explanationsIn(readFileSync(`${directory}${name}`, 'utf8')) }))
+  .filter(({ claims }) => claims.length > 0);
 
 it('there is one for each app that docs/examples.md names', () => {
   const page = readFileSync(new URL('../../docs/examples.md', import.meta.url), 'utf8');
@@ -19,12 +19,12 @@ it('there is one for each app that docs/examples.md names', () => {
   expect(asking.length).toBeGreaterThanOrEqual(7);
 });
 
-describe.each(asking)('config/$name', ({ name, asked }) => {
+describe.each(asking)('config/$name', ({ name, claims }) => {
   it('says what it does, with a yes and a no', async () => {
     const { prepared, problems } = await prepare(`${directory}${name}`, {}, new Map());
     expect(problems.map(formatProblem)).toEqual([]);
-    const answers = asked.map(({ question }) => answerTo(question, prepared!));
-    expect(answers).toEqual(asked.map(({ answer }) => expect.stringMatching(new RegExp(`^${answer}`))));
+    const answers = claims.map(({ question }) => answerTo(question, prepared!));
+    expect(answers).toEqual(claims.map(({ answer }) => expect.stringMatching(new RegExp(`^${answer}`))));
     expect(answers.some((answer) => /^4\d\d /.test(answer))).toBe(true);
   });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { formatProblem } from '../../src/config/problem.ts';
 import { prepare } from '../../src/runtime/prepare.ts';
-import { answerTo, askedIn } from '../support/asked.ts';
+import { answerTo, explanationsIn } from '../support/explained.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'upgate-migrating-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -27,9 +27,9 @@ it.each(configs)('%s', async (_title, text) => {
   writeFileSync(file, text);
   const { prepared, problems } = await prepare(file, {}, new Map());
   expect(problems.map(formatProblem)).toEqual([]);
-  const asked = askedIn(text);
-  expect(asked.length).toBeGreaterThan(2);
-  expect(asked.map(({ question }) => answerTo(question, prepared!))).toEqual(
-    asked.map(({ answer }) => expect.stringMatching(new RegExp(`^${answer}`))),
+  const claims = explanationsIn(text);
+  expect(claims.length).toBeGreaterThan(2);
+  expect(claims.map(({ question }) => answerTo(question, prepared!))).toEqual(
+    claims.map(({ answer }) => expect.stringMatching(new RegExp(`^${answer}`))),
   );
 });

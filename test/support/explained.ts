@@ -5,7 +5,7 @@ import { explain } from '../../src/routing/explain/explain.ts';
 import { parseExplainRequest } from '../../src/routing/explain/explain-request.ts';
 import type { Prepared } from '../../src/runtime/prepare.ts';
 
-export interface Asked {
+export interface Explained {
   /** As it stands behind `explain`. */
   readonly question: string;
   /** How the last line of the answer begins, behind its arrow. */
@@ -13,7 +13,7 @@ export interface Asked {
 }
 
 /** The questions in a config's comments, in their order. */
-export function askedIn(text: string): Asked[] {
+export function explanationsIn(text: string): Explained[] {
   return [...text.matchAll(/^# +upgate explain (.+?) +-> (.+)$/gm)].map(([, question = '', answer = '']) => ({
     question,
     answer,
