@@ -1,12 +1,16 @@
 // The files of deploy/: they are YAML, the configs in them pass the check that users run, what they say about ports and
 // times agrees with those configs, and the two gateways of compose.yaml work together.
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments, parseDocument } from 'yaml';
 import { run, startChild } from '../support/child.ts';
 import { openClient } from '../support/client.ts';
 import { MAIN, writeConfig } from '../support/gateway.ts';
+import { hasPeers } from '../support/peers.ts';
 import { closedPort } from '../support/scripted.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -21,7 +25,7 @@ interface Gateway {
   readonly drain: { readonly delay: string; readonly grace: string };
 }
 
-const manifest = (name: string) => parseDocument(read(`kubernetes/${name}.yaml`)).toJS();
+const manifest = (name: string) => parseDocument(read(`kubernetes/base/${name}.yaml`)).toJS();
 const inConfigMap = (): string => manifest('configmap').data['gateway.yaml'];
 const seconds = (text: string) => Number(/^(\d+)s$/.exec(text)?.[1]);
 
@@ -39,7 +43,12 @@ describe('configs', () => {
     'container.yaml': () => `${deploy}container.yaml`,
     'compose/gateway': () => `${deploy}compose/gateway/gateway.yaml`,
     'compose/backend': () => `${deploy}compose/backend/gateway.yaml`,
-    'kubernetes/configmap.yaml': () => writeConfig(inConfigMap()),
+    'kubernetes/base/configmap.yaml': () => writeConfig(inConfigMap()),
+    // Its certificate is in a secret.
+    'kubernetes/production/gateway.yaml': () =>
+      writeConfig(
+        read('kubernetes/production/gateway.yaml').replace(/certificates: \[.*\]/, 'self_signed: [localhost]'),
+      ),
   };
 
   it.each(Object.entries(shipped))('%s passes the check', async (_, file) => {
@@ -98,12 +107,107 @@ describe('kubernetes', () => {
     const listed = [...manifest('kustomization').resources, 'kustomization.yaml'].sort();
     expect(
       files
-        .filter((name) => name.startsWith('kubernetes/'))
-        .map((name) => name.slice(11))
+        .filter((name) => name.startsWith('kubernetes/base/'))
+        .map((name) => name.slice('kubernetes/base/'.length))
         .sort(),
     ).toEqual(listed);
     expect(container.volumeMounts[0]).toMatchObject({ mountPath: '/etc/upgate' });
     expect(container.volumeMounts[0].subPath).toBeUndefined();
+  });
+});
+
+/** What Kubernetes takes below `spec` (and beside it) of each kind that is used here. */
+const KINDS: Readonly<Record<string, readonly [version: string, ...keys: string[]]>> = {
+  ConfigMap: ['v1', 'data'],
+  Service: ['v1', 'type', 'clusterIP', 'publishNotReadyAddresses', 'externalTrafficPolicy', 'selector', 'ports'],
+  Deployment: ['apps/v1', 'replicas', 'selector', 'strategy', 'template'],
+  PodDisruptionBudget: ['policy/v1', 'maxUnavailable', 'selector'],
+  HorizontalPodAutoscaler: ['autoscaling/v2', 'scaleTargetRef', 'minReplicas', 'maxReplicas', 'metrics', 'behavior'],
+  NetworkPolicy: ['networking.k8s.io/v1', 'podSelector', 'policyTypes', 'ingress'],
+  ServiceMonitor: ['monitoring.coreos.com/v1', 'selector', 'endpoints'],
+  Kustomization: ['kustomize.config.k8s.io/v1beta1', 'resources', 'patches', 'configMapGenerator', 'generatorOptions'],
+};
+
+describe('kubernetes/production', () => {
+  const own = (name: string) => parseDocument(read(`kubernetes/production/${name}`)).toJS();
+  const names = files
+    .filter((name) => /^kubernetes\/production\/.*\.yaml$/.test(name))
+    .map((name) => name.slice('kubernetes/production/'.length));
+  const manifests = names.filter((name) => name !== 'gateway.yaml');
+
+  it.each([
+    ...manifests.map((name) => `production/${name}`),
+    'base/deployment.yaml',
+    'base/service.yaml',
+    'base/configmap.yaml',
+  ])('%s has the keys of its kind, and no other', (name) => {
+    const { apiVersion, kind, metadata, spec, ...beside } = parseDocument(read(`kubernetes/${name}`)).toJS();
+    const [version, ...keys] = KINDS[kind] ?? [];
+    expect(apiVersion).toBe(version);
+    expect(Object.keys({ ...spec, ...beside }).filter((key) => !keys.includes(key))).toEqual([]);
+    if (kind !== 'Kustomization') expect(metadata.name).toMatch(/^upgate(?:-metrics)?$/);
+  });
+
+  it('takes in the base and each of its files, and ports that its config has', () => {
+    const { resources, patches, configMapGenerator, generatorOptions } = own('kustomization.yaml');
+    const paths = patches.flatMap(({ path }: { path?: string }) => path ?? []);
+    expect(['../base', ...manifests.filter((name) => name !== 'kustomization.yaml')].sort()).toEqual(
+      [...resources, ...paths].sort(),
+    );
+    expect([configMapGenerator[0].files, generatorOptions]).toEqual([
+      ['gateway.yaml'],
+      { disableNameSuffixHash: true },
+    ]);
+    const { listeners, admin } = own('gateway.yaml');
+    const { containers, volumes } = own('tls.yaml').spec.template.spec;
+    expect(containers[0].ports).toEqual([{ name: 'https', containerPort: listeners[1].port }]);
+    expect(listeners[1].tls.certificates[0].cert).toBe(`${containers[0].volumeMounts[0].mountPath}/tls.crt`);
+    expect(volumes[0].name).toBe(containers[0].volumeMounts[0].name);
+    expect(own('metrics-service.yaml').spec.ports[0].port).toBe(admin.port);
+    const labels = own('metrics-service.yaml').metadata.labels;
+    expect(labels).toMatchObject(own('servicemonitor.yaml').spec.selector.matchLabels);
+  });
+
+  it('scales by a metric that there is', () => {
+    const { metrics } = own('horizontalpodautoscaler.yaml').spec;
+    const { name } = metrics[0].pods.metric;
+    expect(readFileSync(`${root}docs/metrics.md`, 'utf8')).toContain(`| \`${name}\` | gauge |`);
+    expect(read('README.md')).toContain(name);
+  });
+
+  const kubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status === 0;
+  it.skipIf(!kubectl).each(['base', 'production'])('kubectl kustomize makes one whole of %s', async (folder) => {
+    const { code, stdout, stderr } = await run('kubectl', ['kustomize', `${deploy}kubernetes/${folder}`]);
+    expect([code, stderr]).toEqual([0, '']);
+    const made = (parseAllDocuments(stdout) as ReturnType<typeof parseDocument>[]).map((document) => document.toJS());
+    const { spec } = made.find(({ kind }) => kind === 'Deployment');
+    const ports = spec.template.spec.containers[0].ports.map(({ name }: { name: string }) => name).sort();
+    expect(ports).toEqual(folder === 'base' ? ['admin', 'http'] : ['admin', 'http', 'https']);
+    expect(spec.replicas).toBe(folder === 'base' ? 2 : undefined);
+    const config = made.find(({ kind }) => kind === 'ConfigMap');
+    expect([config.metadata.name, config.data['gateway.yaml'].includes('8443')]).toEqual(['upgate', folder !== 'base']);
+  });
+});
+
+describe.skipIf(!hasPeers('systemd'))('systemd-analyze', () => {
+  it('finds no fault with the units', async () => {
+    // What the unit starts is not installed here.
+    const here = mkdtempSync(join(tmpdir(), 'upgate-units-'));
+    for (const name of ['upgate.service', 'upgate.socket'])
+      writeFileSync(join(here, name), read(`systemd/${name}`).replaceAll('/usr/bin/node', process.execPath));
+    const units = ['upgate.service', 'upgate.socket'].map((name) => join(here, name));
+    const { stdout, stderr } = await run('systemd-analyze', ['verify', '--man=no', ...units]);
+    // Other units of the machine have faults of their own.
+    expect(`${stdout}${stderr}`.split('\n').filter((line) => line.includes('upgate'))).toEqual([]);
+    rmSync(here, { recursive: true });
+  });
+
+  it('gives the service an exposure of 2.0 at most', async () => {
+    const unit = `${deploy}systemd/upgate.service`;
+    const { stdout } = await run('systemd-analyze', ['security', '--offline=true', '--threshold=20', unit]);
+    const [, level] = /exposure level for upgate\.service: ([\d.]+)/.exec(stdout) ?? [];
+    expect(Number(level)).toBeGreaterThan(0);
+    expect(Number(level)).toBeLessThanOrEqual(2);
   });
 });
 

@@ -109,7 +109,7 @@ describe.each(dockerfiles)('deploy/%s', (name) => {
     });
 
     it('starts on the config of the Kubernetes manifests, with the native relay', async () => {
-      const { data } = parseDocument(read('deploy/kubernetes/configmap.yaml')).toJS();
+      const { data } = parseDocument(read('deploy/kubernetes/base/configmap.yaml')).toJS();
       const { child } = await start(data['gateway.yaml']);
       expect(await started(child)).toMatchObject({ relay: 'native' });
       expect(await child.stop()).toBe(0);
@@ -140,7 +140,7 @@ it('every manifest names the image that is built, and compose builds it from the
     expect(service.image).toBe(`upgate:${version}`);
     expect(join(root, 'deploy', service.build.context, service.build.dockerfile)).toBe(join(root, 'deploy/Dockerfile'));
   }
-  const [deployment] = parseAllDocuments(read('deploy/kubernetes/deployment.yaml')) as ReturnType<
+  const [deployment] = parseAllDocuments(read('deploy/kubernetes/base/deployment.yaml')) as ReturnType<
     typeof parseDocument
   >[];
   expect(deployment!.toJS().spec.template.spec.containers[0].image).toBe(gateway.image);
