@@ -38,6 +38,8 @@ const SHOWN: Readonly<Record<string, Shown>> = {
     named: ['detail', 'origin', ...WHO],
   },
   handshake_failed: { title: 'handshake failed', bare: ['status', 'reason', 'place'], named: ['detail', ...WHO] },
+  // Its words are those of the report already.
+  config_reloaded: { title: 'config reloaded', bare: [], named: ['result', 'trigger'] },
   handshake_passed: { title: 'handshake passed', bare: ['status', 'place'], named: ['server', ...WHO] },
 };
 
