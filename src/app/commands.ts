@@ -126,9 +126,11 @@ export const COMMANDS: readonly Command[] = [
   { name: 'man', args: [], help: 'print the manual page: upgate man | man -l -', options: [], alone: true },
 ];
 
-const SIGNALS = 'Signals: SIGHUP reloads FILE, SIGTERM and SIGINT drain, a second one ends at once.';
+const SIGNALS = 'Signals: SIGHUP reloads FILE; SIGTERM and SIGINT drain, a second one ends it.';
 /** Where the help of a command begins. */
 const COLUMN = 27;
+/** That of a terminal that nobody has made wider. */
+const WIDTH = 80;
 
 /** The command of this name; undefined where there is none. */
 export function commandNamed(name: string): Command | undefined {
@@ -150,13 +152,24 @@ function withValue({ name, value }: CommandOption): string {
 
 /** A command and its options, as the usage has them. */
 function linesOf(command: Command): string[] {
-  const head = `  ${synopsis(command)}`;
-  const helped =
-    head.length < COLUMN ? [`${head.padEnd(COLUMN)}${command.help}`] : [head, `${' '.repeat(COLUMN)}${command.help}`];
   return [
-    ...helped,
-    ...command.options.map((option) => `      ${withValue(option).padEnd(COLUMN - 6)} ${option.help}`),
+    ...besideHelp(`  ${synopsis(command)}`, command.help),
+    ...command.options.flatMap((option) => besideHelp(`      ${withValue(option)}`, option.help)),
   ];
+}
+
+/** What is to be typed, and what it does: beside it where there is room, else below, in the width of a terminal. */
+function besideHelp(typed: string, help: string): string[] {
+  const lines = [''];
+  for (const word of help.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (line === '') lines[lines.length - 1] = word;
+    else if (COLUMN + line.length + 1 + word.length > WIDTH) lines.push(word);
+    else lines[lines.length - 1] = `${line} ${word}`;
+  }
+  const [first = '', ...further] = lines;
+  const begun = typed.length < COLUMN ? [`${typed.padEnd(COLUMN)}${first}`] : [typed, `${' '.repeat(COLUMN)}${first}`];
+  return [...begun, ...further.map((line) => `${' '.repeat(COLUMN)}${line}`)];
 }
 
 /** What `COMMAND --help` prints. */

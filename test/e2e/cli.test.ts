@@ -329,7 +329,9 @@ describe('completion', () => {
 
 it('the manual page has every command and option, and help has them too', async () => {
   const page = (await upgate('man')).stdout.replaceAll('\\-', '-');
-  const help = (await upgate('--help')).stdout;
+  const printed = (await upgate('--help')).stdout;
+  expect(printed.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  const help = printed.replace(/\n {27}/g, ' ');
   for (const command of COMMANDS) {
     for (const text of [page, help]) {
       expect(text).toContain(command.help);
