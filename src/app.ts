@@ -6,17 +6,16 @@ import { RuntimeChanges } from './app/changes.ts';
 import { drainGateway } from './app/drain-gateway.ts';
 import { openEmit } from './app/emit.ts';
 import { openGatewayBroker } from './app/open-broker.ts';
-import { OtherProcesses } from './app/other-processes.ts';
+import { OtherProcesses, type OtherProcessesOptions } from './app/other-processes.ts';
 import { Readings } from './app/readings.ts';
 import { openCarrier, type RelayCarrier } from './app/relay-carrier.ts';
 import { openSharedServices } from './app/shared-services.ts';
-import { fail, StartError, served } from './app/start-error.ts';
+import { fail, StartError, sampled, served } from './app/start-error.ts';
 import { startTrial, type Trial } from './app/trial.ts';
 import { readFdLimit } from './base/fd-limit.ts';
 import type { ReloadOutcome } from './base/reload-outcome.ts';
 import { formatProblem } from './config/problem.ts';
 import type { Config } from './config/schema/schema.ts';
-import type { Env } from './config/yaml/env.ts';
 import type { Sampler } from './events.ts';
 import { LimitsRuntime } from './limits/limits-runtime.ts';
 import { FdGuard } from './listen/fd-limit.ts';
@@ -37,9 +36,8 @@ import { Registry } from './sessions/registry.ts';
 import type { Broker } from './websocket/broker/broker.ts';
 import { Connections } from './websocket/connections.ts';
 
-export interface AppOptions {
+export interface AppOptions extends Pick<OtherProcessesOptions, 'env' | 'transferAt'> {
   readonly file: string;
-  readonly env: Env;
   readonly version: string;
   /** Start the built-in backends first, and say what to try. */
   readonly demo: boolean;
@@ -92,12 +90,12 @@ export class App {
   constructor(options: AppOptions) {
     this.#options = options;
     const samplers: Sampler[] = [];
-    const expected = () => this.#snapshot?.expected ?? [];
-    this.#metrics = createMetrics({ version: options.version, samplers, expected });
+    const { version } = options;
+    this.#metrics = createMetrics({ version, samplers, expected: () => this.#snapshot?.expected ?? [] });
     const readings = new Readings();
     const { emit, close } = openEmit({ metrics: this.#metrics, log: this.#log, limits: this.#limits, readings });
     this.#forgetDefects = close;
-    this.#certificates = new Certificates(emit, options.version);
+    this.#certificates = new Certificates(emit, version);
     const [sessions, http, connections] = [this.#sessions, this.#http, this.#connections];
     this.#shared = openSharedServices({ emit, sessions, http, connections });
     this.#gateway = new Gateway({
@@ -112,7 +110,7 @@ export class App {
     const fds = new FdGuard(() => this.#listeners.closeIdle());
     const services = () => ({ gateway, acceptor: this.#carrier().engine.acceptor, emit, fds, challenges });
     this.#listeners = new Listeners(services, emit);
-    this.#others = new OtherProcesses({ env: options.env, emit, listeners: this.#listeners, admin: () => this.#admin });
+    this.#others = new OtherProcesses({ ...options, emit, listeners: this.#listeners, admin: () => this.#admin });
     const pools = { sample: () => [...this.#current().pools.values()].flatMap((pool) => [...pool.sample()]) };
     samplers.push(
       this.#sessions,
@@ -122,8 +120,7 @@ export class App {
       this.#shared.deliveries,
       this.#limits,
     );
-    const broker: Sampler = { sample: () => this.#broker?.sample() ?? [] };
-    samplers.push({ sample: () => this.#relay?.engine.sample() ?? [] }, pools, broker);
+    samplers.push(pools, ...[() => this.#relay?.engine, () => this.#broker].map(sampled));
     this.#changes = this.#openChanges();
     this.#admin = openAdmin({
       render: this.#metrics.render,
@@ -133,7 +130,7 @@ export class App {
       broker: () => served(this.#broker),
       changes: this.#changes,
       listening: () => this.#listeners.bound(),
-      ...{ version: options.version, emit, readings, samplers, sessions: this.#sessions },
+      ...{ version, emit, readings, samplers, sessions: this.#sessions },
       descriptors: this.#descriptors,
       requests: () => this.#gateway.underWay(),
       relay: () => this.#carrier().engine,
@@ -161,7 +158,7 @@ export class App {
     if (demo) this.#trial = await startTrial(prepared, this.#shared.emit).catch(fail);
     this.#broker = await openGatewayBroker(config.broker, { ...this.#shared, sessions: this.#sessions });
     await this.#limits.open(config, this.#shared.emit).catch(fail);
-    this.#others.inherit();
+    await this.#others.inherit();
     const built = await this.#prepareNext(prepared);
     if (typeof built === 'string') throw new StartError(built);
     const admin = await this.#others.openAdmin(config.admin);
@@ -180,7 +177,7 @@ export class App {
       ...(this.#descriptors === null ? {} : { descriptors: this.#descriptors }),
     };
     emit({ type: 'notice', level: 'info', message: 'started', data });
-    this.#others.supervisor.ready();
+    this.#others.serving();
     if (demo) await this.#log.flush();
     for (const line of this.#trial?.hints(this.#listeners.bound(), admin) ?? []) print(line);
   }
@@ -197,14 +194,14 @@ export class App {
 
   /** Drains as the config says; resolves when nothing is left. */
   async stop(): Promise<void> {
-    this.#others.supervisor.stopping();
+    const drain = this.#others.stopping(this.#current().config.drain);
     this.#watch?.close();
     await this.#reloader.close();
     this.#reloadSessions.stop();
     this.#changes.stop();
     await this.#certificates.close();
     await drainGateway({
-      config: this.#current().config.drain,
+      config: drain,
       emit: this.#shared.emit,
       gateway: this.#gateway,
       listeners: this.#listeners,

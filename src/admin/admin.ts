@@ -9,7 +9,7 @@ import { asGatewayError } from '../errors.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
 import { plainAddress } from '../http/forwarding/addresses.ts';
 import { comparedHost, parseAuthority } from '../http/target.ts';
-import { closeListeningSocket, onLastAnswer } from '../net/node-internals.ts';
+import { closeListeningSocket, descriptorOf, onLastAnswer } from '../net/node-internals.ts';
 import { watchHalfClose } from '../pipeline/half-close.ts';
 import { lingeringClose } from '../pipeline/lingering-close.ts';
 import { PipelineQueue } from '../pipeline/pipelining.ts';
@@ -38,6 +38,8 @@ export interface Admin {
   listen(host: string, port: number): Promise<AddressInfo>;
   /** Accepts from a socket that another process has opened, from this moment on. */
   listenOn(fd: number): AddressInfo;
+  /** The descriptor of its listening socket, which remains its own. */
+  readonly fd: number;
   /** Leaves the socket to the other processes that accept from it; what is open goes on, but for idle connections. */
   release(): void;
   /** Stops; what is being answered has a second to end. */
@@ -105,6 +107,9 @@ export function createAdmin(options: AdminOptions): Admin {
       const bound = server.address() as AddressInfo;
       exposed = !isLoopback(bound.address);
       return bound;
+    },
+    get fd() {
+      return descriptorOf(server);
     },
     release: () => {
       closeListeningSocket(server);

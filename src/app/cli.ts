@@ -27,6 +27,7 @@ import { StartError } from './start-error.ts';
 const OPTIONS = {
   config: { type: 'string', short: 'c' },
   demo: { type: 'boolean' },
+  'take-over': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   origin: { type: 'string' },
   version: { type: 'string' },
@@ -64,7 +65,7 @@ function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-async function run({ config, demo }: Values, lifecycle: Lifecycle): Promise<number | null> {
+async function run({ config, demo, 'take-over': transferAt }: Values, lifecycle: Lifecycle): Promise<number | null> {
   // Only this command is a gateway; the others, a container's `healthcheck` among them, need not load it.
   const { App } = await import('../app.ts');
   const app = new App({
@@ -75,6 +76,7 @@ async function run({ config, demo }: Values, lifecycle: Lifecycle): Promise<numb
     print: printError,
     interactive: process.stderr.isTTY,
     drain: () => lifecycle.requestStop(),
+    transferAt,
   });
   lifecycle.serve(app);
   try {

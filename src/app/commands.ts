@@ -36,7 +36,10 @@ export const COMMANDS: readonly Command[] = [
     name: 'run',
     args: [],
     help: 'serve',
-    options: [{ name: 'demo', help: 'also start the backends that FILE names on loopback' }],
+    options: [
+      { name: 'demo', help: 'also start the backends that FILE names on loopback' },
+      { name: 'take-over', value: 'PATH', help: 'get the sockets of the process that runs, which then drains' },
+    ],
   },
   {
     name: 'check',

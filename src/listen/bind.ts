@@ -1,6 +1,9 @@
 // Where a listener's server gets its listening socket from: it is bound, or it was there before this process.
-import { unlink } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { lstat, rename, unlink } from 'node:fs/promises';
 import net, { type ListenOptions, type Server } from 'node:net';
+import { dirname, join } from 'node:path';
+import { ignore } from '../base/guard.ts';
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import { systemCode } from '../errors.ts';
 
@@ -9,10 +12,7 @@ const BACKLOG = 4096;
 
 /** Binds; rejects with the system's error. */
 export async function bindServer(server: Server, { unix, port, host }: ListenerConfig): Promise<void> {
-  if (unix !== undefined) {
-    await removeStale(unix);
-    return listen(server, { path: unix });
-  }
+  if (unix !== undefined) return bindUnix(server, unix);
   try {
     await listen(server, { host: host ?? '::', port });
   } catch (error) {
@@ -29,6 +29,26 @@ export function listenOn(server: Server, fd: number): void {
   if (!server.listening) throw new Error(`descriptor ${fd} can't be listened on`);
 }
 
+/**
+ * Where a unix socket is bound before it is renamed: node removes the path that it has bound once it closes the socket, and by
+ * then another process may have that socket. Short, for paths of sockets have a limit of some 100 octets.
+ */
+export function temporaryPath(path: string): string {
+  return join(dirname(path), `~${randomBytes(3).toString('base64url')}`);
+}
+
+/** Removes the file of a unix socket that is closed. */
+export function removePath(path: string): void {
+  unlink(path).catch(ignore);
+}
+
+async function bindUnix(server: Server, path: string): Promise<void> {
+  const temporary = temporaryPath(path);
+  await removeStale(path);
+  await listen(server, { path: temporary });
+  await rename(temporary, path);
+}
+
 function listen(server: Server, options: ListenOptions): Promise<void> {
   return new Promise((resolve, fail) => {
     const onError = (error: Error): void => fail(error);
@@ -40,8 +60,10 @@ function listen(server: Server, options: ListenOptions): Promise<void> {
   });
 }
 
-/** A socket file that nobody listens on any more is in the way of binding. */
+/** A socket file that nobody listens on any more is in the way of binding. Rejects where something else is there. */
 async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => null);
+  if (found === null) return;
   const code = await new Promise<string | undefined>((resolve) => {
     const probe = net.connect({ path }, () => {
       probe.destroy();
@@ -49,5 +71,7 @@ async function removeStale(path: string): Promise<void> {
     });
     probe.once('error', (error) => resolve(systemCode(error)));
   });
-  if (code === 'ECONNREFUSED') await unlink(path);
+  if (code !== 'ECONNREFUSED' || !found.isSocket())
+    throw Object.assign(new Error(`listen EADDRINUSE: ${path}`), { code: 'EADDRINUSE' });
+  await unlink(path);
 }

@@ -8,12 +8,12 @@ import { ListenerRules } from '../actions/listener-rules.ts';
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import type { Emit } from '../events.ts';
 import type { AcceptHandle, Acceptor } from '../net/acceptor.ts';
-import { closeListeningSocket } from '../net/node-internals.ts';
+import { closeListeningSocket, descriptorOf } from '../net/node-internals.ts';
 import type { Gateway } from '../pipeline/requests.ts';
 import type { ClientAuthMode } from '../runtime/tls/client-auth.ts';
 import type { TlsMaterial } from '../runtime/tls/tls.ts';
 import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
-import { bindServer, listenOn } from './bind.ts';
+import { bindServer, listenOn, removePath } from './bind.ts';
 import type { FdGuard } from './fd-limit.ts';
 import { Http2Listener } from './http2/http2-listener.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
@@ -48,6 +48,8 @@ export class Listener {
   readonly #acceptor: Acceptor | null;
   #acceptHandle: AcceptHandle | null = null;
   #bound: AddressInfo | string | null = null;
+  /** The file of its unix socket, which goes with it. */
+  #path: string | null = null;
   #config: ListenerConfig;
   readonly #tls: TlsServer | null;
   readonly #rules: ListenerRules;
@@ -109,9 +111,15 @@ export class Listener {
     return this.#bound;
   }
 
+  /** The descriptor of its listening socket, which remains its own. */
+  get fd(): number {
+    return this.#acceptHandle?.fd ?? descriptorOf(this.#server);
+  }
+
   /** Binds; rejects with the system's error. */
   async listen(): Promise<void> {
     await bindServer(this.#server, this.#config);
+    this.#path = this.#config.unix ?? null;
     this.#onBound();
   }
 
@@ -132,6 +140,8 @@ export class Listener {
   /** Closes the listening socket; resolves when it is closed. Open connections go on; idle ones are ended. */
   close(): void {
     this.#bound = null;
+    if (this.#path !== null) removePath(this.#path);
+    this.#path = null;
     this.#acceptHandle?.close();
     this.http2.close();
     this.#server.close();
@@ -140,6 +150,7 @@ export class Listener {
 
   /** Leaves the socket to the other processes that accept from it; resolves when this one has accepted its last connection. */
   async release(): Promise<void> {
+    this.#path = null;
     if (this.#acceptHandle === null) closeListeningSocket(this.#server);
     else await this.#acceptHandle.release();
   }
@@ -166,8 +177,8 @@ export class Listener {
   }
 
   #onBound(): void {
-    // node does not know where a unix socket is bound that it has not bound itself.
-    this.#bound = this.#server.address() ?? this.#config.unix ?? null;
+    // Of a unix socket node knows another name, or none.
+    this.#bound = this.#config.unix ?? this.#server.address();
     if (this.#acceptor !== null) this.#acceptHandle = this.#openAcceptor(this.#acceptor);
   }
 

@@ -49,6 +49,11 @@ export class Listeners implements Sampler {
     this.#inherited = sockets;
   }
 
+  /** The listening sockets, by the addresses that the config has for them. */
+  sockets(): { fd: number; address: string }[] {
+    return this.#current.map(({ fd, address }) => ({ fd, address }));
+  }
+
   /** Where clients connect by TCP. */
   bound(): { host: string; port: number; tls: boolean }[] {
     return this.#current.flatMap((listener) => {

@@ -21,6 +21,8 @@ export interface AcceptHandler {
 }
 
 export interface AcceptHandle {
+  /** Of the listening socket; -1 once it is closed. */
+  readonly fd: number;
   /** No connection is accepted any more; the handler still gets those that were accepted before. */
   close(): void;
   /**

@@ -68,7 +68,8 @@ async function addressesOf({ host, port = 0, unix }: Place): Promise<string[]> {
   if (isIP(host) !== 0) return [formatAddress(host, port)];
   // A name that leads nowhere is found out when it is bound.
   const found = await lookup(host, { all: true }).catch(() => []);
-  return found.map(({ address }) => formatAddress(address, port));
+  // A gateway that ran before has it as its config has it.
+  return [`${host}:${port}`, ...found.map(({ address }) => formatAddress(address, port))];
 }
 
 function formatAddress(host: string, port: number): string {

@@ -49,7 +49,14 @@ export class NativeListeners implements Acceptor {
       ids.push(id);
       this.#handlers.set(id, handler);
     }
-    return { close, release: () => this.#release(ids) };
+    const [first = -1] = ids;
+    return {
+      close,
+      release: () => this.#release(ids),
+      get fd() {
+        return addon.descriptorOf(engine, first);
+      },
+    };
   }
 
   async #release(ids: readonly number[]): Promise<void> {

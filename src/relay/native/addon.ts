@@ -73,6 +73,8 @@ export interface Addon {
   unlisten(engine: Engine, listener: number): void;
   /** As unlisten(), while other processes go on accepting from the same socket. */
   release(engine: Engine, listener: number): void;
+  /** The listener's own; -1 once it is closed. */
+  descriptorOf(engine: Engine, listener: number): number;
   /** Publishes one event with this id when the peer closes; 0 or an errno, negated. */
   watch(engine: Engine, fd: number, id: number, thread: number): number;
   /** Starts what open(), dial() and collect() asked for. */
