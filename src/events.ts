@@ -127,6 +127,9 @@ export interface RequestCompleted extends Subject {
   readonly detail: string | null;
   readonly at: ServerRef | null;
   readonly durationMs: number;
+  /** Of the request's body, as far as it went to a server. */
+  readonly bytesFromClient: number;
+  /** Of the answer; over HTTP/1.1 with its head. */
   readonly bytesToClient: number;
 }
 
@@ -152,6 +155,8 @@ export interface UpstreamFailed extends ServerRef {
 export interface UpstreamRetry {
   readonly type: 'upstream_retry';
   readonly upstream: string;
+  /** The one that failed last. */
+  readonly server: string;
   readonly result: 'retried' | 'over_budget';
 }
 

@@ -41,6 +41,7 @@ class Forwarding implements Exchange {
   fields: readonly string[] = [];
   ownFields: readonly string[] = [];
   preamble: Buffer | null = null;
+  bodyBytes = 0;
   readonly #context: RouteContext;
   readonly #verdict: Forward;
   readonly #plain: Plain;
@@ -138,7 +139,8 @@ class Forwarding implements Exchange {
       else if (failure.source === 'upstream') lease.reportOutcome('failed');
       const next = failure === null ? null : this.#nextAfter(failure);
       lease.release();
-      if (failure === null) completed(this.#context, this.#plain, { at, reason: null, detail: null });
+      const { bodyBytes } = this;
+      if (failure === null) completed(this.#context, this.#plain, { at, reason: null, detail: null, bodyBytes });
       else this.#failed(failure, at, next);
     } catch (thrown) {
       answer(this.#context, this.#plain, refusalOf(asGatewayError(thrown, 'request', this.#context.subject.id)));
@@ -162,7 +164,8 @@ class Forwarding implements Exchange {
     const begun = this.response.headersSent;
     if (!begun && error.code !== 'client_gone') rejectRequest(this.#plain, refusalOf(error), subject.id);
     const status = begun ? {} : { status: refusalOf(error).status };
-    completed(this.#context, this.#plain, { at, reason: error.code, detail: error.message, ...status });
+    const { bodyBytes } = this;
+    completed(this.#context, this.#plain, { at, reason: error.code, detail: error.message, bodyBytes, ...status });
   }
 }
 
@@ -181,13 +184,19 @@ interface Outcome {
   readonly at: ServerRef | null;
   readonly reason: string | null;
   readonly detail: string | null;
+  /** Of the request's body, as far as it went to a server; unset: none did. */
+  readonly bodyBytes?: number;
   /** In place of the response's own. */
   readonly status?: number;
 }
 
 /** Reports a plain request as over. */
-export function completed(context: RouteContext, { response }: Plain, { at, reason, detail, status }: Outcome): void {
-  const { id, route, client, method, host, path, protocol, user } = context.subject;
+export function completed(
+  context: RouteContext,
+  { response }: Plain,
+  { at, reason, detail, bodyBytes, status }: Outcome,
+): void {
+  const { id, route, client, method, host, path, protocol, user, trace } = context.subject;
   // Written out: a spread costs more than all the rest of an event.
   context.services.emit({
     type: 'request_completed',
@@ -199,11 +208,13 @@ export function completed(context: RouteContext, { response }: Plain, { at, reas
     path,
     protocol,
     user,
+    trace,
     status: status ?? response.status,
     reason,
     detail,
     at,
     durationMs: performance.now() - context.startedAt,
+    bytesFromClient: bodyBytes ?? 0,
     bytesToClient: response.bytesToClient,
   });
 }

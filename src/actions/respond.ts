@@ -32,6 +32,7 @@ export function respondUpgrade(context: RouteContext, verdict: Respond, socket: 
     reason: null,
     detail: null,
     at: null,
+    bytesFromClient: 0,
     bytesToClient: answer.length,
     durationMs,
   };

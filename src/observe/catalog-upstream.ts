@@ -47,6 +47,13 @@ export const UPSTREAMS = {
     labels: ['upstream', 'result'],
     on: { upstream_retry: (event) => one(event.upstream, event.result) },
   },
+  upstream_server_retries_total: {
+    type: 'counter',
+    help: 'The same by the server that failed.',
+    doc: 'The same as `gateway_upstream_retries_total`, by the server that failed',
+    labels: ['upstream', 'server', 'result'],
+    on: { upstream_retry: (event) => one(event.upstream, event.server, event.result) },
+  },
   upstream_handshakes_total: {
     type: 'counter',
     help: 'WebSocket handshakes by the server that answered last: accepted, failed, or passed (its own non-101 answer).',

@@ -135,9 +135,16 @@ export const METRICS = {
     buckets: REQUEST,
     on: { request_completed: (event) => seconds(event.durationMs, routeLabel(event.route)) },
   },
+  http_request_size_bytes: {
+    type: 'histogram',
+    help: 'Bytes of the bodies of plain HTTP requests, as they went to servers.',
+    labels: ['route'],
+    buckets: SIZES,
+    on: { request_completed: (event) => ({ labels: [routeLabel(event.route)], value: event.bytesFromClient }) },
+  },
   http_response_size_bytes: {
     type: 'histogram',
-    help: 'Bytes of the content of plain HTTP answers, as they went to clients.',
+    help: 'Bytes of plain HTTP answers, as they went to clients; over HTTP/1.1 with their heads.',
     labels: ['route'],
     buckets: SIZES,
     on: { request_completed: (event) => ({ labels: [routeLabel(event.route)], value: event.bytesToClient }) },

@@ -133,7 +133,7 @@ const WRITERS: Writers = {
     reason: event.reason,
     detail: clean(event.detail),
   })),
-  upstream_retry: debug((event) => ({ upstream: event.upstream, result: event.result })),
+  upstream_retry: debug((event) => ({ upstream: event.upstream, server: event.server, result: event.result })),
   server_changed: {
     level: ({ up }) => (up ? 'info' : 'warn'),
     access: false,

@@ -34,7 +34,6 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
   #reading = false;
   #answering = false;
   /** Bytes of the request's body. */
-  #taken = 0;
   /** What of a body of known length has not come yet; null for any other. */
   #left: number | null = null;
   /** The last part of a body of known length: it goes out with the end. */
@@ -87,8 +86,8 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
   onBodyPart(part: Buffer): boolean {
     try {
       const { maxBody } = this.#exchange;
-      this.#taken += part.length;
-      if (maxBody !== null && this.#taken > maxBody) {
+      this.#exchange.bodyBytes += part.length;
+      if (maxBody !== null && this.#exchange.bodyBytes > maxBody) {
         this.fail(new GatewayError('body_too_large', `the request body has more than ${maxBody} bytes`));
         return false;
       }

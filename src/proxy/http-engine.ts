@@ -29,6 +29,8 @@ export interface Exchange {
   responseFields(fields: readonly string[]): string[];
   /** Most bytes of the request's body; past them the exchange fails with `body_too_large`. Null: any number. */
   readonly maxBody: number | null;
+  /** How many bytes of the request's body have come, which the engine counts. */
+  bodyBytes: number;
   /** The gateway's own fields of the final answer, flat. */
   readonly ownFields: readonly string[];
   /**

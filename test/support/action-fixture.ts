@@ -71,6 +71,7 @@ export function plainOf({ method = 'GET', hasBody = false, headersSent = false }
     status: 200,
     headersSent,
     closed: false,
+    bytesFromClient: 0,
     bytesToClient: 0,
     closeAfter: () => void calls.push('closeAfter'),
     cut: () => void calls.push('cut'),

@@ -186,6 +186,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
           fields: fields ?? passing(req.rawHeaders),
           responseFields,
           maxBody,
+          bodyBytes: 0,
           ownFields,
           endless: new SlotSet(),
           declines,

@@ -33,7 +33,8 @@ export class RetryState {
   #spend(): boolean {
     const granted = this.#pool.budget.spend();
     const result = granted ? 'retried' : 'over_budget';
-    this.#emit({ type: 'upstream_retry', upstream: this.#pool.name, result });
+    const server = this.#tried.at(-1)?.url ?? '';
+    this.#emit({ type: 'upstream_retry', upstream: this.#pool.name, server, result });
     return granted;
   }
 }

@@ -98,7 +98,7 @@ describe('another server', () => {
     expect(live()).toEqual([0, 1]);
     expect(a.heads).toHaveLength(1);
     expect(events).toContainEqual(expect.objectContaining({ type: 'upstream_failed', server: a.url, id: 'id-1' }));
-    expect(events).toContainEqual({ type: 'upstream_retry', upstream: 'chat', result: 'retried' });
+    expect(events).toContainEqual({ type: 'upstream_retry', upstream: 'chat', server: a.url, result: 'retried' });
   });
 
   it('is asked behind one that nobody listens at', async () => {

@@ -66,6 +66,7 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     detail: null,
     at,
     durationMs: 30,
+    bytesFromClient: 64,
     bytesToClient: 512,
   },
   upgrade_dropped: { ...subject, type: 'upgrade_dropped', upgrade: 'SPDY/3.1' },
@@ -102,7 +103,7 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     reason: 'backend_refused',
     detail: 'connect ECONNREFUSED 127.0.0.1:9001',
   },
-  upstream_retry: { type: 'upstream_retry', upstream: 'chat', result: 'retried' },
+  upstream_retry: { type: 'upstream_retry', upstream: 'chat', server: 'ws://127.0.0.1:9001', result: 'retried' },
   server_changed: {
     type: 'server_changed',
     ...at,

@@ -128,7 +128,7 @@ describe('each event has its line', () => {
       reason: 'backend_refused',
       detail: 'connect ECONNREFUSED 127.0.0.1:9001',
     },
-    upstream_retry: { level: 'debug', upstream: 'chat', result: 'retried' },
+    upstream_retry: { level: 'debug', upstream: 'chat', server: 'ws://127.0.0.1:9001', result: 'retried' },
     server_changed: {
       level: 'warn',
       ...at,

@@ -97,6 +97,8 @@ describe('each event feeds its metrics, and no other', () => {
       'request_completed',
       EVENTS.request_completed,
       {
+        'http_request_size_bytes_count{route="chat"}': 1,
+        'http_request_size_bytes_sum{route="chat"}': 64,
         'http_response_size_bytes_count{route="chat"}': 1,
         'http_response_size_bytes_sum{route="chat"}': 512,
         'upstream_request_duration_seconds_count{upstream="chat",server="ws://127.0.0.1:9001"}': 1,
@@ -139,7 +141,14 @@ describe('each event feeds its metrics, and no other', () => {
         'upstream_errors_total{upstream="chat",reason="backend_refused"}': 1,
       },
     ],
-    ['upstream_retry', EVENTS.upstream_retry, { 'upstream_retries_total{upstream="chat",result="retried"}': 1 }],
+    [
+      'upstream_retry',
+      EVENTS.upstream_retry,
+      {
+        'upstream_retries_total{upstream="chat",result="retried"}': 1,
+        'upstream_server_retries_total{upstream="chat",server="ws://127.0.0.1:9001",result="retried"}': 1,
+      },
+    ],
     ['server_changed', EVENTS.server_changed, {}],
     ['keys_fetched', EVENTS.keys_fetched, { 'auth_jwks_refreshes_total{result="failed"}': 1 }],
     [

@@ -50,7 +50,7 @@ describe('each event has its line', () => {
     upstream_connected: 'debug upstream connected upstream=chat server=ws://127.0.0.1:9001 duration=2ms',
     upstream_failed:
       'warn  upstream failed id=req-1 upstream=chat server=ws://127.0.0.1:9001 reason=backend_refused detail="connect ECONNREFUSED 127.0.0.1:9001"',
-    upstream_retry: 'debug upstream retry upstream=chat result=retried',
+    upstream_retry: 'debug upstream retry upstream=chat server=ws://127.0.0.1:9001 result=retried',
     server_changed:
       'warn  server changed upstream=chat server=ws://127.0.0.1:9001 up=false reason=ejected detail="5 failures in a row; out for 10000 ms"',
     webhook_delivered:

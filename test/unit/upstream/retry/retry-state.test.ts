@@ -26,8 +26,8 @@ describe('a request that fails everywhere', () => {
     const events: unknown[] = [];
     expect(sendFailing(pool, events)).toBe('abc');
     expect(events).toEqual([
-      { type: 'upstream_retry', upstream: 'chat', result: 'retried' },
-      { type: 'upstream_retry', upstream: 'chat', result: 'retried' },
+      { type: 'upstream_retry', upstream: 'chat', server: 'ws://a:1', result: 'retried' },
+      { type: 'upstream_retry', upstream: 'chat', server: 'ws://b:1', result: 'retried' },
     ]);
   });
 
