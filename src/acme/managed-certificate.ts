@@ -10,7 +10,7 @@ import { AcmeClient } from './client.ts';
 import type { ExternalAccount } from './jws.ts';
 import { LockFile } from './lock-file.ts';
 import { type ChallengeType, order } from './order.ts';
-import { renewalTime, validityOf, waitAfter } from './renewal.ts';
+import { pauseAfter, renewalTime, type Validity, validityOf, waitAfter } from './renewal.ts';
 import { RenewalInfo } from './renewal-info.ts';
 import { AcmeStorage, readOrNull } from './storage.ts';
 import { openTransport } from './transport.ts';
@@ -42,8 +42,6 @@ export interface CertificateServices {
 const LOOK_MS = 3600_000;
 /** Until it is looked again after another gateway's order was under way. */
 const LOCKED_MS = 15_000;
-/** Between an order and the next, whatever the certificate says. */
-const PAUSE_MS = 60_000;
 
 export class ManagedCertificate {
   readonly settings: CertificateSettings;
@@ -127,14 +125,13 @@ export class ManagedCertificate {
       // Another gateway may have been faster.
       const now = await this.#stored();
       if (now !== null && now.serialNumber !== current?.serialNumber) return 0;
-      await this.#order(current);
+      return pauseAfter(await this.#order(current));
     } finally {
       await release();
     }
-    return PAUSE_MS;
   }
 
-  async #order(current: X509Certificate | null): Promise<void> {
+  async #order(current: X509Certificate | null): Promise<Validity> {
     const { clock, challenges } = this.#services;
     const started = clock.now();
     const client = await this.#openClient();
@@ -151,8 +148,9 @@ export class ManagedCertificate {
     const pem = await this.#withAccount(client, () => order(client, options));
     await this.#storage.keepCertificate(this.settings.file, pem);
     this.#failures = 0;
-    const notAfterMs = validityOf(new X509Certificate(pem)).to;
-    this.#tell({ result: 'issued', notAfterMs }, started);
+    const validity = validityOf(new X509Certificate(pem));
+    this.#tell({ result: 'issued', notAfterMs: validity.to }, started);
+    return validity;
   }
 
   /** Registers where there is no account, and once more where the authority has forgotten it. */

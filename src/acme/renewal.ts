@@ -36,6 +36,11 @@ export function suggestedTime({ from, to }: Validity, { start, end }: SuggestedW
   return Math.min(start + (end - start) * random, to - (to - from) / 20);
 }
 
+/** How long nothing is ordered after one was issued, whatever its dates and the authority say: an hour, or a third of a short life. */
+export function pauseAfter({ from, to }: Validity): number {
+  return Math.max(MINUTE_MS, Math.min(HOUR_MS, (to - from) / 3));
+}
+
 /**
  * How long to wait after so many failures in a row: 1 minute, 3, 9, up to 6 hours, less a random part of up to a quarter; or as
  * long as the authority says, if that is longer.

@@ -44,6 +44,26 @@ async function certificateFor(port: number, servername: string | undefined): Pro
 
 const pemOf = (file: string) => readFileSync(file, 'utf8').trim();
 
+/** Files as certbot keeps them: `live` has links, which a renewal puts anew one after the other, to a new pair in `archive`. */
+function certbotLineage(name: string) {
+  const [live, archive] = [join(dir, 'live', name), join(dir, 'archive', name)];
+  for (const folder of [live, archive]) mkdirSync(folder, { recursive: true });
+  let version = 0;
+  return {
+    files: { cert: join(live, 'fullchain.pem'), key: join(live, 'privkey.pem') },
+    renew(): string {
+      const { cert, key } = makeSelfSigned([name], new Date());
+      version++;
+      for (const [kind, text] of Object.entries({ privkey: key, fullchain: cert })) {
+        writeFileSync(join(archive, `${kind}${version}.pem`), text);
+        rmSync(join(live, `${kind}.pem`), { force: true });
+        symlinkSync(`../../archive/${name}/${kind}${version}.pem`, join(live, `${kind}.pem`));
+      }
+      return cert.trim();
+    },
+  };
+}
+
 describe('a self-signed certificate', () => {
   let gateway: Gateway;
   let ca: string;
@@ -241,7 +261,7 @@ describe('certificates from files', () => {
     expect(await gateway.stop()).toBe(0);
   });
 
-  it('are served when their files are replaced, without a signal: by a rename, and as Kubernetes swaps a Secret', async () => {
+  it('are served when their files are replaced, without a signal: by a rename, as Kubernetes swaps a Secret, and as certbot renews', async () => {
     const volume = mkdtempSync(join(dir, 'secret-'));
     const publish = (version: string) => {
       mkdirSync(join(volume, version));
@@ -255,12 +275,18 @@ describe('certificates from files', () => {
     const first = publish('..2030_01');
     for (const name of ['tls.crt', 'tls.key']) symlinkSync(`..data/${name}`, join(volume, name));
     const moved = writePair('moved', ['moved.example']);
-    const certificates = [{ cert: join(volume, 'tls.crt'), key: join(volume, 'tls.key') }, moved];
+    const certbot = certbotLineage('certbot.example');
+    const firstLineage = certbot.renew();
+    const certificates = [{ cert: join(volume, 'tls.crt'), key: join(volume, 'tls.key') }, moved, certbot.files];
     const gateway = await startGateway({ listeners: [{ host: '127.0.0.1', port: 0, tls: { certificates } }], routes });
     const given = (name: string) => certificateFor(gateway.port, name);
     expect(await given('watched.example')).toBe(first);
     const second = publish('..2030_02');
     await expect.poll(() => given('watched.example')).toBe(second);
+
+    expect(await given('certbot.example')).toBe(firstLineage);
+    const renewed = certbot.renew();
+    await expect.poll(() => given('certbot.example')).toBe(renewed);
 
     const next = writePair('next', ['moved.example']);
     const wanted = pemOf(next.cert);

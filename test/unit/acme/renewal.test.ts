@@ -1,7 +1,7 @@
 // When certificates are renewed, and how long after a failure.
 import { describe, expect, it } from 'vitest';
 import { readRetryAfter } from '../../../src/acme/client.ts';
-import { renewalTime, suggestedTime, waitAfter } from '../../../src/acme/renewal.ts';
+import { pauseAfter, renewalTime, suggestedTime, waitAfter } from '../../../src/acme/renewal.ts';
 
 const DAY = 86_400_000;
 const MINUTE = 60_000;
@@ -15,6 +15,12 @@ it("is at a moment of the authority's window, and in time whatever it says", () 
   const life = { from: 0, to: 100 * DAY };
   expect(suggestedTime(life, { start: 10 * DAY, end: 20 * DAY }, 0.25)).toBe(12.5 * DAY);
   expect(suggestedTime(life, { start: 99 * DAY, end: 120 * DAY }, 1)).toBe(95 * DAY);
+});
+
+it('is not at once again, whatever was issued', () => {
+  expect(pauseAfter({ from: 0, to: 90 * DAY })).toBe(60 * MINUTE);
+  expect(pauseAfter({ from: 0, to: 30 * MINUTE })).toBe(10 * MINUTE);
+  expect(pauseAfter({ from: DAY, to: 0 })).toBe(MINUTE);
 });
 
 describe('the wait after a failure', () => {

@@ -64,6 +64,7 @@ describe('Reloader', () => {
     open();
     expect((await reloader.request('signal')).outcome).toEqual(OUTCOME);
     expect(state.serving).toBe('one');
+    expect(state.renewed).toBe(0);
     expect(events).toEqual([
       { type: 'config_reloaded', result: 'success', trigger: 'signal', problems: [], outcome: OUTCOME },
     ]);
@@ -78,6 +79,7 @@ describe('Reloader', () => {
     open();
     state.content = content;
     expect((await reloader.request('file')).outcome).toBeNull();
+    expect(state.renewed).toBe(1);
     expect(state.serving).toBe('zero');
     expect(events).toEqual([{ type: 'config_reloaded', result: 'failure', trigger: 'file', problems, outcome: null }]);
     state.content = 'good';
