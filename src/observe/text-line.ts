@@ -1,5 +1,6 @@
 // A line of the log as a person at a terminal reads it, made from the JSON line that is written elsewhere. Nothing in a
 // record reaches the terminal as anything but text: what a terminal would obey is escaped.
+import { lookupTable } from '../base/lookup-table.ts';
 
 export interface TextStyle {
   /** Colours by ANSI sequences. */
@@ -20,7 +21,7 @@ interface Shown {
 
 const WHO = ['route', 'user', 'client'];
 
-const SHOWN: Readonly<Record<string, Shown>> = {
+const SHOWN = lookupTable<Shown>({
   request_completed: {
     title: 'request',
     bare: ['status', 'method', 'place', 'duration_ms'],
@@ -41,7 +42,7 @@ const SHOWN: Readonly<Record<string, Shown>> = {
   // Its words are those of the report already.
   config_reloaded: { title: 'config reloaded', bare: [], named: ['result', 'trigger'] },
   handshake_passed: { title: 'handshake passed', bare: ['status', 'place'], named: ['server', ...WHO] },
-};
+});
 
 /** Written elsewhere in the line, or of no use in it. */
 const NOT_NAMED = new Set(['time', 'level', 'event', 'msg']);
@@ -50,14 +51,14 @@ const BELOW = new Set(['problems', 'stack']);
 
 const COLOURS = { dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
 type Colour = keyof typeof COLOURS;
-const LEVEL_COLOURS: Readonly<Record<string, Colour>> = {
+const LEVEL_COLOURS = lookupTable<Colour>({
   trace: 'dim',
   debug: 'dim',
   info: 'cyan',
   warn: 'yellow',
   error: 'red',
   fatal: 'red',
-};
+});
 
 /** The text for one JSON line of the log, with its end; of several lines where it has a stack or problems, those indented. */
 export function textLine(json: string, { colour, clock }: TextStyle): string {
@@ -65,7 +66,7 @@ export function textLine(json: string, { colour, clock }: TextStyle): string {
   const paint = (name: Colour, text: string): string => (colour ? `\u001b[${COLOURS[name]}m${text}\u001b[0m` : text);
   const level = String(record['level']);
   const event = String(record['event']);
-  const shown = Object.hasOwn(SHOWN, event) ? SHOWN[event] : undefined;
+  const shown = SHOWN[event];
   const parts = [
     paint('dim', clock ? timeOfDay(String(record['time'])) : String(record['time'])),
     paint(LEVEL_COLOURS[level] ?? 'dim', level.padEnd(5)),
