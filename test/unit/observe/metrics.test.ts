@@ -202,6 +202,7 @@ describe('from the start', () => {
       'http2_sessions_closed_total{reason="idle"}': 0,
       'http2_sessions_closed_total{reason="drain"}': 0,
       'http2_sessions_closed_total{reason="resets"}': 0,
+      'http2_sessions_closed_total{reason="silent"}': 0,
       'http2_sessions_closed_total{reason="closed"}': 0,
       ramp_active: 0,
       rooms: 0,
