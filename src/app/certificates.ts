@@ -5,7 +5,8 @@ import { AcmeCertificates } from '../acme/certificates.ts';
 import { wantedCertificates } from '../acme/settings.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Emit } from '../events.ts';
-import type { Listeners, Wanted } from '../listen/listeners.ts';
+import type { Wanted } from '../listen/listener.ts';
+import type { Listeners } from '../listen/listeners.ts';
 import type { OpenTlsChallenges } from '../listen/tls-alpn-challenges.ts';
 import type { ChallengeText } from '../pipeline/challenge.ts';
 import { type Preparation, type Prepared, renewTls } from '../runtime/prepare.ts';
@@ -59,7 +60,8 @@ export class Certificates {
 }
 
 export function wantedListeners({ config, tls }: Prepared): Wanted[] {
-  return config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null }));
+  const { server } = config.http;
+  return config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null, server }));
 }
 
 /** Two certificates of the same names that end at the same second are taken for the same. */

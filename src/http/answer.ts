@@ -113,8 +113,11 @@ const MAX_LINE = 4096;
 /** Most bytes of the extensions of a body, which nobody sees, and of its trailers. */
 const MAX_BESIDE = 16 * 1024;
 const MAX_TRAILERS = 100;
-/** No blank behind the size: readers differ over it (RFC 9112 §7.1.1 speaks of bad white space). */
-const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})(?:;.*)?$/;
+/**
+ * No blank behind the size: readers differ over it (RFC 9112 §7.1.1 speaks of bad white space). Nor a quoted string in an
+ * extension that its line does not end: a reader may go on with it behind the line.
+ */
+const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})(?:;(?:[^"]|"(?:[^"\\]|\\.)*")*)?$/;
 /** The beginning of a line that may become one; its first octets tell. */
 const SIZE_SO_FAR = /^(?:[0-9A-Fa-f]{0,12}\r?$|[0-9A-Fa-f]{1,12};)/;
 const TELLING = 14;

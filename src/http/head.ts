@@ -24,12 +24,14 @@ export interface RequestHead extends FieldSection {
   readonly peer: string;
 }
 
-/** What node's IncomingMessage has of a head. */
+/** A head as its server has read it; node's IncomingMessage is one. */
 export interface MessageLike {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
   readonly httpVersion: string;
   readonly rawHeaders: readonly string[];
+  /** The names of its fields in lower case, where they are known already. */
+  readonly names?: readonly string[];
   /** Set where the head was translated from another version. */
   readonly protocol?: '2';
 }
@@ -41,7 +43,7 @@ export function readHead(message: MessageLike, secure: boolean, peer: string): R
     target: message.url ?? '',
     version: message.httpVersion,
     fields: message.rawHeaders,
-    names: lowerNames(message.rawHeaders),
+    names: message.names ?? lowerNames(message.rawHeaders),
     secure,
     peer: plainAddress(peer),
   };

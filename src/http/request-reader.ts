@@ -51,9 +51,9 @@ export class RequestReader {
     this.#largest = largest;
   }
 
-  /** Whether something of a head has come, and not all of it. */
+  /** Whether something of a head has come, and not all of it; the empty line that may stand before one is nothing of it. */
   get begun(): boolean {
-    return this.#size > 0;
+    return this.#first !== null || this.#line !== '';
   }
 
   /** A head, a fault, or null while more is needed. Behind a head it begins anew, behind a fault it is of no more use. */

@@ -1,11 +1,10 @@
 // One address where clients connect: binding it, who accepts, and what stands before a connection's first request: TLS, a
-// PROXY preamble, the choice of HTTP/2. The HTTP/1.1 server is node-server.ts; what happens to a request is requests.ts.
+// PROXY preamble, the choice of HTTP/2. HTTP/1.1 is http1/, or node-server.ts; what happens to a request is requests.ts.
 
-import type http from 'node:http';
-import type https from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
+import type { Server as NodeTlsServer } from 'node:tls';
 import { ListenerRules } from '../actions/listener-rules.ts';
-import type { ListenerConfig } from '../config/schema/schema.ts';
+import type { Config, ListenerConfig } from '../config/schema/schema.ts';
 import type { Emit } from '../events.ts';
 import type { AcceptHandle, Acceptor } from '../net/acceptor.ts';
 import { closeListeningSocket, descriptorOf } from '../net/node-internals.ts';
@@ -15,9 +14,11 @@ import type { TlsMaterial } from '../runtime/tls/tls.ts';
 import { AcceptFailures, SHORTAGE } from './accept-failures.ts';
 import { bindServer, listenOn, removePath } from './bind.ts';
 import type { FdGuard } from './fd-limit.ts';
+import type { HttpServer } from './http-server.ts';
+import { openHttp1Server } from './http1/listen.ts';
 import { Http2Listener } from './http2/http2-listener.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
-import { configureServer, createServer, serveGateway } from './node-server.ts';
+import { openNodeServer } from './node-server.ts';
 import { ProxyPreambleFilter } from './proxy-preamble.ts';
 import { type OpenTlsChallenges, TlsAlpnChallenges } from './tls-alpn-challenges.ts';
 import { TlsServer } from './tls-server.ts';
@@ -38,11 +39,19 @@ export interface ListenerServices {
   readonly challenges: OpenTlsChallenges;
 }
 
+/** A listener of the config with its TLS. */
+export interface Wanted {
+  readonly config: ListenerConfig;
+  readonly tls: TlsMaterial | null;
+  /** Whose HTTP/1.1 it speaks; it can't change while it is bound. */
+  readonly server: Config['http']['server'];
+}
+
 export class Listener {
   readonly address: string;
   readonly #gateway: Gateway;
   readonly #fds: FdGuard;
-  readonly #server: http.Server | https.Server;
+  readonly #http: HttpServer;
   readonly http2: Http2Listener;
   readonly #preambleFilter: ProxyPreambleFilter;
   readonly #acceptor: Acceptor | null;
@@ -56,7 +65,7 @@ export class Listener {
   readonly #failures: AcceptFailures;
   readonly #challenges: TlsAlpnChallenges;
 
-  constructor(config: ListenerConfig, tls: TlsMaterial | null, services: ListenerServices) {
+  constructor({ config, tls, server }: Wanted, services: ListenerServices) {
     const { gateway, acceptor, emit, fds } = services;
     this.address = addressOf(config);
     this.#config = config;
@@ -72,15 +81,14 @@ export class Listener {
       tls === null
         ? null
         : new TlsServer(tls, { address: this.address, chooseProtocol: this.http2.chooseProtocol, emit });
-    this.#server = createServer(config, this.#tls);
+    this.#http = (server === 'own' ? openHttp1Server : openNodeServer)(config, this.#tls, gateway, emit);
     this.#server.on('connection', () => {
       // The native acceptor's come as many at a time as there are.
       if (this.#acceptHandle === null) gateway.acceptPriority.onConnection();
     });
     this.#server.on('error', (error) => this.#server.listening && this.#failures.report(error));
-    serveGateway(this.#server, gateway, emit);
     if (tls !== null) this.http2.takeByAlpn(this.#server);
-    this.#tls?.attach(this.#server as https.Server);
+    this.#tls?.attach(this.#server as NodeTlsServer);
     this.#preambleFilter = new ProxyPreambleFilter(this.#server, {
       address: this.address,
       over: config.unix === undefined ? 'tcp' : 'unix',
@@ -94,6 +102,10 @@ export class Listener {
       deliver: (socket, http1) => this.#deliver(socket, http1),
     });
     this.#configure();
+  }
+
+  get #server(): HttpServer['server'] {
+    return this.#http.server;
   }
 
   /** Whether it speaks TLS; a listener can't change that while it is bound. */
@@ -134,7 +146,7 @@ export class Listener {
     this.#config = config;
     this.#rules.configure(config, tls);
     this.#configure();
-    if (tls !== null) this.#tls?.swap(this.#server as https.Server, tls);
+    if (tls !== null) this.#tls?.swap(this.#server as NodeTlsServer, tls);
   }
 
   /** Closes the listening socket; resolves when it is closed. Open connections go on; idle ones are ended. */
@@ -145,7 +157,13 @@ export class Listener {
     this.#acceptHandle?.close();
     this.http2.close();
     this.#server.close();
-    this.#server.closeIdleConnections();
+    this.#http.closeIdle();
+  }
+
+  /** Closes connections that are kept open between requests. */
+  closeIdle(): void {
+    this.http2.closeIdle();
+    this.#http.http1?.closeIdle();
   }
 
   /** Leaves the socket to the other processes that accept from it; resolves when this one has accepted its last connection. */
@@ -155,12 +173,12 @@ export class Listener {
     else await this.#acceptHandle.release();
   }
 
-  /** Destroys the connections that node's server still knows, which is all but upgraded ones. */
+  /** Destroys all connections but upgraded ones. */
   cut(): void {
     this.#preambleFilter.cut();
     this.#challenges.cut();
     this.http2.cut();
-    this.#server.closeAllConnections();
+    this.#http.cut();
   }
 
   /** A connection whose peer is known, to whoever it is for; `http1` gives it to the server. */
@@ -173,7 +191,7 @@ export class Listener {
   #configure(): void {
     this.#preambleFilter.configure(this.#config.proxy_protocol);
     this.http2.configure(this.#config);
-    configureServer(this.#server, this.#config);
+    this.#http.configure(this.#config);
   }
 
   #onBound(): void {
@@ -188,6 +206,7 @@ export class Listener {
       acceptor,
       rules: this.#rules,
       offer: (...args) => this.#gateway.handshakes.offer(...args),
+      http1: () => (this.http2.readsPrefaces ? null : this.#http.http1),
       // What comes first may be a preamble, and what a head may be changes with the config.
       maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : null),
       onAccepted: (connection) => void this.#fds.admits(connection),

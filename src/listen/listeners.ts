@@ -1,17 +1,10 @@
 // All addresses where clients connect, as one set that a reload moves to the next config: new addresses are bound before
 // anything changes, those that stay take their new settings, removed ones stop listening.
-import type { ListenerConfig } from '../config/schema/schema.ts';
 import type { Emit, Sample, Sampler } from '../events.ts';
 import type { InheritedSockets } from '../net/inherited-sockets.ts';
 import { describeBindError } from '../runtime/bind-error.ts';
 import type { TlsMaterial } from '../runtime/tls/tls.ts';
-import { addressOf, Listener, type ListenerServices } from './listener.ts';
-
-/** A listener of the config with its TLS. */
-export interface Wanted {
-  readonly config: ListenerConfig;
-  readonly tls: TlsMaterial | null;
-}
+import { addressOf, Listener, type ListenerServices, type Wanted } from './listener.ts';
 
 interface NextPlace {
   readonly wanted: Wanted;
@@ -80,7 +73,7 @@ export class Listeners implements Sampler {
         this.discard({ places });
         return fixed;
       }
-      const listener = known ?? new Listener(one.config, one.tls, this.#services());
+      const listener = known ?? new Listener(one, this.#services());
       const fd = known === undefined ? ((await this.#inherited?.take(one.config)) ?? null) : null;
       if (typeof fd === 'string') {
         this.discard({ places });
@@ -138,7 +131,7 @@ export class Listeners implements Sampler {
   /** Closes connections that are kept open between requests. */
   closeIdle(): void {
     this.#services().gateway.pipelineQueue.closeIdle();
-    for (const listener of this.#current) listener.http2.closeIdle();
+    for (const listener of this.#current) listener.closeIdle();
   }
 
   /** Leaves all sockets to the other processes that accept from them; resolves when the last connection has been accepted. */

@@ -1,22 +1,25 @@
 // The connections of a listener that are accepted without node. A handshake whose head is complete is decided at once; where
-// its verdict is `splice`, its connection need not become a socket of node's. Everything else goes to node's server from its
-// first byte on, as if node had accepted the connection.
-import type { Server } from 'node:http';
-import { Socket } from 'node:net';
+// its verdict is `splice`, its connection need not become a socket of node's. Everything else goes to the listener's server
+// from its first byte on, as if node had accepted the connection; ours goes on where the bytes were read to.
+import { type Server, Socket } from 'node:net';
 import type { ListenerRules } from '../actions/listener-rules.ts';
 import { setPeer } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
+import { RequestReader } from '../http/request-reader.ts';
 import type { AcceptedConnection, AcceptHandle, AcceptHandler, Acceptor } from '../net/acceptor.ts';
-import type { Connection } from '../net/fd-connection.ts';
+import type { Connection, FdConnection } from '../net/fd-connection.ts';
 import { closeListeningSocket, descriptorOf } from '../net/node-internals.ts';
 import type { Handshakes } from '../pipeline/handshakes.ts';
-import { readFirstHandshake } from './first-handshake.ts';
+import { type FirstHandshake, handshakeIn, readFirstHandshake } from './first-handshake.ts';
+import type { Http1Server } from './http1/server.ts';
 import { injectConnection } from './node-acceptor.ts';
 
 export interface NativeAcceptorOptions {
   readonly acceptor: Pick<Acceptor, 'open'>;
-  /** Gets each handshake that came whole with its connection; what it declines is for node's server. */
+  /** Gets each handshake that came whole with its connection; what it declines is for the server. */
   readonly offer: Handshakes['offer'];
+  /** Our own server, where that takes connections of which something was read. */
+  readonly http1: () => Pick<Http1Server, 'takeBegun'> | null;
   /** How long a head may be; null where connections begin with a PROXY preamble. */
   readonly maxHead: () => number | null;
   /** Recorded with each peer. */
@@ -52,24 +55,39 @@ export class NativeAcceptor implements AcceptHandler {
   );
 
   #accepted({ connection, address, port, bytes }: AcceptedConnection): void {
-    const { maxHead, offer, onAccepted, rules } = this.#options;
+    const { maxHead, onAccepted, http1, rules } = this.#options;
     onAccepted(connection);
     const headLimit = maxHead();
-    const peer = headLimit === null ? null : { address, port, destination: null, listener: rules };
-    if (headLimit !== null && peer !== null) {
-      setPeer(connection, peer);
-      const first = readFirstHandshake(bytes, headLimit);
-      if (first !== null) {
-        const offered = offer(first.message, connection, bytes.subarray(first.end), this.#returnToServer);
-        if (offered === 'taken') return;
-      }
+    if (headLimit === null) return void injectConnection(this.#server, socketOf(connection), Buffer.from(bytes));
+    const peer = { address, port, destination: null, listener: rules };
+    setPeer(connection, peer);
+    const own = http1();
+    if (own === null) {
+      if (this.#offer(readFirstHandshake(bytes, headLimit), connection, bytes)) return;
+      const socket = socketOf(connection);
+      setPeer(socket, peer);
+      return void injectConnection(this.#server, socket, Buffer.from(bytes));
     }
-    const socket = new Socket({ fd: connection.take(), allowHalfOpen: true, readable: true, writable: true });
-    if (peer !== null) setPeer(socket, peer);
-    injectConnection(this.#server, socket, Buffer.from(bytes));
+    const reader = new RequestReader(headLimit);
+    const start = bytes.length === 0 ? null : reader.take(bytes);
+    if (this.#offer(handshakeIn(start), connection, bytes)) return;
+    const socket = socketOf(connection);
+    setPeer(socket, peer);
+    own.takeBegun(socket, { bytes: Buffer.from(bytes), reader, start });
+  }
+
+  /** Whether the first bytes are a handshake that was taken. */
+  #offer(first: FirstHandshake | null, connection: FdConnection, bytes: Buffer): boolean {
+    if (first === null) return false;
+    const behind = bytes.subarray(first.end);
+    return this.#options.offer(first.message, connection, behind, this.#returnToServer) === 'taken';
   }
 
   failed(code: string): void {
     this.#options.onFailed(Object.assign(new Error(`accept ${code}`), { code }));
   }
+}
+
+function socketOf(connection: FdConnection): Socket {
+  return new Socket({ fd: connection.take(), allowHalfOpen: true, readable: true, writable: true });
 }

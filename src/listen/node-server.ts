@@ -15,6 +15,7 @@ import { detachParser, lingeringClose } from '../pipeline/lingering-close.ts';
 import { afterEarlierAnswers } from '../pipeline/pipelining.ts';
 import type { Gateway } from '../pipeline/requests.ts';
 import { hasBody, writeOctets } from '../proxy/node-client.ts';
+import type { HttpServer } from './http-server.ts';
 import { hasReceived } from './node-acceptor.ts';
 import { rejectParserError } from './parser-errors.ts';
 import type { TlsServer } from './tls-server.ts';
@@ -22,8 +23,25 @@ import type { TlsServer } from './tls-server.ts';
 /** How often node looks for connections that are over their time. */
 const CHECK_MS = 1000;
 
-/** A server that answers nothing yet and listens nowhere; without `tls` it speaks plain HTTP. */
-export function createServer(config: ListenerConfig, tls: TlsServer | null): http.Server | https.Server {
+/** A server that listens nowhere yet; without `tls` it speaks plain HTTP. */
+export function openNodeServer(
+  config: ListenerConfig,
+  tls: TlsServer | null,
+  gateway: Gateway,
+  emit: Emit,
+): HttpServer {
+  const server = createServer(config, tls);
+  serveGateway(server, gateway, emit);
+  return {
+    server,
+    http1: null,
+    configure: (next) => configureServer(server, next),
+    closeIdle: () => server.closeIdleConnections(),
+    cut: () => server.closeAllConnections(),
+  };
+}
+
+function createServer(config: ListenerConfig, tls: TlsServer | null): http.Server | https.Server {
   const options = {
     // Our own judgement covers it, with a whole answer.
     requireHostHeader: false,
@@ -46,7 +64,7 @@ export function createServer(config: ListenerConfig, tls: TlsServer | null): htt
 }
 
 /** Sets everything of a server that may change at a reload. */
-export function configureServer(server: http.Server, { timeouts, max_head }: ListenerConfig): void {
+function configureServer(server: http.Server, { timeouts, max_head }: ListenerConfig): void {
   server.headersTimeout = timeouts.head;
   server.keepAliveTimeout = timeouts.keep_alive;
   // A body may take as long as it flows; the engine watches it.
@@ -61,7 +79,7 @@ export function configureServer(server: http.Server, { timeouts, max_head }: Lis
  * Hands the requests and handshakes of a server to the gateway, and answers heads that can't be read. Called once; failures of
  * the listening socket are the caller's.
  */
-export function serveGateway(server: http.Server | https.Server, gateway: Gateway, emit: Emit): void {
+function serveGateway(server: http.Server | https.Server, gateway: Gateway, emit: Emit): void {
   const { onRequest, handshakes, pipelineQueue } = gateway;
   server.on('request', onRequest);
   // The backend answers `Expect: 100-continue` and any other expectation, not node.

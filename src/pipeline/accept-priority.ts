@@ -23,6 +23,11 @@ export class AcceptPriority {
     setImmediate(this.#onTurn);
   };
 
+  /** Whether a request is held back now. */
+  get coming(): boolean {
+    return this.#coming;
+  }
+
   /** Calls `start`, which may not throw, at once where no connection is expected, else when they are through, in order. */
   defer(start: () => void): void {
     if (this.#coming) this.#held.push(start);

@@ -120,14 +120,27 @@ export class Handshakes {
   /** A handshake that is a stream of HTTP/2: `connection` carries it over `below`, which carries others too. */
   onStream(message: MessageLike, connection: StreamConnection, below: Socket): void {
     setPeer(connection, peerOf(below));
-    const released = {
-      connection,
-      ahead: new ReadAhead(NOTHING),
-      clientClosed: new ClientClosed(),
-      returnToServer: null,
-    };
     const incoming = readIncoming(message, below, this.#options.snapshot());
-    released.ahead.watch(connection, released.clientClosed);
+    this.#begin(incoming, connection, NOTHING, null);
+  }
+
+  /**
+   * A handshake, or a CONNECT, whose connection nobody reads any more, paused: `rest` came behind its head, and no earlier
+   * answer is still to be written. `returnToServer` gives it back to who read it.
+   */
+  onReleased(message: MessageLike, socket: Socket, rest: Buffer, returnToServer: (rest: Buffer) => void): void {
+    this.#begin(readIncoming(message, socket, this.#options.snapshot()), socket, rest, returnToServer);
+  }
+
+  #begin(
+    incoming: Incoming,
+    connection: StreamConnection,
+    rest: Buffer,
+    returnToServer: Released['returnToServer'],
+  ): void {
+    const ahead = new ReadAhead(rest);
+    const released = { connection, ahead, clientClosed: new ClientClosed(), returnToServer };
+    ahead.watch(connection, released.clientClosed);
     const verdict = decideIncoming(incoming, this.#state);
     this.#track(connection, this.#run(withRoute(incoming.context, verdict), verdict, released));
   }

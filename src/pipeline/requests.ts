@@ -14,8 +14,7 @@ import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { isRejection, type Reason, reject } from '../handshake/rejection.ts';
-import { listHas } from '../http/fields.ts';
-import type { RequestHead } from '../http/head.ts';
+import { listHas, lowerNames } from '../http/fields.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 import type { ClientRequest, ClientResponse } from '../proxy/client.ts';
 import { HstsResponse } from '../proxy/hsts-response.ts';
@@ -39,7 +38,8 @@ export class Gateway implements Sampler {
   readonly handshakes: Handshakes;
   /** Of all plain requests that wait behind others of their connection. */
   readonly pipelineQueue: PipelineQueue;
-  readonly #waiting = new MemoryBudget(Math.floor(oldGenerationLimit() * WAITING_SHARE));
+  /** Of what waits behind a request of its connection, over all connections. */
+  readonly waiting = new MemoryBudget(Math.floor(oldGenerationLimit() * WAITING_SHARE));
   readonly #state: GatewayState = { draining: false };
   /** A plain request is the last one of its connection. */
   #closing = false;
@@ -47,7 +47,7 @@ export class Gateway implements Sampler {
 
   constructor(options: HandshakesOptions) {
     this.#options = options;
-    this.pipelineQueue = new PipelineQueue(this.#waiting);
+    this.pipelineQueue = new PipelineQueue(this.waiting);
     this.handshakes = new Handshakes(options, this.#state);
   }
 
@@ -70,8 +70,8 @@ export class Gateway implements Sampler {
   *sample(): Iterable<Sample> {
     yield { metric: 'http_requests_in_flight', labels: {}, value: this.#requests };
     const labels = { budget: 'pipelining' };
-    yield { metric: 'memory_budget_bytes', labels, value: this.#waiting.used };
-    yield { metric: 'memory_budget_limit_bytes', labels, value: this.#waiting.limit };
+    yield { metric: 'memory_budget_bytes', labels, value: this.waiting.used };
+    yield { metric: 'memory_budget_limit_bytes', labels, value: this.waiting.limit };
   }
 
   /** A plain request, as node's server gives it. */
@@ -101,8 +101,10 @@ export class Gateway implements Sampler {
     (req: IncomingMessage, res: ServerResponse) => {
       const [request, response] = [new NodeRequest(req), new NodeResponse(res)];
       response.onClosed(() => this.pipelineQueue.answered(req.socket));
-      if (req.socket.writable && !res.destroyed) this.#serve(request, response);
-      else if (req.socket.destroyed) this.#missed(request, response);
+      if (req.socket.writable && !res.destroyed) {
+        if (mayBeUpgrade(req)) response.closeAfter();
+        this.#serve(request, response);
+      } else if (req.socket.destroyed) this.#missed(request, response);
     },
     cut,
   );
@@ -147,7 +149,7 @@ export class Gateway implements Sampler {
   #plain(incoming: Incoming, plain: Plain): void {
     const { context } = incoming;
     const { response } = plain;
-    if (this.#closing || wantsUpgrade(incoming.head)) response.closeAfter();
+    if (this.#closing) response.closeAfter();
     if (incoming.head.names.includes('upgrade') && !wantsWebSocket(incoming.head)) reportDropped(incoming);
     const verdict = decideIncoming(incoming, this.#state);
     switch (verdict.kind) {
@@ -214,9 +216,10 @@ function cut(_req: IncomingMessage, res: ServerResponse): void {
   res.destroy();
 }
 
-/** Whether node's parser may have seen an upgrade, although nobody took it. */
-function wantsUpgrade(head: RequestHead): boolean {
-  return head.names.includes('upgrade') && listHas(head, 'connection', 'upgrade');
+/** Whether node's parser may have seen an upgrade, although nobody took it: what came behind it may be lost then. */
+function mayBeUpgrade({ headers, rawHeaders }: IncomingMessage): boolean {
+  if (headers.upgrade === undefined) return false;
+  return listHas({ fields: rawHeaders, names: lowerNames(rawHeaders) }, 'connection', 'upgrade');
 }
 
 /** Notified when the client of a plain request leaves. */

@@ -91,12 +91,13 @@ export type Trace = (step: TraceStep) => void;
 const METHODS = 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS';
 
 /**
- * Decides one request of the client with this address, which is empty on a unix socket: the peer's, or what trusted proxies
- * say. The trace, where there is one, is called with every step; without one nothing is built for it.
+ * Decides one request of the client with this address, as trusted proxies say; it is empty on a unix socket. The trace,
+ * where there is one, is called with every step.
  */
 export function decide(table: RouteTable, head: RequestHead, client: string, trace?: Trace): Verdict {
-  // Its target is an authority and no path (RFC 9110 §9.3.6): there is nothing to route.
-  if (head.method === 'CONNECT') {
+  // A backend may not be as exact about case as RFC 9110 §9.1. CONNECT has no path that could be routed (§9.3.6).
+  const method = head.method.toUpperCase();
+  if (method === 'CONNECT') {
     trace?.({ rule: 'request', passed: false, detail: 'CONNECT is for a forward proxy' });
     return refuse(null, reject('method', 'this is no forward proxy', ['Allow', METHODS]));
   }
@@ -106,7 +107,7 @@ export function decide(table: RouteTable, head: RequestHead, client: string, tra
     return refuse(null, reject(request.unknownCoding ? 'transfer_encoding' : 'malformed', request.fault));
   }
   // It would show a page the fields that the gateway and the proxies before it have added (RFC 9110 §9.3.8).
-  if (head.method === 'TRACE') {
+  if (method === 'TRACE') {
     trace?.({ rule: 'request', passed: false, detail: 'TRACE is not forwarded' });
     return refuse(null, reject('method', 'TRACE is not forwarded', ['Allow', METHODS]));
   }

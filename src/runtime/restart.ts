@@ -8,6 +8,7 @@ export function restartNeeded(started: Config, now: Config): string[] {
     'admin.host': started.admin.host !== now.admin.host,
     'admin.port': started.admin.port !== now.admin.port,
     broker: started.broker !== now.broker,
+    'http.server': started.http.server !== now.http.server,
     'limits.shared': started.broker === now.broker && sharedUrl(started) !== sharedUrl(now),
     'relay.engine': started.relay.engine !== now.relay.engine,
     'relay.threads': started.relay.threads !== now.relay.threads,

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../support/child.ts';
 import { openClient } from '../support/client.ts';
-import { type Gateway, type GatewayFile, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
+import { type Gateway, type GatewayFile, MAIN, OWN_SERVER, startGateway, writeConfig } from '../support/gateway.ts';
 import { connectRaw, exchange, handshake, readAnswer } from '../support/raw.ts';
 import { closedPort } from '../support/scripted.ts';
 
@@ -160,7 +160,7 @@ describe('an upgrade to something else', () => {
     const text = (await client.closed()).bytes.toString();
     const bodies = [...text.matchAll(/\{.*\}/g)].map(([body]) => JSON.parse(body));
     // Node that keeps the body of an upgrade loses what came along with it: the connection ends there (RFC 9112 §9.3.2).
-    const next = 'shouldUpgradeCallback' in createServer() ? [] : [{ method: 'GET', url: '/next' }];
+    const next = !OWN_SERVER && 'shouldUpgradeCallback' in createServer() ? [] : [{ method: 'GET', url: '/next' }];
     expect(bodies).toMatchObject([{ method: 'POST', url: '/h2c', body: 'body' }, ...next]);
     for (const name of ['upgrade', 'http2-settings', 'x-mine']) expect(bodies[0].headers).not.toHaveProperty(name);
     expect(text).not.toContain('101');
@@ -182,14 +182,15 @@ describe('an upgrade to something else', () => {
   });
 });
 
-describe('a handshake that node’s parser does not report', () => {
-  it('is refused and not forwarded; from node 22 on it is reported', async () => {
+describe('a handshake with a tab behind its option', () => {
+  it('is taken; node’s parser does not report it before node 22, and it is refused', async () => {
     const client = await connectRaw(gateway.port);
     client.write(handshake({ Connection: 'Upgrade\t, keep-alive' }));
     const answer = readAnswer(await client.until('\r\n\r\n'));
     client.socket.destroy();
-    expect(answer.status).toBe(major < 22 ? 400 : 101);
-    if (major >= 22) return;
+    const reported = OWN_SERVER || major >= 22;
+    expect(answer.status).toBe(reported ? 101 : 400);
+    if (reported) return;
     expect(answer.fields).toContainEqual(['X-Gateway-Reason', 'malformed']);
   });
 });

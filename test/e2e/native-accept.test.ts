@@ -77,6 +77,7 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     ({ port } = server.address() as AddressInfo);
     handle = new NativeAcceptor(server, {
       acceptor: { open: (fd, handler) => relay.acceptor.open(fd, handler, silentMs) },
+      http1: () => null,
       maxHead: () => maxHead,
       rules: RULES,
       onAccepted: () => {},

@@ -3,6 +3,7 @@ import type { Target } from './target.ts';
 import { answer } from './targets/answer.ts';
 import { clientHello } from './targets/client-hello.ts';
 import { config } from './targets/config.ts';
+import { connection } from './targets/connection.ts';
 import { cursor } from './targets/cursor.ts';
 import { fields } from './targets/fields.ts';
 import { head } from './targets/head.ts';
@@ -21,5 +22,6 @@ export const TARGETS: readonly Target[] = [
   preamble,
   clientHello,
   request,
+  connection,
   wire,
 ];

@@ -66,6 +66,11 @@ function readMetric(text: string, name: string, labels: Readonly<Record<string, 
   return undefined;
 }
 
+/** Whose HTTP/1.1 the gateways of tests speak where their config does not say: `own` or `node`; unset: the default. */
+const SERVER = process.env['TEST_HTTP_SERVER'] as 'own' | 'node' | undefined;
+/** Whether that is our own. */
+export const OWN_SERVER = SERVER === 'own';
+
 /** Writes the config to a fresh directory; JSON is YAML. */
 export function writeConfig(config: GatewayFile | string): string {
   const file = join(mkdtempSync(join(tmpdir(), 'upgate-')), 'gateway.yaml');
@@ -75,7 +80,8 @@ export function writeConfig(config: GatewayFile | string): string {
 
 /** Starts the gateway and waits until it listens. The admin listener takes a free port unless the config names one. */
 export async function startGateway(config: GatewayFile, env: NodeJS.ProcessEnv = {}): Promise<Gateway> {
-  const file = writeConfig({ admin: { port: 0 }, ...config });
+  const http = SERVER === undefined ? config.http : { server: SERVER, ...config.http };
+  const file = writeConfig({ admin: { port: 0 }, ...config, ...(http === undefined ? {} : { http }) });
   return gatewayOf(await startChild(process.execPath, [MAIN, 'run', '-c', file], { env }), file);
 }
 

@@ -1,6 +1,5 @@
 // HTTP/2 beside HTTP/1.1 on one listener: which connections are its, by ALPN or by their preface, and what its config says.
-import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { guarded } from '../../base/guard.ts';
 import { http2Of } from '../../config/http2.ts';
@@ -51,9 +50,14 @@ export class Http2Listener {
     );
   }
 
+  /** Whether a connection without TLS may begin with HTTP/2. */
+  get readsPrefaces(): boolean {
+    return this.#config.tls === undefined && http2Of(this.#config)?.prior_knowledge === true;
+  }
+
   /** A connection without TLS: takes it where it begins with HTTP/2, else calls `http1`, with nothing of it read. */
   takeByPreface(socket: Socket, http1: () => void): void {
-    if (http2Of(this.#config)?.prior_knowledge !== true) {
+    if (!this.readsPrefaces) {
       http1();
       return;
     }

@@ -10,8 +10,8 @@ import { schema } from '../../../src/config/schema/schema.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { LimitsRuntime } from '../../../src/limits/limits-runtime.ts';
 import { FdGuard } from '../../../src/listen/fd-limit.ts';
-import { addressOf } from '../../../src/listen/listener.ts';
-import { Listeners, type Wanted } from '../../../src/listen/listeners.ts';
+import { addressOf, type Wanted } from '../../../src/listen/listener.ts';
+import { Listeners } from '../../../src/listen/listeners.ts';
 import { AccessPhase } from '../../../src/pipeline/access.ts';
 import { Gateway } from '../../../src/pipeline/requests.ts';
 import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
@@ -49,7 +49,7 @@ function wanted(listener: object, tls: TlsMaterial | null = null): Wanted {
     listeners: [{ host: '127.0.0.1', port: 0, ...listener }],
     routes: [{ name: 'a', http: { upstream: 'a' } }],
   });
-  return { config: parsed[0]!, tls };
+  return { config: parsed[0]!, tls, server: 'own' };
 }
 
 /** Makes them the current ones; gives their ports. */
