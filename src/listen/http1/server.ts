@@ -42,7 +42,7 @@ export class Http1Server {
       waiting: gateway.waiting,
       date: () => this.#date.now(),
       serve: (request, response) => this.#serve(request, response),
-      onUpgrade: (head, socket, rest) => this.#onUpgrade(head, socket, rest),
+      onUpgrade: this.#onUpgrade,
       onRefused: (socket, rejection) => this.#onRefused(socket, rejection),
       onLeft: (connection) => this.#onLeft(connection),
     };
@@ -94,11 +94,14 @@ export class Http1Server {
     else this.#gateway.serve(request, response);
   }
 
-  #onUpgrade(head: ReceivedRequest, socket: Socket, rest: Buffer): void {
-    const { method, target, version, fields, names } = head;
-    const message = { method, url: target, httpVersion: version, rawHeaders: fields, names };
-    this.#gateway.handshakes.onReleased(message, socket, rest, (bytes) => this.#open(socket, bytes));
-  }
+  readonly #onUpgrade = guarded(
+    'handshake',
+    ({ method, target, version, fields, names }: ReceivedRequest, socket: Socket, rest: Buffer) => {
+      const message = { method, url: target, httpVersion: version, rawHeaders: fields, names };
+      this.#gateway.handshakes.onReleased(message, socket, rest, (bytes) => this.#open(socket, bytes));
+    },
+    (_head, socket) => socket.destroy(),
+  );
 
   #onRefused(socket: Socket, { status, reason, detail }: Rejection): void {
     this.#emit({ type: 'head_refused', protocol: '1.1', client: peerOf(socket).address, status, reason, detail });
