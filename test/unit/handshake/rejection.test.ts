@@ -12,6 +12,8 @@ describe('each reason has its status', () => {
     ['upgrade_required', 426],
     ['address', 403],
     ['origin', 403],
+    ['https_required', 308],
+    ['misdirected', 421],
     ['no_route', 404],
     ['subprotocol', 400],
     ['name', 400],
@@ -31,7 +33,7 @@ describe('each reason has its status', () => {
   ] as const)('%s: %d', (reason, status) => {
     expect(reject(reason)).toMatchObject({ reason, status, detail: REJECTIONS[reason].detail });
   });
-  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(26));
+  it('and there is no other', () => expect(Object.keys(REJECTIONS)).toHaveLength(28));
 });
 
 describe('fields that go with it', () => {
