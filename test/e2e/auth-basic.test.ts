@@ -13,6 +13,7 @@ import { run } from '../support/child.ts';
 import { openClient, type Refusal } from '../support/client.ts';
 import { type Gateway, type GatewayFile, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
 import { hasPeers } from '../support/peers.ts';
+import { bothListeners, fetchBy, optionsOf, PROTOCOLS, targetOf } from '../support/protocols.ts';
 
 const PASSWORDS = { ada: 'wonder:land', bob: 'grün und blau' };
 
@@ -53,7 +54,7 @@ async function startBackend(): Promise<typeof backend> {
 function config(usersFile = 'users'): GatewayFile {
   const auth = { basic: { realm: 'staff', users_file: usersFile }, recheck: { every: '200ms', grace: '1s' } };
   return {
-    listeners: [{ port: 0, host: '127.0.0.1' }],
+    listeners: bothListeners(),
     log: { level: 'trace' },
     upstreams: { backend: { servers: [`http://127.0.0.1:${backend.port}`] } },
     routes: [
@@ -102,55 +103,60 @@ afterAll(async () => {
   backend?.close();
 });
 
-const get = (headers: Record<string, string> = {}) => fetch(`http://127.0.0.1:${gateway.port}/api`, { headers });
+describe.each(PROTOCOLS)('by HTTP/%s', (protocol) => {
+  const get = (headers: Record<string, string> = {}) => fetchBy(gateway, protocol, '/api', { headers });
 
-describe('a plain request', () => {
-  it.each(Object.entries(PASSWORDS))('of %s with the right password reaches the backend', async (user, password) => {
-    expect((await get({ ...basic(user, password), 'X-User': 'root' })).status).toBe(200);
-    expect(backend.seen.at(-1)).toBe(user);
+  describe('a plain request', () => {
+    it.each(Object.entries(PASSWORDS))('of %s with the right password reaches the backend', async (user, password) => {
+      expect((await get({ ...basic(user, password), 'X-User': 'root' })).status).toBe(200);
+      expect(backend.seen.at(-1)).toBe(user);
+    });
+
+    it.each([
+      ['nothing', {}],
+      ['a wrong password', basic('ada', 'wonder')],
+      ['another’s password', basic('bob', PASSWORDS.ada)],
+      ['a name nobody has', basic('eve', PASSWORDS.ada)],
+    ])('with %s is 401 with what a browser asks for', async (_, headers) => {
+      const before = backend.seen.length;
+      const answer = await get(headers as Record<string, string>);
+      expect(answer.status).toBe(401);
+      expect(answer.headers['www-authenticate']).toBe('Basic realm="staff", charset="UTF-8"');
+      expect(backend.seen).toHaveLength(before);
+    });
+
+    it.skipIf(!hasPeers('curl'))('of curl -u', async () => {
+      const ask = async (credentials: string) =>
+        (
+          await run('curl', [
+            '-sS',
+            '-o',
+            '/dev/null',
+            '-w',
+            '%{http_code}',
+            '-u',
+            credentials,
+            ...(protocol === '2' ? ['--http2-prior-knowledge'] : []),
+            `http://127.0.0.1:${targetOf(gateway, protocol).port}/api`,
+          ])
+        ).stdout;
+      expect(await ask(`ada:${PASSWORDS.ada}`)).toBe('200');
+      expect(await ask('ada:wrong')).toBe('401');
+    });
   });
 
-  it.each([
-    ['nothing', {}],
-    ['a wrong password', basic('ada', 'wonder')],
-    ['another’s password', basic('bob', PASSWORDS.ada)],
-    ['a name nobody has', basic('eve', PASSWORDS.ada)],
-  ])('with %s is 401 with what a browser asks for', async (_, headers) => {
-    const before = backend.seen.length;
-    const answer = await get(headers as Record<string, string>);
-    expect(answer.status).toBe(401);
-    expect(answer.headers.get('www-authenticate')).toBe('Basic realm="staff", charset="UTF-8"');
-    expect(backend.seen).toHaveLength(before);
+  it.each(['/splice', '/echo'])('a WebSocket: %s', async (path) => {
+    const url = `ws://127.0.0.1:${targetOf(gateway, protocol).port}${path}`;
+    const client = await openClient(url, { ...optionsOf(protocol), headers: basic('ada', PASSWORDS.ada) });
+    client.socket.send('hello');
+    expect(String(await client.next())).toBe('hello');
+    await client.close();
+    expect(await gateway.log({ event: 'session_closed', path, protocol })).toMatchObject({ user: 'ada' });
+    const refused = (await openClient(url, { ...optionsOf(protocol), headers: basic('ada', 'no') }).catch(
+      (error: unknown) => error,
+    )) as Refusal;
+    expect([refused.status, refused.fields['www-authenticate']]).toEqual([401, 'Basic realm="staff", charset="UTF-8"']);
   });
-
-  it.skipIf(!hasPeers('curl'))('of curl -u', async () => {
-    const ask = async (credentials: string) =>
-      (
-        await run('curl', [
-          '-sS',
-          '-o',
-          '/dev/null',
-          '-w',
-          '%{http_code}',
-          '-u',
-          credentials,
-          `http://127.0.0.1:${gateway.port}/api`,
-        ])
-      ).stdout;
-    expect(await ask(`ada:${PASSWORDS.ada}`)).toBe('200');
-    expect(await ask('ada:wrong')).toBe('401');
-  });
-});
-
-it.each(['/splice', '/echo'])('a WebSocket: %s', async (path) => {
-  const url = `ws://127.0.0.1:${gateway.port}${path}`;
-  const client = await openClient(url, { headers: basic('ada', PASSWORDS.ada) });
-  client.socket.send('hello');
-  expect(String(await client.next())).toBe('hello');
-  await client.close();
-  expect(await gateway.log({ event: 'session_closed', path })).toMatchObject({ user: 'ada' });
-  const refused = (await openClient(url, { headers: basic('ada', 'no') }).catch((error: unknown) => error)) as Refusal;
-  expect([refused.status, refused.fields['www-authenticate']]).toEqual([401, 'Basic realm="staff", charset="UTF-8"']);
 });
 
 it('no password and no hash is in any output', () => {

@@ -17,6 +17,7 @@ import { parseFrames, readClose } from '../support/frames.ts';
 import { type Gateway, type GatewayFile, MAIN, startGateway } from '../support/gateway.ts';
 import { type Issuer, now, startIssuer } from '../support/issuer.ts';
 import { hasPeers } from '../support/peers.ts';
+import { bothListeners, fetchBy, optionsOf, PROTOCOLS, type Protocol, targetOf } from '../support/protocols.ts';
 import { connectRaw, exchange, handshake, readAnswer } from '../support/raw.ts';
 
 const ISS = 'https://login.example.com';
@@ -76,7 +77,7 @@ function config(engine: 'native' | 'js' = 'js'): GatewayFile {
   const rest = { http: { upstream } };
   const rs = { from: ['header' as const], algorithms: ['RS256' as const] };
   return {
-    listeners: [{ port: 0, host: '127.0.0.1' }],
+    listeners: bothListeners(),
     relay: { engine },
     log: { level: 'trace' },
     upstreams: { backend: { servers: [`http://127.0.0.1:${backend.port}`] } },
@@ -130,12 +131,13 @@ const sign = (claims: JWTPayload = {}, header?: { kid?: string }) =>
   issuer.sign({ iss: ISS, aud: 'chat', role: 'member', ...claims }, header);
 
 /** A plain request, and how it ended. */
-async function get(path: string, token?: string, fields: Record<string, string> = {}) {
-  const headers = token === undefined ? fields : { ...fields, Authorization: `Bearer ${token}` };
-  const response = await fetch(`http://127.0.0.1:${gateway.port}${path}`, { headers, redirect: 'manual' });
-  const text = await response.text();
-  return { status: response.status, text, challenge: response.headers.get('www-authenticate') };
-}
+const getBy =
+  (protocol: Protocol) =>
+  async (path: string, token?: string, fields: Record<string, string> = {}) => {
+    const headers = token === undefined ? fields : { ...fields, Authorization: `Bearer ${token}` };
+    const { status, text, headers: answered } = await fetchBy(gateway, protocol, path, { headers });
+    return { status, text, challenge: answered['www-authenticate'] ?? null };
+  };
 
 beforeAll(async () => {
   [issuer, backend, rsa] = await Promise.all([
@@ -152,7 +154,8 @@ afterAll(async () => {
   backend?.close();
 });
 
-describe('which tokens are taken', () => {
+describe.each(PROTOCOLS)('which tokens are taken, by HTTP/%s', (protocol) => {
+  const get = getBy(protocol);
   it('one that is good', async () => {
     expect(await get('/api/a', await sign())).toMatchObject({ status: 200 });
   });
@@ -229,7 +232,7 @@ describe('which tokens are taken', () => {
     const preflight = ['Origin: https://a.example', 'Access-Control-Request-Method: PUT'];
     const ask = async (method: string, path: string, lines: string[]) => {
       const head = [`${method} ${path} HTTP/1.1`, 'Host: a', 'Connection: close', ...lines, '', ''].join('\r\n');
-      return readAnswer(await exchange(gateway.port, head)).status;
+      return readAnswer(await exchange(targetOf(gateway, protocol), head)).status;
     };
     expect(await ask('OPTIONS', '/api/a', preflight)).toBe(200);
     expect(await ask('GET', '/api/a', preflight)).toBe(401);
@@ -239,14 +242,14 @@ describe('which tokens are taken', () => {
 
   it('for an answer of our own too, whose fields may name claims', async () => {
     expect(await get('/own')).toMatchObject({ status: 401 });
-    const response = await fetch(`http://127.0.0.1:${gateway.port}/own`, {
-      headers: { Authorization: `Bearer ${await sign()}` },
-    });
-    expect([response.headers.get('x-user'), response.headers.get('x-none')]).toEqual(['ada', null]);
+    const headers = { Authorization: `Bearer ${await sign()}` };
+    const { headers: answered } = await fetchBy(gateway, protocol, '/own', { headers });
+    expect([answered['x-user'], answered['x-none']]).toEqual(['ada', undefined]);
   });
 });
 
-describe('where a token may stand, and where it goes', () => {
+describe.each(PROTOCOLS)('where a token may stand, and where it goes, by HTTP/%s', (protocol) => {
+  const get = getBy(protocol);
   interface Shown {
     query?: string;
     fields?: Record<string, string>;
@@ -258,7 +261,7 @@ describe('where a token may stand, and where it goes', () => {
     ['subprotocol', (token) => ({ fields: { 'Sec-WebSocket-Protocol': `bearer.${token}, chat` } }), false],
   ];
   const open = async (path: string, { query = '', fields = {} }: Shown) => {
-    const connection = await connectRaw(gateway.port);
+    const connection = await connectRaw(targetOf(gateway, protocol));
     connection.write(handshake(fields, `GET ${path}${query} HTTP/1.1`));
     const answer = (await connection.until('\r\n\r\n')).toString('latin1');
     return { connection, answer };
@@ -266,7 +269,7 @@ describe('where a token may stand, and where it goes', () => {
   const plain = (path: string, { query = '', fields = {} }: Shown, ...more: string[]) => {
     const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
     const head = [`GET ${path}${query} HTTP/1.1`, 'Host: a', 'Connection: close', ...lines, ...more, '', ''];
-    return exchange(gateway.port, head.join('\r\n'));
+    return exchange(targetOf(gateway, protocol), head.join('\r\n'));
   };
 
   it.each(PLACES)('a spliced session by %s', async (_, place, reaches) => {
@@ -325,7 +328,11 @@ describe('where a token may stand, and where it goes', () => {
 
   it('a claim names the user of a room', async () => {
     const name = async (token: string) => {
-      const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}/rooms/lobby`, ['chat', `bearer.${token}`]);
+      const socket = new WebSocket(
+        `ws://127.0.0.1:${targetOf(gateway, protocol).port}/rooms/lobby`,
+        ['chat', `bearer.${token}`],
+        optionsOf(protocol),
+      );
       await once(socket, 'open');
       expect(socket.protocol).toBe('chat');
       return socket;

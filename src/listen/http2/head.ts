@@ -2,6 +2,7 @@
 // request does not learn that HTTP/2 exists. Pure. What nghttp2 refuses by itself (order of the pseudo-fields, connection
 // fields, upper-case names, a body that is not as long as announced) never gets here.
 
+import { METHODS } from 'node:http';
 import { type Rejection, reject } from '../../handshake/rejection.ts';
 import { trimOws } from '../../http/fields.ts';
 import type { MessageLike } from '../../http/head.ts';
@@ -30,12 +31,9 @@ type Pseudo = ':method' | ':scheme' | ':authority' | ':path' | ':protocol';
 export function readHttp2Head({ raw, ended, key }: Http2Fields): Http2Head | Rejection {
   const { pseudo, fields, hosts, hasLength } = sortFields(raw);
   const of = (name: Pseudo): string | undefined => pseudo.get(name);
+  const refused = judgePseudo(pseudo, hosts);
+  if (refused !== null) return refused;
   const authority = of(':authority') ?? hosts[0];
-  // RFC 9113 §8.3.1: two that differ are malformed; two readers could take either.
-  if (hosts.some((host) => host !== authority)) return reject('malformed', ':authority and Host differ');
-  const scheme = of(':scheme');
-  if (scheme !== undefined && scheme !== 'https' && scheme !== 'http')
-    return reject('malformed', 'the scheme is not http or https');
   const head = authority === undefined ? [] : ['host', authority];
   const method = of(':method') ?? '';
   const path = of(':path') ?? '';
@@ -82,6 +80,27 @@ function sortFields(raw: readonly string[]): SortedFields {
 }
 
 const COLON = 0x3a;
+
+/** What of a target HTTP/1.1 would refuse, and nghttp2 lets through. */
+function judgePseudo(pseudo: SortedFields['pseudo'], hosts: readonly string[]): Rejection | null {
+  // RFC 9113 §8.3.1: two that differ are malformed; two readers could take either.
+  const authority = pseudo.get(':authority') ?? hosts[0];
+  if (hosts.some((host) => host !== authority)) return reject('malformed', ':authority and Host differ');
+  const scheme = pseudo.get(':scheme') ?? 'https';
+  if (scheme !== 'https' && scheme !== 'http') return reject('malformed', 'the scheme is not http or https');
+  const method = pseudo.get(':method') ?? '';
+  return KNOWN_METHODS.has(method) ? null : unknownMethod(method);
+}
+
+/** The methods of HTTP/1.1's parser: neither protocol lets another one pass, and methods are told apart by case. */
+const KNOWN_METHODS = new Set(METHODS);
+/** A method may be as long as a head. */
+const LONGEST_SHOWN = 64;
+
+function unknownMethod(method: string): Rejection {
+  const named = method.length <= LONGEST_SHOWN ? `the method ${method}` : 'the method';
+  return { ...reject('method', `${named} is not known here`, []), status: 501 };
+}
 
 /** RFC 9220 §3: a `:protocol` that is not spoken. */
 const UNKNOWN_PROTOCOL: Rejection = {

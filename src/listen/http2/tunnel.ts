@@ -119,7 +119,7 @@ export class Http2Tunnel extends Duplex {
     const { head, rest } = start;
     const opens = head.status === 101;
     if (this.#stream.destroyed || this.#stream.closed) return void callback(reset());
-    this.#stream.respond(http2Answer(opens ? 200 : head.status, head.fields), { endStream: false });
+    this.#stream.respond(http2Answer(opens ? 200 : refusalOf(head.status), head.fields), { endStream: false });
     if (!opens) {
       const framing = answerFraming(head);
       if ('fault' in framing) return void callback(new Error(framing.fault));
@@ -156,6 +156,11 @@ export class Http2Tunnel extends Duplex {
   }
 
   readonly #onIdle = guarded('handshake', () => void this.emit('timeout'));
+}
+
+/** Any 2xx would open the WebSocket (RFC 9110 §9.3.6): one that is no 101 in HTTP/1.1 must not. */
+function refusalOf(status: number): number {
+  return status >= 200 && status <= 299 ? 502 : status;
 }
 
 function reset(): Error {

@@ -37,6 +37,19 @@ const CASES: [name: string, raw: readonly string[], ended: boolean, shown: strin
     'GET /p?q | host: a.test | x-a: 1 | x-b: 2 | x-a: 3',
   ],
   [
+    'a method that HTTP/1.1 does not know either',
+    [':method', 'LIST', ...GET.slice(2)],
+    true,
+    '501 method: the method LIST is not known here',
+  ],
+  ['a method in lower case', [':method', 'get', ...GET.slice(2)], true, '501 method: the method get is not known here'],
+  [
+    'a very long method',
+    [':method', 'X'.repeat(1000), ...GET.slice(2)],
+    true,
+    '501 method: the method is not known here',
+  ],
+  [
     'Host in place of :authority',
     [':method', 'GET', ':scheme', 'https', ':path', '/', 'host', 'b.test'],
     true,

@@ -139,6 +139,13 @@ describe('the stream of a WebSocket over HTTP/2', () => {
     expect(ended.whole).toBe(false);
   });
 
+  it('opens no WebSocket by a success that is no 101', async () => {
+    const { tunnel, client, answer } = await open();
+    tunnel.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi');
+    expect(await answer).toMatchObject({ ':status': 502 });
+    expect(await bytesOf(client)).toBe('hi');
+  });
+
   it.each([http2.constants.NGHTTP2_CANCEL, http2.constants.NGHTTP2_NO_ERROR])(
     'ends with ECONNRESET where the client resets it by %i',
     async (code) => {
