@@ -1,19 +1,14 @@
 // WebSockets over HTTP/2 (RFC 8441) at the built gateway: spliced, terminated, refused, drained, and what a client of HTTP/2
-// may do that one of HTTP/1.1 can't. The browser is real where there is one.
+// may do that one of HTTP/1.1 can't. Real browsers are http2-browsers.test.ts.
 import { once } from 'node:events';
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import type net from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { openBrowser } from '../support/browser.ts';
 import { type EchoServer, startEcho } from '../support/echo.ts';
 import { buildClose, buildFrame, type Frame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
 import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
 import { CODE, FRAME, getFields, headers, RawHttp2, frame as rawFrame, uint32 } from '../support/http2-raw.ts';
-import { hasPeers } from '../support/peers.ts';
 import { type RestServer, startRest } from '../support/rest.ts';
-
-/** Of the page, in whose place functions given to `evaluate` run. */
-declare const location: { readonly host: string };
 
 const PAGE = '<!doctype html><title>page</title>';
 
@@ -272,72 +267,4 @@ it('a drain closes every socket in order, and then the connection', async () => 
     expect(socket.stream.rstCode).toBe(0);
   }
   expect(await own.exited).toBe(0);
-});
-
-describe.skipIf(!hasPeers('chromium'))('in Chromium', () => {
-  it('pages, fetches and thirty sockets share a connection', async () => {
-    const browser = await openBrowser();
-    try {
-      const page = await browser.newPage({ ignoreHTTPSErrors: true });
-      const base = `https://localhost:${gateway.port}`;
-      await page.goto(`${base}/page`);
-      const result = await page.evaluate(async () => {
-        const open = (path: string) =>
-          new Promise<WebSocket>((resolve, fail) => {
-            const socket = new WebSocket(`wss://${location.host}${path}`);
-            socket.onopen = () => resolve(socket);
-            socket.onerror = () => fail(new Error(`no socket at ${path}`));
-          });
-        const say = (socket: WebSocket, message: string) =>
-          new Promise<string>((resolve) => {
-            socket.onmessage = (event) => resolve(String(event.data));
-            socket.send(message);
-          });
-        await fetch('/seen/warm');
-        const sockets = await Promise.all(
-          Array.from({ length: 30 }, (_, i) => open(i % 2 === 0 ? '/splice' : '/echo')),
-        );
-        const answers = await Promise.all(sockets.map((socket, i) => say(socket, `message ${i}`)));
-        const fetches = await Promise.all(
-          Array.from({ length: 20 }, (_, i) => fetch(`/seen/${i}`).then((res) => res.status)),
-        );
-        const refused = await open('/strict').then(
-          () => 'opened',
-          () => 'refused',
-        );
-        const closed = await new Promise<number>((resolve) => {
-          sockets[0]!.onclose = (event) => resolve(event.code);
-          sockets[0]!.close(4000, 'done');
-        });
-        return { answers, fetches, refused, closed };
-      });
-      expect(result.answers).toEqual(Array.from({ length: 30 }, (_, i) => `message ${i}`));
-      expect(result.fetches).toEqual(Array.from({ length: 20 }, () => 200));
-      expect([result.refused, result.closed]).toEqual(['refused', 4000]);
-      await gateway.log({ event: 'session_opened', protocol: '2', host: `localhost:${gateway.port}`, route: 'splice' });
-    } finally {
-      await browser.close();
-    }
-  });
-
-  it('opens its sockets by HTTP/1.1 where the listener does not offer them', async () => {
-    const browser = await openBrowser();
-    try {
-      const page = await browser.newPage({ ignoreHTTPSErrors: true });
-      await page.goto(`https://localhost:${gateway.ports[1]}/page`);
-      const answer = await page.evaluate(
-        () =>
-          new Promise<string>((resolve, fail) => {
-            const socket = new WebSocket(`wss://${location.host}/splice`);
-            socket.onopen = () => socket.send('hello');
-            socket.onmessage = (event) => resolve(String(event.data));
-            socket.onerror = () => fail(new Error('no socket'));
-          }),
-      );
-      expect(answer).toBe('hello');
-      await gateway.log({ event: 'session_opened', protocol: '1.1', host: `localhost:${gateway.ports[1]}` });
-    } finally {
-      await browser.close();
-    }
-  });
 });

@@ -17,6 +17,7 @@ const PEERS = {
   curl: ['curl', '--version'],
   nginx: ['nginx', '-v'],
   haproxy: ['haproxy', '-v'],
+  'firefox-esr': ['/usr/bin/firefox-esr', '--version'],
   chromium: ['/usr/bin/chromium', '--version'],
   prometheus: ['prometheus', '--version'],
   'redis-server': ['redis-server', '--version'],

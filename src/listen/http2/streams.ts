@@ -27,8 +27,11 @@ export class GatewayStreams implements StreamHandler {
       this.#gateway.serve(request, new Http2Response(stream, request, () => connection.wasReset()));
       return;
     }
-    const tunnel = new Http2Tunnel(stream, socket);
-    tunnel.once('close', connection.webSocketOpened());
+    const tunnel = new Http2Tunnel(stream, socket, {
+      // Not before: who is refused must not raise the limit of streams.
+      onOpened: () => void tunnel.once('close', connection.webSocketOpened()),
+      onReset: () => connection.wasReset(),
+    });
     this.#gateway.handshakes.onStream(message, tunnel, socket);
   }
 

@@ -11,9 +11,18 @@ import { http2Answer } from './answer-fields.ts';
 
 type Callback = (error?: Error | null) => void;
 
+/** Is told what becomes of a handshake. */
+export interface TunnelEvents {
+  /** It was answered with 101: the stream is a WebSocket. */
+  onOpened(): void;
+  /** The client reset the stream before it was answered. */
+  onReset(): void;
+}
+
 export class Http2Tunnel extends Duplex {
   readonly #stream: ServerHttp2Stream;
   readonly #below: Socket;
+  readonly #events: TunnelEvents;
   /** Reads the answer's head; null behind it. */
   #head: AnswerReader | null = new AnswerReader();
   /** The content of a refusal; null for a WebSocket. */
@@ -24,12 +33,13 @@ export class Http2Tunnel extends Duplex {
   #idle: NodeJS.Timeout | undefined;
 
   /** `below` is the connection that the stream is one of. */
-  constructor(stream: ServerHttp2Stream, below: Socket) {
+  constructor(stream: ServerHttp2Stream, below: Socket, events: TunnelEvents) {
     super({ allowHalfOpen: true });
     // Who has it listens for its end. A client may reset the stream before anybody has it, or behind a refusal.
     this.on('error', ignore);
     this.#stream = stream;
     this.#below = below;
+    this.#events = events;
     const guardedBy = <A extends unknown[]>(step: (...args: A) => void) =>
       guarded('handshake', step, () => this.destroy());
     stream.on(
@@ -120,7 +130,8 @@ export class Http2Tunnel extends Duplex {
     const opens = head.status === 101;
     if (this.#stream.destroyed || this.#stream.closed) return void callback(reset());
     this.#stream.respond(http2Answer(opens ? 200 : refusalOf(head.status), head.fields), { endStream: false });
-    if (!opens) {
+    if (opens) this.#events.onOpened();
+    else {
       const framing = answerFraming(head);
       if ('fault' in framing) return void callback(new Error(framing.fault));
       this.#body = followBody(framing);
@@ -145,6 +156,7 @@ export class Http2Tunnel extends Duplex {
   #onClose(): void {
     clearTimeout(this.#idle);
     if (this.destroyed) return;
+    if (this.#head !== null) this.#events.onReset();
     const ended = this.readableEnded || this.readableLength > 0 || this.#stream.readableEnded;
     if (this.writableFinished && ended) this.destroy();
     else this.destroy(reset());

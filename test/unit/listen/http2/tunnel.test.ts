@@ -12,6 +12,8 @@ afterEach(() => {
 interface Pair {
   readonly tunnel: Http2Tunnel;
   readonly client: ClientHttp2Stream;
+  /** What the tunnel told of. */
+  readonly told: string[];
   /** The stream's answer. */
   readonly answer: Promise<http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader>;
 }
@@ -21,7 +23,10 @@ async function open(): Promise<Pair> {
   const tunnel = new Promise<Http2Tunnel>((resolve) => {
     opened = resolve;
   });
+  const told: string[] = [];
+  const events = { onOpened: () => void told.push('opened'), onReset: () => void told.push('reset') };
   const server = new Http2Server(
+<<<<<<< HEAD
     {
       extendedConnect: true,
       maxStreams: 10,
@@ -32,6 +37,10 @@ async function open(): Promise<Pair> {
       silentMs: 10_000,
     },
     { onStream: (stream, _head, { socket }) => opened(new Http2Tunnel(stream, socket)), onRefused: () => {} },
+=======
+    { extendedConnect: true, maxStreams: 10, window: 65_535, maxHead: 32_768, headMs: 10_000, keepAliveMs: 10_000 },
+    { onStream: (stream, _head, { socket }) => opened(new Http2Tunnel(stream, socket, events)), onRefused: () => {} },
+>>>>>>> e6b21a5 (Prove WebSockets over HTTP/2 in Firefox as well, over a drain and a reconnect)
     () => {},
   );
   const listener = net.createServer((socket) => server.take(socket));
@@ -54,7 +63,7 @@ async function open(): Promise<Pair> {
   );
   const made = await tunnel;
   made.on('error', () => {});
-  return { tunnel: made, client, answer };
+  return { tunnel: made, client, answer, told };
 }
 
 async function bytesOf(stream: NodeJS.ReadableStream): Promise<string> {
@@ -159,6 +168,20 @@ describe('the stream of a WebSocket over HTTP/2', () => {
       expect(tunnel.destroyed).toBe(true);
     },
   );
+
+  it('tells of a 101, and of a reset before the answer, and of nothing else', async () => {
+    const [accepted, refused, reset] = [await open(), await open(), await open()];
+    accepted.tunnel.write(`${SWITCHING}\r\n`);
+    refused.tunnel.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
+    await Promise.all([accepted.answer, refused.answer]);
+    for (const { client, tunnel } of [accepted, refused, reset]) {
+      const closed = new Promise((resolve) => tunnel.once('close', resolve));
+      tunnel.resume();
+      client.close(http2.constants.NGHTTP2_CANCEL);
+      await closed;
+    }
+    expect([accepted.told, refused.told, reset.told]).toEqual([['opened'], [], ['reset']]);
+  });
 
   it('does not read faster than it is read', async () => {
     const { tunnel, client, answer } = await open();
