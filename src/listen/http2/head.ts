@@ -88,9 +88,14 @@ function judgePseudo(pseudo: SortedFields['pseudo'], hosts: readonly string[]): 
   if (hosts.some((host) => host !== authority)) return reject('malformed', ':authority and Host differ');
   const scheme = pseudo.get(':scheme') ?? 'https';
   if (scheme !== 'https' && scheme !== 'http') return reject('malformed', 'the scheme is not http or https');
+  if (BEYOND_ASCII.test(pseudo.get(':path') ?? '')) return reject('malformed', UNESCAPED);
   const method = pseudo.get(':method') ?? '';
   return KNOWN_METHODS.has(method) ? null : unknownMethod(method);
 }
+
+/** In a target (RFC 3986 §2.1); nghttp2 refuses blanks and control characters by itself. */
+const BEYOND_ASCII = /[\x80-\xff]/;
+const UNESCAPED = 'the target holds an octet that must be percent-encoded, such as one beyond ASCII or a blank';
 
 /** The methods of HTTP/1.1's parser: neither protocol lets another one pass, and methods are told apart by case. */
 const KNOWN_METHODS = new Set(METHODS);

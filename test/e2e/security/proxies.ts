@@ -30,7 +30,7 @@ export async function startUpgate(
   scripts: Scripts,
   engine: Engine,
   more: Partial<GatewayFile> = {},
-): Promise<ProxyUnderTest> {
+): Promise<ProxyUnderTest & { readonly ports: readonly number[] }> {
   const canary = await startCanary(scripts);
   const spliced = (name: string, path: string, origins: 'any' | string[] = 'any') => ({
     name,
@@ -71,6 +71,7 @@ export async function startUpgate(
   });
   return {
     port: gateway.port,
+    ports: gateway.ports,
     canary,
     stop: async () => {
       canary.close();

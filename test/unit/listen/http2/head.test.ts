@@ -42,6 +42,12 @@ const CASES: [name: string, raw: readonly string[], ended: boolean, shown: strin
     true,
     '501 method: the method LIST is not known here',
   ],
+  [
+    'an octet beyond ASCII in the target',
+    [...GET.slice(0, -1), '/\xc3\xa9'],
+    true,
+    '400 malformed: the target holds an octet that must be percent-encoded, such as one beyond ASCII or a blank',
+  ],
   ['a method in lower case', [':method', 'get', ...GET.slice(2)], true, '501 method: the method get is not known here'],
   [
     'a very long method',
