@@ -26,7 +26,6 @@ async function open(): Promise<Pair> {
   const told: string[] = [];
   const events = { onOpened: () => void told.push('opened'), onReset: () => void told.push('reset') };
   const server = new Http2Server(
-<<<<<<< HEAD
     {
       extendedConnect: true,
       maxStreams: 10,
@@ -36,11 +35,7 @@ async function open(): Promise<Pair> {
       keepAliveMs: 10_000,
       silentMs: 10_000,
     },
-    { onStream: (stream, _head, { socket }) => opened(new Http2Tunnel(stream, socket)), onRefused: () => {} },
-=======
-    { extendedConnect: true, maxStreams: 10, window: 65_535, maxHead: 32_768, headMs: 10_000, keepAliveMs: 10_000 },
     { onStream: (stream, _head, { socket }) => opened(new Http2Tunnel(stream, socket, events)), onRefused: () => {} },
->>>>>>> e6b21a5 (Prove WebSockets over HTTP/2 in Firefox as well, over a drain and a reconnect)
     () => {},
   );
   const listener = net.createServer((socket) => server.take(socket));
