@@ -98,11 +98,12 @@ function residentBytes(pids) {
   );
 }
 
-async function load(mode, { port, tls, connections, size = 64, seconds = options.seconds }) {
-  const child = start(
-    process.execPath,
-    [here('load.mjs'), mode, port, tls ? 1 : 0, connections, size, seconds].map(String),
-  );
+async function load(mode, { port, tls, connections, sockets, size = 64, seconds = options.seconds }) {
+  const args =
+    sockets === undefined
+      ? [here('load.mjs'), mode, port, tls ? 1 : 0, connections, size, seconds]
+      : [here('http2-load.mjs'), mode, port, sockets, connections, size, seconds];
+  const child = start(process.execPath, args.map(String));
   const result = JSON.parse(await firstLine(child));
   if (result.failed > 0 || result.done === 0) throw new Error(`${mode}: ${result.done} done, ${result.failed} failed`);
   return { ...result, child };
@@ -129,6 +130,22 @@ async function measure(pids, port, tls) {
   }
   row[`${prefix}CPU per handshake, us`] = (await cost(pids, 'open', { port, tls, connections: 20 })).us;
   return tls ? row : { ...row, ...(await measurePlain(pids, port)) };
+}
+
+/** WebSockets over HTTP/2, fifty on a connection and ten. */
+async function measureHttp2(pids, port) {
+  const how = { port, connections: 5, sockets: 50 };
+  await cost(pids, 'echo', { ...how, seconds: '1' });
+  const { us } = await cost(pids, 'echo', how);
+  const before = residentBytes(pids);
+  const sockets = Number(options.tunnels);
+  const { done, child } = await load('idle', { port, sockets, connections: sockets / 50, seconds: '3' });
+  const each = (residentBytes(pids) - before) / done / 1024;
+  await stop(child);
+  return {
+    'over HTTP/2: CPU per 64 B message, 50 sockets on 5 connections, us': us,
+    [`over HTTP/2: memory per idle tunnel of ${done}, 50 a connection, KiB`]: each,
+  };
 }
 
 /** How long a gateway has nothing to do before the last row of plain requests. */
@@ -170,7 +187,10 @@ async function run(rival, backend, pair) {
   try {
     await reachable(port, child);
     const pids = family(child.pid);
-    if (pair) return await measure(pids, port, true);
+    if (pair) {
+      const row = await measure(pids, port, true);
+      return rival.http2 ? { ...row, ...(await measureHttp2(pids, port)) } : row;
+    }
     // What starting took may be given back first.
     await new Promise((resolve) => setTimeout(resolve, 2500));
     // First in a cold process, whose heap grows by what the handshakes leave behind, and again once it has grown.

@@ -24,7 +24,9 @@ const file = (dir, name, text) => {
 
 function upgate(engine) {
   return ({ dir, port, backend, pair }) => {
-    const tls = pair ? `, tls: { certificates: [{ cert: ${pair.cert}, key: ${pair.key} }] }` : '';
+    const tls = pair
+      ? `, tls: { certificates: [{ cert: ${pair.cert}, key: ${pair.key} }] }, http2: { extended_connect: true }`
+      : '';
     const config = `listeners: [{ host: 127.0.0.1, port: ${port}${tls} }]
 admin: { port: 0 }
 relay: { engine: ${engine} }
@@ -64,7 +66,7 @@ defaults
   timeout server 1h
   timeout tunnel 1h
 frontend front
-  bind 127.0.0.1:${port}${pair ? ` ssl crt ${pair.both}` : ''}
+  bind 127.0.0.1:${port}${pair ? ` ssl crt ${pair.both} alpn h2,http/1.1` : ''}
   default_backend back
 backend back
   server one 127.0.0.1:${backend}
@@ -77,14 +79,14 @@ function caddy({ dir, port, backend }) {
   return ['caddy', ['run', '--adapter', 'caddyfile', '--config', file(dir, 'Caddyfile', config)]];
 }
 
-/** Name, version, whether it can speak TLS here, and how it is started; only those that are installed. */
+/** Name, version, whether it can speak TLS here, and WebSockets over HTTP/2, and how it is started; only those that are installed. */
 export function installedRivals() {
   const own = version(process.execPath, main, '--version');
   return [
-    { name: 'upgate', version: own, tls: true, command: upgate('auto') },
+    { name: 'upgate', version: own, tls: true, http2: true, command: upgate('auto') },
     { name: 'upgate (js)', version: own, tls: false, command: upgate('js') },
     { name: 'nginx', version: version('nginx', '-v'), tls: true, command: nginx },
-    { name: 'haproxy', version: version('haproxy', '-v'), tls: true, command: haproxy },
+    { name: 'haproxy', version: version('haproxy', '-v'), tls: true, http2: true, command: haproxy },
     { name: 'caddy', version: version('caddy', 'version'), tls: false, command: caddy, env: { GOMAXPROCS: '1' } },
   ].filter((rival) => rival.version !== null);
 }
