@@ -53,6 +53,8 @@ export class Http2Connection implements Timed {
   #streams = 0;
   #webSockets = 0;
   #advertised: number;
+  /** What the peer was told last. */
+  #told: Http2Settings;
   #closing = false;
   #reason: Http2Reason = 'closed';
   #deadline: number;
@@ -63,7 +65,8 @@ export class Http2Connection implements Timed {
     this.#session = session;
     this.socket = socket;
     this.#services = services;
-    const { maxStreams, window, headMs } = services.settings();
+    this.#told = services.settings();
+    const { maxStreams, window, headMs } = this.#told;
     this.#advertised = maxStreams;
     session.setLocalWindowSize(CONNECTION_WINDOWS * window);
     session.once('close', () => this.#ended());
@@ -109,9 +112,27 @@ export class Http2Connection implements Timed {
     };
   }
 
-  /** Tells the peer what has changed; the limit of streams is lowered for new connections only. */
+  /**
+   * Tells the peer what has changed and may change: a lower limit or window would break what is under way, and WebSockets
+   * that were offered can't be taken back (RFC 8441 §3); those hold for new connections.
+   */
   update(): void {
+    const [told, next] = [this.#told, this.#services.settings()];
+    this.#told = {
+      ...next,
+      extendedConnect: told.extendedConnect || next.extendedConnect,
+      window: Math.max(told.window, next.window),
+    };
     this.#raise();
+    if (this.#closing) return;
+    const { extendedConnect, window, maxHead } = this.#told;
+    if (window > told.window) this.#session.setLocalWindowSize(CONNECTION_WINDOWS * window);
+    const changes = {
+      ...(extendedConnect === told.extendedConnect ? {} : { enableConnectProtocol: extendedConnect }),
+      ...(window === told.window ? {} : { initialWindowSize: window }),
+      ...(maxHead === told.maxHead ? {} : { maxHeaderListSize: maxHead }),
+    };
+    if (Object.keys(changes).length > 0) this.#session.settings(changes);
   }
 
   /** GOAWAY: the streams that are open end by themselves, and no further one is taken. */

@@ -368,6 +368,28 @@ describe('the life of a connection', () => {
     busy.socket.destroy();
   });
 
+  it('is told what a reload changes, as far as that may change', async () => {
+    const { port, http2 } = await start({ maxStreams: 10 });
+    const client = await (await RawHttp2.plain(port)).begin();
+    const told = () => {
+      const pairs: [number, number][] = [];
+      for (const { type, flags, payload } of client.frames.slice(known)) {
+        if (type !== FRAME.settings || (flags & ACK) !== 0) continue;
+        for (let at = 0; at < payload.length; at += 6)
+          pairs.push([payload.readUInt16BE(at), payload.readUInt32BE(at + 2)]);
+      }
+      return Object.fromEntries(pairs);
+    };
+    const known = client.frames.length;
+    http2.update({ ...SETTINGS, extendedConnect: true, maxStreams: 20, window: 100_000, maxHead: 40_000 });
+    await expect.poll(told).toEqual({ 3: 20, 4: 100_000, 6: 40_000, 8: 1 });
+    http2.update({ ...SETTINGS, extendedConnect: false, maxStreams: 5, window: 70_000, maxHead: 40_000 });
+    client.write(headers(1, getFields('/')));
+    expect(await client.outcome(1)).toBe('204');
+    expect(told()).toEqual({ 3: 20, 4: 100_000, 6: 40_000, 8: 1 });
+    client.socket.destroy();
+  });
+
   it('raises its limit of streams for WebSockets', async () => {
     const opened: (() => void)[] = [];
     const handler: StreamHandler = {
