@@ -22,6 +22,7 @@ import { FdGuard } from './listen/fd-limit.ts';
 import { Listeners, type NextListeners } from './listen/listeners.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
+import { Spans } from './observe/spans.ts';
 import { AccessPhase } from './pipeline/access.ts';
 import { Gateway } from './pipeline/requests.ts';
 import { HttpEngines } from './proxy/http-engines.ts';
@@ -76,6 +77,7 @@ export class App {
   readonly #http = new HttpEngines();
   readonly #descriptors = readFdLimit();
   readonly #limits = new LimitsRuntime();
+  readonly #spans = new Spans();
   readonly #forgetDefects: () => void;
   #snapshot: Snapshot | null = null;
   /** What the process was started with: of some of it a reload changes nothing. */
@@ -93,7 +95,8 @@ export class App {
     const { version } = options;
     this.#metrics = createMetrics({ version, samplers, expected: () => this.#snapshot?.expected ?? [] });
     const readings = new Readings();
-    const { emit, close } = openEmit({ metrics: this.#metrics, log: this.#log, limits: this.#limits, readings });
+    const told = { metrics: this.#metrics, log: this.#log, limits: this.#limits, spans: this.#spans, readings };
+    const { emit, close } = openEmit(told);
     this.#forgetDefects = close;
     this.#certificates = new Certificates(emit, version);
     const [sessions, http, connections] = [this.#sessions, this.#http, this.#connections];
@@ -154,6 +157,7 @@ export class App {
     if (prepared === null) throw new StartError(`${file} has errors; nothing was started`);
     const { config } = prepared;
     this.#log.configure(config.log);
+    await this.#spans.open(version);
     this.#relay = openCarrier(config.relay, this.#shared.emit);
     if (demo) this.#trial = await startTrial(prepared, this.#shared.emit).catch(fail);
     this.#broker = await openGatewayBroker(config.broker, { ...this.#shared, sessions: this.#sessions });

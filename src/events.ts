@@ -5,6 +5,7 @@ import type { Where } from './base/guard.ts';
 import type { ConfigReloaded } from './base/reload-outcome.ts';
 import type { CertificateOrdered } from './events/certificate.ts';
 import type { HeadRefused, Http2SessionClosed, PreambleRefused, TlsHandshake } from './events/connection.ts';
+import type { TraceParent } from './events/trace-parent.ts';
 
 /** How a session is carried. */
 export type Mode = 'splice' | 'terminate';
@@ -28,8 +29,8 @@ export interface Subject {
   readonly protocol: '1.0' | '1.1' | '2';
   /** The subject of the client's credentials; null where there are none, or none were asked for yet. */
   readonly user: string | null;
-  /** The trace-id of its traceparent field (W3C Trace Context). */
-  readonly trace?: string | undefined;
+  /** What its traceparent field says (W3C Trace Context). */
+  readonly trace?: TraceParent | undefined;
 }
 
 /** The server that served a request or session; null where none was reached. */

@@ -240,7 +240,7 @@ export function writerOf(event: GatewayEvent): Writer<GatewayEvent> {
 function subject({ id, route, client, method, host, path, protocol, user, trace }: Subject): Fields {
   const known = { id, route, client, method: clean(method), host: clean(host), path: clean(path), protocol };
   const named = user === null ? known : { ...known, user: clean(user) };
-  return trace === undefined ? named : { ...named, trace_id: trace };
+  return trace === undefined ? named : { ...named, trace_id: trace.traceId };
 }
 
 function server(at: ServerRef | null): Fields {

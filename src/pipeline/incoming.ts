@@ -8,7 +8,7 @@ import type { Rejection } from '../handshake/rejection.ts';
 import { attribute } from '../http/forwarding/forwarded.ts';
 import { type MessageLike, type RequestHead, readHead } from '../http/head.ts';
 import { loggedPath } from '../http/target.ts';
-import { readTraceId } from '../http/trace.ts';
+import { readTraceParent } from '../http/trace.ts';
 import type { Connection } from '../net/fd-connection.ts';
 import { readCertificate } from '../net/peer-certificate.ts';
 import type { Verdict } from '../routing/decide.ts';
@@ -38,7 +38,7 @@ export function readIncoming(message: MessageLike, connection: Connection, snaps
     path: loggedPath(head.target),
     protocol: protocolOf(message),
     user: null,
-    trace: readTraceId(head),
+    trace: readTraceParent(head),
   };
   const context = {
     services: snapshot.services,

@@ -1,19 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { readTraceId } from '../../../src/http/trace.ts';
+import { readTraceParent } from '../../../src/http/trace.ts';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const VALID = `00-${TRACE}-00f067aa0ba902b7-01`;
 
 const read = (...values: string[]) =>
-  readTraceId({
+  readTraceParent({
     fields: values.flatMap((value) => ['traceparent', value]),
     names: values.map(() => 'traceparent'),
   });
 
-describe('the trace-id of a request', () => {
+describe('the trace of a request', () => {
   it('is that of its traceparent, of a later version too', () => {
-    expect(read(VALID)).toBe(TRACE);
-    expect(read(`01-${TRACE}-00f067aa0ba902b7-01-more`)).toBe(TRACE);
+    const found = { traceId: TRACE, spanId: '00f067aa0ba902b7', flags: 1 };
+    expect(read(VALID)).toEqual(found);
+    expect(read(`01-${TRACE}-00f067aa0ba902b7-01-more`)).toEqual(found);
   });
 
   it.each([

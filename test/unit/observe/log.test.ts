@@ -201,9 +201,10 @@ describe('each event has its line', () => {
   });
 
   it('a request with a trace has its id in each of its lines', () => {
-    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const trace = { traceId, spanId: '00f067aa0ba902b7', flags: 1 };
     for (const type of ['session_opened', 'session_closed', 'handshake_rejected', 'request_completed'] as const)
-      expect(lineOf({ ...EVENTS[type], trace })).toMatchObject({ event: type, trace_id: trace });
+      expect(lineOf({ ...EVENTS[type], trace })).toMatchObject({ event: type, trace_id: traceId });
   });
 
   it('and docs/metrics.md names its fields', () => {

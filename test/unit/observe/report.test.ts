@@ -18,6 +18,7 @@ it('never throws: a defect of an observer is reported, but not that of telling o
     metrics: broken,
     log: { emit: () => {} },
     limits: { observe: () => {} },
+    spans: { emit: () => {} },
     readings: { observe: () => {} },
   });
   emit(EVENTS.notice);
