@@ -45,7 +45,7 @@ export interface TlsHandshake {
   readonly client: string;
   readonly result: TlsResult;
   /** What shook hands. */
-  readonly engine: 'node';
+  readonly engine: 'node' | 'native';
   /** The server that the client asked for (SNI); null: none, or it did not get that far. */
   readonly name: string | null;
   /** In words, where it failed. */

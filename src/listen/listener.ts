@@ -20,6 +20,7 @@ import { Http2Listener } from './http2/http2-listener.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
 import { openNodeServer } from './node-server.ts';
 import { ProxyPreambleFilter } from './proxy-preamble.ts';
+import { NativeTls, tlsFallback, withoutNativeTls } from './tls-accept.ts';
 import { type OpenTlsChallenges, TlsAlpnChallenges } from './tls-alpn-challenges.ts';
 import { TlsServer } from './tls-server.ts';
 
@@ -62,6 +63,8 @@ export class Listener {
   #config: ListenerConfig;
   readonly #tls: TlsServer | null;
   readonly #rules: ListenerRules;
+  /** What the relay's threads have of it; null: nothing. */
+  readonly #nativeTls: NativeTls | null;
   readonly #failures: AcceptFailures;
   readonly #challenges: TlsAlpnChallenges;
 
@@ -74,14 +77,17 @@ export class Listener {
     this.#failures = new AcceptFailures(this.address, emit);
     this.#fds = fds;
     this.#challenges = new TlsAlpnChallenges(services.challenges);
-    // TLS and what passes on a unix socket are node's from the beginning.
-    this.#acceptor = tls === null && config.unix === undefined ? acceptor : null;
+    // What passes on a unix socket is node's from the beginning.
+    const why = tls === null ? null : withoutNativeTls(config, acceptor);
+    this.#acceptor = why === null && config.unix === undefined ? acceptor : null;
+    if (why !== null && config.tls?.engine === 'native') emit(tlsFallback(this.address, why));
     this.http2 = new Http2Listener(config, gateway, emit);
-    this.#tls =
-      tls === null
-        ? null
-        : new TlsServer(tls, { address: this.address, chooseProtocol: this.http2.chooseProtocol, emit });
-    this.#http = (server === 'own' ? openHttp1Server : openNodeServer)(config, this.#tls, gateway, emit);
+    const { address } = this;
+    const { chooseProtocol } = this.http2;
+    const spoken = tls === null ? null : new TlsServer(tls, { address, chooseProtocol, emit });
+    this.#tls = spoken;
+    this.#nativeTls = spoken && new NativeTls({ address, server: spoken, emit, config: () => this.#config });
+    this.#http = (server === 'own' ? openHttp1Server : openNodeServer)(config, spoken, gateway, emit);
     this.#server.on('connection', () => {
       // The native acceptor's come as many at a time as there are.
       if (this.#acceptHandle === null) gateway.acceptPriority.onConnection();
@@ -147,6 +153,7 @@ export class Listener {
     this.#rules.configure(config, tls);
     this.#configure();
     if (tls !== null) this.#tls?.swap(this.#server as NodeTlsServer, tls);
+    this.#nativeTls?.update();
   }
 
   /** Closes the listening socket; resolves when it is closed. Open connections go on; idle ones are ended. */
@@ -155,6 +162,7 @@ export class Listener {
     if (this.#path !== null) removePath(this.#path);
     this.#path = null;
     this.#acceptHandle?.close();
+    this.#nativeTls?.close();
     this.http2.close();
     this.#server.close();
     this.#http.closeIdle();
@@ -214,7 +222,10 @@ export class Listener {
         this.#fds.relieve();
         this.#failures.report(error);
       },
+      onTls: (handshake) => this.#nativeTls?.report(handshake),
     });
-    return nativeAcceptor.open();
+    const handle = nativeAcceptor.open(this.#nativeTls?.accept() ?? null);
+    if (handle !== null) this.#nativeTls?.opened(handle);
+    return handle;
   }
 }

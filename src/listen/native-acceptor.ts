@@ -1,18 +1,20 @@
 // The connections of a listener that are accepted without node. A handshake whose head is complete is decided at once; where
 // its verdict is `splice`, its connection need not become a socket of node's. Everything else goes to the listener's server
 // from its first byte on, as if node had accepted the connection; ours goes on where the bytes were read to.
-import { type Server, Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { ListenerRules } from '../actions/listener-rules.ts';
-import { setPeer } from '../actions/peer.ts';
+import { type Peer, setPeer } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
 import { RequestReader } from '../http/request-reader.ts';
-import type { AcceptedConnection, AcceptHandle, AcceptHandler, Acceptor } from '../net/acceptor.ts';
+import type { AcceptedConnection, AcceptHandle, AcceptHandler, Acceptor, TlsAccept } from '../net/acceptor.ts';
 import type { Connection, FdConnection } from '../net/fd-connection.ts';
 import { closeListeningSocket, descriptorOf } from '../net/node-internals.ts';
+import { TlsConnection } from '../net/tls-connection.ts';
 import type { Handshakes } from '../pipeline/handshakes.ts';
 import { type FirstHandshake, handshakeIn, readFirstHandshake } from './first-handshake.ts';
 import type { Http1Server } from './http1/server.ts';
 import { injectConnection } from './node-acceptor.ts';
+import type { NativeHandshake } from './tls-accept.ts';
 
 export interface NativeAcceptorOptions {
   readonly acceptor: Pick<Acceptor, 'open'>;
@@ -27,11 +29,14 @@ export interface NativeAcceptorOptions {
   /** Called for each connection, before anything else. */
   readonly onAccepted: (connection: Connection) => void;
   readonly onFailed: (error: Error) => void;
+  /** Called for each TLS handshake of the threads. */
+  readonly onTls: (handshake: NativeHandshake) => void;
 }
 
 export class NativeAcceptor implements AcceptHandler {
   readonly #server: Server;
   readonly #options: NativeAcceptorOptions;
+  #secure = false;
   readonly #returnToServer = (socket: Socket, rest: Buffer): void => injectConnection(this.#server, socket, rest);
 
   /** The server must be listening. */
@@ -40,10 +45,11 @@ export class NativeAcceptor implements AcceptHandler {
     this.#options = options;
   }
 
-  /** Accepts in the server's place; null where the server goes on accepting. */
-  open(): AcceptHandle | null {
+  /** Accepts in the server's place; null where the server goes on accepting. `tls`: of an HTTPS server. */
+  open(tls: TlsAccept | null): AcceptHandle | null {
+    this.#secure = tls !== null;
     const fd = descriptorOf(this.#server);
-    const handle = fd < 0 ? null : this.#options.acceptor.open(fd, this);
+    const handle = fd < 0 ? null : this.#options.acceptor.open(fd, this, tls);
     if (handle !== null) closeListeningSocket(this.#server);
     return handle;
   }
@@ -55,25 +61,38 @@ export class NativeAcceptor implements AcceptHandler {
   );
 
   #accepted({ connection, address, port, bytes }: AcceptedConnection): void {
-    const { maxHead, onAccepted, http1, rules } = this.#options;
+    const { maxHead, onAccepted, onTls, http1, rules } = this.#options;
     onAccepted(connection);
+    if (connection instanceof TlsConnection) {
+      onTls({ client: address, name: connection.servername || null, resumed: connection.resumed, failure: null });
+    }
     const headLimit = maxHead();
-    if (headLimit === null) return void injectConnection(this.#server, socketOf(connection), Buffer.from(bytes));
+    if (headLimit === null) return void injectConnection(this.#server, connection.toSocket(), Buffer.from(bytes));
     const peer = { address, port, destination: null, listener: rules };
     setPeer(connection, peer);
     const own = http1();
+    // Whose TLS is node's begins with it, and nothing of it is read.
+    if (this.#secure && !(connection instanceof TlsConnection)) {
+      this.#inject(connection, peer, bytes);
+      return;
+    }
     if (own === null) {
       if (this.#offer(readFirstHandshake(bytes, headLimit), connection, bytes)) return;
-      const socket = socketOf(connection);
-      setPeer(socket, peer);
-      return void injectConnection(this.#server, socket, Buffer.from(bytes));
+      this.#inject(connection, peer, bytes);
+      return;
     }
     const reader = new RequestReader(headLimit);
     const start = bytes.length === 0 ? null : reader.take(bytes);
     if (this.#offer(handshakeIn(start), connection, bytes)) return;
-    const socket = socketOf(connection);
+    const socket = connection.toSocket();
     setPeer(socket, peer);
     own.takeBegun(socket, { bytes: Buffer.from(bytes), reader, start });
+  }
+
+  #inject(connection: FdConnection, peer: Peer, bytes: Buffer): void {
+    const socket = connection.toSocket();
+    setPeer(socket, peer);
+    injectConnection(this.#server, socket, Buffer.from(bytes));
   }
 
   /** Whether the first bytes are a handshake that was taken. */
@@ -83,11 +102,11 @@ export class NativeAcceptor implements AcceptHandler {
     return this.#options.offer(first.message, connection, behind, this.#returnToServer) === 'taken';
   }
 
+  tlsEnded(address: string, failure: string | null): void {
+    this.#options.onTls({ client: address, name: null, resumed: false, failure });
+  }
+
   failed(code: string): void {
     this.#options.onFailed(Object.assign(new Error(`accept ${code}`), { code }));
   }
-}
-
-function socketOf(connection: FdConnection): Socket {
-  return new Socket({ fd: connection.take(), allowHalfOpen: true, readable: true, writable: true });
 }

@@ -12,11 +12,14 @@ export function hasReceived(socket: Socket): boolean {
   return socket.bytesRead > 0 || (socket as Injected)[RECEIVED] === true;
 }
 
-/** Gives a server a connection as if it had accepted it, and had these bytes still to read. */
+/**
+ * Gives a server a connection as if it had accepted it, and had these bytes still to read. Of an HTTPS server one whose TLS
+ * is done is its own as well.
+ */
 export function injectConnection(server: Server, socket: Socket, bytes: Buffer): void {
   if (bytes.length > 0) {
     socket.unshift(bytes);
     (socket as Injected)[RECEIVED] = true;
   }
-  server.emit('connection', socket);
+  server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket);
 }

@@ -1,7 +1,7 @@
 // TLS of one listener as node's server speaks it: each handshake runs with the material that is current then. Certificates
 // are runtime/tls/tls.ts; which protocol is spoken behind the handshake is node-server.ts or http2/.
 import { createHash } from 'node:crypto';
-import type { Server, TLSSocket, TlsOptions } from 'node:tls';
+import { type Server, TLSSocket, type TlsOptions } from 'node:tls';
 import { peerOf } from '../actions/peer.ts';
 import { guarded } from '../base/guard.ts';
 import type { TlsResult } from '../events/connection.ts';
@@ -32,7 +32,8 @@ export class TlsServer {
   readonly #options: TlsServerOptions;
   /** Used where the config names none. */
   readonly #random = new RandomTicketKeys();
-  readonly #ticketKeys = (): readonly TicketKey[] => this.#material.ticketKeys ?? this.#random.current();
+  /** The keys of session tickets: the first encrypts, all decrypt. */
+  readonly ticketKeys = (): readonly TicketKey[] => this.#material.ticketKeys ?? this.#random.current();
 
   constructor(material: TlsMaterial, options: TlsServerOptions) {
     this.#material = material;
@@ -61,6 +62,8 @@ export class TlsServer {
     // While it shakes hands, a connection ends as soon as one side has ended it; behind that it may be half-open, as
     // HTTP without TLS has it.
     server.prependListener('secureConnection', (socket) => {
+      // Of the threads' TLS only the plain bytes come here.
+      if (!(socket instanceof TLSSocket)) return;
       socket.allowHalfOpen = true;
       this.#ended(socket, { result: socket.isSessionReused() ? 'resumed' : 'ok', detail: null });
     });
@@ -85,8 +88,8 @@ export class TlsServer {
   #setTicketKeys(server: Server): void {
     const setTicketKeys = findTicketKeysSetter();
     for (const context of [sharedContext(server), ...this.#material.contexts])
-      setTicketKeys?.(context, this.#ticketKeys);
-    const [first] = this.#ticketKeys();
+      setTicketKeys?.(context, this.ticketKeys);
+    const [first] = this.ticketKeys();
     if (setTicketKeys === null && first !== undefined) server.setTicketKeys(ticketKeyOctets(first));
   }
 

@@ -34,22 +34,34 @@ export class FdConnection {
   /** The connection as a socket of node's, paused, the same one at each call; a destroyed one where it was given away. */
   socket(): Socket {
     if (this.#socket !== null) return this.#socket;
-    const fd = this.take();
-    const socket = fd < 0 ? new Socket().destroy() : new Socket({ ...HALF_OPEN, fd });
+    const socket = this.#fd < 0 ? new Socket().destroy() : this.openSocket();
     // The reader of the socket sees an error by its `close` at the latest; one without a listener would end the process.
     this.#socket = socket.on('error', ignore).pause();
     return socket;
   }
 
+  /** The connection as a new socket of node's, which is all that is left of it. */
+  toSocket(): Socket {
+    return this.openSocket();
+  }
+
   /** Closes the connection, if it is still here. */
   destroy(): void {
     this.#socket?.destroy();
-    const fd = this.take();
-    if (fd >= 0) closeSync(fd);
+    if (this.#fd >= 0) this.close();
+  }
+
+  protected openSocket(): Socket {
+    return new Socket({ ...HALF_OPEN, fd: this.take() });
+  }
+
+  protected close(): void {
+    closeSync(this.take());
   }
 }
 
-const HALF_OPEN = { allowHalfOpen: true, readable: true, writable: true };
+/** How a socket is made of a descriptor: its client may end its side and still be answered. */
+export const HALF_OPEN = { allowHalfOpen: true, readable: true, writable: true };
 
 /** A connection as a stream of node's: a socket, or a stream of HTTP/2 that carries a WebSocket. */
 export interface StreamConnection extends Duplex {

@@ -50,6 +50,9 @@ function ofListener({ host = '::', port, unix, proxy_protocol, tls }: ListenerCo
       ? []
       : each('proxy_protocol_refusals_total', { listener }, 'reason', ['malformed', 'late'])),
     ...(tls === undefined ? [] : each('tls_handshakes_total', { listener, engine: 'node' }, 'result', TLS_RESULTS)),
+    ...(tls === undefined || tls.engine === 'node'
+      ? []
+      : each('tls_handshakes_total', { listener, engine: 'native' }, 'result', TLS_RESULTS)),
   ];
 }
 

@@ -13,12 +13,22 @@ export function restartNeeded(started: Config, now: Config): string[] {
     'relay.engine': started.relay.engine !== now.relay.engine,
     'relay.threads': started.relay.threads !== now.relay.threads,
     'listeners[].timeouts.tls_handshake': now.listeners.some((listener) => waitsLonger(started.listeners, listener)),
+    'listeners[].tls.engine': now.listeners.some((listener) => leavesNode(started.listeners, listener)),
   };
   return Object.entries(changed).flatMap(([name, differs]) => (differs ? [name] : []));
 }
 
 /** Whether a listener that there was at the start has another time for the TLS handshake now. */
 function waitsLonger(started: readonly ListenerConfig[], now: ListenerConfig): boolean {
-  const same = started.find(({ host, port, unix }) => host === now.host && port === now.port && unix === now.unix);
+  const same = sameAddress(started, now);
   return same !== undefined && same.timeouts.tls_handshake !== now.timeouts.tls_handshake;
+}
+
+/** Whether node did its TLS at the start, and the threads are to do it now: node accepts its connections for good. */
+function leavesNode(started: readonly ListenerConfig[], now: ListenerConfig): boolean {
+  return sameAddress(started, now)?.tls?.engine === 'node' && now.tls?.engine !== 'node';
+}
+
+function sameAddress(among: readonly ListenerConfig[], of: ListenerConfig): ListenerConfig | undefined {
+  return among.find(({ host, port, unix }) => host === of.host && port === of.port && unix === of.unix);
 }

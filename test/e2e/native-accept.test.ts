@@ -76,18 +76,19 @@ describe.skipIf(!existsSync(addon))('the native accept', () => {
     await once(server.listen({ port: 0, host, backlog: 2048 }), 'listening');
     ({ port } = server.address() as AddressInfo);
     handle = new NativeAcceptor(server, {
-      acceptor: { open: (fd, handler) => relay.acceptor.open(fd, handler, silentMs) },
+      acceptor: { open: (fd, handler) => relay.acceptor.open(fd, handler, null, silentMs) },
       http1: () => null,
       maxHead: () => maxHead,
       rules: RULES,
       onAccepted: () => {},
       onFailed: (error) => failures.push(error),
+      onTls: () => {},
       offer(message, connection, bytes) {
         if (takes) firsts.push({ message, connection, rest: bytes.toString() });
         onOffer();
         return takes ? 'taken' : 'declined';
       },
-    }).open()!;
+    }).open(null)!;
     cleanup.push(() => {
       for (const { connection } of firsts) connection.destroy();
       for (const socket of connections) socket.destroy();

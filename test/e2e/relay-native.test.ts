@@ -21,6 +21,7 @@ if (built) {
     for (const relay of started) relay.stop();
   });
   describeRelay('native', engine, 'plain');
+  describeRelay('native', engine, 'threads');
 } else {
   describe.skip('native relay: not compiled', () => {
     it('is compiled by npm ci where cc is there', () => expect(built).toBe(true));

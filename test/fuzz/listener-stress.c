@@ -48,7 +48,7 @@ static void send_to_listener(uint32_t listener, enum command_kind kind) {
   c->kind = kind;
   if (kind == DO_LISTEN) {
     s->id = ID(listener % engine.count, listener, next_generation++);
-    c->listener = listener_new(s->id, fcntl(s->fd, F_DUPFD_CLOEXEC, 3), 1 + roll(20));
+    c->listener = listener_new(s->id, fcntl(s->fd, F_DUPFD_CLOEXEC, 3), 1 + roll(20), NULL, 0);
   } else {
     s->closing = 1;
   }

@@ -28,6 +28,11 @@ if [ -n "$clang" ]; then
   printf 'f\202\177\200\000\000\000\000\000\000\000' >"$corpus/lost-length"
   printf 'g\211\176\000\176' >"$corpus/lost-control"
   printf 'h\011\000' >"$corpus/lost-fragment"
+  "$clang" -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+    -o "$work/client-hello-fuzz" "$here/client-hello-fuzz.c" "$root/src/relay/native/c/client-hello.c"
+  mkdir -p "$work/client-hello"
+  "$work/client-hello-fuzz" -max_total_time="$seconds" -max_len=18000 -timeout=5 -verbosity=0 -print_final_stats=1 \
+    -artifact_prefix="$work/crash-hello-" "$work/client-hello" "$root/test/fixtures/corpus/client-hello"
   "$work/cursor-fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=5 -verbosity=0 -print_final_stats=1 \
     -artifact_prefix="$work/crash-" "$corpus"
 else
@@ -41,7 +46,7 @@ stress() { # name, how many tunnels, dials or clients, compiler flags
   # Compiled once for all four programs: with sanitizers that takes longer than what they run.
   parts="$work/$name"
   rm -rf "$parts" && mkdir -p "$parts"
-  for part in worker tunnel ping ending conn pipe timer-wheel cursor dial listener fd-passing; do
+  for part in worker tunnel ping ending conn pipe timer-wheel cursor dial listener fd-passing tls tls-context client-hello openssl; do
     "${CC:-cc}" "$@" -c -o "$parts/$part.o" "$root/src/relay/native/c/$part.c"
   done
   for what in relay dial listener fd-passing; do
@@ -54,6 +59,10 @@ stress() { # name, how many tunnels, dials or clients, compiler flags
       echo "$name, seed $seed: $said"
     done
   done
+  # The clients' side of TLS: the library of openssl, which node does not need. Its clients are OpenSSL's work.
+  "${CC:-cc}" "$@" -o "$work/tls-$name" "$parts"/*.o "$here/tls-stress.c" -l:libssl.so.3 -l:libcrypto.so.3
+  said=$($runner "$work/tls-$name" "$((count / 25))" 1)
+  echo "$name, TLS: $said"
 }
 runner=
 stress asan 3000 -fsanitize=address,undefined -fno-sanitize-recover=undefined

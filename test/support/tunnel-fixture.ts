@@ -3,9 +3,12 @@ import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Sample } from '../../src/events.ts';
+import { asStream } from '../../src/net/fd-connection.ts';
 import type { RelayEngine, Tunnel, TunnelEnd, TunnelOptions } from '../../src/relay/relay.ts';
+import { connectThreads } from './threads-tls.ts';
 
-export type Transport = 'plain' | 'tls';
+/** `threads`: TLS toward the client, by the native relay's threads; plain toward the backend. */
+export type Transport = 'plain' | 'tls' | 'threads';
 
 /** Valid options without any feature on; a test turns on one. */
 export const OPTIONS: TunnelOptions = {
@@ -24,6 +27,8 @@ export const HEAD = Buffer.from(
 /** A raw end: keeps every byte it reads, and waits for conditions rather than for time. */
 export class Peer {
   readonly socket: net.Socket;
+  /** What a reset goes out on. */
+  readonly #below: net.Socket;
   /** How much has come and was not taken. */
   length = 0;
   ended = false;
@@ -32,8 +37,9 @@ export class Peer {
   #chunks: Buffer[] = [];
   #wake: (() => void)[] = [];
 
-  constructor(socket: net.Socket) {
+  constructor(socket: net.Socket, below = socket) {
     this.socket = socket;
+    this.#below = below;
     socket.on('error', (error) => {
       this.error = error;
     });
@@ -76,7 +82,7 @@ export class Peer {
   }
 
   reset(): void {
-    this.socket.resetAndDestroy();
+    this.#below.resetAndDestroy();
   }
 
   async until(holds: (peer: Peer) => boolean): Promise<void> {
@@ -205,7 +211,7 @@ const PSK = { ciphers: 'PSK-AES128-GCM-SHA256', maxVersion: 'TLSv1.2' } as const
 const psk = Buffer.from('a key both ends of a test know');
 
 /** Both ends of one loopback connection: as connected, and as accepted. */
-export async function connect(transport: Transport): Promise<{ dialled: net.Socket; accepted: net.Socket }> {
+export async function connect(transport: 'plain' | 'tls'): Promise<{ dialled: net.Socket; accepted: net.Socket }> {
   const server =
     transport === 'plain'
       ? net.createServer({ allowHalfOpen: true, noDelay: true })
@@ -240,18 +246,20 @@ export async function openTunnel(
   options: TunnelFixtureOptions = {},
 ): Promise<TunnelFixture> {
   const { early = {}, before, ...rest } = options;
-  const front = await connect(transport);
-  const back = await connect(transport);
-  const client = new Peer(front.dialled);
+  const front = transport === 'threads' ? await connectThreads(engine) : await connect(transport);
+  const back = await connect(transport === 'threads' ? 'plain' : transport);
+  const client = new Peer(front.dialled, 'below' in front ? front.below : front.dialled);
   const backend = new Peer(back.accepted);
-  await before?.(front.accepted, back.dialled, { client, backend });
+  // A test that touches the gateway's socket first gets a stream of the plain bytes.
+  const accepted = before === undefined ? front.accepted : asStream(front.accepted);
+  if (before !== undefined) await before(accepted as net.Socket, back.dialled, { client, backend });
   let calls = 0;
   let inside = true;
   let tunnel: Tunnel | undefined;
   const end = new Promise<TunnelEnd>((resolve, reject) => {
     tunnel = engine.open(
       {
-        client: front.accepted,
+        client: accepted,
         backend: back.dialled,
         toClient: Buffer.concat([HEAD, early.toClient ?? Buffer.alloc(0)]),
         headLength: HEAD.length,

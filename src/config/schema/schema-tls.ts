@@ -50,6 +50,12 @@ export const tls = z.strictObject({
     .describe(
       'Path of the keys of session tickets, or a list of paths: the first key encrypts, all decrypt; unset: random ones, so that no session is resumed behind a restart or by another gateway',
     ),
+  engine: z
+    .enum(['auto', 'native', 'node'])
+    .prefault('auto')
+    .describe(
+      "Who does TLS with clients: the relay's threads (`native`, Linux) or node; `auto`: the threads where they can. What they don't speak, such as HTTP/2 or client certificates, is node's in any case",
+    ),
   client_auth: z
     .strictObject({
       ca: z.string().min(1).describe('Path of the authorities whose client certificates are taken, PEM'),

@@ -3,11 +3,15 @@
 // a connection that nothing reads.
 import { getSystemErrorName } from 'node:util';
 import { reportDefect } from '../../base/guard.ts';
-import type { AcceptHandle, AcceptHandler, Acceptor } from '../../net/acceptor.ts';
+import type { AcceptHandle, AcceptHandler, Acceptor, TlsAccept, TlsSettings } from '../../net/acceptor.ts';
 import { FdConnection } from '../../net/fd-connection.ts';
-import { type Addon, type Engine, type EventBuffer, NUMBER, threadOf } from './addon.ts';
+import { TlsConnection, type TlsThreads } from '../../net/tls-connection.ts';
+import { type Addon, type Engine, type EventBuffer, NUMBER, threadOf, wholeMs } from './addon.ts';
+import { makeContexts } from './tls.ts';
 
-const FIELDS = 6;
+const FIELDS = 9;
+/** Below 0 in place of an error number: a TLS handshake failed, or, with this one, was done and its client left. */
+const TLS_LEFT = -2;
 
 /** Milliseconds to the first byte; after that a connection is left to node, whose parser has the timeouts for it. */
 const FIRST_BYTES_MS = 100;
@@ -18,6 +22,8 @@ export interface AcceptOptions {
   readonly threads: number;
   /** The one that the engine was started with. */
   readonly eventBuffer: EventBuffer;
+  /** What gives node the plain bytes of a TLS connection. */
+  readonly streams: TlsThreads;
 }
 
 export class NativeListeners implements Acceptor {
@@ -29,19 +35,23 @@ export class NativeListeners implements Acceptor {
   readonly #watched = new Map<number, () => void>();
   #lastWatch = 0;
 
+  readonly withoutTls: string | null;
+
   constructor(options: AcceptOptions) {
     this.#options = options;
+    this.withoutTls = options.addon.tlsLoad();
   }
 
   /** One listener for each thread: an idle thread accepts the next connection. */
-  open(fd: number, handler: AcceptHandler, firstBytesMs = FIRST_BYTES_MS): AcceptHandle | null {
+  open(fd: number, handler: AcceptHandler, tls: TlsAccept | null, firstBytesMs = FIRST_BYTES_MS): AcceptHandle | null {
     const { addon, engine, threads } = this.#options;
     const ids: number[] = [];
     const close = (): void => {
       for (const id of ids) addon.unlisten(engine, id);
     };
+    const contexts = tls === null ? null : makeContexts(addon, tls.settings).contexts;
     for (let thread = 0; thread < threads; thread++) {
-      const id = addon.listen(engine, fd, firstBytesMs, thread);
+      const id = addon.listen(engine, fd, firstBytesMs, thread, contexts, wholeMs(tls?.handshakeMs ?? 0));
       if (id < 0) {
         close();
         return null;
@@ -49,10 +59,16 @@ export class NativeListeners implements Acceptor {
       ids.push(id);
       this.#handlers.set(id, handler);
     }
+    const useTls = (settings: TlsSettings): string | null => {
+      const { contexts: next, wrong } = makeContexts(addon, settings);
+      for (const id of ids) addon.tlsUse(engine, id, next);
+      return wrong;
+    };
     const [first = -1] = ids;
     return {
       close,
       release: () => this.#release(ids),
+      useTls,
       get fd() {
         return addon.descriptorOf(engine, first);
       },
@@ -104,24 +120,43 @@ export class NativeListeners implements Acceptor {
     const port = numbers[at + 3] ?? 0;
     const start = (at + FIELDS) * NUMBER;
     const addressEnd = start + (numbers[at + 4] ?? 0);
-    const end = addressEnd + (numbers[at + 5] ?? 0);
+    const nameEnd = addressEnd + (numbers[at + 7] ?? 0);
+    const end = nameEnd + (numbers[at + 5] ?? 0);
+    const place = numbers[at + 6] ?? 0;
     const handler = this.#handlers.get(listener);
-    const connection = fd < 0 ? null : new FdConnection(fd, threadOf(listener));
+    const address = bytes.toString('latin1', start, addressEnd);
+    const servername = bytes.toString('latin1', addressEnd, nameEnd) || false;
+    const resumed = numbers[at + 8] !== 0;
+    const connection = fd < 0 ? null : this.#connection({ fd, thread: threadOf(listener), place, servername, resumed });
     try {
       if (connection !== null) {
-        const address = bytes.toString('latin1', start, addressEnd);
-        handler?.accepted({ connection, address, port, bytes: bytes.subarray(addressEnd, end) });
-      } else if (error > 0) {
-        handler?.failed(getSystemErrorName(-error));
+        if (handler === undefined) connection.destroy();
+        else handler.accepted({ connection, address, port, bytes: bytes.subarray(nameEnd, end) });
       } else {
-        this.#handlers.delete(listener);
-        this.#onReleased.get(listener)?.();
-        this.#onReleased.delete(listener);
+        this.#onEvent(listener, error, address, bytes.toString('latin1', nameEnd, end));
       }
     } catch (thrown) {
       connection?.destroy();
       reportDefect('connection', thrown);
     }
     return Math.ceil(end / NUMBER);
+  }
+
+  /** A record without a connection. */
+  #onEvent(listener: number, error: number, address: string, text: string): void {
+    const handler = this.#handlers.get(listener);
+    if (error < 0) handler?.tlsEnded(address, error === TLS_LEFT ? null : text);
+    else if (error > 0) handler?.failed(getSystemErrorName(-error));
+    else this.#onClosed(listener);
+  }
+
+  #onClosed(listener: number): void {
+    this.#handlers.delete(listener);
+    this.#onReleased.get(listener)?.();
+    this.#onReleased.delete(listener);
+  }
+
+  #connection(at: ConstructorParameters<typeof TlsConnection>[0]): FdConnection {
+    return at.place === 0 ? new FdConnection(at.fd, at.thread) : new TlsConnection(at, this.#options.streams);
   }
 }

@@ -55,6 +55,7 @@ export interface Addon {
     clientOwned: boolean,
     backendOwned: boolean,
     thread: number,
+    tls: number,
   ): number;
   close(engine: Engine, id: number, code: number, reason: string, deadlineMs: number): void;
   cut(engine: Engine, id: number): void;
@@ -69,7 +70,14 @@ export interface Addon {
   ): number;
   collect(engine: Engine, fd: number, held: Buffer, answerMs: number, maxHead: number, thread: number): number;
   cancel(engine: Engine, id: number): void;
-  listen(engine: Engine, fd: number, firstBytesMs: number, thread: number): number;
+  listen(
+    engine: Engine,
+    fd: number,
+    firstBytesMs: number,
+    thread: number,
+    contexts: TlsContexts | null,
+    handshakeMs: number,
+  ): number;
   unlisten(engine: Engine, listener: number): void;
   /** As unlisten(), while other processes go on accepting from the same socket. */
   release(engine: Engine, listener: number): void;
@@ -79,7 +87,32 @@ export interface Addon {
   watch(engine: Engine, fd: number, id: number, thread: number): number;
   /** Starts what open(), dial() and collect() asked for. */
   wake(engine: Engine): void;
+  /** Finds OpenSSL in this process; null, or why there is no TLS in the threads. */
+  tlsLoad(): string | null;
+  tlsContexts(
+    ciphers: string,
+    cipherSuites: string,
+    groups: string,
+    minVersion: number,
+    sessionIdContext: string,
+    ticketKeys: Buffer,
+    serverOrder: boolean,
+    strictSni: boolean,
+    http2: boolean,
+    sessionSeconds: number,
+  ): TlsContexts;
+  /** Names are one a line. Null, or what OpenSSL says is wrong. */
+  tlsAdd(contexts: TlsContexts, chain: string, key: string, names: string): string | null;
+  tlsUse(engine: Engine, listener: number, contexts: TlsContexts): void;
+  /** Closes a connection by the place of its TLS. */
+  tlsDrop(engine: Engine, place: number): void;
+  /** Two connected descriptors, or an errno, negated. */
+  pair(): [number, number] | number;
+  localAddress(fd: number): [string, number] | null;
 }
+
+/** Certificates and settings of a TLS listener. */
+export type TlsContexts = { readonly contexts: unique symbol };
 
 /** Where npm's postinstall puts the compiled addon. */
 const COMPILED = packageFile('native/upgate-relay.node');

@@ -11,11 +11,16 @@ import { fileURLToPath } from 'node:url';
 const here = join(dirname(fileURLToPath(import.meta.url)), 'c');
 const names = [
   'addon',
+  'addon-tls',
   'worker',
   'tunnel',
   'ping',
   'ending',
   'conn',
+  'tls',
+  'tls-context',
+  'client-hello',
+  'openssl',
   'pipe',
   'timer-wheel',
   'cursor',

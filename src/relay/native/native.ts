@@ -4,19 +4,12 @@
 import { availableParallelism } from 'node:os';
 import { reportDefect } from '../../base/guard.ts';
 import { GatewayError } from '../../errors.ts';
-import type { Initiator, Sample } from '../../events.ts';
+import type { Sample } from '../../events.ts';
 import type { Dialler } from '../../net/dialler.ts';
 import { type Connection, FdConnection, fdOf } from '../../net/fd-connection.ts';
+import { TlsConnection } from '../../net/tls-connection.ts';
 import { RouteCounters } from '../counters.ts';
-import type {
-  DirectionLimits,
-  RelayEngine,
-  Tunnel,
-  TunnelActivity,
-  TunnelEnd,
-  TunnelEnds,
-  TunnelOptions,
-} from '../relay.ts';
+import type { RelayEngine, Tunnel, TunnelActivity, TunnelEnd, TunnelEnds, TunnelOptions } from '../relay.ts';
 import { NativeListeners } from './acceptor.ts';
 import {
   ADDON,
@@ -32,24 +25,13 @@ import {
 } from './addon.ts';
 import { NativeDialler } from './dialler.ts';
 import { closeDetached, detach, isPlain, reattach } from './handover.ts';
+import { addCounters, CLOSE_RECORD_FIELDS, policyNumbers, readCloseRecord } from './records.ts';
+import { STREAM, TlsStreams } from './tls.ts';
 
-const CLOSE_RECORD_FIELDS = 11;
 const COUNTER_FIELDS = 11;
 const ACTIVITY_FIELDS = 5;
-const INITIATORS: readonly Initiator[] = ['gateway', 'client', 'backend', 'gateway'];
-/** By enum reason in tunnel.h; the first stands for the reason given to close() or cut(). */
-const REASONS = [
-  '',
-  'closed',
-  'reset',
-  'idle',
-  'max_lifetime',
-  'max_message',
-  'messages_per_second',
-  'bytes_per_second',
-  'lost',
-  'ping_timeout',
-] as const;
+
+const NOTHING = Buffer.alloc(0);
 
 /** Threads for `auto`: one core is left to node. */
 function autoThreads(): number {
@@ -98,7 +80,9 @@ export class NativeRelay implements RelayEngine {
   readonly #tunnels: (NativeTunnel | undefined)[] = [];
   readonly #policies = new Map<string, number>();
   readonly #policyByOptions = new WeakMap<TunnelOptions, number>();
-  readonly #routes: string[] = [];
+  /** By policy; null for that of streams, which count for no route. */
+  readonly #routes: (string | null)[] = [];
+  readonly #streamPolicy: number;
   readonly #numbers = new Float64Array(COUNTER_FIELDS);
   readonly #activity = new Float64Array(ACTIVITY_FIELDS);
   readonly #eventBuffer = new EventBuffer();
@@ -112,7 +96,10 @@ export class NativeRelay implements RelayEngine {
     this.#wakeups = new WakeBatcher(this.#addon, this.#engine);
     const part = { addon: this.#addon, engine: this.#engine, threads: this.threads, eventBuffer };
     this.#dialler = new NativeDialler({ ...part, wakeups: this.#wakeups });
-    this.acceptor = new NativeListeners(part);
+    this.#streamPolicy = this.#addon.policy(this.#engine, Float64Array.from(policyNumbers(STREAM, true)));
+    this.#routes[this.#streamPolicy] = null;
+    const open = this.#openStream;
+    this.acceptor = new NativeListeners({ ...part, streams: new TlsStreams({ ...part, open }) });
   }
 
   /** Both are plain sockets with a descriptor, open, and nothing is on its way out through node. */
@@ -152,6 +139,7 @@ export class NativeRelay implements RelayEngine {
       backend instanceof FdConnection,
       // The thread that has dialled it has it in its epoll already.
       backend instanceof FdConnection ? backend.thread : ANY_THREAD,
+      client instanceof TlsConnection ? client.place : 0,
     );
     if (id < 0) {
       reattach(client, toBackend, ends.toBackend.length);
@@ -193,6 +181,7 @@ export class NativeRelay implements RelayEngine {
   *sample(): Iterable<Sample> {
     const routes = new Map<string, RouteCounters>();
     for (const [policy, route] of this.#routes.entries()) {
+      if (route === null) continue;
       const counters = routes.get(route) ?? new RouteCounters(route);
       routes.set(route, counters);
       this.#addon.counters(this.#engine, policy, this.#numbers);
@@ -212,6 +201,18 @@ export class NativeRelay implements RelayEngine {
     this.#policyByOptions.set(options, policy);
     return policy;
   }
+
+  /** Carries a connection's plain bytes to and from a descriptor that is the tunnel's from then on. */
+  readonly #openStream = (connection: TlsConnection, fd: number, onEnd: (end: TunnelEnd) => void): number => {
+    const { place, thread } = connection;
+    const ends = [connection.fd, fd] as const;
+    const opened = [NOTHING, 0, NOTHING, true, true] as const;
+    const id = this.#addon.open(this.#engine, ...ends, this.#streamPolicy, 0, ...opened, thread, place);
+    if (id < 0) return id;
+    this.#wakeups.schedule();
+    this.#tunnels[slotIndex(id, this.threads)] = new NativeTunnel(this, id, false, onEnd);
+    return id;
+  };
 
   #onEvents(kind: number, count: number): void {
     if (kind === EVENT.tunnelClosed) this.#onTunnelsClosed(count);
@@ -242,53 +243,4 @@ export class NativeRelay implements RelayEngine {
     this.#tunnels[index] = undefined;
     return tunnel;
   }
-}
-
-function policyNumbers({ inspect, idleMs, ping, limits }: TunnelOptions): number[] {
-  return [
-    inspect ? 1 : 0,
-    wholeMs(idleMs),
-    ping === null || !inspect ? 0 : wholeMs(ping.everyMs),
-    ping === null || !inspect ? 0 : wholeMs(ping.timeoutMs),
-    ...limitNumbers(inspect ? limits.fromClient : null),
-    ...limitNumbers(inspect ? limits.toClient : null),
-  ];
-}
-
-function limitNumbers(limits: DirectionLimits | null): number[] {
-  if (limits === null) return [-1, 0, 0, 0];
-  const { maxMessage, messagesPerSecond, bytesPerSecond, onLimit } = limits;
-  return [maxMessage ?? -1, messagesPerSecond ?? 0, bytesPerSecond ?? 0, onLimit === 'pause' ? 1 : 0];
-}
-
-/** Reads field by field: destructuring would run an iterator for every tunnel that ends. */
-function readCloseRecord(numbers: Float64Array, at: number, closeReason: string): TunnelEnd {
-  const code = numbers[at + 6] ?? 0;
-  const reason = numbers[at + 8] ?? 0;
-  const inspected = numbers[at + 10] !== 0;
-  return {
-    fromClient: { bytes: numbers[at + 1] ?? 0, messages: inspected ? (numbers[at + 3] ?? 0) : null },
-    toClient: { bytes: numbers[at + 2] ?? 0, messages: inspected ? (numbers[at + 4] ?? 0) : null },
-    discarded: numbers[at + 5] ?? 0,
-    code: code === 0 ? null : code & 0xffff,
-    initiator: INITIATORS[numbers[at + 7] ?? 0] ?? 'gateway',
-    reason: reason === 0 ? closeReason : (REASONS[reason] ?? 'closed'),
-    cut: numbers[at + 9] !== 0,
-  };
-}
-
-function addCounters(to: RouteCounters, numbers: Float64Array): void {
-  const [bytes = 0, text = 0, binary = 0, bytesBack = 0, textBack = 0, binaryBack = 0, ...others] = numbers;
-  const [sent = 0, pong = 0, timeout = 0, lost = 0, lostBack = 0] = others;
-  to.fromClient.bytes += bytes;
-  to.fromClient.text += text;
-  to.fromClient.binary += binary;
-  to.fromClient.lost += lost;
-  to.toClient.bytes += bytesBack;
-  to.toClient.text += textBack;
-  to.toClient.binary += binaryBack;
-  to.toClient.lost += lostBack;
-  to.pings.sent += sent;
-  to.pings.pong += pong;
-  to.pings.timeout += timeout;
 }

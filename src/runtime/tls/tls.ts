@@ -44,6 +44,9 @@ export interface TlsMaterial {
   readonly staples: ReadonlyMap<string, Staple>;
   /** Keys of session tickets: the first encrypts, all decrypt; null: the server's own. */
   readonly ticketKeys: readonly TicketKey[] | null;
+  /** The certificates as PEM with their keys, for an engine that makes contexts of its own. */
+  readonly pairs: readonly { readonly chain: string; readonly key: string; readonly names: readonly string[] }[];
+  readonly minVersion: TlsConfig['min_version'];
   /** Whether a client has to name a server that a certificate is for. */
   readonly strictSni: boolean;
   /**
@@ -84,6 +87,7 @@ interface Loaded {
   readonly info: CertificateInfo;
   readonly context: SecureContext;
   readonly options: SecureContextOptions;
+  readonly pair: KeyPair;
   readonly warnings: readonly Problem[];
   readonly sha256: string;
   readonly staple: Staple | null;
@@ -146,6 +150,8 @@ function materialOf(loaded: readonly Loaded[], { common, config, ticketKeys }: W
     contexts: loaded.map(({ context }) => context),
     staples: new Map(loaded.flatMap(({ sha256, staple }) => (staple === null ? [] : [[sha256, staple]]))),
     ticketKeys,
+    pairs: loaded.map(({ info, pair: { cert, key } }) => ({ chain: cert, key, names: info.names })),
+    minVersion: config.min_version,
     strictSni,
     clientAuth: config.client_auth?.mode ?? null,
     warnings: loaded.flatMap(({ warnings }) => warnings),
@@ -240,7 +246,7 @@ function loadedOf(pair: KeyPair, leaf: X509Certificate, at: PairAt): Loaded {
   const options = { cert: pair.cert, key: pair.key, ...at.common };
   const info = { names, notAfterMs: Date.parse(leaf.validTo) };
   const sha256 = createHash('sha256').update(leaf.raw).digest('hex');
-  return { info, context: contextOf(options, at.path), options, warnings, sha256, staple: null };
+  return { info, context: contextOf(options, at.path), options, pair, warnings, sha256, staple: null };
 }
 
 function contextOf(options: SecureContextOptions, path: ConfigPath): SecureContext {

@@ -163,7 +163,8 @@ export function describeLarge({ engine, transport }: Context): void {
     expect(await fixture.end).toMatchObject({ code: 1000, initiator: 'backend', reason: 'closed', cut: false });
   });
 
-  it.skipIf(transport === 'tls')('a client that resets while large frames wait for it ends the tunnel', async () => {
+  // Below TLS of its own node sends a FIN for it.
+  it.skipIf(transport !== 'plain')('a client that resets while large frames wait for it ends the tunnel', async () => {
     const fixture = await openTunnel(engine(), transport);
     fixture.client.socket.pause();
     const stop = flood(fixture.backend.socket, frame(randomBytes(MIB), { opcode: 2 }));

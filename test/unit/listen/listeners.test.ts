@@ -73,7 +73,7 @@ async function listens(port: number): Promise<boolean> {
   }
 }
 
-const TLS = { strict_sni: false, min_version: '1.2' } as const;
+const TLS = { strict_sni: false, min_version: '1.2', engine: 'node' } as const;
 const selfSigned = (...names: string[]) =>
   buildTls({ ...TLS, self_signed: names }, { baseDir: '/', selfSigned: new Map(), now: new Date() });
 

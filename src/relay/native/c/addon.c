@@ -4,12 +4,10 @@
 // Everything in this file runs on the main thread except notify(), which wakes it. The main thread assigns the slots
 // and frees one when it handles the end of what was in it, so ids need no lock.
 #define _GNU_SOURCE
-#define NAPI_VERSION 8
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <node_api.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,60 +15,27 @@
 #include <unistd.h>
 
 #include "addon-fd-passing.h"
-#include "worker.h"
+#include "addon.h"
 
-#define POLICY_FIELDS 12
+#define POLICY_FIELDS 13
 #define CLOSE_RECORD_FIELDS 11
 #define COUNTER_FIELDS 11
 #define DIAL_RESULT_FIELDS 5
-#define ACCEPTED_FIELDS 6
+#define ACCEPTED_FIELDS 9
 #define ACTIVITY_FIELDS 5
-// Slots whose activities are allocated together; they stay where they are.
-#define ACTIVITY_CHUNK 1024u
-
-struct slots {
-  uint32_t *released, released_count, released_capacity;  // free again
-  uint32_t next;                                          // never assigned yet
-  uint32_t live;
-};
-
-// A listener's socket, while it is open.
-struct listen_socket {
-  struct listen_socket *next;
-  uint64_t id;
-  int fd;
-};
-
-struct relay {
-  struct engine engine;
-  napi_env env;
-  napi_threadsafe_function wake;
-  struct slots slots[WORKERS_MAX], dial_slots[WORKERS_MAX], listener_slots[WORKERS_MAX];
-  struct activity *activities[WORKERS_MAX][SLOTS_MAX / ACTIVITY_CHUNK];  // by slot; null where no slot was used yet
-  uint8_t *event_buffer;  // owned by JavaScript, which keeps it as long as it can be called
-  size_t event_buffer_size;
-  struct listen_socket *listen_sockets;
-  struct policy **policies;
-  uint32_t policy_count, threads;
-  uint32_t generation;  // makes ids unique
-  uint32_t live;  // tunnels, dials and listeners whose end JavaScript does not know yet
-  int stopped, wake_finalized;  // wake_finalized: the thread-safe function is gone
-  int holders;                  // the external value and the thread-safe function; the last one frees
-};
-
 // -- Arguments ------------------------------------------------------------------------------------------------------
 
-static napi_value fail(napi_env env, const char *message) {
+napi_value fail(napi_env env, const char *message) {
   napi_throw_error(env, NULL, message);
   return NULL;
 }
 
-static int arguments(napi_env env, napi_callback_info info, napi_value *args, size_t count) {
+int arguments(napi_env env, napi_callback_info info, napi_value *args, size_t count) {
   size_t got = count;
   return napi_get_cb_info(env, info, &got, args, NULL, NULL) == napi_ok && got == count;
 }
 
-static struct relay *relay_of(napi_env env, napi_value value) {
+struct relay *relay_of(napi_env env, napi_value value) {
   void *relay = NULL;
   return napi_get_value_external(env, value, &relay) == napi_ok ? relay : NULL;
 }
@@ -82,7 +47,7 @@ static int floats(napi_env env, napi_value value, size_t count, double **to) {
          type == napi_float64_array && length == count;
 }
 
-static napi_value number(napi_env env, double n) {
+napi_value number(napi_env env, double n) {
   napi_value value = NULL;
   napi_create_double(env, n, &value);
   return value;
@@ -191,15 +156,23 @@ static int put_dial_result(const struct relay *r, size_t *at, const struct dial_
   return 1;
 }
 
-// Its bytes are the address and then what was read.
-static int put_accepted(const struct relay *r, size_t *at, const struct accepted_conn *a) {
-  size_t address = strlen(a->address);
-  const double values[ACCEPTED_FIELDS] = {(double)a->listener_id, a->fd, a->error, a->port, (double)address, a->length};
-  uint8_t *to = reserve_in(r, at, ACCEPTED_FIELDS, address + a->length);
+// Its bytes are the address, the name that a client with TLS asked for, and then what was read. TLS is parked here: from now
+// on JavaScript names it.
+static int put_accepted(struct relay *r, size_t *at, struct accepted_conn *a) {
+  const char *name = a->tls ? tls_server_name(a->tls) : NULL;
+  size_t address = strlen(a->address), name_length = name ? strlen(name) : 0;
+  uint8_t *to = reserve_in(r, at, ACCEPTED_FIELDS, address + name_length + a->length);
   if (!to) return 0;
+  a->parked = a->tls ? park_tls(r, a->tls, a->fd) : 0;
+  const double values[ACCEPTED_FIELDS] = {
+      (double)a->listener_id, a->fd, a->error, a->port, (double)address, a->length, a->parked, (double)name_length,
+      a->tls ? tls_resumed(a->tls) : 0,
+  };
   memcpy(to, values, sizeof values);
-  memcpy(to + sizeof values, a->address, address);
-  if (a->length) memcpy(to + sizeof values + address, a->bytes, a->length);
+  to += sizeof values;
+  memcpy(to, a->address, address);
+  if (name_length) memcpy(to + address, name, name_length);
+  if (a->length) memcpy(to + address + name_length, a->bytes, a->length);
   return 1;
 }
 
@@ -211,11 +184,11 @@ static int put_peer_closed(const struct relay *r, size_t *at, const struct peer_
 }
 
 // Writes a record into the event buffer; 0 where it is full.
-static int put(const struct relay *r, enum event_kind kind, size_t *at, const struct link *record) {
+static int put(struct relay *r, enum event_kind kind, size_t *at, struct link *record) {
   switch (kind) {
     case EVENT_TUNNEL_CLOSED: return put_close_record(r, at, (const struct close_record *)record);
     case EVENT_DIAL_RESULT: return put_dial_result(r, at, (const struct dial_result *)record);
-    case EVENT_ACCEPTED: return put_accepted(r, at, (const struct accepted_conn *)record);
+    case EVENT_ACCEPTED: return put_accepted(r, at, (struct accepted_conn *)record);
     case EVENT_PEER_CLOSED: return put_peer_closed(r, at, (const struct peer_closed *)record);
     default: return 0;
   }
@@ -237,6 +210,11 @@ static void release_delivered(napi_env env, struct relay *r, enum event_kind kin
     return;
   }
   unref_loop(env, r);
+}
+
+// JavaScript has not got these connections: their TLS is theirs again.
+static void take_back_tls(struct relay *r, struct link *from, const struct link *to) {
+  for (; from != to; from = from->next) unpark_tls(r, ((struct accepted_conn *)from)->parked);
 }
 
 // Calls JavaScript with the number of records in the event buffer. Returns whether they are JavaScript's now. An
@@ -262,7 +240,10 @@ static void deliver(napi_env env, napi_value callback, struct relay *r, enum eve
     uint32_t count = 0;
     for (size_t at = 0; events && put(r, kind, &at, events); events = events->next) count++;
     delivered = count && call(env, callback, kind, count);
-    if (!delivered) events = first;
+    if (!delivered) {
+      if (kind == EVENT_ACCEPTED) take_back_tls(r, first, events);
+      events = first;
+    }
     for (struct link *next; first != events; first = next) {
       next = first->next;
       release_delivered(env, r, kind, first);
@@ -280,11 +261,45 @@ static void on_wake(napi_env env, napi_value callback, void *context, void *data
 
 // -- The engine's life ----------------------------------------------------------------------------------------------
 
+// All relays of the process whose threads run.
+static struct {
+  pthread_mutex_t lock;
+  struct relay *first;
+} alive = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void forget_alive(struct relay *r) {
+  pthread_mutex_lock(&alive.lock);
+  struct relay **at = &alive.first;
+  while (*at && *at != r) at = &(*at)->next_alive;
+  if (*at) *at = r->next_alive;
+  pthread_mutex_unlock(&alive.lock);
+}
+
 static void stop(void *arg) {
   struct relay *r = arg;
   if (r->stopped) return;
   r->stopped = 1;
+  forget_alive(r);
   engine_stop(&r->engine);
+}
+
+// process.exit() runs no cleanup hook. The threads end here, before OpenSSL frees what they use: its own handler was
+// registered first (openssl_load), and so runs after this one.
+static void stop_at_exit(void) {
+  while (alive.first) stop(alive.first);
+}
+
+static void note_alive(struct relay *r) {
+  static int registered;
+  pthread_mutex_lock(&alive.lock);
+  r->next_alive = alive.first;
+  alive.first = r;
+  int first = !registered;
+  registered = 1;
+  pthread_mutex_unlock(&alive.lock);
+  if (!first) return;
+  openssl_load();
+  atexit(stop_at_exit);
 }
 
 static void release(struct relay *r) {
@@ -294,6 +309,7 @@ static void release(struct relay *r) {
     free(r->policies[i]);
   }
   free(r->policies);
+  free_parked(r);
   for (struct listen_socket *l = r->listen_sockets, *next; l; l = next) {
     next = l->next;
     free(l);
@@ -362,6 +378,7 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
     release(r);
     return fail(env, error ? strerror(error) : "no external value");
   }
+  note_alive(r);
   // After the thread-safe function's own hook, so that the threads end before it does.
   napi_add_env_cleanup_hook(env, stop, r);
   return engine;
@@ -381,7 +398,7 @@ static napi_value js_stop(napi_env env, napi_callback_info info) {
 static double in_ns(double per_second) { return per_second > 0 ? 1e9 / per_second : 0; }
 
 // policy(engine, [inspect, idleMs, pingEveryMs, pingTimeoutMs, then for fromClient and toClient: maxMessage,
-// messagesPerSecond, bytesPerSecond, pause]) -> its number. A maxMessage below 0 is unlimited, and so is a rate of 0.
+// messagesPerSecond, bytesPerSecond, pause; stream]) -> its number. A maxMessage below 0 is unlimited, and so is a rate of 0.
 static napi_value js_policy(napi_env env, napi_callback_info info) {
   napi_value args[2];
   double *v;
@@ -400,6 +417,7 @@ static napi_value js_policy(napi_env env, napi_callback_info info) {
   memset(counters, 0, r->threads * sizeof *counters);
   p->counters = counters;
   p->inspect = v[0] != 0;
+  p->stream = v[12] != 0;
   p->idle_ms = v[1] > 0 && v[1] < UINT32_MAX ? (uint32_t)v[1] : UINT32_MAX;
   p->ping_every_ms = (uint32_t)v[2];
   p->ping_timeout_ms = (uint32_t)v[3];
@@ -444,7 +462,7 @@ static napi_value js_counters(napi_env env, napi_callback_info info) {
 struct opening {
   int32_t fd[2], thread;
   bool owned[2];  // the tunnel owns it from now on
-  uint32_t policy, head_length, lifetime_ms;
+  uint32_t policy, head_length, lifetime_ms, parked;
   uint8_t *to_client, *to_backend;
   size_t to_client_length, to_backend_length;
 };
@@ -460,6 +478,7 @@ static int read_opening(napi_env env, const napi_value *args, struct opening *o)
          napi_get_value_bool(env, args[7], &o->owned[CLIENT]) == napi_ok &&
          napi_get_value_bool(env, args[8], &o->owned[BACKEND]) == napi_ok &&
          napi_get_value_int32(env, args[9], &o->thread) == napi_ok &&
+         napi_get_value_uint32(env, args[10], &o->parked) == napi_ok &&
          o->to_client_length < INT32_MAX && o->to_backend_length < INT32_MAX && o->head_length <= o->to_client_length;
 }
 
@@ -483,15 +502,15 @@ static int duplicate(const struct opening *o, int to[2]) {
 }
 
 // open(engine, clientFd, backendFd, policy, lifetimeMs, toClient, headLength, toBackend, clientOwned, backendOwned,
-// thread) -> id; -errno where no descriptor is left or the engine has stopped, and then nothing has happened. It starts
-// at the next wake(), on that thread (see thread_of).
+// thread, tls) -> id; -errno where no descriptor is left or the engine has stopped, and then nothing has happened. It starts
+// at the next wake(), on that thread (see thread_of). `tls` is the place of the client's TLS, 0 where it has none.
 static napi_value js_open(napi_env env, napi_callback_info info) {
-  napi_value args[11];
+  napi_value args[12];
   struct opening o;
-  struct relay *r = arguments(env, info, args, 11) ? relay_of(env, args[0]) : NULL;
+  struct relay *r = arguments(env, info, args, 12) ? relay_of(env, args[0]) : NULL;
   if (!r || !read_opening(env, args + 1, &o) || o.policy >= r->policy_count) {
     return fail(env,
-                "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend, owned, owned, thread)");
+                "open(engine, client, backend, policy, lifetimeMs, toClient, headLength, toBackend, owned, owned, thread, tls)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
   int fd[2] = {-1, -1};
@@ -517,6 +536,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   c->id = id;
   c->fd[CLIENT] = fd[CLIENT];
   c->fd[BACKEND] = fd[BACKEND];
+  c->tls = unpark_tls(r, o.parked);
   c->shared[CLIENT] = !o.owned[CLIENT];
   c->shared[BACKEND] = !o.owned[BACKEND];
   c->policy = r->policies[o.policy];
@@ -531,7 +551,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   return number(env, (double)id);
 }
 
-static int id_of(napi_env env, napi_value value, const struct relay *r, uint64_t *id) {
+int id_of(napi_env env, napi_value value, const struct relay *r, uint64_t *id) {
   int64_t n;
   if (napi_get_value_int64(env, value, &n) != napi_ok || n < 0) return 0;
   *id = (uint64_t)n;
@@ -705,9 +725,11 @@ static int send_to_listener(struct relay *r, enum command_kind kind, uint64_t id
 }
 
 // Opens a listener on a descriptor that it owns from now on. Returns 0 or an errno.
-static int open_listener(struct relay *r, struct listen_socket *l, uint32_t thread, uint32_t first_bytes_ms) {
+static int open_listener(struct relay *r, struct listen_socket *l, uint32_t thread, uint32_t first_bytes_ms,
+                         struct tls_contexts *contexts, uint32_t handshake_ms) {
   int taken = take_id(r, r->listener_slots, thread, &l->id);
-  struct listener *listener = taken ? listener_new(l->id, l->fd, first_bytes_ms) : NULL;
+  struct listener *listener = taken ? listener_new(l->id, l->fd, first_bytes_ms, contexts, handshake_ms) : NULL;
+  if (listener && contexts) tls_contexts_hold(contexts);
   if (listener && send_to_listener(r, DO_LISTEN, l->id, listener)) return 0;
   if (taken) release_id(r->listener_slots, l->id);
   if (listener) listener_free(listener);
@@ -715,23 +737,26 @@ static int open_listener(struct relay *r, struct listen_socket *l, uint32_t thre
   return ENOMEM;
 }
 
-// listen(engine, fd, firstBytesMs, thread) -> id of a listener by which this thread accepts from the socket behind this
-// listening descriptor, which the caller still owns; or -errno. A connection without a byte is published after
-// firstBytesMs.
+// listen(engine, fd, firstBytesMs, thread, contexts, handshakeMs) -> id of a listener by which this thread accepts from the
+// socket behind this listening descriptor, which the caller still owns; or -errno. A connection without a byte is published
+// after firstBytesMs. `contexts` are of tlsContexts(), or null for a listener without TLS.
 static napi_value js_listen(napi_env env, napi_callback_info info) {
-  napi_value args[4];
+  napi_value args[6];
   int32_t fd, thread;
-  uint32_t first_bytes_ms;
-  struct relay *r = arguments(env, info, args, 4) ? relay_of(env, args[0]) : NULL;
+  uint32_t first_bytes_ms, handshake_ms;
+  struct relay *r = arguments(env, info, args, 6) ? relay_of(env, args[0]) : NULL;
+  struct tls_contexts *contexts = r ? contexts_of(env, args[4]) : NULL;
   if (!r || napi_get_value_int32(env, args[1], &fd) != napi_ok ||
-      napi_get_value_uint32(env, args[2], &first_bytes_ms) != napi_ok || napi_get_value_int32(env, args[3], &thread) != napi_ok) {
-    return fail(env, "listen(engine, fd, firstBytesMs, thread)");
+      napi_get_value_uint32(env, args[2], &first_bytes_ms) != napi_ok ||
+      napi_get_value_int32(env, args[3], &thread) != napi_ok ||
+      napi_get_value_uint32(env, args[5], &handshake_ms) != napi_ok) {
+    return fail(env, "listen(engine, fd, firstBytesMs, thread, contexts, handshakeMs)");
   }
   if (r->stopped) return number(env, -ESHUTDOWN);
   struct listen_socket *l = calloc(1, sizeof *l);
   if (!l) return number(env, -ENOMEM);
   l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  int error = l->fd < 0 ? errno : open_listener(r, l, thread_of(r, thread), first_bytes_ms);
+  int error = l->fd < 0 ? errno : open_listener(r, l, thread_of(r, thread), first_bytes_ms, contexts, handshake_ms);
   if (error) {
     free(l);
     return number(env, -error);
@@ -840,7 +865,9 @@ NAPI_MODULE_INIT() {
   } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy}, {"counters", js_counters},
                    {"activity", js_activity}, {"open", js_open}, {"close", js_close}, {"cut", js_cut}, {"dial", js_dial}, {"collect", js_collect},
                    {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"release", js_release},
-                   {"descriptorOf", js_descriptor_of}, {"watch", js_watch}, {"wake", js_wake}};
+                   {"descriptorOf", js_descriptor_of}, {"watch", js_watch}, {"wake", js_wake},
+                   {"tlsLoad", js_tls_load}, {"tlsContexts", js_tls_contexts}, {"tlsAdd", js_tls_add}, {"tlsUse", js_tls_use},
+                   {"tlsDrop", js_tls_drop}, {"pair", js_pair}, {"localAddress", js_local_address}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||

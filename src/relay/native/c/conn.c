@@ -31,7 +31,7 @@ static inline ssize_t receive(const struct conn *c, void *to, size_t n, int flag
   }
 }
 
-ssize_t conn_read(struct conn *c, void *to, size_t n) { return receive(c, to, n, 0); }
+ssize_t conn_read(struct conn *c, void *to, size_t n) { return c->tls ? tls_read(c->tls, to, n) : receive(c, to, n, 0); }
 
 ssize_t conn_peek(struct conn *c, void *to, size_t n) { return receive(c, to, n, MSG_PEEK); }
 
@@ -55,6 +55,7 @@ ssize_t conn_write_pipe(struct conn *c, struct pipe *from, size_t n) {
 }
 
 ssize_t conn_write(struct conn *c, const void *from, size_t n) {
+  if (c->tls) return tls_write(c->tls, from, n);
   for (;;) {
     ssize_t put = SEND(c->fd, from, n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put >= 0) return put;
@@ -63,7 +64,10 @@ ssize_t conn_write(struct conn *c, const void *from, size_t n) {
   }
 }
 
-void conn_shutdown(struct conn *c) { shutdown(c->fd, SHUT_WR); }
+void conn_shutdown(struct conn *c) {
+  if (c->tls) tls_shutdown(c->tls);
+  shutdown(c->fd, SHUT_WR);
+}
 
 static void drop_out(struct conn *c) {
   *c->total_pending -= c->out_length;
@@ -153,6 +157,8 @@ int conn_watch(struct conn *c, int ep, uint64_t key, int known) {
 void conn_close(struct conn *c, int ep) {
   if (c->fd < 0) return;
   if (c->watched && c->shared) watch_end(ep, c->fd);
+  tls_free(c->tls);
+  c->tls = NULL;
   close(c->fd);
   c->fd = -1;
   conn_drop_pending(c);

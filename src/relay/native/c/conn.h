@@ -1,6 +1,6 @@
 // One connection of a tunnel: a descriptor, the bytes pending to it, and its registration in epoll. Bytes pass through
 // conn_read() and conn_write(), and where the connection allows it through conn_read_pipe() and conn_write_pipe(). A
-// connection of another kind (TLS) needs only the first two.
+// connection with TLS has only the first two.
 //
 // Epoll watches a connection edge-triggered, for all events, from its first to its last moment: each change is reported
 // once, and the registration never changes. So whoever reads and writes has to remember what is left to do.
@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "pipe.h"
+#include "tls.h"
 
 enum { CONN_EOF = 0, CONN_AGAIN = -1, CONN_RESET = -2, CONN_NO_SPLICE = -3 };
 
@@ -32,6 +33,7 @@ struct conn {
   uint8_t *out;          // pending bytes that were copied
   uint32_t out_at, out_length;
   struct pipe *pipe;  // pending bytes in the kernel
+  struct tls *tls;    // null: plain
   uint64_t *total_pending;  // what all connections of this thread have in `out` and `pipe`
 };
 

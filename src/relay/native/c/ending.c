@@ -47,8 +47,9 @@ static void discard_toward(struct tunnel *t, int to) {
 
 void tunnel_fin_flushed(struct worker *w, struct tunnel *t, int to) {
   struct endpoint *e = &t->endpoint[to];
-  // Where its own stream has ended everything is read, and the connection is closed at once: that sends the FIN.
-  if (!e->fin_in) conn_shutdown(&e->conn);
+  // Where its own stream has ended everything is read, and the connection is closed at once: that sends the FIN. Only TLS
+  // has something to say before it.
+  if (!e->fin_in || e->conn.tls) conn_shutdown(&e->conn);
   e->fin_out = 1;
   if (!e->lingering) return;
   e->wait_until = w->now + CLOSE_WAIT_MS;
@@ -237,6 +238,7 @@ static void forward_eof(struct worker *w, struct tunnel *t, int from) {
   if (from == BACKEND || other->sent_close || other->fin_in) {
     linger(w, t, !from);
   } else {
+    if (t->policy->stream) return;
     t->half_closed = 1;
     tunnel_schedule(w, t, t->activity->last + HALF_CLOSED_MS);
   }

@@ -354,7 +354,7 @@ static void read_endpoint(struct worker *w, struct tunnel *t, int from) {
   uint8_t *scratch = w->scratch + SCRATCH_HEADROOM;
   size_t max = read_size(w, t, from);
   // Up to the next header, so that it can be peeked in the socket.
-  if (d->use_splice && d->cursor.left && d->cursor.left < max && !d->opaque) max = (size_t)d->cursor.left;
+  if (d->use_splice && !e->no_splice && d->cursor.left && d->cursor.left < max && !d->opaque) max = (size_t)d->cursor.left;
   ssize_t got = conn_read(&e->conn, scratch, max);
   // A short read has taken all there is: no second call is needed to find that out.
   if (got < (ssize_t)max && !e->rdhup) e->readable = 0;
@@ -403,6 +403,8 @@ void tunnel_event(struct worker *w, struct tunnel *t, int from, uint32_t events)
   struct endpoint *e = &t->endpoint[from];
   if (e->conn.fd < 0) return;
   if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) e->readable = 1;
+  // A read of TLS may have waited for a write.
+  if (events & EPOLLOUT && e->conn.tls) e->readable = 1;
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
     e->rdhup = 1;
     if (events & (EPOLLHUP | EPOLLERR)) e->hup = 1;

@@ -61,6 +61,7 @@ struct policy {
   struct limits limits[2];  // by direction
   uint32_t idle_ms, ping_every_ms, ping_timeout_ms;
   uint8_t inspect;
+  uint8_t stream;  // a stream of any protocol: its client may end its side and wait as long as it likes
   struct counters *counters;  // one for each worker
 };
 

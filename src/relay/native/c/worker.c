@@ -219,12 +219,17 @@ static void init_tunnel(struct worker *w, struct tunnel *t, const struct command
     t->endpoint[i].conn.total_pending = &w->total_pending;
     t->endpoint[i].last_read = w->now;
     t->endpoint[i].ping_next = w->now + policy->ping_every_ms;
+    t->endpoint[i].no_splice = c->tls != NULL;
   }
+  t->endpoint[CLIENT].conn.tls = c->tls;
+  // Bytes may be decrypted already, of which no event tells.
+  t->endpoint[CLIENT].readable = c->tls != NULL;
 }
 
 // There is no memory for a tunnel: both connections are closed.
 static void fail_open(struct worker *w, struct command *c) {
   struct close_record r = {.id = c->id, .initiator = BY_GATEWAY, .reason = REASON_RESET, .was_cut = 1};
+  tls_free(c->tls);
   close(c->fd[CLIENT]);
   close(c->fd[BACKEND]);
   memcpy(c, &r, sizeof r);
@@ -265,6 +270,8 @@ static int process_command(struct worker *w, struct command *c) {
     listener_open(w, c->listener);
   } else if (c->kind == DO_UNLISTEN) {
     listener_close(w, c->id);
+  } else if (c->kind == DO_USE_TLS) {
+    listener_use_tls(w, c->id, c->contexts);
   } else if (c->kind == DO_STOP) {
     w->stopping = 1;
   } else if (t && c->kind == DO_CLOSE) {
@@ -428,12 +435,15 @@ static void free_worker(struct worker *w) {
   for (struct command *c = w->queue, *next; c; c = next) {
     next = c->next;
     if (c->kind == DO_OPEN) {
+      tls_free(c->tls);
       close(c->fd[CLIENT]);
       close(c->fd[BACKEND]);
     } else if (c->kind == DO_DIAL && ((struct dial_request *)c->early)->fd >= 0) {
       close(((struct dial_request *)c->early)->fd);
     } else if (c->kind == DO_LISTEN) {
       listener_free(c->listener);
+    } else if (c->kind == DO_USE_TLS) {
+      tls_contexts_release(c->contexts);
     }
     free(c);
   }

@@ -49,7 +49,7 @@ struct close_record {
   uint8_t initiator, reason, was_cut, inspected;
 };
 
-enum command_kind { DO_OPEN, DO_CLOSE, DO_CUT, DO_DIAL, DO_CANCEL, DO_LISTEN, DO_UNLISTEN, DO_STOP };
+enum command_kind { DO_OPEN, DO_CLOSE, DO_CUT, DO_DIAL, DO_CANCEL, DO_LISTEN, DO_UNLISTEN, DO_USE_TLS, DO_STOP };
 
 struct command {
   struct command *next;
@@ -61,7 +61,9 @@ struct command {
   // DO_CLOSE: behind this struct the reason, zero-terminated. DO_DIAL: the request, and behind it its bytes.
   int fd[2];
   uint8_t shared[2];   // node has another descriptor of it
+  struct tls *tls;            // of DO_OPEN: the client's; null: plain
   struct listener *listener;  // of DO_LISTEN; owned by the command
+  struct tls_contexts *contexts;  // of DO_USE_TLS; holds a reference
   const struct policy *policy;
   struct activity *activity;  // of DO_OPEN: where the tunnel says what it carries
   uint32_t head_length, to_client, to_backend, lifetime_ms;

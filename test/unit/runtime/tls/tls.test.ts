@@ -28,7 +28,7 @@ function writePair(label: string, names: string[], now = NOW) {
 }
 
 const build = (config: Partial<TlsConfig>, from: TlsSources = sources) =>
-  buildTls({ strict_sni: false, min_version: '1.2', ...config }, from);
+  buildTls({ strict_sni: false, min_version: '1.2', engine: 'auto', ...config }, from);
 
 async function problemsOf(certificates: { cert: string; key: string }[]) {
   const error = await build({ certificates }, sources).then(

@@ -1,0 +1,238 @@
+// TLS by the relay's threads beside TLS by node: one table over both, and what passes between them. Tunnels whose TLS is the
+// threads' go through the whole suite of the relay in relay-native.test.ts.
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ADDON } from '../../src/relay/native/addon.ts';
+import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
+import { openClient } from '../support/client.ts';
+import { clientHelloOf } from '../support/client-hello.ts';
+import { type EchoServer, startEcho } from '../support/echo.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import { connectRaw } from '../support/raw.ts';
+import { type RestServer, startRest } from '../support/rest.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'upgate-engines-'));
+const ENGINES = ['native', 'node'] as const;
+type Engine = (typeof ENGINES)[number];
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
+const portOf = (engine: Engine) => gateway.ports[ENGINES.indexOf(engine)]!;
+
+let gateway: Gateway;
+let echo: EchoServer;
+let rest: RestServer;
+
+function writePair(label: string, ...names: string[]) {
+  const { cert, key } = makeSelfSigned(names, new Date());
+  const files = { cert: join(dir, `${label}.crt`), key: join(dir, `${label}.key`) };
+  writeFileSync(files.cert, cert);
+  writeFileSync(files.key, key);
+  return files;
+}
+
+const listenerOf = (engine: Engine) => ({
+  host: '127.0.0.1',
+  port: 0,
+  tls: { engine, certificates: [writePair('app', 'app.example'), writePair('wild', '*.wild.example')] },
+  timeouts: { tls_handshake: '600ms' },
+});
+
+beforeAll(async () => {
+  [echo, rest] = await Promise.all([startEcho(), startRest()]);
+  gateway = await startGateway({
+    listeners: ENGINES.map(listenerOf),
+    log: { level: 'debug' },
+    upstreams: {
+      echo: { servers: [`http://127.0.0.1:${echo.port}`] },
+      rest: { servers: [`http://127.0.0.1:${rest.port}`] },
+    },
+    routes: [
+      { name: 'splice', match: { path: '/splice' }, websocket: { mode: 'splice', upstream: 'echo' } },
+      { name: 'echo', match: { path: '/echo' }, websocket: { mode: 'terminate', handler: 'echo' } },
+      { name: 'rest', http: { upstream: 'rest' } },
+    ],
+  });
+});
+afterAll(async () => {
+  expect(await gateway.stop()).toBe(0);
+  echo.close();
+  rest.close();
+  rmSync(dir, { recursive: true });
+});
+
+async function shakeHands(engine: Engine, options: ConnectionOptions = {}): Promise<TLSSocket> {
+  const socket = connect({ host: '127.0.0.1', port: portOf(engine), rejectUnauthorized: false, ...options });
+  socket.on('error', () => {});
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+/** What both engines are to do alike: the protocol, the certificate, ALPN; or the code of the error. */
+async function told(engine: Engine, options: ConnectionOptions): Promise<string> {
+  try {
+    const socket = await shakeHands(engine, options);
+    const said = `${socket.getProtocol()} ${socket.getPeerX509Certificate()?.subjectAltName} ${socket.alpnProtocol}`;
+    socket.destroy();
+    return said;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
+}
+
+/** Both have port 0 in the config, which is their name. */
+const listener = '127.0.0.1:0';
+const ended = async (engine: Engine, result: string) =>
+  (await gateway.metric('tls_handshakes_total', { listener, engine, result })) ?? 0;
+
+describe.skipIf(!existsSync(ADDON))('TLS by either engine', () => {
+  describe.each(VERSIONS)('over %s', (version) => {
+    const versions = { minVersion: version, maxVersion: version };
+    it.each<[string, ConnectionOptions, string]>([
+      ['a name of its own', { servername: 'app.example' }, `${version} DNS:app.example false`],
+      ['a name in capitals', { servername: 'APP.Example' }, `${version} DNS:app.example false`],
+      ['a name under a wildcard', { servername: 'a.wild.example' }, `${version} DNS:*.wild.example false`],
+      ['a name two labels under it', { servername: 'a.b.wild.example' }, `${version} DNS:app.example false`],
+      ['no name', {}, `${version} DNS:app.example false`],
+      ['http/1.1 by ALPN', { ALPNProtocols: ['foo', 'http/1.1'] }, `${version} DNS:app.example http/1.1`],
+      ['a protocol of nobody’s', { ALPNProtocols: ['foo'] }, 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL'],
+      ['no group of ours', { ecdhCurve: 'P-521' }, 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE'],
+    ])('%s is answered alike', async (_, options, expected) => {
+      const all = await Promise.all(ENGINES.map((engine) => told(engine, { ...versions, ...options })));
+      for (const one of all) expect(one.replace('SSL/TLS_', '')).toBe(expected);
+    });
+
+    it('a session of one engine is resumed by the other, and by itself', async () => {
+      // On one listener: by ALPN it is node's or the threads'.
+      for (const [first, second] of [
+        ['h2', 'http/1.1'],
+        ['http/1.1', 'h2'],
+        ['http/1.1', 'http/1.1'],
+      ] as const) {
+        const before = await shakeHands('native', { ...versions, ALPNProtocols: [first] });
+        const session = version === 'TLSv1.2' ? before.getSession() : (await once(before, 'session'))[0];
+        const after = await shakeHands('native', { ...versions, ALPNProtocols: [second], session });
+        expect([first, second, after.isSessionReused()]).toEqual([first, second, true]);
+        before.destroy();
+        after.destroy();
+      }
+    });
+  });
+
+  it('each counts what it has done, and not what the other has', async () => {
+    const count = (engine: Engine) => ended(engine, 'ok');
+    const before = await Promise.all(ENGINES.map(count));
+    for (const ALPNProtocols of [['http/1.1'], ['http/1.1'], ['h2']])
+      await once((await shakeHands('native', { ALPNProtocols })).resume().end(), 'close');
+    await expect.poll(() => Promise.all(ENGINES.map(count))).toEqual([before[0]! + 2, before[1]! + 1]);
+  });
+
+  it.each(ENGINES)('%s says why a handshake came to nothing', async (engine) => {
+    const hello = await clientHelloOf({ servername: 'app.example' });
+    const more = async (result: string, act: () => Promise<unknown>) => {
+      const before = await ended(engine, result);
+      await act();
+      await expect.poll(() => ended(engine, result)).toBe(before + 1);
+    };
+    await more('timeout', async () => {
+      const client = await connectRaw(portOf(engine));
+      client.write(hello.subarray(0, 40));
+      await client.closed();
+    });
+    await more('closed', async () => {
+      const client = await connectRaw(portOf(engine));
+      client.write(hello.subarray(0, 40));
+      client.end();
+      await client.closed();
+    });
+    await more('no_shared_cipher', () => told(engine, { ecdhCurve: 'P-521' }));
+  });
+
+  it('plain HTTP and other bytes are left to node', async () => {
+    for (const bytes of ['GET / HTTP/1.1\r\n\r\n', '\x16\x03\x01\x00\x05hello', '\0'.repeat(600)]) {
+      const client = await connectRaw(portOf('native'));
+      client.write(bytes);
+      await client.closed();
+    }
+    await expect.poll(() => ended('node', 'not_tls')).toBeGreaterThan(1);
+  });
+
+  it('a ClientHello that comes octet by octet is taken all the same', async () => {
+    const hello = await clientHelloOf({ ALPNProtocols: ['http/1.1'] });
+    const client = await connectRaw(portOf('native'));
+    for (const octet of hello) {
+      client.write(Buffer.of(octet));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    // A ServerHello.
+    expect((await client.until((received) => received.length > 5))[0]).toBe(22);
+    client.reset();
+  });
+
+  describe.each(ENGINES)('with %s', (engine) => {
+    const url = (path: string) => `wss://127.0.0.1:${portOf(engine)}${path}`;
+    const options = { rejectUnauthorized: false };
+
+    it.each(['/splice', '/echo'])(
+      'messages of all sizes come back through %s, and a Close in both directions',
+      async (path) => {
+        const client = await openClient(url(path), options);
+        for (const size of [0, 1, 125, 126, 16_384, 65_536, 1_000_000]) {
+          const message = Buffer.alloc(size, 'x').toString();
+          client.socket.send(message);
+          expect(await client.next()).toBe(message);
+        }
+        expect((await client.close(4001, 'done')).code).toBe(4001);
+      },
+    );
+
+    it('requests on one connection know their scheme, client and body', async () => {
+      const client = await connectRaw({ tls: true, host: '127.0.0.1', port: portOf(engine), ...options });
+      for (let i = 0; i < 3; i++) {
+        client.write(`POST /seen/${i} HTTP/1.1\r\nHost: app.example\r\nContent-Length: 70000\r\n\r\n`);
+        client.write('b'.repeat(70_000));
+        await client.until(`"/seen/${i}"`);
+      }
+      const seen = client.received().toString();
+      expect(seen.match(/"length":70000/g)).toHaveLength(3);
+      expect(seen).toContain('"X-Forwarded-Proto","https"');
+      expect(seen).toContain('"X-Forwarded-For","127.0.0.1"');
+      client.end();
+      expect((await client.closed()).how).toBe('fin');
+    });
+
+    it('bytes right behind the handshake of TLS and of WebSocket are carried in order', async () => {
+      const raw = await connectRaw({ tls: true, host: '127.0.0.1', port: portOf(engine), ...options });
+      const key = 'dGhlIHNhbXBsZSBub25jZQ==';
+      const head = `GET /splice HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`;
+      const frames = Array.from({ length: 200 }, (_, i) =>
+        Buffer.from([0x81, 0x84, 0, 0, 0, 0, ...Buffer.from(String(i).padStart(4, '0'))]),
+      );
+      raw.write(Buffer.concat([Buffer.from(head), ...frames]));
+      const received = await raw.until((all) => all.toString('latin1').includes('0199'));
+      const sent = frames.map((frame) => Buffer.concat([Buffer.from([0x81, 4]), frame.subarray(6)]));
+      expect(received.subarray(received.indexOf('\r\n\r\n') + 4)).toEqual(Buffer.concat(sent));
+      raw.socket.destroy();
+    });
+  });
+
+  it('a reload with other certificates leaves tunnels alone, and serves the new ones', async () => {
+    const client = await openClient(`wss://127.0.0.1:${portOf('native')}/splice`, { rejectUnauthorized: false });
+    const before = await told('native', { servername: 'app.example' });
+    const certificate = async () => {
+      const socket = await shakeHands('native', { servername: 'app.example' });
+      const { fingerprint256 = '' } = socket.getPeerX509Certificate() ?? {};
+      socket.destroy();
+      return fingerprint256;
+    };
+    const old = await certificate();
+    writePair('app', 'app.example');
+    await expect.poll(certificate).not.toBe(old);
+    expect(await told('native', { servername: 'app.example' })).toBe(before);
+    client.socket.send('still here');
+    expect(await client.next()).toBe('still here');
+    await client.close(1000);
+  });
+});
