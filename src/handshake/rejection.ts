@@ -1,7 +1,7 @@
 // The closed table of expected refusals: a reason code, the status it is answered with, and the fields that go with it.
 // A rejection is a value; what breaks is an error and stands in errors.ts. Pure.
 
-/** What the client is told, by reason. `detail` is for a person, and never says what would have been let in. */
+/** What the client is told, by reason. `detail` is for a person, and never says what would have been admitted. */
 export const REJECTIONS = {
   /** No request of HTTP/1.1 as RFC 9112 has it, or no handshake as RFC 6455 §4.2.1 has it. */
   malformed: { status: 400, detail: 'the request is malformed' },
@@ -17,7 +17,7 @@ export const REJECTIONS = {
   upgrade_required: { status: 426, detail: 'this resource speaks only WebSocket' },
   /** The client's address is in the route's `deny`, or is not in its `allow`. */
   address: { status: 403, detail: 'this address may not connect here' },
-  /** Origin is not let in by the route, or missing where it must be there. */
+  /** Origin is not allowed by the route, or missing where it must be there. */
   origin: { status: 403, detail: 'this Origin may not connect here' },
   /** No credentials, or none that the route takes. */
   auth: { status: 401, detail: 'valid credentials are needed here' },
@@ -47,7 +47,7 @@ export const REJECTIONS = {
   client_limit: { status: 429, detail: 'this client has too many sessions' },
   /** A rate is used up: the client's own, or that of all together. */
   rate: { status: 429, detail: 'too many requests' },
-  /** Many clients come at once, and are let in little by little. */
+  /** Many clients come at once, and are admitted little by little. */
   ramp: { status: 503, detail: 'many clients come at once; come again a little later' },
   /** The room has as many members as the route allows. */
   room_full: { status: 503, detail: 'the room is full' },

@@ -41,7 +41,7 @@ export class LimitsRuntime implements Sampler {
 
   observe(event: GatewayEvent): void {
     if (!this.#ramp.observe(event)) return;
-    const message = 'many sessions were lost at once; handshakes are let in little by little';
+    const message = 'many sessions were lost at once; handshakes are admitted little by little';
     this.#emit?.({ type: 'notice', level: 'warn', message });
   }
 

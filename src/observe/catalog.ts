@@ -202,8 +202,8 @@ export const METRICS = {
   },
   ramp_active: {
     type: 'gauge',
-    help: 'Whether handshakes are let in little by little, after a start or when many sessions were lost.',
-    doc: '1 while handshakes are let in little by little, by `limits.ramp`; else 0',
+    help: 'Whether handshakes are admitted little by little, after a start or when many sessions were lost.',
+    doc: '1 while handshakes are admitted little by little, by `limits.ramp`; else 0',
     labels: [],
     sampled: true,
   },

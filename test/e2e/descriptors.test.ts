@@ -87,7 +87,7 @@ describe.each(['native', 'js'] as const)('with the %s relay', (engine) => {
     for (const path of ['/readyz', '/healthz', '/metrics']) expect(await admin(path)).toBe(200);
     const told = child.lines.filter((line) => line.includes('descriptors run out, and clients are refused'));
     expect(told).toHaveLength(1);
-    // Those that were let in are served as ever.
+    // Those that were admitted are served as ever.
     const [first] = clients;
     first?.write(bytes === '' ? 'GET /hello HTTP/1.1\r\nHost: a\r\n\r\n' : '\r\n');
     await first?.until('hello');

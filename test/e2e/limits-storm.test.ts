@@ -129,7 +129,7 @@ it('lets two thousand clients back in at the rate of its ramp', { timeout: 120_0
   }
 
   // The others got 503, each with a time of its own, none after the ramp. How many they are is the speed at which the clients of
-  // this machine come: those that come later than their share of the ramp are let in.
+  // this machine come: those that come later than their share of the ramp are admitted.
   expect(refusals.length).toBeGreaterThan(0);
   expect(new Set(refusals.map(({ status }) => status))).toEqual(new Set([503]));
   const told = refusals.map(({ retryAfter }) => retryAfter);

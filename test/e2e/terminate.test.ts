@@ -407,7 +407,7 @@ describe('the end', () => {
     expect((await frames(connection, 1))[0]?.payload).toHaveLength(9000);
   });
 
-  it('the largest message is let in', async () => {
+  it('the largest message is admitted', async () => {
     const { port } = await stand({ config: { limits: { max_message: '1KiB' } } });
     const connection = await openRaw(port);
     connection.write(text('x'.repeat(1024)));

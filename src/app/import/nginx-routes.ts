@@ -117,7 +117,7 @@ function redirectOf(status: number, text: string): Value | null {
 function accessOf(settings: readonly Directive[], remarks: string[]): { [key: string]: Value | undefined } {
   const of = (name: string): string[] => settings.filter((each) => each.name === name).flatMap(({ args }) => args);
   const [allow, deny] = [of('allow').filter((entry) => entry !== 'all'), of('deny').filter((entry) => entry !== 'all')];
-  if (allow.length > 0 && !of('deny').includes('all')) remarks.push('with `allow` nobody else is let in here');
+  if (allow.length > 0 && !of('deny').includes('all')) remarks.push('with `allow` nobody else is admitted here');
   const unix = (entry: string): string => (entry === 'unix:' ? 'unix' : entry);
   return {
     deny: deny.length === 0 ? undefined : deny.map(unix),

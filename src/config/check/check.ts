@@ -180,8 +180,8 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Proble
 }
 
 /**
- * Cookies and passwords are a host's own: behind a name that leads here no foreign page has them. Who is let in by where it
- * comes from, or by a certificate, is let in from any page that gives its own name this address ("DNS rebinding").
+ * Cookies and passwords are a host's own: behind a name that leads here no foreign page has them. Who is admitted by where it
+ * comes from, or by a certificate, is admitted from any page that gives its own name this address ("DNS rebinding").
  */
 function* checkSameHost({ match, allow, auth, websocket }: RouteConfig, path: ConfigPath, written: Written): Problems {
   const at = [...path, 'websocket', 'origins'];

@@ -98,7 +98,7 @@ const certificate = z.strictObject({
     .array(z.string().min(1))
     .min(1)
     .optional()
-    .describe('Subjects that are let in, as RFC 4514 writes them (`CN=alice,O=Example`); unset: all'),
+    .describe('Subjects that are admitted, as RFC 4514 writes them (`CN=alice,O=Example`); unset: all'),
 });
 
 const recheck = z.strictObject({

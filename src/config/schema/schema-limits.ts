@@ -52,7 +52,7 @@ export const requestLimits = z
 const ramp = z
   .strictObject({
     rate: count().max(1_000_000).describe('Handshakes a second at its beginning; twice that at half of its time'),
-    over: wait().prefault('30s').describe('How long it takes until everything is let in'),
+    over: wait().prefault('30s').describe('How long it takes until everything is admitted'),
     closes: count()
       .optional()
       .describe('Sessions ended within a second, other than by their clients, that begin it; unset: as many as `rate`'),

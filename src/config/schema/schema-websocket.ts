@@ -1,4 +1,4 @@
-// The `websocket` block of a route: which handshakes it takes, and what it does with those it let in.
+// The `websocket` block of a route: which handshakes it takes, and what it does with those it admits.
 import * as z from 'zod';
 import { pushOptions, roomsOptions, webhookOptions } from './schema-handlers.ts';
 import { sessionLimits } from './schema-limits.ts';

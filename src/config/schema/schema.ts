@@ -98,7 +98,7 @@ const route = z.strictObject({
     .min(1)
     .optional()
     .describe('Clients that are refused: addresses, CIDR ranges, `unix` for clients on unix sockets'),
-  allow: addressEntries().min(1).optional().describe('The only clients that are let in, less those of `deny`'),
+  allow: addressEntries().min(1).optional().describe('The only clients that are admitted, less those of `deny`'),
   websocket: z.discriminatedUnion('mode', [splice, terminate]).optional().describe('Take handshakes'),
   http: z
     .strictObject({

@@ -139,7 +139,7 @@ describe.each(['exact', 'wildcard', 'same-host', 'draft', 'required'] as const)(
   });
 });
 
-describe('what is let in', () => {
+describe('what is admitted', () => {
   it.each([
     ['exact', 'https://app.test'],
     ['exact', 'HTTPS://APP.TEST'],

@@ -230,7 +230,7 @@ describe('what can be listed', () => {
 describe('a text that is no origin of the web', () => {
   const rule = listed('file://', 'app://', 'coap+tcp:device', 'https://app.example.com/path');
   const allowed = (origin: string) => originAllowed(rule, origin, authority);
-  it.each(['file://', 'app://', 'coap+tcp:device', 'https://app.example.com/path'])('%s is let in as it is', (origin) =>
+  it.each(['file://', 'app://', 'coap+tcp:device', 'https://app.example.com/path'])('%s is admitted as it is', (origin) =>
     expect(allowed(origin)).toBe(true),
   );
   it.each([

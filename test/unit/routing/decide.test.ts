@@ -30,7 +30,7 @@ const refused = (status: number, reason: string, route: string | null) => ({
 const letIn = (kind: string, route: string) =>
   expect.objectContaining({ kind, route: expect.objectContaining({ name: route }) });
 
-describe('a handshake that is let in', () => {
+describe('a handshake that is admitted', () => {
   it('is spliced where its route splices', () => {
     expect(handshake()).toEqual(letIn('splice', 'chat'));
     expect(handshake()).toMatchObject({
@@ -120,7 +120,7 @@ describe('the table of answers: handshakes', () => {
       rejection: { fields: ['Upgrade', 'websocket', 'Sec-WebSocket-Version', '13, 8'] },
     });
   });
-  it('a refusal says nothing of what would have been let in', () => {
+  it('a refusal says nothing of what would have been admitted', () => {
     const change = { fields: { Origin: 'https://evil.example' } };
     expect(JSON.stringify(handshake(change), ['kind', 'rejection', 'detail', 'fields'])).not.toContain('app.example');
   });
@@ -281,7 +281,7 @@ describe('the trace', () => {
     expect(verdict).toEqual(decide(table, head, CLIENT));
     return steps.map(({ rule, passed, detail }) => `${passed ? '+' : '-'} ${rule}: ${detail}`);
   };
-  it('of a handshake that is let in names every rule', () => {
+  it('of a handshake that is admitted names every rule', () => {
     expect(traced(handshakeHead({ target: '/local/echo', fields: { 'Sec-WebSocket-Protocol': 'x, y' } }))).toEqual([
       '+ kind: a WebSocket handshake',
       '- route chat: path is not /ws/*',

@@ -205,7 +205,7 @@ describe('routes', () => {
     });
   });
 
-  it('that trust the same host are warned where it can be any, and clients are let in by where they are', () => {
+  it('that trust the same host are warned where it can be any, and clients are admitted by where they are', () => {
     const hint = 'give the route a match.host, or list its origins; origins: any where none matters';
     const words = (by: string) => `same-host is any host here, and "${by}" lets in pages of every one`;
     const terminate = '{ mode: terminate, handler: echo }';

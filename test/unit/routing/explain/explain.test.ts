@@ -88,7 +88,7 @@ it('says that somebody comes over a unix socket', () =>
     'GET /, Host localhost, no TLS, from a unix socket',
   ));
 
-describe('a request that is let in', () => {
+describe('a request that is admitted', () => {
   it('to be spliced', () => {
     const options = { origin: 'https://a.example.com', protocol: 'chat.v1, other', from: '203.0.113.9' };
     expect(ask('wss://app.example.com/ws/1?token=x', options)).toEqual({
