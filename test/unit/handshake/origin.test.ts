@@ -230,8 +230,9 @@ describe('what can be listed', () => {
 describe('a text that is no origin of the web', () => {
   const rule = listed('file://', 'app://', 'coap+tcp:device', 'https://app.example.com/path');
   const allowed = (origin: string) => originAllowed(rule, origin, authority);
-  it.each(['file://', 'app://', 'coap+tcp:device', 'https://app.example.com/path'])('%s is admitted as it is', (origin) =>
-    expect(allowed(origin)).toBe(true),
+  it.each(['file://', 'app://', 'coap+tcp:device', 'https://app.example.com/path'])(
+    '%s is admitted as it is',
+    (origin) => expect(allowed(origin)).toBe(true),
   );
   it.each([
     'FILE://',
