@@ -1,5 +1,6 @@
 // TLS of a listener in the relay's threads: what they serve it by, and what they leave to node. The handshake is done in C
 // (relay/native/c); TLS as node speaks it is tls-server.ts.
+import { lookupTable } from '../base/lookup-table.ts';
 import { http2Of } from '../config/http2.ts';
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import type { TlsHandshake } from '../events/connection.ts';
@@ -121,10 +122,10 @@ export class NativeTls {
 }
 
 /** By failures of listener.c, what node has for them; OpenSSL's become node's codes by their own words. */
-const CODES: Readonly<Record<string, string>> = {
+const CODES = lookupTable<string>({
   'connection closed': 'ECONNRESET',
   'handshake timeout': 'ERR_TLS_HANDSHAKE_TIMEOUT',
-};
+});
 
 function failed(failure: string): Pick<TlsHandshake, 'result' | 'detail'> {
   if (failure === 'connection reset') return { result: 'reset', detail: failure };
