@@ -1,5 +1,5 @@
 // Connections over loopback whose TLS is done by the native relay's threads.
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { AcceptedConnection, TlsSettings } from '../../src/net/acceptor.ts';
@@ -30,7 +30,8 @@ function settingsFor(...names: string[]): TlsSettings {
 
 interface Threads {
   readonly port: number;
-  next(): Promise<AcceptedConnection>;
+  /** What was accepted of the client with this port. */
+  of(port: number): Promise<AcceptedConnection>;
 }
 
 const open = new WeakMap<RelayEngine, Promise<Threads>>();
@@ -45,7 +46,6 @@ export interface ConnectedThreads {
 /** A client and what the threads have accepted of it; their listener is one for the engine, and ends with it. */
 export async function connectThreads(engine: RelayEngine): Promise<ConnectedThreads> {
   const threads = await (open.get(engine) ?? start(engine));
-  const accepting = threads.next();
   const below = net.connect({ port: threads.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
   const dialled = tls.connect({
     socket: below,
@@ -53,7 +53,7 @@ export async function connectThreads(engine: RelayEngine): Promise<ConnectedThre
     rejectUnauthorized: false,
   } as tls.ConnectionOptions);
   await once(dialled, 'secureConnect');
-  const { connection } = await accepting;
+  const { connection } = await threads.of(below.localPort ?? 0);
   if (!(connection instanceof TlsConnection)) throw new Error('the threads have left it to node');
   return { dialled, below, accepted: connection };
 }
@@ -68,13 +68,25 @@ async function listen(acceptor: NativeListeners): Promise<Threads> {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as net.AddressInfo;
-  const waiting: ((accepted: AcceptedConnection) => void)[] = [];
+  // Clients that connect at once are accepted in any order.
+  const accepted = new Map<number, AcceptedConnection>();
+  const events = new EventEmitter().setMaxListeners(0);
   const handler = {
-    accepted: (accepted: AcceptedConnection) => waiting.shift()?.(accepted),
+    accepted: (one: AcceptedConnection) => {
+      accepted.set(one.port, one);
+      events.emit('accepted');
+    },
     failed: () => {},
     tlsEnded: () => {},
   };
   acceptor.open(descriptorOf(server), handler, { settings: settingsFor('localhost'), handshakeMs: 10_000 }, 1);
   server.close();
-  return { port, next: () => new Promise((resolve) => waiting.push(resolve)) };
+  const of = async (client: number): Promise<AcceptedConnection> => {
+    for (;;) {
+      const one = accepted.get(client);
+      if (one !== undefined) return one;
+      await once(events, 'accepted');
+    }
+  };
+  return { port, of };
 }
