@@ -103,12 +103,16 @@ describe('a session', () => {
     await expect.poll(() => reloads('success')).toBe(3);
     expect(await resumed(gateway!, sessions)).toBe('none');
     expect(await resumed(gateway!, later)).toBe('all');
-    const labels = { listener: '127.0.0.1:0', result: 'resumed', engine: 'node' };
-    const before = await gateway!.metric('tls_handshakes_total', labels);
+    const count = async (): Promise<number> => {
+      const of = (engine: string) =>
+        gateway!.metric('tls_handshakes_total', { listener: '127.0.0.1:0', result: 'resumed', engine });
+      return ((await of('native')) ?? 0) + ((await of('node')) ?? 0);
+    };
+    const before = await count();
     const socket = open(gateway!, WAYS[1]!, later[1]);
     socket.end('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
     await once(socket.resume(), 'end');
-    expect(await gateway!.metric('tls_handshakes_total', labels)).toBe(before! + 1);
+    expect(await count()).toBe(before + 1);
   });
 
   it('outlives keys that can not be read, which are reported', async () => {
