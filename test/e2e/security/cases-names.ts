@@ -155,10 +155,9 @@ const method = (token: string, want: Outcome): Case => ({
 });
 /** One that node's parser does not know: it is the backend's to judge. */
 const unknown = (token: string): Case => ({
-  ...method(token, through(`${token} /methods/a`, LAST_ONLY)),
+  ...method(token, refused(501)),
   // http-proxy makes it upper case.
-  or: [through(`${token.toUpperCase()} /methods/a`, LAST_ONLY)],
-  byNode: refused(501),
+  own: [token, token.toUpperCase()].map((sent) => through(`${sent} /methods/a`, LAST_ONLY)),
 });
 const upgrade = (token: string, want: Outcome): Case => ({
   name: `${token} /origin, a handshake`,
@@ -175,16 +174,16 @@ export const METHODS: readonly Case[] = [
   unknown('SMUGGLE'),
   method('PURGE', through('PURGE /methods/a', LAST_ONLY)),
   method('TRACE', { answers: [405, 200], reached: [LAST_ONLY] }),
-  { ...method('trace', { answers: [405, 200], reached: [LAST_ONLY] }), byNode: refused(501) },
+  { ...method('trace', refused(501)), own: [{ answers: [405, 200], reached: [LAST_ONLY] }] },
   method('CONNECT', refused(405)),
-  { ...method('connect', { answers: [405, 200], reached: [LAST_ONLY] }), byNode: refused(501) },
+  { ...method('connect', refused(501)), own: [{ answers: [405, 200], reached: [LAST_ONLY] }] },
   method('G@T', refused()),
   upgrade('HEAD', refused(405)),
   upgrade('POST', refused(405)),
-  { ...upgrade('get', refused(405)), byNode: refused(501) },
+  { ...upgrade('get', refused(501)), own: [refused(405)] },
   upgrade('TRACE', refused(405)),
   upgrade('CONNECT', refused(405)),
-  { ...upgrade('SMUGGLE', refused(405)), byNode: refused(501) },
+  { ...upgrade('SMUGGLE', refused(501)), own: [refused(405)] },
 ];
 
 export const NAME_SCRIPTS: Readonly<Record<string, Script>> = { '/origin': UPGRADE_SCRIPTS['/ws'] as Script };
