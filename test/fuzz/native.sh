@@ -61,7 +61,7 @@ stress() { # name, how many tunnels, dials or clients, compiler flags
   done
   # The clients' side of TLS: the library of openssl, which node does not need. Its clients are OpenSSL's work.
   "${CC:-cc}" "$@" -o "$work/tls-$name" "$parts"/*.o "$here/tls-stress.c" -l:libssl.so.3 -l:libcrypto.so.3
-  said=$($runner "$work/tls-$name" "$((count / 25))" 1)
+  said=$($runner "$work/tls-$name" "$((count / 25 + 40))" 1)
   echo "$name, TLS: $said"
 }
 runner=
