@@ -1,5 +1,6 @@
 // TLS of a listener in the relay's threads: what they serve it by, and what they leave to node. The handshake is done in C
 // (relay/native/c); TLS as node speaks it is tls-server.ts.
+import { guarded } from '../base/guard.ts';
 import { lookupTable } from '../base/lookup-table.ts';
 import { http2Of } from '../config/http2.ts';
 import type { ListenerConfig } from '../config/schema/schema.ts';
@@ -67,9 +68,10 @@ export class NativeTls {
   /** To be called once, with what accept() was opened with. */
   opened(handle: AcceptHandle): void {
     this.#handle = handle;
-    this.#timer = setInterval(() => {
+    const renew = guarded('connection', () => {
       if (!this.#ticketKeys().equals(this.#keys)) this.update();
-    }, KEYS_MS).unref();
+    });
+    this.#timer = setInterval(renew, KEYS_MS).unref();
   }
 
   /** The config, the certificates or the keys of session tickets are others. */

@@ -1,5 +1,5 @@
 // See addon-fd-passing.h. A wrong argument is a thrown error; what the system says is an errno, negated.
-#define NAPI_VERSION 8
+#define _GNU_SOURCE
 #include "addon-fd-passing.h"
 
 #include <errno.h>
@@ -7,26 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "addon.h"
 #include "fd-passing.h"
 
 // A path of a unix socket, and more: one that is too long is the system's to refuse.
 #define PATH_MAX_BYTES 4096
-
-static napi_value fail(napi_env env, const char *message) {
-  napi_throw_error(env, NULL, message);
-  return NULL;
-}
-
-static int arguments(napi_env env, napi_callback_info info, napi_value *args, size_t count) {
-  size_t got = count;
-  return napi_get_cb_info(env, info, &got, args, NULL, NULL) == napi_ok && got == count;
-}
-
-static napi_value number(napi_env env, int n) {
-  napi_value value = NULL;
-  napi_create_int32(env, n, &value);
-  return value;
-}
 
 // Reads a text without a 0 in it; returns its length, or -1 where it is none or does not fit.
 static int text_of(napi_env env, napi_value value, char *to, size_t size) {

@@ -164,6 +164,14 @@ static int put_accepted(struct relay *r, size_t *at, struct accepted_conn *a) {
   uint8_t *to = reserve_in(r, at, ACCEPTED_FIELDS, address + name_length + a->length);
   if (!to) return 0;
   a->parked = a->tls ? park_tls(r, a->tls, a->fd) : 0;
+  if (a->tls && !a->parked) {  // nothing could name it: its client is closed, as one that has left
+    tls_free(a->tls);
+    close(a->fd);
+    a->tls = NULL;
+    a->fd = -1;
+    a->error = ACCEPT_TLS_LEFT;
+    name = NULL;  // it was the TLS's; its place in the record stays
+  }
   const double values[ACCEPTED_FIELDS] = {
       (double)a->listener_id, a->fd, a->error, a->port, (double)address, a->length, a->parked, (double)name_length,
       a->tls ? tls_resumed(a->tls) : 0,
@@ -171,7 +179,7 @@ static int put_accepted(struct relay *r, size_t *at, struct accepted_conn *a) {
   memcpy(to, values, sizeof values);
   to += sizeof values;
   memcpy(to, a->address, address);
-  if (name_length) memcpy(to + address, name, name_length);
+  if (name) memcpy(to + address, name, name_length);
   if (a->length) memcpy(to + address + name_length, a->bytes, a->length);
   return 1;
 }
