@@ -69,7 +69,7 @@ function readMetric(text: string, name: string, labels: Readonly<Record<string, 
 /** Whose HTTP/1.1 the gateways of tests speak where their config does not say: `own` or `node`; unset: the default. */
 const SERVER = process.env['TEST_HTTP_SERVER'] as 'own' | 'node' | undefined;
 /** Whether that is our own. */
-export const OWN_SERVER = SERVER === 'own';
+export const OWN_SERVER = SERVER !== 'node';
 
 /** Writes the config to a fresh directory; JSON is YAML. */
 export function writeConfig(config: GatewayFile | string): string {

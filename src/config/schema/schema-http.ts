@@ -86,7 +86,7 @@ export const http = z.strictObject({
     .enum(['auto', 'http-proxy'])
     .prefault('auto')
     .describe('What carries plain requests to servers; `auto`: HTTP/1.1 of our own'),
-  server: z.enum(['own', 'node']).prefault('node').describe("Whose HTTP/1.1 clients speak to: `own`, or node's"),
+  server: z.enum(['own', 'node']).prefault('own').describe("Whose HTTP/1.1 clients speak to: `own`, or node's"),
   forwarding: z
     .enum(['x-forwarded', 'forwarded', 'both'])
     .prefault('x-forwarded')

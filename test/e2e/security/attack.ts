@@ -12,8 +12,8 @@ export interface Case {
   readonly bytes: string | readonly string[];
   /** What Upgate makes of it. */
   readonly want: Outcome;
-  /** What our own server may make of it, where that is not what node's does. */
-  readonly own?: readonly Outcome[];
+  /** What it makes of it where node's server reads it, and that is something else. */
+  readonly byNode?: Outcome;
   /** What it may make of it as well: how far a broken answer gets depends on the engine and on when it breaks. */
   readonly or?: readonly Outcome[];
   /** Fields of requests at the backend that matter here, in lower case. */

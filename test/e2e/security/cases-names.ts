@@ -155,9 +155,10 @@ const method = (token: string, want: Outcome): Case => ({
 });
 /** One that node's parser does not know: it is the backend's to judge. */
 const unknown = (token: string): Case => ({
-  ...method(token, refused(501)),
+  ...method(token, through(`${token} /methods/a`, LAST_ONLY)),
   // http-proxy makes it upper case.
-  own: [token, token.toUpperCase()].map((sent) => through(`${sent} /methods/a`, LAST_ONLY)),
+  or: [through(`${token.toUpperCase()} /methods/a`, LAST_ONLY)],
+  byNode: refused(501),
 });
 const upgrade = (token: string, want: Outcome): Case => ({
   name: `${token} /origin, a handshake`,
@@ -174,16 +175,16 @@ export const METHODS: readonly Case[] = [
   unknown('SMUGGLE'),
   method('PURGE', through('PURGE /methods/a', LAST_ONLY)),
   method('TRACE', { answers: [405, 200], reached: [LAST_ONLY] }),
-  { ...method('trace', refused(501)), own: [{ answers: [405, 200], reached: [LAST_ONLY] }] },
+  { ...method('trace', { answers: [405, 200], reached: [LAST_ONLY] }), byNode: refused(501) },
   method('CONNECT', refused(405)),
-  { ...method('connect', refused(501)), own: [{ answers: [405, 200], reached: [LAST_ONLY] }] },
+  { ...method('connect', { answers: [405, 200], reached: [LAST_ONLY] }), byNode: refused(501) },
   method('G@T', refused()),
   upgrade('HEAD', refused(405)),
   upgrade('POST', refused(405)),
-  { ...upgrade('get', refused(501)), own: [refused(405)] },
+  { ...upgrade('get', refused(405)), byNode: refused(501) },
   upgrade('TRACE', refused(405)),
   upgrade('CONNECT', refused(405)),
-  { ...upgrade('SMUGGLE', refused(501)), own: [refused(405)] },
+  { ...upgrade('SMUGGLE', refused(405)), byNode: refused(501) },
 ];
 
 export const NAME_SCRIPTS: Readonly<Record<string, Script>> = { '/origin': UPGRADE_SCRIPTS['/ws'] as Script };

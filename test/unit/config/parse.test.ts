@@ -53,7 +53,7 @@ describe('a valid config', () => {
       limits: { memory: {}, shared: 'memory' },
       broker: 'memory',
       drain: { delay: 0, grace: 30_000, spread: 10_000 },
-      http: { engine: 'auto', server: 'node', forwarding: 'x-forwarded', believe: 'auto', via: 'off' },
+      http: { engine: 'auto', server: 'own', forwarding: 'x-forwarded', believe: 'auto', via: 'off' },
       relay: { engine: 'auto', threads: 'auto' },
       log: { level: 'info', access: true, format: 'auto' },
     });
