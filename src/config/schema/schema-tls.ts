@@ -52,9 +52,9 @@ export const tls = z.strictObject({
     ),
   engine: z
     .enum(['auto', 'native', 'node'])
-    .prefault('node')
+    .prefault('auto')
     .describe(
-      "Who does TLS with clients: node, or the relay's threads (`native`, Linux); `auto`: the threads where they can. What they don't speak, such as HTTP/2 or client certificates, is node's in any case",
+      "Who does TLS with clients: the relay's threads (`native`, Linux) or node; `auto`: the threads where they can. What they don't speak, such as HTTP/2 or client certificates, is node's in any case",
     ),
   client_auth: z
     .strictObject({
