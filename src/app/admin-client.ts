@@ -3,6 +3,7 @@ import http from 'node:http';
 import { formatProblem } from '../config/problem.ts';
 import type { AdminConfig } from '../config/schema/schema.ts';
 import type { Env } from '../config/yaml/env.ts';
+import { systemCode } from '../errors.ts';
 import { prepare } from '../runtime/prepare.ts';
 
 /** What keeps a command from an answer, whole and for a person. */
@@ -47,7 +48,7 @@ export class AdminClient {
     const { host, port, token } = this.#admin;
     const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
     return new Promise((resolve, reject) => {
-      const fail = (error: Error): void => reject(new AdminClientError(`${this.address}${path}: ${error.message}`));
+      const fail = (error: Error): void => reject(new AdminClientError(`${this.address}${path}: ${describe(error)}`));
       const request = http.get({ host: reachable(host), port, path, headers, timeout: ANSWER_MS }, (answer) => {
         let body = '';
         answer.setEncoding('utf8');
@@ -62,6 +63,11 @@ export class AdminClient {
       request.on('error', fail);
     });
   }
+}
+
+function describe(error: Error): string {
+  if (systemCode(error) !== 'ECONNREFUSED') return error.message;
+  return 'connection refused (ECONNREFUSED); is the gateway running, with this config?';
 }
 
 /** What listens on every address is reached on this machine's own. */

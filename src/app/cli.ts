@@ -15,7 +15,16 @@ import { decide } from '../routing/decide.ts';
 import { type Explanation, explain, type Verified } from '../routing/explain/explain.ts';
 import { type ExplainRequest, parseExplainRequest } from '../routing/explain/explain-request.ts';
 import { type Prepared, prepare } from '../runtime/prepare.ts';
-import { commandNamed, helpOf, manPage, misused, strayOption, usage } from './commands.ts';
+import {
+  commandNamed,
+  helpOf,
+  manPage,
+  misused,
+  strayOption,
+  unknownCommand,
+  unknownOption,
+  usage,
+} from './commands.ts';
 import { completion } from './completion.ts';
 import { hashFrom, init } from './first-steps.ts';
 import { ImportError } from './import/draft.ts';
@@ -194,8 +203,7 @@ export async function main(argv: readonly string[], lifecycle: Lifecycle): Promi
     read = readArguments(argv);
   } catch (error) {
     if (!systemCode(error)?.startsWith('ERR_PARSE_ARGS')) throw error;
-    // The rest of what node says is about arguments that begin with a dash, which no command has.
-    printError(`${(error as Error).message.split('. ')[0]}; upgate help says what there is`);
+    printError(badOption(error as Error));
     return 2;
   }
   const { values, positionals } = read;
@@ -215,8 +223,15 @@ export async function main(argv: readonly string[], lifecycle: Lifecycle): Promi
   return RUNS[name as keyof typeof RUNS](args, { ...values, config: values.config ?? 'gateway.yaml' }, lifecycle);
 }
 
+/** The message for options that node's parser refuses. */
+function badOption({ message }: Error): string {
+  const [, stray] = /^Unknown option '([^']*)'/.exec(message) ?? [];
+  // The rest of what node says is about arguments that begin with a dash, which no command has.
+  return stray === undefined ? `${message.split('. ')[0]}; see upgate help` : unknownOption(stray);
+}
+
 function unknown(name: string): number {
-  printError(`there is no command "${name}"; upgate help says which there are`);
+  printError(unknownCommand(name));
   return 2;
 }
 
@@ -256,7 +271,7 @@ function asked(values: Values) {
 
 async function begin(file: string): Promise<number> {
   const fault = await init(file);
-  if (fault === null) return printed(`${file} is written; upgate check ${file} says what is wrong with it`);
+  if (fault === null) return printed(`${file} is written. Edit it, then: upgate check ${file}`);
   printError(fault);
   return 1;
 }

@@ -1,4 +1,5 @@
-// The commands and their options, once: usage, completion and the man page are made from here, and cli.ts obeys it.
+// The commands and their options, written once: usage, completion and the man page come from here, and cli.ts runs them.
+import { nearest } from '../config/problems/nearest.ts';
 
 export interface CommandOption {
   readonly name: string;
@@ -26,72 +27,80 @@ export interface Command {
 
 export const CONFIG: CommandOption = { name: 'config', short: 'c', value: 'FILE', help: 'default: gateway.yaml' };
 
-const JSON_OPTION: CommandOption = { name: 'json', help: 'as JSON' };
-const SORT: CommandOption = { name: 'sort', value: 'opened|rate|bytes|messages|idle', help: 'the greatest first' };
-const SEARCH: CommandOption = { name: 'search', value: 'TEXT', help: 'only sessions with it' };
-const LIMIT: CommandOption = { name: 'limit', value: 'N', help: 'at most so many, up to 1000' };
+const JSON_OPTION: CommandOption = { name: 'json', help: 'print JSON' };
+const SORT: CommandOption = {
+  name: 'sort',
+  value: 'opened|rate|bytes|messages|idle',
+  help: 'sort by this, greatest first',
+};
+const SEARCH: CommandOption = { name: 'search', value: 'TEXT', help: 'only sessions that contain TEXT' };
+const LIMIT: CommandOption = { name: 'limit', value: 'N', help: 'at most N entries, up to 1000' };
 
 export const COMMANDS: readonly Command[] = [
   {
     name: 'run',
     args: [],
-    help: 'serve',
+    help: 'start the gateway with the config FILE',
     options: [
-      { name: 'demo', help: 'also start the backends that FILE names on loopback' },
-      { name: 'take-over', value: 'PATH', help: 'get the sockets of the process that runs, which then drains' },
+      { name: 'demo', help: 'also start small backends at the loopback addresses that FILE names' },
+      {
+        name: 'take-over',
+        value: 'PATH',
+        help: 'take the listening sockets over from a running gateway, which then drains',
+      },
     ],
   },
   {
     name: 'check',
     args: [],
     optional: 'FILE',
-    help: 'say everything that is wrong with FILE; exit 1 where there is an error',
+    help: 'check FILE and print every mistake with its line; exit 1 if there is an error',
     options: [],
   },
   {
     name: 'explain',
     args: ['URL'],
-    help: 'say what a request would get, and why',
+    help: 'print how the gateway would answer a request for URL, and why',
     options: [
-      { name: 'origin', value: 'ORIGIN', help: 'of the page that asks' },
-      { name: 'version', value: 'N', help: 'Sec-WebSocket-Version' },
-      { name: 'protocol', value: 'P[,P]', help: 'subprotocols offered' },
-      { name: 'from', value: 'IP|unix', help: 'address of the peer' },
-      { name: 'token', value: 'TOKEN', help: 'credentials' },
-      { name: 'header', value: "'NAME: VALUE'", multiple: true, help: 'a further field' },
+      { name: 'origin', value: 'ORIGIN', help: 'the Origin header field' },
+      { name: 'version', value: 'N', help: 'Sec-WebSocket-Version (13)' },
+      { name: 'protocol', value: 'P[,P]', help: 'the subprotocols that the client offers' },
+      { name: 'from', value: 'IP|unix', help: 'the address of the client (127.0.0.1)' },
+      { name: 'token', value: 'TOKEN', help: 'a bearer token' },
+      { name: 'header', value: "'NAME: VALUE'", multiple: true, help: 'another header field; may be repeated' },
     ],
   },
   { name: 'schema', args: [], help: 'print the JSON Schema of the config, for editors', options: [], alone: true },
   {
     name: 'healthcheck',
     args: [],
-    help: "ask a running gateway's /healthz; exit 1 where it does not answer",
+    help: "ask a running gateway's /healthz; exit 1 if it does not answer 200",
     options: [],
   },
-  { name: 'status', args: [], help: 'print how the running gateway is', options: [JSON_OPTION] },
+  { name: 'status', args: [], help: 'print the state of the running gateway', options: [JSON_OPTION] },
   {
     name: 'upstreams',
     args: [],
-    help: 'print its servers: healthy, eligible, why',
+    help: 'print the servers of the running gateway and their health',
     options: [JSON_OPTION, LIMIT],
   },
   {
     name: 'connections',
     args: [],
-    help: 'print its live sessions',
+    help: 'print the live sessions of the running gateway',
     options: [JSON_OPTION, SORT, SEARCH, LIMIT],
   },
   {
     name: 'top',
     args: [],
-    help: 'show all of it every second; once where the output is no terminal',
+    help: 'show state, servers, sessions and refusals every second; once if the output is not a terminal',
     options: [SORT, SEARCH],
   },
   {
     name: 'import',
     args: ['nginx|caddy', 'FILE'],
     choices: ['nginx', 'caddy'],
-    help: 'print a gateway.yaml made from the config of another proxy, with remarks on what could not be carried',
+    help: 'convert the config of another proxy and print it as gateway.yaml, with a remark on everything that could not be converted',
     options: [],
     alone: true,
   },
@@ -99,7 +108,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'completion',
     args: ['bash|zsh|fish'],
     choices: ['bash', 'zsh', 'fish'],
-    help: 'print the completion for a shell',
+    help: 'print the completion script for a shell',
     options: [],
     alone: true,
   },
@@ -107,14 +116,14 @@ export const COMMANDS: readonly Command[] = [
     name: 'init',
     args: [],
     optional: 'FILE',
-    help: 'write a commented config to begin with, where there is none: gateway.yaml',
+    help: 'write a commented config to start from (default: gateway.yaml); never overwrites a file',
     options: [],
     alone: true,
   },
   {
     name: 'hash-password',
     args: [],
-    help: 'read a password from standard input, and print its hash for a users file',
+    help: 'read a password from standard input and print its hash for a users file',
     options: [],
     alone: true,
   },
@@ -122,14 +131,14 @@ export const COMMANDS: readonly Command[] = [
     name: 'help',
     args: [],
     optional: 'COMMAND',
-    help: 'print this, or what one command takes',
+    help: 'print this help, or the help of one command',
     options: [],
     alone: true,
   },
   { name: 'man', args: [], help: 'print the manual page: upgate man | man -l -', options: [], alone: true },
 ];
 
-const SIGNALS = 'Signals: SIGHUP reloads FILE; SIGTERM and SIGINT drain, a second one ends it.';
+const SIGNALS = 'Signals: SIGHUP reloads FILE; SIGTERM and SIGINT drain; a second one ends it.';
 /** Where the help of a command begins. */
 const COLUMN = 27;
 /** That of a terminal that nobody has made wider. */
@@ -138,6 +147,23 @@ const WIDTH = 80;
 /** The command of this name; undefined where there is none. */
 export function commandNamed(name: string): Command | undefined {
   return COMMANDS.find((command) => command.name === name);
+}
+
+/** The message for a command that does not exist, with the name that was probably meant. */
+export function unknownCommand(name: string): string {
+  const names = COMMANDS.map((command) => command.name);
+  return `there is no command "${name}"${suggestion(nearest(name, names), '')}; see upgate help`;
+}
+
+/** The message for an option that no command has, with the one that was probably meant. */
+export function unknownOption(option: string): string {
+  const name = option.replace(/^-+/, '');
+  const names = [...COMMANDS.flatMap(({ options }) => options), CONFIG].map((known) => known.name);
+  return `there is no option ${option}${suggestion(nearest(name, [...names, 'help', 'version']), '--')}; see upgate help`;
+}
+
+function suggestion(meant: string | undefined, dashes: string): string {
+  return meant === undefined ? '' : ` (did you mean ${dashes}${meant}?)`;
 }
 
 /** `run [-c FILE] [--demo]` */
@@ -210,7 +236,7 @@ export function misused(
   if (stray !== undefined) return `${name} takes no argument "${stray}"${alone ? '' : '; a config is named with -c'}`;
   const [first] = args;
   if (choices !== undefined && first !== undefined && !choices.includes(first))
-    return `${name}: "${first}" is none of ${choices.join(', ')}`;
+    return `${name}: "${first}" is not one of ${choices.join(', ')}`;
   if (name === 'explain' && first === undefined) return 'explain needs a URL, such as wss://app.example.com/ws/chat';
   return args.length < wanted.length ? `${name} needs: ${wanted.join(' ')}` : null;
 }
@@ -219,9 +245,7 @@ export function misused(
 export function strayOption(command: Command, given: readonly string[]): string | null {
   const known = optionsOf(command).map(({ name }) => name);
   const stray = given.find((option) => !known.includes(option));
-  return stray === undefined
-    ? null
-    : `${command.name} takes no option --${stray}; upgate ${command.name} --help says what it takes`;
+  return stray === undefined ? null : `${command.name} takes no option --${stray}; see upgate ${command.name} --help`;
 }
 
 /** The manual page, in the macros of man(7). */
@@ -255,7 +279,7 @@ export function manPage(version: string): string {
     roff(CONFIG.help),
     '.TP',
     `.B ${roff('-h, --help')}`,
-    'print what there is',
+    'print the help',
     '.TP',
     `.B ${roff('-v, --version')}`,
     'print the version',

@@ -6,7 +6,7 @@ import { hashPassword } from '../auth/password.ts';
 import { packageFile } from '../base/package-file.ts';
 import { systemCode } from '../errors.ts';
 
-/** More than any form lets somebody type. */
+/** Characters of a password. */
 const MAX_PASSWORD = 1024;
 
 /**
@@ -16,7 +16,7 @@ const MAX_PASSWORD = 1024;
 export async function init(file: string): Promise<string | null> {
   const installed = packageFile('gateway.yaml');
   const shipped = await readFile(installed, 'utf8').catch(() => null);
-  if (shipped === null) return `the config to copy is not where it was installed: ${installed}`;
+  if (shipped === null) return `cannot read the config of this installation: ${installed}`;
   const text = shipped.replace(/(?<=[ =])(?:\.\/)?(?=(?:config|docs)\/)/g, () => packageFile(''));
   try {
     await writeFile(file, text, { flag: 'wx' });
@@ -24,11 +24,11 @@ export async function init(file: string): Promise<string | null> {
   } catch (error) {
     const code = systemCode(error);
     if (code === undefined) throw error;
-    return code === 'EEXIST' ? `${file} is there already, and was left as it is` : `${file} can't be written: ${code}`;
+    return code === 'EEXIST' ? `${file} exists already; nothing was written` : `${file} can't be written: ${code}`;
   }
 }
 
-/** Reads one line and gives its hash as a users file takes it; a terminal shows nothing of what is typed. Null: there was none. */
+/** Reads one line and gives its hash as a users file takes it; a terminal does not show what is typed. Null: no password was given. */
 export async function hashFrom(input: NodeJS.ReadStream): Promise<string | null> {
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   if (input.isTTY) process.stderr.write('Password: ');

@@ -1,4 +1,4 @@
-// Ports for the demo on a machine where 80 and 443 are taken, or need a right. It looks before the gateway binds, and
+// Ports for the demo on a machine where 80 and 443 are taken or privileged. It looks before the gateway binds, and
 // changes nothing else of the config.
 import { createServer } from 'node:net';
 import type { Config } from '../config/schema/schema.ts';
@@ -7,7 +7,7 @@ import type { Emit } from '../events.ts';
 
 /** What stands in for a port. */
 const INSTEAD: Readonly<Record<number, number>> = { 80: 8080, 443: 8443 };
-const WHY: Readonly<Record<string, string>> = { EADDRINUSE: 'is taken', EACCES: 'needs a right that is not there' };
+const WHY: Readonly<Record<string, string>> = { EADDRINUSE: 'is taken', EACCES: 'needs root or CAP_NET_BIND_SERVICE' };
 
 /** Gives a config its listeners on other ports. */
 export type MovePorts = (config: Config) => Config;

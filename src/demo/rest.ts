@@ -18,7 +18,7 @@ const PAGE_POLICY =
 /** The request listener; `page` is the HTML of `/`. */
 export function createRest(page: string): RestHandler {
   const resources: Readonly<Record<string, Resource>> = {
-    '/': { methods: READ, answer: (_, response) => sendPage(response, page) },
+    '/': { methods: READ, answer: (request, response) => sendWelcome(request, response, page) },
     '/api/hello': { methods: READ, answer: (_, response) => sendJson(response, 200, { hello: 'world' }) },
     '/api/headers': { methods: READ, answer: sendReceived },
     '/api/events': { methods: READ, answer: sendEvents },
@@ -44,6 +44,13 @@ export const upgradeRequired: RestHandler = (_, response) => {
   response.setHeader('Connection', 'Upgrade, close');
   sendJson(response, 426, { error: 'this is a WebSocket server' });
 };
+
+/** The page to a browser; a program in a terminal gets what to try next. */
+function sendWelcome(request: IncomingMessage, response: ServerResponse, page: string): void {
+  response.setHeader('Vary', 'Accept');
+  if (request.headers.accept?.includes('text/html')) sendPage(response, page);
+  else sendJson(response, 200, { hello: 'from the REST backend of the demo', try: ['/api/hello', '/api/headers'] });
+}
 
 function sendPage(response: ServerResponse, page: string): void {
   response.writeHead(200, {

@@ -53,13 +53,16 @@ describe('the command line', () => {
   });
 
   it.each<[string, string[], RegExp]>([
-    ['a command that is none', ['serve'], /^there is no command "serve"; upgate help says which there are\n$/],
+    ['an unknown command', ['serve'], /^there is no command "serve"; see upgate help\n$/],
+    ['a mistyped command', ['chek'], /^there is no command "chek" \(did you mean check\?\); see upgate help\n$/],
     [
-      'an option that is none',
+      'a mistyped option',
       ['check', '--confg', 'x.yaml'],
-      /^Unknown option '--confg'; upgate help says what there is\n$/,
+      /^there is no option --confg \(did you mean --config\?\); see upgate help\n$/,
     ],
-    ['an option without its value', ['check', '-c'], /^.*-c.*; upgate help says what there is\n$/],
+    ['an unknown option', ['check', '-x'], /^there is no option -x; see upgate help\n$/],
+    ['an option that is like none', ['explain', '--zzzzzz'], /^there is no option --zzzzzz; see upgate help\n$/],
+    ['an option without its value', ['check', '-c'], /^.*-c.*; see upgate help\n$/],
     ['help for what is none', ['help', 'serve'], /^there is no command "serve"/],
     [
       'an argument too many',
@@ -70,7 +73,7 @@ describe('the command line', () => {
     [
       'an option of another command',
       ['check', '--origin', 'x'],
-      /^check takes no option --origin; upgate check --help says/,
+      /^check takes no option --origin; see upgate check --help\n$/,
     ],
     ['a config where none is read', ['schema', '-c', 'x'], /^schema takes no option --config/],
     ['two configs', ['check', 'a.yaml', '-c', 'b.yaml'], /^check takes one config: a\.yaml, or -c b\.yaml\n$/],
@@ -103,7 +106,7 @@ describe('the first steps', () => {
     expect(named.filter((path) => !isAbsolute(path) || !existsSync(path))).toEqual([]);
     expect(await upgate('init', file)).toMatchObject({
       code: 1,
-      stderr: `${file} is there already, and was left as it is\n`,
+      stderr: `${file} exists already; nothing was written\n`,
     });
     expect(readFileSync(file, 'utf8')).toBe(before);
     expect((await upgate('init', join(file, 'x'))).stderr).toContain("can't be written: ENOTDIR");
@@ -321,7 +324,7 @@ describe('completion', () => {
   it('of another shell is a mistake', async () => {
     expect(await upgate('completion', 'tcsh')).toMatchObject({
       code: 2,
-      stderr: 'completion: "tcsh" is none of bash, zsh, fish\n',
+      stderr: 'completion: "tcsh" is not one of bash, zsh, fish\n',
     });
     expect(await upgate('completion')).toMatchObject({ code: 2, stderr: 'completion needs: bash|zsh|fish\n' });
   });

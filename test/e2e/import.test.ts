@@ -236,7 +236,7 @@ describe('a file that can not be imported', () => {
 
   it('has to be named, with its kind', async () => {
     expect((await upgate('import', 'nginx')).code).toBe(2);
-    expect((await upgate('import', 'apache', 'x')).stderr).toMatch(/none of nginx, caddy/);
+    expect((await upgate('import', 'apache', 'x')).stderr).toMatch(/is not one of nginx, caddy/);
     expect((await upgate('import', 'caddy', '/nowhere/Caddyfile')).stderr).toMatch(/ENOENT|no such file/);
   });
 

@@ -75,6 +75,12 @@ const WORDINGS: readonly Wording[] = [
     hint: 'the entries of one list begin in one column, each on a line of its own',
   },
   {
+    code: 'MISSING_CHAR',
+    like: /^Sequence item without/,
+    message: 'a key between the entries of a list',
+    hint: 'indent it as deep as the first key of its entry, or begin a new entry with "- "',
+  },
+  {
     code: 'UNEXPECTED_TOKEN',
     like: /at node end$/,
     message: 'text behind the end of the value',

@@ -117,6 +117,10 @@ describe('what is no YAML', () => {
       'a\nb: 1',
       '1:1: error: a key must stand on one line, with a ":" behind it (is a ":" missing, or is the indentation wrong?)',
     ],
+    [
+      'a:\n  - b: 1\n   c: 1',
+      '3:1: error: a key between the entries of a list (indent it as deep as the first key of its entry, or begin a new entry with "- ")',
+    ],
     ['a:\n  b: 1\n c: 1', '3:1: error: wrong indentation (keys of one map begin in one column)'],
     ['a: [1, 2', '1:9: error: a "[" without its "]" (close it, and indent the lines in between deeper than the key)'],
     ['a: { b: 1', '1:10: error: a "{" without its "}" (close it, and indent the lines in between deeper than the key)'],

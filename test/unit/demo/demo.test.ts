@@ -44,7 +44,9 @@ describe('findPorts', () => {
       {
         type: 'notice',
         level: 'warn',
-        message: expect.stringMatching(/^port 80 (?:is taken|needs a right that is not there): the demo takes 8080$/),
+        message: expect.stringMatching(
+          /^port 80 (?:is taken|needs root or CAP_NET_BIND_SERVICE): the demo takes 8080$/,
+        ),
       },
     ]);
     expect(movePorts(config).listeners.map(({ port, unix }) => port ?? unix)).toEqual([8080, 0, '/run/x.sock']);
@@ -70,6 +72,13 @@ describe('startDemo', () => {
 
     const plain = async (port: number) => (await fetch(`http://127.0.0.1:${port}/api/hello`)).status;
     expect([await plain(ws), await plain(http), await plain(both)]).toEqual([426, 200, 200]);
+    // A browser gets the page, a program in a terminal a few lines that say what to ask for.
+    const welcome = async (accept: string) =>
+      (await fetch(`http://127.0.0.1:${http}/`, { headers: { accept } })).headers.get('content-type');
+    expect([await welcome('text/html,*/*;q=0.8'), await welcome('*/*')]).toEqual([
+      'text/html; charset=utf-8',
+      'application/json',
+    ]);
     for (const port of [ws, both]) {
       const client = await openClient(`ws://127.0.0.1:${port}/a/echo`);
       expect(await client.next()).toBe(
