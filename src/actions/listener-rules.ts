@@ -1,5 +1,5 @@
 // What a listener refuses before a route is looked for, whatever the request is and whatever it came by: that it came without
-// TLS, or over a connection that was made for another name. And what every answer on it carries.
+// TLS, or over a connection that was made for another name or that is not of its scheme. And what every answer on it carries.
 import type { TLSSocket } from 'node:tls';
 import type { ListenerConfig } from '../config/schema/schema.ts';
 import { type Rejection, reject } from '../handshake/rejection.ts';
@@ -18,9 +18,10 @@ export interface CertificateChoice {
 const CHALLENGES = '/.well-known/acme-challenge/';
 
 const HTTPS = 443;
+const WRONG_SCHEME = 'the scheme that is asked for is not the one of this connection';
 
 export class ListenerRules {
-  #config: Pick<ListenerConfig, 'redirect_to_https' | 'hsts'>;
+  #config: Pick<ListenerConfig, 'redirect_to_https' | 'hsts' | 'unix' | 'proxy_protocol'>;
   #certificates: CertificateChoice | null;
 
   /** Without TLS there are no certificates. */
@@ -35,9 +36,9 @@ export class ListenerRules {
     this.#certificates = certificates;
   }
 
-  /** The value of Strict-Transport-Security (RFC 6797 §6.1); null: none is sent. */
+  /** The value of Strict-Transport-Security (RFC 6797 §6.1); null: none is sent, as without TLS (§7.2). */
   get hsts(): string | null {
-    return this.#config.hsts ?? null;
+    return this.#certificates === null ? null : (this.#config.hsts ?? null);
   }
 
   /**
@@ -45,6 +46,7 @@ export class ListenerRules {
    * `head` has its scheme as trusted proxies vouch for it.
    */
   refuse(head: RequestHead, connection: Connection, fromTrustedProxy: boolean): Rejection | null {
+    if (!fromTrustedProxy && this.#wrongScheme(head)) return reject('misdirected', WRONG_SCHEME);
     const port = head.secure ? null : (this.#config.redirect_to_https ?? null);
     // A proxy has one connection for all of its clients.
     const asked = fromTrustedProxy ? null : serverNameOf(connection);
@@ -55,12 +57,28 @@ export class ListenerRules {
     return asked !== null && this.#misdirected(asked, request.authority.host) ? reject('misdirected') : null;
   }
 
+  /**
+   * RFC 9110 §7.4: what is asked for by https must have come over TLS, and what is asked for by http is another resource. A
+   * proxy may say what its own client has asked for, whatever it has connected by.
+   */
+  #wrongScheme(head: RequestHead): boolean {
+    if (this.#config.unix !== undefined || this.#config.proxy_protocol !== undefined) return false;
+    const scheme = head.http2?.scheme ?? schemeOf(head.target);
+    return scheme !== null && (scheme === 'https') !== head.secure;
+  }
+
   /** RFC 9110 §7.4: a client may use a connection for every name of its certificate, and this name has another one. */
   #misdirected(asked: string, host: string): boolean {
     if (asked.toLowerCase() === host) return false;
     const wanted = this.#certificates?.namedContext(host) ?? null;
     return wanted !== null && wanted !== this.#certificates?.contextFor(asked);
   }
+}
+
+/** Of a target in absolute-form (RFC 9112 §3.2.2), the scheme of HTTP that it stands for; null: it says none. */
+function schemeOf(target: string): 'http' | 'https' | null {
+  const said = target.startsWith('/') ? undefined : /^(?:http|ws)(s?):/i.exec(target)?.[1];
+  return said === undefined ? null : said === '' ? 'http' : 'https';
 }
 
 /** What the client asked for by SNI; null: nothing, or there is no TLS. */

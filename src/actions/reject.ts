@@ -9,9 +9,10 @@ import {
   headOnly,
   type Refusal,
 } from '../http/problem.ts';
-import type { StreamConnection } from '../net/fd-connection.ts';
+import { asStream, type Connection, type StreamConnection } from '../net/fd-connection.ts';
 import { startReadingHandle } from '../net/node-internals.ts';
 import type { ClientRequest, ClientResponse } from '../proxy/client.ts';
+import { withListenerFields } from './listener-fields.ts';
 
 /** How long a client that was refused may go on sending before its connection is cut. */
 const LINGER_MS = 2000;
@@ -21,10 +22,12 @@ export function refusalOf(error: GatewayError): Refusal {
   return { reason: error.code, status: statusOf(error), detail: ERRORS[error.code].detail, fields: [] };
 }
 
-/** Answers on a socket that node's HTTP server has released, and ends the connection. */
-export function rejectUpgrade(socket: StreamConnection, refusal: Refusal, request: AnsweredRequest): void {
+/** Answers on a connection that no HTTP server reads any more, and ends it. */
+export function rejectUpgrade(connection: Connection, refusal: Refusal, request: AnsweredRequest): void {
+  const socket = asStream(connection);
   if (!socket.writable) return void socket.destroy();
-  socket.write(formatRefusal(refusal, request, new Date()));
+  const fields = withListenerFields(connection, refusal.fields);
+  socket.write(formatRefusal({ ...refusal, fields }, request, new Date()));
   endAfterReading(socket);
 }
 
@@ -61,13 +64,15 @@ export function rejectRequest({ request, response }: Plain, refusal: Refusal, id
   response.answer({ status: refusal.status, phrase: null, fields, framing: 'length' }, Buffer.from(body));
 }
 
-/** Passes another server's refusal to the client whole, on a socket that node's HTTP server has released. */
+/** Passes another server's refusal to the client whole, on a connection that no HTTP server reads any more. */
 export function passUpgrade(
-  socket: StreamConnection,
+  connection: Connection,
   { status, phrase, answer, body }: PassthroughResponse,
   request: AnsweredRequest,
 ): void {
-  const fields = [...answer, 'Content-Length', `${body.length}`, 'Connection', 'close'];
+  const socket = asStream(connection);
+  const own = ['Content-Length', `${body.length}`, 'Connection', 'close'];
+  const fields = withListenerFields(connection, [...answer, ...own]);
   const head = Buffer.from(formatHead(status, fields, phrase), 'latin1');
   socket.write(headOnly(request) ? head : Buffer.concat([head, body]));
   endAfterReading(socket);

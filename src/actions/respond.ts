@@ -1,10 +1,11 @@
 // Verdict `respond`: an answer that the gateway gives by itself and that is no refusal, such as a redirect.
 import { STATUS_CODES } from 'node:http';
 import { formatHead, headOnly } from '../http/problem.ts';
-import type { StreamConnection } from '../net/fd-connection.ts';
+import { asStream, type Connection } from '../net/fd-connection.ts';
 import type { Respond } from '../routing/decide.ts';
 import type { RouteContext } from './context.ts';
 import { completed } from './forward.ts';
+import { withListenerFields } from './listener-fields.ts';
 import { endAfterReading, type Plain } from './reject.ts';
 
 /** Answers, and reports it. */
@@ -17,10 +18,12 @@ export function respond(context: RouteContext, verdict: Respond, plain: Plain): 
   completed(context, plain, { at: null, reason: null, detail: null });
 }
 
-/** The same for a handshake, on a socket that node's HTTP server has released; the connection is closed behind it. */
-export function respondUpgrade(context: RouteContext, verdict: Respond, socket: StreamConnection): void {
-  const { fields, body } = buildAnswer(context, verdict);
-  fields.push('Connection', 'close', 'Date', new Date().toUTCString());
+/** The same for a handshake, on a connection that no HTTP server reads any more; it is closed behind it. */
+export function respondUpgrade(context: RouteContext, verdict: Respond, connection: Connection): void {
+  const socket = asStream(connection);
+  const { fields: own, body } = buildAnswer(context, verdict);
+  own.push('Connection', 'close', 'Date', new Date().toUTCString());
+  const fields = withListenerFields(connection, own);
   const head = Buffer.from(formatHead(verdict.status, fields, STATUS_CODES[verdict.status] ?? ''), 'latin1');
   const bodiless = body === null || headOnly(context.subject);
   const answer = bodiless ? head : Buffer.concat([head, body]);

@@ -20,6 +20,7 @@ import { LiveSession } from '../sessions/live.ts';
 import type { Server } from '../upstream/pool.ts';
 import type { Reachable } from '../websocket/connections.ts';
 import { type ClientEnd, factsOf, type RouteContext, recheckLater } from './context.ts';
+import { withListenerFields } from './listener-fields.ts';
 import { preambleFor } from './peer.ts';
 import { type Reached, reach, refOf, SpliceError } from './reach.ts';
 import { endAfterReading, startReading } from './reject.ts';
@@ -251,7 +252,8 @@ async function pass(
   else if (bound === null) fields.push('Connection', 'close');
   // A client that leaves is noticed though its backend says nothing more.
   client.ahead.watch(socket, client.clientClosed);
-  socket.write(formatHead(head.status, fields, head.phrase), 'latin1');
+  const said = withListenerFields(client.connection, fields);
+  socket.write(formatHead(head.status, said, head.phrase), 'latin1');
   const keep =
     bound !== null && socket instanceof Socket ? (backend: Socket) => bound.keep(server, socket, backend, head) : null;
   const whole = await passAnswer(answer, framing, socket, keep);

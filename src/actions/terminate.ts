@@ -112,7 +112,7 @@ function open(
 function pass(context: RouteContext, { connection, ahead }: ClientEnd, refused: Refused): void {
   const { status, at } = refused;
   ahead.take();
-  passUpgrade(asStream(connection), refused, context.subject);
+  passUpgrade(connection, refused, context.subject);
   const { services, subject, startedAt } = context;
   services.emit({
     ...subject,

@@ -15,6 +15,8 @@ export interface RequestHead extends FieldSection {
   readonly target: string;
   /** `1.1`, `1.0`, or whatever else the start line said; of HTTP/2 `1.1`, which its head was translated to. */
   readonly version: string;
+  /** Of HTTP/2 what it was translated from: `:scheme` says what its client takes the connection for. */
+  readonly http2?: Http2Origin | undefined;
   /** Whether it came over TLS. */
   readonly secure: boolean;
   /**
@@ -32,8 +34,13 @@ export interface MessageLike {
   readonly rawHeaders: readonly string[];
   /** The names of its fields in lower case, where they are known already. */
   readonly names?: readonly string[];
-  /** Set where the head was translated from another version. */
-  readonly protocol?: '2';
+  /** Set where the head was translated from HTTP/2. */
+  readonly http2?: Http2Origin;
+}
+
+/** What a head of HTTP/2 says that one of HTTP/1.1 has no word for. */
+export interface Http2Origin {
+  readonly scheme: 'http' | 'https' | null;
 }
 
 /** Takes the head out of a message; only `rawHeaders` is read, since node's `headers` joins and drops fields. */
@@ -44,6 +51,7 @@ export function readHead(message: MessageLike, secure: boolean, peer: string): R
     version: message.httpVersion,
     fields: message.rawHeaders,
     names: message.names ?? lowerNames(message.rawHeaders),
+    http2: message.http2,
     secure,
     peer: plainAddress(peer),
   };

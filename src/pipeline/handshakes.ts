@@ -21,7 +21,7 @@ import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { valuesOf } from '../http/fields.ts';
 import type { MessageLike } from '../http/head.ts';
 import { ClientClosed } from '../net/client-closed.ts';
-import { asStream, type Connection, type FdConnection, type StreamConnection } from '../net/fd-connection.ts';
+import type { Connection, FdConnection, StreamConnection } from '../net/fd-connection.ts';
 import { responseUnderWay } from '../net/node-internals.ts';
 import type { Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
@@ -210,12 +210,12 @@ export class Handshakes {
     if (isRejection(result)) return refuse(context, released, result, mode);
     if (!isGranted(result)) {
       ahead.take();
-      passUpgrade(asStream(connection), result, context.subject);
+      passUpgrade(connection, result, context.subject);
       return rejected(context, { ...result, reason: 'auth', detail: passedDetail(result) }, mode);
     }
     if (verdict.kind === 'respond') {
       ahead.take();
-      return respondUpgrade(result.context, verdict, asStream(connection));
+      return respondUpgrade(result.context, verdict, connection);
     }
     const returnToServer = this.#state.draining ? null : released.returnToServer;
     const client = { connection, ahead, clientClosed, returnToServer, resources };
@@ -237,7 +237,7 @@ export function reportDropped({ context, head }: Incoming): void {
 
 function refuse(context: RouteContext, { connection, ahead }: Released, rejection: Rejection, mode: Mode | null): void {
   ahead.take();
-  rejectUpgrade(asStream(connection), rejection, context.subject);
+  rejectUpgrade(connection, rejection, context.subject);
   rejected(context, rejection, mode);
 }
 
@@ -262,7 +262,7 @@ function fail(
   // What waits for this client is notified also where its socket broke at the last moment.
   if (error.code === 'client_gone') clientClosed.notify();
   ahead.take();
-  rejectUpgrade(asStream(connection), refusalOf(error), subject);
+  rejectUpgrade(connection, refusalOf(error), subject);
   services.emit({
     ...subject,
     type: 'handshake_failed',

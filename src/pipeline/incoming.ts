@@ -52,8 +52,9 @@ export function readIncoming(message: MessageLike, connection: Connection, snaps
 }
 
 /** What the client speaks. A version that is none of these is refused, as one of HTTP/1.1. */
-function protocolOf({ protocol, httpVersion }: MessageLike): Subject['protocol'] {
-  return protocol ?? (httpVersion === '1.0' ? '1.0' : '1.1');
+function protocolOf({ http2, httpVersion }: MessageLike): Subject['protocol'] {
+  if (http2 !== undefined) return '2';
+  return httpVersion === '1.0' ? '1.0' : '1.1';
 }
 
 function fieldOf(head: RequestHead, name: string): string | null {

@@ -122,7 +122,7 @@ export class Gateway implements Sampler {
   readonly #onClosed = (): void => void this.#requests--;
 
   #serve(request: ClientRequest, received: ClientResponse): void {
-    const response = withHsts(request, received);
+    const response = asListenerSays(request, received);
     this.#requests++;
     response.onClosed(this.#onClosed);
     const incoming = readIncoming(request.message, request.connection, this.#options.snapshot());
@@ -194,10 +194,10 @@ function run(result: AccessResult, context: RouteContext, verdict: Forward | Res
   completed(context, plain, { at: null, reason: 'auth', detail: passedDetail(result) });
 }
 
-/** The response as the listener wants it; a request without TLS gets no such field (RFC 6797 §7.2). */
-function withHsts({ connection }: ClientRequest, response: ClientResponse): ClientResponse {
+/** The response as the listener wants it. */
+function asListenerSays({ connection }: ClientRequest, response: ClientResponse): ClientResponse {
   const hsts = peerOf(connection).listener?.hsts ?? null;
-  return hsts === null || !('encrypted' in connection) ? response : new HstsResponse(response, hsts);
+  return hsts === null ? response : new HstsResponse(response, hsts);
 }
 
 /** Answers a request that broke on its way. */

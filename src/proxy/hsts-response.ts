@@ -74,7 +74,12 @@ export class HstsResponse implements ClientResponse {
   }
 
   #withField(head: ResponseHead): ResponseHead {
-    const said = head.fields.some((name, i) => i % 2 === 0 && name.toLowerCase() === FIELD.toLowerCase());
-    return said ? head : { ...head, fields: [...head.fields, FIELD, this.#value] };
+    return { ...head, fields: withHsts(head.fields, this.#value) };
   }
+}
+
+/** The fields of an answer, flat, with Strict-Transport-Security where they have none. */
+export function withHsts(fields: readonly string[], value: string): readonly string[] {
+  const said = fields.some((name, i) => i % 2 === 0 && name.toLowerCase() === FIELD.toLowerCase());
+  return said ? fields : [...fields, FIELD, value];
 }

@@ -230,6 +230,19 @@ describe('the same request by HTTP/1.1 and by HTTP/2', () => {
     expect(shown(two)).toEqual(shown(one));
     expect(await gateway.metric('http_requests_total', { ...labels, protocol: '2' })).toBe(before + 1);
   });
+
+  it.each([
+    ['a refusal', 'GET', '/none'],
+    ['a fixed answer', 'GET', '/fixed'],
+    ['a redirect', 'GET', '/moved'],
+    ['a refusal of HEAD', 'HEAD', '/none-head'],
+    ['a server that is not there', 'GET', '/nobody'],
+  ])('says how long the content was of %s', async (_name, method, path) => {
+    const { body } = await byHttp2(await connect(), { method, path });
+    expect((await gateway.log({ event: 'request_completed', method, path, protocol: '2' }))['bytes_out']).toBe(
+      body.length,
+    );
+  });
 });
 
 describe('ALPN', () => {

@@ -49,7 +49,11 @@ beforeAll(async () => {
   gateway = await startGateway({
     listeners,
     trusted_proxies: ['192.0.2.9'],
-    upstreams: { rest: { servers: [`http://127.0.0.1:${rest.port}`] } },
+    upstreams: {
+      rest: { servers: [`http://127.0.0.1:${rest.port}`] },
+      passed: { servers: [`ws://127.0.0.1:${rest.port}`] },
+      dead: { servers: ['ws://127.0.0.1:1'] },
+    },
     routes: [
       {
         name: 'own',
@@ -57,6 +61,11 @@ beforeAll(async () => {
         respond: { body: 'x', headers: { 'Strict-Transport-Security': 'max-age=1' } },
       },
       { name: 'ws', match: { path: '/ws' }, websocket: { mode: 'terminate', handler: 'echo', origins: 'any' } },
+      ...['passed', 'dead'].map((name) => ({
+        name,
+        match: { path: `/${name}` },
+        websocket: { mode: 'splice' as const, upstream: name, origins: 'any' as const },
+      })),
       { name: 'challenge', match: { path: '/.well-known/acme-challenge/*' }, respond: { body: 'proof' } },
       { name: 'rest', match: { path: '/seen/*' }, http: { upstream: 'rest' } },
     ],
@@ -83,11 +92,15 @@ async function get(listener: number, path: string, host: string, servername?: st
 }
 
 /** The fields of an answer of HTTP/2; plain by prior knowledge where no name is asked for. */
-async function get2(listener: number, path: string, host: string, servername?: string) {
+async function get2(listener: number, path: string, host: string, servername?: string, scheme?: string) {
   const origin = `${servername === undefined ? 'http' : 'https'}://127.0.0.1:${gateway.ports[listener]}`;
   const session = http2.connect(origin, { servername: servername ?? '', rejectUnauthorized: false });
   session.on('error', () => {});
-  const stream = session.request({ ':path': path, ':authority': host });
+  const stream = session.request({
+    ':path': path,
+    ':authority': host,
+    ...(scheme === undefined ? {} : { ':scheme': scheme }),
+  });
   const fields = await new Promise<http2.IncomingHttpHeaders>((resolve, reject) => {
     stream.once('response', resolve).once('error', reject);
   });
@@ -146,6 +159,15 @@ describe('a connection that was made for another name', () => {
     });
   });
 
+  it('or by another scheme', async () => {
+    const answer = await get(TLS, 'http://first.test/seen/a', 'first.test', 'first.test');
+    expect([answer.status, answer.fields['x-gateway-reason']]).toEqual([421, 'misdirected']);
+    expect((await get(TLS, 'https://first.test/seen/a', 'first.test', 'first.test')).status).toBe(200);
+    const wrong = { ':status': 421, 'x-gateway-reason': 'misdirected' };
+    expect(await get2(TLS, '/seen/a', 'first.test', 'first.test', 'http')).toMatchObject(wrong);
+    expect(await get2(PLAIN, '/seen/a', 'first.test', undefined, 'https')).toMatchObject(wrong);
+  });
+
   it('serves the names of its own certificate, and those that are nobody’s', async () => {
     for (const host of ['b.first.test', 'first.test:443', 'nobody.test']) {
       expect((await get(TLS, '/seen/a', host, 'a.first.test')).status).toBe(200);
@@ -193,6 +215,34 @@ describe('HSTS', () => {
     expect(await told('/own')).toBe('max-age=1');
     expect((await get2(TLS, '/seen/a', 'first.test', 'first.test'))['strict-transport-security']).toBe(HSTS);
     expect((await get2(TLS, '/own', 'first.test', 'first.test'))['strict-transport-security']).toBe('max-age=1');
+  });
+
+  const tls = { rejectUnauthorized: false, servername: 'first.test' };
+  it.each([
+    ['by the gateway', '/nothing', 404],
+    ['by its server', '/passed', 404],
+    ['for its server', '/dead', 502],
+  ])('is on the answer to a handshake that is refused %s', async (_, path, status) => {
+    const { port } = { port: gateway.ports[TLS] };
+    const refusal = await openRefused(`wss://127.0.0.1:${port}${path}`, { ...tls, headers: { Host: 'first.test' } });
+    expect([refusal.status, refusal.fields['strict-transport-security']]).toEqual([status, HSTS]);
+    const session = http2.connect(`https://127.0.0.1:${port}`, tls);
+    await new Promise((resolve) => session.once('remoteSettings', resolve));
+    const fields = { ':method': 'CONNECT', ':protocol': 'websocket', ':path': path, ':authority': 'first.test' };
+    const stream = session.request({ ...fields, 'sec-websocket-version': '13' });
+    const answer = await new Promise<http2.IncomingHttpHeaders>((resolve) => stream.once('response', resolve));
+    expect(answer).toMatchObject({ ':status': status, 'strict-transport-security': HSTS });
+    session.destroy();
+  });
+
+  it('is on the answer to what could not be read', async () => {
+    const raw = await connectRaw({ ...tls, tls: true, port: gateway.ports[TLS]!, host: '127.0.0.1' });
+    raw.write('GET / HTTP/3.0\r\n\r\n');
+    const { status, fields } = readAnswer((await raw.closed()).bytes);
+    expect([status, fields.filter(([name]) => name === 'Strict-Transport-Security')]).toEqual([
+      400,
+      [['Strict-Transport-Security', HSTS]],
+    ]);
   });
 
   it('is on none of another listener', async () => {

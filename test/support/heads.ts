@@ -11,6 +11,8 @@ export interface Change {
   readonly method?: string;
   readonly target?: string;
   readonly version?: string;
+  /** Of HTTP/2, with this `:scheme`. */
+  readonly http2?: RequestHead['http2'];
   readonly secure?: boolean;
   readonly peer?: string;
   readonly fields?: Readonly<Record<string, string | readonly string[] | null>>;
@@ -49,6 +51,7 @@ function changed(base: readonly (readonly [string, string])[], change: Change): 
     version: change.version ?? '1.1',
     fields,
     names: lowerNames(fields),
+    http2: change.http2,
     secure: change.secure ?? false,
     peer: plainAddress(change.peer ?? '203.0.113.9'),
   };

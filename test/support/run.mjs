@@ -9,7 +9,10 @@ const unmeasured = given.some((arg) => arg.startsWith('--coverage')) ? [] : ['--
 const ofUnits = given.some((arg) => !arg.startsWith('-')) ? unmeasured : [];
 
 const runs = [];
-for (const project of [['unit', ...ofUnits], ['e2e', ...unmeasured]]) {
+for (const project of [
+  ['unit', ...ofUnits],
+  ['e2e', ...unmeasured],
+]) {
   // A pattern may fit files of one project alone.
   runs.push(await runVitest(['--project', ...project, '--passWithNoTests', ...given]));
 }

@@ -2,7 +2,7 @@
 // a route adds to them. Pure.
 import { type FieldSection, type Fields, listElements, lowerNames, trimOws, without } from '../fields.ts';
 import { type Forwarding, forwardingFields, isForwardingField, mayPass } from '../forwarding/forwarded.ts';
-import { isEndToEnd, type Request } from '../head.ts';
+import { isEndToEnd, type Request, type RequestHead } from '../head.ts';
 import { type PathView, type RewrittenTarget, showCookie, showLocation } from './rewrite.ts';
 import type { Facts, FieldTemplate } from './template.ts';
 
@@ -96,11 +96,16 @@ export function requestFields(
     fields.push(head.fields[2 * i] as string, trimOws(head.fields[2 * i + 1] as string));
   }
   const ours = forwardingFields(head, client, request.host, policy.forwarding);
-  if (policy.via !== null) ours.push('Via', `${head.version} ${policy.via}`);
+  if (policy.via !== null) ours.push('Via', `${receivedBy(head)} ${policy.via}`);
   for (const field of set === undefined ? ours : without(ours, set)) fields.push(field);
   grant(fields, facts.granted);
   add(fields, policy.request, facts);
   return fields;
+}
+
+/** The received-protocol of Via (RFC 9110 §7.6.3). */
+function receivedBy({ http2, version }: RequestHead): string {
+  return http2 === undefined ? version : '2.0';
 }
 
 /** The field a refusal of the gateway's own carries; a backend's answer must not look like one. */

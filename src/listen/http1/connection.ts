@@ -1,6 +1,7 @@
 // One connection of a client that speaks HTTP/1.1 (RFC 9112): where its requests begin and end, one of them served at a
 // time, how long it may take, and how it ends. What becomes of a request and its answer is request.ts and response.ts.
 import type { Socket } from 'node:net';
+import { withListenerFields } from '../../actions/listener-fields.ts';
 import type { Expirable } from '../../base/deadlines.ts';
 import { guarded } from '../../base/guard.ts';
 import type { SlotHandle } from '../../base/slot-set.ts';
@@ -256,7 +257,8 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
   #refuse(rejection: Rejection): void {
     this.#services.onRefused(this.socket, rejection);
     if (!this.socket.writable) return void this.destroy();
-    this.socket.write(formatRefusal(rejection, null, new Date()));
+    const fields = withListenerFields(this.socket, rejection.fields);
+    this.socket.write(formatRefusal({ ...rejection, fields }, null, new Date()));
     this.close();
   }
 

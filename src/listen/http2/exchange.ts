@@ -120,6 +120,8 @@ export class Http2Response implements ClientResponse {
   #events: ResponseEvents | null = null;
   #status = 200;
   #written = 0;
+  /** It was given whole by one call, and leaves at the end of the turn. */
+  #atOnce = false;
   /** Its end was given to the stream. */
   #ended = false;
   /** All of it was given to the system. */
@@ -158,7 +160,7 @@ export class Http2Response implements ClientResponse {
 
   /** Of the content alone: what its head takes depends on the heads before it (RFC 7541). */
   get bytesToClient(): number {
-    return this.#written - this.#stream.writableLength;
+    return this.#atOnce && !this.#lost ? this.#written : this.#written - this.#stream.writableLength;
   }
 
   notify(events: ResponseEvents | null): void {
@@ -182,7 +184,9 @@ export class Http2Response implements ClientResponse {
   answer(head: ResponseHead, body: Buffer | null): void {
     const empty = body === null || body.length === 0 || hasNoBody(this.#request, head);
     this.#respond(head, empty);
-    if (!empty) this.end(body, []);
+    if (empty) return;
+    this.#atOnce = true;
+    this.end(body, []);
   }
 
   head(head: ResponseHead): void {

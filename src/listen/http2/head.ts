@@ -40,7 +40,7 @@ export function readHttp2Head({ raw, ended, key }: Http2Fields): Http2Head | Rej
   if (protocol === undefined) {
     const url = method === 'CONNECT' ? (authority ?? '') : path;
     const framing = ended || hasLength || method === 'CONNECT' ? [] : ['transfer-encoding', 'chunked'];
-    return { message: messageOf(method, url, [...head, ...fields, ...framing]), websocket: false };
+    return { message: messageOf(method, url, [...head, ...fields, ...framing], pseudo), websocket: false };
   }
   if (protocol.toLowerCase() !== 'websocket') return UNKNOWN_PROTOCOL;
   if (ended || hasLength) return reject('malformed', 'a WebSocket has no content, and its stream is open');
@@ -48,7 +48,7 @@ export function readHttp2Head({ raw, ended, key }: Http2Fields): Http2Head | Rej
   if (fields.some((name, i) => i % 2 === 0 && name === 'sec-websocket-key'))
     return reject('malformed', 'HTTP/2 has no Sec-WebSocket-Key');
   head.push('upgrade', 'websocket', 'connection', 'Upgrade', 'sec-websocket-key', key());
-  return { message: messageOf('GET', path, [...head, ...fields]), websocket: true };
+  return { message: messageOf('GET', path, [...head, ...fields], pseudo), websocket: true };
 }
 
 interface SortedFields {
@@ -102,6 +102,9 @@ const UNKNOWN_PROTOCOL: Rejection = {
   status: 501,
 };
 
-function messageOf(method: string, url: string, rawHeaders: string[]): MessageLike {
-  return { method, url, httpVersion: '1.1', rawHeaders, protocol: '2' };
+/** Its parts as a message of HTTP/1.1. */
+function messageOf(method: string, url: string, rawHeaders: string[], pseudo: SortedFields['pseudo']): MessageLike {
+  const scheme = pseudo.get(':scheme');
+  const said = scheme === 'http' || scheme === 'https' ? scheme : null;
+  return { method, url, httpVersion: '1.1', rawHeaders, http2: { scheme: said } };
 }

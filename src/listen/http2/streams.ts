@@ -1,5 +1,6 @@
 // What the gateway does for a stream: a request is served as one of HTTP/1.1 is, an extended CONNECT is a handshake.
 import type { ServerHttp2Stream } from 'node:http2';
+import { withListenerFields } from '../../actions/listener-fields.ts';
 import { peerOf } from '../../actions/peer.ts';
 import { rejectRequest } from '../../actions/reject.ts';
 import type { Emit } from '../../events.ts';
@@ -42,7 +43,8 @@ export class GatewayStreams implements StreamHandler {
       connection.socket,
     );
     const response = new Http2Response(stream, request, () => connection.wasReset());
-    rejectRequest({ request, response }, rejection, null);
+    const fields = withListenerFields(connection.socket, rejection.fields);
+    rejectRequest({ request, response }, { ...rejection, fields }, null);
     const { status, reason, detail } = rejection;
     this.#emit({
       type: 'head_refused',

@@ -57,7 +57,7 @@ async function send(fields: Fields, open: boolean, watch: readonly string[] = []
   const client = await (await RawHttp2.plain(proxy.ports[1]!)).begin();
   client.write(headers(1, fields, open ? 0 : END_STREAM));
   const outcome = await client.outcome(1);
-  client.write(headers(3, getFields('/public/next', [], { ':authority': 'gateway.test' })));
+  client.write(headers(3, getFields('/public/next', [], { ':authority': 'gateway.test', ':scheme': 'http' })));
   expect(await client.outcome(3)).toBe('200');
   client.socket.destroy();
   return { outcome, reached: proxy.canary.take(watch).filter((line) => !line.startsWith('GET /public/next')) };

@@ -93,12 +93,48 @@ describe('a connection for another name', () => {
   });
 });
 
+describe('a connection of another scheme', () => {
+  const refused = (change: Change, listener: object = {}, trusted = false) =>
+    new ListenerRules(configOf(listener), null).refuse(plain(change), over(), trusted)?.reason ?? null;
+
+  it.each<[string, Change]>([
+    ['http over TLS', { secure: true, http2: { scheme: 'http' } }],
+    ['https without it', { secure: false, http2: { scheme: 'https' } }],
+    ['http over TLS by an absolute target', { secure: true, target: 'http://app.example.com/' }],
+    ['https without it, so', { secure: false, target: 'HTTPS://app.example.com/' }],
+    ['wss without it, so', { secure: false, target: 'wss://app.example.com/' }],
+  ])('is misdirected: %s', (_, change) => {
+    expect(refused(change)).toBe('misdirected');
+    expect(refused(change, {}, true)).toBeNull();
+    expect(refused(change, { proxy_protocol: { from: ['10.0.0.1'] } })).toBeNull();
+    expect(refused(change, { port: undefined, unix: '/run/x.sock' })).toBeNull();
+  });
+
+  it.each<[string, Change]>([
+    ['http without TLS', { secure: false, http2: { scheme: 'http' } }],
+    ['https over it', { secure: true, http2: { scheme: 'https' } }],
+    ['none', { secure: true, http2: { scheme: null } }],
+    ['none of HTTP/1.1', { secure: true, target: '/http://x' }],
+    ['http without TLS by an absolute target', { secure: false, target: 'http://app.example.com/' }],
+    ['ws without it', { secure: false, target: 'ws://app.example.com/' }],
+    ['https over TLS, so', { secure: true, target: 'https://app.example.com/' }],
+  ])('is not: %s', (_, change) => {
+    expect(refused(change)).toBeNull();
+  });
+
+  it('is said before a redirect to https', () => {
+    expect(refused({ secure: false, http2: { scheme: 'https' } }, { redirect_to_https: true })).toBe('misdirected');
+  });
+});
+
 it('hsts is the value of its field', () => {
-  const of = (hsts: unknown) => new ListenerRules(configOf({ tls: { self_signed: ['a.test'] }, hsts }), null).hsts;
+  const of = (hsts: unknown) =>
+    new ListenerRules(configOf({ tls: { self_signed: ['a.test'] }, hsts }), certificates).hsts;
   expect(of('180d')).toBe('max-age=15552000');
   expect(of('0s')).toBe('max-age=0');
   expect(of({ max_age: '730d', include_subdomains: true, preload: true })).toBe(
     'max-age=63072000; includeSubDomains; preload',
   );
-  expect(new ListenerRules(configOf({}), null).hsts).toBeNull();
+  expect(of(undefined)).toBeNull();
+  expect(new ListenerRules(configOf({ hsts: '180d' }), null).hsts).toBeNull();
 });

@@ -211,6 +211,8 @@ describe('a request', () => {
     const { request, response } = forwarded({}, { version: '1.0', fields: { Via: '1.1 cdn' } }, { via: 'edge' });
     expect(request.filter((line) => line.startsWith('Via'))).toEqual(['Via: 1.1 cdn', 'Via: 1.0 edge']);
     expect(response('Server', 'x')).toEqual(['Server: x', 'Via: 1.1 edge']);
+    const { request: of2 } = forwarded({}, { http2: { scheme: 'https' } }, { via: 'edge' });
+    expect(of2.filter((line) => line.startsWith('Via'))).toEqual(['Via: 2.0 edge']);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readHttp2Head } from '../../../../src/listen/http2/head.ts';
+import { type Http2Head, readHttp2Head } from '../../../../src/listen/http2/head.ts';
 
 const KEY = 'AAAAAAAAAAAAAAAAAAAAAA==';
 const GET = [':method', 'GET', ':scheme', 'https', ':authority', 'a.test', ':path', '/p?q'];
@@ -128,6 +128,13 @@ const CASES: Case[] = [
 describe('the head of an HTTP/2 request', () => {
   it.each(CASES)('%s', (_name, raw, ended, expected) => {
     expect(shown(raw, ended)).toBe(expected);
+  });
+
+  it('says what its client takes the connection for', () => {
+    const schemeOf = (raw: readonly string[]) => (read(raw, false) as Http2Head).message.http2;
+    expect([schemeOf(GET), schemeOf(CONNECT)]).toEqual([{ scheme: 'https' }, { scheme: 'https' }]);
+    expect(schemeOf([':method', 'GET', ':scheme', 'http', ':path', '/'])).toEqual({ scheme: 'http' });
+    expect(schemeOf([':method', 'CONNECT', ':authority', 'a.test:22'])).toEqual({ scheme: null });
   });
 
   it('says whether it is a WebSocket', () => {
