@@ -9,7 +9,7 @@ import { showValue } from '../yaml/document.ts';
 import { type MapNode, nodeAt, type Scalar, type TreeNode } from '../yaml/tree.ts';
 import { nearest } from './nearest.ts';
 import { slipHint } from './slips.ts';
-import { explainKey } from './unknown-key.ts';
+import { explainKey, keysHint } from './unknown-key.ts';
 
 /** A problem, and for an unknown key where its value was meant to stand. */
 export interface Explained {
@@ -98,7 +98,7 @@ function explain(issue: SchemaIssue, path: ConfigPath, context: Context): Explai
     const hint = `${empty} ${issue.message}${isRequired(schema, path) ? '' : ', or take the key out'}`;
     return { problem: { ...problem, message: 'no value', hint } };
   }
-  const hint = slipHint(path, node, schemasAt(schema, path)) ?? hintFor(issue, node);
+  const hint = slipHint(path, node, schemasAt(schema, path)) ?? hintFor(issue, node) ?? mapHint(issue, path, context);
   const message = saysAll(issue) ? issue.message : `${issue.message}, got ${showValue(root, path)}`;
   return { problem: { ...problem, message, ...(hint && { hint }) } };
 }
@@ -148,6 +148,10 @@ function typeHint(issue: SchemaIssue & { code: 'invalid_type' }, value: Scalar |
   };
   const [fits, hint] = hints[issue.expected] ?? [false, ''];
   return fits && value !== undefined ? hint : undefined;
+}
+
+function mapHint(issue: SchemaIssue, path: ConfigPath, { schema }: Context): string | undefined {
+  return issue.code === 'invalid_type' && issue.expected === 'object' ? keysHint(schema, path) : undefined;
 }
 
 function expectsList(issue: SchemaIssue): boolean {

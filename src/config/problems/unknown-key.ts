@@ -53,6 +53,12 @@ function nearby(schema: JsonSchema, path: ConfigPath, known: readonly string[]):
   return { hint: `"${key}" belongs one level up, beside "${parentPath.at(-1)}"` };
 }
 
+/** For a value that stands where a map must: the keys that the map may have. */
+export function keysHint(schema: JsonSchema, path: ConfigPath): string | undefined {
+  const { hint } = listed(keysOf(schemasAt(schema, path)));
+  return hint;
+}
+
 function modeOf(node: JsonSchema): unknown {
   const { mode } = node.properties ?? {};
   return mode?.const;

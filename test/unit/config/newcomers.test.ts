@@ -337,6 +337,10 @@ const CASES: readonly (readonly [Change, ...string[]])[] = [
     '7:1: error: access_log: unknown key (write log: { level: info, access: true, format: json })',
   ],
   [{ root: 'worker_processes: 4' }, '7:1: error: worker_processes: unknown key (write relay: { threads: 4 })'],
+  [
+    { websocket: '{ mode: splice, upstream: chat, ping: 30s }' },
+    '6:54: error: routes[0].websocket.ping: must be a map, got "30s" (known here: every, timeout)',
+  ],
   [{ root: 'metrics: true' }, '7:1: error: metrics: unknown key (they are at /metrics of the listener "admin")'],
   [
     { root: 'trusted_proxies: ["*"]' },

@@ -269,7 +269,7 @@ describe('values', () => {
       '5:16: error: admin.host: must be an IP address (without brackets) or a host name, got "[::1]"',
     ],
     ['admin: { host: 1 }', '5:16: error: admin.host: must be text, got 1 (put it in quotes)'],
-    ['admin: 80', '5:8: error: admin: must be a map, got 80'],
+    ['admin: 80', '5:8: error: admin: must be a map, got 80 (known here: host, port, hosts, token, token_file)'],
     [
       'log: { access: yes }',
       '5:16: error: log.access: must be true or false, got "yes" (write true or false, without quotes)',
