@@ -1,7 +1,17 @@
 // What `npm pack` gives, as a stranger without a compiler gets it: installed into an empty folder without scripts, it runs with
 // the native relay that it brings; nothing is in it that leads nowhere.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -107,6 +117,23 @@ describe.skipIf(!buildable.includes(here))('the package', () => {
     expect(await child.stop()).toBe(0);
     echo.close();
   });
+});
+
+it('is packed without a target whose compiler is not installed; a target that is named must be built', async () => {
+  const copy = mkdtempSync(join(tmpdir(), 'upgate-prebuilds-'));
+  const native = 'src/relay/native';
+  cpSync(join(root, native), join(copy, native), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  const outdated = join(copy, 'prebuilds', TARGETS[0] ?? '');
+  mkdirSync(outdated, { recursive: true });
+  const prebuild = (...named: string[]) =>
+    run('/usr/bin/env', ['PATH=/nowhere', process.execPath, join(copy, native, 'prebuild.mjs'), ...named]);
+  const { code, stdout } = await prebuild();
+  expect(code).toBe(0);
+  expect(stdout.match(/^[\w-]+: left out, \S+ is not /gm)).toHaveLength(TARGETS.length);
+  expect(existsSync(outdated)).toBe(false);
+  expect((await prebuild('all')).code).toBe(1);
+  rmSync(copy, { recursive: true });
 });
 
 it.skipIf(buildable.length === TARGETS.length)(
