@@ -144,7 +144,12 @@ describe('caddy', () => {
   it('a site with two names: certificates by itself, health checks, https for all', async () => {
     const { text, config, explain } = await imported('caddy', 'Caddyfile.simple');
     const hosts = ['app.example.com', 'www.example.com'];
-    expect(config.listeners).toEqual([{ port: 443, tls: { self_signed: hosts } }, { port: 80 }]);
+    const acme = { domains: hosts, email: 'admin@example.com', storage: '/var/lib/upgate/acme', terms_agreed: true };
+    expect(config.listeners).toEqual([{ port: 443, tls: { acme } }, { port: 80 }]);
+    expect(text).toContain(
+      "  # Caddy agrees to the authority's terms by itself; here terms_agreed says that you do: https:",
+    );
+    expect(text).not.toContain('# email');
     expect(config.routes.map(({ name, match }) => [name, match])).toEqual([
       ['to-https', { host: hosts, scheme: 'http' }],
       ['app.example.com-ws', { host: hosts, path: '/ws/*', scheme: 'https' }],
@@ -158,9 +163,36 @@ describe('caddy', () => {
       },
       { servers: ['http://localhost:3000'] },
     ]);
-    expect(text).toContain('# line 2: the global options are not carried\n');
     expect(await explain('wss://www.example.com/ws/x')).toContain('app.example.com-ws');
     expect(await explain('https://www.example.com/')).toContain('app.example.com-all');
+  });
+
+  it('certificates of public names by ACME, of others by what there is', async () => {
+    const { text, config, cert, key } = await imported('caddy', 'Caddyfile.certificates');
+    const acme = {
+      ...{ email: 'ops@example.com', directory: 'https://ca.internal/acme/acme/directory' },
+      ...{ storage: '/var/lib/upgate/acme', terms_agreed: true },
+    };
+    expect(config.listeners).toEqual([
+      {
+        port: 443,
+        tls: { certificates: [{ cert, key }], acme: { domains: ['app.example.com', 'files.example.com'], ...acme } },
+      },
+      { port: 80 },
+      { port: 8443, tls: { self_signed: ['private.example.com'] } },
+      { port: 9443, tls: { acme: { domains: ['app.example.com'], ...acme } } },
+    ]);
+    expect(text).toContain('# line 2: of the global options are not carried: admin\n');
+    expect(text).toContain('they have no certificate here: grafana.localhost, *.example.org\n');
+    expect(text).toContain('these are for trying out: name yours in tls.certificates\n');
+  });
+
+  it('a site without an address for the authority says so; local_certs asks none', async () => {
+    const make = async (text: string) => (await upgate('import', 'caddy', writeConfig(text))).stdout;
+    const site = 'app.example.com {\n respond ok\n}\n';
+    expect(await make(site)).toContain('  # email: where the authority may write to\n');
+    const local = parse(await make(`{\n local_certs\n}\n${site}`)) as Made;
+    expect(local.listeners[0]).toEqual({ port: 443, tls: { self_signed: ['app.example.com'] } });
   });
 
   it('a matcher of handshakes, handle_path, TLS to servers, respond', async () => {

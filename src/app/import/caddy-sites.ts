@@ -1,5 +1,11 @@
 // The addresses of a Caddyfile's sites: which listeners they need, and which hosts their routes take.
 import type { CaddyLine } from './caddy-syntax.ts';
+import {
+  type CertificateOptions,
+  type CertificateSource,
+  certificateSource,
+  ListenerCertificates,
+} from './caddy-tls.ts';
 import type { DraftPart, NamesGiven } from './draft.ts';
 
 export interface Site {
@@ -12,17 +18,17 @@ export interface Site {
 interface Listening {
   readonly port: number;
   readonly secure: boolean;
-  readonly certificates: Map<string, { cert: string; key: string }>;
-  readonly names: Set<string>;
+  readonly certificates: ListenerCertificates;
 }
 
 export class CaddyListeners {
+  readonly options: CertificateOptions = {};
   readonly #found = new Map<number, Listening>();
   /** Hosts whose plain requests Caddy sends to https. */
   readonly #redirected = new Set<string>();
 
   add(port: number, secure: boolean): Listening {
-    const found = this.#found.get(port) ?? { port, secure, certificates: new Map(), names: new Set() };
+    const found = this.#found.get(port) ?? { port, secure, certificates: new ListenerCertificates() };
     this.#found.set(port, found);
     return found;
   }
@@ -35,13 +41,10 @@ export class CaddyListeners {
   parts(): DraftPart[] {
     const found = [...this.#found.values()];
     if (found.length === 0) return [{ remarks: [], value: { port: 80 } }];
-    return found.map(({ port, secure, certificates, names }) => {
-      const named = [...certificates.values()];
-      const self = { self_signed: names.size === 0 ? ['localhost'] : [...names] };
-      const tls = named.length > 0 ? { certificates: named } : self;
-      const gets = 'Caddy gets certificates by itself; these are for trying out: name yours in tls.certificates';
-      const remarks = secure && named.length === 0 ? [gets] : [];
-      return { remarks, value: { port, tls: secure ? tls : undefined } };
+    return found.map(({ port, secure, certificates }) => {
+      if (!secure) return { remarks: [], value: { port } };
+      const { remarks, value } = certificates.part(this.options);
+      return { remarks, value: { port, tls: value } };
     });
   }
 
@@ -57,7 +60,7 @@ export class CaddyListeners {
 /** A site of these addresses; `block` is what it does. */
 export function siteOf(addresses: readonly string[], block: readonly CaddyLine[], listeners: CaddyListeners): Site {
   const remarks: string[] = [];
-  const pair = certificateOf(block);
+  const source = certificateSource(block, listeners.options);
   const found = addresses
     .flatMap((text) => text.split(','))
     .filter((text) => text !== '')
@@ -67,7 +70,7 @@ export function siteOf(addresses: readonly string[], block: readonly CaddyLine[]
       else if (address.path !== '') remarks.push(`site ${text}: its path is not carried`);
       return address === null ? [] : [address];
     });
-  for (const address of found) listen(address, pair, listeners);
+  for (const address of found) listen(address, source, listeners);
   const [first] = found;
   const oneScheme = first !== undefined && found.every(({ secure }) => secure === first.secure);
   const anyHost = found.length === 0 || found.some(({ host }) => host === '');
@@ -101,17 +104,10 @@ function parseAddress(text: string): Address | null {
 
 function listen(
   { secure, host, port, redirects }: Address,
-  pair: { cert: string; key: string } | null,
+  source: CertificateSource,
   listeners: CaddyListeners,
 ): void {
   const listening = listeners.add(port, secure);
   if (redirects) listeners.redirect(host);
-  if (!secure) return;
-  if (pair !== null) listening.certificates.set(pair.cert, pair);
-  else if (host !== '') listening.names.add(host);
-}
-
-function certificateOf(block: readonly CaddyLine[]): { cert: string; key: string } | null {
-  const [, cert, key] = block.find(({ words }) => words[0] === 'tls')?.words ?? [];
-  return cert === undefined || key === undefined ? null : { cert, key };
+  if (secure) listening.certificates.add(host, source);
 }

@@ -4,6 +4,7 @@ import { lookupTable } from '../../base/lookup-table.ts';
 import { headersOf } from './caddy-headers.ts';
 import { CaddyListeners, type Site, siteOf } from './caddy-sites.ts';
 import { type CaddyLine, parseCaddyfile } from './caddy-syntax.ts';
+import { takeGlobalOptions } from './caddy-tls.ts';
 import { CaddyUpstreams } from './caddy-upstreams.ts';
 import { bySpecificity, type Draft, type DraftPart, hostRank, NamesGiven, prefixPaths, type Value } from './draft.ts';
 
@@ -50,7 +51,8 @@ export function importCaddy(text: string, source: string): Draft {
   const found: Found[] = [];
   for (const { words, block, line } of sitesOf(lines)) {
     if (words.length === 0) {
-      if ((block ?? []).length > 0) remarks.push(`line ${line}: the global options are not carried`);
+      const left = takeGlobalOptions(block ?? [], listeners.options).map(({ words: [name] }) => name);
+      if (left.length > 0) remarks.push(`line ${line}: of the global options are not carried: ${left.join(', ')}`);
       continue;
     }
     const site = siteOf(words, block ?? [], listeners);
