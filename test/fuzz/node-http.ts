@@ -1,4 +1,4 @@
-// node's own parsers over bytes, without a network: as the second opinion on what a request or an answer is.
+// node's own server over bytes, without a network: as the second opinion on what a request is.
 import http from 'node:http';
 import { Duplex } from 'node:stream';
 
@@ -55,55 +55,5 @@ export function openNodeRequests(): NodeRequests {
       line.destroy();
       return first;
     },
-  };
-}
-
-export interface NodeAnswer {
-  readonly status: number;
-  readonly version: string;
-  readonly phrase: string;
-  readonly rawHeaders: readonly string[];
-  /** Null where the body was not read to its end. */
-  readonly body: Buffer | null;
-}
-
-/** What node's client makes of the bytes as an answer to a handshake; null where it takes them for none. */
-export async function readNodeAnswer(bytes: Buffer): Promise<NodeAnswer | null> {
-  const line = new Line();
-  line.on('error', () => {});
-  const parts: Buffer[] = [];
-  let answer: http.IncomingMessage | null = null;
-  let upgraded = false;
-  const request = http.get({
-    createConnection: () => line as never,
-    headers: { connection: 'Upgrade', upgrade: 'websocket' },
-  });
-  // It would drop what is past its limit, and say nothing.
-  request.maxHeadersCount = 0;
-  request.on('error', () => {});
-  request.on('response', (message) => {
-    answer ??= message;
-    message.on('error', () => {}).on('data', (part: Buffer) => parts.push(part));
-  });
-  request.on('upgrade', (message) => {
-    // Behind an answer there may stand what looks like another.
-    upgraded = answer === null;
-    answer ??= message;
-  });
-  await turn();
-  line.push(bytes);
-  await turn();
-  await turn();
-  const read = answer as http.IncomingMessage | null;
-  const body = read !== null && !upgraded && read.complete ? Buffer.concat(parts) : null;
-  request.destroy();
-  line.destroy();
-  if (read === null) return null;
-  return {
-    status: read.statusCode ?? 0,
-    version: read.httpVersion,
-    phrase: read.statusMessage ?? '',
-    rawHeaders: read.rawHeaders,
-    body,
   };
 }

@@ -1,5 +1,5 @@
-// llhttp, which node reads requests with, over bytes: the oracle for a reader of our own. Through node's binding, which is not
-// documented and the same in node 20 to 26.
+// llhttp, which node reads requests and answers with, over bytes: the oracle for readers of our own. Through node's binding,
+// which is not documented and the same in node 20 to 26.
 import { createRequire } from 'node:module';
 
 /** One request as a reader sees it. */
@@ -89,4 +89,52 @@ export function readByLlhttp(bytes: Buffer, largest: number): ReadRequests {
   parser.close();
   if (typeof read !== 'number') return { requests, end: 'refused' };
   return { requests, end: upgrades ? 'over' : 'open' };
+}
+
+/** An answer as llhttp reads it. */
+export interface ReadAnswer {
+  readonly status: number;
+  readonly version: string;
+  readonly phrase: string;
+  readonly fields: readonly string[];
+  /** Null where its end was not found: a body until close has none here. */
+  readonly body: Buffer | null;
+}
+
+type OnAnswerHead = [number, number, string[] | undefined, unknown, unknown, number, string | undefined];
+
+/** node's own words for what follows a head (`parserOnHeadersComplete`). */
+const [READ_BODY, SKIP_BODY] = [0, 1];
+
+/** The first answer in some bytes that is not interim, as one to a GET or a handshake; null where llhttp finds none. */
+export function readAnswerByLlhttp(bytes: Buffer, largest: number): ReadAnswer | null {
+  const parser = new HTTPParser();
+  let answer: Omit<ReadAnswer, 'body'> | null = null;
+  let flushed: string[] = [];
+  const parts: Buffer[] = [];
+  let complete = false;
+  const on = (name: string, callback: unknown): void => {
+    parser[HTTPParser[name] as number] = callback;
+  };
+  on('kOnHeaders', (fields: string[]) => void flushed.push(...fields));
+  on('kOnHeadersComplete', (...[major, minor, fields, , , status, phrase]: OnAnswerHead) => {
+    const all = [...flushed, ...(fields ?? [])];
+    flushed = [];
+    if (answer !== null) return SKIP_BODY;
+    if (status < 200 && status !== 101) return SKIP_BODY;
+    answer = { status, version: `${major}.${minor}`, phrase: phrase ?? '', fields: all };
+    return READ_BODY;
+  });
+  on('kOnBody', (part: Buffer) => {
+    if (!complete) parts.push(Buffer.from(part));
+  });
+  on('kOnMessageComplete', () => {
+    flushed = [];
+    complete ||= answer !== null;
+  });
+  parser.initialize(HTTPParser['RESPONSE'] as number, {}, largest, 0);
+  parser.execute(bytes);
+  parser.close();
+  if (answer === null) return null;
+  return { ...(answer as Omit<ReadAnswer, 'body'>), body: complete ? Buffer.concat(parts) : null };
 }
