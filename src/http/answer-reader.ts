@@ -1,6 +1,6 @@
 // The start of a server's answer, collected from the bytes as they come and read strictly: for handshakes and for plain
 // requests alike, so that no two readers can disagree about one. Pure.
-import { type AnswerHead, LARGEST_ANSWER_HEAD, parseAnswerHead } from './answer.ts';
+import { type AnswerHead, answerFraming, LARGEST_ANSWER_HEAD, parseAnswerHead } from './answer.ts';
 import { foreignStart } from './foreign.ts';
 import type { Fault } from './target.ts';
 
@@ -64,6 +64,9 @@ export class AnswerReader {
       if (head.status >= 200 || head.status === 101) return { head, rest: this.unread() };
       // HTTP/1.0 knows none (RFC 9110 §15.2), and other readers take its end for the connection's.
       if (head.version === '1.0') return { fault: 'an interim answer of HTTP/1.0' };
+      // It has no body, whatever it says; another reader may look for one where it can't understand what it says.
+      const framing = answerFraming(head);
+      if ('fault' in framing) return framing;
       if (this.#onInterim === null) this.#seen += end + 4;
       else this.#onInterim(head);
       from = 0;

@@ -2,18 +2,22 @@
 // the same head and the same rest, or a fault; and what is taken is taken by llhttp too, as the same.
 import { answerFraming, followBody } from '../../../src/http/answer.ts';
 import { AnswerReader } from '../../../src/http/answer-reader.ts';
+import { listHas } from '../../../src/http/fields.ts';
 import { readAnswerByLlhttp } from '../../support/llhttp.ts';
 import { LARGEST_HEAD } from '../../support/requests.ts';
 import { promise, type Target } from '../target.ts';
 
 /** What a reader says of the bytes in pieces of this size, and what stands behind the head. */
 function read(bytes: Buffer, size: number) {
-  const reader = new AnswerReader();
+  let closes = false;
+  const reader = new AnswerReader((interim) => {
+    closes ||= listHas(interim, 'connection', 'close');
+  });
   for (let at = 0; at < bytes.length; at += size) {
     const said = reader.take(bytes.subarray(at, at + size));
     if (said === null) continue;
     if ('fault' in said) return said;
-    return { head: said.head, rest: Buffer.concat([said.rest, bytes.subarray(at + size)]) };
+    return { head: said.head, rest: Buffer.concat([said.rest, bytes.subarray(at + size)]), closes };
   }
   return null;
 }
@@ -38,16 +42,17 @@ function follow(framing: Parameters<typeof followBody>[0], rest: Buffer, size: n
 function checkWithLlhttp(bytes: Buffer, said: NonNullable<ReturnType<typeof read>>): string {
   // What an answer begins with is quoted, and is no outcome of its own.
   if ('fault' in said) return said.fault.replace(/it begins with .*/, 'it begins with …');
-  const { head, rest } = said;
+  const { head, rest, closes } = said;
   const theirs = readAnswerByLlhttp(bytes, LARGEST_HEAD);
   // White space behind a value may be a tab (RFC 9110 §5.6.3); behind a length or a coding node takes none.
   const tab = bytes.includes('\t');
   const framing = answerFraming(head);
   // llhttp judges the framing with the head: what it refuses for that is refused here, too, but a step later.
+  // For llhttp nothing follows an interim answer with `Connection: close`; the connection ends behind the final one here.
   if (theirs === null) {
-    const known = 'fault' in framing || head.status === 101 || tab;
+    const known = 'fault' in framing || head.status === 101 || tab || closes;
     promise(known, `llhttp refuses an answer that is taken: ${shown(said)}`);
-    return 'fault' in framing ? framing.fault : tab ? 'a tab that llhttp refuses' : 'a 101 that llhttp refuses';
+    return 'fault' in framing ? framing.fault : tab ? 'a tab that llhttp refuses' : 'an answer that llhttp refuses';
   }
   promise(theirs.status === head.status && theirs.version === head.version, 'llhttp reads another status');
   promise(

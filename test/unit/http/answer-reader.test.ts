@@ -19,6 +19,23 @@ describe('interim answers', () => {
       fault: 'an interim answer of HTTP/1.0',
     });
   });
+  it.each([
+    ['a length that is no number', 'Content-Length: d\r\n', 'Content-Length is malformed'],
+    ['two lengths', 'Content-Length: 1\r\nContent-Length: 1\r\n', 'the answer has more than one Content-Length'],
+    ['an unknown coding', 'Transfer-Encoding: gzip\r\n', 'the answer has an unknown Transfer-Encoding'],
+    [
+      'a length and a coding',
+      'Content-Length: 1\r\nTransfer-Encoding: chunked\r\n',
+      'the answer has both Content-Length and Transfer-Encoding',
+    ],
+  ])('with %s are a fault (RFC 9112 §6.3)', (_, fields, fault) => {
+    const final = 'HTTP/1.1 200 OK\r\n\r\n';
+    expect(take(new AnswerReader(), `HTTP/1.1 103 x\r\n${fields}\r\n${final}`)).toEqual({ fault });
+  });
+  it('have no body, though one says its length', () => {
+    const start = take(new AnswerReader(), 'HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\n\r\n');
+    expect(start).toMatchObject({ head: { status: 200 }, rest: Buffer.alloc(0) });
+  });
   it('that nobody is told of count in the size of the head', () => {
     const reader = new AnswerReader();
     const before = reader.room;
