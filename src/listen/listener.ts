@@ -171,7 +171,7 @@ export class Listener {
   /** Closes connections that are kept open between requests. */
   closeIdle(): void {
     this.http2.closeIdle();
-    this.#http.http1?.closeIdle();
+    this.#http.closeIdle();
   }
 
   /** Leaves the socket to the other processes that accept from it; resolves when this one has accepted its last connection. */

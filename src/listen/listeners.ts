@@ -130,7 +130,6 @@ export class Listeners implements Sampler {
 
   /** Closes connections that are kept open between requests. */
   closeIdle(): void {
-    this.#services().gateway.pipelineQueue.closeIdle();
     for (const listener of this.#current) listener.closeIdle();
   }
 

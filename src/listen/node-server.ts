@@ -12,6 +12,8 @@ import { KEEPALIVE_MS } from '../net/dial.ts';
 import { onLastAnswer, responseUnderWay, setMaxHeaderSize } from '../net/node-internals.ts';
 import { watchHalfClose } from '../pipeline/half-close.ts';
 import { detachParser, lingeringClose } from '../pipeline/lingering-close.ts';
+import { NodeRequests } from '../pipeline/node-requests.ts';
+import { onNodeUpgrade } from '../pipeline/node-upgrades.ts';
 import { afterEarlierAnswers } from '../pipeline/pipelining.ts';
 import type { Gateway } from '../pipeline/requests.ts';
 import { hasBody, writeOctets } from '../proxy/node-client.ts';
@@ -31,12 +33,13 @@ export function openNodeServer(
   emit: Emit,
 ): HttpServer {
   const server = createServer(config, tls);
-  serveGateway(server, gateway, emit);
+  const requests = new NodeRequests(gateway, emit);
+  serveGateway(server, { requests, gateway, emit });
   return {
     server,
     http1: null,
     configure: (next) => configureServer(server, next),
-    closeIdle: () => server.closeIdleConnections(),
+    closeIdle: () => requests.queue.closeIdle(),
     cut: () => server.closeAllConnections(),
   };
 }
@@ -75,12 +78,19 @@ function configureServer(server: http.Server, { timeouts, max_head }: ListenerCo
   setMaxHeaderSize(server, max_head);
 }
 
+/** What takes what comes on a server. */
+interface Served {
+  readonly requests: NodeRequests;
+  readonly gateway: Gateway;
+  readonly emit: Emit;
+}
+
 /**
  * Hands the requests and handshakes of a server to the gateway, and answers heads that can't be read. Called once; failures of
  * the listening socket are the caller's.
  */
-function serveGateway(server: http.Server | https.Server, gateway: Gateway, emit: Emit): void {
-  const { onRequest, handshakes, pipelineQueue } = gateway;
+function serveGateway(server: http.Server | https.Server, { requests, gateway, emit }: Served): void {
+  const { onRequest, queue } = requests;
   server.on('request', onRequest);
   // The backend answers `Expect: 100-continue` and any other expectation, not node.
   server.on('checkContinue', onRequest);
@@ -88,8 +98,8 @@ function serveGateway(server: http.Server | https.Server, gateway: Gateway, emit
   const onUpgrade = guarded(
     'handshake',
     (req: http.IncomingMessage, socket: Socket, rest: Buffer) => {
-      pipelineQueue.release(socket);
-      handshakes.onUpgrade(server, req, socket, rest);
+      queue.release(socket);
+      return onNodeUpgrade(gateway.handshakes, req, { server, socket, rest });
     },
     (_req, socket) => socket.destroy(),
   );
@@ -106,7 +116,7 @@ function serveGateway(server: http.Server | https.Server, gateway: Gateway, emit
     onLastAnswer(socket, lingeringClose);
     writeOctets(socket);
   });
-  watchHalfClose(server, pipelineQueue, accepted);
+  watchHalfClose(server, queue, accepted);
 }
 
 /** Answers a client whose head could not be read or did not arrive; none of its earlier answers is cut short. */

@@ -4,13 +4,13 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { listElements } from '../http/fields.ts';
-import type { RequestHead } from '../http/head.ts';
 import { formatFields } from '../http/problem.ts';
+import type { ReceivedRequest } from '../http/request-reader.ts';
 
 const OF_THE_UPGRADE = new Set(['upgrade', 'http2-settings', 'connection']);
 
 /** The head as the client sent it, without Upgrade and HTTP2-Settings, and without their names in Connection. */
-export function headWithoutUpgrade(head: RequestHead): string {
+export function headWithoutUpgrade(head: ReceivedRequest): string {
   const fields: string[] = [];
   for (const [i, name] of head.names.entries()) {
     if (!OF_THE_UPGRADE.has(name)) fields.push(head.fields[2 * i] as string, head.fields[2 * i + 1] as string);

@@ -1,7 +1,6 @@
 // Every handshake, step by step: its head is read (incoming.ts) and decided (decide-incoming.ts), access.ts admits it, then
 // the action of its verdict runs. What breaks in a step ends here, as an answer and an event. Plain requests are
 // requests.ts.
-import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
 import { HandshakeResources } from '../actions/handshake-resources.ts';
@@ -16,22 +15,18 @@ import type { PassthroughResponse } from '../auth/authenticator.ts';
 import { background, ignore } from '../base/guard.ts';
 import { asGatewayError, statusOf } from '../errors.ts';
 import type { Mode } from '../events.ts';
-import { wantsWebSocket } from '../handshake/handshake.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { valuesOf } from '../http/fields.ts';
 import type { MessageLike } from '../http/head.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 import type { Connection, FdConnection, StreamConnection } from '../net/fd-connection.ts';
-import { responseUnderWay } from '../net/node-internals.ts';
 import type { Verdict } from '../routing/decide.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
 import { type AccessPhase, isGranted } from './access.ts';
 import type { ChallengeText } from './challenge.ts';
 import { decideIncoming, type GatewayState } from './decide-incoming.ts';
 import { DisconnectWatch, type WatchClient } from './disconnect-watch.ts';
-import { headWithoutUpgrade, replayAsPlainHttp, returnToServer } from './downgrade.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
-import { afterEarlierAnswers, answerable } from './pipelining.ts';
 
 export interface HandshakesOptions {
   /** The snapshot that is current now. */
@@ -52,12 +47,6 @@ interface Released {
   readonly returnToServer: ((rest: Buffer) => void) | null;
 }
 
-/** One that node's server has released. */
-interface ReleasedSocket extends Released {
-  readonly connection: Socket;
-  readonly server: Server;
-}
-
 /** What became of a handshake that was offered: with `declined` nothing has been done. */
 export type Offered = 'taken' | 'declined';
 
@@ -76,18 +65,6 @@ export class Handshakes {
   /** How many handshakes are being decided. */
   underWay(): number {
     return this.#underWay;
-  }
-
-  /** A request with an Upgrade, as node's server gives it: its parser has released the connection. */
-  onUpgrade(server: Server, req: IncomingMessage, socket: Socket, rest: Buffer): void {
-    // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
-    // It may have been here before.
-    socket.off('error', ignore).on('error', ignore);
-    const released = {
-      ...{ server, connection: socket, ahead: new ReadAhead(rest), clientClosed: new ClientClosed() },
-      returnToServer: (bytes: Buffer) => returnToServer(server, socket, bytes),
-    };
-    this.#track(socket, this.#inTurn(req, released));
   }
 
   /**
@@ -132,6 +109,11 @@ export class Handshakes {
     this.#begin(readIncoming(message, socket, this.#options.snapshot()), socket, rest, returnToServer);
   }
 
+  /** Reports an Upgrade to anything but `websocket` whose server goes on without it. */
+  dropUpgrade(message: MessageLike, connection: Socket): void {
+    reportDropped(readIncoming(message, connection, this.#options.snapshot()));
+  }
+
   #begin(
     incoming: Incoming,
     connection: StreamConnection,
@@ -153,29 +135,6 @@ export class Handshakes {
       onOver();
     });
     background('handshake', over, () => connection.destroy());
-  }
-
-  /** Runs what node's server gave once its connection can be answered on. */
-  async #inTurn(req: IncomingMessage, released: ReleasedSocket): Promise<void> {
-    const { server, connection, ahead, clientClosed } = released;
-    const incoming = readIncoming(req, connection, this.#options.snapshot());
-    const { context, head } = incoming;
-    try {
-      // What is no handshake goes back to node's server, which reads on by itself.
-      const websocket = wantsWebSocket(head);
-      if (websocket) ahead.watch(connection, clientClosed);
-      const free =
-        responseUnderWay(connection) === null ? answerable(connection) : await afterEarlierAnswers(connection);
-      if (!free) return;
-      if (!websocket && head.method !== 'CONNECT') {
-        reportDropped(incoming);
-        return replayAsPlainHttp(server, connection, headWithoutUpgrade(head), ahead.take());
-      }
-      const verdict = decideIncoming(incoming, this.#state);
-      await this.#run(withRoute(context, verdict), verdict, released);
-    } catch (thrown) {
-      fail(context, released, null, thrown);
-    }
   }
 
   /** Carries out a verdict. What was acquired for it is released here, unless a session has opened. Never rejects. */

@@ -1,7 +1,6 @@
 // Every plain request, step by step: its head is read (incoming.ts) and decided (decide-incoming.ts), access.ts admits it,
 // then the action of its verdict runs. What breaks in a step ends here, as an answer and an event. Handshakes are
 // handshakes.ts, binding listener.ts, timeouts node-server.ts.
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RouteContext } from '../actions/context.ts';
 import { answer, completed, forward } from '../actions/forward.ts';
 import { peerOf } from '../actions/peer.ts';
@@ -14,11 +13,9 @@ import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Sample, Sampler } from '../events.ts';
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import { isRejection, type Reason, reject } from '../handshake/rejection.ts';
-import { listHas, lowerNames } from '../http/fields.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 import type { ClientRequest, ClientResponse } from '../proxy/client.ts';
 import { HstsResponse } from '../proxy/hsts-response.ts';
-import { NodeRequest, NodeResponse } from '../proxy/node-client.ts';
 import type { Forward, Respond } from '../routing/decide.ts';
 import { AcceptPriority } from './accept-priority.ts';
 import { type AccessResult, isGranted } from './access.ts';
@@ -26,7 +23,6 @@ import { answerChallenge, mayAskForChallenge } from './challenge.ts';
 import { decideIncoming, type GatewayState } from './decide-incoming.ts';
 import { Handshakes, type HandshakesOptions, passedDetail, reportDropped } from './handshakes.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
-import { PipelineQueue } from './pipelining.ts';
 
 /** The part of the heap that requests may take which wait behind others of their connection. */
 const WAITING_SHARE = 1 / 16;
@@ -36,8 +32,6 @@ export class Gateway implements Sampler {
   /** Every listener that node accepts for reports each connection to it. */
   readonly acceptPriority = new AcceptPriority();
   readonly handshakes: Handshakes;
-  /** Of all plain requests that wait behind others of their connection. */
-  readonly pipelineQueue: PipelineQueue;
   /** Of what waits behind a request of its connection, over all connections. */
   readonly waiting = new MemoryBudget(Math.floor(oldGenerationLimit() * WAITING_SHARE));
   readonly #state: GatewayState = { draining: false };
@@ -47,7 +41,6 @@ export class Gateway implements Sampler {
 
   constructor(options: HandshakesOptions) {
     this.#options = options;
-    this.pipelineQueue = new PipelineQueue(this.waiting);
     this.handshakes = new Handshakes(options, this.#state);
   }
 
@@ -73,41 +66,6 @@ export class Gateway implements Sampler {
     yield { metric: 'memory_budget_bytes', labels, value: this.waiting.used };
     yield { metric: 'memory_budget_limit_bytes', labels, value: this.waiting.limit };
   }
-
-  /** A plain request, as node's server gives it. */
-  readonly onRequest = guarded(
-    'request',
-    (req: IncomingMessage, res: ServerResponse) => this.#onRequest(req, res),
-    cut,
-  );
-
-  #onRequest(req: IncomingMessage, res: ServerResponse): void {
-    const inTurn = (): void => this.acceptPriority.defer(() => this.#onTurn(req, res));
-    if (this.pipelineQueue.take(req, res, inTurn)) return;
-    const { emit } = this.#options.snapshot().services;
-    const client = peerOf(req.socket).address;
-    const { reason, status } = reject('limit');
-    const detail = 'the requests that wait on all connections take too much memory';
-    emit({ type: 'head_refused', protocol: '1.1', client, status, reason, detail });
-  }
-
-  /**
-   * The answer before it said that the connection ends, and there is no request behind that (RFC 9112 §9.6): node may have
-   * read one all the same, where it came along with the one before. Or its client has left while it waited, or its own body
-   * turned out to be malformed and was answered.
-   */
-  readonly #onTurn = guarded(
-    'request',
-    (req: IncomingMessage, res: ServerResponse) => {
-      const [request, response] = [new NodeRequest(req), new NodeResponse(res)];
-      response.onClosed(() => this.pipelineQueue.answered(req.socket));
-      if (req.socket.writable && !res.destroyed) {
-        if (mayBeUpgrade(req)) response.closeAfter();
-        this.#serve(request, response);
-      } else if (req.socket.destroyed) this.#missed(request, response);
-    },
-    cut,
-  );
 
   /**
    * Serves a plain request whose answer can be written now: over HTTP/1 it is the first one on its connection that is not
@@ -140,7 +98,7 @@ export class Gateway implements Sampler {
   }
 
   /** Reports a request whose client left before its turn came. */
-  #missed(request: ClientRequest, response: ClientResponse): void {
+  missed(request: ClientRequest, response: ClientResponse): void {
     const incoming = readIncoming(request.message, request.connection, this.#options.snapshot());
     const verdict = decideIncoming(incoming, this.#state);
     reportClientClosed(withRoute(incoming.context, verdict), { request, response });
@@ -210,17 +168,6 @@ function refuseBroken(context: RouteContext, plain: Plain, thrown: unknown): voi
  * client that sends too much, or a gateway at its limit, should get no further request.
  */
 const LAST: ReadonlySet<Reason> = new Set(['malformed', 'transfer_encoding', 'head_too_large', 'limit']);
-
-/** The end of a request that broke before anything could answer it. */
-function cut(_req: IncomingMessage, res: ServerResponse): void {
-  res.destroy();
-}
-
-/** Whether node's parser may have seen an upgrade, although nobody took it: what came behind it may be lost then. */
-function mayBeUpgrade({ headers, rawHeaders }: IncomingMessage): boolean {
-  if (headers.upgrade === undefined) return false;
-  return listHas({ fields: rawHeaders, names: lowerNames(rawHeaders) }, 'connection', 'upgrade');
-}
 
 /** Notified when the client of a plain request leaves. */
 function clientClosedOf(response: ClientResponse): ClientClosed {

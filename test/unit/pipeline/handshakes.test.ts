@@ -17,6 +17,7 @@ import { LimitsRuntime } from '../../../src/limits/limits-runtime.ts';
 import { FdConnection } from '../../../src/net/fd-connection.ts';
 import { AccessPhase } from '../../../src/pipeline/access.ts';
 import { Handshakes } from '../../../src/pipeline/handshakes.ts';
+import { onNodeUpgrade } from '../../../src/pipeline/node-upgrades.ts';
 import type { Snapshot } from '../../../src/runtime/snapshot.ts';
 import { LiveSession } from '../../../src/sessions/live.ts';
 import { Registry } from '../../../src/sessions/registry.ts';
@@ -249,7 +250,7 @@ describe('a handshake of node’s server', () => {
     cleanup.push(() => server.close());
     server.on('upgrade', (req: IncomingMessage, socket: Socket, rest: Buffer) => {
       setPeer(socket, CLIENT);
-      gateway.handshakes.onUpgrade(server as Server, req, socket, rest);
+      void onNodeUpgrade(gateway.handshakes, req, { server: server as Server, socket, rest });
     });
     const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
     cleanup.push(() => client.destroy());
