@@ -9,10 +9,10 @@ import { asGatewayError } from '../errors.ts';
 import { lowerNames, valuesOf } from '../http/fields.ts';
 import { plainAddress } from '../http/forwarding/addresses.ts';
 import { comparedHost, parseAuthority } from '../http/target.ts';
+import { watchHalfClose } from '../listen/node/half-close.ts';
+import { lingeringClose } from '../listen/node/lingering-close.ts';
+import { PipelineQueue } from '../listen/node/pipelining.ts';
 import { closeListeningSocket, descriptorOf, onLastAnswer } from '../net/node-internals.ts';
-import { watchHalfClose } from '../pipeline/half-close.ts';
-import { lingeringClose } from '../pipeline/lingering-close.ts';
-import { PipelineQueue } from '../pipeline/pipelining.ts';
 import { type AdminPage, type AdminResponse, problem, text } from './answer.ts';
 import { presentsPassword, presentsToken } from './bearer.ts';
 

@@ -1,5 +1,5 @@
 // One address where clients connect: binding it, who accepts, and what stands before a connection's first request: TLS, a
-// PROXY preamble, the choice of HTTP/2. HTTP/1.1 is http1/, or node-server.ts; what happens to a request is requests.ts.
+// PROXY preamble, the choice of HTTP/2. HTTP/1.1 is http1/, or node/; what happens to a request is requests.ts.
 
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { Server as NodeTlsServer } from 'node:tls';
@@ -18,7 +18,7 @@ import type { HttpServer } from './http-server.ts';
 import { openHttp1Server } from './http1/listen.ts';
 import { Http2Listener } from './http2/http2-listener.ts';
 import { NativeAcceptor } from './native-acceptor.ts';
-import { openNodeServer } from './node-server.ts';
+import { openNodeServer } from './node/listen.ts';
 import { ProxyPreambleFilter } from './proxy-preamble.ts';
 import { NativeTls, tlsFallback, withoutNativeTls } from './tls-accept.ts';
 import { type OpenTlsChallenges, TlsAlpnChallenges } from './tls-alpn-challenges.ts';

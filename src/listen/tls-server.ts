@@ -1,5 +1,5 @@
 // TLS of one listener as node's server speaks it: each handshake runs with the material that is current then. Certificates
-// are runtime/tls/tls.ts; which protocol is spoken behind the handshake is node-server.ts or http2/.
+// are runtime/tls/tls.ts; which protocol is spoken behind the handshake is http1/, node/ or http2/.
 import { createHash } from 'node:crypto';
 import { type Server, TLSSocket, type TlsOptions } from 'node:tls';
 import { peerOf } from '../actions/peer.ts';

@@ -1,6 +1,6 @@
 // Every plain request, step by step: its head is read (incoming.ts) and decided (decide-incoming.ts), access.ts admits it,
 // then the action of its verdict runs. What breaks in a step ends here, as an answer and an event. Handshakes are
-// handshakes.ts, binding listener.ts, timeouts node-server.ts.
+// handshakes.ts, binding listener.ts, node's server listen/node/.
 import type { RouteContext } from '../actions/context.ts';
 import { answer, completed, forward } from '../actions/forward.ts';
 import { peerOf } from '../actions/peer.ts';

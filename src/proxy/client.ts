@@ -1,5 +1,5 @@
 // The client's side of a plain request: what it asks, and where its answer goes. All above it (exchange, actions, access,
-// limits, metrics) works by these two, whatever the client speaks: over node's server they are node-client.ts.
+// limits, metrics) works by these two, whatever the client speaks: over node's server they are listen/node/client.ts.
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { MessageLike } from '../http/head.ts';

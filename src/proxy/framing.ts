@@ -1,5 +1,6 @@
 // The heads of both sides with their framing decided: how each end finds the end of a body (RFC 9112 §6). Not the header
 // policy, which is http/policy/policy.ts and has taken out what belongs to one connection.
+import type { Socket } from 'node:net';
 import { GatewayError } from '../errors.ts';
 import type { ResponseHead } from './client.ts';
 import type { Exchange } from './http-engine.ts';
@@ -14,6 +15,14 @@ const PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Whether a text may be a reason phrase. */
 export function isPhrase(text: string): boolean {
   return PHRASE.test(text);
+}
+
+/**
+ * For a connection on which node's outgoing messages write: a head that leaves before there is a body (`flushHeaders`,
+ * `Expect`) would be written as UTF-8. Bodies are given as octets.
+ */
+export function writeOctets(socket: Socket): void {
+  socket.setDefaultEncoding('latin1');
 }
 
 /**

@@ -39,7 +39,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['runtime'],
   ['acme'],
   ['pipeline'],
-  ['listen', 'admin'],
+  ['listen'],
+  ['admin'],
   ['app'],
   ['main'],
 ];

@@ -8,9 +8,10 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { SlotSet } from '../../src/base/slot-set.ts';
 import { asGatewayError, statusOf } from '../../src/errors.ts';
 import { responseFields } from '../../src/http/policy/policy.ts';
+import { NodeRequest, NodeResponse } from '../../src/listen/node/client.ts';
 import type { BackendTls } from '../../src/net/endpoint.ts';
+import { writeOctets } from '../../src/proxy/framing.ts';
 import { type Exchange, ExchangeError, type HttpEngine, type Progress } from '../../src/proxy/http-engine.ts';
-import { NodeRequest, NodeResponse, writeOctets } from '../../src/proxy/node-client.ts';
 
 /** A connection that a backend accepted. */
 export interface Peer {
@@ -206,7 +207,7 @@ export async function startFront(engine: HttpEngine, options: FrontOptions): Pro
     news.emit('ending');
   };
   const server = createHttpServer({ keepAliveTimeout: 60_000, requestTimeout: 0 });
-  // A response is written when those before it on its connection are, as the gateway has it (pipeline/pipelining.ts).
+  // A response is written when those before it on its connection are, as the gateway has it (listen/node/pipelining.ts).
   const inTurn = (req: IncomingMessage, res: ServerResponse) =>
     res.socket === null ? res.once('socket', () => forward(req, res)) : forward(req, res);
   server.on('request', inTurn).on('checkContinue', inTurn);

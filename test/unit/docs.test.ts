@@ -7,7 +7,7 @@ import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { ERRORS } from '../../src/errors.ts';
 import { REJECTIONS } from '../../src/handshake/rejection.ts';
-import { PARSER_ERRORS } from '../../src/listen/parser-errors.ts';
+import { PARSER_ERRORS } from '../../src/listen/node/parser-errors.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 
@@ -38,10 +38,16 @@ describe('docs/answers.md', () => {
 
 describe('docs/handshake.md', () => {
   const text = read('handshake.md');
-  const table = [...text.matchAll(/^\| `([a-z-]+\.ts)` \|/gm)].map(([, name]) => name!);
+  /** The files that the table of a folder has, in its order. */
+  function filesOf(folder: string): string[] {
+    const [, behind = ''] = text.split(`| file in \`src/${folder}/\` |`);
+    const [table = ''] = behind.split('\n\n');
+    return [...table.matchAll(/^\| `([a-z-]+\.ts)` \|/gm)].map(([, name]) => name!);
+  }
+  const table = filesOf('pipeline');
 
-  it('has each file of src/pipeline/ once, and no other', () => {
-    expect([...table].sort()).toEqual(readdirSync(new URL('../../src/pipeline', import.meta.url)).sort());
+  it.each(['pipeline', 'listen/node'])('has each file of src/%s/ once, and no other', (folder) => {
+    expect(filesOf(folder).sort()).toEqual(readdirSync(new URL(`../../src/${folder}`, import.meta.url)).sort());
   });
 
   it('names the steps in the order in which a handshake takes them', () => {

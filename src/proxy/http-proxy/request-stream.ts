@@ -2,7 +2,7 @@
 
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http';
 import type { Socket } from 'node:net';
-import { writeOctets } from '../node-client.ts';
+import { writeOctets } from '../framing.ts';
 import { lostIfBroken, type UpstreamEvents, type UpstreamStream } from '../upstream-stream.ts';
 
 const ABORTED = Object.assign(new Error('the answer ended before its end'), { code: 'ECONNRESET' });

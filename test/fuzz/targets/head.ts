@@ -5,7 +5,7 @@ import { attribute, compileTrustedProxies } from '../../../src/http/forwarding/f
 import { type Request, type RequestHead, readHead, readRequest } from '../../../src/http/head.ts';
 import { requestFields } from '../../../src/http/policy/policy.ts';
 import { formatFields } from '../../../src/http/problem.ts';
-import { headWithoutUpgrade } from '../../../src/pipeline/downgrade.ts';
+import { headWithoutUpgrade } from '../../../src/listen/node/downgrade.ts';
 import { type NodeRequests, openNodeRequests } from '../node-http.ts';
 import { promise, type Target } from '../target.ts';
 

@@ -14,10 +14,10 @@ import { compileTrustedProxies } from '../../../src/http/forwarding/forwarded.ts
 import type { RequestHead } from '../../../src/http/head.ts';
 import { Limits } from '../../../src/limits/limits.ts';
 import { LimitsRuntime } from '../../../src/limits/limits-runtime.ts';
+import { onNodeUpgrade } from '../../../src/listen/node/upgrades.ts';
 import { FdConnection } from '../../../src/net/fd-connection.ts';
 import { AccessPhase } from '../../../src/pipeline/access.ts';
 import { Handshakes } from '../../../src/pipeline/handshakes.ts';
-import { onNodeUpgrade } from '../../../src/pipeline/node-upgrades.ts';
 import type { Snapshot } from '../../../src/runtime/snapshot.ts';
 import { LiveSession } from '../../../src/sessions/live.ts';
 import { Registry } from '../../../src/sessions/registry.ts';

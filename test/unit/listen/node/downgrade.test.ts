@@ -4,11 +4,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { readHead } from '../../../src/http/head.ts';
-import { headWithoutUpgrade, replayAsPlainHttp } from '../../../src/pipeline/downgrade.ts';
-import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
-import { handshakeHead, plainHead } from '../../support/heads.ts';
-import { connectRaw } from '../../support/raw.ts';
+import { readHead } from '../../../../src/http/head.ts';
+import { headWithoutUpgrade, replayAsPlainHttp } from '../../../../src/listen/node/downgrade.ts';
+import { makeSelfSigned } from '../../../../src/runtime/tls/self-signed.ts';
+import { handshakeHead, plainHead } from '../../../support/heads.ts';
+import { connectRaw } from '../../../support/raw.ts';
 
 const lines = (text: string) => text.split('\r\n');
 

@@ -2,9 +2,16 @@
 // octets of a head, interim answers as they came, and the end of a connection that must not look like an answer's.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { guarded, reportDefect } from '../base/guard.ts';
-import type { BodyFraming, BodySink, ClientRequest, ClientResponse, ResponseEvents, ResponseHead } from './client.ts';
-import { isPhrase, lengthLast } from './framing.ts';
+import { guarded, reportDefect } from '../../base/guard.ts';
+import type {
+  BodyFraming,
+  BodySink,
+  ClientRequest,
+  ClientResponse,
+  ResponseEvents,
+  ResponseHead,
+} from '../../proxy/client.ts';
+import { isPhrase, lengthLast } from '../../proxy/framing.ts';
 
 /** Of a body that is dropped: how long at most, and how much. */
 const LONGEST_MS = 2000;
@@ -13,14 +20,6 @@ const MAX_DISCARDED = 64 * 1024 * 1024;
 const KERNEL_MS = 1000;
 /** Up to this many bytes copying a part into the head's text is cheaper than writing both side by side. */
 const SMALL = 16 * 1024;
-
-/**
- * For a connection on which node's outgoing messages write: a head that leaves before there is a body (`flushHeaders`,
- * `Expect`) would be written as UTF-8. Bodies are given as octets.
- */
-export function writeOctets(socket: Socket): void {
-  socket.setDefaultEncoding('latin1');
-}
 
 /** Whether a message has a body. */
 export function hasBody({ headers }: IncomingMessage): boolean {

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { type AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { MemoryBudget } from '../../../src/base/memory-budget.ts';
-import { watchHalfClose } from '../../../src/pipeline/half-close.ts';
-import { PipelineQueue } from '../../../src/pipeline/pipelining.ts';
-import { connectRaw, type RawConnection } from '../../support/raw.ts';
+import { MemoryBudget } from '../../../../src/base/memory-budget.ts';
+import { watchHalfClose } from '../../../../src/listen/node/half-close.ts';
+import { PipelineQueue } from '../../../../src/listen/node/pipelining.ts';
+import { connectRaw, type RawConnection } from '../../../support/raw.ts';
 
 const PLENTY = 1024 ** 3;
 const request = (i: number) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`;

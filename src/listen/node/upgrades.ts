@@ -2,14 +2,14 @@
 // being answered. A handshake goes on when that answer is written, any other upgrade goes back to the server without it.
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { ReadAhead } from '../actions/read-ahead.ts';
-import { ignore } from '../base/guard.ts';
-import { wantsWebSocket } from '../handshake/handshake.ts';
-import { lowerNames } from '../http/fields.ts';
-import { ClientClosed } from '../net/client-closed.ts';
-import { responseUnderWay } from '../net/node-internals.ts';
+import { ReadAhead } from '../../actions/read-ahead.ts';
+import { ignore } from '../../base/guard.ts';
+import { wantsWebSocket } from '../../handshake/handshake.ts';
+import { lowerNames } from '../../http/fields.ts';
+import { ClientClosed } from '../../net/client-closed.ts';
+import { responseUnderWay } from '../../net/node-internals.ts';
+import type { Handshakes } from '../../pipeline/handshakes.ts';
 import { headWithoutUpgrade, replayAsPlainHttp, returnToServer } from './downgrade.ts';
-import type { Handshakes } from './handshakes.ts';
 import { afterEarlierAnswers, answerable } from './pipelining.ts';
 
 /** The connection of an upgrade, and what was read behind its head. */

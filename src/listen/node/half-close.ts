@@ -2,9 +2,9 @@
 // read-ahead.ts.
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { guarded } from '../base/guard.ts';
-import { listHas, lowerNames } from '../http/fields.ts';
-import { serveBehindFin } from '../net/node-internals.ts';
+import { guarded } from '../../base/guard.ts';
+import { listHas, lowerNames } from '../../http/fields.ts';
+import { serveBehindFin } from '../../net/node-internals.ts';
 import type { PipelineQueue } from './pipelining.ts';
 
 /** Decides what a FIN means on every connection that the server accepts from now on, and has the queue know each; called once. */

@@ -2,9 +2,9 @@
 // carried out beside those before it, and the answer to an upgrade would overtake theirs. Here they wait for their turn.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { ignore } from '../base/guard.ts';
-import type { MemoryBudget } from '../base/memory-budget.ts';
-import { responseUnderWay } from '../net/node-internals.ts';
+import { ignore } from '../../base/guard.ts';
+import type { MemoryBudget } from '../../base/memory-budget.ts';
+import { responseUnderWay } from '../../net/node-internals.ts';
 
 /** How long earlier answers may take before the connection is given up. */
 const EARLIER_RESPONSE_MS = 60_000;

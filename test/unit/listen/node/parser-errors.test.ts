@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createServer, METHODS, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Rejection } from '../../../src/handshake/rejection.ts';
-import { PARSER_ERRORS, rejectParserError } from '../../../src/listen/parser-errors.ts';
-import { connectRaw } from '../../support/raw.ts';
+import type { Rejection } from '../../../../src/handshake/rejection.ts';
+import { PARSER_ERRORS, rejectParserError } from '../../../../src/listen/node/parser-errors.ts';
+import { connectRaw } from '../../../support/raw.ts';
 
 let server: Server;
 let told: Rejection | null;

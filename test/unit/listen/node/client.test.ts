@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { createServer, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { lengthLast } from '../../../src/proxy/framing.ts';
-import { NodeResponse, writeOctets } from '../../../src/proxy/node-client.ts';
-import { exchange } from '../../support/raw.ts';
+import { NodeResponse } from '../../../../src/listen/node/client.ts';
+import { lengthLast, writeOctets } from '../../../../src/proxy/framing.ts';
+import { exchange } from '../../../support/raw.ts';
 
 const NAMES = [
   ...['Content-Disposition', 'Date', 'Set-Cookie', 'Link', 'Expect', 'Trailer', 'X-Name', 'Content-Type', 'Location'],

@@ -3,9 +3,9 @@
 // plain HTTP; no `h2c` or other tunnel can come of it.
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { listElements } from '../http/fields.ts';
-import { formatFields } from '../http/problem.ts';
-import type { ReceivedRequest } from '../http/request-reader.ts';
+import { listElements } from '../../http/fields.ts';
+import { formatFields } from '../../http/problem.ts';
+import type { ReceivedRequest } from '../../http/request-reader.ts';
 
 const OF_THE_UPGRADE = new Set(['upgrade', 'http2-settings', 'connection']);
 

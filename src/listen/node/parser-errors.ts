@@ -1,7 +1,7 @@
 // What node's parser could not read, as an answer that says what was wrong. Pure. Where a request is sound and only the
 // parser does not know it, the answer says so too: it is not the client's fault then.
-import { lookupTable } from '../base/lookup-table.ts';
-import { type Rejection, reject } from '../handshake/rejection.ts';
+import { lookupTable } from '../../base/lookup-table.ts';
+import { type Rejection, reject } from '../../handshake/rejection.ts';
 
 /** By llhttp's code (node 20 to 26); what has none here is malformed without a reason. */
 export const PARSER_ERRORS: Readonly<Record<string, string>> = lookupTable({

@@ -1,14 +1,14 @@
 // Plain requests as node's server gives them: each is served when those before it on its connection are answered, and what
 // is no request any more by then is not.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { peerOf } from '../actions/peer.ts';
-import { guarded } from '../base/guard.ts';
-import type { Emit } from '../events.ts';
-import { reject } from '../handshake/rejection.ts';
-import { listHas, lowerNames } from '../http/fields.ts';
-import { NodeRequest, NodeResponse } from '../proxy/node-client.ts';
+import { peerOf } from '../../actions/peer.ts';
+import { guarded } from '../../base/guard.ts';
+import type { Emit } from '../../events.ts';
+import { reject } from '../../handshake/rejection.ts';
+import { listHas, lowerNames } from '../../http/fields.ts';
+import type { Gateway } from '../../pipeline/requests.ts';
+import { NodeRequest, NodeResponse } from './client.ts';
 import { PipelineQueue } from './pipelining.ts';
-import type { Gateway } from './requests.ts';
 
 export class NodeRequests {
   /** Of the requests of this server that wait behind others of their connection. */

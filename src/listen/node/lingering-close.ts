@@ -1,8 +1,8 @@
 // Ending a connection of node's HTTP server so that the last answer arrives.
 
 import type { Socket } from 'node:net';
-import { endAfterReading } from '../actions/reject.ts';
-import { ignore } from '../base/guard.ts';
+import { endAfterReading } from '../../actions/reject.ts';
+import { ignore } from '../../base/guard.ts';
 
 /**
  * Ends a connection behind an answer with `Connection: close`. Closed at once, with unread input, it would be reset, which
