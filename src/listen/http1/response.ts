@@ -5,8 +5,8 @@ import { guarded, reportDefect } from '../../base/guard.ts';
 import { formatFields } from '../../http/problem.ts';
 import type { ReceivedRequest } from '../../http/request-reader.ts';
 import type { BodyFraming, ClientResponse, ResponseEvents, ResponseHead } from '../../proxy/client.ts';
-import { cutAnswer, cutBehindWritten } from '../../proxy/cut.ts';
 import { isPhrase } from '../../proxy/framing.ts';
+import { cutAnswer, cutBehindWritten } from '../cut.ts';
 import { formatAnswerHead, saysClose } from './answer-head.ts';
 
 const NOTHING = Buffer.alloc(0);

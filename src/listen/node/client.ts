@@ -12,12 +12,11 @@ import type {
   ResponseHead,
 } from '../../proxy/client.ts';
 import { isPhrase, lengthLast } from '../../proxy/framing.ts';
+import { cutAnswer, cutBehindWritten } from '../cut.ts';
 
 /** Of a body that is dropped: how long at most, and how much. */
 const LONGEST_MS = 2000;
 const MAX_DISCARDED = 64 * 1024 * 1024;
-/** How long the kernel has for what it was given: a RST throws the rest away, and it does not say when it is done. */
-const KERNEL_MS = 1000;
 /** Up to this many bytes copying a part into the head's text is cheaper than writing both side by side. */
 const SMALL = 16 * 1024;
 
@@ -245,37 +244,19 @@ export class NodeResponse implements ClientResponse {
 
   cut(): void {
     const { socket } = this.#response;
-    if (this.#framing !== 'close' || socket === null) return void this.#response.destroy();
-    try {
-      // Where the end of the connection is the end of the body, a FIN would be a lie.
-      socket.resetAndDestroy();
-    } catch {
-      // TLS and unix sockets know no RST; a TLS client sees that no close_notify came.
-      socket.destroy();
-    }
+    if (socket === null || this.#framing !== 'close') this.#response.destroy();
+    else cutAnswer(socket, this.#framing);
   }
 
   cutBehind(most: number, then: () => void): void {
-    const { socket } = this.#response;
-    if (socket === null || socket.destroyed) {
-      this.cut();
-      return void then();
-    }
-    const settle = guarded('request', (): void => {
-      clearTimeout(timer);
-      socket.off('close', settle);
+    const cut = (): void => {
       this.cut();
       then();
-    });
-    let timer = setTimeout(settle, most);
-    socket.once('close', settle);
+    };
+    const { socket } = this.#response;
+    if (socket === null || socket.destroyed) return void cut();
     this.flush();
-    // Called when all that stands before it has been given to the kernel.
-    socket.write('', () => {
-      if (this.#framing !== 'close') return settle();
-      clearTimeout(timer);
-      timer = setTimeout(settle, KERNEL_MS);
-    });
+    cutBehindWritten(socket, { framing: this.#framing, most, cut });
   }
 }
 

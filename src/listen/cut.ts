@@ -1,7 +1,7 @@
 // Breaking an answer off so that its client can't take what it got for a whole one, whatever server wrote it.
 import type { Socket } from 'node:net';
 import { guarded } from '../base/guard.ts';
-import type { BodyFraming } from './client.ts';
+import type { BodyFraming } from '../proxy/client.ts';
 
 /** How long the kernel has for what it was given: a RST throws the rest away, and it does not say when it is done. */
 const KERNEL_MS = 1000;
