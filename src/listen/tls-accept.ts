@@ -62,7 +62,9 @@ export class NativeTls {
 
   /** What to accept by. */
   accept(): TlsAccept {
-    return { settings: this.#settings(), handshakeMs: this.#options.config().timeouts.tls_handshake };
+    const { address, config, emit } = this.#options;
+    const onRefused = (why: string): void => emit(tlsFallback(address, why));
+    return { settings: this.#settings(), handshakeMs: config().timeouts.tls_handshake, onRefused };
   }
 
   /** To be called once, with what accept() was opened with. */
@@ -76,8 +78,7 @@ export class NativeTls {
 
   /** The config, the certificates or the keys of session tickets are others. */
   update(): void {
-    const wrong = this.#handle?.useTls(this.#settings()) ?? null;
-    if (wrong !== null) this.#options.emit(tlsFallback(this.#options.address, wrong));
+    this.#handle?.useTls(this.#settings());
   }
 
   close(): void {

@@ -60,25 +60,24 @@ export interface AcceptHandle {
    * this process's last connection.
    */
   release(): Promise<void>;
-  /**
-   * Serves a TLS listener by these from the next handshake on. Null, or what OpenSSL says is wrong with them: then every
-   * client is left to node.
-   */
-  useTls(settings: TlsSettings): string | null;
+  /** Serves a TLS listener by these from the next handshake on. */
+  useTls(settings: TlsSettings): void;
 }
 
 /** TLS of a listener: what it is served by, and how many milliseconds a handshake may take. */
 export interface TlsAccept {
   readonly settings: TlsSettings;
   readonly handshakeMs: number;
+  /** OpenSSL says that this is wrong with the settings, from the first on: by them every client is left to node. */
+  readonly onRefused: (why: string) => void;
 }
 
 export interface Acceptor {
   /** Why the threads do no TLS; null: they do. */
   readonly withoutTls: string | null;
   /**
-   * Accepts from the socket behind a listening descriptor, which remains the caller's; null where that can't be. With
-   * `tls`, which needs an acceptor that does TLS, it is as with useTls().
+   * Accepts from the socket behind a listening descriptor, which remains the caller's; null where that can't be. `tls`
+   * needs an acceptor that does TLS.
    */
   open(fd: number, handler: AcceptHandler, tls: TlsAccept | null): AcceptHandle | null;
   /**

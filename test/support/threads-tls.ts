@@ -79,7 +79,8 @@ async function listen(acceptor: NativeListeners): Promise<Threads> {
     failed: () => {},
     tlsEnded: () => {},
   };
-  acceptor.open(descriptorOf(server), handler, { settings: settingsFor('localhost'), handshakeMs: 10_000 }, 1);
+  const accept = { settings: settingsFor('localhost'), handshakeMs: 10_000, onRefused: () => {} };
+  acceptor.open(descriptorOf(server), handler, accept, 1);
   server.close();
   const of = async (client: number): Promise<AcceptedConnection> => {
     for (;;) {

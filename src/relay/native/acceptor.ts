@@ -6,7 +6,7 @@ import { reportDefect } from '../../base/guard.ts';
 import type { AcceptHandle, AcceptHandler, Acceptor, TlsAccept, TlsSettings } from '../../net/acceptor.ts';
 import { FdConnection } from '../../net/fd-connection.ts';
 import { TlsConnection, type TlsThreads } from '../../net/tls-connection.ts';
-import { type Addon, type Engine, type EventBuffer, NUMBER, threadOf, wholeMs } from './addon.ts';
+import { type Addon, type Engine, type EventBuffer, NUMBER, type TlsContexts, threadOf, wholeMs } from './addon.ts';
 import { makeContexts } from './tls.ts';
 
 const FIELDS = 9;
@@ -47,9 +47,14 @@ export class NativeListeners implements Acceptor {
     const { addon, engine, threads } = this.#options;
     const ids: number[] = [];
     const close = (): void => {
-      for (const id of ids) addon.unlisten(engine, id);
+      for (const id of ids) addon.unlisten(engine, id, true);
     };
-    const contexts = tls === null ? null : makeContexts(addon, tls.settings).contexts;
+    const serve = (settings: TlsSettings): TlsContexts => {
+      const { contexts, wrong } = makeContexts(addon, settings);
+      if (wrong !== null) tls?.onRefused(wrong);
+      return contexts;
+    };
+    const contexts = tls === null ? null : serve(tls.settings);
     for (let thread = 0; thread < threads; thread++) {
       const id = addon.listen(engine, fd, firstBytesMs, thread, contexts, wholeMs(tls?.handshakeMs ?? 0));
       if (id < 0) {
@@ -59,10 +64,9 @@ export class NativeListeners implements Acceptor {
       ids.push(id);
       this.#handlers.set(id, handler);
     }
-    const useTls = (settings: TlsSettings): string | null => {
-      const { contexts: next, wrong } = makeContexts(addon, settings);
+    const useTls = (settings: TlsSettings): void => {
+      const next = serve(settings);
       for (const id of ids) addon.tlsUse(engine, id, next);
-      return wrong;
     };
     const [first = -1] = ids;
     return {
@@ -79,7 +83,7 @@ export class NativeListeners implements Acceptor {
     const { addon, engine } = this.#options;
     const open = ids.filter((id) => this.#handlers.has(id));
     const released = open.map((id) => new Promise<void>((resolve) => this.#onReleased.set(id, resolve)));
-    for (const id of open) addon.release(engine, id);
+    for (const id of open) addon.unlisten(engine, id, false);
     await Promise.all(released);
   }
 

@@ -78,9 +78,8 @@ export interface Addon {
     contexts: TlsContexts | null,
     handshakeMs: number,
   ): number;
-  unlisten(engine: Engine, listener: number): void;
-  /** As unlisten(), while other processes go on accepting from the same socket. */
-  release(engine: Engine, listener: number): void;
+  /** `everywhere`: other processes don't accept from the same socket any more either. */
+  unlisten(engine: Engine, listener: number, everywhere: boolean): void;
   /** The listener's own; -1 once it is closed. */
   descriptorOf(engine: Engine, listener: number): number;
   /** Publishes one event with this id when the peer closes; 0 or an errno, negated. */

@@ -791,28 +791,19 @@ static int close_socket(struct relay *r, struct listen_socket **at) {
   return 1;
 }
 
-// unlisten(engine, listener): no connection is accepted any more when this returns, by nobody. The listener's close is
-// published behind all its connections.
+// unlisten(engine, listener, everywhere): this process accepts no connection any more, and has accepted its last one when the
+// listener's close is published, behind all its connections. With `everywhere` nobody accepts from its socket any more, from
+// when this returns; else other processes go on doing so.
 static napi_value js_unlisten(napi_env env, napi_callback_info info) {
-  napi_value args[2];
+  napi_value args[3];
   uint64_t id;
-  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
-  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "unlisten(engine, listener)");
+  bool everywhere;
+  struct relay *r = arguments(env, info, args, 3) ? relay_of(env, args[0]) : NULL;
+  if (!r || !id_of(env, args[1], r, &id) || napi_get_value_bool(env, args[2], &everywhere) != napi_ok)
+    return fail(env, "unlisten(engine, listener, everywhere)");
   struct listen_socket **at = r->stopped ? NULL : find_socket(r, id);
   if (!at) return NULL;
-  shutdown((*at)->fd, SHUT_RD);
-  return close_socket(r, at) ? NULL : fail(env, "out of memory");
-}
-
-// release(engine, listener): as unlisten(), for a socket that other processes accept from as well and go on doing so. This
-// process has accepted its last one when the listener's close is published.
-static napi_value js_release(napi_env env, napi_callback_info info) {
-  napi_value args[2];
-  uint64_t id;
-  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
-  if (!r || !id_of(env, args[1], r, &id)) return fail(env, "release(engine, listener)");
-  struct listen_socket **at = r->stopped ? NULL : find_socket(r, id);
-  if (!at) return NULL;
+  if (everywhere) shutdown((*at)->fd, SHUT_RD);
   return close_socket(r, at) ? NULL : fail(env, "out of memory");
 }
 
@@ -872,7 +863,7 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } functions[] = {{"start", js_start}, {"stop", js_stop}, {"policy", js_policy}, {"counters", js_counters},
                    {"activity", js_activity}, {"open", js_open}, {"close", js_close}, {"cut", js_cut}, {"dial", js_dial}, {"collect", js_collect},
-                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten}, {"release", js_release},
+                   {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten},
                    {"descriptorOf", js_descriptor_of}, {"watch", js_watch}, {"wake", js_wake},
                    {"tlsLoad", js_tls_load}, {"tlsContexts", js_tls_contexts}, {"tlsAdd", js_tls_add}, {"tlsUse", js_tls_use},
                    {"tlsDrop", js_tls_drop}, {"pair", js_pair}, {"localAddress", js_local_address}};
