@@ -14,6 +14,7 @@ import { type EchoServer, startEcho } from '../support/echo.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { connectRaw } from '../support/raw.ts';
 import { type RestServer, startRest } from '../support/rest.ts';
+import { startTap } from '../support/tap.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'upgate-engines-'));
 const ENGINES = ['native', 'node'] as const;
@@ -82,6 +83,14 @@ async function told(engine: Engine, options: ConnectionOptions): Promise<string>
   }
 }
 
+/** The type and length of each record. */
+function recordsOf(bytes: Buffer): [number, number][] {
+  const records: [number, number][] = [];
+  for (let at = 0; at < bytes.length; at += 5 + bytes.readUInt16BE(at + 3))
+    records.push([bytes[at]!, bytes.readUInt16BE(at + 3)]);
+  return records;
+}
+
 /** Both have port 0 in the config, which is their name. */
 const listener = '127.0.0.1:0';
 const ended = async (engine: Engine, result: string) =>
@@ -129,26 +138,63 @@ describe.skipIf(!existsSync(ADDON))('TLS by either engine', () => {
     await expect.poll(() => Promise.all(ENGINES.map(count))).toEqual([before[0]! + 2, before[1]! + 1]);
   });
 
-  it.each(ENGINES)('%s says why a handshake came to nothing', async (engine) => {
-    const hello = await clientHelloOf({ servername: 'app.example' });
-    const more = async (result: string, act: () => Promise<unknown>) => {
+  // A ClientHello of TLS 1.2, whose alerts are in the clear.
+  const begun = async (engine: Engine) => {
+    const client = await connectRaw(portOf(engine));
+    client.write(await clientHelloOf({ servername: 'app.example', maxVersion: 'TLSv1.2' }));
+    await client.until((received) => received.length > 5);
+    return client;
+  };
+  const half = async (engine: Engine) => {
+    const client = await connectRaw(portOf(engine));
+    client.write((await clientHelloOf({ servername: 'app.example' })).subarray(0, 40));
+    return client;
+  };
+  const unknownCa = Buffer.from('15030300020230', 'hex');
+  it.each<[string, string, (engine: Engine) => Promise<unknown>]>([
+    ['half a ClientHello', 'timeout', async (engine) => (await half(engine)).closed()],
+    ['no answer to the ServerHello', 'timeout', async (engine) => (await begun(engine)).closed()],
+    ['an end within the ClientHello', 'closed', async (engine) => (await half(engine)).socket.end()],
+    ['an end behind the ServerHello', 'closed', async (engine) => (await begun(engine)).socket.end()],
+    ['a reset behind the ServerHello', 'reset', async (engine) => (await begun(engine)).reset()],
+    ['an alert', 'alert', async (engine) => (await begun(engine)).write(unknownCa)],
+    ['no group of ours', 'no_shared_cipher', (engine) => told(engine, { ecdhCurve: 'P-521' })],
+  ])('%s is a handshake that failed, by either: %s', async (_, result, act) => {
+    for (const engine of ENGINES) {
       const before = await ended(engine, result);
-      await act();
-      await expect.poll(() => ended(engine, result)).toBe(before + 1);
-    };
-    await more('timeout', async () => {
-      const client = await connectRaw(portOf(engine));
-      client.write(hello.subarray(0, 40));
-      await client.closed();
-    });
-    await more('closed', async () => {
-      const client = await connectRaw(portOf(engine));
-      client.write(hello.subarray(0, 40));
-      client.end();
-      await client.closed();
-    });
-    await more('no_shared_cipher', () => told(engine, { ecdhCurve: 'P-521' }));
+      await act(engine);
+      await expect.poll(() => ended(engine, result), { message: engine }).toBe(before + 1);
+    }
   });
+
+  it.each(ENGINES)('%s ends a handshake without a reset, by which an alert could be lost', async (engine) => {
+    const client = await half(engine);
+    client.end();
+    expect((await client.closed()).how).toBe('fin');
+    const refused = await connectRaw(portOf(engine));
+    const hello = await clientHelloOf({ ecdhCurve: 'P-521', ALPNProtocols: ['http/1.1'] });
+    refused.write(Buffer.concat([hello, Buffer.alloc(60_000)]));
+    const { how, bytes } = await refused.closed();
+    // Fatal, handshake_failure.
+    expect([how, bytes.toString('hex')]).toEqual(['fin', '15030300020228']);
+  });
+
+  it.each([
+    // An alert in the clear, and as encrypted application data (RFC 8446 §5.2).
+    ['TLSv1.2', [21, 26]],
+    ['TLSv1.3', [23, 19]],
+  ] as const)(
+    'a client that leaves behind its handshake gets a close_notify for its own, over %s',
+    async (version, last) => {
+      for (const engine of ENGINES) {
+        const tap = await startTap(portOf(engine));
+        const socket = await shakeHands(engine, { port: tap.port, minVersion: version, maxVersion: version });
+        await once(socket.resume().end(), 'close');
+        expect([engine, ...recordsOf(tap.connections[0]!.down()).at(-1)!]).toEqual([engine, ...last]);
+        tap.close();
+      }
+    },
+  );
 
   it('plain HTTP and other bytes are left to node', async () => {
     for (const bytes of ['GET / HTTP/1.1\r\n\r\n', '\x16\x03\x01\x00\x05hello', '\0'.repeat(600)]) {

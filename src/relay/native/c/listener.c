@@ -20,6 +20,8 @@
 #define ACCEPT_BATCH_TLS_MAX 8
 // How often a paused listener checks for room, ms.
 #define ACCEPT_RETRY_MS 2
+// How many reads are made for what nobody will read: more can be sent than is read.
+#define DISCARDS_MAX 2
 #define NO_SLOT UINT32_MAX
 #define SLOT_OF(key) ((uint32_t)(key) & 0xfffff)
 
@@ -218,11 +220,24 @@ static int read_first_bytes(struct worker *w, uint64_t listener_id, int fd, cons
 
 // -- TLS ------------------------------------------------------------------------------------------------------------
 
+// Takes what has come and was not read, so that closing ends the stream and does not reset it, by which an alert could be
+// lost. Returns how the stream ended, or null where it has not.
+static const char *discard_input(struct worker *w, int fd) {
+  ssize_t n = 1;
+  for (int i = 0; n > 0 && i < DISCARDS_MAX; i++) {
+    do n = recv(fd, w->scratch, SCRATCH, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+  }
+  if (n == 0) return "connection closed";
+  return n < 0 && errno == ECONNRESET ? "connection reset" : NULL;
+}
+
 // A handshake has failed, or its client has taken too long.
 static void end_handshake(struct worker *w, struct pending_conn *pending, const char *why) {
   queue_tls_end(&w->listeners, pending->listener_id, &pending->peer, ACCEPT_TLS_FAILED, why);
   release(w, pending);
   tls_free(pending->tls);
+  discard_input(w, pending->fd);
   close(pending->fd);
 }
 
@@ -252,7 +267,8 @@ static int begin_handshake(struct worker *w, struct pending_conn *pending, int k
   if (state == HELLO_PARTIAL) {
     // Reported all the same: the stream has ended.
     if (n > 0 && hello.needed == pending->needed) {
-      end_handshake(w, pending, "connection closed");
+      const char *why = discard_input(w, pending->fd);
+      end_handshake(w, pending, why ? why : "connection closed");
       return 0;
     }
     if (n > 0) set_low_water(pending, (uint32_t)hello.needed);
@@ -285,6 +301,7 @@ static void read_first_plain(struct worker *w, struct pending_conn *pending) {
     queue_accepted(&w->listeners, pending->listener_id, pending->fd, pending->tls, &pending->peer, (size_t)n, p);
   } else {
     queue_tls_end(&w->listeners, pending->listener_id, &pending->peer, ACCEPT_TLS_LEFT, "");
+    tls_shutdown(pending->tls);
     tls_free(pending->tls);
     close(pending->fd);
   }
