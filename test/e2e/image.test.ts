@@ -9,7 +9,6 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -148,15 +147,14 @@ it('every manifest names the image that is built, and compose builds it from the
 
 it('the systemd unit starts what its steps install, with the native relay', async () => {
   const unit = read('deploy/systemd/upgate.service');
-  const [, list = ''] = /cp -r (.+) \/opt\/upgate\/$/m.exec(unit) ?? [];
+  const { name: packed, version, files } = JSON.parse(read('package.json'));
+  expect(unit).toContain(`tar -xzf ${packed}-${version}.tgz -C /opt/upgate --strip-components=1`);
   const directory = mkdtempSync(join(tmpdir(), 'upgate-unit-'));
   const [opt, etc] = [join(directory, 'opt'), join(directory, 'etc')];
   for (const made of [opt, etc]) mkdirSync(made);
-  for (const name of list.split(' ')) {
-    // A link to node_modules is the same to node, and a copy of all that tests need takes long.
-    if (name === 'node_modules') symlinkSync(join(root, name), join(opt, name));
-    else cpSync(join(root, name), join(opt, name), { recursive: true });
-  }
+  // What the package has; the relay that is compiled here stands for the one that `npm pack` compiles.
+  for (const name of ['package.json', 'native', ...files])
+    if (existsSync(join(root, name))) cpSync(join(root, name), join(opt, name), { recursive: true });
   const { text } = await withFreePorts(
     'listeners: [{ port: 8080 }]\nadmin: { port: 9901 }\nroutes: [{ name: a, respond: { status: 204 } }]\n',
   );
