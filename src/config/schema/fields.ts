@@ -39,9 +39,9 @@ export function listFields(root: JsonSchema = inputSchema()): readonly Field[] {
 
 /** Where each part of the config is told by examples; paths from docs/configuration.md. */
 const RECIPES: Readonly<Record<string, readonly string[]>> = lookupTable({
-  listeners: ['tls.md', 'http2.md', 'addresses.md#proxy-preambles-of-proxies'],
+  listeners: ['tls.md', 'http2.md', 'addresses.md#proxy-preambles-from-proxies'],
   admin: ['api.md', 'operating.md'],
-  trusted_proxies: ['addresses.md#how-it-is-found'],
+  trusted_proxies: ['addresses.md#how-the-address-is-found'],
   upstreams: ['upstreams.md'],
   'upstreams.<name>.balance': ['upstreams.md#balancing'],
   'upstreams.<name>.sticky': ['upstreams.md#sticky-sessions'],
