@@ -1,10 +1,11 @@
 // Asks the admin API of the gateway that a config file is of: the address and the token are those of the file.
 import http from 'node:http';
+import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import type { AdminConfig } from '../config/schema/schema.ts';
 import type { Env } from '../config/yaml/env.ts';
 import { systemCode } from '../errors.ts';
-import { prepare } from '../runtime/prepare.ts';
+import { readSecrets } from '../runtime/secrets.ts';
 
 /** What keeps a command from an answer, whole and for a person. */
 export class AdminClientError extends Error {}
@@ -21,11 +22,20 @@ export class AdminClient {
     this.#admin = admin;
   }
 
-  /** Of the config in this file; throws an AdminClientError where it has errors. */
+  /**
+   * Of the config in this file; throws an AdminClientError where `admin` has errors, or nothing can be read. The gateway may be
+   * running with an earlier content of the file: a mistake elsewhere in it, or a certificate that this user may not read, is no
+   * reason not to ask.
+   */
   static async of(file: string, env: Env): Promise<AdminClient> {
-    const { prepared, problems } = await prepare(file, env, new Map());
-    if (prepared === null) throw new AdminClientError(problems.map(formatProblem).join('\n'));
-    return new AdminClient(prepared.config.admin);
+    const { partial, problems, locate, baseDir } = await loadConfig(file, env);
+    if (partial === null) throw new AdminClientError(problems.map(formatProblem).join('\n'));
+    const { config, problems: ofSecrets } = await readSecrets({ ...partial, routes: [] }, baseDir);
+    const found = [...problems, ...ofSecrets.map(locate)].filter(
+      ({ severity, path }) => severity === 'error' && path[0] === 'admin',
+    );
+    if (found.length > 0) throw new AdminClientError(found.map(formatProblem).join('\n'));
+    return new AdminClient(config.admin);
   }
 
   /** The address, for a person. */
@@ -44,12 +54,17 @@ export class AdminClient {
     );
   }
 
-  #get(path: string): Promise<{ status: number; body: string }> {
+  /** The status of a GET that is answered within `ms`; throws an AdminClientError where it is not. */
+  async statusOf(path: string, ms: number): Promise<number> {
+    return (await this.#get(path, ms)).status;
+  }
+
+  #get(path: string, ms = ANSWER_MS): Promise<{ status: number; body: string }> {
     const { host, port, token } = this.#admin;
     const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => reject(new AdminClientError(`${this.address}${path}: ${describe(error)}`));
-      const request = http.get({ host: reachable(host), port, path, headers, timeout: ANSWER_MS }, (answer) => {
+      const request = http.get({ host: reachable(host), port, path, headers, timeout: ms }, (answer) => {
         let body = '';
         answer.setEncoding('utf8');
         answer.on('data', (part: string) => {
@@ -59,7 +74,7 @@ export class AdminClient {
         answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
         answer.on('error', fail);
       });
-      request.on('timeout', () => request.destroy(new Error(`no answer within ${ANSWER_MS} ms`)));
+      request.on('timeout', () => request.destroy(new Error(`no answer within ${ms} ms`)));
       request.on('error', fail);
     });
   }

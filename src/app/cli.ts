@@ -1,7 +1,6 @@
 // The commands that commands.ts names. It reads the command line, prints, and gives an exit code.
 
 import { readFileSync } from 'node:fs';
-import http from 'node:http';
 import { parseArgs } from 'node:util';
 import { type AuthDeps, Authenticators } from '../auth/authenticators.ts';
 import { ignore } from '../base/guard.ts';
@@ -30,8 +29,11 @@ import { hashFrom, init } from './first-steps.ts';
 import { ImportError } from './import/draft.ts';
 import { importFile, isImportKind } from './import/import.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { type Shown, show, top } from './show.ts';
+import { healthcheck, type Shown, show, top } from './show.ts';
 import { StartError } from './start-error.ts';
+import { onTerminal } from './terminal.ts';
+
+const TERMINAL = { input: process.stdin, output: process.stdout };
 
 const OPTIONS = {
   config: { type: 'string', short: 'c' },
@@ -49,9 +51,6 @@ const OPTIONS = {
   search: { type: 'string' },
   limit: { type: 'string' },
 } as const;
-
-/** How long `healthcheck` waits for an answer. */
-const HEALTH_MS = 3000;
 
 type Given = ReturnType<typeof readArguments>['values'];
 /** The options, with the config that is meant where none was named. */
@@ -172,26 +171,6 @@ async function verifyToken(
   return { refused: null, detail: `${found.subject ?? 'nobody by name'}, ${until}` };
 }
 
-async function healthcheck({ config }: Values): Promise<number> {
-  const { prepared, problems } = await prepare(config, process.env, new Map());
-  if (prepared === null) {
-    for (const problem of problems) printError(formatProblem(problem));
-    return 1;
-  }
-  const { host, port } = prepared.config.admin;
-  const status = await new Promise<number | string>((resolve) => {
-    const request = http.get({ host, port, path: '/healthz', timeout: HEALTH_MS }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode ?? 0);
-    });
-    request.on('timeout', () => request.destroy(new Error(`no answer within ${HEALTH_MS} ms`)));
-    request.on('error', (error) => resolve(error.message));
-  });
-  if (status === 200) return 0;
-  printError(`http://${host}:${port}/healthz: ${status}`);
-  return 1;
-}
-
 /** Carries out a command; gives the exit code, or null where the process goes on. */
 export async function main(argv: readonly string[], lifecycle: Lifecycle): Promise<number | null> {
   if (argv.length === 1 && (argv[0] === '-v' || argv[0] === '--version')) {
@@ -248,11 +227,11 @@ const RUNS = {
   check: ([file], values) => check(file ?? values.config),
   explain: ([url = ''], values) => explainUrl(url, values),
   schema: () => printed(JSON.stringify(editorSchema(), null, 2)),
-  healthcheck: (_args, values) => healthcheck(values),
+  healthcheck: (_args, values) => healthcheck(asked(values)),
   status: (_args, values) => showAs('status', values),
   upstreams: (_args, values) => showAs('upstreams', values),
   connections: (_args, values) => showAs('connections', values),
-  top: (_args, values) => top(asked(values), process.stdout.isTTY ? process.stdout : null),
+  top: (_args, values) => onTerminal(TERMINAL, (terminal) => top(asked(values), terminal)),
   import: ([kind, file = '']) => importConfig(kind, file),
   completion: ([shell = '']) => printed((completion(shell) ?? '').trimEnd()),
   init: ([file]) => begin(file ?? 'gateway.yaml'),
@@ -266,7 +245,8 @@ function showAs(what: Shown, values: Values): Promise<number> {
 }
 
 function asked(values: Values) {
-  return { ...values, json: values.json === true, env: process.env, print, printError };
+  const columns = process.stdout.isTTY ? process.stdout.columns : null;
+  return { ...values, json: values.json === true, env: process.env, columns, print, printError };
 }
 
 async function begin(file: string): Promise<number> {

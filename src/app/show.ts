@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Env } from '../config/yaml/env.ts';
 import { AdminClient, AdminClientError } from './admin-client.ts';
 import {
+  BUSIEST,
   CONNECTIONS,
   type Column,
   formatTable,
@@ -13,6 +14,7 @@ import {
   shortBytes,
   shortDuration,
 } from './tables.ts';
+import type { Terminal } from './terminal.ts';
 
 export interface ShowOptions {
   readonly config: string;
@@ -22,6 +24,8 @@ export interface ShowOptions {
   readonly limit?: string | undefined;
   readonly sort?: string | undefined;
   readonly search?: string | undefined;
+  /** Of the terminal that it is printed to; null: to none. */
+  readonly columns: number | null;
   readonly print: (line: string) => void;
   readonly printError: (line: string) => void;
 }
@@ -33,28 +37,56 @@ export async function show(what: Shown, options: ShowOptions): Promise<number> {
   return guardedBy(options, async (client) => {
     const answer = (await client.read(pathOf(what, options))) as Row;
     if (options.json) options.print(JSON.stringify(answer, null, 2));
-    else for (const line of LINES[what](answer)) options.print(line);
+    else
+      for (const line of cutTo(LINES[what](answer), what === 'connections' ? options.columns : null))
+        options.print(line);
   });
 }
+
+/** Silent where the gateway answers its health check with 200; gives the exit code. */
+export async function healthcheck(options: ShowOptions): Promise<number> {
+  return guardedBy(options, async (client) => {
+    const status = await client.statusOf('/healthz', HEALTH_MS);
+    if (status !== 200) throw new AdminClientError(`${client.address}/healthz: ${status}`);
+  });
+}
+
+/** A session has one line, as in `ps`: two of them can't be read as columns. */
+function cutTo(lines: readonly string[], columns: number | null): readonly string[] {
+  if (columns === null || lines.every((line) => line.length <= columns)) return lines;
+  return [
+    ...lines.map((line) => line.slice(0, columns)),
+    `cut at ${columns} columns; --json, a pipe or a wider terminal has all`,
+  ];
+}
+
+/** How long `healthcheck` waits for an answer. */
+const HEALTH_MS = 3000;
 
 const TICK_MS = 1000;
 const CLEAR = '\u001b[H\u001b[J';
 
-/** The screen again every second, until the process is ended; once where the output is no terminal. */
-export async function top(
-  options: ShowOptions,
-  terminal: { readonly rows: number; readonly columns: number } | null,
-): Promise<number> {
+/** The screen again every second, until the user quits; once where the output is no terminal. */
+export async function top(options: ShowOptions, terminal: Terminal | null): Promise<number> {
   return guardedBy(options, async (client) => {
-    for (;;) {
-      const lines = await screen(client, options, terminal?.rows ?? 40);
-      const width = terminal?.columns ?? Number.POSITIVE_INFINITY;
-      const shown = lines.map((line) => (line.length > width ? line.slice(0, width) : line)).join('\n');
-      options.print(terminal === null ? shown : `${CLEAR}${shown}`);
-      if (terminal === null) return;
-      await wait(TICK_MS);
+    const first = await screen(client, options, terminal?.rows ?? 40);
+    if (terminal === null) return options.print(first.join('\n'));
+    for (let lines = first; !terminal.quit.aborted; lines = await nextScreen(client, options, terminal)) {
+      options.print(`${CLEAR}${lines.map((line) => line.slice(0, terminal.columns)).join('\n')}`);
+      await wait(TICK_MS, undefined, { signal: terminal.quit }).catch(() => {});
     }
   });
+}
+
+/** A gateway that restarts is asked again; what was there from the beginning to be asked is not given up. */
+async function nextScreen(client: AdminClient, options: ShowOptions, { rows, quit }: Terminal): Promise<string[]> {
+  if (quit.aborted) return [];
+  try {
+    return await screen(client, options, rows);
+  } catch (error) {
+    if (!(error instanceof AdminClientError)) throw error;
+    return [`not reached, trying again: ${plain(error.message)}`];
+  }
 }
 
 async function screen(client: AdminClient, options: ShowOptions, rows: number): Promise<string[]> {
@@ -69,9 +101,11 @@ async function screen(client: AdminClient, options: ShowOptions, rows: number): 
   const { handshakes, bytes_in, bytes_out } = status['totals'] as Row;
   const counts = handshakes as Row;
   const state = status['draining'] === true ? 'draining' : ready === true ? 'ready' : 'not ready';
+  const reload = status['last_reload'] as Row | null;
   const lines = [
     `upgate ${version}  ${state}  up ${shortDuration(uptime_seconds)}  relay ${(relay as Row)['engine']}  rss ${shortBytes((memory as Row)['rss'])}`,
     `tunnels ${sessions}  requests ${requests}  accepted ${counts['accepted']}  rejected ${counts['rejected']}  failed ${counts['failed']}  in ${shortBytes(bytes_in)}  out ${shortBytes(bytes_out)}`,
+    ...(reload?.['result'] === 'failure' ? ['the last reload failed: upgate status says why'] : []),
     '',
     ...formatTable(SERVERS, upstreams['servers'] as Row[]),
     '',
@@ -79,7 +113,7 @@ async function screen(client: AdminClient, options: ShowOptions, rows: number): 
     '',
   ];
   const left = Math.max(3, rows - lines.length - 2);
-  return [...lines, ...formatTable(CONNECTIONS, (connections['connections'] as Row[]).slice(0, left))].map(printable);
+  return [...lines, ...formatTable(BUSIEST, (connections['connections'] as Row[]).slice(0, left))].map(printable);
 }
 
 function printable(line: string): string {
@@ -119,10 +153,25 @@ function listed(columns: readonly Column[], rows: unknown, { total, next }: Row)
   return next === null ? lines : [...lines, `${all.length} of ${plain(total)}; --limit shows more, up to 1000`];
 }
 
-/** The values of an answer, each with its path. */
+/** The values of an answer, each with its path; an item of a list is one value. */
 function flat(value: unknown, path = ''): [string, unknown][] {
-  if (typeof value !== 'object' || value === null) return [[path, value]];
+  if (Array.isArray(value)) return value.length === 0 ? [[path, 'none']] : value.map((item) => [path, ofItem(item)]);
+  if (typeof value !== 'object' || value === null) return [[path, short(path, value)]];
   const entries = Object.entries(value);
   if (entries.length === 0) return [[path, 'none']];
   return entries.flatMap(([key, item]) => flat(item, path === '' ? key : `${path}.${key}`));
+}
+
+function ofItem(item: unknown): string {
+  if (typeof item !== 'object' || item === null) return String(item);
+  return Object.entries(item)
+    .map(([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : short(key, value)}`)
+    .join(', ');
+}
+
+/** Bytes and durations as a person reads them. */
+function short(path: string, value: unknown): unknown {
+  if (typeof value !== 'number') return value;
+  if (path.endsWith('_seconds')) return shortDuration(value);
+  return /^memory\.|^totals\.bytes_|^bytes$|^limit$/.test(path) ? shortBytes(value) : value;
 }

@@ -53,24 +53,26 @@ export const SERVERS: readonly Column[] = [
   { title: 'SERVER', of: (row) => row['server'] },
   { title: 'HEALTHY', of: (row) => (row['healthy'] === true ? 'yes' : 'no') },
   { title: 'ELIGIBLE', of: (row) => (row['eligible'] === true ? 'yes' : 'no') },
-  { title: 'STATE', of: (row) => row['state'] },
   { title: 'LIVE', of: (row) => row['live'], right: true },
   {
-    title: 'PER SECOND',
-    of: (row) => sum(row, 'handshakes_per_second', 'requests_per_second').toFixed(1),
+    title: 'RATE',
+    of: (row) => `${sum(row, 'handshakes_per_second', 'requests_per_second').toFixed(1)}/s`,
     right: true,
   },
   { title: 'ERRORS', of: (row) => row['errors'], right: true },
-  { title: 'WHY', of: (row) => row['why'] },
+  { title: 'WHY', of: (row) => (row['why'] === null ? null : `${row['why']}, since ${clock(row['since'])}`) },
 ];
 
-export const CONNECTIONS: readonly Column[] = [
-  { title: 'ID', of: (row) => row['id'] },
+const ID: Column = { title: 'ID', of: (row) => row['id'] };
+const RATE: Column = { title: 'RATE', of: (row) => `${shortBytes(row['bytes_per_second'])}/s`, right: true };
+const SERVER: Column = { title: 'SERVER', of: (row) => row['server'] };
+const WHOSE: readonly Column[] = [
   { title: 'ROUTE', of: (row) => row['route'] },
   { title: 'CLIENT', of: (row) => row['client'] },
   { title: 'USER', of: (row) => row['user'] },
-  { title: 'SERVER', of: (row) => row['server'] },
   { title: 'AGE', of: (row) => shortDuration(row['age_seconds']), right: true },
+];
+const CARRIED: readonly Column[] = [
   { title: 'IDLE', of: (row) => shortDuration(row['idle_seconds']), right: true },
   { title: 'IN', of: (row) => shortBytes(row['bytes_in']), right: true },
   { title: 'OUT', of: (row) => shortBytes(row['bytes_out']), right: true },
@@ -79,17 +81,27 @@ export const CONNECTIONS: readonly Column[] = [
     of: (row) => (row['messages_in'] === null ? null : sum(row, 'messages_in', 'messages_out')),
     right: true,
   },
-  { title: 'RATE', of: (row) => `${shortBytes(row['bytes_per_second'])}/s`, right: true },
 ];
 
+/** What a terminal has no room for is at the end: the id, by which a session is closed, is first. */
+export const CONNECTIONS: readonly Column[] = [ID, ...WHOSE, RATE, SERVER, ...CARRIED];
+
+/** The same for `top`, which is looked at for who does how much. */
+export const BUSIEST: readonly Column[] = [RATE, ...WHOSE, ...CARRIED, SERVER, ID];
+
 export const REFUSALS: readonly Column[] = [
-  { title: 'TIME', of: (row) => String(row['at']).slice(11, 19) },
+  { title: 'TIME', of: (row) => clock(row['at']) },
   { title: 'CLIENT', of: (row) => row['client'] },
   { title: 'ROUTE', of: (row) => row['route'] },
   { title: 'STATUS', of: (row) => row['status'], right: true },
   { title: 'REASON', of: (row) => row['reason'] },
   { title: 'RULE', of: (row) => row['rule'] },
 ];
+
+/** The time of day of an RFC 3339 time, in UTC. */
+function clock(time: unknown): string {
+  return String(time).slice(11, 19);
+}
 
 function sum(row: Row, one: string, other: string): number {
   return Number(row[one] ?? 0) + Number(row[other] ?? 0);

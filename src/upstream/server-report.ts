@@ -18,8 +18,21 @@ export function reportServer(server: Server, now: number): ServerReport {
   return {
     healthy,
     eligible: held === null,
-    why: held ?? (healthy ? null : 'fails, and is in use for want of others'),
+    why: held ?? (healthy ? null : inUseAllTheSame(server)),
   };
+}
+
+/** Why it is not healthy although it gets traffic. */
+function inUseAllTheSame({ state: { breaker } }: Server): string {
+  return breaker.out
+    ? 'ejected, for its traffic failed; its next request tries it'
+    : 'fails, and is in use for want of others';
+}
+
+/** `outForMs`: until a request may try it; 0: one does. */
+function ejected(outForMs: number): string {
+  const next = outForMs > 0 ? `tried again in ${Math.ceil(outForMs / 1000)} s` : 'a request is trying it';
+  return `ejected, for its traffic failed; ${next}`;
 }
 
 /** Why it gets no new traffic; null: it does. */
@@ -27,7 +40,7 @@ function heldBack(server: Server, now: number): string | null {
   const { state } = server;
   if (state.set !== 'up') return `set to ${state.set} through the admin API`;
   if (state.checked === false) return 'its health check fails';
-  if (!state.breaker.open(now)) return 'ejected, for its traffic failed';
+  if (!state.breaker.open(now)) return ejected(state.breaker.outFor(now));
   if (server.weight === 0) return 'its weight is 0';
   if (!server.takes(null, now)) return 'it has max_connections';
   if (!server.takes('handshake', now)) return 'it has handshakes_per_second';

@@ -262,7 +262,7 @@ describe('healthcheck', () => {
     const port = await closedPort();
     const { code, stderr } = await asking(port);
     expect(code).toBe(1);
-    expect(stderr).toContain(`http://127.0.0.1:${port}/healthz: connect ECONNREFUSED`);
+    expect(stderr).toContain(`http://127.0.0.1:${port}/healthz: connection refused (ECONNREFUSED)`);
   });
 
   it('waits for an answer no longer than three seconds', async () => {
@@ -273,9 +273,9 @@ describe('healthcheck', () => {
   });
 
   it('says what is wrong with the file', async () => {
-    const { code, stderr } = await upgate('healthcheck', '-c', writeConfig(GOOD.replace('port: 0', 'port: zero')));
+    const { code, stderr } = await upgate('healthcheck', '-c', writeConfig('admin: { port: nine }'));
     expect(code).toBe(1);
-    expect(stderr).toContain(':2:11: error: ');
+    expect(stderr).toContain(':1:16: error: admin.port: ');
   });
 });
 

@@ -1,6 +1,7 @@
 // The console in a real Chromium: what a person does with it, through the built program.
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket as Client } from 'ws';
 import { openBrowser } from '../support/browser.ts';
 import { type EchoServer, startEcho } from '../support/echo.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
@@ -35,6 +36,12 @@ describe.skipIf(!chromium)('the console', () => {
           websocket: { ...local, handler: 'echo', origins: ['https://a.com'] },
         },
         { name: 'rooms', match: { path: '/rooms/{room}/{user}' }, websocket: { ...local, handler: 'rooms' } },
+        {
+          name: 'secret',
+          match: { path: '/secret' },
+          auth: { jwt: { algorithms: ['HS256'], key: 'k'.repeat(32) } },
+          websocket: { ...local, handler: 'echo' },
+        },
       ],
     });
     browser = await openBrowser();
@@ -96,6 +103,7 @@ describe.skipIf(!chromium)('the console', () => {
       'talk: terminate echo, /talk',
       'strict: terminate echo, /strict',
       'rooms: terminate rooms, /rooms/{room}/{user}',
+      'secret: terminate echo, /secret',
     ]);
     await choose(page, 'talk');
     expect(await page.inputValue('#url')).toBe(`ws://127.0.0.1:${gateway.port}/talk`);
@@ -165,6 +173,28 @@ describe.skipIf(!chromium)('the console', () => {
     );
     expect(await page.locator('#why-lines .no').last().textContent()).toContain('origins: https://a.com');
     await gateway.log({ event: 'handshake_rejected', route: 'strict', reason: 'origin' });
+  });
+
+  it('shows what decided, also where that is beyond an explanation, and not what befell others', async () => {
+    const page = await open();
+    const other = new Client(`ws://127.0.0.1:${gateway.port}/secret`, { origin: 'https://other.example' });
+    other.on('error', () => {});
+    await choose(page, 'secret');
+    await page.click('#connect');
+    await page.locator('#state', { hasText: 'Refused: 401 auth' }).waitFor();
+    expect(await page.textContent('#why-title')).toMatch(/^Refused: 401 auth, asked with Origin http:/);
+    expect(await page.getAttribute('#why', 'data-verdict')).toBe('no');
+    expect(await page.locator('#why-lines li').first().textContent()).toContain('decided by routes.secret.auth');
+  });
+
+  it('has the answer to a message in sight on a phone', async () => {
+    const page = await open({ width: 375, height: 667 });
+    await connect(page, 'echo');
+    await page.keyboard.type('hello');
+    await page.keyboard.press('Control+Enter');
+    await line(page, 'received', 'hello');
+    const { y, height } = (await page.locator('#log li.received').boundingBox())!;
+    expect([y > 0, y + height < 667]).toEqual([true, true]);
   });
 
   it('explains what another Origin would get', async () => {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { show, top } from '../../src/app/show.ts';
 import { formatTable, plain, shortBytes, shortDuration } from '../../src/app/tables.ts';
 import { type Client, openClient } from '../support/client.ts';
 import { type Gateway, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
@@ -60,10 +61,13 @@ describe('the commands that ask a running gateway', () => {
     const upstreams = await upgate('upstreams', '-c', gateway.file);
     expect(upstreams).toMatchObject({ code: 0, err: '' });
     expect(upstreams.out.split('\n')[0]).toMatch(/^UPSTREAM +SERVER +HEALTHY +ELIGIBLE/);
-    expect(upstreams.out.split('\n')[1]).toMatch(/^app +ws:\/\/127\.0\.0\.1:1 +yes +yes +up/);
+    expect(upstreams.out.split('\n')[1]).toMatch(/^app +ws:\/\/127\.0\.0\.1:1 +yes +yes +0 +0\.0\/s +0 +-$/);
     const connections = await upgate('connections', '-c', gateway.file, '--sort', 'bytes');
     expect(connections.out.split('\n')[1]).toMatch(/ echo +127\.0\.0\.1 /);
-    expect((await upgate('status', '-c', gateway.file)).out).toMatch(/^relay\.engine +(native|js)$/m);
+    const status = (await upgate('status', '-c', gateway.file)).out;
+    expect(status).toMatch(/^relay\.engine +(native|js)$/m);
+    expect(status).toMatch(/^listeners +host 127\.0\.0\.1, port \d+, tls false$/m);
+    expect(status).toMatch(/^memory\.rss +\d+M$/m);
   });
 
   it('print JSON with --json, as the API gives it', async () => {
@@ -90,6 +94,60 @@ describe('the commands that ask a running gateway', () => {
       code: 1,
       err: expect.stringContaining('no such file'),
     });
+  });
+});
+
+describe('a file that has mistakes by now', () => {
+  const text = (port: number, admin: object = {}) =>
+    JSON.stringify({
+      ...configWith(port),
+      admin: { ...configWith(port).admin, ...admin },
+      listeners: [{ port: 0, tls: { certificates: [{ cert: '/nowhere.crt', key: '/nowhere.key' }] } }],
+      rotes: [],
+    });
+
+  it('names the gateway all the same', async () => {
+    const file = writeConfig(text(gateway.adminPort));
+    expect(await upgate('upstreams', '-c', file)).toMatchObject({ code: 0, err: '' });
+    expect(await upgate('healthcheck', '-c', file)).toMatchObject({ code: 0, err: '' });
+  });
+
+  it('does not where the mistake is in admin', async () => {
+    const file = writeConfig(text(gateway.adminPort, { token: 'short' }));
+    for (const command of ['status', 'healthcheck'])
+      expect(await upgate(command, '-c', file)).toMatchObject({
+        code: 1,
+        err: expect.stringMatching(/^[^\n]+: error: admin\.token: [^\n]+\n$/),
+      });
+  });
+});
+
+describe('on a terminal', () => {
+  const optionsFor = (config: string, printed: string[], more: object = {}) => ({
+    ...{ config, env: {}, json: false, columns: null, ...more },
+    print: (line: string) => void printed.push(line),
+    printError: (line: string) => void printed.push(`error: ${line}`),
+  });
+
+  it('connections has a line of its width for each session, and says so', async () => {
+    const printed: string[] = [];
+    expect(await show('connections', optionsFor(gateway.file, printed, { columns: 60 }))).toBe(0);
+    expect(printed.slice(0, 2).map((line) => line.length)).toEqual([60, 60]);
+    expect(printed.slice(2)).toEqual(['cut at 60 columns; --json, a pipe or a wider terminal has all']);
+  });
+
+  it('top has its width, goes on while nobody answers, and ends when it is asked to', async () => {
+    const other = await startGateway(configWith(await freePort()));
+    const quit = new AbortController();
+    const screens: string[] = [];
+    const ended = top(optionsFor(other.file, screens), { rows: 24, columns: 80, quit: quit.signal });
+    await expect.poll(() => screens.length, { timeout: 10_000 }).toBeGreaterThan(0);
+    await other.stop();
+    await expect.poll(() => screens.at(-1), { timeout: 10_000 }).toMatch(/not reached, trying again: .*refused/);
+    quit.abort();
+    expect(await ended).toBe(0);
+    expect(screens[0]).toMatch(/^RATE +ROUTE +CLIENT/m);
+    expect(Math.max(...screens.flatMap((text) => text.split('\n')).map((line) => line.length))).toBeLessThanOrEqual(86);
   });
 });
 

@@ -1,4 +1,5 @@
 // The status page in a real Chromium: what an operator sees and does there, through the built program.
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openBrowser } from '../support/browser.ts';
@@ -85,6 +86,62 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
     expect(await page.textContent('#figure-sessions')).toBe('0');
     expect(await page.textContent('#about')).toContain(gateway.file);
     await page.locator('#sessions-empty', { hasText: 'No tunnel is open.' }).waitFor();
+    const cells = await page.locator('#routes td').allTextContents();
+    expect(cells).toEqual(['app', 'splice to app', '0', 'strict', 'echo', '0', 'rooms', 'rooms', '0']);
+  });
+
+  it('shows ten tunnels, and more when asked', async () => {
+    for (let i = 0; i < 12; i++) await connect('/ws/many');
+    const page = await open();
+    await page.locator('#sessions tr').nth(9).waitFor();
+    expect(await page.locator('#sessions tr').count()).toBe(10);
+    await page.locator('#sessions-more', { hasText: 'Show 12' }).click();
+    await page.locator('#sessions tr').nth(11).waitFor();
+    expect(await page.locator('#routes td').nth(2).textContent()).toBe('12');
+    await page.locator('#sessions-more', { hasText: 'Show fewer' }).click();
+    await page.locator('#sessions tr').nth(11).waitFor({ state: 'detached' });
+  });
+
+  it('says in sight what became of a change, wherever the page is scrolled to', async () => {
+    const page = await open('', { width: 375, height: 667 });
+    await connect('/ws/far-down');
+    await page.fill('#session-search', '/ws/far-down');
+    await useToken(page);
+    await page.locator('#sessions button:enabled').click();
+    const state = page.locator('#change-state', { hasText: 'Done: 1 tunnel is being closed.' });
+    await state.waitFor();
+    const { y, height } = (await state.boundingBox())!;
+    expect([y > 0, y + height < 667]).toEqual([true, true]);
+  });
+
+  it('keeps its columns where they are while what is in them changes', async () => {
+    const page = await open();
+    await page.locator('#servers tr').nth(1).waitFor();
+    const columns = () =>
+      page.evaluate<number[]>(
+        "[...document.querySelectorAll('.full th')].map((th) => th.getBoundingClientRect().left)",
+      );
+    const before = await columns();
+    await connect(`/ws/${'wide'.repeat(50)}`);
+    await refuse(`/strict/${'x'.repeat(300)}`);
+    await useToken(page);
+    await page.locator('#servers button').nth(1).click();
+    await page.locator('#servers tr', { hasText: 'set to drain' }).waitFor();
+    await page.locator('#sessions tr', { hasText: 'wide' }).waitFor();
+    await page.locator('#refusals tr', { hasText: 'xxx' }).first().waitFor();
+    expect(await columns()).toEqual(before);
+    await page.locator('#servers button').nth(1).click();
+    await page.locator('#servers tr', { hasText: 'set to drain' }).waitFor({ state: 'detached' });
+  });
+
+  it('says at its top that a reload failed, and why', async () => {
+    const other = await startGateway(config());
+    const good = readFileSync(other.file, 'utf8');
+    writeFileSync(other.file, good.replace('"echo"', '"ecco"'));
+    const page = await open('', undefined, other.adminPort);
+    await page.locator('#gateway-state', { hasText: 'Ready, but the last reload failed' }).waitFor();
+    expect(await page.textContent('#problems')).toContain('websocket.handler');
+    await other.stop();
   });
 
   it('shows tunnels as they come, finds them, and closes one with the token', async () => {
@@ -97,7 +154,7 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
     await useToken(page);
     await page.locator('#sessions button:enabled').click();
     expect(await wanted.closed).toMatchObject({ code: 1012 });
-    await page.locator('#change-state', { hasText: 'Done.' }).waitFor();
+    await page.locator('#change-state', { hasText: 'Done: 1 tunnel is being closed.' }).waitFor();
   });
 
   it('drains a server and takes it back, keeps the focus meanwhile, and says why of a wrong token', async () => {

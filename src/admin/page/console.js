@@ -137,6 +137,8 @@ async function connect() {
     setState('open', `Connected${chosen}`);
     log('note', 'open', `in ${(performance.now() - startedAt).toFixed(1)} ms${chosen}`);
     at('message').focus();
+    // Where all stands below one another, the answers are to be in sight, too.
+    if (!matchMedia('(min-width: 60rem)').matches) at('message-title').scrollIntoView();
   });
   own.addEventListener('message', ({ data }) => receive(data));
   own.addEventListener('close', (event) => {
@@ -192,10 +194,12 @@ async function newestRefusal() {
 /** The refusal of a handshake for this URL that came after `newest`; null where the gateway knows of none. */
 async function refusalOf(url, newest) {
   if (newest === null) return null;
-  const query = new URLSearchParams({ after: String(newest), path: new URL(url).pathname, limit: '1' });
+  const query = new URLSearchParams({ after: String(newest), path: new URL(url).pathname, limit: '100' });
   for (let attempt = 0; attempt < 3; attempt++) {
     const answer = await fetch(`/refusals?${query}`);
-    const [found] = answer.ok ? (await answer.json()).refusals : [];
+    const refusals = answer.ok ? (await answer.json()).refusals : [];
+    // Others ask for the same path. A failure names no Origin; a refusal has that of this page.
+    const found = [location.origin, null].map((origin) => refusals.find((one) => one.origin === origin)).find(Boolean);
     if (found !== undefined) return found;
     // What a backend did is known a moment after the browser knows of it.
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -212,6 +216,9 @@ async function refused(url, newest) {
     setState('failed', `Refused: ${found.status} ${found.reason}`);
     const server = found.server === null ? '' : `, ${found.server}`;
     const why = `${found.status} ${found.reason}: ${found.detail}${server}; decided by ${found.rule}`;
+    // What explain can't know, such as a rate or a token, has decided all the same.
+    at('why-title').textContent = `Refused: ${found.status} ${found.reason}, asked with Origin ${location.origin}`;
+    at('why').dataset.verdict = 'no';
     at('why-lines').prepend(element('li', '', why));
     log('failed', 'refused', why);
   } else if (newest !== null) {

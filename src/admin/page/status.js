@@ -5,12 +5,17 @@ import { bytes, clock, duration, element, fill, keyedRows, number, rate, sparkli
 const at = (id) => document.getElementById(id);
 const POINTS = 60;
 const SESSIONS_MS = 2000;
-const FEW_REFUSALS = 10;
+const FEW = 10;
+const MORE_SESSIONS = 50;
+const CERTIFICATE_DAYS = 14;
+const SAID_MS = 10_000;
 
 /** The token that changes need, for as long as the page is open. */
 let token = '';
 let last = null;
 let allRefusals = false;
+let moreSessions = false;
+let saidTimer;
 const history = { sessions: [], handshakes: [], refusals: [], bytes: [] };
 let stream = null;
 let sessionsTimer;
@@ -34,6 +39,7 @@ function take(event) {
   if (status.draining) setState('draining', 'Draining');
   else if (!status.ready) setState('lost', 'Not ready');
   else if (status.degraded !== null) setState('degraded', `Degraded: ${status.degraded}`);
+  else if (status.last_reload?.result === 'failure') setState('degraded', 'Ready, but the last reload failed');
   else setState('ready', 'Ready');
   remember(event);
   showFigures(status);
@@ -135,17 +141,17 @@ function showRoutes({ routes, routes_total }) {
   keyedRows(
     at('routes'),
     routes,
-    ({ route, mode }) => `${mode} ${route}`,
-    () => rowOf(['Route', 'Mode', 'Live']),
+    ({ route }) => route,
+    () => rowOf(['Route', 'Does', 'Live']),
     (row, item) => {
-      for (const [i, value] of [item.route, item.mode, number(item.live)].entries()) fill(row.cells[i], value);
+      for (const [i, value] of [item.route, item.does, number(item.live)].entries()) fill(row.cells[i], value);
     },
   );
-  emptyNote('routes-empty', routes_total === 0, 'No session was opened yet.');
+  fill(at('routes-count'), routes_total > routes.length ? `the busiest ${routes.length} of ${routes_total}` : '');
 }
 
 function showRefusals(refusals) {
-  const shown = allRefusals ? refusals : refusals.slice(0, FEW_REFUSALS);
+  const shown = allRefusals ? refusals : refusals.slice(0, FEW);
   keyedRows(
     at('refusals'),
     shown,
@@ -153,7 +159,7 @@ function showRefusals(refusals) {
     makeRefusal,
     () => {},
   );
-  at('refusals-more').hidden = refusals.length <= FEW_REFUSALS;
+  at('refusals-more').hidden = refusals.length <= FEW;
   fill(at('refusals-more'), allRefusals ? 'Show fewer' : `Show all ${refusals.length}`);
   emptyNote('refusals-empty', refusals.length === 0, 'Nothing was refused, and nothing has failed.');
 }
@@ -213,16 +219,18 @@ function showAbout(status) {
     ...certificates.map(({ names, listener, days_left }) => [
       `Certificate ${listener}`,
       `${names}: ${days_left} days left`,
+      days_left < CERTIFICATE_DAYS ? 'bad' : '',
     ]),
   ];
   keyedRows(
     at('about'),
-    lines.map(([name, value]) => ({ name, value })),
+    lines.map(([name, value, state = '']) => ({ name, value, state })),
     ({ name }) => name,
     () => rowOf(['', '']),
     (row, item) => {
       fill(row.cells[0], item.name);
       fill(row.cells[1], item.value);
+      row.cells[1].dataset.state = item.state;
     },
   );
   fill(at('problems'), reload !== null && reload.problems.length > 0 ? reload.problems.join('\n') : '');
@@ -256,7 +264,8 @@ function refreshSessions() {
 
 async function loadSessions() {
   clearTimeout(sessionsTimer);
-  const query = new URLSearchParams({ limit: '50', sort: at('session-sort').value });
+  const limit = moreSessions ? MORE_SESSIONS : FEW;
+  const query = new URLSearchParams({ limit: String(limit), sort: at('session-sort').value });
   const search = at('session-search').value.trim();
   if (search !== '') query.set('search', search);
   try {
@@ -265,6 +274,8 @@ async function loadSessions() {
     if (!answer.ok) throw new Error(found.detail);
     keyedRows(at('sessions'), found.connections, ({ id }) => id, makeSession, fillSession);
     fill(at('sessions-count'), `${number(found.matching)} of ${number(found.total)}`);
+    at('sessions-more').hidden = found.matching <= FEW;
+    fill(at('sessions-more'), moreSessions ? 'Show fewer' : `Show ${Math.min(found.matching, MORE_SESSIONS)}`);
     emptyNote(
       'sessions-empty',
       found.connections.length === 0,
@@ -312,15 +323,24 @@ async function change(method, path, body) {
     const answer = await fetch(path, { method, headers, body: JSON.stringify(body) });
     const told = await answer.json();
     if (!answer.ok) throw new Error(`${answer.status} ${told.reason}: ${told.detail}`);
-    said('good', 'Done.');
+    said('good', done(told));
   } catch (error) {
     said('bad', error.message);
   }
 }
 
+/** In sight wherever the page is scrolled to, for a while. */
 function said(state, text) {
   at('change-state').dataset.state = state;
   fill(at('change-state'), text);
+  clearTimeout(saidTimer);
+  saidTimer = setTimeout(() => fill(at('change-state'), ''), SAID_MS);
+}
+
+function done({ closing = 0 }) {
+  return closing === 0
+    ? 'Done.'
+    : `Done: ${number(closing)} ${closing === 1 ? 'tunnel is' : 'tunnels are'} being closed.`;
 }
 
 async function setServer({ upstream, server, state }) {
@@ -361,13 +381,17 @@ function emptyNote(id, empty, text) {
 at('token-form').addEventListener('submit', (event) => {
   event.preventDefault();
   token = at('token').value.trim();
-  said('good', token === '' ? 'Read-only.' : 'The token is used for changes, until this page is closed.');
+  fill(at('token-state'), token === '' ? 'Read-only' : 'The token is used for changes, until this page is closed');
   if (last !== null) showServers(last);
   refreshSessions();
 });
 at('refusals-more').addEventListener('click', () => {
   allRefusals = !allRefusals;
   if (last !== null) showRefusals(last.refusals);
+});
+at('sessions-more').addEventListener('click', () => {
+  moreSessions = !moreSessions;
+  refreshSessions();
 });
 at('session-form').addEventListener('submit', (event) => event.preventDefault());
 at('session-search').addEventListener('input', () => refreshSessions());

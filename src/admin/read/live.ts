@@ -2,8 +2,9 @@
 // that are open; while none is, nothing is read. A page that does not read misses events and costs no memory.
 import type { Writable } from 'node:stream';
 import { guarded, ignore } from '../../base/guard.ts';
+import type { RouteConfig } from '../../config/schema/schema.ts';
 import { type AdminResponse, problem } from '../answer.ts';
-import { readFigures } from './figures.ts';
+import { type Figures, readFigures } from './figures.ts';
 import type { Refusals } from './refusals.ts';
 import { type StatusSource, summary } from './status.ts';
 import { describeServer, serversOf, type UpstreamSource } from './upstreams.ts';
@@ -64,11 +65,11 @@ export class LiveFeed {
     const { status, upstreams, refusals } = this.#source;
     const figures = readFigures(status.samplers);
     const servers = [...serversOf(upstreams.pools())];
-    const routes = figures.routes.toSorted((one, other) => other.live - one.live);
+    const routes = routesOf(status.snapshot().config.routes, figures.routes);
     const data = {
       at: Date.now(),
       status: summary(status, figures),
-      routes: routes.slice(0, MOST_ROUTES),
+      routes: routes.length > MOST_ROUTES ? busiest(routes) : routes,
       routes_total: routes.length,
       servers: servers.slice(0, MOST_SERVERS).map(({ pool, server }) => describeServer(upstreams, pool, server)),
       servers_total: servers.length,
@@ -77,6 +78,40 @@ export class LiveFeed {
     };
     return `data: ${JSON.stringify(data)}\n\n`;
   }
+}
+
+interface RouteShown {
+  readonly route: string;
+  /** In words: `splice to chat, HTTP to rest`. */
+  readonly does: string;
+  readonly live: number;
+}
+
+function busiest(routes: readonly RouteShown[]): RouteShown[] {
+  return routes.toSorted((one, other) => other.live - one.live).slice(0, MOST_ROUTES);
+}
+
+/** Every route of the config, in its order, and behind them those that are gone from it and have sessions still. */
+function routesOf(routes: readonly RouteConfig[], counted: Figures['routes']): RouteShown[] {
+  const live = new Map<string, number>();
+  for (const one of counted) live.set(one.route, (live.get(one.route) ?? 0) + one.live);
+  const known = new Set(routes.map(({ name }) => name));
+  const gone = [...live].filter(([route, count]) => count > 0 && !known.has(route));
+  return [
+    ...routes.map((route) => ({ route: route.name, does: inWords(route), live: live.get(route.name) ?? 0 })),
+    ...gone.map(([route, count]) => ({ route, does: 'not in the config any more', live: count })),
+  ];
+}
+
+function inWords({ websocket, http, redirect, respond }: RouteConfig): string {
+  return [
+    ...(websocket === undefined
+      ? []
+      : [websocket.mode === 'splice' ? `splice to ${websocket.upstream}` : websocket.handler]),
+    ...(http === undefined ? [] : [`HTTP to ${http.upstream}`]),
+    ...(redirect === undefined ? [] : ['redirect']),
+    ...(respond === undefined ? [] : [`respond ${respond.status}`]),
+  ].join(', ');
 }
 
 function first<T>(all: Iterable<T>, most: number): T[] {

@@ -64,6 +64,11 @@ export class Breaker {
     return this.#outUntil === null || (now >= this.#outUntil && !this.#trying);
   }
 
+  /** Milliseconds until a request may try it; 0 where that time has come, or it is not ejected. */
+  outFor(now: number): number {
+    return this.#outUntil === null ? 0 : Math.max(0, this.#outUntil - now);
+  }
+
   /** A request goes to it. True: that is its trial, and `endTrial` is to be called at its end. */
   begin(): boolean {
     if (this.#outUntil === null || this.#trying) return false;

@@ -65,7 +65,7 @@ export class Health {
       if (outcome === 'ok' && breaker.recover()) this.#changed(server, true, 'recovered', 'a request went well');
     } else if (this.#mayEject(server)) {
       const ms = breaker.eject(now, passive);
-      this.#changed(server, false, 'ejected', `${due}; out for ${ms} ms`);
+      this.#changed(server, false, 'ejected', `${due}; out for ${ms / 1000} s`);
     } else if (breaker.keep()) {
       this.#notify(server, 'failing', `${due}; in use all the same, for too few others are healthy`);
     }

@@ -37,7 +37,7 @@ describe('ejection', () => {
         server: 'ws://b:1',
         up: false,
         reason: 'ejected',
-        detail: '2 failures in a row; out for 1000 ms',
+        detail: '2 failures in a row; out for 1 s',
       },
     ]);
     expect([hosts(pool), upOf(pool)]).toEqual(['ac', [1, 0, 1]]);
