@@ -242,6 +242,8 @@ export class Http1OverHttp2 extends Duplex {
     const made = [
       ...(opened ? ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${acceptKey(key)}`] : []),
       ...lines,
+      // The connection of a handshake that is refused has no next request.
+      ...(active.tunnel && !opened ? ['Connection: close'] : []),
       ...(active.chunked ? ['Transfer-Encoding: chunked'] : []),
     ];
     const as = opened ? 101 : status;
