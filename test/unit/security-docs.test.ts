@@ -30,7 +30,7 @@ function rowsBelow(text: string, heading: string): Row[] {
 
 const TABLES = [
   ['SECURITY.md', 'What is promised', 15],
-  ['docs/security.md', 'Known attacks and traps', 35],
+  ['docs/security.md', 'Known attacks and pitfalls', 35],
 ] as const;
 
 describe.each(TABLES)('%s: %s', (file, heading, atLeast) => {
