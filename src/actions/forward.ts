@@ -13,7 +13,7 @@ import { type Exchange, ExchangeError, IDEMPOTENT, type Timeouts } from '../prox
 import type { Forward } from '../routing/decide.ts';
 import type { Ask } from '../upstream/balance/key.ts';
 import type { EndlessAnswer } from '../upstream/endless.ts';
-import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
+import { isRetryableStatus, type Lease, outcomeOf } from '../upstream/lease.ts';
 import type { Pool } from '../upstream/pool.ts';
 import { RetryState } from '../upstream/retry/retry-state.ts';
 import type { Server } from '../upstream/server.ts';
@@ -116,7 +116,7 @@ class Forwarding implements Exchange {
   declines(status: number, answered: readonly string[]): boolean {
     const retryAfter = status >= 500 && lowerNames(answered).includes('retry-after');
     this.#lease?.reportOutcome(outcomeOf(status, retryAfter));
-    if (this.#repeatable && mayDoBetter(status, retryAfter)) this.#next = this.#retryState.next();
+    if (this.#repeatable && isRetryableStatus(status, retryAfter)) this.#next = this.#retryState.next();
     return this.#next !== null;
   }
 

@@ -14,7 +14,7 @@ import {
   requestUpgrade,
   requestUpgradeOn,
 } from '../upstream/handshake/upgrade.ts';
-import { type Lease, mayDoBetter, outcomeOf } from '../upstream/lease.ts';
+import { isRetryableStatus, type Lease, outcomeOf } from '../upstream/lease.ts';
 import type { Server } from '../upstream/pool.ts';
 import { RetryState } from '../upstream/retry/retry-state.ts';
 import type { RouteContext } from './context.ts';
@@ -29,7 +29,7 @@ export interface Reached {
 }
 
 /** How a handshake gets to a server. */
-export interface Way {
+export interface HandshakeDeps {
   /** They hold the lease of the server that is asked. */
   readonly resources: HandshakeResources;
   /** What dials, where that is not node. */
@@ -58,22 +58,22 @@ export async function reach(
   context: RouteContext,
   upgrade: SpliceUpgrade,
   asking: (server: Server) => HandshakeRequest,
-  way: Way,
+  deps: HandshakeDeps,
 ): Promise<Reached | Rejection> {
   const config = upgrade.route.websocket.config;
   const pool = context.services.pool(config.upstream);
   const { address, viaTrusted } = context.client;
-  const bound = way.bound === null || way.client === null ? null : way.bound.servers(way.client);
+  const bound = deps.bound === null || deps.client === null ? null : deps.bound.servers(deps.client);
   const ask = { client: address, viaTrusted, request: upgrade.request, kind: 'handshake', bound } as const;
   const retryState = new RetryState(pool, ask, context.services.emit);
   let lease = retryState.next();
   if (lease === null) return reject('no_server');
   for (;;) {
-    way.resources.holdLease(lease);
+    deps.resources.holdLease(lease);
     const { server } = lease;
     let next: Lease | null = null;
     try {
-      const answer = await request(server, way, asking(server));
+      const answer = await request(server, deps, asking(server));
       next = better(context, { lease, answer, retryState });
       if (next === null) return { lease, answer, ownFields: pool.sticky?.fieldsFor(server, ask) ?? NO_FIELDS };
       answer.socket.destroy();
@@ -104,7 +104,7 @@ function better({ services }: RouteContext, { lease, answer, retryState }: Answe
   if (status === 101) return null;
   const retryAfter = names.includes('retry-after');
   lease.reportOutcome(outcomeOf(status, retryAfter));
-  return mayDoBetter(status, retryAfter) ? retryState.next() : null;
+  return isRetryableStatus(status, retryAfter) ? retryState.next() : null;
 }
 
 /** Reports a server that has failed; what broke on our own side is thrown on as it is. */
@@ -117,7 +117,7 @@ function reportFailure(context: RouteContext, lease: Lease, thrown: unknown): Sp
 
 async function request(
   server: Server,
-  { dialler, bound, client }: Pick<Way, 'dialler' | 'bound' | 'client'>,
+  { dialler, bound, client }: Pick<HandshakeDeps, 'dialler' | 'bound' | 'client'>,
   asking: HandshakeRequest,
 ): Promise<HandshakeResponse> {
   const own = bound === null || client === null ? null : bound.take(server, client);

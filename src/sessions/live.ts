@@ -20,7 +20,7 @@ export interface SessionResources {
 }
 
 /** Where a session is registered, and what is released at its end. */
-export interface SessionHome {
+export interface SessionOwner {
   readonly registry: Registry;
   readonly emit: Emit;
   readonly resources: SessionResources;
@@ -32,7 +32,7 @@ export interface SessionHome {
 export class LiveSession implements Session {
   readonly opened: SessionOpened;
   readonly #openedAt = performance.now();
-  readonly #home: SessionHome;
+  readonly #owner: SessionOwner;
   readonly #handle: SlotHandle<Session>;
   readonly serial: number;
   #carrier: Carrier | null = null;
@@ -40,13 +40,13 @@ export class LiveSession implements Session {
   #ended = false;
 
   /** Registers the session and reports it open; what its handshake holds is its own from here on. */
-  constructor(opened: SessionOpened, home: SessionHome) {
+  constructor(opened: SessionOpened, owner: SessionOwner) {
     this.opened = copy(opened);
-    this.#home = home;
-    this.serial = home.registry.nextSerial();
-    this.#handle = home.registry.add(this);
-    home.resources.handOver();
-    home.emit(opened);
+    this.#owner = owner;
+    this.serial = owner.registry.nextSerial();
+    this.#handle = owner.registry.add(this);
+    owner.resources.handOver();
+    owner.emit(opened);
   }
 
   get id(): string {
@@ -62,7 +62,7 @@ export class LiveSession implements Session {
   }
 
   get expiresAt(): number | null {
-    return this.#home.expiresAt;
+    return this.#owner.expiresAt;
   }
 
   get live(): boolean {
@@ -74,7 +74,7 @@ export class LiveSession implements Session {
   }
 
   get identity(): RouteIdentity {
-    return this.#home.identity;
+    return this.#owner.identity;
   }
 
   get client(): string {
@@ -113,7 +113,7 @@ export class LiveSession implements Session {
 
   carriedBy(carrier: Carrier): void {
     this.#carrier = carrier;
-    this.#home.registry.revocations.closeIfRevoked(this);
+    this.#owner.registry.revocations.closeIfRevoked(this);
   }
 
   close(code: number, reason: string, deadlineMs: number): void {
@@ -126,7 +126,7 @@ export class LiveSession implements Session {
 
   /** Releases everything and reports the session closed; called once, by what carried it. */
   end(end: SessionEnd): void {
-    const { registry, emit, resources } = this.#home;
+    const { registry, emit, resources } = this.#owner;
     this.#ended = true;
     registry.remove(this.#handle);
     release(resources);

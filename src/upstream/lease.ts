@@ -13,7 +13,7 @@ export function outcomeOf(status: number, retryAfter: boolean): Outcome {
 }
 
 /** An answer that means another server may do better (RFC 9110 §15.6): this one has not acted on the request. */
-export function mayDoBetter(status: number, retryAfter: boolean): boolean {
+export function isRetryableStatus(status: number, retryAfter: boolean): boolean {
   return outcomeOf(status, retryAfter) === 'failed';
 }
 

@@ -13,7 +13,7 @@ export const LOST = 3;
 export type Step = typeof MORE | typeof HEADER | typeof FRAME | typeof LOST;
 
 /** Why a direction was lost: a 64-bit length with its top bit set, a control frame over 125 bytes, or one with FIN=0. */
-export type LostBecause = 'length' | 'control_length' | 'control_fragment';
+export type LossReason = 'length' | 'control_length' | 'control_fragment';
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
@@ -50,7 +50,7 @@ export class FrameCursor {
 
   /** The code of the last Close frame that ended, or null where it had none. */
   closeCode: number | null = null;
-  lost: LostBecause | null = null;
+  lost: LossReason | null = null;
 
   /** Bytes of an incomplete header, kept since step() returned. */
   held = 0;
@@ -142,7 +142,7 @@ export class FrameCursor {
     this.event = HEADER;
   }
 
-  #check(short: number, bytes: Buffer, at: number): LostBecause | null {
+  #check(short: number, bytes: Buffer, at: number): LossReason | null {
     if (this.opcode >= 8) {
       if (short > 125) return 'control_length';
       if (!this.fin) return 'control_fragment';

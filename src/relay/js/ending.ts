@@ -10,7 +10,7 @@ import type { JsTunnel } from './tunnel.ts';
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** The codes that the two receivers get, and the one that is reported for the tunnel. */
-export interface Farewell {
+export interface CloseCodes {
   readonly code: number;
   readonly toClient: number;
   readonly toBackend: number;
@@ -20,14 +20,14 @@ export interface Farewell {
 
 export class Ending {
   readonly #tunnel: JsTunnel;
-  readonly #farewell: Farewell;
+  readonly #codes: CloseCodes;
   #deadlineAt = NEVER;
   /** From then on a Close may stand between the fragments of a message. */
   #anyFrameAt = NEVER;
 
-  constructor(tunnel: JsTunnel, farewell: Farewell) {
+  constructor(tunnel: JsTunnel, codes: CloseCodes) {
     this.#tunnel = tunnel;
-    this.#farewell = farewell;
+    this.#codes = codes;
   }
 
   /** Asks both directions for their next boundary. */
@@ -69,10 +69,10 @@ export class Ending {
   /** The direction is at a boundary: the Close goes out, and nothing behind it. */
   inject(flow: Flow): void {
     const { sink } = flow;
-    const code = sink.role === 'client' ? this.#farewell.toClient : this.#farewell.toBackend;
-    sink.write(buildClose(code, this.#farewell.reason, sink.role));
+    const code = sink.role === 'client' ? this.#codes.toClient : this.#codes.toBackend;
+    sink.write(buildClose(code, this.#codes.reason, sink.role));
     sink.closeOut = 'injected';
-    this.#tunnel.noteCode(this.#farewell.code);
+    this.#tunnel.noteCode(this.#codes.code);
     flow.stop();
   }
 

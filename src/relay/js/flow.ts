@@ -181,7 +181,7 @@ export class Flow {
     if (this.sink.pinger === null || this.source.pinger === null) return false;
     const part = chunk.subarray(begin, at);
     const frame = hold === null ? part : Buffer.concat([hold, part]);
-    if (cursor.opcode === OPCODE.ping) this.sink.pinger.foreignPing(frame);
+    if (cursor.opcode === OPCODE.ping) this.sink.pinger.passPing(frame);
     if (cursor.opcode !== OPCODE.pong || !this.source.pinger.pong(frame)) return false;
     this.swallowed += size;
     return true;

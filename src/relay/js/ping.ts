@@ -95,7 +95,7 @@ export class Pinger {
   }
 
   /** A ping of the other end has passed toward this side. */
-  foreignPing(frame: Buffer): void {
+  passPing(frame: Buffer): void {
     this.#foreign = digest(readPayload(frame));
     this.#foreignMark = this.#conn.reads;
   }

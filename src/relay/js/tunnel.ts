@@ -8,7 +8,7 @@ import type { Tunnel, TunnelActivity, TunnelEnd, TunnelEnds, TunnelOptions } fro
 import { BACKEND_LOST, WAITS } from '../relay.ts';
 import type { SharedBuffers } from './buffers.ts';
 import { BLOCK, Conn } from './conn.ts';
-import { Ending, type Farewell } from './ending.ts';
+import { type CloseCodes, Ending } from './ending.ts';
 import { Flow } from './flow.ts';
 import { FlowLimits } from './limits.ts';
 import { Pinger } from './ping.ts';
@@ -109,11 +109,11 @@ export class JsTunnel implements Timed, Tunnel {
   }
 
   /** The gateway ends the tunnel, in order. */
-  #begin(farewell: Farewell, deadlineMs: number): void {
+  #begin(codes: CloseCodes, deadlineMs: number): void {
     if (this.#finished) return;
-    this.#note('gateway', farewell.reason);
+    this.#note('gateway', codes.reason);
     if (this.ending === null) {
-      this.ending = new Ending(this, farewell);
+      this.ending = new Ending(this, codes);
       this.ending.begin(deadlineMs);
     } else {
       this.ending.limit(deadlineMs);

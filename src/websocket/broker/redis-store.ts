@@ -4,7 +4,7 @@ import { Semaphore } from '../../base/semaphore.ts';
 import { compareIds, type Member, type Membership, type RoomLimits, type RoomSummary, type Stamp } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
 import type { Behind, Logged } from './redis-room.ts';
-import { readBehind, readMembers, readPage } from './redis-wire.ts';
+import { readMembers, readPage, readSince } from './redis-wire.ts';
 
 /** Members whose histories are read at a time. */
 const MAX_READERS = 8;
@@ -66,13 +66,13 @@ export class RedisStore {
   /** The messages after an id and up to another one; `+` is the last at this moment. */
   since(room: string, after: string, until: string): Promise<Behind> {
     return this.#reading(async () => {
-      const first = readBehind(await this.#link.run('since', room, after, until));
+      const first = readSince(await this.#link.run('since', room, after, until));
       const { last, messages } = first;
       const end = until === '+' ? last : until;
       let complete = compareIds(after, first.floor) >= 0 && compareIds(after, last) <= 0;
       for (let { more } = first; more; ) {
         const from = messages.at(-1)?.id ?? after;
-        const next = readBehind(await this.#link.run('since', room, from, end));
+        const next = readSince(await this.#link.run('since', room, from, end));
         // The next message may have been trimmed meanwhile.
         complete &&= compareIds(from, next.floor) >= 0;
         messages.push(...next.messages);

@@ -147,7 +147,7 @@ export function readPage(reply: unknown): HistoryPage {
 }
 
 /** What the script `since` returns. */
-export function readBehind(reply: unknown): HistoryPage & { readonly floor: string; readonly last: string } {
+export function readSince(reply: unknown): HistoryPage & { readonly floor: string; readonly last: string } {
   const [floor, last, ...page] = reply as [string, string, unknown, number];
   return { floor, last, ...readPage(page) };
 }

@@ -12,7 +12,7 @@ export interface Timing {
 }
 
 /** What is due: one of the ends, a ping to send, or nothing yet. */
-export type Due = 'max_lifetime' | 'idle' | 'ping_timeout' | 'ping' | null;
+export type DueAction = 'max_lifetime' | 'idle' | 'ping_timeout' | 'ping' | null;
 
 interface Ping {
   /** Until its pong has come. */
@@ -93,7 +93,7 @@ export class Keepalive {
     if (this.#ping?.sentAt != null) this.#ping.sentAt = now;
   }
 
-  due(now: number): Due {
+  due(now: number): DueAction {
     if (now >= this.#diesAt) return 'max_lifetime';
     if (now >= this.#activeAt + this.#timing.idleMs) return 'idle';
     if (now >= this.#pingDeadline()) return 'ping_timeout';

@@ -13,7 +13,7 @@ const MAX_HELD_BYTES = 4 * 1024 * 1024;
 const MAX_REQUESTS = 64;
 const MAX_REQUEST_BYTES = 1024 * 1024;
 
-export interface May {
+export interface Permissions {
   readonly publish: boolean;
   readonly subscribe: boolean;
 }
@@ -23,7 +23,7 @@ export interface RoomProtocolOptions {
   readonly user: string;
   readonly connection: WebSocketConnection;
   readonly joined: Joined;
-  readonly may: May;
+  readonly may: Permissions;
   readonly mailbox: Mailbox;
   readonly requests: Requests;
   /** Reads the messages of the room. */

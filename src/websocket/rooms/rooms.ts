@@ -5,7 +5,7 @@ import { isRejection, reject } from '../../handshake/rejection.ts';
 import type { Broker, Joined, Membership, MessageView, RoomRules } from '../broker/broker.ts';
 import type { ConnectionHandler, HandshakeHook, HandshakeResult, Opening, WebSocketConnection } from '../handler.ts';
 import { type NameRules, RoomNames } from './room-names.ts';
-import { Mailbox, type May, openRoomConnection, Requests, type RoomProtocolOptions } from './room-protocol.ts';
+import { Mailbox, openRoomConnection, type Permissions, Requests, type RoomProtocolOptions } from './room-protocol.ts';
 import { JsonRoomProtocol, jsonView } from './rooms-json.ts';
 import { textRoomProtocol, textView } from './rooms-text.ts';
 
@@ -23,7 +23,7 @@ export interface RoomsOptions extends NameRules {
 interface Reserved {
   readonly membership: Membership;
   readonly joined: Joined;
-  readonly may: May;
+  readonly may: Permissions;
   readonly mailbox: Mailbox;
 }
 
@@ -53,7 +53,7 @@ export class Rooms implements HandshakeHook {
     if (isRejection(named)) return named;
     const { room, user, guest } = named;
     const { allow, publishers, echo } = this.#options;
-    const may: May = {
+    const may: Permissions = {
       publish: allow.includes('publish') && (publishers?.includes(user) ?? true),
       subscribe: allow.includes('subscribe'),
     };

@@ -1,6 +1,6 @@
 // Retries: each server once, as many as allowed, and never more than the budget.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { mayDoBetter, outcomeOf } from '../../../../src/upstream/lease.ts';
+import { isRetryableStatus, outcomeOf } from '../../../../src/upstream/lease.ts';
 import type { Pool } from '../../../../src/upstream/pool.ts';
 import { RetryState } from '../../../../src/upstream/retry/retry-state.ts';
 import { asking } from '../../../support/balancer-request.ts';
@@ -75,5 +75,5 @@ it.each([
   [503, true, 'error', false],
   [504, true, 'failed', true],
 ])('an answer %i (Retry-After: %s) counts as %s', (status, retryAfter, outcome, another) => {
-  expect([outcomeOf(status, retryAfter), mayDoBetter(status, retryAfter)]).toEqual([outcome, another]);
+  expect([outcomeOf(status, retryAfter), isRetryableStatus(status, retryAfter)]).toEqual([outcome, another]);
 });
