@@ -138,6 +138,26 @@ describe('nginx', () => {
     ])
       expect(text).toContain(remark);
   });
+
+  it('Home Assistant: TLS, a redirect to https, what is not done here', async () => {
+    const { text, config } = await imported('nginx', 'nginx-homeassistant.conf');
+    expect(config.routes).toEqual([
+      {
+        name: 'ha.example.com-all',
+        match: { host: 'ha.example.com', path: '/*', scheme: 'http' },
+        redirect: { status: 301, scheme: 'https' },
+      },
+      {
+        name: 'ha.example.com-all-2',
+        match: { host: 'ha.example.com', path: '/*', scheme: 'https' },
+        websocket: { mode: 'splice', upstream: '127.0.0.1-8123', origins: 'any' },
+        http: { upstream: '127.0.0.1-8123' },
+        headers: { response: { set: { 'Strict-Transport-Security': 'max-age=31536000; includeSubdomains' } } },
+      },
+    ]);
+    const remarks = [...text.matchAll(/# line \d+: (.*) is not carried$/gm)].map(([, what]) => what);
+    expect(remarks).toEqual(['gzip on', 'proxy_redirect http:// https://']);
+  });
 });
 
 describe('caddy', () => {
@@ -220,6 +240,28 @@ describe('caddy', () => {
     });
     expect(text).toContain('file_server is not carried');
     expect(text).toContain("Caddy's /socket* takes paths such as /socketx as well");
+  });
+
+  it('handshakes and other requests to other servers, paths that are shut, compression', async () => {
+    const { text, config, explain } = await imported('caddy', 'Caddyfile.sticky');
+    expect(config.routes).toEqual([
+      { name: 'admin', match: { path: '/admin/*', scheme: 'http' }, respond: { status: 403 } },
+      { name: 'old', match: { path: '/old/*', scheme: 'http' }, respond: { status: 410, body: 'Gone' } },
+      {
+        name: 'ws',
+        match: { path: '/*', scheme: 'http' },
+        websocket: { mode: 'splice', upstream: 'node1-3000', origins: 'any' },
+      },
+      { name: 'all', match: { path: '/*', scheme: 'http' }, http: { upstream: 'node1-3000-2' } },
+    ]);
+    expect(config.upstreams).toMatchObject({
+      'node1-3000': { sticky: { cookie: 'io' } },
+      'node1-3000-2': { balance: 'hash', health: { active: { type: 'http', path: '/healthz' } } },
+    });
+    expect(text).toMatch(/^# line \d+: encode gzip is not carried$/m);
+    expect(text).toContain('# Caddy closes the connection; a request gets an answer here');
+    expect(await explain('ws://io.example.com:8083/admin/x')).toContain('-> 403');
+    expect(await explain('ws://io.example.com:8083/socket.io/')).toContain('splice to upstream node1-3000');
   });
 
   it('snippets, named certificates, a cookie, a redirect', async () => {

@@ -9,17 +9,7 @@ import { CaddyUpstreams } from './caddy-upstreams.ts';
 import { bySpecificity, type Draft, type DraftPart, hostRank, NamesGiven, prefixPaths, type Value } from './draft.ts';
 
 /** What says nothing about where a request goes. */
-const WITHOUT_MEANING = new Set([
-  'log',
-  'encode',
-  'tls',
-  'bind',
-  'metrics',
-  'handle_errors',
-  'abort',
-  'skip_log',
-  'log_skip',
-]);
+const WITHOUT_MEANING = new Set(['log', 'tls', 'bind', 'metrics', 'skip_log', 'log_skip']);
 
 interface Matched {
   readonly paths: readonly string[];
@@ -60,7 +50,7 @@ export function importCaddy(text: string, source: string): Draft {
     found.push(...directivesOf(site, block ?? [], { outer: EVERYTHING, strips: false }, remarks));
   }
   const names = new NamesGiven();
-  const routes = inOrder(found).map((each) => routeOf(each, upstreams, names));
+  const routes = withoutShadowed(inOrder(found)).map((each) => routeOf(each, upstreams, names));
   return {
     source,
     remarks,
@@ -87,7 +77,7 @@ interface Within {
   readonly strips: boolean;
 }
 
-const ANSWERS = new Set(['reverse_proxy', 'redir', 'respond']);
+const ANSWERS = new Set(['reverse_proxy', 'redir', 'respond', 'abort', 'error']);
 const HANDLES = new Set(['handle', 'handle_path', 'route']);
 
 /** The directives of a block that answer, with what they match; remarks for those that are not known. */
@@ -168,6 +158,21 @@ function inOrder(found: readonly Found[]): Found[] {
   );
 }
 
+/**
+ * A handshake, or another request, that the same paths of a site take before is none of this one: the first route that fits takes
+ * it, and one that is never reached is an error here.
+ */
+function withoutShadowed(found: readonly Found[]): Found[] {
+  return found.map((one, i) => {
+    const before = found
+      .slice(0, i)
+      .filter(({ site, paths }) => site === one.site && paths.join(' ') === one.paths.join(' '));
+    const kind = (['websocket', 'http'] as const).find((each) => before.some((other) => other.kind === each));
+    if (one.kind !== 'both' || kind === undefined) return one;
+    return { ...one, kind: kind === 'websocket' ? 'http' : 'websocket' };
+  });
+}
+
 function routeOf(found: Found, upstreams: CaddyUpstreams, names: NamesGiven): DraftPart {
   const { site, paths, kind, directive, strips, beside } = found;
   const [word = '', ...args] = directive.words;
@@ -181,6 +186,12 @@ function routeOf(found: Found, upstreams: CaddyUpstreams, names: NamesGiven): Dr
   const match = { host: single(site.hosts), path: single(paths), scheme: site.scheme };
   const remarks = [...found.remarks];
   if (word === 'respond') return { remarks, value: { name, match, respond: responseOf(args) } };
+  if (word === 'abort')
+    return {
+      remarks: [...remarks, 'Caddy closes the connection; a request gets an answer here'],
+      value: { name, match, respond: { status: 403 } },
+    };
+  if (word === 'error') return { remarks, value: { name, match, respond: responseOf([...args, '500']) } };
   if (word === 'redir') return { remarks, value: { name, match, ...redirectOf(args, remarks) } };
   const proxy = upstreams.add({ words: args, block: directive.block ?? [], line: directive.line }, remarks);
   if (proxy === null) return { remarks, value: { name, match, respond: { status: 501, body: 'not carried over' } } };

@@ -11,12 +11,15 @@ const WITHOUT_MEANING = new Set(
   `user pid worker_processes worker_rlimit_nofile worker_cpu_affinity error_log access_log log_format events include load_module
   sendfile tcp_nopush tcp_nodelay keepalive_timeout keepalive_requests types_hash_max_size server_tokens default_type types
   server_names_hash_bucket_size map_hash_bucket_size proxy_http_version proxy_buffering proxy_request_buffering
-  proxy_cache_bypass proxy_no_cache proxy_redirect proxy_send_timeout send_timeout client_body_timeout client_header_timeout
+  proxy_cache_bypass proxy_no_cache proxy_send_timeout send_timeout client_body_timeout client_header_timeout
   client_body_buffer_size proxy_buffers proxy_buffer_size proxy_busy_buffers_size ssl_protocols ssl_ciphers
   ssl_prefer_server_ciphers ssl_session_cache ssl_session_timeout ssl_session_tickets ssl_dhparam ssl_ecdh_curve http2
-  gzip gzip_types gzip_vary gzip_proxied gzip_comp_level gzip_min_length resolver resolver_timeout reset_timedout_connection
+  gzip_types gzip_vary gzip_proxied gzip_comp_level gzip_min_length resolver resolver_timeout reset_timedout_connection
   underscores_in_headers large_client_header_buffers client_header_buffer_size proxy_socket_keepalive`.split(/\s+/),
 );
+
+/** What the gateway does not do: no word where nginx does not do it either, or as it does by default. */
+const NOT_DONE = new Set(['gzip', 'proxy_redirect']);
 
 /**
  * A draft of a config from that of nginx; `source` is its name in the remarks. Throws an ImportError where it can't be
@@ -54,6 +57,7 @@ function isKnown({ name, args }: Directive): boolean {
   // The usual map of $http_upgrade is what the gateway does by itself.
   return (
     WITHOUT_MEANING.has(name) ||
+    (NOT_DONE.has(name) && /^(?:off|default)$/.test(args[0] ?? '')) ||
     name === 'upstream' ||
     (name === 'map' && args[0] === '$http_upgrade') ||
     SETTINGS.has(name)
