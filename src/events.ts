@@ -27,6 +27,8 @@ export interface Subject {
   readonly path: string;
   /** The version of HTTP that the client speaks. */
   readonly protocol: '1.0' | '1.1' | '2';
+  /** Whether it came over TLS, as routes see it: what a trusted proxy says counts. */
+  readonly secure: boolean;
   /** The subject of the client's credentials; null where there are none, or none were asked for yet. */
   readonly user: string | null;
   /** What its traceparent field says (W3C Trace Context). */

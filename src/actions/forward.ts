@@ -196,7 +196,7 @@ export function completed(
   { response }: Plain,
   { at, reason, detail, bodyBytes, status }: Outcome,
 ): void {
-  const { id, route, client, method, host, path, protocol, user, trace } = context.subject;
+  const { id, route, client, method, host, path, protocol, secure, user, trace } = context.subject;
   // Written out: a spread costs more than all the rest of an event.
   context.services.emit({
     type: 'request_completed',
@@ -207,6 +207,7 @@ export function completed(
     host,
     path,
     protocol,
+    secure,
     user,
     trace,
     status: status ?? response.status,

@@ -160,6 +160,7 @@ function open(
       host: subject.host,
       path: subject.path,
       protocol: subject.protocol,
+      secure: subject.secure,
       user: subject.user,
       trace: subject.trace,
       mode: 'splice',

@@ -87,6 +87,7 @@ function open(
       host: subject.host,
       path: subject.path,
       protocol: subject.protocol,
+      secure: subject.secure,
       user: subject.user,
       trace: subject.trace,
       mode: 'terminate',

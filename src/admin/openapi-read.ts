@@ -116,6 +116,7 @@ const REFUSAL = object({
     user: optionalText,
     route: optionalText,
     method: optionalText,
+    scheme: { type: ['string', 'null'], enum: ['http', 'https', null] },
     host: optionalText,
     path: optionalText,
   },

@@ -16,6 +16,8 @@ export interface RefusalEntry {
   readonly user: string | null;
   readonly route: string | null;
   readonly method: string | null;
+  /** Null where no request was read. */
+  readonly scheme: 'http' | 'https' | null;
   readonly host: string | null;
   readonly path: string | null;
   readonly origin: string | null;
@@ -107,6 +109,7 @@ function aboutRequest(event: RefusedRequest): Omit<RefusalEntry, 'id' | 'at' | '
     user: cut(event.user),
     route: event.route,
     method: cut(event.method),
+    scheme: event.secure ? 'https' : 'http',
     host: cut(event.host),
     path: cut(event.path),
     status: event.status,
@@ -126,7 +129,17 @@ function aboutConnection(
 ): Omit<RefusalEntry, 'id' | 'at'> {
   return {
     kind: 'connection',
-    ...{ request_id: null, client, user: null, route: null, method: null, host: null, path: null, origin: null },
+    ...{
+      request_id: null,
+      client,
+      user: null,
+      route: null,
+      method: null,
+      scheme: null,
+      host: null,
+      path: null,
+      origin: null,
+    },
     ...{ status, reason, detail: cut(detail) ?? '', rule: ruleOf(reason, null, null), upstream: null, server: null },
   };
 }

@@ -37,6 +37,7 @@ export function readIncoming(message: MessageLike, connection: Connection, snaps
     host: fieldOf(head, 'host') ?? '',
     path: loggedPath(head.target),
     protocol: protocolOf(message),
+    secure: head.secure,
     user: null,
     trace: readTraceParent(head),
   };
@@ -66,8 +67,8 @@ function fieldOf(head: RequestHead, name: string): string | null {
 export function withRoute(context: RouteContext, { route }: Verdict): RouteContext {
   if (route === null) return context;
   const { services, subject, client, principal, origin, startedAt } = context;
-  const { id, client: address, method, host, path, protocol, user, trace } = subject;
-  const withName = { id, route: route.name, client: address, method, host, path, protocol, user, trace };
+  const { id, client: address, method, host, path, protocol, secure, user, trace } = subject;
+  const withName = { id, route: route.name, client: address, method, host, path, protocol, secure, user, trace };
   return { services, subject: withName, client, principal, origin, startedAt };
 }
 

@@ -19,7 +19,10 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
   const complaints: string[] = [];
 
   const config = (): GatewayFile => ({
-    listeners: [{ host: '127.0.0.1', port: 0 }],
+    listeners: [
+      { host: '127.0.0.1', port: 0 },
+      { host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] } },
+    ],
     admin: { port: 0, token: TOKEN },
     upstreams: { app: { servers: [`ws://127.0.0.1:${echo.port}`, 'ws://127.0.0.1:1'] } },
     routes: [
@@ -27,6 +30,11 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
       {
         name: 'strict',
         match: { path: '/strict/*' },
+        websocket: { mode: 'terminate', handler: 'echo', origins: ['https://a.com'] },
+      },
+      {
+        name: 'strict-tls',
+        match: { path: '/tls', scheme: 'https' },
         websocket: { mode: 'terminate', handler: 'echo', origins: ['https://a.com'] },
       },
       {
@@ -87,7 +95,20 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
     expect(await page.textContent('#about')).toContain(gateway.file);
     await page.locator('#sessions-empty', { hasText: 'No tunnel is open.' }).waitFor();
     const cells = await page.locator('#routes td').allTextContents();
-    expect(cells).toEqual(['app', 'splice to app', '0', 'strict', 'echo', '0', 'rooms', 'rooms', '0']);
+    expect(cells).toEqual([
+      'app',
+      'splice to app',
+      '0',
+      'strict',
+      'echo',
+      '0',
+      'strict-tls',
+      'echo',
+      '0',
+      'rooms',
+      'rooms',
+      '0',
+    ]);
   });
 
   it('shows ten tunnels, and more when asked', async () => {
@@ -186,6 +207,19 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
       .locator('#why-title', { hasText: 'Refused: 403 origin, asked with Origin https://evil.example' })
       .waitFor();
     expect(await page.locator('#view-status').isHidden()).toBe(true);
+  });
+
+  it('explains a handshake over TLS as one over TLS', async () => {
+    const { listeners } = (await (await fetch(`http://127.0.0.1:${gateway.adminPort}/status`)).json()) as {
+      listeners: { port: number; tls: boolean }[];
+    };
+    const { port } = listeners.find(({ tls }) => tls)!;
+    const options = { origin: 'https://evil.example', rejectUnauthorized: false };
+    await expect(openClient(`wss://127.0.0.1:${port}/tls`, options)).rejects.toThrow();
+    const page = await open();
+    await page.locator('#refusals tr', { hasText: 'routes.strict-tls.websocket.origins' }).first().locator('a').click();
+    await page.locator('#why-title', { hasText: 'Refused: 403 origin' }).waitFor();
+    expect(await page.inputValue('#url')).toBe(`wss://127.0.0.1:${port}/tls`);
   });
 
   it('has two tabs for the keyboard', async () => {

@@ -40,6 +40,7 @@ export function actionFixture(upstream: object = {}, services: Partial<Services>
     host: 'a',
     path: '/',
     protocol: '1.1' as const,
+    secure: false,
     user: null,
   };
   const context: RouteContext = {

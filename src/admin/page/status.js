@@ -185,8 +185,8 @@ function makeRefusal(item) {
   return row;
 }
 
-function explainLink({ host, path, origin, client }) {
-  const query = new URLSearchParams({ url: `ws://${host}${path}`, from: client });
+function explainLink({ scheme, host, path, origin, client }) {
+  const query = new URLSearchParams({ url: `${scheme === 'https' ? 'wss' : 'ws'}://${host}${path}`, from: client });
   if (origin !== null) query.set('origin', origin);
   return `#explain?${query}`;
 }

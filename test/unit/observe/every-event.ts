@@ -9,6 +9,7 @@ const subject = {
   host: 'app.example.com',
   path: '/ws/room',
   protocol: '1.1' as const,
+  secure: false,
   user: 'ada',
 };
 const at = { upstream: 'chat', server: 'ws://127.0.0.1:9001' };

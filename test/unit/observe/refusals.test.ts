@@ -27,7 +27,7 @@ describe('the log of refusals', () => {
     for (let i = 1; i <= 1500; i++) log.observe({ ...rejected, path: `/${i}` });
     const all = [...log.newestFirst()];
     expect(all).toHaveLength(1000);
-    expect(all[0]).toMatchObject({ id: 1500, path: '/1500', rule: 'routes.chat.websocket.origins' });
+    expect(all[0]).toMatchObject({ id: 1500, scheme: 'http', path: '/1500', rule: 'routes.chat.websocket.origins' });
     expect(all.at(-1)).toMatchObject({ id: 501, path: '/501' });
   });
 

@@ -16,6 +16,7 @@ const opened = (change: Partial<SessionOpened> = {}): SessionOpened => ({
   host: 'a.example',
   path: '/ws',
   protocol: '1.1',
+  secure: false,
   user: 'ada',
   mode: 'splice',
   at: { upstream: 'chat', server: 'ws://127.0.0.1:9001' },
