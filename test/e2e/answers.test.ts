@@ -1,7 +1,9 @@
 // Every row of the table of answers in docs/answers.md, by exact bytes from a raw socket: status line, each field in its
-// place, body. Date and the request's id are masked. Every request is a valid one with one thing broken.
+// place, body. Date and the request's id are masked. Every request is a valid one with one thing broken. By HTTP/2 the same,
+// less what belongs to a connection of HTTP/1.1.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Gateway, startGateway } from '../support/gateway.ts';
+import { bothListeners, PROTOCOLS, type Protocol, targetOf } from '../support/protocols.ts';
 import { ACCEPT, connectRaw, exchange, handshake, KEY, readAnswer } from '../support/raw.ts';
 import { type RestServer, type Seen, startRest } from '../support/rest.ts';
 import { closedPort, type Scripted, startScripted } from '../support/scripted.ts';
@@ -43,7 +45,7 @@ beforeAll(async () => {
   const echo = { mode: 'terminate', handler: 'echo', origins: 'any' } as const;
   const splice = { mode: 'splice', origins: 'any', timeouts: { handshake: '1500ms' } } as const;
   gateway = await startGateway({
-    listeners: [{ host: '127.0.0.1', port: 0, max_head: '8KiB', timeouts: { head: '1s' } }],
+    listeners: bothListeners({ max_head: '8KiB', timeouts: { head: '1s' } }),
     upstreams: {
       rest: { servers: [`http://127.0.0.1:${rest.port}`] },
       scripted: { servers: [`ws://127.0.0.1:${scripted.port}`] },
@@ -91,8 +93,15 @@ const ID = /"request_id":"[A-Za-z0-9._-]{8,128}"/;
 const DATE = /\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n/;
 
 /** The whole response by the bytes; `bytes` is what came, and the id in it is kept for the length. */
-function expectBytes(bytes: Buffer, { status, reason, detail, fields = [], connection = 'close' }: Expected): void {
-  const text = bytes.toString('latin1');
+function expectBytes(
+  bytes: Buffer,
+  { status, reason, detail, fields = [], connection = 'close' }: Expected,
+  protocol: Protocol = '1.1',
+): void {
+  const of2 = protocol === '2';
+  const came = bytes.toString('latin1');
+  // HTTP/2 has no such fields (RFC 9113 §8.2.2); what reads it as HTTP/1.1 makes one up.
+  const text = of2 ? came.replace('\r\nConnection: close', '') : came;
   const id = ID.exec(text)?.[0];
   const date = DATE.exec(text)?.[0].trim() ?? '(no Date)';
   const [code, ...title] = status.split(' ');
@@ -104,10 +113,10 @@ function expectBytes(bytes: Buffer, { status, reason, detail, fields = [], conne
     'Content-Type: application/problem+json',
     `Content-Length: ${body.length}`,
     'Cache-Control: no-store',
-    ...fields,
+    ...(of2 ? fields.filter((line) => !line.startsWith('Upgrade:')) : fields),
     `X-Gateway-Reason: ${reason}`,
     // On a socket that node has let go of the gateway writes both; else node adds what is missing behind ours.
-    ...(text.indexOf(date) < text.indexOf('\r\nConnection:') ? [date, end] : [end, date]),
+    ...(of2 ? [date] : text.indexOf(date) < text.indexOf('\r\nConnection:') ? [date, end] : [end, date]),
   ];
   expect(text).toBe(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
@@ -168,40 +177,8 @@ describe('a handshake that is none', () => {
     ['a Host with userinfo', handshake({ Host: 'a@b' }), 'Host is not valid'],
     ['a body', `${handshake({ 'Content-Length': '5' })}hello`, 'a handshake has no body'],
     ['a chunked body', `${handshake({ 'Transfer-Encoding': 'chunked' })}0\r\n\r\n`, 'a handshake has no body'],
-    ['two Origins', handshake({ Origin: [ORIGIN, ORIGIN] }), 'there is more than one Origin'],
-    [
-      'a subprotocol that is no token',
-      handshake({ 'Sec-WebSocket-Protocol': 'a b' }),
-      'element 1 of Sec-WebSocket-Protocol holds the octet 0x20, which no token may',
-    ],
-    [
-      'a subprotocol twice',
-      handshake({ 'Sec-WebSocket-Protocol': ['a', 'a'] }),
-      'Sec-WebSocket-Protocol names one subprotocol twice, again as element 2',
-    ],
-    ['a path above the root', handshake({}, 'GET /../ws HTTP/1.1'), 'the path climbs above the root'],
-    ['a bad escape', handshake({}, 'GET /ws%zz HTTP/1.1'), 'the path holds a \\"%\\" that starts no escape'],
-    ['a NUL', handshake({}, 'GET /ws%00 HTTP/1.1'), 'the path holds a NUL'],
-    ['a backslash', handshake({}, 'GET /\\ws HTTP/1.1'), 'the path holds a backslash'],
   ])('%s: 400', async (_, request, detail) => {
     expectBytes(await ask(request), malformed(detail));
-  });
-
-  it.each([
-    ['missing', null],
-    ['repeated', ['13', '13']],
-    ['empty', ''],
-    ['013', '013'],
-    ['+13', '+13'],
-    ['13.0', '13.0'],
-    ['0x0D', '0x0D'],
-    ['a list', '13, 8'],
-  ])('version %s: 400', async (_, version) => {
-    const request = handshake({ 'Sec-WebSocket-Version': version });
-    expectBytes(await ask(request), {
-      ...malformed('Sec-WebSocket-Version must be there once, as a number: 13'),
-      fields: ['Sec-WebSocket-Version: 13'],
-    });
   });
 
   it.each([
@@ -221,144 +198,196 @@ describe('a handshake that is none', () => {
   });
 });
 
-describe('version', () => {
-  it.each([
-    ['/ws', '12', '13'],
-    ['/ws', '8', '13'],
-    ['/ws', '0', '13'],
-    ['/both', '7', '13, 8'],
-  ])('%s, version %s: 426 that names %s', async (path, version, spoken) => {
-    expectBytes(await ask(handshake({ 'Sec-WebSocket-Version': version }, `GET ${path} HTTP/1.1`)), {
-      status: '426 Upgrade Required',
-      reason: 'version',
-      detail: 'this WebSocket version is not spoken here',
-      fields: ['Upgrade: websocket', `Sec-WebSocket-Version: ${spoken}`],
-      connection: 'Upgrade, close',
+describe.each(PROTOCOLS)('by HTTP/%s', (protocol) => {
+  const ask = (request: string) => exchange(targetOf(gateway, protocol), request);
+  const expectAnswer = async (request: string, expected: Expected) =>
+    expectBytes(await ask(request), expected, protocol);
+
+  describe('a handshake that is none', () => {
+    it.each([
+      ['two Origins', handshake({ Origin: [ORIGIN, ORIGIN] }), 'there is more than one Origin'],
+      [
+        'a subprotocol that is no token',
+        handshake({ 'Sec-WebSocket-Protocol': 'a b' }),
+        'element 1 of Sec-WebSocket-Protocol holds the octet 0x20, which no token may',
+      ],
+      [
+        'a subprotocol twice',
+        handshake({ 'Sec-WebSocket-Protocol': ['a', 'a'] }),
+        'Sec-WebSocket-Protocol names one subprotocol twice, again as element 2',
+      ],
+      ['a path above the root', handshake({}, 'GET /../ws HTTP/1.1'), 'the path climbs above the root'],
+      ['a bad escape', handshake({}, 'GET /ws%zz HTTP/1.1'), 'the path holds a \\"%\\" that starts no escape'],
+      ['a NUL', handshake({}, 'GET /ws%00 HTTP/1.1'), 'the path holds a NUL'],
+      ['a backslash', handshake({}, 'GET /\\ws HTTP/1.1'), 'the path holds a backslash'],
+    ])('%s: 400', async (_, request, detail) => {
+      await expectAnswer(request, malformed(detail));
+    });
+
+    it.each([
+      ['missing', null],
+      ['repeated', ['13', '13']],
+      ['empty', ''],
+      ['013', '013'],
+      ['+13', '+13'],
+      ['13.0', '13.0'],
+      ['0x0D', '0x0D'],
+      ['a list', '13, 8'],
+    ])('version %s: 400', async (_, version) => {
+      const request = handshake({ 'Sec-WebSocket-Version': version });
+      await expectAnswer(request, {
+        ...malformed('Sec-WebSocket-Version must be there once, as a number: 13'),
+        fields: ['Sec-WebSocket-Version: 13'],
+      });
     });
   });
-});
 
-describe('address', () => {
-  const refusal = { status: '403 Forbidden', reason: 'address', detail: 'this address may not connect here' };
-  it('a handshake of a client that is not in allow: 403', async () =>
-    expectBytes(await ask(handshake({}, 'GET /kept HTTP/1.1')), refusal));
-  it('a plain request: 403', async () =>
-    expectBytes(await ask('GET /kept HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n'), refusal));
-});
-
-describe('origin', () => {
-  it.each([
-    ['another host', { Origin: 'https://evil.example.com' }],
-    ['another scheme', { Origin: 'http://app.example.com' }],
-    ['another port', { Origin: `${ORIGIN}:8443` }],
-    ['a suffix', { Origin: `${ORIGIN}.evil.test` }],
-    ['a prefix', { Origin: 'https://evilapp.example.com' }],
-    ['userinfo', { Origin: 'https://app.example.com@evil.test' }],
-    ['two trailing dots', { Origin: `${ORIGIN}..` }],
-    ['a path', { Origin: `${ORIGIN}/` }],
-    ['a list', { Origin: `${ORIGIN}, https://evil.test` }],
-    ['null', { Origin: 'null' }],
-    ['empty', { Origin: '' }],
-  ])('%s: 403', async (_, changes) => {
-    expectBytes(await ask(handshake(changes)), {
-      status: '403 Forbidden',
-      reason: 'origin',
-      detail: 'this Origin may not connect here',
+  describe('version', () => {
+    it.each([
+      ['/ws', '12', '13'],
+      ['/ws', '8', '13'],
+      ['/ws', '0', '13'],
+      ['/both', '7', '13, 8'],
+    ])('%s, version %s: 426 that names %s', async (path, version, spoken) => {
+      await expectAnswer(handshake({ 'Sec-WebSocket-Version': version }, `GET ${path} HTTP/1.1`), {
+        status: '426 Upgrade Required',
+        reason: 'version',
+        detail: 'this WebSocket version is not spoken here',
+        fields: ['Upgrade: websocket', `Sec-WebSocket-Version: ${spoken}`],
+        connection: 'Upgrade, close',
+      });
     });
   });
 
-  it('missing where it must be there: 403', async () => {
-    expectBytes(await ask(handshake({}, 'GET /strict HTTP/1.1')), {
-      status: '403 Forbidden',
-      reason: 'origin',
-      detail: 'Origin is missing',
+  describe('address', () => {
+    const refusal = { status: '403 Forbidden', reason: 'address', detail: 'this address may not connect here' };
+    it('a handshake of a client that is not in allow: 403', async () =>
+      expectAnswer(handshake({}, 'GET /kept HTTP/1.1'), refusal));
+    it('a plain request: 403', async () =>
+      expectAnswer('GET /kept HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n', refusal));
+  });
+
+  describe('origin', () => {
+    it.each([
+      ['another host', { Origin: 'https://evil.example.com' }],
+      ['another scheme', { Origin: 'http://app.example.com' }],
+      ['another port', { Origin: `${ORIGIN}:8443` }],
+      ['a suffix', { Origin: `${ORIGIN}.evil.test` }],
+      ['a prefix', { Origin: 'https://evilapp.example.com' }],
+      ['userinfo', { Origin: 'https://app.example.com@evil.test' }],
+      ['two trailing dots', { Origin: `${ORIGIN}..` }],
+      ['a path', { Origin: `${ORIGIN}/` }],
+      ['a list', { Origin: `${ORIGIN}, https://evil.test` }],
+      ['null', { Origin: 'null' }],
+      ['empty', { Origin: '' }],
+    ])('%s: 403', async (_, changes) => {
+      await expectAnswer(handshake(changes), {
+        status: '403 Forbidden',
+        reason: 'origin',
+        detail: 'this Origin may not connect here',
+      });
+    });
+
+    it('missing where it must be there: 403', async () => {
+      await expectAnswer(handshake({}, 'GET /strict HTTP/1.1'), {
+        status: '403 Forbidden',
+        reason: 'origin',
+        detail: 'Origin is missing',
+      });
     });
   });
-});
 
-describe('routes', () => {
-  it('a handshake that no route takes, also where a plain one would: 404', async () => {
-    for (const path of ['/nowhere', '/ws/', '/WS', '/seen']) {
-      expectBytes(await ask(handshake({}, `GET ${path} HTTP/1.1`)), {
+  describe('routes', () => {
+    it('a handshake that no route takes, also where a plain one would: 404', async () => {
+      for (const path of ['/nowhere', '/ws/', '/WS', '/seen']) {
+        await expectAnswer(handshake({}, `GET ${path} HTTP/1.1`), {
+          status: '404 Not Found',
+          reason: 'no_route',
+          detail: 'no route takes a WebSocket here',
+        });
+      }
+    });
+
+    it('a plain request that no route takes: 404', async () => {
+      await expectAnswer('GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', {
         status: '404 Not Found',
         reason: 'no_route',
-        detail: 'no route takes a WebSocket here',
+        detail: 'no route takes this request',
       });
-    }
-  });
+    });
 
-  it('a plain request that no route takes: 404', async () => {
-    expectBytes(await ask('GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), {
-      status: '404 Not Found',
-      reason: 'no_route',
-      detail: 'no route takes this request',
+    it('a plain request where only a websocket route fits: 426', async () => {
+      await expectAnswer('GET /ws HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', {
+        status: '426 Upgrade Required',
+        reason: 'upgrade_required',
+        detail: 'this resource speaks only WebSocket',
+        fields: ['Upgrade: websocket'],
+        connection: 'Upgrade, close',
+      });
+    });
+
+    it('none of the offered subprotocols, or no offer: 400', async () => {
+      for (const offer of ['chat.v3', 'CHAT.V2', null]) {
+        await expectAnswer(handshake({ 'Sec-WebSocket-Protocol': offer }, 'GET /sub HTTP/1.1'), {
+          status: '400 Bad Request',
+          reason: 'subprotocol',
+          detail: 'none of the offered subprotocols is spoken here',
+        });
+      }
     });
   });
 
-  it('a plain request where only a websocket route fits: 426', async () => {
-    expectBytes(await ask('GET /ws HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), {
-      status: '426 Upgrade Required',
-      reason: 'upgrade_required',
-      detail: 'this resource speaks only WebSocket',
-      fields: ['Upgrade: websocket'],
-      connection: 'Upgrade, close',
+  describe('limits', () => {
+    it.each([
+      ['connections_per_ip', '/one', '429 Too Many Requests', 'client_limit', 'this client has too many sessions'],
+      ['connections', '/full', '503 Service Unavailable', 'limit', 'there is no room for another connection'],
+    ])('%s: refused while it is full, taken again after', async (_, path, status, reason, detail) => {
+      const request = handshake({}, `GET ${path} HTTP/1.1`);
+      const ended = () =>
+        gateway
+          .logs()
+          .filter((line) => line['event'] === 'session_closed' && line['route'] === path.slice(1))
+          .filter((line) => line['protocol'] === protocol);
+      const closed = (count: number) => expect.poll(() => ended().length, { interval: 5 }).toBe(count);
+      const first = await connectRaw(targetOf(gateway, protocol));
+      first.write(request);
+      await first.until('\r\n\r\n');
+      await expectAnswer(request, { status, reason, detail, fields: ['Retry-After: 5'] });
+      first.reset();
+      await closed(1);
+      const next = await connectRaw(targetOf(gateway, protocol));
+      next.write(request);
+      expect((await next.until('\r\n\r\n')).toString('latin1')).toMatch(/^HTTP\/1\.1 101 /);
+      next.reset();
+      await closed(2);
     });
   });
 
-  it('none of the offered subprotocols, or no offer: 400', async () => {
-    for (const offer of ['chat.v3', 'CHAT.V2', null]) {
-      expectBytes(await ask(handshake({ 'Sec-WebSocket-Protocol': offer }, 'GET /sub HTTP/1.1')), {
-        status: '400 Bad Request',
-        reason: 'subprotocol',
-        detail: 'none of the offered subprotocols is spoken here',
+  describe('backends', () => {
+    const refused = { status: '502 Bad Gateway', reason: 'backend_refused', detail: UNREACHED };
+    const late = {
+      status: '504 Gateway Timeout',
+      reason: 'backend_timeout',
+      detail: SLOW,
+    };
+    const plain = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
+
+    it('refused: 502', async () => {
+      await expectAnswer(handshake({}, 'GET /closed HTTP/1.1'), refused);
+      await expectAnswer(plain('/dead/x'), refused);
+    });
+
+    it('too slow: 504', async () => {
+      await expectAnswer(handshake({}, 'GET /silent HTTP/1.1'), late);
+      await expectAnswer(plain('/silent'), late);
+    });
+
+    it.each(Object.keys(BAD_ACCEPTS))('a 101 with %s: 502', async (name) => {
+      await expectAnswer(handshake({ 'Sec-WebSocket-Protocol': 'chat' }, `GET ${slug(name)} HTTP/1.1`), {
+        status: '502 Bad Gateway',
+        reason: 'bad_accept',
+        detail: INVALID,
       });
-    }
-  });
-});
-
-describe('limits', () => {
-  it.each([
-    ['connections_per_ip', '/one', '429 Too Many Requests', 'client_limit', 'this client has too many sessions'],
-    ['connections', '/full', '503 Service Unavailable', 'limit', 'there is no room for another connection'],
-  ])('%s: refused while it is full, taken again after', async (_, path, status, reason, detail) => {
-    const request = handshake({}, `GET ${path} HTTP/1.1`);
-    const first = await connectRaw(gateway.port);
-    first.write(request);
-    await first.until('\r\n\r\n');
-    expectBytes(await ask(request), { status, reason, detail, fields: ['Retry-After: 5'] });
-    first.reset();
-    await gateway.log({ event: 'session_closed', route: path.slice(1) });
-    const next = await connectRaw(gateway.port);
-    next.write(request);
-    expect((await next.until('\r\n\r\n')).toString('latin1')).toMatch(/^HTTP\/1\.1 101 /);
-    next.reset();
-  });
-});
-
-describe('backends', () => {
-  const refused = { status: '502 Bad Gateway', reason: 'backend_refused', detail: UNREACHED };
-  const late = {
-    status: '504 Gateway Timeout',
-    reason: 'backend_timeout',
-    detail: SLOW,
-  };
-  const plain = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
-
-  it('refused: 502', async () => {
-    expectBytes(await ask(handshake({}, 'GET /closed HTTP/1.1')), refused);
-    expectBytes(await ask(plain('/dead/x')), refused);
-  });
-
-  it('too slow: 504', async () => {
-    expectBytes(await ask(handshake({}, 'GET /silent HTTP/1.1')), late);
-    expectBytes(await ask(plain('/silent')), late);
-  });
-
-  it.each(Object.keys(BAD_ACCEPTS))('a 101 with %s: 502', async (name) => {
-    expectBytes(await ask(handshake({ 'Sec-WebSocket-Protocol': 'chat' }, `GET ${slug(name)} HTTP/1.1`)), {
-      status: '502 Bad Gateway',
-      reason: 'bad_accept',
-      detail: INVALID,
     });
   });
 });
