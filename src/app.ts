@@ -122,6 +122,7 @@ export class App {
       this.#listeners,
       this.#shared.deliveries,
       this.#limits,
+      this.#certificates.ordered,
     );
     samplers.push(pools, ...[() => this.#relay?.engine, () => this.#broker].map(sampled));
     this.#changes = this.#openChanges();
@@ -138,6 +139,7 @@ export class App {
       requests: () => this.#gateway.underWay(),
       relay: () => this.#carrier().engine,
       lastReload: () => this.#reloader.last,
+      ordered: () => this.#certificates.ordered.states(),
     });
     this.#reloader = new Reloader({
       build: () => this.#build(),

@@ -1,9 +1,15 @@
 // All certificates that the config wants from authorities. A reload stops those that are not wanted any more, begins the new
 // ones, and leaves the others to what they are doing.
+import type { Sample, Sampler } from '../events.ts';
 import { Challenges } from './challenges.ts';
-import { type CertificateServices, type CertificateSettings, ManagedCertificate } from './managed-certificate.ts';
+import {
+  type CertificateServices,
+  type CertificateSettings,
+  type CertificateState,
+  ManagedCertificate,
+} from './managed-certificate.ts';
 
-export class AcmeCertificates {
+export class AcmeCertificates implements Sampler {
   readonly challenges: Challenges;
   readonly #services: CertificateServices;
   /** By their settings as JSON: two listeners may want the same one. */
@@ -36,6 +42,18 @@ export class AcmeCertificates {
     for (const managed of this.#leaving) if (!managed.busy) this.#leaving.delete(managed);
     this.#managed = next;
     this.challenges.share([...new Set([...next.values()].map(({ challengeFolder }) => challengeFolder))]);
+  }
+
+  /** How far each of those is that the config in force wants. */
+  states(): CertificateState[] {
+    return [...this.#managed.values()].map(({ state }) => state);
+  }
+
+  *sample(): Iterable<Sample> {
+    for (const { names, lastError } of this.states()) {
+      const labels = { names: names.join(',') };
+      yield { metric: 'acme_last_order_successful', labels, value: lastError === null ? 1 : 0 };
+    }
   }
 
   /** The process ends; resolves when nothing is under way any more. */

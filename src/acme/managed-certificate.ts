@@ -29,6 +29,25 @@ export interface CertificateSettings {
   readonly file: string;
 }
 
+/** How far one is; times in milliseconds since 1970. */
+export interface CertificateState {
+  readonly names: readonly string[];
+  readonly authority: string;
+  /** When the stored one ends; null: none is there yet. */
+  readonly notAfterMs: number | null;
+  /** Why the last order failed; null: it did not. */
+  readonly lastError: OrderFailure | null;
+  /** When one is ordered next, unless the authority says otherwise until then; null: that is under way. */
+  readonly nextAttemptMs: number | null;
+}
+
+export interface OrderFailure {
+  readonly atMs: number;
+  /** A type of RFC 8555 §6.7, or one of ours. */
+  readonly reason: string;
+  readonly detail: string;
+}
+
 export interface CertificateServices {
   readonly challenges: Challenges;
   readonly clock: Clock;
@@ -51,6 +70,9 @@ export class ManagedCertificate {
   readonly #renewalInfo: RenewalInfo;
   readonly #stopping = new AbortController();
   #failures = 0;
+  #notAfterMs: number | null = null;
+  #lastError: OrderFailure | null = null;
+  #nextAttemptMs: number | null = null;
   #cancel = (): void => {};
   #work: Promise<void> | null = null;
   #stopped = false;
@@ -68,7 +90,18 @@ export class ManagedCertificate {
   }
 
   start(): void {
+    this.#nextAttemptMs = this.#services.clock.now();
     this.#next(0);
+  }
+
+  get state(): CertificateState {
+    const { domains: names } = this.settings;
+    const [notAfterMs, lastError, nextAttemptMs] = [this.#notAfterMs, this.#lastError, this.#nextAttemptMs];
+    return { names, authority: this.#authority, notAfterMs, lastError, nextAttemptMs };
+  }
+
+  get #authority(): string {
+    return new URL(this.settings.directory).host;
   }
 
   /** Whether an order, or a look at what there is, is under way. */
@@ -108,7 +141,10 @@ export class ManagedCertificate {
       const known = error instanceof AcmeError ? error : new AcmeError('other', String(error));
       if (known !== error) reportDefect('config', error);
       const retryInMs = waitAfter(this.#failures, known.retryAfterMs, this.#services.random());
-      this.#tell({ result: 'failed', reason: known.type, detail: known.message, retryInMs }, started);
+      const [reason, detail, now] = [known.type, known.message, this.#services.clock.now()];
+      this.#lastError = { atMs: now, reason, detail };
+      this.#nextAttemptMs = now + retryInMs;
+      this.#tell({ result: 'failed', reason, detail, retryInMs }, started);
       this.#next(retryInMs);
     }
   }
@@ -117,10 +153,21 @@ export class ManagedCertificate {
   async #step(): Promise<number> {
     const { clock } = this.#services;
     const current = await this.#stored();
-    const wait = current === null ? 0 : (await this.#dueAt(current)) - clock.now();
-    if (wait > 0) return Math.min(wait, LOOK_MS);
+    const due = current === null ? clock.now() : await this.#dueAt(current);
+    this.#notAfterMs = current === null ? null : validityOf(current).to;
+    this.#nextAttemptMs = due;
+    const wait = due - clock.now();
+    if (wait > 0) {
+      // Another gateway may have mended it.
+      this.#lastError = null;
+      return Math.min(wait, LOOK_MS);
+    }
     const release = await this.#lock.acquire();
-    if (release === null) return LOCKED_MS;
+    if (release === null) {
+      this.#nextAttemptMs = clock.now() + LOCKED_MS;
+      return LOCKED_MS;
+    }
+    this.#nextAttemptMs = null;
     try {
       // Another gateway may have been faster.
       const now = await this.#stored();
@@ -149,6 +196,9 @@ export class ManagedCertificate {
     await this.#storage.keepCertificate(this.settings.file, pem);
     this.#failures = 0;
     const validity = validityOf(new X509Certificate(pem));
+    this.#notAfterMs = validity.to;
+    this.#lastError = null;
+    this.#nextAttemptMs = renewalTime(validity);
     this.#tell({ result: 'issued', notAfterMs: validity.to }, started);
     return validity;
   }
@@ -219,7 +269,7 @@ export class ManagedCertificate {
     this.#services.emit({
       type: 'certificate_ordered',
       names: this.settings.domains,
-      authority: new URL(this.settings.directory).host,
+      authority: this.#authority,
       ...{ result, reason, detail, notAfterMs, retryInMs },
       durationMs: this.#services.clock.now() - started,
     });

@@ -9,6 +9,7 @@ const number = { type: 'number' } as const;
 const flag = { type: 'boolean' } as const;
 const optionalCount = { type: ['integer', 'null'] } as const;
 const list = (items: object) => ({ type: 'array', items });
+const optionalTime = { ...time, type: ['string', 'null'] } as const;
 const optional = (schema: object) => ({ anyOf: [schema, { type: 'null' }] });
 const next = { ...optionalText, description: 'Where the next page begins; null: this is the last one' };
 const limit = query(
@@ -67,6 +68,17 @@ const STATUS = object({
     description: 'What was changed through this API; a restart undoes it',
   },
   certificates: list(object({ listener: text, names: text, not_after: time, days_left: { type: 'integer' } })),
+  certificate_orders: {
+    ...list(
+      object({
+        ...{ names: text, authority: text, state: { type: 'string', enum: ['pending', 'issued'] } },
+        not_after: optionalTime,
+        last_error: { ...optional(object({ at: time, reason: text, detail: text })), description: 'Of the last order' },
+        next_attempt: { ...optionalTime, description: 'Null while an order is under way' },
+      }),
+    ),
+    description: 'Certificates that are ordered by ACME',
+  },
   memory: object({
     ...{ rss: count, heap_used: count, heap_limit: count },
     budgets: list(object({ budget: text, bytes: count, limit: count })),

@@ -29,6 +29,11 @@ export class Certificates {
     return this.#acme.challenges;
   }
 
+  /** How far each of those is that are ordered; their samples are metrics. */
+  get ordered(): AcmeCertificates {
+    return this.#acme;
+  }
+
   /** A config takes effect: what it wants is ordered from here on. */
   configure(prepared: Prepared): void {
     this.#inForce = prepared;

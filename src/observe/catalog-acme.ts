@@ -21,4 +21,12 @@ export const ACME = {
     labels: ['reason'],
     on: { certificate_ordered: (event) => (event.reason === null ? null : one(event.reason)) },
   },
+  acme_last_order_successful: {
+    type: 'gauge',
+    help: 'Whether the last order of a certificate was successful: 1, or 0 while orders fail.',
+    doc: '1, or 0 while the orders of a certificate fail',
+    labels: ['names'],
+    // Sampled, so that one that the config no longer asks for is not reported to fail.
+    sampled: true,
+  },
 } as const satisfies Record<string, Metric>;

@@ -193,6 +193,7 @@ function explainLink({ scheme, host, path, origin, client }) {
 
 function showAbout(status) {
   const { config, last_reload: reload, memory, descriptors, certificates, changes } = status;
+  const orders = status.certificate_orders;
   const lines = [
     ['Version', `${status.version}, node ${status.node}, process ${status.pid}`],
     ['Up', `${duration(status.uptime_seconds)}, since ${status.started_at}`],
@@ -221,6 +222,7 @@ function showAbout(status) {
       `${names}: ${days_left} days left`,
       days_left < CERTIFICATE_DAYS ? 'bad' : '',
     ]),
+    ...orders.map((order) => [`Ordered from ${order.authority}`, `${order.names}: ${showOrder(order)}`]),
   ];
   keyedRows(
     at('about'),
@@ -234,6 +236,13 @@ function showAbout(status) {
     },
   );
   fill(at('problems'), reload !== null && reload.problems.length > 0 ? reload.problems.join('\n') : '');
+}
+
+function showOrder({ state, last_error: failed, next_attempt: next }) {
+  const then = next === null ? 'an order is under way' : `next attempt ${next}`;
+  return failed === null
+    ? `${state}, ${then}`
+    : `${state}, failed at ${failed.at}: ${failed.reason}, ${failed.detail}; ${then}`;
 }
 
 function showReload({ at: when, trigger, result, kept, draining, restart_needed }) {

@@ -2,6 +2,7 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
+import type { CertificateState } from '../../acme/managed-certificate.ts';
 import { http2Of } from '../../config/http2.ts';
 import type { Sampler } from '../../events.ts';
 import type { ReloadReport } from '../../runtime/reload.ts';
@@ -46,6 +47,7 @@ export interface StatusSource {
   readonly totals: TotalsShown;
   readonly lastReload: () => ReloadReport | null;
   readonly changes: () => ChangesShown;
+  readonly ordered: () => readonly CertificateState[];
   /** The soft limit; null: unknown. */
   readonly descriptors: number | null;
 }
@@ -90,6 +92,7 @@ export function summary(source: StatusSource, figures: Figures): object {
       ...{ listener, names, not_after: isoTime(notAfterMs) },
       days_left: Math.floor((notAfterMs - Date.now()) / DAY_MS),
     })),
+    certificate_orders: source.ordered().map(showOrder),
     memory: showMemory(figures),
     descriptors: { used: usedDescriptors(), limit: source.descriptors },
   };
@@ -121,6 +124,15 @@ function showChanges({ logLevel, servers, closing }: ChangesShown): object {
     log_level: logLevel,
     servers: servers.map(({ since, ...set }) => ({ ...set, since: isoTime(since) })),
     closing,
+  };
+}
+
+function showOrder({ names, authority, notAfterMs, lastError, nextAttemptMs }: CertificateState): object {
+  return {
+    ...{ names: names.join(','), authority, state: notAfterMs === null ? 'pending' : 'issued' },
+    not_after: notAfterMs === null ? null : isoTime(notAfterMs),
+    last_error: lastError && { at: isoTime(lastError.atMs), reason: lastError.reason, detail: lastError.detail },
+    next_attempt: nextAttemptMs === null ? null : isoTime(nextAttemptMs),
   };
 }
 

@@ -67,6 +67,7 @@ describe.skipIf(!hasPeers('pebble'))('an authority', () => {
   });
   const rewrite = (value: object | string) =>
     writeFileSync(gateway.file, typeof value === 'string' ? value : JSON.stringify({ admin: { port: 0 }, ...value }));
+  const ordered = async () => JSON.parse((await gateway.admin('/status')).text).certificate_orders as object[];
   const tlsPort = () => gateway.ports.at(-1) as number;
 
   describe('over HTTP', () => {
@@ -88,6 +89,14 @@ describe.skipIf(!hasPeers('pebble'))('an authority', () => {
       const { detail } = await gateway.log({ event: 'certificate_ordered', result: 'failed' });
       expect(detail).toContain('set eab');
       expect(await gateway.metric('acme_errors_total', { reason: 'externalAccountRequired' })).toBe(1);
+      expect(await ordered()).toEqual([
+        {
+          ...{ names: NAMES.join(), authority: new URL(pebble.directory).host, state: 'pending', not_after: null },
+          last_error: { at: expect.any(String), reason: 'externalAccountRequired', detail },
+          next_attempt: expect.any(String),
+        },
+      ]);
+      expect(await gateway.metric('acme_last_order_successful', { names: NAMES.join() })).toBe(0);
       const found = await certificateFor(tlsPort(), 'a.upgate.test');
       expect(found.checkHost('b.upgate.test')).toBe('b.upgate.test');
       expect(found.issuer).toContain('self-signed');
@@ -102,6 +111,9 @@ describe.skipIf(!hasPeers('pebble'))('an authority', () => {
         expect(found.checkHost(name)).toBe(name);
       }
       expect(await gateway.metric('acme_orders_total', { result: 'issued' })).toBe(1);
+      const not_after = new Date((await certificateFor(tlsPort(), NAMES[0]!)).validTo).toISOString();
+      expect(await ordered()).toMatchObject([{ state: 'issued', not_after, last_error: null }]);
+      expect(await gateway.metric('acme_last_order_successful', { names: NAMES.join() })).toBe(1);
       const plainly = (path: string) => answerTo(`http://127.0.0.1:${gateway.port}${path}`);
       expect(await plainly('/')).toMatchObject({ status: 308, location: expect.stringContaining('https://') });
       // A token of nobody's is for the routes: another client of ACME may work behind the gateway.

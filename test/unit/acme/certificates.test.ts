@@ -45,10 +45,16 @@ it('go on where a reload leaves them as they are, and stop where it does not', a
   certificates.configure(wanted(...two));
   // Nothing is done before the first look.
   expect(clock.waits).toEqual([0, 0]);
+  const sampled = () => [...certificates.sample()].map(({ labels, value }) => [labels['names'], value]);
+  expect(sampled()).toEqual([
+    ['a.example', 1],
+    ['b.example', 1],
+  ]);
   certificates.configure(wanted(...two, { port: 9443, tls: tls('a.example') }));
   expect(clock.waits).toEqual([0, 0]);
   certificates.configure(wanted(two[1]));
   expect(clock.waits).toEqual([0]);
+  expect(sampled()).toEqual([['b.example', 1]]);
   certificates.configure(wanted({ port: 443, tls: tls('c.example') }));
   expect(clock.waits).toEqual([0]);
   await certificates.close();

@@ -233,15 +233,23 @@ describe('an order that fails', () => {
 
   it('is tried again, each time later, and by the other challenge', async () => {
     server.validate = ({ type }) => type === 'tls-alpn-01' && server.received.length > 40;
-    const { orders } = start();
-    expect(await orders.next()).toMatchObject({ result: 'failed', retryInMs: MINUTE });
+    const { orders, managed, file } = start();
+    const authority = new URL(server.directory).host;
+    const pending = { names: DOMAINS, authority, notAfterMs: null, lastError: null };
+    expect(managed.state).toEqual({ ...pending, nextAttemptMs: clock.now() });
+    const { detail } = await orders.next();
     await untilWaiting(MINUTE);
+    const failed = { atMs: clock.now(), reason: 'unauthorized', detail };
+    expect(managed.state).toEqual({ ...pending, lastError: failed, nextAttemptMs: clock.now() + MINUTE });
     clock.advance(MINUTE);
     expect(await orders.next()).toMatchObject({ result: 'failed', retryInMs: 3 * MINUTE });
     Object.assign(server, { validate: ({ type }: { type: string }) => type === 'http-01' });
     await untilWaiting(3 * MINUTE);
+    expect(managed.state).toMatchObject({ lastError: { atMs: clock.now() }, nextAttemptMs: clock.now() + 3 * MINUTE });
     clock.advance(3 * MINUTE);
     expect(await orders.next()).toMatchObject({ result: 'issued' });
+    const [from, to] = [Date.parse(leafOf(file).validFrom), Date.parse(leafOf(file).validTo)];
+    expect(managed.state).toEqual({ ...pending, notAfterMs: to, nextAttemptMs: to - (to - from) / 3 });
   });
 
   it('for want of the authority has its reason, and so has one for want of a directory to write to', async () => {
