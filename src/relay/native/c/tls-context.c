@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define EX_INDEX_SSL_CTX 1  // CRYPTO_EX_INDEX_SSL_CTX
 
@@ -12,11 +13,16 @@ struct served_name {
   SSL_CTX *context;
 };
 
+// In pages of its own, which no core dump has.
+struct ticket_keys {
+  uint8_t key[TICKET_KEYS_MAX][TICKET_KEY_SIZE];
+};
+
 struct tls_contexts {
   int references;  // atomic
   struct tls_settings settings;
   char *texts;  // what the settings' strings are in
-  uint8_t ticket_keys[TICKET_KEYS_MAX][TICKET_KEY_SIZE];
+  struct ticket_keys *ticket_keys;
   SSL_CTX **contexts;
   uint32_t context_count;
   struct served_name *names;  // sorted
@@ -46,7 +52,7 @@ static int use_mac(EVP_MAC_CTX *mac, const uint8_t *key) {
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
                      int encrypt) {
   const struct tls_contexts *all = ossl.SSL_CTX_get_ex_data(ossl.SSL_get_SSL_CTX(ssl), contexts_index());
-  const uint8_t(*keys)[TICKET_KEY_SIZE] = all->ticket_keys;
+  const uint8_t(*keys)[TICKET_KEY_SIZE] = all->ticket_keys->key;
   if (encrypt) {
     memcpy(name, keys[0], 16);
     if (ossl.RAND_bytes(iv, 16) != 1) return -1;
@@ -78,6 +84,20 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_lengt
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+static struct ticket_keys *keep_keys(const uint8_t *from, size_t count) {
+  struct ticket_keys *keys = mmap(NULL, sizeof *keys, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (keys == MAP_FAILED) return NULL;
+  madvise(keys, sizeof *keys, MADV_DONTDUMP);
+  memcpy(keys->key, from, count * TICKET_KEY_SIZE);
+  return keys;
+}
+
+static void drop_keys(struct ticket_keys *keys) {
+  if (!keys) return;
+  ossl.OPENSSL_cleanse(keys, sizeof *keys);
+  munmap(keys, sizeof *keys);
+}
+
 // -- The set --------------------------------------------------------------------------------------------------------
 
 struct tls_contexts *tls_contexts_new(const struct tls_settings *from) {
@@ -86,7 +106,9 @@ struct tls_contexts *tls_contexts_new(const struct tls_settings *from) {
   for (int i = 0; i < 4; i++) size += strlen(given[i]) + 1;
   struct tls_contexts *all = calloc(1, sizeof *all);
   char *at = all ? malloc(size) : NULL;
-  if (!at || !from->ticket_key_count || from->ticket_key_count > TICKET_KEYS_MAX) {
+  int fits = from->ticket_key_count > 0 && from->ticket_key_count <= TICKET_KEYS_MAX;
+  if (at && fits) all->ticket_keys = keep_keys(from->ticket_keys, from->ticket_key_count);
+  if (!at || !all->ticket_keys) {
     free(at);
     free(all);
     return NULL;
@@ -100,7 +122,6 @@ struct tls_contexts *tls_contexts_new(const struct tls_settings *from) {
     *to[i] = strcpy(at, given[i]);
     at += strlen(at) + 1;
   }
-  memcpy(all->ticket_keys, from->ticket_keys, from->ticket_key_count * TICKET_KEY_SIZE);
   all->settings.ticket_keys = NULL;
   return all;
 }
@@ -111,7 +132,7 @@ void tls_contexts_release(struct tls_contexts *all) {
   if (!all || __atomic_sub_fetch(&all->references, 1, __ATOMIC_ACQ_REL)) return;
   for (uint32_t i = 0; i < all->context_count; i++) ossl.SSL_CTX_free(all->contexts[i]);
   for (uint32_t i = 0; i < all->name_count; i++) free(all->names[i].name);
-  ossl.OPENSSL_cleanse(all->ticket_keys, sizeof all->ticket_keys);
+  drop_keys(all->ticket_keys);
   free(all->contexts);
   free(all->names);
   free(all->texts);
