@@ -1,7 +1,7 @@
 #!/bin/sh
-# Sanitizers over the native relay's C, without Node and for a bounded time: the frame cursor under libFuzzer with ASan and
-# UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c), clients (listener-stress.c) and processes that pass their
-# descriptors on (fd-passing-stress.c) under ASan with its leak checker, the same where memory is short, under TSan, and under
+# Sanitizers over the native relay's C, without Node and for a bounded time: the frame cursor, ClientHellos and
+# TLS under libFuzzer with ASan and UBSan, then random tunnels (relay-stress.c), dials (dial-stress.c), clients
+# (listener-stress.c) and processes that pass their descriptors on (fd-passing-stress.c) under ASan with its leak checker, the same where memory is short, under TSan, and under
 # valgrind.
 #   test/fuzz/native.sh [seconds]        what is not installed is left out, with a line that says so
 set -eu
@@ -33,6 +33,17 @@ if [ -n "$clang" ]; then
   mkdir -p "$work/client-hello"
   "$work/client-hello-fuzz" -max_total_time="$seconds" -max_len=18000 -timeout=5 -verbosity=0 -print_final_stats=1 \
     -artifact_prefix="$work/crash-hello-" "$work/client-hello" "$root/test/fixtures/corpus/client-hello"
+  set -- "$here/tls-fuzz.c"
+  for part in tls tls-context client-hello openssl; do set -- "$@" "$root/src/relay/native/c/$part.c"; done
+  "$clang" -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+    -o "$work/tls-fuzz" "$@" -l:libssl.so.3 -l:libcrypto.so.3
+  mkdir -p "$work/tls"
+  # A whole handshake of each version, and then octets there and back, an update of keys, a change, an end.
+  printf '\001\001\001\001\001\001\000\310\002\003\377\004\377\005\011\002\003\377' >"$work/tls/whole"
+  printf '\000\001\001\001\001\001\000\310\001\005\003\012\002\003\377' >"$work/tls/pieces"
+  printf '\003\001\001\001\001\001\020\002\003\377\004\377\000\020\007\020\001\003\377' >"$work/tls/changed"
+  "$work/tls-fuzz" -max_total_time="$seconds" -max_len=600 -timeout=20 -verbosity=0 -print_final_stats=1 \
+    -artifact_prefix="$work/crash-tls-" "$work/tls"
   "$work/cursor-fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=5 -verbosity=0 -print_final_stats=1 \
     -artifact_prefix="$work/crash-" "$corpus"
 else

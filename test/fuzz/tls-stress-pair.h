@@ -1,4 +1,4 @@
-// A self-signed certificate and its key, for tls-stress.c alone.
+// A self-signed certificate and its key, for tls-stress.c and tls-fuzz.c alone.
 #define PAIR_CERTIFICATE \
   "-----BEGIN CERTIFICATE-----\n" \
   "MIIBpDCCAUmgAwIBAgIUaCx9mBrbVbVLo5Xzy+TTu0isyLMwCgYIKoZIzj0EAwIw\n" \
