@@ -2,7 +2,7 @@
 // tracer provider with it (as its SDK does). A span is made when what it stands for is over: events tell its time. Without the
 // package nothing is done; that is found out once, at the start.
 import type { Attributes, Context, Tracer } from '@opentelemetry/api';
-import type { GatewayEvent, ServerRef, SessionClosed, Subject } from '../events.ts';
+import type { GatewayEvent, SessionClosed, Subject } from '../events.ts';
 
 /** The package, as far as it is used. */
 type Api = Pick<typeof import('@opentelemetry/api'), 'ROOT_CONTEXT' | 'SpanKind' | 'SpanStatusCode' | 'trace'>;
@@ -64,32 +64,31 @@ function nameOf(event: Outcome): string {
 
 /** By the semantic conventions of HTTP, where these have a name for it. */
 function attributesOf(event: Outcome): Attributes {
-  return {
+  // One after the other: spreads cost more than all the rest of a span that nobody takes.
+  const attributes: Attributes = {
     'http.request.method': event.method,
     'url.path': event.path,
     'client.address': event.client,
     'network.protocol.version': event.protocol,
     'upgate.request_id': event.id,
-    ...(event.host === '' ? {} : { 'server.address': event.host }),
-    ...(event.route === null ? {} : { 'http.route': event.route }),
-    ...('status' in event ? { 'http.response.status_code': event.status } : {}),
-    ...('reason' in event && event.reason !== null ? { 'upgate.reason': event.reason } : {}),
-    ...serverOf('at' in event ? event.at : null),
-    ...(event.type === 'session_closed' ? carried(event) : {}),
   };
+  if (event.host !== '') attributes['server.address'] = event.host;
+  if (event.route !== null) attributes['http.route'] = event.route;
+  if ('status' in event) attributes['http.response.status_code'] = event.status;
+  if ('reason' in event && event.reason !== null) attributes['upgate.reason'] = event.reason;
+  if ('at' in event && event.at !== null) {
+    attributes['upgate.upstream'] = event.at.upstream;
+    attributes['upgate.server'] = event.at.server;
+  }
+  if (event.type === 'session_closed') addCarried(attributes, event);
+  return attributes;
 }
 
-function serverOf(at: ServerRef | null): Attributes {
-  return at === null ? {} : { 'upgate.upstream': at.upstream, 'upgate.server': at.server };
-}
-
-function carried({ fromClient, toClient, code, initiator }: SessionClosed): Attributes {
-  return {
-    'upgate.bytes_in': fromClient.bytes,
-    'upgate.bytes_out': toClient.bytes,
-    'upgate.closed_by': initiator,
-    ...(code === null ? {} : { 'upgate.close_code': code }),
-  };
+function addCarried(attributes: Attributes, { fromClient, toClient, code, initiator }: SessionClosed): void {
+  attributes['upgate.bytes_in'] = fromClient.bytes;
+  attributes['upgate.bytes_out'] = toClient.bytes;
+  attributes['upgate.closed_by'] = initiator;
+  if (code !== null) attributes['upgate.close_code'] = code;
 }
 
 /** What makes it an error: of a server, by the conventions, 5xx alone. */
