@@ -21,7 +21,7 @@ export interface NativeAcceptorOptions {
   /** Gets each handshake that came whole with its connection; what it declines is for the server. */
   readonly offer: Handshakes['offer'];
   /** Our own server, where that takes connections of which something was read. */
-  readonly http1: () => Pick<Http1Server, 'takeBegun'> | null;
+  readonly http1: () => Pick<Http1Server, 'buffer' | 'takeBegun'> | null;
   /** How long a head may be; null where connections begin with a PROXY preamble. */
   readonly maxHead: () => number | null;
   /** Recorded with each peer. */
@@ -84,7 +84,7 @@ export class NativeAcceptor implements AcceptHandler {
     const reader = new RequestReader(headLimit);
     const start = bytes.length === 0 ? null : reader.take(bytes);
     if (this.#offer(handshakeIn(start), connection, bytes)) return;
-    const socket = connection.toSocket();
+    const socket = connection.toSocket(own.buffer);
     setPeer(socket, peer);
     own.takeBegun(socket, { bytes: Buffer.from(bytes), reader, start });
   }

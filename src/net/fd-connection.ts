@@ -5,6 +5,7 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ignore } from '../base/guard.ts';
+import { DirectSocket } from './direct-socket.ts';
 import { descriptorOf } from './node-internals.ts';
 
 /** Owns an open descriptor. It must be taken, made a socket, or destroyed. */
@@ -34,15 +35,15 @@ export class FdConnection {
   /** The connection as a socket of node's, paused, the same one at each call; a destroyed one where it was given away. */
   socket(): Socket {
     if (this.#socket !== null) return this.#socket;
-    const socket = this.#fd < 0 ? new Socket().destroy() : this.openSocket();
+    const socket = this.#fd < 0 ? new Socket().destroy() : this.openSocket(null);
     // The reader of the socket sees an error by its `close` at the latest; one without a listener would end the process.
     this.#socket = socket.on('error', ignore).pause();
     return socket;
   }
 
-  /** The connection as a new socket of node's, which is all that is left of it. */
-  toSocket(): Socket {
-    return this.openSocket();
+  /** The connection as a new socket of node's, which is all that is left of it; with `buffer` one that reads into that. */
+  toSocket(buffer: Buffer | null = null): Socket {
+    return this.openSocket(buffer);
   }
 
   /** Closes the connection, if it is still here. */
@@ -51,8 +52,8 @@ export class FdConnection {
     if (this.#fd >= 0) this.close();
   }
 
-  protected openSocket(): Socket {
-    return new Socket({ ...HALF_OPEN, fd: this.take() });
+  protected openSocket(buffer: Buffer | null): Socket {
+    return socketOf(this.take(), buffer);
   }
 
   protected close(): void {
@@ -60,8 +61,11 @@ export class FdConnection {
   }
 }
 
-/** How a socket is made of a descriptor: its client may end its side and still be answered. */
-export const HALF_OPEN = { allowHalfOpen: true, readable: true, writable: true };
+/** A socket of a descriptor: its client may end its side and still be answered. With `buffer` it reads into that. */
+export function socketOf(fd: number, buffer: Buffer | null): Socket {
+  const options = { allowHalfOpen: true, readable: true, writable: true, fd };
+  return buffer === null ? new Socket(options) : new DirectSocket(buffer, options);
+}
 
 /** A connection as a stream of node's: a socket, or a stream of HTTP/2 that carries a WebSocket. */
 export interface StreamConnection extends Duplex {

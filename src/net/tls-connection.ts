@@ -6,7 +6,7 @@ import { FdConnection } from './fd-connection.ts';
 /** The threads that do its TLS. */
 export interface TlsThreads {
   /** Makes a stream of its plain bytes; the threads have the connection from then on. Throws where no descriptor is left. */
-  stream(connection: TlsConnection): Socket;
+  stream(connection: TlsConnection, buffer: Buffer | null): Socket;
   /** Closes it. */
   drop(connection: TlsConnection): void;
 }
@@ -38,8 +38,8 @@ export class TlsConnection extends FdConnection {
     this.#threads = threads;
   }
 
-  protected override openSocket(): Socket {
-    const socket = this.#threads.stream(this);
+  protected override openSocket(buffer: Buffer | null): Socket {
+    const socket = this.#threads.stream(this, buffer);
     const said = { encrypted: { value: true }, servername: { value: this.servername } };
     return Object.defineProperties(socket, said);
   }

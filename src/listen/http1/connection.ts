@@ -9,6 +9,7 @@ import { type Rejection, reject } from '../../handshake/rejection.ts';
 import { requestFraming } from '../../http/head.ts';
 import { formatRefusal } from '../../http/problem.ts';
 import { type HeadFault, type ReceivedRequest, RequestReader, type RequestStart } from '../../http/request-reader.ts';
+import { receive, stopReceiving } from '../../net/direct-socket.ts';
 import { HeldInput } from './held-input.ts';
 import { endsWithLastRequest, isLastRequest, leavesHttp } from './last-request.ts';
 import { Http1Request, type RequestOwner } from './request.ts';
@@ -77,7 +78,7 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
     const { socket } = this;
     // It may have been here before, and stays on a connection that was upgraded.
     socket.off('error', onError).on('error', onError);
-    socket.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose).on('drain', this.#onDrain);
+    receive(socket, this.#onData).on('end', this.#onEnd).on('close', this.#onClose).on('drain', this.#onDrain);
     if (bytes.length > 0) this.#takeAll(bytes, start);
     if (this.#state !== 'left' && !this.#paused) socket.resume();
   }
@@ -224,11 +225,9 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
     this.#state = 'serving';
     this.#last = unframed || isLastRequest(head);
     this.deadline = NEVER;
-    const request = new Http1Request(this, head, unframed ? NO_BODY : framing);
-    const response = new Http1Response(this, head);
-    this.#request = request;
-    this.#response = response;
-    this.#services.serve(request, response);
+    this.#request = new Http1Request(this, head, unframed ? NO_BODY : framing);
+    this.#response = new Http1Response(this, head);
+    this.#services.serve(this.#request, this.#response);
   }
 
   #takeBody(request: Http1Request, bytes: Buffer): Buffer {
@@ -287,7 +286,7 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
     if (this.#state === 'left') return;
     const { socket } = this;
     this.#state = 'left';
-    socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose).off('drain', this.#onDrain);
+    stopReceiving(socket, this.#onData).off('end', this.#onEnd).off('close', this.#onClose).off('drain', this.#onDrain);
     this.#held.take();
     this.#services.deadlines.remove(this.#watched);
     this.#services.onLeft(this);

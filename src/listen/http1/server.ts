@@ -24,7 +24,12 @@ export interface Begun {
   readonly start: RequestStart | HeadFault | null;
 }
 
+/** What is read from a connection at a time, at most, as node has it. */
+const READ_BYTES = 64 * 1024;
+
 export class Http1Server {
+  /** For connections to read into; it is free again when a part was taken out. */
+  readonly buffer = Buffer.alloc(READ_BYTES);
   readonly #gateway: Gateway;
   readonly #emit: Emit;
   readonly #services: Http1Services;

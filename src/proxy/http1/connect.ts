@@ -10,7 +10,7 @@ import {
   tlsOptions,
 } from '../../net/dial.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
-import { DirectSocket } from '../../net/read-after-write-error.ts';
+import { DirectReadAfterWriteErrorSocket } from '../../net/read-after-write-error.ts';
 
 /** Starts a connection; what it gives ends it when destroyed, and what is connected may be another socket above it. */
 export type Connect = (connected: Connected) => Socket;
@@ -41,7 +41,7 @@ export function connectTo({ server, ca, buffer }: ConnectOptions): Connect {
           ...tlsOptions(server),
           ...resumed,
         })
-      : new DirectSocket(buffer).connect(addressOf(server));
+      : new DirectReadAfterWriteErrorSocket(buffer).connect(addressOf(server));
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE_MS);
     if (secure)

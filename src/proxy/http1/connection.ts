@@ -7,7 +7,7 @@ import { asGatewayError, GatewayError } from '../../errors.ts';
 import { type AnswerHead, answerFraming, type BodyCursor, type Framing, followBody } from '../../http/answer.ts';
 import { AnswerReader } from '../../http/answer-reader.ts';
 import { formatFields } from '../../http/problem.ts';
-import { DirectSocket } from '../../net/read-after-write-error.ts';
+import { receive, stopReceiving } from '../../net/direct-socket.ts';
 import type { HttpExchange } from '../exchange.ts';
 import type { Exchange } from '../http-engine.ts';
 import { IDLE_MS } from '../http-engine.ts';
@@ -105,8 +105,7 @@ export class Http1Connection implements UpstreamStream {
   detach(): Socket | null {
     const socket = this.#socket;
     if (this.#dropped || socket === null) return null;
-    if (socket instanceof DirectSocket) socket.direct(null);
-    socket.off('data', this.#onData).off('drain', this.#onDrain);
+    stopReceiving(socket, this.#onData).off('drain', this.#onDrain);
     socket.off('end', this.#onEnd).off('error', this.#onError).off('close', this.#onEnd);
     this.#dropped = true;
     this.#owner.gone(this);
@@ -175,9 +174,7 @@ export class Http1Connection implements UpstreamStream {
 
   #listen(socket: Socket): void {
     this.#socket = socket;
-    if (socket instanceof DirectSocket) socket.direct(this.#onData);
-    else socket.on('data', this.#onData);
-    socket.on('drain', this.#onDrain);
+    receive(socket, this.#onData).on('drain', this.#onDrain);
     socket.on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onEnd);
     socket.resume();
   }

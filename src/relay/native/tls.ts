@@ -2,11 +2,11 @@
 // plain bytes of a connection. How the handshake is done is in tls.c, listener.c; what passes between the thread and node is
 // a tunnel like any other.
 import { closeSync } from 'node:fs';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { GatewayError } from '../../errors.ts';
 import type { TlsSettings } from '../../net/acceptor.ts';
-import { HALF_OPEN } from '../../net/fd-connection.ts';
+import { socketOf } from '../../net/fd-connection.ts';
 import type { TlsConnection, TlsThreads } from '../../net/tls-connection.ts';
 import type { TunnelEnd, TunnelOptions } from '../relay.ts';
 import type { Addon, Engine, TlsContexts } from './addon.ts';
@@ -60,14 +60,14 @@ export class TlsStreams implements TlsThreads {
     this.#options = options;
   }
 
-  stream(connection: TlsConnection): Socket {
+  stream(connection: TlsConnection, buffer: Buffer | null): Socket {
     const { addon, open } = this.#options;
     // Once the thread has the connection, its descriptor may be closed at any time.
     const local = addon.localAddress(connection.fd);
     const pair = addon.pair();
     if (typeof pair === 'number') throw noDescriptor(pair);
     const [ours, theirs] = pair;
-    const socket = new Socket({ ...HALF_OPEN, fd: ours });
+    const socket = socketOf(ours, buffer);
     const opened = open(connection, theirs, ({ initiator, reason }) => {
       // A reset can't pass between two descriptors of one machine; node would take it for the end of the stream.
       if (initiator === 'client' && reason === 'reset') socket.destroy();

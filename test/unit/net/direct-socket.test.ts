@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { DirectSocket } from '../../../src/net/read-after-write-error.ts';
+import { DirectSocket, receive, stopReceiving } from '../../../src/net/direct-socket.ts';
 
 /** So many sockets over one small buffer, and their other ends. */
 async function open(count: number) {
@@ -74,4 +74,37 @@ it('is a stream where nobody takes the parts, before and again after, with back-
   let length = 0;
   for await (const part of near) length += (part as Buffer).length;
   expect(length).toBe(sent.length);
+});
+
+it('what is in its stream already is received before what is read then', async () => {
+  const [{ near, far }] = (await open(1)) as [{ near: DirectSocket; far: Socket }];
+  near.pause();
+  near.read(0);
+  far.write('one');
+  await expect.poll(() => near.readableLength).toBe(3);
+  let text = '';
+  receive(near, (part) => {
+    text += String(part);
+  }).resume();
+  far.end('two');
+  await once(near, 'end');
+  expect(text).toBe('onetwo');
+});
+
+it('the stream has what is read after receiving was stopped, and no part is lost or comes twice', async () => {
+  const [{ near, far }] = (await open(1)) as [{ near: DirectSocket; far: Socket }];
+  const received: string[] = [];
+  const receiver = (part: Buffer): void => {
+    received.push(String(part));
+    stopReceiving(near, receiver).pause();
+  };
+  receive(near, receiver).resume();
+  far.write('one');
+  await expect.poll(() => received).toEqual(['one']);
+  far.end('two');
+  const rest: string[] = [];
+  near.on('data', (part) => rest.push(String(part)));
+  near.resume();
+  await once(near, 'end');
+  expect([received, rest]).toEqual([['one'], ['two']]);
 });
