@@ -38,7 +38,7 @@ export function describeBinding(stages: Stages): void {
   it.each([
     ['NTLM', LOGIN],
     ['Negotiate', LOGIN.replace('NTLM', 'negotiate')],
-  ])('a connection on which a client asks with %s is its own, and ends with it', async (_, request) =>
+  ])('11: a connection on which a client asks with %s is its own, and ends with it (RFC 4559 §6)', async (_, request) =>
     expectOwn(stages, request, ''),
   );
 

@@ -124,7 +124,7 @@ export function describeConnections(stages: Stages): void {
   });
 
   it.each(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])(
-    'a kept connection that is reset before the answer: a %s without a body is sent again, once',
+    '5: a kept connection that is reset before the answer: a %s without a body is sent again, once',
     async (method) => {
       const stage = await warm();
       const framing = method === 'PUT' ? 'Content-Length: 0\r\n' : '';
@@ -152,7 +152,7 @@ export function describeConnections(stages: Stages): void {
     expect((await stage.front.ending()).code).toBe('answered');
   });
 
-  it('a request is sent again over a fresh connection, and not over another kept one', async () => {
+  it('5: a request is sent again over a fresh connection, and not over another kept one', async () => {
     const { stage, one, two } = await warmTwo();
     one.client.write(request('/3'));
     await two.peer.until('GET /3 ');
@@ -166,7 +166,7 @@ export function describeConnections(stages: Stages): void {
     ['a PUT with a body', 'PUT /second HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi', ''],
     ['an answer that has begun', request('/second'), 'HTTP/1.1 2'],
     ['an interim answer', request('/second'), 'HTTP/1.1 103 Early Hints\r\n\r\n'],
-  ])('nothing is sent again after %s', async (_, text, begun) => {
+  ])('5: nothing is sent again after %s (RFC 9112 §9.3.1)', async (_, text, begun) => {
     const stage = await warm();
     stage.first.write(text);
     await stage.peer.until('/second');
@@ -203,7 +203,7 @@ export function describeConnections(stages: Stages): void {
 
   const PREAMBLE = Buffer.from('PROXY TCP4 192.0.2.7 198.51.100.1 51234 443\r\n');
 
-  it('gives each request a connection of its own where it begins with a preamble, and ends it', async () => {
+  it('13: gives each request a connection of its own where it begins with a preamble, and ends it', async () => {
     const stage = await stages.set({ preamble: PREAMBLE });
     for (let i = 1; i <= 3; i++) {
       const { client, peer } = await stage.ask(request(`/${i}`));

@@ -120,7 +120,7 @@ export function describeInterims(stages: Stages): void {
     },
   );
 
-  it('an early final answer with a length is whole before the client stops sending', async () => {
+  it('6: an early final answer with a length is whole before the client stops sending', async () => {
     const { ask } = await stages.set();
     const { peer, client } = await ask(UPLOAD);
     peer.write('HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge');
@@ -129,7 +129,7 @@ export function describeInterims(stages: Stages): void {
     await peer.closed();
   });
 
-  it('reads the rest of a refused body within bounds only', async () => {
+  it('6: reads the rest of a refused body within bounds only (RFC 9112 §9.5)', async () => {
     const { ask, front } = await stages.set();
     const { peer, client } = await ask('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000000000\r\n\r\n');
     peer.write('HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge');
@@ -144,7 +144,7 @@ export function describeInterims(stages: Stages): void {
     expect(front.taken()).toBeLessThan(128 * 1024 * 1024);
   });
 
-  it('an early answer reaches the client although the server resets its connection behind it', async () => {
+  it('6: an early answer reaches the client although the server resets its connection behind it', async () => {
     const { ask, front } = await stages.set();
     const { peer, client } = await ask(UPLOAD);
     const part = Buffer.alloc(65536);

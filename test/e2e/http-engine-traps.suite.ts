@@ -1,4 +1,5 @@
-// HTTP engines: what a proxy's client for HTTP/1.1 is known to get wrong, one by one, with the section that says better.
+// HTTP engines: what a proxy's client for HTTP/1.1 is known to get wrong, one by one, with the section that says better. The
+// traps 5, 6, 11 and 13 have their number in the suites of connections, of interim and early answers, of binding and of the pool.
 import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { readMessage } from '../support/forwarding.ts';

@@ -25,26 +25,29 @@ export function describePool(stages: Stages): void {
     return stages.set({ backend, secure: true, host: 'localhost', engine: { ca: pair.cert } });
   }
 
-  it.each(CASES)('FIN in the turn of a $method $body (TLS: $secure): it goes over a fresh connection', async (one) => {
-    const stage = await set(one.secure);
-    const { peer, client } = await stage.ask('GET /first HTTP/1.1\r\nHost: a\r\n\r\n');
-    peer.write(OK);
-    await client.until('ok');
-    await stage.front.ending();
-    peer.socket.end();
-    // The FIN is in the kernel, and the gateway, in this thread, has not looked yet.
-    await once(peer.socket, 'finish');
-    client.write(`${one.method} /second HTTP/1.1\r\nHost: a\r\n${one.rest}`);
-    const fresh = await stage.backend.next();
-    const request = await fresh.until(one.rest);
-    expect(request.startsWith(`${one.method} /second HTTP/1.1\r\n`)).toBe(true);
-    fresh.write('HTTP/1.1 201 Fresh\r\nContent-Length: 0\r\n\r\n');
-    await client.until('HTTP/1.1 201 Fresh');
-    expect((await stage.front.ending()).code).toBe('answered');
-    expect(peer.received()).not.toContain('/second');
-  });
+  it.each(CASES)(
+    '5: FIN in the turn of a $method $body (TLS: $secure): it goes over a fresh connection',
+    async (one) => {
+      const stage = await set(one.secure);
+      const { peer, client } = await stage.ask('GET /first HTTP/1.1\r\nHost: a\r\n\r\n');
+      peer.write(OK);
+      await client.until('ok');
+      await stage.front.ending();
+      peer.socket.end();
+      // The FIN is in the kernel, and the gateway, in this thread, has not looked yet.
+      await once(peer.socket, 'finish');
+      client.write(`${one.method} /second HTTP/1.1\r\nHost: a\r\n${one.rest}`);
+      const fresh = await stage.backend.next();
+      const request = await fresh.until(one.rest);
+      expect(request.startsWith(`${one.method} /second HTTP/1.1\r\n`)).toBe(true);
+      fresh.write('HTTP/1.1 201 Fresh\r\nContent-Length: 0\r\n\r\n');
+      await client.until('HTTP/1.1 201 Fresh');
+      expect((await stage.front.ending()).code).toBe('answered');
+      expect(peer.received()).not.toContain('/second');
+    },
+  );
 
-  it.each(CASES)('FIN right behind an answer, then a $method $body (TLS: $secure)', async (one) => {
+  it.each(CASES)('5: FIN right behind an answer, then a $method $body (TLS: $secure)', async (one) => {
     const stage = await set(one.secure);
     const { peer, client } = await stage.ask('GET /first HTTP/1.1\r\nHost: a\r\n\r\n');
     client.socket.once('data', () => client.write(`${one.method} /second HTTP/1.1\r\nHost: a\r\n${one.rest}`));

@@ -1,9 +1,14 @@
 // RFC 9112 section by section, in both directions: requests by http/request-reader.ts with head.ts, answers by
-// http/answer-reader.ts with answer.ts. Each row is sound but for one thing; all are read whole and octet by octet.
+// http/answer-reader.ts with answer.ts. Each row is sound but for one thing; all are read whole and octet by octet. What depends on
+// sockets and time is elsewhere: §9.2, §9.3.1 and §9.5 toward servers in test/e2e/http-engine*.suite.ts, toward clients §9.5 and the
+// close of §9.6 in test/unit/listen/http1/, §9.7 and §9.8 among what breaks in http-engine-failures.suite.ts, §7.4 in policy.test.ts.
 import { describe, expect, it } from 'vitest';
 import { answerFraming, type BodyCursor, followBody } from '../../../src/http/answer.ts';
 import { AnswerReader, type AnswerStart } from '../../../src/http/answer-reader.ts';
+import { formatFields } from '../../../src/http/problem.ts';
+import { formatAnswerHead } from '../../../src/listen/http1/answer-head.ts';
 import { persistence } from '../../../src/proxy/http1/persistence.ts';
+import { serveAll } from '../../support/http1.ts';
 import { LARGEST_HEAD, octetsOf, readByOurs } from '../../support/requests.ts';
 
 const latin1 = (text: string) => Buffer.from(text, 'latin1');
@@ -514,7 +519,44 @@ describe('§9.3 persistence', () => {
   ])('an answer of %s keeps its connection for so long', (_, head, ms) => expect(keptMs(`${head}\r\n`)).toBe(ms));
 });
 
+describe('§9.3.2 pipelining', () => {
+  const lines = ['GET /a', 'POST /b', 'HEAD /c', 'GET /d'].map((line) => `${line} HTTP/1.1\r\nHost: a\r\n`);
+  const bodies = ['', 'Content-Length: 2\r\n\r\nhi', '', 'Connection: close\r\n'];
+  const text = lines.map((line, i) => `${line}${bodies[i]}${i === 1 ? '' : '\r\n'}`).join('');
+
+  it('requests are served in their order, each with its own body, however they come', () => {
+    for (const pieces of [[latin1(text)], octetsOf(latin1(text))]) {
+      const { requests: served, statuses, socket } = serveAll(pieces);
+      expect(served.map(({ target, content }) => [target, content])).toEqual([
+        ...[
+          ['/a', ''],
+          ['/b', 'hi'],
+          ['/c', ''],
+          ['/d', ''],
+        ],
+      ]);
+      expect(statuses()).toEqual([200, 200, 200, 200]);
+      expect(socket.ended).toBe(true);
+    }
+  });
+  it('what can not be read behind others is refused behind their answers, and nothing after it is read', () => {
+    const { requests: served, statuses, socket } = serveAll([latin1(`${GET}\r\nGET /\r\n\r\n${GET}\r\n`)]);
+    expect(served).toHaveLength(1);
+    expect(statuses()).toEqual([200, 400]);
+    expect(socket.ended).toBe(true);
+  });
+});
+
 describe('§9.6 tear-down', () => {
+  it('the answer to a request with close says so, and what comes behind it is dropped', () => {
+    const {
+      requests: served,
+      statuses,
+      socket,
+    } = serveAll([latin1(`${GET}Connection: close\r\n\r\n`), latin1(`${GET}\r\n`)]);
+    expect([served.length, statuses(), socket.ended]).toEqual([1, [200], true]);
+    expect(socket.written).toContain('\r\nConnection: close\r\n');
+  });
   it.each([
     ['Connection: close', `${GET}Connection: close\r\n\r\n`],
     ['close among others, in any case', `${GET}Connection: a, CLOSE\r\n\r\n`],
@@ -524,6 +566,18 @@ describe('§9.6 tear-down', () => {
   });
   it('HTTP/1.0 that asks for it is kept', () =>
     expect(requests(`GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n${GET}\r\n`).requests).toHaveLength(2));
+});
+
+describe('§11.1 response splitting: nothing that would end its line is put into a head, of a request or of an answer', () => {
+  const added = { date: 'now', connection: '', chunked: false };
+  const head = { status: 200, phrase: null, fields: [] as string[], framing: 'none' } as const;
+  it.each(['\r', '\n', '\r\nSet-Cookie: a=b', '\0', '\x7f', '\u010d\u010a', '\ud83d'])('%j', (text) => {
+    expect(() => formatFields([`X${text}`, 'a'])).toThrow("can't be written");
+    expect(() => formatFields(['X', `a${text}`])).toThrow("can't be written");
+    expect(() => formatAnswerHead({ ...head, fields: ['X', `a${text}`] }, added)).toThrow("can't be written");
+    expect(() => formatAnswerHead({ ...head, phrase: `a${text}` }, added)).toThrow('can not be written');
+  });
+  it('octets beyond ASCII and HTAB are', () => expect(formatFields(['X', 'a\t\xe9\xff'])).toBe('X: a\t\xe9\xff\r\n'));
 });
 
 describe('§11.2 request smuggling: where two readers could disagree neither gets a request', () => {
