@@ -49,6 +49,8 @@ export interface HandshakeRejected extends Subject {
   readonly status: number;
   readonly detail: string;
   readonly origin: string | null;
+  /** The limit that was reached, as in a Rejection. */
+  readonly limit?: string | undefined;
 }
 
 /** The handshake was allowed, and something broke before the 101. */
@@ -128,6 +130,7 @@ export interface RequestCompleted extends Subject {
   /** The reason code where the gateway itself answered; null where the backend did. */
   readonly reason: string | null;
   readonly detail: string | null;
+  readonly limit?: string | undefined;
   readonly at: ServerRef | null;
   readonly durationMs: number;
   /** Of the request's body, as far as it went to a server. */

@@ -177,13 +177,15 @@ function takesTrailers(head: RequestHead): boolean {
 /** Refuses a plain request, and reports it. */
 export function answer(context: RouteContext, plain: Plain, refusal: Refusal): void {
   rejectRequest(plain, refusal, context.subject.id);
-  completed(context, plain, { at: null, reason: refusal.reason, detail: refusal.detail });
+  const { reason, detail, limit } = refusal;
+  completed(context, plain, { at: null, reason, detail, limit });
 }
 
 interface Outcome {
   readonly at: ServerRef | null;
   readonly reason: string | null;
   readonly detail: string | null;
+  readonly limit?: string | undefined;
   /** Of the request's body, as far as it went to a server; unset: none did. */
   readonly bodyBytes?: number;
   /** In place of the response's own. */
@@ -194,7 +196,7 @@ interface Outcome {
 export function completed(
   context: RouteContext,
   { response }: Plain,
-  { at, reason, detail, bodyBytes, status }: Outcome,
+  { at, reason, detail, limit, bodyBytes, status }: Outcome,
 ): void {
   const { id, route, client, method, host, path, protocol, secure, user, trace } = context.subject;
   // Written out: a spread costs more than all the rest of an event.
@@ -213,6 +215,7 @@ export function completed(
     status: status ?? response.status,
     reason,
     detail,
+    limit,
     at,
     durationMs: performance.now() - context.startedAt,
     bytesFromClient: bodyBytes ?? 0,

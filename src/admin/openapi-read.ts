@@ -34,6 +34,7 @@ function reading(operationId: string, summary: string, parameters: readonly obje
 const STATUS = object({
   ...{ version: text, node: text, pid: count, started_at: time, uptime_seconds: number },
   ...{ ready: flag, draining: flag, degraded: { ...optionalText, description: 'What does not work as it should' } },
+  api: { ...flag, description: 'Whether there is an API: the config has a token' },
   relay: object({ engine: { type: 'string', enum: ['native', 'js'] } }),
   http_engine: text,
   protocols: list(text),

@@ -70,6 +70,8 @@ export interface Rejection {
   readonly detail: string;
   /** Fields that go with it, flat. */
   readonly fields: readonly string[];
+  /** Which limit was reached, for operators: its key, behind the name of the route and a space where it is a route's. */
+  readonly limit?: string;
 }
 
 /** Seconds that a client turned away for want of room should wait. */

@@ -9,6 +9,8 @@ export interface Refusal {
   readonly detail: string;
   /** Further fields, flat. */
   readonly fields: readonly string[];
+  /** As in a Rejection. */
+  readonly limit?: string;
 }
 
 const PHRASES: Readonly<Record<number, string>> = {

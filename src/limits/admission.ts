@@ -45,9 +45,11 @@ export class Admission {
   admitAddress(request: AdmissionRequest): Soon<Permit | Rejection> {
     const permit = new Permit(this.#counters, request.route, addressKey(request.client));
     const { ramp } = this.#options;
-    if (!permit.takeAddress(request.limits)) return reject('client_limit');
+    const ofClient = permit.takeAddress(request.limits);
+    if (ofClient !== null) return rejectFor('client_limit', ofClient);
     // Where there is no room now, no credentials need to be checked.
-    const refused = permit.hasRoom(request.limits) ? null : reject('limit');
+    const reached = permit.reached(request.limits);
+    const refused = reached === null ? null : rejectFor('limit', reached);
     const late = refused ?? (ramp.open() ? null : rejectRamp(ramp.promise()));
     if (late !== null) return released(permit, late);
     const wait = this.#take(rateRequestsOf(request));
@@ -62,8 +64,10 @@ export class Admission {
   admitIdentity(request: AdmissionRequest, permit: Permit, principal: Principal | null): Soon<Rejection | null> {
     const { limits } = request;
     const claim = claimKeyOf(request, principal);
-    if (claim !== null && !permit.takeClaim(claim, limits)) return reject('client_limit');
-    if (!permit.takeRoute(limits)) return reject('limit');
+    const ofClaim = claim === null ? null : permit.takeClaim(claim, limits);
+    if (ofClaim !== null) return rejectFor('client_limit', ofClaim);
+    const reached = permit.takeRoute(limits);
+    if (reached !== null) return rejectFor('limit', reached);
     return this.#rate(claimRateRequestsOf(request, principal));
   }
 
@@ -116,7 +120,12 @@ function claimKeyOf({ limits: { claim } }: AdmissionRequest, principal: Principa
 
 function rejectRate({ request: ask, waitMs }: RateWait): Rejection {
   const detail = ask.limiter.perClient ? 'this client asks too often' : 'too many ask for this at the moment';
-  return reject('rate', detail, ['Retry-After', secondsAfter(waitMs * (1 + Math.random() / 5))]);
+  const fields = ['Retry-After', secondsAfter(waitMs * (1 + Math.random() / 5))];
+  return { ...reject('rate', detail, fields), limit: ask.limiter.id };
+}
+
+function rejectFor(reason: 'limit' | 'client_limit', limit: string): Rejection {
+  return { ...reject(reason), limit };
 }
 
 function rejectRamp(waitMs: number): Rejection {

@@ -41,39 +41,42 @@ export class Permit {
     this.#address = address;
   }
 
-  /** Takes the address's part of route and gateway, where there is room. */
-  takeAddress({ room, gatewayRoom }: Pick<RouteLimits, 'room' | 'gatewayRoom'>): boolean {
+  /** Takes the address's part of route and gateway; where there is no room, returns which limit is reached, as in a Rejection. */
+  takeAddress({ room, gatewayRoom }: Pick<RouteLimits, 'room' | 'gatewayRoom'>): string | null {
     const { clients } = this.#counters;
     const [own, all] = this.#addressKeys();
-    if (!clients.has(own, room.connections_per_ip) || !clients.has(all, gatewayRoom.connections_per_ip)) return false;
+    if (!clients.has(own, room.connections_per_ip)) return `${this.#route} connections_per_ip`;
+    if (!clients.has(all, gatewayRoom.connections_per_ip)) return 'connections_per_ip';
     clients.add(own, 1);
     clients.add(all, 1);
     this.#arrived = true;
-    return true;
+    return null;
   }
 
-  /** Takes the claim's part, where there is room. */
-  takeClaim(claim: string, { room }: { readonly room: Quota }): boolean {
+  /** Takes the claim's part; where there is no room, returns which limit is reached. */
+  takeClaim(claim: string, { room }: { readonly room: Quota }): string | null {
     const key = this.#keyOf(claim);
-    if (!this.#counters.claims.has(key, room.connections_per_claim)) return false;
+    if (!this.#counters.claims.has(key, room.connections_per_claim)) return `${this.#route} connections_per_claim`;
     this.#counters.claims.add(key, 1);
     this.#claim = claim;
-    return true;
+    return null;
   }
 
-  /** Whether route and gateway have room at the moment. */
-  hasRoom({ room, gatewayRoom }: Pick<RouteLimits, 'room' | 'gatewayRoom'>): boolean {
+  /** Which limit of route or gateway is reached at the moment; null: there is room. */
+  reached({ room, gatewayRoom }: Pick<RouteLimits, 'room' | 'gatewayRoom'>): string | null {
     const { routes } = this.#counters;
-    return routes.has(this.#route, room.connections) && routes.has(GATEWAY, gatewayRoom.connections);
+    if (!routes.has(this.#route, room.connections)) return `${this.#route} connections`;
+    return routes.has(GATEWAY, gatewayRoom.connections) ? null : 'connections';
   }
 
-  /** Takes the part of route and gateway, where there is room. */
-  takeRoute(limits: Pick<RouteLimits, 'room' | 'gatewayRoom'>): boolean {
-    if (!this.hasRoom(limits)) return false;
+  /** Takes the part of route and gateway; where there is no room, returns which limit is reached. */
+  takeRoute(limits: Pick<RouteLimits, 'room' | 'gatewayRoom'>): string | null {
+    const reached = this.reached(limits);
+    if (reached !== null) return reached;
     this.#counters.routes.add(this.#route, 1);
     this.#counters.routes.add(GATEWAY, 1);
     this.#admitted = true;
-    return true;
+    return null;
   }
 
   /** Releases everything; further calls do nothing. */

@@ -1,7 +1,7 @@
 // The last refusals and failures, with the rule that decided each: what an operator asks for first when a client complains. A ring
 // of fixed size; the log has all of them.
 import type { GatewayEvent } from '../events.ts';
-import { ruleOf } from './rules.ts';
+import { limitRule, ruleOf } from './rules.ts';
 
 /** One refusal or failure, as the admin API gives it. */
 export interface RefusalEntry {
@@ -115,10 +115,14 @@ function aboutRequest(event: RefusedRequest): Omit<RefusalEntry, 'id' | 'at' | '
     status: event.status,
     reason: event.reason,
     detail: cut(event.detail) ?? '',
-    rule: ruleOf(event.reason, event.route, at === null ? null : at.upstream),
+    rule: ruleOfLimit(event) ?? ruleOf(event.reason, event.route, at === null ? null : at.upstream),
     upstream: at === null ? null : at.upstream,
     server: at === null ? null : at.server,
   };
+}
+
+function ruleOfLimit(event: RefusedRequest): string | null {
+  return 'limit' in event && event.limit !== undefined ? limitRule(event.limit) : null;
 }
 
 function aboutConnection(

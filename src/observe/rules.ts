@@ -27,7 +27,7 @@ export const RULES: Readonly<Record<string, string>> = lookupTable({
   body_too_large: '{route}.http.max_body',
   head_timeout: 'listeners.timeouts.head',
   client_limit: '{route}.websocket.limits.connections_per_ip, limits.connections_per_ip',
-  rate: '{route}.limits, limits',
+  rate: '{route}.websocket.limits, {route}.http.limits, limits',
   ramp: 'limits.ramp',
   room_full: '{route}.websocket.rooms.limits',
   too_many_rooms: '{route}.websocket.rooms.limits',
@@ -40,6 +40,13 @@ export const RULES: Readonly<Record<string, string>> = lookupTable({
   backend_timeout: '{route}.timeouts, of {upstream}',
   internal: 'a defect of the gateway: see internal_error in the log',
 });
+
+/** The rule that a limit is: `chat connections` is that of the route, `connections` the gateway's own. */
+export function limitRule(limit: string): string {
+  const [key = '', route] = limit.split(' ').reverse();
+  if (route === undefined) return `limits.${key}`;
+  return `routes.${route}.${key.startsWith('requests_') ? 'http' : 'websocket'}.limits.${key}`;
+}
 
 /** The rule for a reason, with the names of what it is about; null for a reason that is not known. */
 export function ruleOf(reason: string, route: string | null, upstream: string | null): string | null {

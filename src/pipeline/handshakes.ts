@@ -202,11 +202,11 @@ function refuse(context: RouteContext, { connection, ahead }: Released, rejectio
 
 function rejected(
   context: RouteContext,
-  { reason, status, detail }: Omit<Rejection, 'fields'>,
+  { reason, status, detail, limit }: Omit<Rejection, 'fields'>,
   mode: Mode | null,
 ): void {
   const { services, subject, origin } = context;
-  services.emit({ ...subject, type: 'handshake_rejected', mode, reason, status, detail, origin });
+  services.emit({ ...subject, type: 'handshake_rejected', mode, reason, status, detail, origin, limit });
 }
 
 /** Answers what broke, and reports it. */

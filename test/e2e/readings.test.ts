@@ -45,6 +45,16 @@ describe.each(['native', 'js'] as const)('with the %s relay', (engine) => {
         { name: 'gone', match: { path: '/gone' }, websocket: { mode: 'splice', upstream: 'gone', origins: 'any' } },
         { name: 'echo', match: { path: '/echo' }, websocket: { mode: 'terminate', handler: 'echo', origins: 'any' } },
         {
+          name: 'few',
+          match: { path: '/few' },
+          websocket: { mode: 'terminate', handler: 'echo', origins: 'any', limits: { connections_per_ip: 1 } },
+        },
+        {
+          name: 'seldom',
+          match: { path: '/seldom' },
+          http: { upstream: 'gone', limits: { requests_per_second: 0.001 } },
+        },
+        {
           name: 'strict',
           match: { path: '/strict' },
           websocket: { mode: 'terminate', handler: 'echo', origins: ['https://a.com'] },
@@ -100,6 +110,18 @@ describe.each(['native', 'js'] as const)('with the %s relay', (engine) => {
     expect(refusals[0].server).toBe('ws://127.0.0.1:1');
     expect((await read(`/refusals?after=${newest - 1}`)).refusals).toHaveLength(1);
     expect((await read('/refusals?path=/strict&limit=1')).refusals[0].reason).toBe('origin');
+  });
+
+  it('names the very limit that was reached', async () => {
+    const url = `ws://127.0.0.1:${gateway.port}/few`;
+    const first = await openClient(url);
+    await expect(openClient(url)).rejects.toThrow();
+    first.socket.terminate();
+    for (let i = 0; i < 2; i++) await get(gateway.port, '/seldom');
+    const ruleOf = async (route: string, reason: string) =>
+      (await read(`/refusals?route=${route}&reason=${reason}`)).refusals[0]?.rule;
+    expect(await ruleOf('few', 'client_limit')).toBe('routes.few.websocket.limits.connections_per_ip');
+    expect(await ruleOf('seldom', 'rate')).toBe('routes.seldom.http.limits.requests_per_second');
   });
 
   it('says of each server what went on with it', async () => {

@@ -241,6 +241,14 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
   });
 
+  it('has nothing to enter a token in where the config has none', async () => {
+    const other = await startGateway({ ...config(), admin: { port: 0 } });
+    const page = await open('', undefined, other.adminPort);
+    await page.locator('#token-state', { hasText: 'Read-only: the config has no admin.token' }).waitFor();
+    expect(await page.locator('#token-form').isHidden()).toBe(true);
+    await other.stop();
+  });
+
   it('says so when the gateway is not reached any more', async () => {
     const other = await startGateway(config());
     const page = await open('', undefined, other.adminPort);

@@ -47,7 +47,14 @@ function take(event) {
   showRoutes(event);
   showRefusals(event.refusals);
   showAbout(status);
+  showToken(status.api);
   last = event;
+}
+
+/** Without a token in the config there is no API, and nothing to enter. */
+function showToken(api) {
+  at('token-form').hidden = !api;
+  if (!api) fill(at('token-state'), 'Read-only: the config has no admin.token');
 }
 
 /** What happened a second since the event before. */

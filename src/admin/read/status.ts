@@ -72,6 +72,7 @@ export function summary(source: StatusSource, figures: Figures): object {
     ready: state === true,
     draining: state === 'draining',
     degraded: degraded(),
+    api: config.admin.token !== undefined,
     relay: { engine: relay().name },
     http_engine: services.http.name,
     protocols: protocolsOf(config.listeners),

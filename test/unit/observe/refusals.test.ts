@@ -19,6 +19,21 @@ describe('the rule of a reason', () => {
   });
 });
 
+describe('the rule of a limit', () => {
+  it.each([
+    ['connections', 'limits.connections'],
+    ['chat connections_per_ip', 'routes.chat.websocket.limits.connections_per_ip'],
+    ['chat handshakes_per_second', 'routes.chat.websocket.limits.handshakes_per_second'],
+    ['chat requests_per_second_per_ip', 'routes.chat.http.limits.requests_per_second_per_ip'],
+    ['requests_per_second', 'limits.requests_per_second'],
+  ])('%s is %s', (limit, rule) => {
+    const log = new RefusalLog();
+    log.observe({ ...EVENTS.handshake_rejected, reason: 'rate', limit });
+    log.observe({ ...EVENTS.request_completed, reason: 'rate', status: 429, limit });
+    expect([...log.newestFirst()].map((entry) => entry.rule)).toEqual([rule, rule]);
+  });
+});
+
 describe('the log of refusals', () => {
   const rejected = { ...EVENTS.handshake_rejected, reason: 'origin', route: 'chat', origin: 'https://evil.com' };
 
