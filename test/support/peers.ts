@@ -25,6 +25,7 @@ const PEERS = {
   systemd: ['systemd-socket-activate', '--version'],
   // It has no word for its version; with -h it ends with 0.
   pebble: ['pebble', '-h'],
+  certbot: ['certbot', '--version'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
 export type PeerName = keyof typeof PEERS;
