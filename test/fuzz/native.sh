@@ -53,7 +53,7 @@ fi
 stress() { # name, how many tunnels, dials or clients, compiler flags
   name=$1 count=$2
   shift 2
-  set -- -std=c11 -g -O1 -pthread -Wall -Wextra "$@" -DCLOSE_WAIT_MS=60 -DANY_BOUNDARY_MS=20 -DHALF_CLOSED_MS=100
+  set -- -std=c11 -g -O1 -pthread -Wall -Wextra "$@" -DCLOSE_WAIT_MS=60 -DANY_BOUNDARY_MS=20 -DHALF_CLOSED_MS=100 -DTRIM_HANDSHAKES=5 -DTRIM_QUIET_MS=1
   # Compiled once for all four programs: with sanitizers that takes longer than what they run.
   parts="$work/$name"
   rm -rf "$parts" && mkdir -p "$parts"

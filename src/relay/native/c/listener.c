@@ -5,6 +5,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +25,11 @@
 #define ACCEPT_RETRY_MS 2
 // How many reads are made for what nobody will read: more can be sent than is read.
 #define DISCARDS_MAX 2
+// After so many handshakes, and once there has been none for so long, memory goes back to the system.
+#ifndef TRIM_HANDSHAKES
+#define TRIM_HANDSHAKES 500
+#define TRIM_QUIET_MS 1000
+#endif
 #define NO_SLOT UINT32_MAX
 #define SLOT_OF(key) ((uint32_t)(key) & 0xfffff)
 
@@ -307,6 +315,21 @@ static void read_first_plain(struct worker *w, struct pending_conn *pending) {
   }
 }
 
+// A handshake takes some 50 KiB for a moment, and a connection keeps 15 of them. Behind a storm of handshakes free memory
+// lies between what is kept, where only malloc_trim() finds it.
+static void note_handshake(struct worker *w) {
+  struct listeners *all = &w->listeners;
+  if (++all->handshakes >= TRIM_HANDSHAKES) all->trim_at = w->now + TRIM_QUIET_MS;
+}
+
+static void trim_memory(struct listeners *all) {
+  all->trim_at = 0;
+  all->handshakes = 0;
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 // Goes on with a connection of a TLS listener as far as its bytes allow. `known`: it is in epoll already.
 static void advance_tls(struct worker *w, struct pending_conn *pending, int known) {
   if (pending->stage == CLIENT_HELLO && !begin_handshake(w, pending, known)) return;
@@ -320,6 +343,7 @@ static void advance_tls(struct worker *w, struct pending_conn *pending, int know
       wait_for(w, pending, state == TLS_READS ? EPOLLIN : EPOLLOUT, known);
       return;
     }
+    note_handshake(w);
     pending->stage = FIRST_BYTES;
     wheel_set(&w->listeners.wheel, &pending->timer, w->now + pending->first_bytes_ms);
   }
@@ -503,6 +527,7 @@ void listener_timers(struct worker *w) {
     if (pending->stage == FIRST_BYTES) queue_idle(w, pending);
     else end_handshake(w, pending, "handshake timeout");
   }
+  if (all->trim_at && w->now >= all->trim_at) trim_memory(all);
   if (!all->paused_count || is_queue_full(w)) return;
   for (struct listener *l = all->first; l; l = l->next) {
     if (!l->paused || watch(w, l) < 0) continue;
@@ -513,6 +538,10 @@ void listener_timers(struct worker *w) {
 
 int listeners_timeout(const struct worker *w) {
   int wait = wheel_wait(&w->listeners.wheel, w->now);
+  if (w->listeners.trim_at) {
+    int left = w->listeners.trim_at > w->now ? (int)(w->listeners.trim_at - w->now) : 0;
+    if (wait < 0 || wait > left) wait = left;
+  }
   return w->listeners.paused_count && (wait < 0 || wait > ACCEPT_RETRY_MS) ? ACCEPT_RETRY_MS : wait;
 }
 

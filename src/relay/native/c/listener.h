@@ -60,6 +60,8 @@ struct listeners {
   uint32_t paused_count;  // listeners that wait for room in the queue
   uint32_t closing_count;
   int fds_low;            // whether the last accepted descriptor was one of the last few
+  uint32_t handshakes;    // of TLS, since memory went back to the system
+  uint64_t trim_at;       // when it does again; 0: not yet
   int spare_fd;           // closed to accept a connection where there is no other descriptor
   struct wheel wheel;
   struct list accepted;  // of this turn

@@ -441,9 +441,10 @@ void tunnel_update(struct worker *w, struct tunnel *t) {
     e->not_read = !reads;
     if (reads && e->readable) worker_make_ready(w, t);
     if (e->conn.watched) continue;
-    // A backend has nearly always been registered here before; nearly every client sent its handshake at once and was
-    // not.
-    if (conn_watch(&e->conn, w->ep, t->id << 1 | (unsigned)i, i == BACKEND && !e->conn.shared) == 0) continue;
+    // A backend has nearly always been registered here before, and a client with TLS; nearly every other client sent its
+    // handshake at once and was not.
+    int known = (i == BACKEND || e->conn.tls) && !e->conn.shared;
+    if (conn_watch(&e->conn, w->ep, t->id << 1 | (unsigned)i, known) == 0) continue;
     tunnel_cut(t);  // the kernel has no memory to watch it: no event would ever come
     worker_end(w, t);
     return;
