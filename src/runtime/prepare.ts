@@ -10,7 +10,7 @@ import type { Env } from '../config/yaml/env.ts';
 import type { Positions } from '../config/yaml/positions.ts';
 import type { BackendTls } from '../net/endpoint.ts';
 import { compileSteps, type RouteTable } from '../routing/table.ts';
-import { http2Warnings, nghttp2Warnings } from './http2-version.ts';
+import { http2Warnings } from './http2-version.ts';
 import { namedFiles } from './named-files.ts';
 import { readSecrets } from './secrets.ts';
 import { loadBackendTls } from './tls/backend-tls.ts';
@@ -92,8 +92,7 @@ async function prepareLoaded(loading: Loading, file: string, selfSigned: SelfSig
   const backends = await loadBackends(partial, baseDir);
   const secrets = await readSecrets(partial, baseDir);
   const ofFiles = [...tls.problems, ...backends.problems, ...secrets.problems];
-  const { node, nghttp2 = '' } = process.versions;
-  const ofNode = [...http2Warnings(partial.listeners, node), ...nghttp2Warnings(partial.listeners, nghttp2)];
+  const ofNode = http2Warnings(partial.listeners, process.versions.node);
   const problems = [...found, ...(await loading.locate([...routes.problems, ...ofFiles, ...ofNode]))];
   const broken = problems.some(({ severity }) => severity === 'error');
   // Without an error `partial` is the whole config.

@@ -83,6 +83,18 @@ export class Http2Connection implements Timed {
     return this.#streams === 0;
   }
 
+  /** Whether it reads no further frame. */
+  get over(): boolean {
+    return this.#session.destroyed;
+  }
+
+  /** Its client has sent a malformed frame: ends it with this error code (RFC 9113 §5.4.1). */
+  malformed(code: number): void {
+    this.#closing = true;
+    this.#session.destroy(new Error('malformed frame'), code);
+    this.#await(LINGER_MS);
+  }
+
   /** Counts a stream until it closes. */
   opened(stream: ServerHttp2Stream): void {
     this.#streams++;

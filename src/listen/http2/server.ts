@@ -9,6 +9,7 @@ import { TimerWheel } from '../../base/timer-wheel.ts';
 import type { Emit } from '../../events.ts';
 import { isRejection, type Rejection } from '../../handshake/rejection.ts';
 import { MAX_FIELDS } from '../../http/head.ts';
+import { CheckedConnection, readsOnBehindErrors } from './checked-connection.ts';
 import { Http2Connection, type Http2Settings } from './connection.ts';
 import { type Http2Head, readHttp2Head } from './head.ts';
 
@@ -36,10 +37,18 @@ export class Http2Server {
   readonly #wheel = new TimerWheel('connection');
   readonly #connections = new Set<Http2Connection>();
   #settings: Http2Settings;
+  /** Whether frames are checked before nghttp2 sees them. */
+  readonly #checks: boolean;
   /** The connection that node makes a session for right now. */
-  #arriving: Socket | null = null;
+  #arriving: { socket: Socket; checked: CheckedConnection | null } | null = null;
 
-  constructor(settings: Http2Settings, handler: StreamHandler, emit: Emit) {
+  constructor(
+    settings: Http2Settings,
+    handler: StreamHandler,
+    emit: Emit,
+    nghttp2 = process.versions['nghttp2'] ?? '',
+  ) {
+    this.#checks = readsOnBehindErrors(nghttp2);
     this.#settings = settings;
     this.#handler = handler;
     this.#emit = emit;
@@ -63,8 +72,9 @@ export class Http2Server {
     socket.on('error', ignore);
     // A connection of HTTP/2 ends as a whole. Its socket may be half-open, as HTTP/1.1 needs it, and node would wait for ever.
     socket.once('end', () => socket.destroy());
-    this.#arriving = socket;
-    this.#server.emit('connection', socket);
+    const checked = this.#checks ? new CheckedConnection(socket) : null;
+    this.#arriving = { socket, checked };
+    this.#server.emit('connection', checked ?? socket);
     this.#arriving = null;
   }
 
@@ -98,8 +108,8 @@ export class Http2Server {
   }
 
   #onSession(session: import('node:http2').ServerHttp2Session): void {
-    const socket = this.#arriving;
-    if (socket === null) return void session.destroy();
+    if (this.#arriving === null) return void session.destroy();
+    const { socket, checked } = this.#arriving;
     const connection = new Http2Connection(session, socket, {
       wheel: this.#wheel,
       settings: () => this.#settings,
@@ -108,6 +118,7 @@ export class Http2Server {
         this.#emit({ type: 'http2_session_closed', client: peerOf(socket).address, reason });
       },
     });
+    if (checked !== null) checked.session = connection;
     this.#connections.add(connection);
     session.on('error', ignore);
     session.on(

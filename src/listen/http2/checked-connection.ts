@@ -1,0 +1,78 @@
+// A connection of HTTP/2 for an nghttp2 before 1.68.1 (node 20 has 1.61.0, and gets no fixes), which reads on when its
+// session has been ended from within a callback; a frame of a wrong size then ends the process (CVE-2026-27135). So it gets
+// one frame at a time and nothing once the session is over, and of malformed frames nothing at all.
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { guarded } from '../../base/guard.ts';
+import { FrameCheck } from './frame-check.ts';
+
+type Callback = (error?: Error | null) => void;
+
+/** The first nghttp2 without the fault. */
+const FIXED = [1, 68, 1];
+
+/** Whether that version of nghttp2, such as `1.61.0`, needs its frames checked. */
+export function readsOnBehindErrors(nghttp2: string): boolean {
+  const version = nghttp2.split('.').map(Number);
+  const at = FIXED.findIndex((part, i) => part !== (version[i] ?? 0));
+  return at !== -1 && (version[at] ?? 0) < (FIXED[at] as number);
+}
+
+/** What the session of a connection is asked and told. */
+export interface CheckedSession {
+  /** Whether it takes no more frames. */
+  readonly over: boolean;
+  /** The client has sent a malformed frame: to be ended with this error code. */
+  malformed(code: number): void;
+}
+
+/** To be given to node's `http2` in place of the socket. */
+export class CheckedConnection extends Duplex {
+  /** Set once there is one, before anything has come. */
+  session: CheckedSession | null = null;
+  readonly #socket: Socket;
+  readonly #check = new FrameCheck();
+
+  constructor(socket: Socket) {
+    super({ allowHalfOpen: true, decodeStrings: false });
+    this.#socket = socket;
+    const destroy = (): void => void this.destroy();
+    const onData = guarded('connection', (bytes: Buffer) => this.#take(bytes), destroy);
+    socket.on('data', onData).once('close', destroy).pause();
+  }
+
+  override _read(): void {
+    this.#socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
+    this.#socket.write(chunk, callback);
+  }
+
+  /** Frames that nghttp2 gives away together leave together. */
+  override _writev(chunks: { chunk: Buffer }[], callback: Callback): void {
+    this.#socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), callback);
+  }
+
+  override _final(callback: Callback): void {
+    this.#socket.end(() => callback());
+  }
+
+  override _destroy(error: Error | null, callback: Callback): void {
+    this.#socket.destroy();
+    callback(error);
+  }
+
+  #take(bytes: Buffer): void {
+    let wanted = true;
+    for (let at = 0; at < bytes.length; ) {
+      const { session } = this;
+      if (this.#check.fault !== null || session === null || session.over) return;
+      const end = this.#check.next(bytes, at);
+      if (this.#check.fault !== null) session.malformed(this.#check.fault);
+      else wanted = this.push(bytes.subarray(at, end));
+      at = end;
+    }
+    if (!wanted) this.#socket.pause();
+  }
+}

@@ -1,0 +1,83 @@
+// Sequences of frames that end a process whose nghttp2 is before 1.68.1 (CVE-2026-27135), or that come near: each ends its own
+// connection, and the server serves on.
+import net from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Http2Settings } from '../../../../src/listen/http2/connection.ts';
+import { Http2Server, type StreamHandler } from '../../../../src/listen/http2/server.ts';
+import { begin, goaway, request, SEQUENCES, upload, wrongPing, zeros } from '../../../support/http2-malformed.ts';
+import { FRAME, frame, RawHttp2 } from '../../../support/http2-raw.ts';
+
+const SETTINGS: Http2Settings = {
+  extendedConnect: false,
+  maxStreams: 10,
+  window: 65_536,
+  maxHead: 32_768,
+  headMs: 60_000,
+  keepAliveMs: 60_000,
+  silentMs: 60_000,
+};
+
+const HANDLER: StreamHandler = {
+  onStream(stream, { message: { method } }) {
+    // A POST is never answered: its stream stays.
+    stream.resume();
+    if (method === 'GET') stream.respond({ ':status': 204 }, { endStream: true });
+  },
+  onRefused: () => {},
+};
+
+const ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+});
+
+async function start(): Promise<{ port: number; http2: Http2Server }> {
+  const http2 = new Http2Server(SETTINGS, HANDLER, () => {}, '1.61.0');
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => http2.take(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ends.push(() => {
+    http2.cut();
+    server.close();
+  });
+  return { port: (server.address() as net.AddressInfo).port, http2 };
+}
+
+describe('a connection that sends', () => {
+  it.each(SEQUENCES)('%s is ended alone, in one piece and octet by octet', async (_name, frames) => {
+    const { port, http2 } = await start();
+    const bytes = Buffer.concat([begin, ...frames]);
+    const whole = await RawHttp2.plain(port);
+    whole.write(bytes);
+    await whole.ended();
+    const apart = await RawHttp2.plain(port);
+    apart.socket.setNoDelay();
+    for (const octet of bytes) {
+      apart.write(Buffer.from([octet]));
+      await new Promise(setImmediate);
+    }
+    await apart.ended();
+    await expect.poll(() => http2.count()).toEqual({ connections: 0, streams: 0 });
+    const other = await (await RawHttp2.plain(port)).begin();
+    other.write(request);
+    expect(await other.outcome(1)).toBe('204');
+    other.socket.destroy();
+  });
+
+  it.each([
+    ['FRAME_SIZE_ERROR', 6, wrongPing],
+    ['PROTOCOL_ERROR', 1, frame(FRAME.ping, 0, 1, zeros(8))],
+  ])('a malformed frame is told by GOAWAY %s', async (_name, code, malformed) => {
+    const { port } = await start();
+    const client = await (await RawHttp2.plain(port)).begin();
+    client.write(upload, malformed, request);
+    expect(await client.ended()).toBe(code);
+  });
+
+  it('GOAWAY still gets the answers that are under way', async () => {
+    const { port } = await start();
+    const client = await (await RawHttp2.plain(port)).begin();
+    client.write(Buffer.concat([request, goaway(0)]));
+    expect(await client.next(({ type, stream }) => type === FRAME.headers && stream === 1)).not.toBeNull();
+    expect(await client.ended()).toBe(0);
+  });
+});
