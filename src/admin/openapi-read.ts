@@ -91,7 +91,7 @@ const SERVER = object({
   ...{ upstream: text, server: text, healthy: flag },
   eligible: { ...flag, description: 'Whether the next request may go to it' },
   why: { ...optionalText, description: 'Why it is not healthy, or gets nothing new' },
-  since: { ...time, description: 'Since when its health is as it is' },
+  since: { ...time, description: 'Since when its health is as it is, or its state was set' },
   state: { type: 'string', enum: ['up', 'drain', 'down'], description: 'As set through this API' },
   ...{ weight: number, backup: flag, live: count, tunnels: count },
   ...{ handshakes: count, requests: count, errors: count, ejections: count },

@@ -195,6 +195,11 @@ export class Pool {
     return size;
   }
 
+  /** When an operator set a server's state, in milliseconds since 1970; null where none did. */
+  setSince({ url }: Server): number | null {
+    return this.#options.overrides.sinceOf(this.name, url);
+  }
+
   *sample(): Iterable<Sample> {
     for (const [url, { live }] of this.#states) {
       if (live === 0 && !this.serverAt(url)) continue;

@@ -21,6 +21,11 @@ export class ServerOverrides {
     return this.#set.get(keyOf(upstream, server))?.state ?? 'up';
   }
 
+  /** Milliseconds since 1970; null where nothing is set. */
+  sinceOf(upstream: string, server: string): number | null {
+    return this.#set.get(keyOf(upstream, server))?.since ?? null;
+  }
+
   set(upstream: string, server: string, state: SetState): void {
     const key = keyOf(upstream, server);
     if (state === 'up') this.#set.delete(key);

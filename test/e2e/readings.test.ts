@@ -146,7 +146,8 @@ describe.each(['native', 'js'] as const)('with the %s relay', (engine) => {
     await fetch(url, { method: 'PUT', headers, body: '{"state":"drain"}' });
     const { servers } = await read('/upstreams?upstream=gone');
     expect(servers).toMatchObject([{ state: 'drain', eligible: false, why: expect.stringContaining('set to drain') }]);
-    expect((await read('/status')).changes.servers).toMatchObject([{ upstream: 'gone', state: 'drain' }]);
+    const { since } = servers[0];
+    expect((await read('/status')).changes.servers).toMatchObject([{ upstream: 'gone', state: 'drain', since }]);
   });
 
   it('shows the gateway at one look, with the hash of its file', async () => {

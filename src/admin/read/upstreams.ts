@@ -69,7 +69,7 @@ export function describeServer({ historyOf, startedAt }: UpstreamSource, pool: P
     upstream: pool.name,
     server: server.url,
     ...{ healthy, eligible, why: healthy || change === null ? why : `${why}: ${change.detail}` },
-    since: isoTime(change?.at ?? startedAt),
+    since: isoTime(pool.setSince(server) ?? change?.at ?? startedAt),
     state: server.state.set,
     ...{ weight: server.weight, backup: server.backup, live: server.live, tunnels: server.state.tunnels.size },
     handshakes: history?.handshakes ?? 0,
