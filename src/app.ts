@@ -143,6 +143,7 @@ export class App {
     });
     this.#reloader = new Reloader({
       build: () => this.#build(),
+      stale: () => this.#certificates.stale(),
       swap: (next) => this.#swap(next),
       renew: () => this.#certificates.renew(this.#listeners),
       discard: (next) => this.#listeners.discard(next.listeners),

@@ -11,7 +11,7 @@ import type { OpenTlsChallenges } from '../listen/tls-alpn-challenges.ts';
 import type { ChallengeText } from '../pipeline/challenge.ts';
 import { type Preparation, type Prepared, renewTls } from '../runtime/prepare.ts';
 import type { SelfSignedCache } from '../runtime/tls/tls.ts';
-import type { WatchedFiles } from '../runtime/watch.ts';
+import { anyChanged, type WatchedFiles } from '../runtime/watch.ts';
 
 export class Certificates {
   readonly selfSigned: SelfSignedCache = new Map();
@@ -44,6 +44,11 @@ export class Certificates {
   watched({ prepared, files }: Preparation): WatchedFiles {
     this.#files = prepared === null ? new Map([...this.#files, ...files]) : files;
     return this.#files;
+  }
+
+  /** Whether one of those files is another one than when it was last read. */
+  stale(): Promise<boolean> {
+    return anyChanged(this.#files);
   }
 
   /** Serves the certificates that the files hold now, where they are others than those in service. */

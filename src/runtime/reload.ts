@@ -20,6 +20,8 @@ export interface ReloadSteps<T> {
    * completely, or throws with nothing changed.
    */
   swap(next: T): ReloadOutcome;
+  /** Whether a file is another one than when everything was last read. */
+  stale(): Promise<boolean>;
   /** The new config was refused: takes over what may change under the one in force, which is what certificates' files hold. */
   renew(): Promise<void>;
   /** Releases what `next` holds, where it was built and is not needed any more. */
@@ -83,6 +85,8 @@ export class Reloader<T> {
   }
 
   async #run(trigger: ReloadTrigger): Promise<ReloadReport> {
+    // Who changes a file and asks for a reload is told of one, not of a second one that finds nothing to do.
+    if (trigger === 'file' && this.#last !== null && !(await this.#steps.stale())) return this.#last;
     const report = { at: Date.now(), trigger, ...(await this.#tryReload()) };
     const { outcome, problems } = report;
     if (outcome === null && !this.#closed) await this.#steps.renew().catch((thrown) => reportDefect('config', thrown));

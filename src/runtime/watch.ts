@@ -190,6 +190,12 @@ export async function digestOf(file: string): Promise<string | null> {
   }
 }
 
+/** Whether one of the files is another one by now. */
+export async function anyChanged(files: WatchedFiles): Promise<boolean> {
+  for (const [file, inUse] of files) if ((await digestOf(file)) !== inUse) return true;
+  return false;
+}
+
 async function inodeOf(directory: string): Promise<string | undefined> {
   try {
     const { dev, ino, birthtimeNs } = await stat(directory, { bigint: true });

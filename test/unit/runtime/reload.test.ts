@@ -19,6 +19,7 @@ function reloading() {
     builds: 0,
     discarded: [] as string[],
     renewed: 0,
+    read: '',
   };
   const events: GatewayEvent[] = [];
   const gates: (() => void)[] = [];
@@ -29,12 +30,14 @@ function reloading() {
       state.builds++;
       state.most = Math.max(state.most, ++state.building);
       const content = state.content;
+      state.read = content;
       await passGate();
       state.building--;
       if (content === 'throws') throw new Error('disk on fire');
       if (content.startsWith('bad')) return { ok: false, problems: [`g.yaml:1:1: error: ${content}`, 'another'] };
       return { ok: true, next: content };
     },
+    stale: async () => state.read !== state.content,
     async renew() {
       state.renewed++;
     },
@@ -59,6 +62,21 @@ function reloading() {
 }
 
 describe('Reloader', () => {
+  test('of a file that was read for another reason meanwhile is none', async () => {
+    const { reloader, state, events, open } = reloading();
+    open();
+    state.content = 'two';
+    const [asked, ofFile] = await Promise.all([reloader.request('api'), reloader.request('file')]);
+    expect(ofFile).toBe(asked);
+    expect([state.builds, events.length, state.serving]).toEqual([1, 1, 'two']);
+    state.content = 'bad';
+    await Promise.all([reloader.request('signal'), reloader.request('file')]);
+    expect([state.builds, events.length]).toEqual([2, 2]);
+    state.content = 'three';
+    await reloader.request('file');
+    expect([state.builds, state.serving, reloader.last?.trigger]).toEqual([3, 'three', 'file']);
+  });
+
   test('builds, swaps, and says so', async () => {
     const { reloader, state, events, open } = reloading();
     open();
@@ -92,6 +110,7 @@ describe('Reloader', () => {
     const reloader = new Reloader<string>({
       build: async () => ({ ok: false, problems: [] }),
       swap: () => OUTCOME,
+      stale: async () => true,
       renew: async () => {},
       discard: () => {},
       emit: (event) => events.push(event),
@@ -141,7 +160,7 @@ describe('Reloader', () => {
   test('once closed nothing is swapped: what was being built is given back', async () => {
     const { reloader, state, events, open } = reloading();
     const first = reloader.request('signal');
-    const second = reloader.request('file');
+    const second = reloader.request('api');
     const closed = reloader.close();
     open();
     await closed;
