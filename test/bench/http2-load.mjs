@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import { frame } from './frames.mjs';
+import { printSummary } from './summary.mjs';
 
 const [mode, port, sockets, connections, size, seconds] = process.argv
   .slice(2)
@@ -67,9 +68,7 @@ while (mode === 'idle' && done + failed < sockets && Date.now() < deadline)
   await new Promise((next) => setTimeout(next, 50));
 setTimeout(() => {
   over = true;
-  times.sort((a, b) => a - b);
-  const p99 = Math.round((times[Math.floor(times.length * 0.99)] ?? 0) * 1000);
-  process.stdout.write(`${JSON.stringify({ done, failed, p99 })}\n`);
+  printSummary({ done, failed, times });
   // Idle sockets are held until the parent has read the gateway's memory.
   if (mode !== 'idle') process.exit(0);
 }, seconds * 1000);

@@ -8,6 +8,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { frame } from './frames.mjs';
+import { printSummary } from './summary.mjs';
 
 const [mode, port, secure, connections, size, seconds] = process.argv
   .slice(2)
@@ -120,9 +121,7 @@ for (let i = 0; i < connections; i += step) {
 }
 setTimeout(() => {
   over = true;
-  times.sort((a, b) => a - b);
-  const p99 = Math.round((times[Math.floor(times.length * 0.99)] ?? 0) * 1000);
-  process.stdout.write(`${JSON.stringify({ done, failed, p99 })}\n`);
+  printSummary({ done, failed, times });
   // Idle connections are held until the parent has read the gateway's memory.
   if (mode !== 'idle') process.exit(0);
 }, seconds * 1000);

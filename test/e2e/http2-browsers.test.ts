@@ -4,11 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBrowser } from '../support/browser.ts';
 import { type EchoServer, startEcho } from '../support/echo.ts';
 import { openFirefox } from '../support/firefox.ts';
-import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import { http2Config } from '../support/http2-config.ts';
 import { hasPeers, type PeerName } from '../support/peers.ts';
 import { type RestServer, startRest } from '../support/rest.ts';
-
-const PAGE = '<!doctype html><title>page</title><h1>A page over HTTP/2</h1>';
 
 /** What every script may use. */
 const HELPERS = `
@@ -60,35 +59,7 @@ let echo: EchoServer;
 let rest: RestServer;
 let gateway: Gateway;
 
-const websocket = { mode: 'terminate', origins: 'any' } as const;
-const config = (port = 0): GatewayFile => ({
-  listeners: [
-    {
-      host: '127.0.0.1',
-      port,
-      tls: { self_signed: ['localhost'] },
-      http2: { extended_connect: true, max_streams: 10 },
-    },
-    { host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] } },
-  ],
-  upstreams: {
-    echo: { servers: [`ws://127.0.0.1:${echo.port}`] },
-    rest: { servers: [`http://127.0.0.1:${rest.port}`] },
-  },
-  routes: [
-    { name: 'splice', match: { path: '/splice' }, websocket: { mode: 'splice', upstream: 'echo', origins: 'any' } },
-    { name: 'echo', match: { path: '/echo' }, websocket: { ...websocket, handler: 'echo' } },
-    { name: 'room', match: { path: '/room/{room}' }, websocket: { ...websocket, handler: 'rooms' } },
-    {
-      name: 'strict',
-      match: { path: '/strict' },
-      websocket: { mode: 'splice', upstream: 'echo', origins: ['https://app.example'] },
-    },
-    { name: 'page', match: { path: '/page' }, respond: { body: PAGE, content_type: 'text/html' } },
-    { name: 'rest', match: { path: '/seen/*' }, http: { upstream: 'rest' } },
-  ],
-  drain: { delay: '0s', grace: '5s', spread: '0s' },
-});
+const config = (port = 0) => http2Config({ echo, rest, port, maxStreams: 10 });
 
 beforeAll(async () => {
   echo = await startEcho();

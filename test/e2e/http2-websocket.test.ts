@@ -6,51 +6,16 @@ import type net from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type EchoServer, startEcho } from '../support/echo.ts';
 import { buildClose, buildFrame, type Frame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
-import { type Gateway, type GatewayFile, startGateway } from '../support/gateway.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import { http2Config } from '../support/http2-config.ts';
 import { CODE, FRAME, getFields, headers, RawHttp2, frame as rawFrame, uint32 } from '../support/http2-raw.ts';
 import { type RestServer, startRest } from '../support/rest.ts';
-
-const PAGE = '<!doctype html><title>page</title>';
 
 let echo: EchoServer;
 let rest: RestServer;
 let gateway: Gateway;
 
-const config = (): GatewayFile => ({
-  listeners: [
-    {
-      ...{ host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] } },
-      http2: { extended_connect: true, max_streams: 4 },
-    },
-    { host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] } },
-  ],
-  upstreams: {
-    echo: { servers: [`ws://127.0.0.1:${echo.port}`] },
-    rest: { servers: [`http://127.0.0.1:${rest.port}`] },
-  },
-  routes: [
-    { name: 'splice', match: { path: '/splice' }, websocket: { mode: 'splice', upstream: 'echo', origins: 'any' } },
-    { name: 'echo', match: { path: '/echo' }, websocket: { mode: 'terminate', handler: 'echo', origins: 'any' } },
-    {
-      name: 'room',
-      match: { path: '/room/{room}' },
-      websocket: { mode: 'terminate', handler: 'rooms', origins: 'any' },
-    },
-    {
-      name: 'strict',
-      match: { path: '/strict' },
-      websocket: { mode: 'splice', upstream: 'echo', origins: ['https://app.example'] },
-    },
-    {
-      name: 'small',
-      match: { path: '/small' },
-      websocket: { mode: 'splice', upstream: 'echo', origins: 'any', limits: { max_message: '1KiB' } },
-    },
-    { name: 'page', match: { path: '/page' }, respond: { body: PAGE, content_type: 'text/html' } },
-    { name: 'rest', match: { path: '/seen/*' }, http: { upstream: 'rest' } },
-  ],
-  drain: { delay: '0s', grace: '5s', spread: '0s' },
-});
+const config = () => http2Config({ echo, rest, maxStreams: 4 });
 
 beforeAll(async () => {
   echo = await startEcho();
