@@ -125,6 +125,8 @@ const TELLING = 14;
 /** What no trailer may be (RFC 9110 §6.5.1): a receiver that merges it into the head would look for another end. */
 const FRAMING_FIELD = /^(?:content-length|transfer-encoding)$/;
 
+const MALFORMED_CHUNKS: Fault = { fault: 'the chunked body is malformed' };
+
 /** Follows chunks (RFC 9112 §7.1): size line, data, CRLF, …, a chunk of size 0, trailer lines, an empty line. */
 class ChunkCursor implements BodyCursor {
   readonly trailers: string[] = [];
@@ -140,22 +142,28 @@ class ChunkCursor implements BodyCursor {
     let at = 0;
     while (at < chunk.length && !this.done) {
       if (this.#state === 'data') {
-        const taken = Math.min(chunk.length - at, this.#left);
-        onContent?.(chunk.subarray(at, at + taken));
-        this.#left -= taken;
-        at += taken;
-        if (this.#left === 0) this.#state = 'data-end';
+        at += this.#takeData(chunk, at, onContent);
         continue;
       }
       const lf = chunk.indexOf(0x0a, at);
       const end = lf === -1 ? chunk.length : lf + 1;
-      if (this.#line.length + end - at > MAX_LINE) return { fault: 'a line between chunks is too long' };
-      this.#line += chunk.toString('latin1', at, end);
+      const last = Math.min(end, at + MAX_LINE - this.#line.length);
+      this.#line += chunk.toString('latin1', at, last);
       at = end;
-      if (lf === -1 ? !this.#maybeLine() : !this.#endLine()) return { fault: 'the chunked body is malformed' };
+      // What could never be a line is malformed, and not too long, in one piece as in many.
+      if (lf === -1 || last < end ? !this.#maybeLine() : !this.#endLine()) return MALFORMED_CHUNKS;
+      if (last < end) return { fault: 'a line between chunks is too long' };
       if (this.#beside > MAX_BESIDE) return { fault: 'what stands between chunks is too large' };
     }
     return at;
+  }
+
+  #takeData(chunk: Buffer, at: number, onContent?: OnContent): number {
+    const taken = Math.min(chunk.length - at, this.#left);
+    onContent?.(chunk.subarray(at, at + taken));
+    this.#left -= taken;
+    if (this.#left === 0) this.#state = 'data-end';
+    return taken;
   }
 
   /** Whether the line may become one: its sender may wait for an answer, and never end it. */

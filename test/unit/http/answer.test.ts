@@ -160,10 +160,18 @@ describe('following a body', () => {
   it.each([
     ['a size line', '3;'],
     ['a trailer', '0\r\na: '],
-    ['the end of a chunk', '1\r\na'],
   ])('of chunks with %s that never ends is refused', (_, text) =>
     expect(follow({ kind: 'chunked' }, text, 'x'.repeat(5000))).toEqual(fault('too long')),
   );
+  it.each([
+    ['a size line', ''],
+    ['a size line behind a chunk', '1\r\na\r\n'],
+    ['the end of a chunk', '1\r\na'],
+  ])('of chunks with what can be no %s is malformed, in one piece as in many', (_, before) => {
+    const text = `${before}${'x'.repeat(5000)}`;
+    for (const pieces of [[text], [...text], [before, 'x'.repeat(5000)], [`${text}\r\n`]])
+      expect(follow({ kind: 'chunked' }, ...pieces)).toEqual(fault('malformed'));
+  });
   it('of chunks takes as many trailers as are allowed', () => {
     const text = `0\r\n${'a: b\r\n'.repeat(100)}\r\n`;
     expect(follow({ kind: 'chunked' }, text)).toEqual({ taken: text.length, done: true });
