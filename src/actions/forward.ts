@@ -1,5 +1,5 @@
-// Verdict `forward`: a plain request goes to a server of the route's REST upstream. Which fields cross is http/policy/policy.ts,
-// how the message moves is the engine's; here a server is picked, and failures become answers.
+// Verdict `forward`: sends a plain request to a server of the route's upstream. This file picks the server and turns failures
+// into answers. http/policy/policy.ts decides which fields are forwarded, and an engine in proxy/ transfers the message.
 import type { SlotSet } from '../base/slot-set.ts';
 import { asGatewayError } from '../errors.ts';
 import type { ServerRef } from '../events.ts';
@@ -21,16 +21,16 @@ import { factsOf, type RouteContext } from './context.ts';
 import { preambleFor } from './peer.ts';
 import { type Plain, refusalOf, rejectRequest } from './reject.ts';
 
-/** HTTP/1.0 knows no interim answers, so that nobody would wait for one (RFC 9110 §10.1.1). */
+/** HTTP/1.0 has no interim answers, so no client waits for one (RFC 9110 §10.1.1). */
 const OF_HTTP_1_0: ReadonlySet<string> = new Set(['expect']);
 const NOTHING: ReadonlySet<string> = new Set();
 
-/** Moves one request and its answer, and reports it when it is over. */
+/** Forwards one request and its answer, and reports the request at its end. */
 export function forward(context: RouteContext, verdict: Forward, plain: Plain): void {
   new Forwarding(context, verdict, plain).begin();
 }
 
-/** A request on its way: one exchange after the other, with one server each, until the client has its answer. */
+/** A running request: exchanges with one server after the other, until the client has its answer. */
 class Forwarding implements Exchange {
   readonly request: ClientRequest;
   readonly response: ClientResponse;
@@ -49,7 +49,7 @@ class Forwarding implements Exchange {
   readonly #retryState: RetryState;
   #policy: (fields: readonly string[]) => string[] = responseFields;
   #lease: Lease | null = null;
-  /** Where the request goes next, because an answer was declined. */
+  /** The next server, because the answer of the last one was declined. */
   #next: Lease | null = null;
 
   constructor(context: RouteContext, verdict: Forward, plain: Plain) {
@@ -90,7 +90,7 @@ class Forwarding implements Exchange {
     }
   }
 
-  /** What this server gets, and what the client is to get of its answer. */
+  /** The request for this server, and the policy for its answer. */
   #prepare(server: Server): void {
     const { request, route, sent } = this.#verdict;
     const facts = factsOf(this.#context, this.#verdict);
@@ -112,7 +112,7 @@ class Forwarding implements Exchange {
     return this.#policy(fields);
   }
 
-  /** Another server may be asked for an idempotent request (RFC 9110 §9.2.2) where this one says that it can't serve it. */
+  /** An idempotent request (RFC 9110 §9.2.2) may go to another server if this one answers that it can't serve it. */
   declines(status: number, answered: readonly string[]): boolean {
     const retryAfter = status >= 500 && lowerNames(answered).includes('retry-after');
     this.#lease?.reportOutcome(outcomeOf(status, retryAfter));
@@ -125,8 +125,8 @@ class Forwarding implements Exchange {
   }
 
   /**
-   * Another server may be tried where none of the request was sent, and for an idempotent one without a body also where it
-   * was, but nothing of an answer came through.
+   * Another server may be tried if nothing of the request was sent. An idempotent request without a body may also be retried
+   * after it was sent, if no part of an answer arrived.
    */
   settled(failure: ExchangeError | null): void {
     const lease = this.#lease;
@@ -134,7 +134,7 @@ class Forwarding implements Exchange {
     this.#lease = null;
     const at = { upstream: this.#pool.name, server: lease.server.url };
     try {
-      // Behind an interim answer that went out, the final one was not asked about.
+      // After an interim answer was forwarded, the final one can't be declined.
       if (failure === null) lease.reportOutcome(outcomeOf(this.response.status, false));
       else if (failure.source === 'upstream') lease.reportOutcome('failed');
       const next = failure === null ? null : this.#nextAfter(failure);
@@ -169,7 +169,7 @@ class Forwarding implements Exchange {
   }
 }
 
-/** Whether the client would see the trailers of an answer (RFC 9110 §10.1.4); gRPC asks for nothing less. */
+/** Whether the client accepts trailers in an answer (RFC 9110 §10.1.4), as gRPC requires. */
 function takesTrailers(head: RequestHead): boolean {
   return head.version === '1.1' && listHas(head, 'te', 'trailers');
 }
@@ -186,20 +186,20 @@ interface Outcome {
   readonly reason: string | null;
   readonly detail: string | null;
   readonly limit?: string | undefined;
-  /** Of the request's body, as far as it went to a server; unset: none did. */
+  /** Bytes of the request's body that were sent to a server; unset: none. */
   readonly bodyBytes?: number;
-  /** In place of the response's own. */
+  /** Replaces the status of the response. */
   readonly status?: number;
 }
 
-/** Reports a plain request as over. */
+/** Reports the end of a plain request. */
 export function completed(
   context: RouteContext,
   { response }: Plain,
   { at, reason, detail, limit, bodyBytes, status }: Outcome,
 ): void {
   const { id, route, client, method, host, path, protocol, secure, user, trace } = context.subject;
-  // Written out: a spread costs more than all the rest of an event.
+  // No spread here: it would cost more than the rest of the event.
   context.services.emit({
     type: 'request_completed',
     id,

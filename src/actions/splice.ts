@@ -1,5 +1,5 @@
-// Verdict `splice`: a server of the route's upstream is asked with the rebuilt handshake, and only after its real 101 do
-// bytes flow. Any other answer of the backend goes to the client as what it is, a plain HTTP response.
+// Verdict `splice`: sends the rebuilt handshake to a server of the route's upstream. Bytes flow only after the server's valid
+// 101. Any other answer of the backend goes to the client as a plain HTTP response.
 import { Socket } from 'node:net';
 import type { SpliceConfig } from '../config/schema/schema.ts';
 import { GatewayError } from '../errors.ts';
@@ -27,30 +27,30 @@ import { endAfterReading, startReading } from './reject.ts';
 import { tunnelOptions } from './tunnel-options.ts';
 
 /**
- * What of a handshake is written anew for the backend, or never goes there: it has no content, and nobody waits for an
- * interim answer to it (RFC 9110 §10.1.1).
+ * Fields of a handshake that are written again for the backend, or not sent to it: a handshake has no content, and no client
+ * waits for an interim answer to it (RFC 9110 §10.1.1).
  */
 const REWRITTEN = new Set(['content-length', 'expect', 'sec-websocket-protocol']);
-/** The same where the client offers no extension: a field that is empty is none. */
+/** The same if the client offers no extension: an empty field counts as absent. */
 const WITHOUT_EXTENSIONS = new Set([...REWRITTEN, 'sec-websocket-extensions']);
 
 /**
- * Opens the tunnel, or passes the backend's own answer: null then. Else says why neither was tried. Throws a SpliceError
- * for what broke. In both cases the client has had no answer.
+ * Opens the tunnel, or passes the backend's own answer, and returns null. A rejection says why neither was tried. Throws a
+ * SpliceError if something broke. In the last two cases the client has had no answer.
  */
 export type Splice = (context: RouteContext, upgrade: SpliceUpgrade, client: ClientEnd) => Promise<Rejection | null>;
 
-/** What the relay engine does for a handshake. */
+/** The parts of the relay engine that a handshake uses. */
 interface SpliceDeps {
-  /** What dials for this client, where that is not node. */
+  /** The native dialler for this client; null: node dials. */
   readonly diallerFor: RelayEngine['diallerFor'];
-  /** Opens a tunnel as a route's config has it. */
+  /** Opens a tunnel with the options of a route's config. */
   carry(route: string, config: SpliceConfig, ends: TunnelEnds, onEnd: (end: TunnelEnd) => void): Tunnel;
 }
 
-/** The action, on a relay engine. */
+/** Makes the action for a relay engine. */
 export function createSplice(relay: RelayEngine): Splice {
-  // One value for all tunnels of a route, collected with its config.
+  // One value for all tunnels of a route; it is garbage-collected with the route's config.
   const compiled = new WeakMap<SpliceConfig, TunnelOptions>();
   const deps: SpliceDeps = {
     diallerFor: (client) => relay.diallerFor(client),
@@ -74,7 +74,7 @@ async function splice(
 ): ReturnType<Splice> {
   const config = upgrade.route.websocket.config;
   const { timeouts } = config;
-  // A server may want a Host of its own.
+  // The upstream may have a Host of its own.
   const asking = (server: Server) => ({
     preamble: preambleFor(server, context.client.address, client.connection),
     handshake: buildHandshake(context, upgrade, server),
@@ -85,7 +85,7 @@ async function splice(
     dialler: deps.diallerFor(client.connection),
     bound: context.services.http.bound,
     resources: client.resources,
-    // What has been no socket before has asked for nothing before; over HTTP/2 no connection is one client's.
+    // A connection that was never a socket has authenticated nothing before; over HTTP/2 no connection belongs to one client.
     client: client.connection instanceof Socket ? client.connection : null,
   });
   if (isRejection(reached)) return reached;
@@ -108,7 +108,7 @@ async function splice(
   }
 }
 
-/** The handshake for the backend, one write: the client's fields, less those of its own connection, and ours. */
+/** The handshake for the backend, in one write: the client's fields without those of its connection, and the gateway's. */
 function buildHandshake(context: RouteContext, upgrade: SpliceUpgrade, server: Server): string {
   const { route, handshake, sent } = upgrade;
   const skip = handshake.extensions.length > 0 ? REWRITTEN : WITHOUT_EXTENSIONS;
@@ -131,7 +131,7 @@ function open(
   reached: Reached,
 ): void {
   const { services, subject, startedAt } = context;
-  // Of the services a live session holds this one only: the others are of one config.
+  // A live session holds this service only: the others belong to one config.
   const { connections } = services;
   const { answer, lease, ownFields } = reached;
   const route = upgrade.route.name;
@@ -144,7 +144,7 @@ function open(
     headLength: head.length,
     toBackend: client.ahead.take(),
   };
-  // It calls back later than it returns, so that the session is there by then. Where it throws, there is none.
+  // It returns before it calls back, so the session exists by then. If it throws, there is no session.
   const tunnel = deps.carry(route, config, ends, (end) => {
     connections.remove(session.id, known);
     session.end(end);
@@ -181,7 +181,7 @@ function open(
   connections.add(session.id, known);
   recheckLater(context, upgrade, session);
   session.carriedBy(tunnel);
-  // Last: where the server was taken out meanwhile, this ends the session.
+  // Last, because this ends the session if the server was taken out in the meantime.
   lease.carry(session);
 }
 
@@ -192,7 +192,7 @@ function answerPolicy(context: RouteContext, upgrade: SpliceUpgrade, server: Ser
   return responsePolicy(route.policy, { facts: factsOf(context, upgrade), sent, own: server.authority });
 }
 
-/** The session for those who ask by its id: one object and no closures, since there is one for each idle tunnel. */
+/** The session as it is found by its id: one object without closures, because each idle tunnel has one. */
 class Spliced implements Reachable {
   readonly #session: LiveSession;
   readonly #openedAt = Date.now();
@@ -218,7 +218,7 @@ class Spliced implements Reachable {
   }
 }
 
-/** What a 101 may have empty, which is as if it were not there. */
+/** Fields of a 101 that count as absent if they are empty. */
 const OPTIONAL = new Set(['sec-websocket-protocol', 'sec-websocket-extensions']);
 
 /** The 101 for the client: the backend's fields, and Upgrade and Connection as RFC 6455 §4.2.2 writes them. */
@@ -226,13 +226,13 @@ function formatSwitching({ fields, names }: AnswerHead, policy: AnswerPolicy, ow
   const said: string[] = [];
   for (const [i, name] of names.entries()) {
     const value = fields[2 * i + 1] as string;
-    // It has no body, and says nothing of its length (RFC 9110 §8.6).
+    // A 101 has no body and no length (RFC 9110 §8.6).
     if (name !== 'content-length' && !(value === '' && OPTIONAL.has(name))) said.push(fields[2 * i] as string, value);
   }
   return formatHead(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...policy(said), ...ownFields]);
 }
 
-/** Passes a backend's answer that is no 101 to the client. */
+/** Passes a backend's answer other than a 101 to the client. */
 async function pass(
   context: RouteContext,
   upgrade: SpliceUpgrade,
@@ -251,7 +251,7 @@ async function pass(
   const bound = boundFor(context, upgrade, client, { server, head, framing });
   if (head.status === 426) fields.push('Upgrade', 'websocket', 'Connection', 'Upgrade, close');
   else if (bound === null) fields.push('Connection', 'close');
-  // A client that leaves is noticed though its backend says nothing more.
+  // The gateway notices a client that leaves even if the backend sends nothing more.
   client.ahead.watch(socket, client.clientClosed);
   const said = withListenerFields(client.connection, fields);
   socket.write(formatHead(head.status, said, head.phrase), 'latin1');
@@ -267,7 +267,7 @@ async function pass(
     at: refOf(server),
     durationMs: performance.now() - startedAt,
   });
-  // Half an answer must not look like a whole one.
+  // An incomplete answer must not look complete.
   if (!whole) socket.destroy();
   else if (bound === null || client.returnToServer === null) endAfterReading(socket);
   else if (!socket.destroyed) {
@@ -283,9 +283,9 @@ interface Passed {
 }
 
 /**
- * Where an answer is a step of a login that authenticates the connection (RFC 4559 §6), the client's connection and the
- * server's stay open for the next one. Null for any other answer, and where either connection ends with it. So does that
- * of a client that has sent something behind its handshake already: it may be no HTTP.
+ * If an answer is a step of a login that authenticates the connection (RFC 4559 §6), both connections stay open for the next
+ * step. Null for any other answer, and if either connection ends with it. The connection of a client that has already sent
+ * bytes after its handshake ends too: they may not be HTTP.
  */
 function boundFor(
   { services }: RouteContext,

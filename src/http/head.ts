@@ -1,44 +1,44 @@
-// A request head as one immutable value, and the judgement every request must pass before a route is looked for: version,
-// Host, framing, target (RFC 9112). Pure: what node's parser already refused never gets here.
+// A request head as an immutable value, and the checks that every request must pass before a route is searched: version,
+// Host, framing, target (RFC 9112). Pure. The parser has refused malformed heads before.
 
 import type { Framing } from './answer.ts';
 import { type FieldSection, listElements, lowerNames, splitList, valuesOf } from './fields.ts';
 import { plainAddress } from './forwarding/addresses.ts';
 import { type Authority, type Fault, parseAuthority, parseTarget, type Target } from './target.ts';
 
-/** More fields than this are answered with 431 (node would drop the rest silently, and with them perhaps Origin). */
+/** A head with more fields gets 431 (node would silently drop the rest, perhaps including Origin). */
 export const MAX_FIELDS = 200;
 
 /** Start line and fields of one request, and where it came from. */
 export interface RequestHead extends FieldSection {
   readonly method: string;
   readonly target: string;
-  /** `1.1`, `1.0`, or whatever else the start line said; of HTTP/2 `1.1`, which its head was translated to. */
+  /** `1.1`, `1.0`, or another text of the start line; `1.1` for HTTP/2, whose heads are translated. */
   readonly version: string;
-  /** Of HTTP/2 what it was translated from: `:scheme` says what its client takes the connection for. */
+  /** For HTTP/2, the values without a counterpart in HTTP/1.1, such as `:scheme`. */
   readonly http2?: Http2Origin | undefined;
   /** Whether it came over TLS. */
   readonly secure: boolean;
   /**
-   * Address of the peer, an IPv4-mapped one written as IPv4; empty on a unix socket. A PROXY preamble that is believed
-   * has said it already.
+   * Address of the peer, an IPv4-mapped one written as IPv4; empty on a unix socket. A trusted PROXY preamble has already
+   * replaced it.
    */
   readonly peer: string;
 }
 
-/** A head as its server has read it; node's IncomingMessage is one. */
+/** A head as an HTTP server has parsed it; node's IncomingMessage is one. */
 export interface MessageLike {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
   readonly httpVersion: string;
   readonly rawHeaders: readonly string[];
-  /** The names of its fields in lower case, where they are known already. */
+  /** The names of its fields in lower case, if the server has them already. */
   readonly names?: readonly string[];
   /** Set where the head was translated from HTTP/2. */
   readonly http2?: Http2Origin;
 }
 
-/** What a head of HTTP/2 says that one of HTTP/1.1 has no word for. */
+/** Values of an HTTP/2 head that HTTP/1.1 has no place for. */
 export interface Http2Origin {
   readonly scheme: 'http' | 'https' | null;
 }
@@ -57,29 +57,29 @@ export function readHead(message: MessageLike, secure: boolean, peer: string): R
   };
 }
 
-/** Whether a browser asks beforehand for a request of a page of another origin (Fetch §3.2.2); it shows no credentials then. */
+/** Whether this is a browser's CORS preflight (Fetch §3.2.2), which has no credentials. */
 export function isPreflight({ method, names }: RequestHead): boolean {
   return method === 'OPTIONS' && names.includes('origin') && names.includes('access-control-request-method');
 }
 
-/** A head that may be routed: its target taken apart and its authority known. */
+/** A valid head, with its target parsed and its authority known. */
 export interface Request {
   readonly head: RequestHead;
   readonly target: Target;
   /** Host, or the authority of an absolute-form target; null where an HTTP/1.0 request names none. */
   readonly authority: Authority | null;
-  /** The text behind `authority`, which goes to the backend as Host. */
+  /** The authority as the client wrote it, which is sent to the backend as Host. */
   readonly host: string;
 }
 
-/** Why a request is none that a route may be looked for; `unknownCoding`: it may be sound, but is not understood. */
+/** Why a request is invalid; `unknownCoding`: it may be valid, but its transfer coding is unknown. */
 export interface RequestFault extends Fault {
   readonly unknownCoding?: true;
 }
 
 /**
- * Judges what holds for every request, plain or handshake; a fault is answered with 400, or 501 for an unknown coding, and
- * the connection closed.
+ * Checks the rules for every request, plain or handshake. A fault is answered with 400, or 501 for an unknown coding, and
+ * the connection is closed.
  */
 export function readRequest(head: RequestHead): Request | RequestFault {
   if (head.version !== '1.1' && head.version !== '1.0') return { fault: 'the HTTP version is not 1.0 or 1.1' };
@@ -96,7 +96,7 @@ export function readRequest(head: RequestHead): Request | RequestFault {
   let authority = hosts[0] === undefined ? null : parseAuthority(hosts[0]);
   if (hosts[0] !== undefined && authority === null) return { fault: 'Host is not valid' };
   if (target.authority !== null) {
-    // It replaces Host, which must be valid all the same.
+    // It replaces Host, which must still be valid.
     host = target.authority;
     authority = parseAuthority(host);
     if (authority === null) return { fault: 'Host is not valid' };
@@ -104,7 +104,7 @@ export function readRequest(head: RequestHead): Request | RequestFault {
   return { head, target, authority, host };
 }
 
-/** How the end of a request's body is found, or a fault where two readers could disagree about it (RFC 9112 §6.1, §6.3). */
+/** How the end of a request's body is found, or a fault if it is ambiguous (RFC 9112 §6.1, §6.3). */
 export function requestFraming(head: FieldSection & { readonly version: string }): RequestBody | RequestFault {
   // Nearly every handshake has neither.
   if (!head.names.includes('content-length') && !head.names.includes('transfer-encoding')) return NO_BODY;
@@ -120,28 +120,28 @@ export function requestFraming(head: FieldSection & { readonly version: string }
   if (codings.length > 1) return { fault: 'there is more than one Transfer-Encoding' };
   const coding = (codings[0] as string).toLowerCase();
   if (coding === 'chunked') return CHUNKED;
-  // RFC 9112 §6.1: the end of the body is known, and its coding is not.
+  // RFC 9112 §6.1: the end of the body is known, but its coding is not.
   const further = splitList(coding).slice(0, -1);
   if (further.length === 0 || further.includes('chunked') || !coding.endsWith('chunked'))
     return { fault: 'the only Transfer-Encoding taken is chunked' };
   return { fault: 'the only Transfer-Encoding that is understood is chunked', unknownCoding: true };
 }
 
-/** How a request says where its body ends; none ends with its connection. */
+/** The framing of a request's body; it never ends with the connection. */
 export type RequestBody = Exclude<Framing, { readonly kind: 'close' }>;
 
 const NO_BODY: RequestBody = { kind: 'none' };
 const CHUNKED: RequestBody = { kind: 'chunked' };
-/** What is exact as a number, and more than anybody sends. */
+/** Digits of a length that a number holds exactly. */
 const MAX_LENGTH_DIGITS = 15;
 
 /**
- * Fields meant for every recipient that a client could have an intermediary remove by naming them in Connection; no
- * sender may name them (RFC 9110 §7.6.1), and a backend that misses Origin would check nothing.
+ * Fields for every recipient. A client could make the gateway remove them by naming them in Connection. No
+ * sender may name them (RFC 9110 §7.6.1), and without Origin a backend could not check it.
  */
 const NEVER_HOP_BY_HOP = new Set(['host', 'origin', 'content-length', 'authorization', 'cookie']);
 
-/** Whether a field, given in lower case, stays what it is though Connection names it. */
+/** Whether a field, named in lower case, is forwarded even if Connection names it. */
 export function isEndToEnd(name: string): boolean {
   return NEVER_HOP_BY_HOP.has(name) || name.startsWith('sec-websocket-');
 }
@@ -154,7 +154,7 @@ function connectionFault(head: RequestHead): string | null {
   return null;
 }
 
-/** Of these a request has one. Where there are two, a rule here could be kept by the one, and a backend go by the other. */
+/** Fields that may appear once only. With two, a rule of the gateway could use one and a backend the other. */
 const SINGLE: ReadonlyMap<string, string> = new Map([
   ['authorization', 'Authorization'],
   ['origin', 'Origin'],

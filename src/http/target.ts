@@ -1,29 +1,29 @@
-// The request target (RFC 9112 §3.2) and its path, normalised for matching only: what is forwarded is the target as it
-// came. Pure.
+// The request target (RFC 9112 §3.2) and its path. The path is normalised for matching only; the target is forwarded
+// unchanged. Pure.
 import { isIP } from 'node:net';
 import { shortAddress } from './forwarding/addresses.ts';
 
-/** A target taken apart. */
+/** A parsed target. */
 export interface Target {
-  /** What goes to a backend: the target as it came, in origin-form or `*`. */
+  /** The unchanged target for the backend, in origin-form or `*`. */
   readonly raw: string;
-  /** Normalised for matching, its empty segments left out. */
+  /** Normalised for matching, without empty segments. */
   readonly path: string;
-  /** The same with its empty segments: what is sent where a route changes the path. */
+  /** The same with empty segments, which is sent if a route changes the path. */
   readonly sendable: string;
-  /** Without its `?`; empty where there is none. */
+  /** Without its `?`; empty if there is none. */
   readonly query: string;
   /** The authority of an absolute-form target, which replaces Host (RFC 9112 §3.2.2); null for the other forms. */
   readonly authority: string | null;
 }
 
-/** Why something could not be read; the text is for the client. */
+/** Why a target is invalid; the text is for the client. */
 export interface Fault {
   readonly fault: string;
 }
 
 const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)(.*)$/i;
-// Raw control characters, SP and DEL have no place in a target, and a fragment is never sent.
+// A target has no raw control characters, SP or DEL, and no fragment.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const FORBIDDEN = /[\x00-\x20\x7f#]/;
 
@@ -42,14 +42,14 @@ export function parseTarget(text: string): Target | Fault {
 }
 
 /**
- * A path without its empty segments. Most servers read `//admin/x` as `/admin/x`, so that the rules of `/admin/*` must hold
- * for it; what is sent to a backend keeps them.
+ * A path without its empty segments. Most servers read `//admin/x` as `/admin/x`, so the rules of `/admin/*` must apply to
+ * it. The path that is sent to a backend keeps them.
  */
 export function mergeSlashes(path: string): string {
   return path.includes('//') ? path.replace(/\/{2,}/g, '/') : path;
 }
 
-/** The path for a log: no query, and of an absolute-form target no authority, in which credentials could stand. */
+/** The path for a log, without the query and without the authority of an absolute-form target, which may have credentials. */
 export function loggedPath(target: string): string {
   const path = target.startsWith('/') ? target : target.replace(/^[^/?#]*:\/\/[^/?#]*/, '');
   const end = path.search(/[?#]/);
@@ -70,7 +70,7 @@ function withRoot(rest: string): string {
 export function normalisePath(path: string): string | Fault {
   if (path.includes('\\')) return { fault: 'the path holds a backslash' };
   let plain = path;
-  // Nearly every path needs none of it, and this runs for every request.
+  // Fast path: nearly no path needs this, and it runs for every request.
   if (/[%\u0080-\uffff]/.test(path)) {
     const decoded = decodeUnreserved(path);
     if (typeof decoded !== 'string') return decoded;
@@ -81,9 +81,9 @@ export function normalisePath(path: string): string | Fault {
 }
 
 const UNSURE: Fault = { fault: 'the path holds a ".." that not everyone would read alike' };
-/** A `..` that is a segment only to a backend that decodes `%2F` or `%5C`, or drops parameters behind `;`. */
+/** A `..` that is a segment only for a backend that decodes `%2F` or `%5C`, or drops parameters after `;`. */
 const HIDDEN_DOTS = /(?:\/|%2F|%5C)\.\.(?:%2F|%5C|;)|(?:%2F|%5C)\.\.(?:\/|$)/;
-/** A segment that is several, or none, to such a backend, or to one that merges `//`: what `..` removes is unsure. */
+/** A segment that such a backend, or one that merges `//`, reads as several or none, so that the effect of `..` is ambiguous. */
 const UNSURE_SEGMENT = /^$|^\.?;|%2F|%5C/;
 
 function decodeUnreserved(path: string): string | Fault {
@@ -97,7 +97,7 @@ function decodeUnreserved(path: string): string | Fault {
   });
 }
 
-/** RFC 3986 §5.2.4, but a `..` with nothing left to remove is a fault instead of nothing. */
+/** RFC 3986 §5.2.4, except that a `..` above the root is a fault. */
 function resolveDots(path: string): string | Fault {
   const kept: string[] = [];
   const segments = path.split('/').slice(1);
@@ -115,9 +115,9 @@ function resolveDots(path: string): string | Fault {
   return `/${kept.join('/')}`;
 }
 
-/** A host as hosts are compared, and its port as written. */
+/** A host in the form for comparison, and its port as written. */
 export interface Authority {
-  /** By `comparedHost`. */
+  /** From `comparedHost`. */
   readonly host: string;
   /** Null where none is written. */
   readonly port: number | null;
@@ -126,8 +126,8 @@ export interface Authority {
 const AUTHORITY = /^([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?$/;
 
 /**
- * Reads the value of Host, or the authority of a target: no userinfo, no list, no empty host; else null. An empty port is
- * none (RFC 3986 §3.2.3).
+ * Parses the value of Host, or the authority of a target. Null if it has userinfo, is a list, or has an empty host. An empty
+ * port counts as none (RFC 3986 §3.2.3).
  */
 export function parseAuthority(text: string): Authority | null {
   const found = AUTHORITY.exec(text);
@@ -138,9 +138,9 @@ export function parseAuthority(text: string): Authority | null {
 }
 
 /**
- * The one form in which hosts are compared: lower case, without the final dot of a name that is written in full, an IPv6
- * address in its brackets and as RFC 5952 writes it. Null for what names nothing: an empty label behind another, no address
- * in brackets.
+ * The form in which hosts are compared: lower case, without a final dot, an IPv6 address in brackets and in the form of
+ * RFC 5952. Null for an invalid host: an empty label after another, or brackets without an
+ * address.
  */
 export function comparedHost(text: string): string | null {
   if (text.startsWith('[')) {

@@ -1,18 +1,18 @@
 // What the gateway does with a request, decided from its head alone: no socket, no clock, no waiting. READ THIS FIRST.
 //
 // A head becomes a Verdict in these steps, and docs/handshake.md walks through the same ones:
-//   1. readRequest      HTTP version, Host, framing and target hold (RFC 9112), else 400
+//   1. readRequest      HTTP version, Host, framing and target are valid (RFC 9112), else 400
 //   2. wantsWebSocket   `Upgrade: websocket` and `Connection: upgrade` make it a handshake; everything else is plain HTTP
-//   3. find             the first route of that kind that fits, else 404 (426 where only a websocket route fits). Redirects
-//                       and fixed responses are of both kinds: they are given behind the next two steps
-//   4. address          the route takes this client, else 403
-//   5. takeToken        where the route asks for a token, it is taken out: nothing below sees it
+//   3. find             the first route of that kind that fits, else 404 (426 if only a websocket route fits). Redirects
+//                       and fixed responses are of both kinds, and are sent after the next two steps
+//   4. address          the route admits the client's address, else 403
+//   5. takeToken        the token that the route needs is removed from the request, so that no later step sees it
 //   6. readHandshake    method, key, version, lists (RFC 6455 §4.2.1), else 400, 405 or 426
 //   7. Origin           403
 //   8. subprotocol      400
 //   9. max_body         413, for plain requests
-//  10. rewrite          where the request goes on the backend, else 400
-// What needs more than the head (permits, credentials, a server) comes after, in pipeline/access.ts and actions/.
+//  10. rewrite          the path for the backend, else 400
+// Steps that need more than the head (permits, credentials, a server) follow in pipeline/access.ts and actions/.
 import { type Handshake, readHandshake, wantsWebSocket } from '../handshake/handshake.ts';
 import { originAllowed } from '../handshake/origin.ts';
 import { isRejection, type Rejection, reject } from '../handshake/rejection.ts';
@@ -26,7 +26,7 @@ import { matchPath, type Params } from './pattern.ts';
 import type { Fit, HttpRoute, Route, SpliceRoute, TerminateRoute, WebSocketRoute, WebSocketRule } from './route.ts';
 import type { RouteTable } from './table.ts';
 
-/** A handshake that was admitted; `offer` is what of its subprotocols may pass. */
+/** An admitted handshake; `offer` lists the subprotocols that may be forwarded. */
 interface Admitted {
   /** Without its token. */
   readonly request: Request;
@@ -61,7 +61,7 @@ export interface Forward {
   readonly sent: RewrittenTarget;
 }
 
-/** An answer that the gateway gives by itself and that is no refusal. */
+/** An answer of the gateway's own that is not a refusal: a redirect or a fixed response. */
 export interface Respond extends DirectResponse {
   readonly kind: 'respond';
   readonly route: Route | null;
@@ -70,7 +70,7 @@ export interface Respond extends DirectResponse {
   readonly token: PresentedToken;
 }
 
-/** A refusal; `route` is the one whose rule refused, null where none had been found. */
+/** A refusal; `route` is the route whose rule refused, null if none was found. */
 export interface Refuse {
   readonly kind: 'reject';
   readonly route: Route | null;
@@ -79,7 +79,7 @@ export interface Refuse {
 
 export type Verdict = Upgrade | Forward | Respond | Refuse;
 
-/** What `explain` prints: each thing that was looked at, in order. For the operator: it says what would be admitted. */
+/** One step of a decision, in order, for `explain`. It is for the operator, because it says what would be admitted. */
 export interface TraceStep {
   /** `request`, `kind`, `route NAME`, `address`, `handshake`, `origin`, `subprotocol`, `body`, `path`. */
   readonly rule: string;
@@ -91,11 +91,11 @@ export type Trace = (step: TraceStep) => void;
 const METHODS = 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS';
 
 /**
- * Decides one request of the client with this address, as trusted proxies say; it is empty on a unix socket. The trace,
- * where there is one, is called with every step.
+ * Decides one request. `address` is the client's, as found through trusted proxies; it is empty on a unix socket. The trace,
+ * if given, is called with every step.
  */
 export function decide(table: RouteTable, head: RequestHead, client: string, trace?: Trace): Verdict {
-  // A backend may not be as exact about case as RFC 9110 §9.1. CONNECT has no path that could be routed (§9.3.6).
+  // Methods are case-sensitive (RFC 9110 §9.1), but a backend may ignore case. CONNECT has no path to route by (§9.3.6).
   const method = head.method.toUpperCase();
   if (method === 'CONNECT') {
     trace?.({ rule: 'request', passed: false, detail: 'CONNECT is for a forward proxy' });
@@ -106,7 +106,7 @@ export function decide(table: RouteTable, head: RequestHead, client: string, tra
     trace?.({ rule: 'request', passed: false, detail: request.fault });
     return refuse(null, reject(request.unknownCoding ? 'transfer_encoding' : 'malformed', request.fault));
   }
-  // It would show a page the fields that the gateway and the proxies before it have added (RFC 9110 §9.3.8).
+  // TRACE would show a page the fields that the gateway and earlier proxies have added (RFC 9110 §9.3.8).
   if (method === 'TRACE') {
     trace?.({ rule: 'request', passed: false, detail: 'TRACE is not forwarded' });
     return refuse(null, reject('method', 'TRACE is not forwarded', ['Allow', METHODS]));
@@ -122,8 +122,8 @@ export function decide(table: RouteTable, head: RequestHead, client: string, tra
 }
 
 /**
- * A field or parameter by whose value some route is chosen, with two values: a route could go by the one, and a backend by
- * the other.
+ * A field or parameter that some route matches by and that appears with two values: the route could use one of them, and a
+ * backend the other.
  */
 function ambiguity({ chosenBy }: RouteTable, { head, target }: Request): string | null {
   for (const name of chosenBy.headers) {
@@ -176,7 +176,7 @@ function isTerminate(route: WebSocketRoute): route is TerminateRoute {
   return route.websocket.config.mode === 'terminate';
 }
 
-/** A request, and apart from it the token that its route looks for. */
+/** A request without its token, and the token. */
 function take({ auth }: Route, request: Request): TokenResult {
   return auth === null || auth.token === null ? { request, token: null } : takeToken(auth.token, request);
 }
@@ -206,7 +206,7 @@ function checkOffer(rule: WebSocketRule, offer: readonly string[], trace?: Trace
 }
 
 function decidePlain(table: RouteTable, received: Request, client: string, trace?: Trace): Verdict {
-  // The target names no resource but the gateway as a whole (RFC 9110 §9.3.7).
+  // The target `*` names the gateway as a whole (RFC 9110 §9.3.7).
   if (received.target.path === '*') return decideAsterisk(received);
   const found = table.http.find(received, traceRoutes(trace));
   if (found) {
@@ -225,12 +225,12 @@ function decidePlain(table: RouteTable, received: Request, client: string, trace
   const upgradable = table.websocket.find(received);
   if (trace) traceUnfit(trace, upgradable, 'WebSockets');
   if (!upgradable) return refuse(null, reject('no_route'));
-  // A client that the route does not take gets no hint of what it speaks.
+  // A client that is refused by its address must not learn what the route supports.
   const { route } = upgradable;
   return refuse(route, reject(takesClient(route, client, trace) ? 'upgrade_required' : 'address'));
 }
 
-/** Who is in `deny` is refused; with `allow`, so is everyone who is not in it. */
+/** Refuses an address in `deny`, and, if there is an `allow`, an address that is not in it. */
 function takesClient({ addresses }: Route, client: string, trace?: Trace): boolean {
   if (addresses === null) return true;
   const { deny, allow } = addresses;
@@ -250,14 +250,14 @@ function answerOwn(fit: Fit, { request, token }: TokenResult): Verdict {
   return { kind: 'respond', route, request, token, ...own };
 }
 
-/** What is announced; a body in chunks is counted as it comes. */
+/** Checks the announced length; a chunked body is counted as it arrives. */
 function tooLarge({ http }: HttpRoute, { head }: Request): boolean {
   if (http.max_body === undefined) return false;
   const [length = '0'] = valuesOf(head, 'content-length');
   return Number(length) > http.max_body;
 }
 
-/** Where the request goes on the backend; refused where its path can't be taken there. */
+/** The path for the backend; a refusal if the path can't be rewritten. */
 function rewrite({ route: { path }, pattern }: Fit, { target }: Request, trace?: Trace): RewrittenTarget | Rejection {
   if (path === null) return { target: target.raw, shown: '', sent: '', path: target.path };
   const fitting = { segments: pattern.segments.length, fits: (text: string) => matchPath(pattern, text) !== null };
@@ -288,7 +288,7 @@ function refuse(route: Route | null, rejection: Rejection): Refuse {
   return { kind: 'reject', route, rejection };
 }
 
-/** The first route that would have fitted, were the request of the other kind. */
+/** The first route that would fit a request of the other kind. */
 function traceUnfit(trace: Trace, fit: Fit | null, kind: string): void {
   if (fit) trace({ rule: `route ${fit.route.name}`, passed: false, detail: `fits, but takes only ${kind}` });
 }

@@ -31,14 +31,14 @@ import { findShadowed } from './shadowed.ts';
 export interface RouteTable {
   readonly websocket: Candidates;
   readonly http: Candidates;
-  /** The fields, in lower case, and the parameters of the query by whose values some route is chosen. */
+  /** The fields (in lower case) and query parameters that any route matches by. */
   readonly chosenBy: { readonly headers: ReadonlySet<string>; readonly query: ReadonlySet<string> };
 }
 
-/** Called for each route that was looked at, with why it does not fit; null where it does. */
+/** Called for each route that was tried, with the reason why it does not fit; null if it fits. */
 export type RouteTrace = (route: Route, mismatch: string | null) => void;
 
-/** A route and its place among all. */
+/** A route and its index among all routes. */
 interface Placed {
   readonly at: number;
   readonly route: Route;
@@ -47,7 +47,7 @@ interface Placed {
 /** The routes of one kind, in their order. */
 export class Candidates {
   readonly #all: readonly Route[];
-  /** By exact host, by what stands behind `*.`, and those that take any; each in the order of the routes. */
+  /** Routes by exact host, by the suffix after `*.`, and those for any host; each in the order of the routes. */
   readonly #byHost = new Map<string, Placed[]>();
   readonly #byParent = new Map<string, Placed[]>();
   readonly #anyHost: Placed[] = [];
@@ -66,7 +66,7 @@ export class Candidates {
     }
   }
 
-  /** The first route that fits, or null. With a trace every route up to it is looked at, whatever its host. */
+  /** The first route that fits, or null. With a trace, every route up to it is tried, whatever its host. */
   find(request: Request, trace?: RouteTrace): Fit | null {
     if (trace === undefined) return this.#findFirst(request);
     for (const route of this.#all) {
@@ -78,7 +78,7 @@ export class Candidates {
     return null;
   }
 
-  /** Of the lists under which the host can be found each is gone through until one of its routes fits. */
+  /** Searches each list that may contain the host, until a route fits. */
   #findFirst(request: Request): Fit | null {
     const host = request.authority?.host;
     let first = findIn(this.#anyHost, request, Number.POSITIVE_INFINITY);
@@ -89,7 +89,7 @@ export class Candidates {
   }
 }
 
-/** The first route of a list that fits, if it stands before a place among all. */
+/** The first route of a list that fits, if its index is below a given one. */
 function findIn(list: readonly Placed[], request: Request, before: number): { at: number; fit: Fit } | null {
   for (const { at, route } of list) {
     if (at > before) return null;
@@ -99,21 +99,21 @@ function findIn(list: readonly Placed[], request: Request, before: number): { at
   return null;
 }
 
-/** Routes made ready, and what is wrong with them. */
+/** The compiled routes, and the problems found in them. */
 export interface Compiled {
   readonly table: RouteTable;
   readonly problems: readonly Problem[];
 }
 
 /**
- * Compiles the routes; what can't be compiled is left out of the table and stands among the problems. Of routes that are
- * `widened` only the problems are found.
+ * Compiles the routes. A route that can't be compiled is left out of the table and listed in the problems. Routes in
+ * `widened` are checked for problems only.
  */
 export function compileTable(config: Config, widened: Widened = new Map()): Compiled {
   return runAtOnce(compileSteps(config, widened));
 }
 
-/** The same in steps, of a route each: there may be tens of thousands, and other work to do meanwhile. */
+/** The same in steps of one route: there may be tens of thousands of routes, and other work between the steps. */
 export function* compileSteps(config: Config, widened: Widened): Generator<void, Compiled> {
   const problems: Problem[] = [];
   const routes: (Route | null)[] = [];
@@ -130,7 +130,7 @@ export function* compileSteps(config: Config, widened: Widened): Generator<void,
   return { table: buildTable(routes.filter((route) => route !== null)), problems };
 }
 
-/** Null where it can't be compiled, or has lost a part of its match. */
+/** Null if the route can't be compiled, or has lost a part of its match. */
 function compileKnown(
   config: Config,
   route: RouteConfig,
@@ -177,14 +177,14 @@ function compileRoute(config: Config, route: RouteConfig, i: number, problems: P
   };
 }
 
-/** What of a route is judged whatever its paths are. */
+/** The conditions of a route other than its paths. */
 function compileRules(route: RouteConfig, i: number, problems: Problem[]) {
   const match = compileMatch(route.match, i, problems);
   const websocket = route.websocket === undefined ? null : compileWebSocket(route.websocket, i, problems);
   return { match, websocket };
 }
 
-/** The check of the config holds that there is a kind. */
+/** The config check ensures that a route has a kind. */
 function compileAuth(config: AuthConfig | undefined): AuthRule | null {
   const kind = AUTH_KINDS.find((key) => config?.[key] !== undefined);
   if (config === undefined || kind === undefined) return null;
@@ -223,7 +223,7 @@ function compileMatch(config: MatchConfig, i: number, problems: Problem[]): Matc
   };
 }
 
-/** Compiles each of a value or a list of them; null where one can't be. */
+/** Compiles a value or each value of a list; null if one can't be compiled. */
 function compileEach<T extends object>(
   texts: readonly string[],
   key: 'host' | 'path',
@@ -233,7 +233,7 @@ function compileEach<T extends object>(
   return texts.map((text, k) => {
     const compiled = compile(text);
     if (typeof compiled !== 'string') return compiled;
-    // A value that is no list has no entries to point at.
+    // A single value has no list entry that a problem could point to.
     const at = texts.length === 1 ? [key] : [key, k];
     const hint = patternHint(key, text);
     problems.push({ severity: 'error', path: [...path, ...at], message: compiled, ...(hint && { hint }) });

@@ -1,19 +1,19 @@
-// One session from its 101 to its end: it is listed in the registry, holds what was acquired for it, and reports itself
-// closed. What carries it (a relay tunnel, a terminated connection) is set once that is open.
+// One session from its 101 to its end. It is listed in the registry, holds the resources of its handshake, and reports its
+// end. Its carrier (a relay tunnel or a terminated connection) is set as soon as that is open.
 import { guarded } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
 import type { Emit, ServerRef, SessionActivity, SessionEnd, SessionOpened } from '../events.ts';
 import type { Registry, RouteIdentity, Session } from './registry.ts';
 import { SessionRate } from './session-rate.ts';
 
-/** What moves a session's bytes or messages. */
+/** The tunnel or connection that carries a session's bytes or messages. */
 export interface Carrier {
   close(code: number, reason: string, deadlineMs: number): void;
   cut(reason: string): void;
   activity(): SessionActivity;
 }
 
-/** What was acquired for a handshake; a session that opens takes it over. */
+/** The resources of a handshake; a session that opens takes them over. */
 export interface SessionResources {
   handOver(): void;
   release(): void;
@@ -39,7 +39,7 @@ export class LiveSession implements Session {
   #rate: SessionRate | null = null;
   #ended = false;
 
-  /** Registers the session and reports it open; what its handshake holds is its own from here on. */
+  /** Registers the session and reports it open. From here on it owns the resources of its handshake. */
   constructor(opened: SessionOpened, owner: SessionOwner) {
     this.opened = copy(opened);
     this.#owner = owner;
@@ -124,14 +124,14 @@ export class LiveSession implements Session {
     this.#carrier?.cut(reason);
   }
 
-  /** Releases everything and reports the session closed; called once, by what carried it. */
+  /** Releases all resources and reports the session closed. Its carrier calls this once. */
   end(end: SessionEnd): void {
     const { registry, emit, resources } = this.#owner;
     this.#ended = true;
     registry.remove(this.#handle);
     release(resources);
     const { opened } = this;
-    // Written out: a copy by spreading costs a handshake more than everything else that is done for its session.
+    // No spread here: it would cost a handshake more than everything else for its session.
     emit({
       type: 'session_closed',
       id: opened.id,
@@ -159,17 +159,17 @@ export class LiveSession implements Session {
   }
 }
 
-/** Before anything carries it. */
+/** The activity of a session that has no carrier yet. */
 const NOTHING: SessionActivity = {
   fromClient: { bytes: 0, messages: 0 },
   toClient: { bytes: 0, messages: 0 },
   idleMs: 0,
 };
 
-/** What throws here must not keep the end from being reported. */
+/** An exception here must not prevent the report of the end. */
 const release = guarded('handshake', (resources: SessionResources) => resources.release());
 
-/** The same in an object of a common shape: one that was put together by spreading has a shape of its own, which costs memory. */
+/** A copy with the shape that all these objects share: an object made by spreading has its own shape, which costs memory. */
 function copy(opened: SessionOpened): SessionOpened {
   const {
     type,

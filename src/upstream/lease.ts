@@ -5,19 +5,19 @@ import { RESTART, takenOut } from './gradual-close.ts';
 import type { Outcome } from './health/breaker.ts';
 import type { Movable, Server } from './server.ts';
 
-/** What an answer's status says of its server. */
+/** The outcome for a server's health that follows from the status of its answer. */
 export function outcomeOf(status: number, retryAfter: boolean): Outcome {
   if (status === 502 || status === 504) return 'failed';
   if (status === 503) return retryAfter ? 'error' : 'failed';
   return status >= 500 ? 'error' : 'ok';
 }
 
-/** An answer that means another server may do better (RFC 9110 §15.6): this one has not acted on the request. */
+/** Whether a retry on another server may succeed (RFC 9110 §15.6): this server has not acted on the request. */
 export function isRetryableStatus(status: number, retryAfter: boolean): boolean {
   return outcomeOf(status, retryAfter) === 'failed';
 }
 
-/** Receives the outcomes of requests, and decides what they mean for a server. */
+/** Receives the outcomes of requests and updates the health of their servers. */
 export interface OutcomeSink {
   record(server: Server, outcome: Outcome): void;
   recordTrial(server: Server, outcome: Outcome): void;
@@ -49,16 +49,16 @@ export class Lease {
     this.#trial = false;
   }
 
-  /** From now on this session is one that the server's going may end. */
+  /** From now on the session is closed if its server is taken out. */
   carry(tunnel: Movable): void {
     if (!this.#held) return;
     const { state } = this.server;
     this.#handle = state.tunnels.add(tunnel);
-    // Its handshake was under way when the server was taken out.
+    // The server was taken out during the handshake.
     if (state.set !== 'up') tunnel.close(RESTART, takenOut(state.set), CLOSE_TIMEOUT_MS);
   }
 
-  /** Counts it off; more calls than one do nothing. */
+  /** Releases the lease; further calls do nothing. */
   release(): void {
     if (!this.#held) return;
     this.#held = false;

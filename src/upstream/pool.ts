@@ -1,5 +1,5 @@
-// The servers of one upstream: which there are, which of them takes the next request, and the state of each. A pool is
-// of one config; the state of a server (its count, its tunnels, its health) goes on in the pool of the next one.
+// The servers of one upstream: their list, the choice for each request, and their states. A pool belongs to one config. The
+// state of a server (its count, its tunnels, its health) moves to the pool of the next config.
 import type { LookupFunction } from 'node:net';
 import type { UpstreamConfig } from '../config/schema/schema.ts';
 import type { Emit, Sample } from '../events.ts';
@@ -23,11 +23,11 @@ export interface PoolOptions {
   readonly config: UpstreamConfig;
   readonly tls: BackendTls | null;
   readonly emit: Emit;
-  /** For sticky cookies where the config names no secret. */
+  /** The key of sticky cookies if the config has no secret. */
   readonly secret: string;
-  /** What operators have set. */
+  /** The states that operators have set. */
   readonly overrides: ServerOverrides;
-  /** How the names of servers are looked up; unset: by node, at each connection. */
+  /** Looks up the names of servers; unset: node does, at each connection. */
   readonly lookup?: LookupFunction;
 }
 
@@ -42,16 +42,16 @@ export class Pool {
   readonly #health: Health;
   readonly #rebalance: Rebalance | null;
   readonly #discovery: Discovery | null;
-  /** What outlasts a reload: by address, those that are no server any more but carry something still, too. */
+  /** The states that survive a reload, by address, including removed servers that still carry sessions. */
   readonly #states: Map<string, ServerState>;
   readonly #gradualClose: GradualClose;
   #servers: readonly Server[] = [];
   /** The servers of the config, and the backups. */
   #tiers: readonly (readonly Server[])[] = [];
-  /** The pool of the next config, once that has begun. */
+  /** The pool of the next config, as soon as that has started. */
   #successor: Pool | null = null;
 
-  /** Takes over the state of the servers of `previous`, which goes on serving until this one is started. */
+  /** Takes over the server states of `previous`, which serves until this pool is started. */
   constructor(options: PoolOptions, previous: Pool | null = null) {
     const { name, config, emit, secret } = options;
     this.name = name;
@@ -101,14 +101,14 @@ export class Pool {
     return this.#servers.find((server) => server.url === url);
   }
 
-  /** Asks DNS once, where it is asked at all, so that there are servers from the beginning. Never rejects. */
+  /** If the upstream uses DNS, queries it once, so that there are servers from the start. Never rejects. */
   async prepare(): Promise<void> {
     if (this.#discovery === null) return;
     await this.#discovery.prepare();
     this.#setServers(this.#expand());
   }
 
-  /** Begins checks and look-ups, in the place of `previous`: that one is to be stopped first. */
+  /** Starts health checks and DNS queries. The caller must stop `previous` first. */
   start(previous: Pool | null = null): void {
     for (const { url, state } of this.#servers) this.#states.set(url, state);
     this.#forget();
@@ -122,7 +122,7 @@ export class Pool {
     this.#discovery?.start(() => this.#rediscover());
   }
 
-  /** Ends every timer; `for good` once no pool follows this one. */
+  /** Stops every timer; `for good` if no pool follows this one. */
   stop(end: 'replaced' | 'for good'): void {
     this.#health.stop();
     this.#discovery?.stop();
@@ -133,8 +133,8 @@ export class Pool {
   }
 
   /**
-   * The server for a request (null: one of the gateway's own), leaving out those already tried; null where none can take
-   * it. Who holds the pool of an earlier config, such as a session that began under it, is served by the current one.
+   * Picks the server for a request (null: a request of the gateway's own), except those already tried; null if none can take
+   * it. A caller with the pool of an earlier config, such as a session that started under it, is served by the current pool.
    */
   pick(ask: Ask | null, tried: readonly Server[] = NONE): Server | null {
     if (this.#successor !== null) return this.#successor.pick(ask, tried);
@@ -152,7 +152,7 @@ export class Pool {
       due.state.pendingMoves--;
       return due;
     }
-    // Rather an ejected server than none.
+    // An ejected server is better than none.
     return this.#pickOf(takes, ask) ?? this.#pickOf((server) => isFree(server) && server.state.breaker.out, ask);
   }
 
@@ -161,21 +161,21 @@ export class Pool {
     for (const tier of this.#tiers) {
       const open = tier.every(takes) ? tier : tier.filter(takes);
       if (open.length > 1) return balancer.pick(open, () => (ask === null ? null : keyOf(ask)));
-      // Of one there is nothing to choose, by any rule.
+      // With one candidate every balancer would pick the same.
       if (open[0] !== undefined) return open[0];
     }
     return null;
   }
 
-  /** Takes a server that was picked, for a request or for one of the gateway's own. */
+  /** Takes a lease on the picked server, for a client's request or one of the gateway's own. */
   take(server: Server, ask: Ask | null = null): Lease {
     if (ask !== null) server.spend(ask.kind, performance.now());
     return new Lease(server, this.#health);
   }
 
   /**
-   * Sets whether a server is up, drained or down, whatever its health; returns how many tunnels are closed for it, or null
-   * where there is no such server.
+   * Sets a server up, draining or down, independent of its health. Returns how many tunnels are closed because of it, or null
+   * if there is no such server.
    */
   set(url: string, set: SetState): number | null {
     const server = this.serverAt(url);
@@ -222,8 +222,8 @@ export class Pool {
   }
 
   /**
-   * Makes these the servers, with the states that `previous` has of them. Not in the constructor: what any function uses
-   * there lives as long as the functions that the pool keeps, and so each pool would keep all those before it.
+   * Sets the servers, with their states from `previous`. Not in the constructor: closures there would keep `previous` alive,
+   * and so each pool would keep all pools before it.
    */
   #setServers(all: readonly Expanded[], previous: Pool | null = null): void {
     const stateOf = (url: string): ServerState => previous?.serverAt(url)?.state ?? this.#stateAt(url);
@@ -238,14 +238,14 @@ export class Pool {
       ({ config: server, serverName }) =>
         new Server(server, { ...of, state: stateOf(server.url), ...(serverName === undefined ? {} : { serverName }) }),
     );
-    // One of weight 0 is for those alone that are bound to it.
+    // A server of weight 0 serves only the clients that are bound to it.
     const weighed = this.#servers.filter(({ weight }) => weight > 0);
     const [first, backups] = [false, true].map((backup) => weighed.filter((server) => server.backup === backup));
     this.#tiers = [first ?? [], backups ?? []];
     this.sticky?.setServers(this.#servers);
   }
 
-  /** DNS says something else: those that stay go on as they are. */
+  /** The DNS answer has changed: servers that stay keep their state. */
   #rediscover(): void {
     const { name, config, emit } = this.#options;
     const before = this.#servers;
@@ -264,7 +264,7 @@ export class Pool {
     this.#forget();
   }
 
-  /** A server that comes or comes back starts slowly, keeps what it still carries, and may be given more. */
+  /** A new or recovered server starts slowly, keeps what it still carries, and may get sessions by rebalancing. */
   #onServerUp(server: Server): void {
     if (server.state.set !== 'up') return;
     server.state.since = performance.now();
@@ -272,13 +272,13 @@ export class Pool {
     this.#rebalance?.toward(server);
   }
 
-  /** Drops what is known of addresses that are no servers and carry nothing. */
+  /** Drops the states of addresses that are not servers any more and carry nothing. */
   #forget(): void {
     for (const [url, { live }] of this.#states) if (live === 0 && !this.serverAt(url)) this.#states.delete(url);
   }
 }
 
-/** Whether it may have one more, as far as its check, an operator and this request go. */
+/** Whether the server's check, its operator state and this request allow one more. */
 function free(server: Server, tried: readonly Server[]): boolean {
   const { checked, set } = server.state;
   return checked !== false && set === 'up' && !tried.includes(server);

@@ -1,5 +1,5 @@
-// Moving tunnels to a server that came or came back: others that carry more than their part close one after the other with
-// 1012, and as many new sessions go to it first. It ends when the server has its part, within the tolerance.
+// Moves tunnels to a new or recovered server: servers with more than their share close tunnels one by one with 1012, and as
+// many new sessions go to that server first. It ends when the server has its share, within the tolerance.
 
 import { guarded } from '../base/guard.ts';
 import type { UpstreamConfig } from '../config/schema/schema.ts';
@@ -10,11 +10,11 @@ import type { Movable, Server } from './server.ts';
 
 export type RebalanceConfig = NonNullable<UpstreamConfig['rebalance']>;
 
-/** What outlasts a reload. */
+/** The state that survives a reload. */
 interface Moves {
-  /** The addresses of servers that are to get more. */
+  /** The addresses of the servers that get sessions. */
   readonly towards: Set<string>;
-  /** Tunnels that were asked to close. */
+  /** Tunnels that have been sent a Close. */
   readonly closing: WeakSet<Movable>;
 }
 
@@ -24,14 +24,14 @@ export class Rebalance {
   readonly #moves: Moves;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Takes over what an earlier config has begun; it goes on with `resume`. */
+  /** Takes over the rebalance of an earlier config; `resume` continues it. */
   constructor(config: RebalanceConfig, servers: () => readonly Server[], previous: Rebalance | null = null) {
     this.#config = config;
     this.#servers = servers;
     this.#moves = previous === null ? { towards: new Set(), closing: new WeakSet() } : previous.#moves;
   }
 
-  /** Goes on with what is under way, at this config's pace. */
+  /** Continues a running rebalance, at this config's rate. */
   resume(): void {
     if (this.#moves.towards.size === 0) return;
     this.#timer ??= setInterval(
@@ -40,33 +40,33 @@ export class Rebalance {
     );
   }
 
-  /** The server is to get its part. */
+  /** Starts to move sessions to the server. */
   toward(server: Server): void {
     server.state.pendingMoves = 0;
     this.#moves.towards.add(server.url);
     this.resume();
   }
 
-  /** The server that the next session goes to because another one was closed for it, if there is one. */
+  /** The server for the next session, if a tunnel was closed for it; else null. */
   due(): Server | undefined {
     if (this.#moves.towards.size === 0) return undefined;
     return this.#servers().find(({ url, state }) => state.pendingMoves > 0 && this.#moves.towards.has(url));
   }
 
-  /** Pauses; another one may take over. */
+  /** Pauses, so that the pool of another config can take over. */
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Nothing is to be moved any more, and no server has pending moves. */
+  /** Ends the rebalance and drops all pending moves. */
   abandon(): void {
     this.stop();
     this.#moves.towards.clear();
     for (const { state } of this.#servers()) state.pendingMoves = 0;
   }
 
-  /** One move at most. */
+  /** Makes at most one move. */
   #step(): void {
     for (const url of this.#moves.towards) {
       const server = this.#servers().find((each) => each.url === url);
@@ -83,7 +83,7 @@ export class Rebalance {
     this.#timer = undefined;
   }
 
-  /** The tunnels that a server would carry if all had their part. */
+  /** The tunnels that the server would have if all had their share. */
   #partOf(server: Server): number {
     const up = this.#servers().filter(receives);
     const tunnels = up.reduce((sum, { state }) => sum + state.tunnels.size + state.pendingMoves, 0);
@@ -91,13 +91,13 @@ export class Rebalance {
     return (tunnels * server.weight) / weights;
   }
 
-  /** Whether it would still have less than its part with one more. */
+  /** Whether the server would have less than its share even with one more. */
   #lacks(server: Server): boolean {
     const { tunnels, pendingMoves } = server.state;
     return tunnels.size + pendingMoves + 1 <= this.#partOf(server) * (1 - this.#config.tolerance);
   }
 
-  /** Closes one tunnel of the server that carries most beyond its part. */
+  /** Closes one tunnel of the server that exceeds its share the most. */
   #moveTo({ url, state }: Server): void {
     let donor: Server | null = null;
     let most = 0;
@@ -115,7 +115,7 @@ export class Rebalance {
   }
 }
 
-/** Whether it is one of those that share the tunnels. */
+/** Whether the server is one of those that share the tunnels. */
 function receives(server: Server): boolean {
   return !server.backup && server.eligible && isUp(server);
 }

@@ -1,5 +1,5 @@
-// One server of an upstream: where it is, what part of the traffic it gets, and its state (sessions, tunnels, health). The
-// state outlasts a reload; the rest is of one config.
+// One server of an upstream: its address, its share of the traffic, and its state (sessions, tunnels, health). The state
+// survives a reload; the rest belongs to one config.
 import type { LookupFunction } from 'node:net';
 
 import { SlotSet } from '../base/slot-set.ts';
@@ -11,30 +11,30 @@ import type { Ask } from './balance/key.ts';
 import { Breaker } from './health/breaker.ts';
 import type { SetState } from './server-overrides.ts';
 
-/** A server that was written as its address alone has nothing else. */
+/** The options of a server that is configured by its address only. */
 export type ServerConfig = Extract<UpstreamConfig['servers'][number], { max_connections?: unknown }>;
 
-/** What is counted apart. */
+/** The kinds of traffic with separate rates. */
 export type TrafficKind = Ask['kind'];
 
-/** A session that can be closed, so that its client comes back to another server. */
+/** A session that can be closed, so that its client reconnects to another server. */
 export interface Movable {
   close(code: number, reason: string, deadlineMs: number): void;
 }
 
-/** The state of an address. It is one value for all configs that have the address. */
+/** The state of an address, shared by all configs that have the address. */
 export class ServerState {
-  /** Sessions and requests it carries now. */
+  /** Current sessions and requests. */
   live = 0;
   readonly tunnels = new SlotSet<Movable>();
   readonly breaker = new Breaker();
   /** The result of the active check; null before the first one. */
   checked: boolean | null = null;
-  /** Since when it serves again, by performance.now(); null where it has served from the start. */
+  /** When it started to serve again, by performance.now(); null: it has served from the start. */
   since: number | null = null;
-  /** New sessions that it is to get before any other server, because as many were moved for it. */
+  /** New sessions that it gets before any other server, because as many tunnels were closed for it. */
   pendingMoves = 0;
-  /** As an operator has set it. */
+  /** The state that an operator has set. */
   set: SetState;
   readonly #buckets = new Map<TrafficKind, Bucket>();
 
@@ -42,7 +42,7 @@ export class ServerState {
     this.set = set;
   }
 
-  /** The bucket of a rate: the one there is, at its level, unless the rate is another one now. */
+  /** The bucket of a rate; it keeps its level unless the rate has changed. */
   bucketOf(kind: TrafficKind, rate: Rate | undefined): Bucket | null {
     const known = this.#buckets.get(kind);
     if (rate === undefined) this.#buckets.delete(kind);
@@ -52,12 +52,12 @@ export class ServerState {
   }
 }
 
-/** What a server is besides its address. */
+/** The options of a server besides its address. */
 export interface ServerOf {
   readonly upstream: string;
   readonly state: ServerState;
   readonly tls: BackendTls | null;
-  /** Milliseconds over which one that comes or comes back gets its part little by little; 0: at once. */
+  /** Milliseconds over which a new or recovered server gets its share gradually; 0: at once. */
   readonly slowStart: number;
   /** The name it was resolved from. */
   readonly serverName?: string;
@@ -65,13 +65,13 @@ export interface ServerOf {
   readonly lookup?: LookupFunction;
 }
 
-/** Even at its start it gets some, or it would never be tried. */
+/** The share at the start; without any, the server would never be tried. */
 const LEAST_SHARE = 0.1;
 
 export class Server implements Endpoint {
   readonly upstream: string;
   readonly url: string;
-  /** What it knows itself by, in Host; one on a unix socket has no authority of its own. */
+  /** Its authority, for Host; a server on a unix socket has none. */
   readonly authority: string;
   readonly secure: boolean;
   readonly host: string;
@@ -112,7 +112,7 @@ export class Server implements Endpoint {
     this.#slowStart = slowStart;
   }
 
-  /** Whether it gets new traffic as far as its weight and an operator go; its health is another matter. */
+  /** Whether its weight and its operator state allow new traffic, regardless of its health. */
   get eligible(): boolean {
     return this.weight > 0 && this.state.set === 'up';
   }
@@ -128,13 +128,13 @@ export class Server implements Endpoint {
     return grown >= 1 ? this.weight : this.weight * Math.max(LEAST_SHARE, grown);
   }
 
-  /** Whether it may get one more: it carries less than it may, and has not had as many of this kind as it may just now. */
+  /** Whether it may get one more: it is below its maximum, and below its rate for this kind. */
   takes(kind: TrafficKind | null, now: number): boolean {
     if (this.state.live >= this.#maxConnections) return false;
     return kind === null || (this.#buckets[kind]?.wait(now) ?? 0) === 0;
   }
 
-  /** It gets one more. */
+  /** Counts one more request of this kind. */
   spend(kind: TrafficKind, now: number): void {
     this.#buckets[kind]?.take(now);
   }

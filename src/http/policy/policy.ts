@@ -1,12 +1,12 @@
-// Which fields cross the gateway, in both directions, for plain requests and handshakes alike (RFC 9110 §7.6.1), and what
-// a route adds to them. Pure.
+// Which fields the gateway forwards, in both directions, for plain requests and handshakes (RFC 9110 §7.6.1), and the fields
+// that a route adds. Pure.
 import { type FieldSection, type Fields, listElements, lowerNames, trimOws, without } from '../fields.ts';
 import { type Forwarding, forwardingFields, isForwardingField, mayPass } from '../forwarding/forwarded.ts';
 import { isEndToEnd, type Request, type RequestHead } from '../head.ts';
 import { type PathView, type RewrittenTarget, showCookie, showLocation } from './rewrite.ts';
 import type { Facts, FieldTemplate } from './template.ts';
 
-/** Fields that belong to one connection, beside those that Connection names. */
+/** Hop-by-hop fields, besides those that Connection names. */
 const HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
@@ -19,13 +19,13 @@ const HOP_BY_HOP = new Set([
   'http2-settings',
 ]);
 
-/** The names, in lower case, that may not cross: those of one connection and those that Connection names. */
+/** The names, in lower case, of fields that are not forwarded: hop-by-hop fields and those that Connection names. */
 function connectionFields(section: FieldSection): ReadonlySet<string> {
   if (!section.names.includes('connection')) return HOP_BY_HOP;
   let dropped: Set<string> | null = null;
   for (const element of listElements(section, 'connection')) {
     const name = element.toLowerCase();
-    // A backend that names Sec-WebSocket-Accept would take the 101 from the client.
+    // If a backend names Sec-WebSocket-Accept, its removal would make the 101 invalid for the client.
     if (HOP_BY_HOP.has(name) || isEndToEnd(name)) continue;
     dropped ??= new Set(HOP_BY_HOP);
     dropped.add(name);
@@ -33,11 +33,11 @@ function connectionFields(section: FieldSection): ReadonlySet<string> {
   return dropped ?? HOP_BY_HOP;
 }
 
-/** What a route changes of the fields of one direction; names in lower case. */
+/** A route's changes to the fields of one direction; names in lower case. */
 export interface FieldRules {
-  /** Those that do not pass, and those that are set. */
+  /** Fields that are removed, and fields that are set. */
   readonly dropped: ReadonlySet<string>;
-  /** Those that are set or appended. */
+  /** Fields that are set or appended. */
   readonly added: readonly { readonly name: string; readonly value: FieldTemplate }[];
 }
 
@@ -46,11 +46,11 @@ export interface Policy {
   readonly forwarding: Forwarding;
   /** The name in Via; null: none. */
   readonly via: string | null;
-  /** Host for the backend: the client's, the server's own, or one that is given. */
+  /** Host for the backend: the client's, the server's own, or a configured one. */
   readonly host: 'keep' | 'upstream' | { readonly given: string };
   readonly request: FieldRules | null;
   readonly response: FieldRules | null;
-  /** Whether the backend sees other paths than the client. */
+  /** Whether the backend gets another path than the client sent. */
   readonly movesPaths: boolean;
 }
 
@@ -63,16 +63,16 @@ const PLAIN_POLICY: Policy = {
   movesPaths: false,
 };
 
-/** The Host that a backend gets; `own` is the server's authority, which stands in where the client names none. */
+/** The Host for a backend; `own` is the server's authority, used if the client sends none. */
 function hostFor(policy: Policy, request: Request, own: string): string {
-  // What HTTP/1.0 need not name, HTTP/1.1 has to.
+  // HTTP/1.1 requires Host, HTTP/1.0 does not.
   if (policy.host === 'keep') return request.host || own;
   return policy.host === 'upstream' ? own : policy.host.given;
 }
 
 /**
- * The fields of a request for the backend: Host first, then what may cross in its order, then ours. `skip` leaves out
- * further names, given in lower case; `own` is the server's authority.
+ * The fields of a request for the backend: Host first, then the forwarded ones in their order, then the gateway's. `skip` has
+ * more names to leave out, in lower case; `own` is the server's authority.
  */
 export function requestFields(
   facts: Facts,
@@ -88,7 +88,7 @@ export function requestFields(
   const fields: string[] = host === '' ? [] : ['Host', host];
   for (let i = 0; i < head.names.length; i++) {
     const name = head.names[i] as string;
-    // A backend that reads `_` as `-` (CGI, WSGI) would take an alias for the field itself.
+    // A backend that reads `_` as `-` (CGI, WSGI) would mistake an alias for the field itself.
     const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
     if (plain === 'host' || dropped.has(plain) || dropped.has(name) || skip.has(plain)) continue;
     if (set !== undefined && (set.has(plain) || set.has(name))) continue;
@@ -108,10 +108,10 @@ function receivedBy({ http2, version }: RequestHead): string {
   return http2 === undefined ? version : '2.0';
 }
 
-/** The field a refusal of the gateway's own carries; a backend's answer must not look like one. */
+/** The field of the gateway's own refusals; it is removed from a backend's answer. */
 export const REASON_FIELD = 'X-Gateway-Reason';
 
-/** The fields of a backend's answer for the client: what may cross, in its order. */
+/** The fields of a backend's answer for the client: the forwarded ones, in their order. */
 export function responseFields(fields: Fields): string[] {
   const section = { fields, names: lowerNames(fields) };
   const dropped = connectionFields(section);
@@ -124,7 +124,7 @@ export function responseFields(fields: Fields): string[] {
   return kept;
 }
 
-/** What an answer's policy needs to know of its request. */
+/** The parts of a request that the policy for its answer needs. */
 export interface Answering {
   readonly facts: Facts;
   readonly sent: RewrittenTarget;
@@ -132,7 +132,7 @@ export interface Answering {
   readonly own: string;
 }
 
-/** The same by a route's policy; the result is a function, since an exchange may have several heads of answers. */
+/** The same with a route's policy. Returns a function, because an exchange may have several response heads. */
 export function responsePolicy(policy: Policy, answering: Answering): (fields: Fields) => string[] {
   const { response, via } = policy;
   const moves = policy.movesPaths || policy.host !== 'keep';
@@ -169,15 +169,15 @@ function show(fields: readonly string[], view: PathView): string[] {
   });
 }
 
-/** The names of fields that the client's own do not pass under. */
+/** The names of fields that are dropped if the client sends them, because the gateway sets them. */
 function replaced(rules: FieldRules | null, granted: Fields): ReadonlySet<string> | undefined {
   const dropped = rules === null ? undefined : rules.dropped;
   if (granted.length === 0) return dropped;
-  // A name with `_` stands for the one with `-` too: backends that read the one as the other would take the client's own.
+  // `_` counts as `-`: backends that treat them alike would use the client's field.
   return new Set([...lowerNames(granted).map((name) => name.replaceAll('_', '-')), ...(dropped ?? [])]);
 }
 
-/** Those without a value are only said so that the client's own do not pass. */
+/** A field without a value is not sent; it is listed so that the client's own is dropped. */
 function grant(fields: string[], granted: Fields): void {
   for (let i = 0; i < granted.length; i += 2) {
     const value = granted[i + 1] as string;

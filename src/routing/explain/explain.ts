@@ -1,5 +1,5 @@
-// `upgate explain`: what the gateway would do with a request, and why, as lines for a person. The verdict is decide()'s
-// own, printed step by step; nothing is judged here. Pure.
+// `upgate explain`: how the gateway would answer a request, and why, as lines of text. The verdict is that of decide(),
+// printed step by step; this file decides nothing. Pure.
 import { attribute, type Client, type TrustedProxies } from '../../http/forwarding/forwarded.ts';
 import { type RequestHead, readRequest } from '../../http/head.ts';
 import { type PresentedToken, type TokenSource, takeToken } from '../../http/token.ts';
@@ -9,36 +9,36 @@ import type { RouteTable } from '../table.ts';
 import type { EffectiveLimit } from './effective-limits.ts';
 import type { ExplainRequest } from './explain-request.ts';
 
-/** What is known of an upstream; the config's own entries will do. */
+/** The part of an upstream that an explanation needs; an entry of the config has it. */
 export type UpstreamServers = Readonly<Record<string, { readonly servers: readonly { readonly url: string }[] }>>;
 
-/** The answer to a question. */
+/** An explanation of one request. */
 export interface Explanation {
   /** Lines to print, without their line ends. */
   readonly lines: readonly string[];
-  /** The status the client gets: 101 for a session; null where it is the backend's to say. */
+  /** The status that the client gets: 101 for a session; null if the backend decides. */
   readonly status: number | null;
   /** The reason code of a refusal; null where the request is admitted. */
   readonly reason: string | null;
-  /** The credentials that the route asks for; null where it asks for none, or the request does not get that far. */
+  /** The credentials that the route needs; null if it needs none, or an earlier step refuses the request. */
   readonly credentials: { readonly route: string; readonly token: PresentedToken } | null;
 }
 
-/** What came of the credentials, where somebody has looked at them. */
+/** The result of a check of the credentials. */
 export interface Verified {
-  /** Null: they are good. */
+  /** Null: they are valid. */
   readonly refused: { readonly status: number; readonly reason: string } | null;
   readonly detail: string;
 }
 
-/** What an explanation goes by beside the routes. */
+/** What an explanation needs besides the routes. */
 export interface ExplainContext {
   readonly trusted: TrustedProxies;
   readonly upstreams: UpstreamServers;
   readonly verified?: Verified | null;
 }
 
-/** Explains what becomes of a request. What only live state can say (limits, health) is left open. No token is printed. */
+/** Explains the answer to a request. Checks that need live state (limits, health) are left open. Prints no token. */
 export function explain(
   table: RouteTable,
   request: ExplainRequest,
@@ -82,7 +82,7 @@ export function formatAccess(verdict: Verdict, verified: Verified | null): strin
   return lines;
 }
 
-/** Of what the gateway answers by itself nothing is counted. */
+/** The gateway's own answers count toward no limit. */
 function limitsOf(verdict: Exclude<Verdict, Refuse>): EffectiveLimit {
   if (verdict.kind === 'respond') return { before: '', after: '' };
   const { handshakes, requests } = verdict.route.limits;
