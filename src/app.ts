@@ -40,17 +40,17 @@ import { Connections } from './websocket/connections.ts';
 export interface AppOptions extends Pick<OtherProcessesOptions, 'env' | 'transferAt'> {
   readonly file: string;
   readonly version: string;
-  /** Start the built-in backends first, and say what to try. */
+  /** Whether to start the built-in backends and print what to try. */
   readonly demo: boolean;
-  /** For a person; log lines go to standard output. */
+  /** Prints a line for a person; log lines go to standard output. */
   readonly print: (line: string) => void;
-  /** Whether that person is at a terminal, and waits. */
+  /** Whether a person waits at a terminal. */
   readonly interactive: boolean;
-  /** Has the process drain, as at a signal. */
+  /** Makes the process drain, as at a signal. */
   readonly drain: () => void;
 }
 
-/** How long backends may take, at the end, to be told of what has ended. */
+/** Milliseconds at the end for webhook backends to take the last events. */
 const FAREWELL_MS = 5000;
 
 interface Next {
@@ -194,12 +194,12 @@ export class App {
     return this.#watch !== null;
   }
 
-  /** Reads the config anew and swaps it; a config with errors changes nothing and is reported. */
+  /** Reads the config again and swaps it in; a config with errors is reported and changes nothing. */
   async reload(): Promise<void> {
     await this.#reloader.request('signal');
   }
 
-  /** Drains as the config says; resolves when nothing is left. */
+  /** Drains as configured; resolves when nothing is left. */
   async stop(): Promise<void> {
     const drain = this.#others.stopping(this.#current().config.drain);
     this.#watch?.close();
@@ -220,7 +220,7 @@ export class App {
         this.#ready = 'draining';
       },
     });
-    // Backends are still told of the connections that have ended just now.
+    // Webhook backends still get the events of the connections that have just ended.
     if (!(await this.#shared.deliveries.settled(FAREWELL_MS))) this.#warn('webhook events were dropped at the end');
     for (const pool of this.#current().pools.values()) pool.stop('for good');
     await this.#admin.close();

@@ -1,6 +1,6 @@
 // The admin listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for supervisors and load balancers, the API for
-// backends (api.ts), the page to try it in (console.ts). What the answers are made of comes in as functions; clients of the
-// gateway never get here.
+// backends (api.ts) and the console (console.ts). The content of the answers comes from functions in the options. Clients of
+// the gateway have no access.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { background, guarded, ignore } from '../base/guard.ts';
@@ -19,30 +19,30 @@ import { presentsPassword, presentsToken } from './bearer.ts';
 export interface AdminOptions {
   /** The exposition in the form that the Accept field asks for. */
   readonly render: (accept?: string) => Promise<{ readonly contentType: string; readonly body: string }>;
-  /** True while new traffic is accepted; else false, or the reason in a word or two. */
+  /** True while new traffic is accepted; else false, or a short reason. */
   readonly ready: () => boolean | string;
-  /** What does not work as it should while traffic is still accepted, in a few words; null where all is well. */
+  /** What is degraded while traffic is still accepted, in a few words; null: nothing. */
   readonly degraded: () => string | null;
-  /** Answers requests of the API; null where the path is none of its own. */
+  /** Answers requests of the API; null if the path is not one of the API's. */
   readonly api: (req: IncomingMessage) => Promise<AdminResponse | null>;
-  /** Further pages, by path; they get the query. */
+  /** More pages, by path; each gets the query. */
   readonly pages: ReadonlyMap<string, AdminPage>;
-  /** What everything but the probes asks for where the listener can be reached from elsewhere; undefined: nobody gets it. */
+  /** The token for everything except the probes if the listener is not on loopback; undefined: nobody has access. */
   readonly token: () => string | undefined;
-  /** Host names under which API and pages may be asked, in lower case, beside IP addresses and `localhost`. */
+  /** Host names, in lower case, that requests for API and pages may have besides IP addresses and `localhost`. */
   readonly hosts: () => readonly string[];
 }
 
 export interface Admin {
-  /** Binds, and gives the address; rejects with the system's error where it can't. */
+  /** Binds and returns the address; rejects with the system's error. */
   listen(host: string, port: number): Promise<AddressInfo>;
-  /** Accepts from a socket that another process has opened, from this moment on. */
+  /** Accepts from a socket that another process has opened. */
   listenOn(fd: number): AddressInfo;
   /** The descriptor of its listening socket, which remains its own. */
   readonly fd: number;
-  /** Leaves the socket to the other processes that accept from it; what is open goes on, but for idle connections. */
+  /** Stops accepting from a socket that other processes share; open connections go on, except idle ones. */
   release(): void;
-  /** Stops; what is being answered has a second to end. */
+  /** Stops; running requests have one second to end. */
   close(): Promise<void>;
 }
 
@@ -54,7 +54,7 @@ const KEEP_ALIVE_MS = 75_000;
 const REQUEST_MS = 10_000;
 const CLOSE_MS = 1000;
 const MAX_CONNECTIONS = 256;
-/** Of the requests that wait behind others of their connection. */
+/** Bounds the requests that wait behind others of their connection. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
 /** The admin listener, not bound yet: probes, metrics, pages and the API. */
@@ -64,7 +64,7 @@ export function createAdmin(options: AdminOptions): Admin {
     ['/healthz', () => text(200, 'ok')],
     ['/readyz', () => readiness(options.ready(), options.degraded())],
   ]);
-  // Until it is bound, and known to be on loopback, anyone might reach it.
+  // Until it is bound and known to be on loopback, assume that anyone can reach it.
   let exposed = true;
   const answer = (req: IncomingMessage) => answerRequest(options, probes, { req, exposed });
   const pipelineQueue = new PipelineQueue(new MemoryBudget(MAX_WAITING_BYTES));
@@ -119,7 +119,7 @@ export function createAdmin(options: AdminOptions): Admin {
   };
 }
 
-/** Nothing of it is for a page of another origin, and an answer that is no page loads nothing. */
+/** Headers against pages of other origins; an answer that is not a page may load nothing. */
 const GUARDS = {
   'Cache-Control': 'no-store',
   'X-Content-Type-Options': 'nosniff',
@@ -142,7 +142,7 @@ async function serve(
   res.writeHead(status, {
     ...(contentType === null ? {} : { 'Content-Type': contentType, 'Content-Length': bytes.length }),
     ...GUARDS,
-    // A body nobody reads must not hold the connection.
+    // An unread body must not block the connection.
     ...(req.complete || METHODS.includes(req.method ?? '') ? {} : { Connection: 'close' }),
     ...fields,
   });
@@ -151,7 +151,7 @@ async function serve(
 
 interface AdminRequest {
   readonly req: IncomingMessage;
-  /** Whether others than this machine reach the listener. */
+  /** Whether other machines can reach the listener. */
   readonly exposed: boolean;
 }
 
@@ -185,7 +185,7 @@ function get(
   return { ...text(405, 'method not allowed'), fields: { Allow: METHODS.join(', ') } };
 }
 
-/** What a page asks for; the API has asked by itself. A browser can show the token as a password, for pages only read. */
+/** Checks the token for a page; the API checks it itself. A browser may send the token as a password, because pages only read. */
 function refuse(token: string | undefined, { headers: { authorization } }: IncomingMessage): AdminResponse | null {
   if (token === undefined)
     return problem(
@@ -204,8 +204,8 @@ function isLoopback(address: string): boolean {
 }
 
 /**
- * A page on the web can make its own name lead to this address ("DNS rebinding") and would then be of one origin with
- * this listener; its name in Host gives it away. An IP address can be asked by nobody else's page.
+ * A web page can make its own host name resolve to this address ("DNS rebinding") and then has the same origin as this
+ * listener. Its name in Host shows that. No foreign page has an IP address as its origin here.
  */
 function mayAsk({ rawHeaders }: IncomingMessage, hosts: readonly string[]): boolean {
   const [host = '', ...further] = valuesOf({ fields: rawHeaders, names: lowerNames(rawHeaders) }, 'host');
@@ -225,7 +225,7 @@ async function metrics({ render }: AdminOptions, req: IncomingMessage): Promise<
 }
 
 function readiness(ready: boolean | string, degraded: string | null): AdminResponse {
-  // Degraded is no reason to take traffic away: what all gateways lack would take away all of them.
+  // Degraded still answers 200: if all gateways lack the broker, a balancer would remove all of them.
   if (ready === true) return text(200, degraded === null ? 'ok' : `degraded: ${degraded}`);
   return text(503, ready === false ? 'not ready' : ready);
 }
@@ -235,7 +235,7 @@ function listen(server: Server, host: string, port: number): Promise<AddressInfo
     server.once('error', reject);
     server.listen({ host, port }, () => {
       server.off('error', reject);
-      // Such as too many open files while accepting: the next connection may do better.
+      // For example too many open files: the next connection may succeed.
       server.on('error', ignore);
       resolve(server.address() as AddressInfo);
     });

@@ -1,5 +1,5 @@
-// The admin API: finds the operation of a request, asks for the token, and reports the call. The operations stand in files
-// beside this one; what they take and give is written down in openapi.ts, and a test holds the two together.
+// The admin API: finds the operation of a request, checks the token, and reports the call. The operations are in the files
+// beside this one. openapi.ts describes their parameters and answers, and a test compares the two.
 import type { IncomingMessage } from 'node:http';
 import type { Emit } from '../events.ts';
 import { BrokerError } from '../websocket/broker/broker.ts';
@@ -7,15 +7,15 @@ import { type AdminResponse, problem } from './answer.ts';
 import { presentsToken } from './bearer.ts';
 
 export interface ApiOptions {
-  /** What callers must show; undefined: there is no API. */
+  /** The token of callers; undefined: the API is off. */
   readonly token: () => string | undefined;
   readonly operations: readonly Operation[];
   readonly emit: Emit;
 }
 
-/** One request, as its operation sees it. */
+/** One request, as an operation gets it. */
 export interface ApiCall {
-  /** The parameters of the path, decoded, in their order. */
+  /** The decoded parameters of the path, in order. */
   readonly params: readonly string[];
   readonly query: URLSearchParams;
   readonly req: IncomingMessage;
@@ -23,7 +23,7 @@ export interface ApiCall {
 
 export interface Operation {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** With its parameters in braces, each a whole segment. */
+  /** The path, with parameters in braces; each is a whole segment. */
   readonly path: string;
   readonly run: (call: ApiCall) => AdminResponse | Promise<AdminResponse>;
 }
@@ -31,11 +31,11 @@ export interface Operation {
 /** An operation whose path fits a request's. */
 interface Fitting {
   readonly operation: Operation;
-  /** The parameters as they stand in the path. */
+  /** The parameters as written in the path. */
   readonly segments: readonly string[];
 }
 
-/** Answers requests of the API; null where the path is none of its own. */
+/** Answers requests of the API; null if the path is not one of the API's. */
 export function createApi(options: ApiOptions): (req: IncomingMessage) => Promise<AdminResponse | null> {
   return async (req) => {
     const { pathname, searchParams } = splitTarget(req.url ?? '');
@@ -64,7 +64,7 @@ function splitTarget(target: string): { pathname: string; searchParams: URLSearc
   return { pathname, searchParams: new URLSearchParams(query.join('?')) };
 }
 
-/** The operations of one path: a path that is spelt out comes before one that a parameter fits. */
+/** The operations of one path; an exact path comes before one with parameters. */
 function fittingOf(operations: readonly Operation[], pathname: string): readonly Fitting[] {
   const fitting = operations.flatMap((operation) => {
     const segments = matchPath(operation.path, pathname);
@@ -74,7 +74,7 @@ function fittingOf(operations: readonly Operation[], pathname: string): readonly
   return fitting.filter(({ segments }) => segments.length === fewest);
 }
 
-/** The parameters as they stand in the path; null where the path is another. */
+/** The parameters as written in the path; null if the path does not match. */
 function matchPath(template: string, path: string): string[] | null {
   const [wanted, given] = [template.split('/'), path.split('/')];
   if (wanted.length !== given.length) return null;
@@ -89,7 +89,7 @@ function matchPath(template: string, path: string): string[] | null {
   return found;
 }
 
-/** Null where one holds an escape that is none. */
+/** The decoded parameters; null if one has an invalid escape. */
 function decodeAll(segments: readonly string[]): string[] | null {
   try {
     return segments.map(decodeURIComponent);
@@ -98,7 +98,7 @@ function decodeAll(segments: readonly string[]): string[] | null {
   }
 }
 
-/** What every operation asks for first. */
+/** The checks before every operation. */
 function refuse({ token }: ApiOptions, req: IncomingMessage): AdminResponse | null {
   const wanted = token();
   if (wanted === undefined) return problem(403, 'api_off', 'there is no API without admin.token in the config');

@@ -1,10 +1,10 @@
-// The process: which signals it obeys, what becomes of an error that nothing caught, and how it ends. It is loaded before
-// everything else, so that no signal of the first moments meets node's default. Imports little for the same reason.
+// The process: its signals, uncaught errors, and its end. It is loaded first, so that an early signal does not get node's
+// default handling. For the same reason it imports little.
 import { writeSync } from 'node:fs';
 import { ignore, reportDefect } from '../base/guard.ts';
 import { stackOf } from '../errors.ts';
 
-/** What `run` serves. */
+/** The service that `run` starts. */
 export interface Service {
   readonly started: boolean;
   reload(): Promise<void>;
@@ -23,17 +23,17 @@ export interface LifecycleOptions {
 const EXIT_DEFECT = 70;
 /** A second signal to stop, or a drain that failed. */
 const EXIT_FORCED = 1;
-/** How long a reader of our output may hold up the end of a gateway. */
+/** Milliseconds that a reader of the output may delay the end of a gateway. */
 const OUTPUT_MS = 1000;
 
 export class Lifecycle {
   readonly #options: LifecycleOptions;
   #service: Service | null = null;
   #stopping = false;
-  /** It stops because it was asked to, and no signal has come for it yet. */
+  /** A request, not a signal, has started the stop, and no signal has followed yet. */
   #requested = false;
   #escaped = false;
-  /** SIGHUP came before there was something to reload. */
+  /** A SIGHUP arrived before there was something to reload. */
   #reloads = false;
 
   constructor(options: LifecycleOptions) {
@@ -41,48 +41,48 @@ export class Lifecycle {
   }
 
   /**
-   * Takes over what nothing catches, from here to the end of the process, and signals where there is something to serve. A
-   * command that answers and ends keeps the system's way with them, which also ends one that is busy.
+   * Handles uncaught errors until the end of the process, and signals if the command serves. Other commands keep the system's
+   * default for signals, which also ends a busy one.
    */
   watch(): void {
     if (this.#options.serves) {
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => this.#onStop());
       process.on('SIGHUP', () => this.#onReload());
     }
-    // A rejection that nobody handles gets here too.
+    // Unhandled rejections get here too.
     process.on('uncaughtException', (thrown: unknown) => this.#onEscape(thrown));
-    // Whoever read our output may leave; that is no reason to end.
+    // The reader of the output may leave; that must not end the process.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', ignore);
   }
 
-  /** From here on signals are for this service. */
+  /** Signals go to this service from now on. */
   serve(service: Service): void {
     this.#service = service;
   }
 
-  /** The service has started: obeys a SIGHUP that came meanwhile. */
+  /** The service has started: handles a SIGHUP that arrived in the meantime. */
   onStarted(): void {
     if (this.#reloads) this.#onReload();
   }
 
-  /** Drains, as at a signal. The first signal that comes then is no second one: a supervisor sends one in any case. */
+  /** Drains, as at a signal. The first signal after it does not count as the second: a supervisor always sends one. */
   requestStop(): void {
     if (this.#stopping || !this.#service?.started) return;
     this.#requested = true;
     this.#stop(this.#service);
   }
 
-  /** Ends the process with this code once its output has been taken. */
+  /** Ends the process with this code after its output is written. */
   async end(code: number): Promise<void> {
     const taken = Promise.all([process.stdout, process.stderr].map(written));
-    // A command waits for whoever reads its output, as any does; a gateway does not.
+    // A command waits for the reader of its output; a gateway does not.
     await (this.#options.serves ? Promise.race([taken, elapsed(OUTPUT_MS)]) : taken);
     this.#options.exit(code);
   }
 
   #onStop(): void {
     const { exit } = this.#options;
-    // Where nothing is served yet, there is nothing to end in order; being stopped then is no failure of a gateway.
+    // If nothing is served yet, there is nothing to drain, and the stop is not a failure.
     if (!this.#service?.started) return void exit(0);
     if (this.#requested) {
       this.#requested = false;
@@ -97,9 +97,9 @@ export class Lifecycle {
     if (!this.#reloads) void this.#service?.reload().catch((thrown: unknown) => reportDefect('config', thrown));
   }
 
-  /** Whatever it was, the state of the process is not known any more: it goes, and lets its clients go in order. */
+  /** After an uncaught error the state of the process is unknown: it drains and ends. */
   #onEscape(thrown: unknown): void {
-    // Written before anything else is tried.
+    // Write the error before anything else can fail.
     printNow(`${stackOf(thrown)}\n`);
     if (this.#escaped || !this.#service?.started) return void this.#options.exit(EXIT_DEFECT);
     this.#escaped = true;
@@ -119,16 +119,16 @@ export class Lifecycle {
   }
 }
 
-/** To standard error, past every queue. */
+/** Writes to standard error synchronously, past every queue. */
 function printNow(text: string): void {
   try {
     writeSync(process.stderr.fd, text);
   } catch {
-    // Nobody reads it, or it is full.
+    // Standard error is closed or full.
   }
 }
 
-/** Resolves once what was written to the stream has been taken, or never will be. */
+/** Resolves when the stream has written everything, or never can. */
 function written(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => stream.write('', () => resolve()));
 }

@@ -1,5 +1,5 @@
-// Text to Config: reads the YAML, puts in the environment, holds it against the schema and the cross-field checks, and
-// reports all that is wrong at once, each at its line and column. Pure: opens no file, reads no process environment.
+// Text to Config: parses the YAML, inserts environment variables, checks the schema and the rules across fields, and
+// reports all problems at once, each with its line and column. Pure: opens no file and reads no process environment.
 
 import { check } from './check/check.ts';
 import type { ConfigPath, LocatedProblem, Problem } from './problem.ts';
@@ -14,17 +14,17 @@ import type { Positions } from './yaml/positions.ts';
 import { type MapNode, plainValue } from './yaml/tree.ts';
 
 export interface Parsed {
-  /** Null where there is any error. */
+  /** Null if there is any error. */
   readonly config: Config | null;
-  /** What of the config can be checked further, without its broken values; null where nothing can. */
+  /** The config without its invalid values, for further checks; null if nothing is left. */
   readonly partial: Config | null;
-  /** The routes of `partial` that lost a part of their match, by their places. */
+  /** The routes of `partial` that lost a part of their match, by index. */
   readonly widened: Widened;
   /** Errors and warnings, in the order of the file. */
   readonly problems: readonly LocatedProblem[];
-  /** Where the values of the file stand. */
+  /** The positions of the values in the file. */
   readonly positions: Positions;
-  /** Gives a problem found in `config` or `partial` its place in the file. */
+  /** Adds the position in the file to a problem of `config` or `partial`. */
   locate(problem: Problem): LocatedProblem;
 }
 
@@ -36,7 +36,7 @@ export type Widened = ReadonlyMap<number, { readonly knowsPath: boolean }>;
 
 const NONE: Widened = new Map();
 
-/** Where a text comes from, and the environment for its `${VAR}`. */
+/** The origin of a text, and the environment for its `${VAR}`. */
 export interface Source {
   /** The name of the file for messages. */
   readonly file: string;
@@ -99,10 +99,10 @@ interface Found extends Pick<Completed, 'root' | 'assumed'> {
   readonly issues: readonly Explained[];
 }
 
-/** All that the schema does not accept: the modes as they were written, and the rest by the modes that were assumed. */
+/** All schema violations: those of the modes as written, and the others with the assumed modes. */
 function findIssues(written: MapNode): Found {
   const asWritten = issuesOf(written);
-  // The JSON Schema is for what is wrong alone: a start on a sound file does not wait for it to be made.
+  // The JSON Schema is needed for error messages only: a start with a valid file does not build it.
   if (asWritten.length === 0) return { root: written, assumed: [], issues: [] };
   const schema = inputSchema();
   const { root, assumed, unsure } = assumeModes(written, schema);

@@ -1,5 +1,5 @@
-// The values of a config in force, one by one, as they may be shown: secrets are replaced, and what came from the environment is
-// the reference that it came by. Each says where it came from.
+// The values of the current config for display: secrets are replaced, and a value from the environment is shown as its
+// reference. Each has its origin.
 import type { ConfigPath } from './problem.ts';
 import type { Config } from './schema/schema.ts';
 import { SECRET_KEY } from './yaml/document.ts';
@@ -15,7 +15,7 @@ export interface ShownValue {
 }
 
 const HIDDEN = '(secret)';
-/** Characters of a value. */
+/** The longest value that is shown, in characters. */
 const LONGEST = 1024;
 
 /** Each value of a config in the order of its keys, secrets replaced, long ones cut at 1,024 characters. */
@@ -34,7 +34,7 @@ function show(value: unknown, path: ConfigPath, positions: Positions): ShownValu
   const { at, exact } = findPosition(path, positions);
   const shown = isSecret(path) ? HIDDEN : at?.written !== undefined ? maskUrl(at.written) : plain(value);
   const from = at === null ? 'default' : at.written === undefined ? 'file' : 'environment';
-  // What was made of one text in the file, such as the host of a URL, stands where that text stands.
+  // A value that was parsed from a text, such as the host of a URL, has the position of that text.
   const text = at?.written !== undefined && !exact && !isSecret(path) ? HIDDEN_PART : shown;
   return { path: formatPath(path), value: text, from, line: at?.line ?? null, column: at?.column ?? null };
 }

@@ -2,28 +2,28 @@
 // at a rate that rises, so that the reconnects overload neither backends nor the gateway. The others get a time to
 // retry after, each its own.
 //
-// At the share x of its time the ramp lets in rate / (1 - x): the rate at first, twice that at half of it, ten times that
-// at nine tenths, and at the end everything. There is no edge for a crowd to wait behind.
+// At the share x of its time the ramp admits rate / (1 - x) per second: the rate at first, twice that after half of the time,
+// ten times after nine tenths, and everything at the end. So no crowd waits for the end of the ramp.
 import type { Config } from '../config/schema/schema.ts';
 import type { GatewayEvent, Sample, Sampler } from '../events.ts';
 import { Window } from '../upstream/health/window.ts';
 
 export type RampConfig = NonNullable<Config['limits']['ramp']>;
 
-/** Sessions that end within this long are a mass. */
+/** Milliseconds within which many ended sessions count as a mass close. */
 const MASS_MS = 1000;
-/** Unused admissions are kept for this long. */
+/** Milliseconds for which unused admissions are kept. */
 const KEPT_MS = 100;
 
 export class Ramp implements Sampler {
   readonly #closes = new Window(MASS_MS);
   readonly #now: () => number;
   #config: RampConfig | null = null;
-  /** When it began; null where it does not run. */
+  /** When it started; null: it does not run. */
   #since: number | null = null;
-  /** How many were admitted of those that the ramp allowed so far. */
+  /** Handshakes admitted since the start of the ramp. */
   #taken = 0;
-  /** The last place that was promised to a refused handshake. */
+  /** The last place in the line that was given to a refused handshake. */
   #promised = 0;
 
   /** `now` in milliseconds of a clock that never goes back. */
@@ -31,13 +31,13 @@ export class Ramp implements Sampler {
     this.#now = now;
   }
 
-  /** Sets the config from now on; a ramp that runs goes on, unless the config has none any more. */
+  /** Sets the config; a running ramp goes on, unless the new config has none. */
   configure(config: RampConfig | null): void {
     this.#config = config;
     if (config === null) this.#since = null;
   }
 
-  /** Begins, or begins anew. */
+  /** Starts or restarts the ramp. */
   start(): void {
     if (this.#config === null) return;
     this.#since = this.#now();
@@ -45,7 +45,7 @@ export class Ramp implements Sampler {
     this.#promised = 0;
   }
 
-  /** Takes an event: many sessions that end at once, other than by their clients' own Close, begin a ramp; then true. */
+  /** Takes an event. Many sessions that end at once without their clients' Close start a ramp; then it returns true. */
   observe(event: GatewayEvent): boolean {
     if (this.#config === null || event.type !== 'session_closed') return false;
     if (event.initiator === 'client' && !event.cut) return false;
@@ -70,7 +70,7 @@ export class Ramp implements Sampler {
   }
 
   /**
-   * For one that may not be admitted: milliseconds until there is a place for it, after all those that were refused
+   * For a refused handshake: milliseconds until its place in the line, which is after all handshakes that were refused
    * before.
    */
   promise(): number {
@@ -85,7 +85,7 @@ export class Ramp implements Sampler {
     if (this.#config !== null) yield { metric: 'ramp_active', labels: {}, value: this.#at() === null ? 0 : 1 };
   }
 
-  /** Where the ramp is; null where none runs. */
+  /** The progress of the ramp; null: none runs. */
   #at(): { config: RampConfig; age: number; given: number } | null {
     if (this.#config === null || this.#since === null) return null;
     const { rate, over } = this.#config;
@@ -103,7 +103,7 @@ export class Ramp implements Sampler {
     return Math.min(kept, given - this.#taken);
   }
 
-  /** One mass of closes is one reason to begin, however long it takes. */
+  /** One mass close starts one ramp, however long it takes. */
   #young(now: number): boolean {
     return this.#since !== null && now - this.#since < MASS_MS;
   }

@@ -1,5 +1,5 @@
-// Events become lines on standard output: one at each open, close, refusal and request, under one id, and one for whatever
-// an operator should see. What is in a line is in log-records.ts; pino writes it as JSON, which text-line.ts words for people.
+// Turns events into lines on standard output: one for each open, close, refusal and request, with the same id, and one for
+// each event that an operator should see. log-records.ts has the fields; pino writes JSON, and text-line.ts makes text of it.
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Emit } from '../events.ts';
 import { LineLimit } from './line-limit.ts';
@@ -11,14 +11,14 @@ import { type TextStyle, textLine } from './text-line.ts';
 export type LogFormat = 'auto' | 'text' | 'json';
 
 export interface LogSettings {
-  /** The least level that is written. */
+  /** The lowest level that is written. */
   readonly level: Level;
-  /** Whether each request, session and refusal gets its line; warnings and notices are written either way. */
+  /** Whether requests, sessions and refusals get lines; warnings and notices always do. */
   readonly access: boolean;
   readonly format: LogFormat;
 }
 
-/** Takes lines, each with its end. */
+/** A destination for lines, each with its line end. */
 export interface Destination {
   write(line: string): void;
   /** Resolves once they are written. */
@@ -30,7 +30,7 @@ export interface LogOptions extends LogSettings {
   readonly destination?: Destination;
   /** Whether lines go to a terminal; default: whether standard output is one. */
   readonly terminal?: boolean;
-  /** NO_COLOR and TERM are asked about colours; default: the process's. */
+  /** The environment, for NO_COLOR and TERM; default: the process's. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -77,12 +77,12 @@ export function createLog(options: LogOptions): Log {
   };
 }
 
-/** Colours are for terminals that show them, unless NO_COLOR is set to something (no-color.org). */
+/** Whether to use colours: on terminals that support them, unless NO_COLOR is set (no-color.org). */
 function styleOn(terminal: boolean, { NO_COLOR, TERM }: NonNullable<LogOptions['env']>): TextStyle {
   return { colour: terminal && !NO_COLOR && TERM !== 'dumb', clock: terminal };
 }
 
-/** Standard output, written to the last line however the process ends. */
+/** Standard output; every line is written, however the process ends. */
 function standardOutput(onDropped: (lines: number) => void): Output {
   const output = new Output(process.stdout.fd, onDropped);
   process.once('exit', () => output.flushSync());

@@ -1,5 +1,5 @@
-// Admitting a request after its verdict, the cheap checks before the dear ones: what the address may hold, rates,
-// credentials, what the claim and the route may hold. routing/decide.ts judges before it, an action runs after it.
+// Admits a request after its verdict, with the cheap checks first: the sessions of the address, rates, credentials, the
+// sessions of the claim and the route. routing/decide.ts runs before it, an action after it.
 import type { RouteContext } from '../actions/context.ts';
 import type { HandshakeResources } from '../actions/handshake-resources.ts';
 import type { AuthResult, PassthroughResponse, Principal } from '../auth/authenticator.ts';
@@ -12,7 +12,7 @@ import type { Forward, Respond, Upgrade } from '../routing/decide.ts';
 
 /** An admitted request. */
 export interface Granted {
-  /** As it came, and who the client is. */
+  /** The request and the identity of its client. */
   readonly context: RouteContext;
 }
 
@@ -21,7 +21,7 @@ export type AccessResult = Granted | Rejection | PassthroughResponse;
 /** The client of a handshake. */
 export interface HandshakeClient {
   readonly clientClosed: ClientClosed;
-  /** They hold the permit, whatever the result: the caller releases them. */
+  /** They hold the permit, whatever the result; the caller must release them. */
   readonly resources: HandshakeResources;
 }
 
@@ -53,7 +53,7 @@ export class AccessPhase {
     return { context: found === null ? context : withPrincipal(context, found) };
   }
 
-  /** The same for a plain request, which holds no permit. Nothing is waited for where a route asks for nothing. */
+  /** The same for a plain request, which has no permit. Does not wait if the route has neither credentials nor limits. */
   plain(
     context: RouteContext,
     verdict: Forward | Respond,
@@ -81,10 +81,10 @@ export class AccessPhase {
   }
 }
 
-/** A verdict that is no refusal; an answer to `OPTIONS *` belongs to no route. */
+/** A verdict other than a refusal; the answer to `OPTIONS *` belongs to no route. */
 type Through = Upgrade | Forward | Respond;
 
-/** A plain request that has to wait; `request` is null where no limit applies to it. */
+/** A plain request with a check that waits; `request` is null if no limit applies to it. */
 interface PlainAdmission {
   readonly context: RouteContext;
   readonly verdict: Forward | Respond;
@@ -97,7 +97,7 @@ function needsAuth({ services }: RouteContext, { route, request }: Through): boo
   return route.auth?.preflight !== 'pass' || !isPreflight(request.head);
 }
 
-/** Who the client is; null where the route does not ask. */
+/** The client's identity; null if the route needs none. */
 async function identify(
   context: RouteContext,
   verdict: Through,
@@ -112,7 +112,7 @@ async function identify(
   return untilClosed(found, clientClosed);
 }
 
-/** What is found out, or a GatewayError as soon as the client has left. */
+/** The result of the check, or a GatewayError as soon as the client has left. */
 async function untilClosed<T>(found: T | Promise<T>, clientClosed: ClientClosed): Promise<T> {
   throwIfClosed(clientClosed);
   if (!(found instanceof Promise)) return found;
@@ -124,7 +124,7 @@ async function untilClosed<T>(found: T | Promise<T>, clientClosed: ClientClosed)
   }
 }
 
-/** Whether the client's access was taken back. */
+/** Whether the client's access was revoked. */
 function checkRevoked(
   { services, subject, client }: RouteContext,
   route: string,
@@ -136,7 +136,7 @@ function checkRevoked(
   return revocations.refuses(session) ? reject('revoked') : null;
 }
 
-/** An answer to `OPTIONS *` belongs to no route. */
+/** The route of a verdict; the answer to `OPTIONS *` belongs to none. */
 function nameOf({ route }: Through): string {
   return route?.name ?? '';
 }

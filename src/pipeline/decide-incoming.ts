@@ -5,9 +5,9 @@ import { MAX_FIELDS } from '../http/head.ts';
 import { decide, type Refuse, type Verdict } from '../routing/decide.ts';
 import type { Incoming } from './incoming.ts';
 
-/** What a verdict depends on beside the request and its config. */
+/** The state that a verdict depends on, besides the request and its config. */
 export interface GatewayState {
-  /** From now on handshakes are refused. */
+  /** Handshakes are refused from now on. */
   draining: boolean;
 }
 

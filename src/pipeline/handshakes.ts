@@ -1,5 +1,5 @@
 // Every handshake, step by step: its head is read (incoming.ts) and decided (decide-incoming.ts), access.ts admits it, then
-// the action of its verdict runs. What breaks in a step ends here, as an answer and an event. Plain requests are
+// the action of its verdict runs. An error in any step is caught here and becomes an answer and an event. Plain requests are in
 // requests.ts.
 import type { Socket } from 'node:net';
 import type { RouteContext } from '../actions/context.ts';
@@ -29,25 +29,25 @@ import { DisconnectWatch, type WatchClient } from './disconnect-watch.ts';
 import { type Incoming, readIncoming, withRoute } from './incoming.ts';
 
 export interface HandshakesOptions {
-  /** The snapshot that is current now. */
+  /** Returns the current snapshot. */
   readonly snapshot: () => Snapshot;
   readonly access: AccessPhase;
   readonly splice: Splice;
-  /** For clients whose connections are no sockets of node's. */
+  /** Watches clients whose connections are not sockets of node's. */
   readonly watchClient: WatchClient;
   readonly challengeText: ChallengeText;
 }
 
-/** The connection of a handshake that no parser reads any more. */
+/** The connection of a handshake; no parser reads it any more. */
 interface Released {
   readonly connection: Connection;
   readonly ahead: ReadAhead;
   readonly clientClosed: ClientClosed;
-  /** Gives it back to the server that accepted it, with what has come of its next request; null where none can come. */
+  /** Returns it to the server that accepted it, with the received part of its next request; null if none can follow. */
   readonly returnToServer: ((rest: Buffer) => void) | null;
 }
 
-/** What became of a handshake that was offered: with `declined` nothing has been done. */
+/** The result for an offered handshake; `declined`: nothing was done. */
 export type Offered = 'taken' | 'declined';
 
 export class Handshakes {
@@ -62,7 +62,7 @@ export class Handshakes {
     this.#disconnectWatch = new DisconnectWatch(options.watchClient);
   }
 
-  /** How many handshakes are being decided. */
+  /** The number of handshakes without an answer. */
   underWay(): number {
     return this.#underWay;
   }
@@ -94,7 +94,7 @@ export class Handshakes {
     return 'taken';
   }
 
-  /** A handshake that is a stream of HTTP/2: `connection` carries it over `below`, which carries others too. */
+  /** Takes a handshake on an HTTP/2 stream: `connection` is the stream, `below` the connection that it shares. */
   onStream(message: MessageLike, connection: StreamConnection, below: Socket): void {
     setPeer(connection, peerOf(below));
     const incoming = readIncoming(message, below, this.#options.snapshot());
@@ -109,7 +109,7 @@ export class Handshakes {
     this.#begin(readIncoming(message, socket, this.#options.snapshot()), socket, rest, returnToServer);
   }
 
-  /** Reports an Upgrade to anything but `websocket` whose server goes on without it. */
+  /** Reports an Upgrade to anything but `websocket`, which the server ignores. */
   dropUpgrade(message: MessageLike, connection: Socket): void {
     reportDropped(readIncoming(message, connection, this.#options.snapshot()));
   }
@@ -127,7 +127,7 @@ export class Handshakes {
     this.#track(connection, this.#run(withRoute(incoming.context, verdict), verdict, released));
   }
 
-  /** Counts a handshake as under way until it is answered; a defect ends its connection. */
+  /** Counts a handshake until it is answered; a defect ends its connection. */
   #track(connection: Connection, run: Promise<void>, onOver: () => void = ignore): void {
     this.#underWay++;
     const over = run.finally(() => {
@@ -137,7 +137,7 @@ export class Handshakes {
     background('handshake', over, () => connection.destroy());
   }
 
-  /** Carries out a verdict. What was acquired for it is released here, unless a session has opened. Never rejects. */
+  /** Runs the action of a verdict, and releases the resources unless a session has opened. Never rejects. */
   async #run(context: RouteContext, verdict: Verdict, released: Released): Promise<void> {
     const resources = new HandshakeResources();
     try {
@@ -159,7 +159,7 @@ export class Handshakes {
     const { connection, ahead, clientClosed } = released;
     const mode = modeOf(verdict);
     if (verdict.kind === 'reject') return refuse(context, released, verdict.rejection, mode);
-    // No handshake has this verdict.
+    // Handshakes never get this verdict.
     if (verdict.kind === 'forward') return void connection.destroy();
     const { access, splice } = this.#options;
     const result =
@@ -188,7 +188,7 @@ export class Handshakes {
 
 const NOTHING = Buffer.alloc(0);
 
-/** Reports that an Upgrade is dropped: its client will look for the reason. */
+/** Reports a dropped Upgrade, so that the log explains it. */
 export function reportDropped({ context, head }: Incoming): void {
   const upgrade = valuesOf(head, 'upgrade').join(', ');
   context.services.emit({ type: 'upgrade_dropped', ...context.subject, upgrade });
@@ -209,7 +209,7 @@ function rejected(
   services.emit({ ...subject, type: 'handshake_rejected', mode, reason, status, detail, origin, limit });
 }
 
-/** Answers what broke, and reports it. */
+/** Answers and reports an error. */
 function fail(
   context: RouteContext,
   { connection, ahead, clientClosed }: Released,

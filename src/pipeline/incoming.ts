@@ -1,5 +1,5 @@
-// A request as it came: its head, who asks as far as trusted proxies vouch for it, and the config it is judged by. What
-// becomes of it is requests.ts.
+// A received request: its head, its client as found through trusted proxies, and the snapshot that decides it. requests.ts and
+// handshakes.ts process it.
 import { randomUUID } from 'node:crypto';
 import type { RouteContext } from '../actions/context.ts';
 import { peerOf } from '../actions/peer.ts';
@@ -18,7 +18,7 @@ export interface Incoming {
   readonly snapshot: Snapshot;
   readonly head: RequestHead;
   readonly context: RouteContext;
-  /** By the listener's own rules, before any route's; null: none. */
+  /** The refusal by the listener's own rules, which come before those of routes; null: none. */
   readonly refused: Rejection | null;
 }
 
@@ -52,7 +52,7 @@ export function readIncoming(message: MessageLike, connection: Connection, snaps
   return { snapshot, head, context, refused: peer.listener?.refuse(head, connection, known.viaTrusted) ?? null };
 }
 
-/** What the client speaks. A version that is none of these is refused, as one of HTTP/1.1. */
+/** The client's HTTP version. Any other version is refused, as HTTP/1.1. */
 function protocolOf({ http2, httpVersion }: MessageLike): Subject['protocol'] {
   if (http2 !== undefined) return '2';
   return httpVersion === '1.0' ? '1.0' : '1.1';
@@ -63,7 +63,7 @@ function fieldOf(head: RequestHead, name: string): string | null {
   return i === -1 ? null : (head.fields[2 * i + 1] as string);
 }
 
-/** The context once a route is known. Written out: this is done for every request, and a spread is slow. */
+/** The context after a route is found. No spread here: it is slow, and this runs for every request. */
 export function withRoute(context: RouteContext, { route }: Verdict): RouteContext {
   if (route === null) return context;
   const { services, subject, client, principal, origin, startedAt } = context;
@@ -72,7 +72,7 @@ export function withRoute(context: RouteContext, { route }: Verdict): RouteConte
   return { services, subject: withName, client, principal, origin, startedAt };
 }
 
-/** An id in one piece: node puts a UUID together of twenty, which would all be kept as long as the id is. */
+/** An id as one flat string: node concatenates a UUID from twenty parts, which would all live as long as the id. */
 function freshId(): string {
   const id = randomUUID();
   Number(id);

@@ -1,5 +1,5 @@
-// How the gateway stops in order: not ready for load balancers, then no new connections, then every session closed,
-// then the rest cut. It decides when; the callbacks of app do what each step needs with listeners, sessions and
+// The drain: first not ready for load balancers, then no new connections, then a Close to every session, then the rest is cut.
+// This file decides when; the callbacks of app.ts act on listeners, sessions and
 // sockets.
 import { background, guarded } from '../base/guard.ts';
 import type { DrainConfig } from '../config/schema/schema.ts';
@@ -19,7 +19,7 @@ export interface DrainTarget {
   sessions(): readonly Session[];
   /** How many plain requests are being answered, and handshakes decided. */
   requests(): number;
-  /** Those of the requests whose answers would not end by themselves. */
+  /** Returns the answers without an end, such as event streams. */
   endlessAnswers(): readonly EndlessAnswer[];
   /** The end of the grace: destroys the connections that still have a request on them. */
   cutRequests(): void;
@@ -35,16 +35,16 @@ export interface DrainOptions {
 
 /** Going Away (RFC 6455 §7.4.1). */
 const GOING_AWAY = 1001;
-/** Milliseconds between checks of which sessions are due and whether anything is left. */
+/** Milliseconds between checks for due sessions and for the end of the drain. */
 const TICK_MS = 50;
-/** After the cut: for the sockets' own "close" events, so that every session is still reported. */
+/** Milliseconds after the cut for the sockets' "close" events, so that every session is reported. */
 const LAST_WORDS_MS = 1000;
-/** A timer may fire this much before its time by performance.now(). */
+/** Milliseconds that a timer may fire early by performance.now(). */
 const EARLY_MS = 1;
 
 /**
- * Drains, and resolves when nothing is left: after the delay at the earliest, for until then the gateway serves everything,
- * and after delay + grace (and a second for the cut ones to be reported) at the latest.
+ * Drains, and resolves when nothing is left. That is after the delay at the earliest, because until then the gateway serves
+ * everything, and after delay + grace (and a second to report the cut sessions) at the latest.
  */
 export function startDrain({ config, target, emit, random = Math.random }: DrainOptions): Promise<void> {
   const notify = (phase: DrainChanged['phase']): void => {
@@ -101,23 +101,23 @@ function closeAll({ config, target, random }: Required<Omit<DrainOptions, 'emit'
       resolve();
     };
     const ticking = setInterval(tick, TICK_MS);
-    // Ticks may straddle the end; the grace is kept all the same.
+    // The last tick may be later than the end; the grace is exact nevertheless.
     const ending = setTimeout(tick, config.grace);
     tick();
   });
 }
 
-/** A drain goes on where one of its steps throws. */
+/** A drain goes on if one of its steps throws. */
 const attempt = guarded('drain', (step: () => void) => step());
 
 function isLive(target: DrainTarget): boolean {
   return target.sessions().length > 0 || target.requests() > 0;
 }
 
-/** What is closed once, at its time. */
+/** Something that is closed once, at its due time. */
 type Closable = Session | EndlessAnswer;
 
-/** When each is closed: one in each equal part of the spread, somewhere within that part. */
+/** The due time of each: one in each equal part of the spread, at a random time within that part. */
 function planCloses(
   live: readonly Closable[],
   { start, spread, random }: { start: number; spread: number; random: () => number },
@@ -126,7 +126,7 @@ function planCloses(
   return new Map(live.map((each, index) => [each, start + (index + random()) * part]));
 }
 
-/** Those that are due, each once. One that is not in the plan has just opened, and is due at once. */
+/** Returns those that are due, each once. One that is not in the plan has just opened and is due at once. */
 function takeDue<T extends Closable>(live: readonly T[], due: Map<Closable, number>, now: number): T[] {
   const found = live.filter((each) => (due.get(each) ?? now) <= now);
   for (const each of found) due.set(each, Number.POSITIVE_INFINITY);

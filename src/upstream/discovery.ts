@@ -1,5 +1,5 @@
-// Names among the servers of an upstream, turned into addresses by DNS and asked again when an answer has run out
-// (its TTL, RFC 1035 §3.2.1). An answer that fails changes nothing: the last good one goes on.
+// Resolves the host names of an upstream's servers by DNS, and again when the TTL of an answer is over (RFC 1035 §3.2.1). A
+// failed answer changes nothing: the last good one stays.
 
 import { isIP } from 'node:net';
 import { guarded } from '../base/guard.ts';
@@ -10,7 +10,7 @@ import type { ServerConfig } from './server.ts';
 
 export type DnsConfig = NonNullable<UpstreamConfig['dns']>;
 
-/** A server of the config, or one address of a name among them. */
+/** A server of the config, or one address of a server's name. */
 export interface Expanded {
   readonly config: ServerConfig;
   /** The name it was resolved from. */
@@ -42,7 +42,7 @@ export class Discovery {
   #onChange: (() => void) | null = null;
   #stopped = false;
 
-  /** Begins with the addresses that an earlier config had found. */
+  /** Starts with the addresses that an earlier config has resolved. */
   constructor(options: DiscoveryOptions, previous: Discovery | null) {
     this.#options = options;
     this.#lookUp = options.lookUp ?? openResolver(options.config);
@@ -53,7 +53,7 @@ export class Discovery {
     }
   }
 
-  /** The servers as they are known now, in the order of the config. */
+  /** The current servers, in the order of the config. */
   expand(): readonly Expanded[] {
     return this.#options.servers.flatMap((config) => {
       if (!isNamed(config)) return [{ config }];
@@ -62,12 +62,12 @@ export class Discovery {
     });
   }
 
-  /** Asks for all names once. Never rejects. */
+  /** Resolves all names once. Never rejects. */
   async prepare(): Promise<void> {
     await Promise.all(this.#names.map((name) => this.#ask(name)));
   }
 
-  /** From now on names are asked for when their time has come. */
+  /** From now on resolves each name when its answer is outdated. */
   start(onChange: () => void): void {
     this.#onChange = onChange;
     this.#schedule();
@@ -90,7 +90,7 @@ export class Discovery {
 
   async #refresh(): Promise<void> {
     const now = performance.now();
-    // A millisecond early is not early: timers may fire so.
+    // Timers may fire a millisecond early.
     const due = this.#names.filter((name) => (this.#known.get(name)?.until ?? 0) <= now + 1);
     try {
       const changed = await Promise.all(due.map((name) => this.#ask(name)));
@@ -100,7 +100,7 @@ export class Discovery {
     }
   }
 
-  /** Whether the addresses of the name are others now. */
+  /** Whether the addresses of the name have changed. */
   async #ask(name: string): Promise<boolean> {
     const known = this.#known.get(name);
     if (known === undefined) return false;
@@ -115,7 +115,7 @@ export class Discovery {
     return known.addresses.join() !== before;
   }
 
-  /** Says once that a name can't be resolved, and once that it can again. */
+  /** Reports once that a name can't be resolved, and once that it can again. */
   #report(name: string, known: KnownServer, { fault }: Resolution): void {
     const failing = fault !== null;
     if (failing === known.failing || this.#stopped) return;
@@ -131,7 +131,7 @@ function isNamed({ host, unix }: ServerConfig): boolean {
   return unix === undefined && isIP(host) === 0;
 }
 
-/** The server of the config at one of its addresses; its port stands in the label where it stood in the config. */
+/** The server at one of its addresses; its label has the port if the config has it. */
 function at(config: ServerConfig, address: string): ServerConfig {
   const shown = isIP(address) === 6 ? `[${address}]` : address;
   return { ...config, host: address, url: config.url.replace(`//${config.host}`, () => `//${shown}`) };

@@ -1,38 +1,38 @@
-// The addresses of servers that are written as names, for connecting: each name is asked for once at a time, all who
-// connect meanwhile share the answer, and the last good one is used for as long as there is no newer one. A name that
-// nobody answers thereby costs its own connections only.
+// Resolves the host names of servers for connections. One query per name runs at a time, all connections share its answer, and
+// the last good answer is used until there is a newer one. So a name that does not resolve delays its own connections
+// only.
 import { isIP, type LookupFunction } from 'node:net';
 import type { Resolve } from './resolver.ts';
 import { openSystemNames } from './system-names.ts';
 
 export interface NameCacheOptions {
-  /** Default: as the system knows names. */
+  /** Default: the system's resolver. */
   readonly lookUp?: Resolve;
   /** Milliseconds; default: performance.now(). */
   readonly now?: () => number;
-  /** How long those who connect wait for an answer at most; default 5 s. */
+  /** The longest wait of a connection for an answer, in ms; default 5 s. */
   readonly deadlineMs?: number;
-  /** How long they wait for a new answer where there is an old one; default 200 ms. */
+  /** The longest wait for a new answer if there is an old one, in ms; default 200 ms. */
   readonly refreshTimeoutMs?: number;
 }
 
 /** An answer is used for at least this long whatever its TTL, and at most for the second. */
 const SHORTEST_MS = 1000;
 const LONGEST_MS = 60_000;
-/** Names that are known at a time: those of the config and of a few before it. */
+/** Names in the cache: those of the config and of a few earlier ones. */
 const MAX_NAMES = 10_000;
-/** Connections that wait for one name; a further one fails at once. */
+/** Connections that may wait for one name; one more fails at once. */
 const MAX_WAITING = 10_000;
 
 interface CachedName {
   /** The last good answer. */
   addresses: readonly string[];
-  /** Until when it is used without a question. */
+  /** Until when it is used without a query. */
   until: number;
-  /** Whether the last question brought nothing. */
+  /** Whether the last query failed. */
   failing: boolean;
   waiting: number;
-  /** The question that is under way; gives why there is no answer, or null. Never rejects. */
+  /** The running query; resolves to the error, or null. Never rejects. */
   asking: Promise<string | null> | null;
 }
 
@@ -67,13 +67,13 @@ export class NameCache {
     );
   };
 
-  /** The addresses of a name. Rejects, with a `code`, where it has none or nobody says so in time. */
+  /** The addresses of a name. Rejects with a `code` if it has none, or if there is no answer in time. */
   async find(name: string): Promise<readonly string[]> {
     const entry = this.#entryOf(name);
     if (this.#now() < entry.until) return entry.addresses;
     const answered = this.#ask(name, entry);
     const known = entry.addresses.length > 0;
-    // While a name goes unanswered nobody waits for it who has an answer.
+    // If the last query failed, connections use the old answer and do not wait.
     if (known && entry.failing) return entry.addresses;
     if (entry.waiting >= MAX_WAITING) throw notFound(name, 'ENOBUFS');
     entry.waiting++;
@@ -86,7 +86,7 @@ export class NameCache {
   #entryOf(name: string): CachedName {
     const known = this.#entries.get(name);
     const entry = known ?? { addresses: [], until: 0, failing: false, waiting: 0, asking: null };
-    // The last one asked for stands last.
+    // Move it to the end: the least recently used name is first.
     if (known !== undefined) this.#entries.delete(name);
     this.#entries.set(name, entry);
     if (this.#entries.size > MAX_NAMES) this.#entries.delete(this.#entries.keys().next().value ?? name);
@@ -110,7 +110,7 @@ export class NameCache {
   }
 }
 
-/** What a promise gives, or ETIMEOUT where it takes longer. */
+/** The result of a promise, or ETIMEOUT after a time. */
 async function within(answered: Promise<string | null>, ms: number): Promise<string | null> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => {

@@ -1,5 +1,5 @@
-// The cookie that keeps a client with its server, so that what it began by polling goes on by WebSocket there (socket.io).
-// Its value is a keyed digest of the address: the gateway finds the server by it, and nobody else can read the address.
+// The cookie that keeps a client on its server, so that a session that starts with polling continues there as a WebSocket
+// (socket.io). Its value is a keyed digest of the server's address, so only the gateway can find the server by it.
 import { createHmac } from 'node:crypto';
 import type { UpstreamConfig } from '../config/schema/schema.ts';
 import { cookieOf } from '../http/cookies.ts';
@@ -19,28 +19,28 @@ export class Sticky {
   #byValue: ReadonlyMap<string, Server> = new Map();
   #values: ReadonlyMap<Server, string> = new Map();
 
-  /** `secret` is for a config that names none. */
+  /** `secret` is used if the config has none. */
   constructor(upstream: string, { cookie, max_age, secret: own }: StickyConfig, secret: string) {
-    // Not the same for all: two upstreams of one site would else take each other's cookie away.
+    // Different for each upstream: else two upstreams of one site would overwrite each other's cookie.
     this.#name = cookie ?? `upgate_${upstream}`;
     this.#maxAge = max_age === undefined ? '' : `; Max-Age=${Math.ceil(max_age / 1000)}`;
     this.#secret = own ?? secret;
   }
 
-  /** The servers there are from now on. */
+  /** Sets the servers. */
   setServers(servers: readonly Server[]): void {
     const values = servers.map((server) => [server, this.#valueOf(server)] as const);
     this.#values = new Map(values);
     this.#byValue = new Map(values.map(([server, value]) => [value, server]));
   }
 
-  /** The server that the client's cookie names, where it is still one. */
+  /** The server that the client's cookie names, if it still exists. */
   serverOf({ request }: Ask): Server | null {
     const value = cookieOf(request.head, this.#name);
     return value === null ? null : (this.#byValue.get(value) ?? null);
   }
 
-  /** The field that gives the client its cookie, flat; none where it has that one already. */
+  /** The Set-Cookie field for the client, flat; empty if the client has this cookie already. */
   fieldsFor(server: Server, ask: Ask): readonly string[] {
     const value = this.#values.get(server) ?? this.#valueOf(server);
     if (cookieOf(ask.request.head, this.#name) === value) return [];
@@ -53,7 +53,7 @@ export class Sticky {
   }
 }
 
-/** Whether the client speaks TLS, to us or to the trusted proxy in front. */
+/** Whether the client uses TLS, to the gateway or to a trusted proxy in front. */
 function overTls({ request, viaTrusted }: Ask): boolean {
   const said = viaTrusted ? valuesOf(request.head, 'x-forwarded-proto')[0] : undefined;
   return said === undefined ? request.head.secure : /^(?:https|wss)$/i.test(said);

@@ -1,5 +1,5 @@
-// What needs two fields to judge: names that lead nowhere, alternatives that are both or neither there, options nothing
-// uses. Patterns of hosts, paths and origins, and routes that can never be reached, are routing's to judge. Pure.
+// Checks that need two fields: names that do not exist, alternatives of which both or none are present, unused options.
+// routing/ checks patterns of hosts, paths and origins, and routes that can never be reached. Pure.
 import { hostsMeet, normaliseHost } from '../address.ts';
 import type { ConfigPath, Problem } from '../problem.ts';
 import { nearest } from '../problems/nearest.ts';
@@ -25,10 +25,10 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 type Handler = TerminateConfig['handler'];
 
-/** The handlers that have options, each under the handler's own name. */
+/** The handlers with options, each under the handler's name. */
 const HANDLERS_WITH_OPTIONS = ['push', 'rooms', 'webhook'] as const satisfies readonly Handler[];
 
-/** Everything wrong between the fields of a config, or of what is left of one: what it has lost raises no alarm. */
+/** All problems across the fields of a config. In a partial config, missing values are not problems. */
 export function check(config: Config, written: Written): Problem[] {
   return [
     ...checkListeners(config, written),
@@ -95,7 +95,7 @@ function* checkListener(listener: ListenerConfig, path: ConfigPath, written: Wri
   }
 }
 
-/** What only one of a listener with TLS and one without can do. */
+/** Options that only a listener with TLS may have, or only one without. */
 function* checkHttps({ tls, hsts, redirect_to_https }: ListenerConfig, path: ConfigPath): Problems {
   const hint = 'take it out';
   if (tls !== undefined && redirect_to_https !== undefined)
@@ -107,7 +107,7 @@ function* checkHttps({ tls, hsts, redirect_to_https }: ListenerConfig, path: Con
     });
 }
 
-/** With TLS a client chooses by ALPN, without it only by prior knowledge: the rest does nothing. */
+/** With TLS a client chooses HTTP/2 by ALPN, without TLS by prior knowledge only; other options have no effect. */
 function* checkHttp2({ tls, http2 }: ListenerConfig, path: ConfigPath): Problems {
   if (http2 === undefined || http2 === null) return;
   const at = [...path, 'http2'];
@@ -134,7 +134,7 @@ function addressOf({ port, unix, host }: ListenerConfig): Address | undefined {
 
 function meet(one: Address, other: Address): boolean {
   if (one.key === 'unix') return other.key === 'unix' && one.unix === other.unix;
-  // Port 0 is another free one each time.
+  // Port 0 is a different free port each time.
   return other.key === 'port' && one.port === other.port && one.port !== 0 && hostsMeet(one.host, other.host);
 }
 
@@ -180,8 +180,8 @@ function* checkRoute(route: RouteConfig, path: ConfigPath, whole: Whole): Proble
 }
 
 /**
- * Cookies and passwords are a host's own: behind a name that leads here no foreign page has them. Who is admitted by where it
- * comes from, or by a certificate, is admitted from any page that gives its own name this address ("DNS rebinding").
+ * Cookies and passwords belong to a host name, so a page under another name does not have them. A client that is admitted by
+ * its address or certificate is also admitted from any page whose own name resolves here ("DNS rebinding").
  */
 function* checkSameHost({ match, allow, auth, websocket }: RouteConfig, path: ConfigPath, written: Written): Problems {
   const at = [...path, 'websocket', 'origins'];
@@ -193,7 +193,7 @@ function* checkSameHost({ match, allow, auth, websocket }: RouteConfig, path: Co
   });
 }
 
-/** What answers plain requests; at most one of them. */
+/** The ways to answer plain requests; a route has at most one. */
 const PLAIN_ACTIONS = ['http', 'redirect', 'respond'] as const;
 
 function* checkActions(route: RouteConfig, path: ConfigPath, written: Written): Problems {
@@ -214,7 +214,7 @@ function* checkActions(route: RouteConfig, path: ConfigPath, written: Written): 
   }
 }
 
-/** What an opaque tunnel can't have. */
+/** The options that an opaque tunnel can't have. */
 function* checkInspect({ inspect, limits, ping }: SpliceConfig, path: ConfigPath): Problems {
   if (inspect === 'on') return;
   const hint = 'take it out, or leave inspect on';
@@ -282,7 +282,7 @@ function* checkHandler(websocket: TerminateConfig, path: ConfigPath, written: Wr
   }
 }
 
-/** A secret stands in the config, mostly as `${NAME}`, or in a file of its own. */
+/** A secret is either in the config, usually as `${NAME}`, or in a file. */
 function* checkSecret(section: Readonly<Record<string, unknown>>, key: 'key' | 'token', path: ConfigPath): Problems {
   const file = `${key}_file`;
   if (section[key] === undefined || section[file] === undefined) return;

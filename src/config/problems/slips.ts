@@ -1,5 +1,5 @@
-// Values that are nearly right, and how they are written: `60` for `60s`, `1MB` for `1MiB`, a `*` for `any`. Only for hints.
-// No hint holds a value as it was written, other than a number with its unit: it could be a secret.
+// Hints for values that are nearly right: `60` for `60s`, `1MB` for `1MiB`, a `*` for `any`. No hint repeats a value, except a
+// number with its unit, because it could be a secret.
 
 import { lookupTable } from '../../base/lookup-table.ts';
 import type { ConfigPath } from '../problem.ts';
@@ -7,7 +7,7 @@ import type { JsonSchema } from '../schema/json-schema.ts';
 import type { TreeNode } from '../yaml/tree.ts';
 import { DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN } from '../yaml/units.ts';
 
-/** What stands for "everything" at a key, in place of a `*`. */
+/** The value that means "everything" for a key, for a `*`. */
 const EVERYTHING: Readonly<Record<string, string>> = lookupTable({
   origins: 'write origins: any',
   path: 'write path: /*',
@@ -20,7 +20,7 @@ const EVERYTHING: Readonly<Record<string, string>> = lookupTable({
 
 const ALL = new Set(['*', 'all', 'any', '**', '.*']);
 
-/** A value that begins with `*` outside of quotes is an alias of YAML; `name` is what stands behind it. */
+/** A hint for a value that starts with `*` without quotes, which YAML reads as an alias; `name` is the text after it. */
 export function aliasHint(path: ConfigPath, name: string): string {
   const key = keyOf(path);
   if (name === '') return EVERYTHING[key] ?? 'put it in quotes: "*"';
@@ -28,7 +28,7 @@ export function aliasHint(path: ConfigPath, name: string): string {
   return key === 'host' ? 'put it in quotes: "*.example.com"' : 'put a value that begins with "*" in quotes';
 }
 
-/** How a value was meant that the schema does not accept; undefined where nothing tells. */
+/** How an invalid value was probably meant; undefined: unknown. */
 export function slipHint(path: ConfigPath, node: TreeNode, schemas: readonly JsonSchema[]): string | undefined {
   const key = keyOf(path);
   const value = node.kind === 'scalar' ? node.value : undefined;
@@ -45,7 +45,7 @@ export function slipHint(path: ConfigPath, node: TreeNode, schemas: readonly Jso
     : undefined;
 }
 
-/** How a host, a path or an origin of a route was meant that is none; undefined where nothing tells. */
+/** How an invalid host, path or origin was probably meant; undefined: unknown. */
 export function patternHint(key: 'host' | 'path' | 'origins', text: string): string | undefined {
   if (ALL.has(text)) return EVERYTHING[key];
   const isUrl = /^[a-z]+:\/\//i.test(text);
@@ -90,11 +90,11 @@ function unit(meaning: readonly [number, string], words: string): Record<string,
   return Object.fromEntries(words.split(' ').map((word) => [word, meaning]));
 }
 
-/** A number with another unit than those known here, or with none. */
+/** A number with an unknown unit, or without a unit. */
 function quantityHint(text: string, schemas: readonly JsonSchema[]): string | undefined {
   const [, digits, word = ''] = /^(\d{1,15}(?:\.\d{1,3})?)\s{0,3}([A-Za-z%]{0,12})$/.exec(text) ?? [];
   if (digits === undefined) return undefined;
-  // What is written well is wrong for another reason.
+  // A correctly written value is wrong for another reason.
   const isOf = (form: RegExp) => !form.test(text) && schemas.some(({ pattern }) => pattern === form.source);
   const written = (units: typeof SIZE_WORDS) => {
     const [times, name] = units[word.toLowerCase()] ?? [];
@@ -107,7 +107,7 @@ function quantityHint(text: string, schemas: readonly JsonSchema[]): string | un
   return share <= 100 ? `write ${Math.round(share * 10) / 10}%` : undefined;
 }
 
-/** The last key of a path; an entry of a list goes by the list's. */
+/** The last key of a path; for a list entry, the key of the list. */
 function keyOf(path: ConfigPath): string {
   return String(path.findLast((step) => typeof step === 'string') ?? '');
 }
