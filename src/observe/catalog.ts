@@ -230,7 +230,7 @@ export const METRICS = {
   tls_handshakes_total: {
     type: 'counter',
     help: 'TLS handshakes of clients by how they ended.',
-    doc: 'TLS handshakes of clients: `ok`, `resumed` (by a session from before), or why they failed; see [tls](tls.md#handshakes-that-fail). `engine` is what shook hands',
+    doc: 'TLS handshakes of clients: `ok`, `resumed` (by a session from before), or why they failed; see [tls](tls.md#failed-handshakes). `engine` is what shook hands',
     labels: ['listener', 'result', 'engine'],
     on: { tls_handshake: (event) => one(event.listener, event.result, event.engine) },
   },
