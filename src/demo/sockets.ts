@@ -9,7 +9,7 @@ export interface Sockets {
 }
 
 const LARGEST_MESSAGE = 1024 ** 2;
-/** A reader of the chat that is this many bytes behind is left behind: the others' memory is not his. */
+/** Bytes that may wait for a slow reader of the chat; beyond them it is disconnected. */
 const MAX_BUFFERED = 4 * 1024 ** 2;
 const CLOSE_WAIT_MS = 1000;
 
@@ -17,7 +17,7 @@ const CLOSE_WAIT_MS = 1000;
 export function serveSockets(server: Server, address: string): Sockets {
   const sockets = new WebSocketServer({ server, perMessageDeflate: true, maxPayload: LARGEST_MESSAGE });
   const rooms = new Map<string, Set<WebSocket>>();
-  // `ws` gives the errors of `server` on, where startDemo has heard them already.
+  // `ws` repeats the errors of `server`, which startDemo handles.
   sockets.on('error', () => {});
   sockets.on('connection', (socket, request) => {
     // Without a listener a protocol error of one client would end the process; ws closes the socket by itself.

@@ -1,14 +1,14 @@
-// Notifies the step of a request that is under way that its client has left. An AbortSignal would do the same, at the price
-// of an event target for each handshake.
+// Notifies the running step of a request that its client has left. An AbortSignal would do the same, but needs an event
+// target for each handshake.
 import { GatewayError } from '../errors.ts';
 
-/** Whether a client has left. It notifies one waiter at a time: a handshake has one step under way. */
+/** Whether a client has left. It has one waiter at a time, because a handshake runs one step at a time. */
 export class ClientClosed {
   #closed = false;
   #waiter: (() => void) | null = null;
   #controller: AbortController | null = null;
 
-  /** One that follows a signal. */
+  /** Makes one that follows a signal. */
   static of(signal: AbortSignal): ClientClosed {
     const clientClosed = new ClientClosed();
     if (signal.aborted) clientClosed.notify();
@@ -21,12 +21,12 @@ export class ClientClosed {
     return this.#closed;
   }
 
-  /** Calls `waiter` when the client leaves, in place of the one before; null: nobody waits any more. */
+  /** Calls `waiter` when the client leaves, and not the previous waiter; null: no waiter. */
   onClosed(waiter: (() => void) | null): void {
     this.#waiter = waiter;
   }
 
-  /** The same as a signal, for those who work with one. */
+  /** The same as an AbortSignal. */
   signal(): AbortSignal {
     this.#controller ??= new AbortController();
     if (this.#closed) this.#controller.abort(clientClosedError());

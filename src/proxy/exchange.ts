@@ -1,5 +1,5 @@
-// One attempt at one exchange: the client's message to the server, the server's to the client, each no faster than it is
-// taken, until both are over or one of the three is lost. How they cross the wire is UpstreamStream's and ClientRequest's.
+// One attempt at one exchange: forwards the client's message to the server and the server's to the client, no faster than the
+// receiver reads, until both are complete or a connection is lost. UpstreamStream and ClientRequest do the reading and writing.
 import type { Deadlines } from '../base/deadlines.ts';
 import { reportDefect } from '../base/guard.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
@@ -13,35 +13,35 @@ import { type Exchange, ExchangeError, IDEMPOTENT, type Progress } from './http-
 import { PhaseTimer } from './phase-timer.ts';
 import { DEFECT, type ReceivedHead, type UpstreamEvents, type UpstreamStream, wasStale } from './upstream-stream.ts';
 
-/** What an engine gives to all its exchanges. */
+/** Services of an engine for all its exchanges. */
 export interface ExchangeOwner {
   readonly deadlines: Deadlines;
-  /** A kept connection turned out to be closed before it was used: this is sent again, over another one. */
+  /** A kept connection was closed before it was used: the request is sent again over another one. */
   sendAgain(exchange: Exchange): void;
 }
 
 export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, EndlessAnswer {
   /** What to send to the server. */
   readonly head: OutgoingRequestHead;
-  /** Called when it is over, before anybody learns how it ended. */
+  /** Called at the end of the exchange, before its result is reported. */
   onOver: (() => void) | null = null;
   readonly #owner: ExchangeOwner;
   readonly #exchange: Exchange;
   readonly #clock: PhaseTimer;
   #over = false;
   #link: UpstreamStream | null = null;
-  /** The body of the request is being given. */
+  /** Whether the request's body is being forwarded. */
   #reading = false;
   #answering = false;
   /** Bytes of the request's body. */
-  /** What of a body of known length has not come yet; null for any other. */
+  /** Missing bytes of a body of known length; null for another body. */
   #left: number | null = null;
-  /** The last part of a body of known length: it goes out with the end. */
+  /** The last part of a body of known length, which is written together with the end. */
   #last: Buffer | null = null;
   #continued = false;
   #interims = 0;
   #progress: Progress = 'unsent';
-  /** The answer is written but for its end, which waits for the client to stop sending. */
+  /** The answer is written except its end, which waits until the client stops sending. */
   #lingering = false;
   #endlessHandle: SlotHandle<EndlessAnswer> | null = null;
 
@@ -59,7 +59,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     return this.#over;
   }
 
-  /** Takes the request toward the server before anything of it was sent. */
+  /** Starts the request to the server; nothing of it was sent before. */
   start(link: UpstreamStream): void {
     this.#link = link;
   }
@@ -68,7 +68,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     if (!this.#over) this.#clock.waitFor('connection');
   }
 
-  /** Nothing of the body is taken from the client before the connection stands. */
+  /** Reads nothing of the body from the client before the connection is open. */
   connected(): void {
     const link = this.#link;
     if (this.#over || link === null) return;
@@ -117,7 +117,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     this.#waitInRequest('request');
   }
 
-  /** The connection to the server broke, or what came over it is not HTTP. */
+  /** The connection to the server broke, or its bytes are not HTTP. */
   lost(cause: unknown): void {
     if (this.#over) return;
     if (this.#isStale(cause)) {
@@ -126,7 +126,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     }
     const { url } = this.#exchange.server;
     const broken = serverError(cause, url, this.#answering);
-    // In the middle of an answer it matters little how it broke off, unless it stopped being HTTP.
+    // Within an answer the kind of error matters only if the bytes are not HTTP.
     const cutShort = this.#answering && broken.code !== 'bad_accept';
     const message = `${url} ended in the middle of its answer`;
     this.fail(cutShort ? new GatewayError('backend_refused', message, cause) : broken);
@@ -140,19 +140,19 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     this.#link?.destroy();
     const failed = new ExchangeError(error, response.headersSent ? 'begun' : this.#progress);
     if (response.headersSent && error.code !== 'client_gone') {
-      // What has come of the answer is the client's.
+      // The client gets the received part of the answer.
       return void response.cutBehind(timeouts.idle, () => this.#exchange.settled(failed));
     }
     if (error.code === 'client_gone') {
       response.cut();
     } else if (request.bodyUsed) {
-      // The request can't be sent anywhere else any more; unread, the rest would block the connection.
+      // The request can't be retried; if its rest stayed unread, it would block the connection.
       request.discard(() => void (request.complete || request.abandon()));
     }
     this.#exchange.settled(failed);
   }
 
-  /** A defect costs the exchange. */
+  /** A defect ends the exchange. */
   #broke(thrown: unknown): void {
     reportDefect('request', thrown);
     this.lost(DEFECT);
@@ -196,14 +196,14 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     }
   }
 
-  /** RFC 9112 §9.3.1: only where the server can't have begun to act on the request, or may act on it twice. */
+  /** RFC 9112 §9.3.1: only if the server can't have started to act on the request, or may act on it twice. */
   #isStale(cause: unknown): boolean {
     if (this.#link === null || !wasStale(this.#link, cause)) return false;
     if (this.#progress === 'unsent') return true;
     return IDEMPOTENT.has(this.#exchange.request.message.method ?? '') && !this.head.hasBody;
   }
 
-  /** A server that answers while the request still comes is measured by its answer. */
+  /** If a server answers before the request is complete, the timeout applies to its answer. */
   #waitInRequest(wait: 'head' | 'request'): void {
     if (this.#answering) this.#clock.touch();
     else this.#clock.waitFor(wait);
@@ -270,7 +270,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
   }
 
   onDrain(): void {
-    // Behind a whole answer the client is the one who is awaited.
+    // After a complete answer only the client is awaited.
     if (this.#over || this.#link === null) return;
     try {
       this.#clock.waitFor('answer');
@@ -284,7 +284,7 @@ export class HttpExchange implements UpstreamEvents, BodySink, ResponseEvents, E
     if (this.#over) return;
     const { request, response } = this.#exchange;
     const trailers = passingTrailers(received);
-    // A connection whose request was not sent to its end can't serve another; any other is the engine's again.
+    // A connection with an incomplete request can't be reused; any other returns to the engine.
     if (!request.complete || (this.head.hasBody && !request.bodyEnded)) this.#link?.destroy();
     this.#link = null;
     this.#stopReading();

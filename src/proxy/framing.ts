@@ -1,15 +1,15 @@
-// The heads of both sides with their framing decided: how each end finds the end of a body (RFC 9112 §6). Not the header
-// policy, which is http/policy/policy.ts and has taken out what belongs to one connection.
+// The heads for both sides with their framing: how each end finds the end of a body (RFC 9112 §6). The header policy in
+// http/policy/policy.ts has already removed hop-by-hop fields.
 import type { Socket } from 'node:net';
 import { GatewayError } from '../errors.ts';
 import type { ResponseHead } from './client.ts';
 import type { Exchange } from './http-engine.ts';
 import type { ReceivedHead } from './upstream-stream.ts';
 
-/** Methods that give content no meaning: for them no framing is invented where there is none. */
+/** Methods for which content has no meaning: without framing they get none. */
 const WITHOUT_CONTENT = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 
-/** What may stand in a reason phrase (RFC 9112 §4). */
+/** The characters of a reason phrase (RFC 9112 §4). */
 const PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Whether a text may be a reason phrase. */
@@ -39,19 +39,19 @@ export function lengthLast<T extends readonly string[]>(fields: T): T | string[]
   return [...without(fields, 'content-length'), ...lengths];
 }
 
-/** How a message says where its body ends; null where it has no such field. */
+/** The framing of a message; null if it has no framing field. */
 interface Framing {
   readonly coding: string | null;
   readonly length: string | null;
 }
 
-/** Reads the fields as they came; repeated ones are joined as a list. */
+/** Reads the framing fields; repeated ones are joined as a list. */
 function framingOf(fields: readonly string[]): Framing {
   let coding: string | null = null;
   let length: string | null = null;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
-    // Lower case only where the length fits: this is done for every field of every message.
+    // Convert to lower case only if the length fits: this runs for every field of every message.
     if (name.length === 17 && name.toLowerCase() === 'transfer-encoding')
       coding = join(coding, fields[i + 1] as string);
     else if (name.length === 14 && name.toLowerCase() === 'content-length')
@@ -94,7 +94,7 @@ export interface OutgoingAnswerHead extends ResponseHead {
   readonly length: number | null;
 }
 
-/** Builds it, or throws a GatewayError `bad_accept` where two readers could disagree about the answer. */
+/** Builds the head; throws a GatewayError `bad_accept` if the framing is ambiguous. */
 export function answerHead(exchange: Exchange, answer: ReceivedHead): OutgoingAnswerHead {
   const { status, phrase } = answer;
   if (status < 200) throw new GatewayError('bad_accept', `the answer's status ${status} is none`);
@@ -106,7 +106,7 @@ export function answerHead(exchange: Exchange, answer: ReceivedHead): OutgoingAn
     throw new GatewayError('bad_accept', 'the answer has an unknown Transfer-Encoding');
   }
   const fields = exchange.responseFields(answer.fields);
-  // The list is the exchange's own.
+  // The list belongs to the exchange and may be changed.
   for (const text of exchange.ownFields) fields.push(text);
   // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 state the length that a GET would have.
   if (status === 204) {
@@ -147,7 +147,7 @@ function has(fields: readonly string[], name: string): boolean {
   return false;
 }
 
-/** The fields without those of one name; the same list where there is none. */
+/** The fields without those of one name; the same list if there are none. */
 function without<T extends readonly string[]>(fields: T, name: string): T | string[] {
   if (!has(fields, name)) return fields;
   const kept: string[] = [];

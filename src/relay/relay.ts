@@ -1,57 +1,57 @@
-// The interface of the relay: bytes both ways between two sockets, after the 101. An engine knows no HTTP and no config; what
-// it is told stands here. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
+// The interface of the relay: it carries bytes both ways between two sockets, after the 101. An engine knows no HTTP and no
+// config; this file has all its inputs. Directions are named from the client: fromClient goes to the backend, toClient comes from it.
 import type { Sampler, SessionActivity, SessionEnd } from '../events.ts';
 import type { Acceptor } from '../net/acceptor.ts';
 import type { Dialler } from '../net/dialler.ts';
 import type { Connection } from '../net/fd-connection.ts';
 
-/** Two connections, and the first bytes owed to each; the engine sends those before anything else. */
+/** Two connections, and the first bytes for each, which the engine sends before anything else. */
 export interface TunnelEnds {
   readonly client: Connection;
   readonly backend: Connection;
-  /** The 101 and what the backend sent behind it. */
+  /** The 101 and the bytes that the backend sent after it. */
   readonly toClient: Buffer;
-  /** How many bytes of `toClient` are the 101's head: those are not counted as traffic, and frames start behind them. */
+  /** The length of the 101's head in `toClient`: it does not count as traffic, and frames start after it. */
   readonly headLength: number;
-  /** What the client sent behind its handshake. */
+  /** The bytes that the client sent after its handshake. */
   readonly toBackend: Buffer;
 }
 
-/** What one direction may carry; null is unlimited, and a rate is above 0. A direction with any of them ends the tunnel when it gets lost. */
+/** The limits of one direction; null is unlimited, and a rate is above 0. If a limited direction can't be followed, the tunnel ends. */
 export interface DirectionLimits {
   /** Payload bytes of one message on the wire, over all its fragments. More: 1009 to the sender, 1001 to the other side. */
   readonly maxMessage: number | null;
   /**
-   * Messages a second, of which a second's worth may come at once; counted where a message starts. Pings, pongs that answer no
-   * ping of the engine's own, and empty fragments that end nothing count as one each.
+   * Messages per second, with a burst of one second's worth; a message is counted at its start. Pings, pongs that answer no
+   * ping of the engine's own, and empty fragments that are not the last count as one each.
    */
   readonly messagesPerSecond: number | null;
-  /** Bytes a second, of which a second's worth may come at once; everything read counts, frame headers too. */
+  /** Bytes per second, with a burst of one second's worth; everything read counts, including frame headers. */
   readonly bytesPerSecond: number | null;
-  /** Past a rate: `close` with 1008 (1001 to the other side), or `pause` reading until the rate is kept again. */
+  /** Above a rate: `close` with 1008 (1001 to the other side), or `pause` reading until the side is within the rate. */
   readonly onLimit: 'close' | 'pause';
 }
 
 export interface PingOptions {
   /** Milliseconds between two pings to one side. */
   readonly everyMs: number;
-  /** Milliseconds without any byte from a side after a ping that tell it is gone. */
+  /** Milliseconds without a byte from a side after a ping until it counts as gone. */
   readonly timeoutMs: number;
 }
 
 /** Fixed for a tunnel's life. One value may serve all tunnels of a route: no engine changes or keeps state in it. */
 export interface TunnelOptions {
-  /** The route's name; traffic is counted under it. */
+  /** The route's name, for the traffic counters. */
   readonly route: string;
-  /** Milliseconds without a byte in either direction that end the tunnel, with 1001; our pings don't count. */
+  /** Milliseconds without a byte in either direction until the tunnel ends with 1001; the engine's pings don't count. */
   readonly idleMs: number;
-  /** Milliseconds after which the tunnel ends with 1001, less up to a tenth; null: never. */
+  /** Milliseconds until the tunnel ends with 1001, minus up to a tenth; null: never. */
   readonly maxLifetimeMs: number | null;
   /** Follow the frames. Off: bytes only, no Close, no ping, no limit, and `messages` is null. */
   readonly inspect: boolean;
   /** Pings to both sides; null: none. */
   readonly ping: PingOptions | null;
-  /** Limits of what the client sends and of what the backend sends; null: none. */
+  /** Limits for the client's and for the backend's bytes; null: none. */
   readonly limits: { readonly fromClient: DirectionLimits | null; readonly toClient: DirectionLimits | null };
 }
 
@@ -63,7 +63,7 @@ export interface TunnelOptions {
  */
 export type TunnelEnd = SessionEnd;
 
-/** What a live tunnel has carried: what was relayed, as in its TunnelEnd. */
+/** The traffic of a live tunnel, counted as in its TunnelEnd. */
 export type TunnelActivity = SessionActivity;
 
 export interface Tunnel {
@@ -75,7 +75,7 @@ export interface Tunnel {
   close(code: number, reason: string, deadlineMs: number): void;
   /** Ends the tunnel at once. */
   cut(reason: string): void;
-  /** What it has carried so far. Cheap, and nothing waits for it. */
+  /** The traffic so far. Cheap, and never blocks. */
   activity(): TunnelActivity;
 }
 
@@ -86,20 +86,20 @@ export interface Tunnel {
  */
 export interface RelayEngine extends Sampler {
   readonly name: 'js' | 'native';
-  /** What dials the backend of this client's tunnel without a socket of node's; null where that would gain nothing. */
+  /** Dials the backend of this client's tunnel without a socket of node's; null if that has no benefit. */
   diallerFor(client: Connection): Dialler | null;
-  /** What accepts clients without sockets of node's; null where node has to. */
+  /** Accepts clients without sockets of node's; null: node must accept. */
   readonly acceptor: Acceptor | null;
   /** Takes both connections over; the caller must not touch them again. `onEnd` is called once, never from inside open(). */
   open(ends: TunnelEnds, options: TunnelOptions, onEnd: (end: TunnelEnd) => void): Tunnel;
-  /** Ends its threads, where it has any, and what they carry; no onEnd is called for that. Nothing can be opened after. */
+  /** Ends the engine's threads and tunnels, without calling onEnd. Nothing can be opened afterwards. */
   stop(): void;
 }
 
-/** What a Close of the gateway's own says behind its code, where `TunnelEnd.reason` says something else. */
+/** The reason text of a Close frame, for ends whose `TunnelEnd.reason` is another. */
 export const BACKEND_LOST = 'backend_lost';
 
-/** Waits that every engine keeps, in milliseconds. */
+/** Timeouts of every engine, in milliseconds. */
 export const WAITS = {
   /** The deadline of the relay's own closes: idle, max_lifetime, limits, ping_timeout. */
   close: 5_000,

@@ -1,5 +1,5 @@
-// One end of a tunnel: its socket, whether we read it, and how far its closing has come. It moves bytes on demand and
-// reports events to the tunnel; it knows no frames. One set of listeners serves all sockets: a socket carries its Conn.
+// One end of a tunnel: its socket, whether it is read, and the state of its close. It reads and writes bytes and
+// reports events to the tunnel; it knows no frames. All sockets share one set of listeners; a socket has a reference to its Conn.
 
 import { guarded, reportDefect } from '../../base/guard.ts';
 import type { StreamConnection } from '../../net/fd-connection.ts';
@@ -11,10 +11,10 @@ import type { JsTunnel } from './tunnel.ts';
 const CONN = Symbol('conn');
 type TunnelSocket = StreamConnection & { [CONN]: Conn };
 
-/** Bytes a socket may have waiting in this process before the other side is not read any more; node's own mark is not above. */
+/** Bytes that may wait in a socket before the other side is paused; node's high-water mark is not larger. */
 const HIGH_WATER = 64 * 1024;
 
-/** Why a side is not read: bits of `blocks`. */
+/** Reasons why a side is paused: bits of `blocks`. */
 export const BLOCK = { peerFull: 1, rate: 2 } as const;
 
 /** Whether a Close went toward a side: none, one the other end sent, or the gateway's own. */
@@ -32,11 +32,11 @@ export class Conn {
   /** Chunks read. */
   reads = 0;
   blocks = 0;
-  /** When a rate is kept again and reading goes on; Infinity: no wait. */
+  /** When the side is within its rate and reading resumes; Infinity: no wait. */
   rateUntil = Number.POSITIVE_INFINITY;
 
   closeOut: CloseOut = 'none';
-  /** It has sent its Close. */
+  /** The side has sent its Close. */
   closeIn = false;
   finOut = false;
   finIn = false;
@@ -44,10 +44,10 @@ export class Conn {
   failed = false;
   /** As the backend's client we wait for its FIN until then (RFC 6455 §7.1.1). */
   finBy = Number.POSITIVE_INFINITY;
-  /** The tunnel is ending, and this side is destroyed then. */
+  /** When this side of an ending tunnel is destroyed. */
   lingerBy = Number.POSITIVE_INFINITY;
   #pending = 0;
-  /** The socket had taken as much as it likes to, at the last write. */
+  /** Whether the last write filled the socket's buffer. */
   #overLimit = false;
 
   constructor(socket: StreamConnection, role: 'client' | 'backend', tunnel: JsTunnel) {
@@ -85,7 +85,7 @@ export class Conn {
     if (!this.writeClosed) this.#overLimit = !this.tunnel.buffers.write(this.socket, bytes);
   }
 
-  /** More waits for it than may wait. */
+  /** Whether more bytes wait than allowed. */
   get full(): boolean {
     return this.#overLimit && this.socket.writableLength > HIGH_WATER && !this.writeClosed;
   }
@@ -102,7 +102,7 @@ export class Conn {
     if (this.blocks === 0) this.socket.resume();
   }
 
-  /** Sends FIN behind what is still to be sent to it. */
+  /** Sends FIN after the pending bytes. */
   end(): void {
     if (this.finOut || this.closed) return;
     this.finOut = true;
@@ -118,7 +118,7 @@ export class Conn {
     this.tunnel.wake(this.lingerBy);
   }
 
-  /** Looks at its own waits; returns when to look again. */
+  /** Checks this side's timeouts; returns when to check again. */
   due(now: number): number {
     if (this.closed) return Number.POSITIVE_INFINITY;
     if (now >= this.rateUntil) this.unblock(BLOCK.rate);
@@ -156,7 +156,7 @@ function connOf(socket: StreamConnection): Conn {
   return (socket as TunnelSocket)[CONN];
 }
 
-/** A listener on every socket with a side, which may break its own tunnel alone. */
+/** A listener for sockets with a Conn; an exception in it ends only that socket's tunnel. */
 function entered(step: (conn: Conn) => void): (this: StreamConnection) => void {
   const enter = guarded('relay', step, cutTunnel);
   return function enterConn(this: StreamConnection): void {
@@ -168,7 +168,7 @@ function cutTunnel(conn: Conn): void {
   conn.tunnel.cut('internal');
 }
 
-/** Takes what a socket with a side has read. Written out: it is called for every chunk. */
+/** Handles the bytes that a socket with a Conn has read. No helper here: it runs for every chunk. */
 export function onData(this: StreamConnection, chunk: Buffer): void {
   const conn = connOf(this);
   try {

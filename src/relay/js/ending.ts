@@ -1,5 +1,5 @@
-// How a tunnel ends in order: a Close between two frames to each receiver that has none yet, its answer, FIN, and a last
-// wait. Begun by the gateway (begin) or by a backend that vanished (peerLost). RFC 6455 §7.1; docs/relay.md has the rules.
+// The closing handshake of a tunnel: a Close between two frames to each receiver that has had none, its answer, FIN, and a last
+// wait. The gateway starts it (begin), or a lost backend (peerLost). RFC 6455 §7.1; docs/relay.md has the rules.
 
 import { WAITS } from '../relay.ts';
 import { BLOCK, type Conn } from './conn.ts';
@@ -9,12 +9,12 @@ import type { JsTunnel } from './tunnel.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** The codes that the two receivers get, and the one that is reported for the tunnel. */
+/** The close codes for the two receivers, and the one that is reported for the tunnel. */
 export interface CloseCodes {
   readonly code: number;
   readonly toClient: number;
   readonly toBackend: number;
-  /** Goes out behind the code. */
+  /** The reason text of the Close. */
   readonly reason: string;
 }
 
@@ -22,7 +22,7 @@ export class Ending {
   readonly #tunnel: JsTunnel;
   readonly #codes: CloseCodes;
   #deadlineAt = NEVER;
-  /** From then on a Close may stand between the fragments of a message. */
+  /** From then on a Close may also be sent between the fragments of a message. */
   #anyFrameAt = NEVER;
 
   constructor(tunnel: JsTunnel, codes: CloseCodes) {
@@ -30,7 +30,7 @@ export class Ending {
     this.#codes = codes;
   }
 
-  /** Asks both directions for their next boundary. */
+  /** Waits for the next boundary in both directions. */
   begin(deadlineMs: number): void {
     this.limit(deadlineMs);
     const { client, backend } = this.#tunnel;
@@ -59,14 +59,14 @@ export class Ending {
     }
   }
 
-  /** A direction without known frames cannot take a Close: its receiver gets FIN. */
+  /** A direction whose frames are unknown can't carry a Close: its receiver gets FIN. */
   unfollowed(flow: Flow): void {
     if (flow.stopped || flow.sink.closeOut !== 'none') return;
     flow.stop();
     this.#finish(flow.sink);
   }
 
-  /** The direction is at a boundary: the Close goes out, and nothing behind it. */
+  /** The direction is at a boundary: sends the Close, and nothing after it. */
   inject(flow: Flow): void {
     const { sink } = flow;
     const code = sink.role === 'client' ? this.#codes.toClient : this.#codes.toBackend;
@@ -76,7 +76,7 @@ export class Ending {
     flow.stop();
   }
 
-  /** A whole Close of the flow's source, while the tunnel ends. True: it goes no further. */
+  /** Handles a complete Close from the flow's source while the tunnel ends. True: it is not forwarded. */
   closeArrived(flow: Flow): boolean {
     const { source, sink } = flow;
     if (flow.stopped) return true;
@@ -85,7 +85,7 @@ export class Ending {
       flow.wants &= ~WANT.close;
       return false;
     }
-    // The answer to our Close. Nothing follows it, so the sink is at its last boundary.
+    // The answer to the gateway's Close. Nothing follows it, so the sink is at its last boundary.
     if (sink.closeOut === 'none') flow.anyFrame = true;
     return true;
   }
@@ -118,7 +118,7 @@ export class Ending {
     this.settle();
   }
 
-  /** Sends FIN wherever the closing handshake is through. */
+  /** Sends FIN to each side whose closing handshake is complete. */
   settle(): void {
     const { client, backend } = this.#tunnel;
     this.#settle(client);
@@ -141,7 +141,7 @@ export class Ending {
     conn.linger();
   }
 
-  /** Looks at the clock; returns when to look again. */
+  /** Checks the deadlines; returns when to check again. */
   due(now: number): number {
     if (now >= this.#deadlineAt) {
       this.#tunnel.destroy();

@@ -1,15 +1,15 @@
-// One direction: what is read from `source` goes to `sink`, byte for byte, while a cursor follows its frames. Held back
-// are an incomplete header and a control frame that is not whole, so that "between frames" is true of what the sink has
-// got; dropped are only our own pong, an answer to our own Close, and everything once the direction is stopped.
+// One direction: bytes from `source` go to `sink` unchanged, while a cursor follows the frames. Incomplete headers and
+// incomplete control frames are held back, so that "between frames" is also true for the sink. Only the answers to the
+// gateway's own pings and Close are dropped, and everything after the direction is stopped.
 import type { DirectionCounters } from '../counters.ts';
 import { BLOCK, type Conn } from './conn.ts';
 import { FRAME, FrameCursor, HEADER, LOST, MORE, OPCODE } from './cursor.ts';
 import { countsAsMessage, type FlowLimits, REFUSAL, type Violation } from './limits.ts';
 
-/** What waits for a boundary toward the sink: bits of `wants`. */
+/** What is to be sent at the next boundary toward the sink: bits of `wants`. */
 export const WANT = { close: 1, ping: 2 } as const;
 
-/** What a direction counts and keeps to. */
+/** The counters and limits of a direction. */
 interface FlowSettings {
   readonly counters: DirectionCounters;
   readonly limits: FlowLimits | null;
@@ -27,17 +27,17 @@ export class Flow {
   bytes = 0;
   messages = 0;
   discarded = 0;
-  /** Bytes of our own pongs. */
+  /** Bytes of pongs for the gateway's own pings. */
   swallowed = 0;
 
-  /** Nothing more goes to the sink; what is read is followed and discarded. */
+  /** Nothing more goes to the sink; further bytes are followed and discarded. */
   stopped = false;
   wants = 0;
-  /** A Close may go out at any frame's end, not only at a message's. */
+  /** A Close may be sent at the end of any frame, not only of a message. */
   anyFrame = false;
-  /** A header has been read that is not to pass, so the sink is between two frames though the cursor is not. */
+  /** A header was read that is not forwarded, so the sink is between two frames and the cursor is not. */
   #withheld: Violation | null = null;
-  /** What earlier chunks brought of a control frame that is not whole. */
+  /** The part of an incomplete control frame from earlier chunks. */
   #hold: Buffer | null = null;
   /** In the chunk at hand: the first byte that has neither passed nor been dropped, and where a control frame starts. */
   #from = 0;
@@ -56,21 +56,21 @@ export class Flow {
     return this.cursor !== null && this.cursor.lost === null;
   }
 
-  /** The sink has got whole frames only. */
+  /** Whether the sink has received complete frames only. */
   get atFrame(): boolean {
     const { cursor } = this;
     if (this.#withheld !== null) return true;
     return cursor !== null && cursor.lost === null && (!cursor.inFrame || cursor.opcode >= 8);
   }
 
-  /** The first bytes, of which a head of `headLength` is neither followed nor counted. */
+  /** Takes the first bytes; a head of `headLength` is neither followed nor counted. */
   begin(first: Buffer, headLength: number): void {
     this.bytes -= headLength;
     this.#counters.bytes -= headLength;
     if (first.length > 0) this.carry(first, headLength);
   }
 
-  /** Takes what was read; the first `at` bytes pass unfollowed. */
+  /** Takes read bytes; the first `at` of them are forwarded without being followed. */
   carry(chunk: Buffer, at: number): void {
     const { cursor, sink } = this;
     if (this.limits !== null && !this.stopped) this.#meterBytes(chunk.length - at);
@@ -164,12 +164,12 @@ export class Flow {
     return true;
   }
 
-  /** Whether the control frame that has ended is held to limits: a Close is not. */
+  /** Whether limits apply to the control frame that has ended: they do not to a Close. */
   #countsControl(): boolean {
     return this.limits !== null && !this.stopped && this.cursor?.opcode !== OPCODE.close;
   }
 
-  /** Whether a control frame is for us and goes no further. */
+  /** Whether a control frame is for the gateway and is not forwarded. */
   #keeps(hold: Buffer | null, chunk: Buffer, begin: number, at: number): boolean {
     const cursor = this.cursor as FrameCursor;
     const size = at - begin + (hold === null ? 0 : hold.length);
@@ -210,7 +210,7 @@ export class Flow {
     }
   }
 
-  /** From now on the source is read, followed and discarded, never paused. */
+  /** From now on the source's bytes are followed and discarded, and the source is never paused. */
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
@@ -255,7 +255,7 @@ export class Flow {
     else source.tunnel.closeForViolation(source, REFUSAL.tooFast.code, REFUSAL.tooFast.reason);
   }
 
-  /** Whether a frame breaks a limit, and must not pass. */
+  /** Whether a frame exceeds a limit and must not be forwarded. */
   #refuses(cursor: FrameCursor): boolean {
     const { source } = this;
     const limits = this.limits as FlowLimits;

@@ -1,5 +1,5 @@
-// One tunnel of the js engine: its two sides, what ends it, and what is reported of it afterwards. Frames are flow.ts's,
-// closing in order is ending.ts's.
+// One tunnel of the js engine: its two sides, the causes of its end, and the report of it. flow.ts follows the frames,
+// ending.ts does the closing handshake.
 import type { Timed, TimerWheel } from '../../base/timer-wheel.ts';
 import type { Initiator, Traffic } from '../../events.ts';
 import { asStream } from '../../net/fd-connection.ts';
@@ -15,7 +15,7 @@ import { Pinger } from './ping.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** What all tunnels of an engine, or of a route, have together. */
+/** State that all tunnels of an engine or of a route share. */
 export interface Shared {
   readonly wheel: TimerWheel;
   readonly buffers: SharedBuffers;
@@ -32,9 +32,9 @@ export class JsTunnel implements Timed, Tunnel {
   readonly #onEnd: (end: TunnelEnd) => void;
   readonly #lifetimeAt: number;
 
-  /** When a byte that counts was last read. */
+  /** When the last byte that counts was read. */
   touched: number;
-  /** The client has sent FIN and no Close was seen from the backend: silence ends the other direction. */
+  /** The client has sent FIN without a Close from the backend: after a silence the other direction ends. */
   #halfClosed = false;
   ending: Ending | null = null;
   wasCut = false;
@@ -81,7 +81,7 @@ export class JsTunnel implements Timed, Tunnel {
     this.wake(Math.min(this.touched + this.#options.idleMs, this.#lifetimeAt, client.pinger?.nextAt ?? NEVER));
   }
 
-  /** Has look() called at `at` or before. */
+  /** Schedules look() for `at` or earlier. */
   wake(at: number): void {
     if (!this.#finished) this.wheel.scheduleBy(this, at);
   }
@@ -101,14 +101,14 @@ export class JsTunnel implements Timed, Tunnel {
     return { fromClient: traffic(this.client.flow), toClient: traffic(this.backend.flow), idleMs };
   }
 
-  /** Both sockets at once; it has not ended in order. */
+  /** Destroys both sockets at once, without a closing handshake. */
   destroy(): void {
     this.wasCut = true;
     this.client.socket.destroy();
     this.backend.socket.destroy();
   }
 
-  /** The gateway ends the tunnel, in order. */
+  /** The gateway ends the tunnel with a closing handshake. */
   #begin(codes: CloseCodes, deadlineMs: number): void {
     if (this.#finished) return;
     this.#note('gateway', codes.reason);
@@ -120,14 +120,14 @@ export class JsTunnel implements Timed, Tunnel {
     }
   }
 
-  /** `offender` has broken a limit: it gets `code`, the other side 1001. */
+  /** `offender` has exceeded a limit: it gets `code`, the other side 1001. */
   closeForViolation(offender: Conn, code: number, reason: string): void {
     const toClient = offender.role === 'client' ? code : 1001;
     const toBackend = offender.role === 'backend' ? code : 1001;
     this.#begin({ code, toClient, toBackend, reason }, WAITS.close);
   }
 
-  /** A side did not answer a ping, nor sent anything: it is cut, the other one closed. */
+  /** A side sent nothing after a ping: it is cut, and the other side gets a Close. */
   pingTimedOut(conn: Conn): void {
     conn.socket.destroy();
     const code = conn.role === 'backend' ? 1011 : 1001;
@@ -141,7 +141,7 @@ export class JsTunnel implements Timed, Tunnel {
     this.wake(conn.rateUntil);
   }
 
-  /** A whole Close frame was read. True: it goes no further. */
+  /** Handles a complete Close frame. True: it is not forwarded. */
   closeArrived(flow: Flow, code: number | null): boolean {
     const { source, sink } = flow;
     source.closeIn = true;
@@ -192,7 +192,7 @@ export class JsTunnel implements Timed, Tunnel {
     this.ending.peerLost();
   }
 
-  /** Sends what is left for the other side, then FIN. That side lives on until it has ended too. */
+  /** Sends the remaining bytes to the other side, then FIN. That side stays open until it ends too. */
   #passEnd(conn: Conn): void {
     const { peer } = conn;
     conn.flow.flush();
@@ -211,7 +211,7 @@ export class JsTunnel implements Timed, Tunnel {
     this.wake(Math.min(conns, next, this.ending?.due(now) ?? NEVER));
   }
 
-  /** The waits of a tunnel that is not ending; returns when to look again. */
+  /** Checks the timeouts of a tunnel that is not ending; returns when to check again. */
   #watch(now: number): number {
     const silence = this.#halfClosed ? Math.min(WAITS.halfClosed, this.#options.idleMs) : this.#options.idleMs;
     const idleAt = this.touched + silence;
