@@ -21,7 +21,7 @@ export const ERRORS = {
   /** The server did not accept the connection, or did not answer, within the route's timeout. */
   backend_timeout: { source: 'upstream', status: 504, detail: 'the server did not answer in time' },
   /** The gateway has no descriptor left to reach the server with. */
-  limit: { source: 'internal', status: 503, detail: 'there is no room for another connection' },
+  limit: { source: 'internal', status: 503, detail: 'no capacity for another connection' },
   /** A defect of the gateway: asGatewayError() makes it, of what nobody expected. */
   internal: { source: 'internal', status: 500, detail: 'the gateway could not serve this request' },
 } as const satisfies Record<string, { source: ErrorSource; status: number; detail: string }>;

@@ -8,13 +8,13 @@ export const REJECTIONS = {
   /** A handshake by another method than GET, or a method that a gateway does not serve; 501 where no parser knows it. */
   method: { status: 405, detail: 'the method is not allowed here' },
   /** A Transfer-Encoding that is more than chunked. */
-  transfer_encoding: { status: 501, detail: 'the only Transfer-Encoding that is understood is chunked' },
+  transfer_encoding: { status: 501, detail: 'the only supported Transfer-Encoding is chunked' },
   /** Sec-WebSocket-Key is missing, repeated, or not 16 octets in base64. */
   key: { status: 400, detail: 'Sec-WebSocket-Key is not 16 octets in base64' },
   /** The version is not in the route's list. */
-  version: { status: 426, detail: 'this WebSocket version is not spoken here' },
+  version: { status: 426, detail: 'this WebSocket version is not supported' },
   /** A plain request where only handshakes are taken. */
-  upgrade_required: { status: 426, detail: 'this resource speaks only WebSocket' },
+  upgrade_required: { status: 426, detail: 'this resource accepts only WebSocket connections' },
   /** The client's address is in the route's `deny`, or is not in its `allow`. */
   address: { status: 403, detail: 'this address may not connect here' },
   /** Origin is not allowed by the route, or missing where it must be there. */
@@ -34,7 +34,7 @@ export const REJECTIONS = {
   /** No route fits. */
   no_route: { status: 404, detail: 'no route takes this request' },
   /** None of the offered subprotocols is in the route's list. */
-  subprotocol: { status: 400, detail: 'none of the offered subprotocols is spoken here' },
+  subprotocol: { status: 400, detail: 'none of the offered subprotocols is supported' },
   /** The name of a room or user is missing, or is none that the route takes. */
   name: { status: 400, detail: 'the name of the room or of the user is not allowed here' },
   /** The head is larger, or has more fields, than the listener takes. */
@@ -48,13 +48,13 @@ export const REJECTIONS = {
   /** A rate is used up: the client's own, or that of all together. */
   rate: { status: 429, detail: 'too many requests' },
   /** Many clients come at once, and are admitted little by little. */
-  ramp: { status: 503, detail: 'many clients come at once; come again a little later' },
+  ramp: { status: 503, detail: 'many clients are connecting at once; try again later' },
   /** The room has as many members as the route allows. */
   room_full: { status: 503, detail: 'the room is full' },
   /** The user is in as many rooms as the route allows. */
   too_many_rooms: { status: 429, detail: 'this user is in too many rooms' },
   /** The route, or the gateway, has as many live sessions as it may, or the gateway is out of descriptors. */
-  limit: { status: 503, detail: 'there is no room for another connection' },
+  limit: { status: 503, detail: 'no capacity for another connection' },
   /** The gateway is being shut down. */
   draining: { status: 503, detail: 'the gateway is shutting down' },
   /** The upstream has no server that could take it. */

@@ -124,7 +124,7 @@ export function requestFraming(head: FieldSection & { readonly version: string }
   const further = splitList(coding).slice(0, -1);
   if (further.length === 0 || further.includes('chunked') || !coding.endsWith('chunked'))
     return { fault: 'the only Transfer-Encoding taken is chunked' };
-  return { fault: 'the only Transfer-Encoding that is understood is chunked', unknownCoding: true };
+  return { fault: 'the only supported Transfer-Encoding is chunked', unknownCoding: true };
 }
 
 /** The framing of a request's body; it never ends with the connection. */

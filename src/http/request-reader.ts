@@ -129,11 +129,11 @@ const TLS_HANDSHAKE = '\x16';
 
 /** What is wrong with a request line, or with the beginning of one. */
 function requestLineFault(line: string): string {
-  if (line.startsWith(TLS_HANDSHAKE)) return 'this is TLS, and plain HTTP is spoken here';
+  if (line.startsWith(TLS_HANDSHAKE)) return 'this is TLS, but plain HTTP is expected here';
   const wrong = lineFault(line);
   if (wrong !== null) return wrong;
   if (line.startsWith('PROXY ')) return 'a PROXY protocol preamble comes first, and none is expected here';
-  if (line.startsWith('PRI * HTTP/2')) return 'this is HTTP/2, and HTTP/1.1 is spoken here';
+  if (line.startsWith('PRI * HTTP/2')) return 'this is HTTP/2, but HTTP/1.1 is expected here';
   const [method = '', target = '', version = ''] = line.split(' ');
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method)) return NO_METHOD;
   if (/[^\x21-\x7e]/.test(target.trimEnd()))

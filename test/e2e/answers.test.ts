@@ -252,7 +252,7 @@ describe.each(PROTOCOLS)('by HTTP/%s', (protocol) => {
       await expectAnswer(handshake({ 'Sec-WebSocket-Version': version }, `GET ${path} HTTP/1.1`), {
         status: '426 Upgrade Required',
         reason: 'version',
-        detail: 'this WebSocket version is not spoken here',
+        detail: 'this WebSocket version is not supported',
         fields: ['Upgrade: websocket', `Sec-WebSocket-Version: ${spoken}`],
         connection: 'Upgrade, close',
       });
@@ -320,7 +320,7 @@ describe.each(PROTOCOLS)('by HTTP/%s', (protocol) => {
       await expectAnswer('GET /ws HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', {
         status: '426 Upgrade Required',
         reason: 'upgrade_required',
-        detail: 'this resource speaks only WebSocket',
+        detail: 'this resource accepts only WebSocket connections',
         fields: ['Upgrade: websocket'],
         connection: 'Upgrade, close',
       });
@@ -331,7 +331,7 @@ describe.each(PROTOCOLS)('by HTTP/%s', (protocol) => {
         await expectAnswer(handshake({ 'Sec-WebSocket-Protocol': offer }, 'GET /sub HTTP/1.1'), {
           status: '400 Bad Request',
           reason: 'subprotocol',
-          detail: 'none of the offered subprotocols is spoken here',
+          detail: 'none of the offered subprotocols is supported',
         });
       }
     });
@@ -340,7 +340,7 @@ describe.each(PROTOCOLS)('by HTTP/%s', (protocol) => {
   describe('limits', () => {
     it.each([
       ['connections_per_ip', '/one', '429 Too Many Requests', 'client_limit', 'this client has too many sessions'],
-      ['connections', '/full', '503 Service Unavailable', 'limit', 'there is no room for another connection'],
+      ['connections', '/full', '503 Service Unavailable', 'limit', 'no capacity for another connection'],
     ])('%s: refused while it is full, taken again after', async (_, path, status, reason, detail) => {
       const request = handshake({}, `GET ${path} HTTP/1.1`);
       const ended = () =>

@@ -175,7 +175,7 @@ describe.each(CASES)('with engine $engine and relay $relay by HTTP/$protocol', (
         `${plain('POST /x', 'Transfer-Encoding: gzip, chunked')}0\r\n\r\n`,
         501,
         'transfer_encoding',
-        'the only Transfer-Encoding that is understood is chunked',
+        'the only supported Transfer-Encoding is chunked',
       ],
       [
         'two Authorizations',

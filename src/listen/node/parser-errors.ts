@@ -21,7 +21,7 @@ export const PARSER_ERRORS: Readonly<Record<string, string>> = lookupTable({
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'the extensions of a chunk are too large',
   HPE_INVALID_EOF_STATE: 'the connection ended in the middle of a head',
   HPE_CLOSED_CONNECTION: 'something stands behind a request that said it is the last one of its connection',
-  HPE_PAUSED_H2_UPGRADE: 'this is HTTP/2, and HTTP/1.1 is spoken here',
+  HPE_PAUSED_H2_UPGRADE: 'this is HTTP/2, but HTTP/1.1 is expected here',
 });
 
 /** What node adds to a parser's error. */
@@ -51,7 +51,7 @@ export function rejectParserError(error: ParserError): Rejection | null {
 function rejectMethod({ rawPacket, bytesParsed }: ParserError): Rejection {
   if (!(rawPacket instanceof Uint8Array) || typeof bytesParsed !== 'number') return reject('malformed');
   if (rawPacket[bytesParsed] === TLS_HANDSHAKE)
-    return reject('malformed', 'this is TLS, and plain HTTP is spoken here');
+    return reject('malformed', 'this is TLS, but plain HTTP is expected here');
   const from = Math.max(0, bytesParsed - AROUND);
   const around = Buffer.from(rawPacket.subarray(from, bytesParsed + AROUND)).toString('latin1');
   // What the parser has read is whole lines, but for the beginning of this one.

@@ -129,7 +129,7 @@ describe('framing (RFC 9112 §6)', () => {
     '%s is not understood (RFC 9112 §6.1)',
     (coding) =>
       expect(read({ method: 'POST', fields: { 'Transfer-Encoding': coding } })).toEqual({
-        fault: 'the only Transfer-Encoding that is understood is chunked',
+        fault: 'the only supported Transfer-Encoding is chunked',
         unknownCoding: true,
       }),
   );

@@ -53,13 +53,13 @@ describe('a reader', () => {
 
 describe('what is no request is named', () => {
   it.each([
-    ['TLS', '\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03', 'this is TLS, and plain HTTP is spoken here'],
+    ['TLS', '\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03', 'this is TLS, but plain HTTP is expected here'],
     [
       'a PROXY preamble',
       'PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n',
       'a PROXY protocol preamble comes first, and none is expected here',
     ],
-    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'this is HTTP/2, and HTTP/1.1 is spoken here'],
+    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'this is HTTP/2, but HTTP/1.1 is expected here'],
     ['another protocol', 'SSH-2.0-x\r\n', 'the request does not begin with a method'],
     ['binary', '\0\x01\x02', 'a control character stands in the head'],
     ['another version', 'GET / HTTP/3.7\r\n', 'the HTTP version is not 1.0 or 1.1'],

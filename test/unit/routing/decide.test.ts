@@ -300,7 +300,7 @@ describe('the trace', () => {
     );
     expect(traced(handshakeHead({ target: '/strict' })).at(-1)).toBe('- subprotocol: none (subprotocols: a)');
     expect(traced(handshakeHead({ fields: { 'Sec-WebSocket-Version': '7' } })).at(-1)).toBe(
-      '- handshake: this WebSocket version is not spoken here (versions: 13)',
+      '- handshake: this WebSocket version is not supported (versions: 13)',
     );
     expect(traced(handshakeHead({ target: '/..' }))).toEqual(['- request: the path climbs above the root']);
     expect(traced(plainHead({ method: 'CONNECT' }))).toEqual(['- request: CONNECT is for a forward proxy']);

@@ -77,7 +77,7 @@ describe('a method that the parser does not know', () => {
     ['a longer one than any', `${'A'.repeat(65)} / HTTP/1.1\r\n\r\n`, PARSER_ERRORS['HPE_INVALID_METHOD']],
     ['a blank in front of it', ' GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n', PARSER_ERRORS['HPE_INVALID_METHOD']],
     ['a tab behind it', 'GET\t/ HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n', PARSER_ERRORS['HPE_INVALID_METHOD']],
-    ['TLS', '\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03', 'this is TLS, and plain HTTP is spoken here'],
+    ['TLS', '\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03', 'this is TLS, but plain HTTP is expected here'],
   ])('%s is no method', async (_, bytes, detail) =>
     expect(await judge(bytes)).toMatchObject({ reason: 'malformed', status: 400, detail }),
   );

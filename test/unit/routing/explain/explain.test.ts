@@ -185,7 +185,7 @@ describe('a request that is refused', () => {
     const { lines } = explain(tableOf({ name: 'echo', ...terminate() }), question, { trusted, upstreams: {} });
     expect(lines.slice(2)).toEqual([
       '  no   route echo: fits, but takes only WebSockets',
-      '-> 426 upgrade_required: this resource speaks only WebSocket',
+      '-> 426 upgrade_required: this resource accepts only WebSocket connections',
     ]);
   });
 });
