@@ -132,6 +132,17 @@ describe('configs', () => {
     return [part, ...filled.map(([key, value]) => `${key}: ${value}`)].join('\n');
   }
 
+  const recipes = [...read('auth.md').matchAll(/^\|.*`(auth: \{[^`]+\})`/gm)].map(([, text = '']) => text);
+  it.each(recipes)('the recipe %s has no mistake', (text) => {
+    const { problems } = parseConfig(whole(text), { file: 'auth.md', env: { JWT_SECRET: 'x'.repeat(32) } });
+    expect(problems.filter(({ severity }) => severity === 'error').map(formatProblem)).toEqual([]);
+  });
+
+  it('docs/auth.md has a recipe for each kind of credentials', () => {
+    const kinds = recipes.map((text) => /^auth: \{ (\w+)/.exec(text)?.[1]);
+    expect([...new Set(kinds)].sort()).toEqual(['basic', 'certificate', 'forward', 'jwt']);
+  });
+
   it.each([...pages, '../README.md'])('%s shows configs without a mistake', (page) => {
     const blocks = [...read(page).matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
     const found = blocks.flatMap((text) => {
