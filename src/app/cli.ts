@@ -15,6 +15,7 @@ import { type Explanation, explain, type Verified } from '../routing/explain/exp
 import { type ExplainRequest, parseExplainRequest } from '../routing/explain/explain-request.ts';
 import { type Prepared, prepare } from '../runtime/prepare.ts';
 import {
+  type Command,
   commandNamed,
   helpOf,
   manPage,
@@ -25,7 +26,7 @@ import {
   usage,
 } from './commands.ts';
 import { completion } from './completion.ts';
-import { hashFrom, init } from './first-steps.ts';
+import { DEFAULT_CONFIG, hashFrom, init, missingConfig } from './first-steps.ts';
 import { ImportError } from './import/draft.ts';
 import { importFile, isImportKind } from './import/import.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -199,7 +200,12 @@ export async function main(argv: readonly string[], lifecycle: Lifecycle): Promi
     printError(wrong);
     return 2;
   }
-  return RUNS[name as keyof typeof RUNS](args, { ...values, config: values.config ?? 'gateway.yaml' }, lifecycle);
+  const missing = readsDefault(command, args, values) ? missingConfig() : null;
+  if (missing !== null) {
+    printError(missing);
+    return 1;
+  }
+  return RUNS[name as keyof typeof RUNS](args, { ...values, config: values.config ?? DEFAULT_CONFIG }, lifecycle);
 }
 
 /** The message for options that node's parser refuses. */
@@ -212,6 +218,11 @@ function badOption({ message }: Error): string {
 function unknown(name: string): number {
   printError(unknownCommand(name));
   return 2;
+}
+
+/** Whether a command reads the default config. */
+function readsDefault({ name, alone }: Command, [file]: readonly string[], { config }: Given): boolean {
+  return !alone && config === undefined && (name !== 'check' || file === undefined);
 }
 
 /** A config that is an argument and an option must not be one of them in silence. */
@@ -234,7 +245,7 @@ const RUNS = {
   top: (_args, values) => onTerminal(TERMINAL, (terminal) => top(asked(values), terminal)),
   import: ([kind, file = '']) => importConfig(kind, file),
   completion: ([shell = '']) => printed((completion(shell) ?? '').trimEnd()),
-  init: ([file]) => begin(file ?? 'gateway.yaml'),
+  init: ([file]) => begin(file ?? DEFAULT_CONFIG),
   'hash-password': () => hash(),
   help: ([name]) => help(name),
   man: () => printed(manPage(packageVersion()).trimEnd()),

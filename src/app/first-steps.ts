@@ -1,10 +1,20 @@
 // The commands for the first hour: a config to begin with, and hashes of passwords.
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { hashPassword } from '../auth/password.ts';
 import { packageFile } from '../base/package-file.ts';
 import { systemCode } from '../errors.ts';
+
+/** The config of a command that names none, in its working directory. */
+export const DEFAULT_CONFIG = 'gateway.yaml';
+
+/** What to do if the default config does not exist; null if it does. */
+export function missingConfig(): string | null {
+  if (existsSync(DEFAULT_CONFIG)) return null;
+  return `there is no ${DEFAULT_CONFIG} here; name a config with -c FILE, or write one with: upgate init`;
+}
 
 /** Characters of a password. */
 const MAX_PASSWORD = 1024;

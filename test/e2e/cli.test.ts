@@ -289,6 +289,22 @@ describe('run', () => {
     );
   });
 
+  it.each(['run', 'check', 'explain ws://a/', 'status'])(
+    '%s says what to do where there is no config',
+    async (command) => {
+      const empty = mkdtempSync(join(tmpdir(), 'upgate-none-'));
+      const { code, stdout, stderr } = await run('/bin/sh', [
+        '-c',
+        `cd "${empty}" && exec "${process.execPath}" "${MAIN}" ${command}`,
+      ]);
+      expect({ code, stdout, stderr }).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: 'there is no gateway.yaml here; name a config with -c FILE, or write one with: upgate init\n',
+      });
+    },
+  );
+
   it('takes the file of its directory where none is named', async () => {
     const file = writeConfig(GOOD.replace('port: 0', 'port: zero'));
     const { code, stderr } = await run('/bin/sh', [
