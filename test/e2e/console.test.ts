@@ -187,6 +187,30 @@ describe.skipIf(!chromium)('the console', () => {
     expect(await page.locator('#why-lines li').first().textContent()).toContain('decided by routes.secret.auth');
   });
 
+  it('keeps the newest line in sight where the log gets smaller, and leaves who reads earlier ones alone', async () => {
+    const page = await open();
+    await choose(page, 'strict');
+    for (let i = 1; i <= 8; i++) {
+      await page.click('#connect');
+      await page
+        .locator('#log li.failed', { hasText: 'decided by' })
+        .nth(i - 1)
+        .waitFor();
+    }
+    await connect(page, 'echo');
+    await send(page, 'text', 'hello');
+    await line(page, 'received', 'hello');
+    const log = (await page.locator('#log-scroll').boundingBox())!;
+    const newest = (await page.locator('#log li.received').boundingBox())!;
+    expect([newest.y >= log.y, newest.y + newest.height <= log.y + log.height + 1]).toEqual([true, true]);
+    const top = () => page.evaluate<number>("document.querySelector('#log-scroll').scrollTop");
+    await page.locator('#log-scroll').evaluate((node) => node.scrollTo(0, 0));
+    await page.evaluate('new Promise(requestAnimationFrame)');
+    await send(page, 'text', 'again');
+    await line(page, 'received', 'again');
+    expect(await top()).toBe(0);
+  });
+
   it('has the answer to a message in sight on a phone', async () => {
     const page = await open({ width: 375, height: 667 });
     await connect(page, 'echo');

@@ -16,6 +16,10 @@ let socket = null;
 /** Set while latency is measured: takes a message, and tells whether it was its own. */
 let measuring = null;
 const counts = { sent: 0, received: 0 };
+/** Whether the log is at its end, and stays there. */
+let following = true;
+/** Its height when it was last followed. */
+let logHeight = 0;
 /** What the gateway said of itself. */
 let listening = [];
 let routes = [];
@@ -41,8 +45,6 @@ function clock(date) {
 /** Adds a line to the log; `kind` is sent, received, note or failed. */
 function log(kind, what, body, size) {
   const list = at('log');
-  const view = at('log-scroll');
-  const follows = view.scrollHeight - view.scrollTop - view.clientHeight < 40;
   const now = new Date();
   const entry = element('li', kind);
   const time = element('time', '', clock(now));
@@ -52,7 +54,13 @@ function log(kind, what, body, size) {
   entry.append(time, element('span', 'what', what), text);
   list.append(entry);
   while (list.children.length > MOST_ENTRIES) list.firstElementChild.remove();
-  if (follows) view.scrollTop = view.scrollHeight;
+  follow();
+}
+
+/** Keeps the newest line in sight, also where the log gets smaller, unless the user has gone back to earlier ones. */
+function follow() {
+  const view = at('log-scroll');
+  if (following) view.scrollTop = view.scrollHeight;
 }
 
 function count(direction) {
@@ -504,6 +512,15 @@ at('clear').addEventListener('click', () => {
   counts.received = 0;
   at('counts').textContent = 'nothing yet';
 });
+at('log-scroll').addEventListener('scroll', ({ target: { scrollHeight, scrollTop, clientHeight } }) => {
+  if (scrollHeight - scrollTop - clientHeight < 40) following = true;
+  // Before a change of size is followed, it looks as if the user had gone back.
+  else if (clientHeight === logHeight) following = false;
+});
+new ResizeObserver(() => {
+  logHeight = at('log-scroll').clientHeight;
+  follow();
+}).observe(at('log-scroll'));
 at('preset').addEventListener('change', choosePreset);
 for (const id of ['url', 'protocols', 'origin']) at(id).addEventListener('input', showCommands);
 at('url').addEventListener('input', () => {
