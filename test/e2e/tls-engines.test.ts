@@ -2,8 +2,10 @@
 // threads' go through the whole suite of the relay in relay-native.test.ts.
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as netConnect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ADDON } from '../../src/relay/native/addon.ts';
@@ -280,5 +282,46 @@ describe.skipIf(!existsSync(ADDON))('TLS by either engine', () => {
     client.socket.send('still here');
     expect(await client.next()).toBe('still here');
     await client.close(1000);
+  });
+
+  it('a ClientHello that is half there when its listener closes goes on to node, and is answered', async () => {
+    const certificates = [writePair('half', 'half.example')];
+    const config = (count: number) => ({
+      listeners: Array.from({ length: count }, (_, i) => ({
+        host: `127.0.0.${i + 1}`,
+        port: 0,
+        tls: { certificates },
+      })),
+      routes: [{ name: 'all', respond: { body: 'served' } }],
+    });
+    const closing = await startGateway(config(2));
+    const below = netConnect({ host: '127.0.0.2', port: closing.ports[1]! });
+    const rest: Buffer[] = [];
+    let client: TLSSocket | undefined;
+    const first = new Promise<void>((resolve) => {
+      // The client's socket, which keeps the rest of its first message.
+      const wire = new Duplex({
+        read() {},
+        write(chunk: Buffer, _encoding, done) {
+          if (rest.length > 0) return void below.write(chunk, () => done());
+          rest.push(chunk.subarray(100));
+          below.write(chunk.subarray(0, 100), () => resolve());
+          done();
+        },
+      });
+      below.on('data', (chunk) => wire.push(chunk));
+      client = connect({ socket: wire, rejectUnauthorized: false });
+    });
+    await first;
+    writeFileSync(closing.file, JSON.stringify(config(1)));
+    closing.signal('SIGHUP');
+    await closing.log({ event: 'config_reloaded', result: 'success' });
+    const shaken = once(client!, 'secureConnect');
+    below.write(rest[0]!);
+    await shaken;
+    client!.write('GET / HTTP/1.1\r\nHost: half.example\r\n\r\n');
+    expect(String((await once(client!, 'data'))[0])).toMatch(/^HTTP\/1.1 200 OK/);
+    below.destroy();
+    expect(await closing.stop()).toBe(0);
   });
 });

@@ -8,6 +8,7 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -206,8 +207,17 @@ static void wait_first_bytes(struct worker *w, struct listener *l, int fd, const
   wait_for(w, pending, EPOLLIN, 0);
 }
 
-// Publishes a connection without a first byte.
+// The socket reports nothing before so many bytes are there, or its stream has ended.
+static void set_low_water(struct pending_conn *pending, uint32_t needed) {
+  int bytes = needed ? (int)needed : 1;
+  if (needed == pending->needed) return;
+  setsockopt(pending->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+  pending->needed = needed;
+}
+
+// Publishes a connection without a first byte, or of which nothing is read.
 static void queue_idle(struct worker *w, struct pending_conn *pending) {
+  set_low_water(pending, 0);
   watch_end(w->ep, pending->fd);
   release(w, pending);
   queue_accepted(&w->listeners, pending->listener_id, pending->fd, pending->tls, &pending->peer, 0, NULL);
@@ -249,12 +259,10 @@ static void end_handshake(struct worker *w, struct pending_conn *pending, const 
   close(pending->fd);
 }
 
-// The socket reports nothing before so many bytes are there, or its stream has ended.
-static void set_low_water(struct pending_conn *pending, uint32_t needed) {
-  int bytes = needed ? (int)needed : 1;
-  if (needed == pending->needed) return;
-  setsockopt(pending->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
-  pending->needed = needed;
+// Whether its peer has ended the stream, or reset it.
+static int has_ended(int fd) {
+  struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+  return poll(&p, 1, 0) > 0;
 }
 
 // Peeks at the ClientHello and begins the handshake, or publishes the connection where its client is for another engine.
@@ -273,23 +281,26 @@ static int begin_handshake(struct worker *w, struct pending_conn *pending, int k
   struct client_hello hello;
   enum hello_state state = client_hello_read(&hello, p, n < 0 ? 0 : (size_t)n);
   if (state == HELLO_PARTIAL) {
-    // Reported all the same: the stream has ended.
-    if (n > 0 && hello.needed == pending->needed) {
+    if (n < 0 || hello.needed != pending->needed) {
+      if (n > 0) set_low_water(pending, (uint32_t)hello.needed);
+      wait_for(w, pending, EPOLLIN, known);
+    } else if (has_ended(pending->fd)) {
       const char *why = discard_input(w, pending->fd);
       end_handshake(w, pending, why ? why : "connection closed");
-      return 0;
+    } else {
+      // Reported before so much was there: the system has no memory for more of it, in a container near its limit, say.
+      // Another engine reads it bit by bit.
+      queue_idle(w, pending);
     }
-    if (n > 0) set_low_water(pending, (uint32_t)hello.needed);
-    wait_for(w, pending, EPOLLIN, known);
     return 0;
   }
-  set_low_water(pending, 0);
   const struct listener *l = find_listener(&w->listeners, pending->listener_id);
   SSL_CTX *context = state == HELLO_WHOLE ? tls_contexts_for(l->contexts, &hello) : NULL;
   if (!context) {
     queue_idle(w, pending);
     return 0;
   }
+  set_low_water(pending, 0);
   pending->tls = tls_new(l->contexts, context, pending->fd);
   pending->stage = HANDSHAKE;
   if (!pending->tls) end_handshake(w, pending, "out of memory");
