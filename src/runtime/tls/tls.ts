@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { certificateFile } from '../../config/acme.ts';
+import { normaliseHost } from '../../config/address.ts';
 import type { ConfigPath, Problem } from '../../config/problem.ts';
 import type { ListenerConfig } from '../../config/schema/schema.ts';
 import type { AcmeConfig } from '../../config/schema/schema-acme.ts';
@@ -265,7 +266,7 @@ const SAN_ENTRY = /(?:^|, )(DNS|IP Address):("(?:[^"\\]|\\.)*"|[^,]*)/g;
 function namesOf(certificate: X509Certificate): string[] {
   const names: string[] = [];
   for (const [, , value = ''] of (certificate.subjectAltName ?? '').matchAll(SAN_ENTRY)) {
-    if (!value.startsWith('"')) names.push(value.toLowerCase());
+    if (!value.startsWith('"')) names.push(normaliseHost(value));
   }
   return names;
 }

@@ -45,7 +45,7 @@ describe('buildTls', () => {
     const material = await build({ certificates: [pair] }, sources);
     expect(material.certificates).toEqual([
       {
-        names: ['localhost', '127.0.0.1', '0:0:0:0:0:0:0:1', '*.example.com'],
+        names: ['localhost', '127.0.0.1', '::1', '*.example.com'],
         notAfterMs: Math.floor((NOW.getTime() + 89 * DAY_MS) / 1000) * 1000,
       },
     ]);
