@@ -108,8 +108,7 @@ export class App {
       watchClient: (connection, onClosed) => this.#carrier().engine.acceptor?.watch(connection, onClosed) ?? null,
       challengeText: this.#certificates.challengeText,
     });
-    const gateway = this.#gateway;
-    const { challenges } = this.#certificates;
+    const [gateway, { challenges }] = [this.#gateway, this.#certificates];
     const fds = new FdGuard(() => this.#listeners.closeIdle());
     const services = () => ({ gateway, acceptor: this.#carrier().engine.acceptor, emit, fds, challenges });
     this.#listeners = new Listeners(services, emit);
