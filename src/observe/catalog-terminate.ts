@@ -15,7 +15,7 @@ export const TERMINATED = {
   webhook_event_duration_seconds: {
     type: 'histogram',
     help: 'From an event of the handler webhook to the answer, waiting and further attempts included.',
-    doc: 'From an event of the handler `webhook` to the answer, waiting in line and further attempts included',
+    doc: 'From an event of the handler `webhook` to its answer, including the time in the queue and retries',
     labels: ['route', 'event'],
     buckets: WEBHOOK,
     on: { webhook_delivered: (event) => seconds(event.durationMs, event.route, event.event) },
@@ -42,7 +42,7 @@ export const TERMINATED = {
   room_messages_total: {
     type: 'counter',
     help: 'Messages said in rooms through this gateway: published, or failed as the broker was away.',
-    doc: 'Messages said in rooms through this gateway: `published`, or `failed` as the broker was away',
+    doc: 'Messages published in rooms through this gateway: `published`, or `failed` because the broker was unreachable',
     labels: ['result'],
     sampled: true,
     initial: [
@@ -52,34 +52,34 @@ export const TERMINATED = {
   },
   room_deliveries_total: {
     type: 'counter',
-    help: 'Messages of rooms handed to connections of this gateway.',
+    help: 'Room messages delivered to connections of this gateway.',
     labels: [],
     sampled: true,
   },
   broker_up: {
     type: 'gauge',
-    help: 'Whether the broker works: 0 while rooms are cut off from those of other gateways.',
+    help: 'Whether the broker works: 1, or 0 while rooms are disconnected from other gateways.',
     labels: ['broker'],
     sampled: true,
   },
   broker_events_ignored_total: {
     type: 'counter',
     help: 'What came over the channel of the broker and was not acted on: unknown to this version, or malformed.',
-    doc: 'What came over the channel of a Redis broker and was not acted on: `unknown` to this version of the gateway, or `malformed`',
+    doc: 'Events on the channel of a Redis broker that were ignored: `unknown` to this version of the gateway, or `malformed`',
     labels: ['reason'],
     sampled: true,
   },
   memory_budget_bytes: {
     type: 'gauge',
     help: 'What messages take of a budget in memory: the histories of rooms, or queues.',
-    doc: "What messages take of the process's memory: `history` of rooms, `queues` toward slow clients, webhook backends and the broker together with what has come of messages that are not whole, and requests that wait behind others of their connection (`pipelining`). See [limits](limits.md#memory)",
+    doc: 'Memory that messages use: `history` of rooms; `queues` toward slow clients, webhook backends and the broker, together with incomplete messages; and requests that wait for earlier ones of their connection (`pipelining`). See [limits](limits.md#memory)',
     labels: ['budget'],
     sampled: true,
   },
   memory_budget_limit_bytes: {
     type: 'gauge',
     help: 'How much a budget in memory has.',
-    doc: 'How much they may take: `limits.memory`, and a sixteenth of the heap for `pipelining`',
+    doc: 'The limit of each budget: `limits.memory`, and a sixteenth of the heap for `pipelining`',
     labels: ['budget'],
     sampled: true,
   },

@@ -15,7 +15,7 @@ export const UPSTREAMS = {
   upstream_connections: {
     type: 'gauge',
     help: 'Sessions, requests, and handshakes under way that a server carries.',
-    doc: 'Sessions, requests, and handshakes under way (their plain answers, too) that a server carries',
+    doc: 'Current sessions, requests and handshakes of a server, including plain answers to handshakes',
     labels: ['upstream', 'server'],
     sampled: true,
   },
@@ -36,14 +36,14 @@ export const UPSTREAMS = {
   upstream_up: {
     type: 'gauge',
     help: 'Whether a server is healthy: its check passes, and its traffic does not fail.',
-    doc: '1 where a server is healthy; 0 where its check fails, it is ejected, or it fails and is kept in use for want of others',
+    doc: '1 if a server is healthy; 0 if its check fails, it is ejected, or it fails and is used only because there are no others',
     labels: ['upstream', 'server'],
     sampled: true,
   },
   upstream_retries_total: {
     type: 'counter',
     help: 'Requests and handshakes that went to another server (retried), or did not for want of budget.',
-    doc: 'Requests and handshakes that failed on one server and went to another one (`retried`), or did not for want of budget (`over_budget`)',
+    doc: 'Requests and handshakes that failed on one server and were sent to another (`retried`), or were not because the budget was used up (`over_budget`)',
     labels: ['upstream', 'result'],
     on: { upstream_retry: (event) => one(event.upstream, event.result) },
   },

@@ -77,7 +77,7 @@ export const METRICS = {
   websocket_lost_directions_total: {
     type: 'counter',
     help: 'Directions of spliced sessions whose frames could not be followed any further.',
-    doc: 'Directions of spliced sessions whose frames could not be followed any further ([the relay](relay.md)): carried on blindly, or ended with 1002 where there is a limit',
+    doc: 'Directions of spliced sessions whose frames could not be followed any more ([the relay](relay.md)): carried on without it, or ended with 1002 if the route has limits',
     labels: ['route', 'direction'],
     sampled: true,
   },
@@ -91,7 +91,7 @@ export const METRICS = {
   auth_jwks_refreshes_total: {
     type: 'counter',
     help: "Fetches of issuers' key sets by result; after a failed one the keys of before go on being used.",
-    doc: "Fetches of issuers' key sets: `ok` or `failed`; after a failed one the keys of before go on being used. See [auth](auth.md)",
+    doc: "Fetches of issuers' key sets: `ok` or `failed`; after a failure the previous keys stay in use. See [auth](auth.md)",
     labels: ['result'],
     on: { keys_fetched: (event) => one(event.result) },
     initial: [
@@ -119,7 +119,7 @@ export const METRICS = {
   http_requests_total: {
     type: 'counter',
     help: 'Plain HTTP requests by status; 499 where the client left before its answer. Unreadable ones have no route.',
-    doc: 'Plain requests by status. 499: the client left before its answer. Heads that could not be read have `route="none"` and `method="OTHER"`',
+    doc: 'Plain requests by status. 499: the client left before its answer. Unreadable heads have `route="none"` and `method="OTHER"`',
     labels: ['route', 'method', 'code', 'protocol'],
     on: {
       request_completed: (event) =>
@@ -137,14 +137,14 @@ export const METRICS = {
   },
   http_request_size_bytes: {
     type: 'histogram',
-    help: 'Bytes of the bodies of plain HTTP requests, as they went to servers.',
+    help: 'Bytes of the bodies of plain HTTP requests, as sent to servers.',
     labels: ['route'],
     buckets: SIZES,
     on: { request_completed: (event) => ({ labels: [routeLabel(event.route)], value: event.bytesFromClient }) },
   },
   http_response_size_bytes: {
     type: 'histogram',
-    help: 'Bytes of plain HTTP answers, as they went to clients; over HTTP/1.1 with their heads.',
+    help: 'Bytes of plain HTTP answers, as sent to clients; over HTTP/1.1 with their heads.',
     labels: ['route'],
     buckets: SIZES,
     on: { request_completed: (event) => ({ labels: [routeLabel(event.route)], value: event.bytesToClient }) },
@@ -160,20 +160,20 @@ export const METRICS = {
   proxy_protocol_refusals_total: {
     type: 'counter',
     help: 'Connections closed for a PROXY preamble that is none (malformed) or did not arrive in time (late).',
-    doc: 'Connections closed for a PROXY preamble that is none (`malformed`) or did not arrive in time (`late`)',
+    doc: 'Connections closed because their PROXY preamble was invalid (`malformed`) or did not arrive in time (`late`)',
     labels: ['listener', 'reason'],
     on: { preamble_refused: (event) => one(event.listener, event.reason) },
   },
   http2_sessions: {
     type: 'gauge',
-    help: 'Open connections of HTTP/2.',
+    help: 'Open HTTP/2 connections.',
     labels: [],
     sampled: true,
     initial: [{ labels: [], value: 0 }],
   },
   http2_streams: {
     type: 'gauge',
-    help: 'Open streams of HTTP/2, those of WebSockets included.',
+    help: 'Open HTTP/2 streams, including WebSockets.',
     labels: [],
     sampled: true,
     initial: [{ labels: [], value: 0 }],
@@ -181,7 +181,7 @@ export const METRICS = {
   http2_sessions_closed_total: {
     type: 'counter',
     help: 'Ended connections of HTTP/2: without a stream for too long (idle), drained (drain), for too many resets (resets), without a sign of life while it had streams (silent), else (closed).',
-    doc: 'Ended connections of HTTP/2: without a stream for too long (`idle`), drained (`drain`), for too many resets (`resets`), without a sign of life while it had streams (`silent`), else (`closed`)',
+    doc: 'Ended HTTP/2 connections: without a stream for too long (`idle`), drained (`drain`), after too many resets (`resets`), silent while streams were open (`silent`), otherwise `closed`',
     labels: ['reason'],
     on: { http2_session_closed: (event) => one(event.reason) },
     initial: HTTP2_REASONS.map((reason) => ({ labels: [reason], value: 0 })),
@@ -189,21 +189,21 @@ export const METRICS = {
   limit_clients: {
     type: 'gauge',
     help: 'Clients that a limit of one client knows of: those that have used some of it just now.',
-    doc: "Clients that a limit of one client knows of: those that have used some of it just now. `limit` is the route's name and the key, or the key alone for the gateway's own",
+    doc: "Clients that a per-client limit tracks: those whose bucket is not full. `limit` is the route's name and the key, or the key alone for the gateway's own limits",
     labels: ['limit'],
     sampled: true,
   },
   shared_limits_up: {
     type: 'gauge',
     help: 'Whether rates are shared with other gateways: 0 while their Redis is away and each limits by itself.',
-    doc: 'With `limits.shared`: 1, or 0 while the Redis (`store` is `redis`) is away and the gateway limits by itself',
+    doc: 'With `limits.shared`: 1, or 0 while Redis (`store` is `redis`) is unreachable and the gateway uses its own counts',
     labels: ['store'],
     sampled: true,
   },
   ramp_active: {
     type: 'gauge',
     help: 'Whether handshakes are admitted little by little, after a start or when many sessions were lost.',
-    doc: '1 while handshakes are admitted little by little, by `limits.ramp`; else 0',
+    doc: '1 while `limits.ramp` admits handshakes gradually; else 0',
     labels: [],
     sampled: true,
   },
@@ -230,7 +230,7 @@ export const METRICS = {
   tls_handshakes_total: {
     type: 'counter',
     help: 'TLS handshakes of clients by how they ended.',
-    doc: 'TLS handshakes of clients: `ok`, `resumed` (by a session from before), or why they failed; see [tls](tls.md#failed-handshakes). `engine` is what shook hands',
+    doc: 'TLS handshakes of clients: `ok`, `resumed` (with an earlier session), or the reason of the failure; see [tls](tls.md#failed-handshakes). `engine` is the one that did the handshake',
     labels: ['listener', 'result', 'engine'],
     on: { tls_handshake: (event) => one(event.listener, event.result, event.engine) },
   },
@@ -246,7 +246,7 @@ export const METRICS = {
   draining: {
     type: 'gauge',
     help: 'Whether the gateway is shutting down: 1 from the signal on.',
-    doc: '1 from the signal to stop on',
+    doc: '1 from the stop signal on',
     labels: [],
     on: { drain: () => ({ labels: [], value: 1 }) },
     initial: [{ labels: [], value: 0 }],
@@ -254,7 +254,7 @@ export const METRICS = {
   internal_errors_total: {
     type: 'counter',
     help: 'Defects of the gateway, by the part that they showed in: each has cost its own connection or exchange.',
-    doc: 'Defects of the gateway: something was thrown that nobody expected. Each has cost its own connection or exchange and has a line `internal_error` in the log. Anything but 0 is worth a report',
+    doc: 'Defects of the gateway: unexpected exceptions. Each ended its own connection or exchange and has a line `internal_error` in the log. Report any value above 0',
     labels: ['where'],
     on: { internal_error: (event) => one(event.where) },
     initial: WHERE.map((where) => ({ labels: [where], value: 0 })),
