@@ -19,7 +19,8 @@ function configText({ ports, relay, http }, turn) {
   return `
 listeners:
   - { host: 127.0.0.1, port: 0, timeouts: { head: 2s } }
-  - { host: 127.0.0.1, port: 0, timeouts: { head: 2s }, tls: { self_signed: [localhost] } }
+  - { host: 127.0.0.1, port: 0, timeouts: { head: 2s }, tls: { self_signed: [localhost] }, http2: { extended_connect: true } }
+  - { host: 127.0.0.1, port: 0, timeouts: { head: 2s }, http2: { prior_knowledge: true, extended_connect: true } }
 admin: { port: 0 }
 upstreams:
   chat:
@@ -82,15 +83,17 @@ export async function startGateway({ dir, ...setting }) {
     });
   });
   const { admin, relay, http } = await started;
-  const portOf = (tls) => listening.find((entry) => entry.tls === tls).port;
+  // In the order of the config.
+  const [plain, secure, priorKnowledge] = listening.map(({ port }) => port);
   return {
     relay,
     http,
     alarms,
     refusals,
     stderr,
-    plain: portOf(false),
-    secure: portOf(true),
+    plain,
+    secure,
+    priorKnowledge,
     alive: () => child.exitCode === null && child.signalCode === null,
     /** Whether the admin listener answers, within two seconds. */
     async answers(path) {

@@ -10,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startFleet } from './fleet.mjs';
 import { startGateway, sumOf } from './gateway.mjs';
-import { exhaustDescriptors, misbehaved, misbehavingClient, plainClient } from './misbehaving-clients.mjs';
+import { misbehavedHttp2, misbehavingHttp2Client, plainHttp2Client } from './http2-clients.mjs';
+import { exhaustDescriptors, faultOf, misbehaved, misbehavingClient, plainClient } from './misbehaving-clients.mjs';
 import { createBooks, echoStream, roomMember } from './streams.mjs';
 
 const { values: options } = parseArgs({
@@ -45,6 +46,7 @@ const gateway = await startGateway({ dir, ports: fleet.ports, relay: options.rel
 const echo = createBooks();
 const rooms = createBooks();
 const plain = { requests: 0, statuses: new Map(), faults: [] };
+const byHttp2 = { requests: 0, statuses: new Map(), faults: [] };
 let reloads = 0;
 
 /** All clients at once for so long; resolves when the last of them is through. */
@@ -62,6 +64,10 @@ async function rush(forSeconds) {
     clients.push(plainClient(gateway.plain, plain, over));
     clients.push(misbehavingClient(gateway, WEBSOCKETS, over));
   }
+  for (let i = 0; i < 2; i++) {
+    clients.push(misbehavingHttp2Client(gateway, over));
+    clients.push(plainHttp2Client(gateway, byHttp2, faultOf, over));
+  }
   clients.push(fleet.torment(over));
   clients.push(reloadEachSecond(over));
   await Promise.all(clients);
@@ -77,13 +83,14 @@ async function reloadEachSecond(over) {
 
 /**
  * When no session and no request is live any more, and no budget of memory counts a byte: the last ones may wait for a peer
- * that is gone, and histories for the sweep of each 30 s that forgets rooms without members.
+ * that is gone, histories for the sweep of each 30 s that forgets rooms without members, and a connection of HTTP/2 that is
+ * not read for the 90 s after which a silent one is closed.
  */
 async function rest() {
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 100_000;
   for (;;) {
     const samples = await gateway.metrics();
-    const left = ['websocket_connections', 'http_requests_in_flight', 'memory_budget_bytes'];
+    const left = ['websocket_connections', 'http_requests_in_flight', 'http2_sessions', 'memory_budget_bytes'];
     if (left.every((name) => sumOf(samples, `gateway_${name}`) === 0) || Date.now() > deadline) return samples;
     await sleep(200);
   }
@@ -111,6 +118,7 @@ try {
   const closed = sumOf(samples, 'gateway_websocket_closes_total');
   const live = sumOf(samples, 'gateway_websocket_connections');
   const held = sumOf(samples, 'gateway_upstream_connections');
+  const sessions = sumOf(samples, 'gateway_http2_sessions');
   console.log(
     `${minutes} minutes, relay ${gateway.relay}, http ${gateway.http}, node ${process.version}, ${streams} streams`,
   );
@@ -120,6 +128,9 @@ try {
   console.log(`echo: ${echo.connections} connections, ${echo.refused} refused, close codes ${list(echo.codes)}`);
   console.log(`rooms: ${rooms.connections} connections, ${rooms.heard} heard, close codes ${list(rooms.codes)}`);
   console.log(`plain: ${plain.requests} requests, ${list(plain.statuses)}`);
+  console.log(
+    `HTTP/2: ${byHttp2.requests} requests, ${list(byHttp2.statuses)}; misbehaving: ${JSON.stringify(misbehavedHttp2)}`,
+  );
   check(
     'the process lives and complained of nothing',
     gateway.alive() && gateway.alarms.length + gateway.stderr.length === 0,
@@ -149,8 +160,17 @@ try {
     plain.faults.length === 0 && (plain.statuses.get(200) ?? 0) > 0,
     plain.faults.join('; ') || `${plain.requests} requests`,
   );
+  check(
+    'answers over HTTP/2 are whole or say why not, beside its floods',
+    byHttp2.faults.length === 0 && (byHttp2.statuses.get(200) ?? 0) > 0,
+    byHttp2.faults.join('; ') || `${byHttp2.requests} requests`,
+  );
   check('opened = closed + live', accepted === closed + live && accepted > 0, `${accepted} = ${closed} + ${live}`);
-  check('nothing is live at rest', live === 0 && held === 0, `${live} sessions, ${held} held at servers`);
+  check(
+    'nothing is live at rest',
+    live === 0 && held === 0 && sessions === 0,
+    `${live} sessions, ${held} held at servers, ${sessions} connections of HTTP/2`,
+  );
   check(
     'descriptors are back',
     after.descriptors <= before.descriptors + SLACK.descriptors,
