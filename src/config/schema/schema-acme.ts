@@ -20,12 +20,12 @@ export const acme = z.strictObject({
     )
     .min(1)
     .max(MOST_DOMAINS)
-    .describe('The names of one certificate, which the authority reaches this gateway by'),
+    .describe('The names of the certificate; the authority must reach this gateway under each of them'),
   email: z
     .string()
     .regex(/^[^\s@,?]+@[^\s@,?]+$/, 'must be an email address')
     .optional()
-    .describe('Where the authority writes to; unset: nowhere'),
+    .describe('Address for messages of the authority; unset: none'),
   directory: z
     .string()
     .refine(isHttps, 'must be an https URL')
@@ -47,7 +47,7 @@ export const acme = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("Path of the authorities to trust the directory's server by, PEM; unset: those that node brings"),
+    .describe("Path of the authorities that verify the directory's server, PEM; unset: those that node includes"),
 });
 
 function isDomain(name: string): boolean {

@@ -58,16 +58,16 @@ const http2Options = z.strictObject({
     .boolean()
     .prefault(false)
     .describe(
-      'Take WebSockets over HTTP/2 (RFC 8441); browsers then use it for every socket of a page they have loaded so',
+      'Accept WebSockets over HTTP/2 (RFC 8441); browsers then use it for every socket of a page loaded over HTTP/2',
     ),
   prior_knowledge: z
     .boolean()
     .prefault(false)
-    .describe('Without TLS: take connections that begin with HTTP/2, as a proxy in front may open them'),
+    .describe('Without TLS: accept connections that start with the preface of HTTP/2, as from a proxy in front'),
   max_streams: count()
     .max(10_000)
     .prefault(128)
-    .describe('Requests at a time on one connection; open WebSockets come on top'),
+    .describe('Requests at a time on one connection, not counting open WebSockets'),
   window: sizeLimit()
     .refine((bytes) => bytes >= 65_535 && bytes <= 16 * 1024 * 1024, 'must be from 64KiB to 16MiB')
     .prefault('256KiB')

@@ -11,9 +11,7 @@ const certificate = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe(
-      'Path of an OCSP response for it, DER, that goes to clients which ask for one (stapling); unset: none does',
-    ),
+    .describe('Path of an OCSP response for it, DER, for clients that request one (stapling); unset: none'),
 });
 
 const A_VERSION = 'must be "1.2" or "1.3"; older ones are not spoken (RFC 8996)';
@@ -28,23 +26,23 @@ export const tls = z.strictObject({
     .array(z.string().refine(isCertificateName, 'must be a host name, `*.` and a host name, or an IP address'))
     .min(1)
     .optional()
-    .describe('Names for a certificate made at start, in place of `certificates`; for trying out'),
+    .describe('Names for a certificate made at the start, instead of `certificates`; for experiments'),
   acme: acme
     .optional()
     .describe(
-      'Order a certificate from an authority by ACME, and renew it; one of our own is served until it is there',
+      'Order a certificate from an authority by ACME, and renew it; until it arrives, a self-signed one is used',
     ),
   strict_sni: z
     .boolean()
     .prefault(false)
     .describe(
-      'Refuse clients that name no server, or one that no certificate is for, in place of the first certificate',
+      'Refuse clients without a server name, or with one that no certificate has, instead of using the first certificate',
     ),
   min_version: z
     .union([z.enum(['1.2', '1.3'], A_VERSION), z.literal([1.2, 1.3], A_VERSION)], A_VERSION)
     .transform((version) => String(version) as '1.2' | '1.3')
     .prefault('1.2')
-    .describe('The oldest version of TLS that is spoken; ciphers are those of Mozilla\'s "intermediate"'),
+    .describe('The oldest supported version of TLS; ciphers are those of Mozilla\'s "intermediate"'),
   ticket_key_file: oneOrMore()
     .optional()
     .describe(
@@ -58,15 +56,15 @@ export const tls = z.strictObject({
     ),
   client_auth: z
     .strictObject({
-      ca: z.string().min(1).describe('Path of the authorities whose client certificates are taken, PEM'),
+      ca: z.string().min(1).describe('Path of the authorities of accepted client certificates, PEM'),
       crl: z.string().min(1).optional().describe('Path of their lists of revoked certificates, PEM'),
       mode: z
         .enum(['required', 'optional'])
         .prefault('required')
-        .describe('A client without a valid certificate: no TLS at all, or one that routes can refuse'),
+        .describe('Without a valid certificate: `required` fails the TLS handshake, `optional` lets routes decide'),
     })
     .optional()
-    .describe('Ask clients for certificates; unset: none are asked for'),
+    .describe('Request certificates of clients; unset: not requested'),
 });
 
 const HTTPS = 443;
@@ -91,9 +89,9 @@ export const hsts = z
   .union([
     age().transform((seconds) => ({ max_age: seconds, include_subdomains: false, preload: false })),
     z.strictObject({
-      max_age: age().describe('How long; `0s` takes it back'),
-      include_subdomains: z.boolean().prefault(false).describe('For every name below this one, too'),
-      preload: z.boolean().prefault(false).describe('Agree to be put into the lists that browsers bring'),
+      max_age: age().describe('How long; `0s` revokes it'),
+      include_subdomains: z.boolean().prefault(false).describe('Also for every name below this one'),
+      preload: z.boolean().prefault(false).describe('Agree to be included in the lists that browsers ship'),
     }),
   ])
   .transform(

@@ -20,8 +20,8 @@ const lifetimes = {
 const ping = (description: string) =>
   z
     .strictObject({
-      every: wait().prefault('25s').describe('A ping goes out each of these'),
-      timeout: wait().prefault('10s').describe('An end silent for this long after a ping is cut'),
+      every: wait().prefault('25s').describe('Interval of the pings'),
+      timeout: wait().prefault('10s').describe('A side that is silent for this long after a ping is cut'),
     })
     .optional()
     .describe(description);
@@ -64,12 +64,12 @@ export const splice = z.strictObject({
         .describe('Largest message on the wire, either way; a larger one closes with 1009; unset: any size'),
       messages_per_second: count()
         .optional()
-        .describe('Messages a second from the client, pings and pongs too; unset: any number'),
-      bytes_per_second: sizeLimit().optional().describe('Bytes a second from the client; unset: any number'),
+        .describe('Messages per second from the client, including pings and pongs; unset: unlimited'),
+      bytes_per_second: sizeLimit().optional().describe('Bytes per second from the client; unset: unlimited'),
       on_limit: z
         .enum(['close', 'pause'])
         .prefault('close')
-        .describe('Past a rate: close with 1008, or pause reading until it is kept again'),
+        .describe('Above a rate: close with 1008, or pause reading until the client is within it'),
       ...sessionLimits,
     })
     .prefault({})

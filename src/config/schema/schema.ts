@@ -28,43 +28,41 @@ const listener = z.strictObject({
     .optional()
     .describe('Address or host name to bind; unset: `::` (both families), `0.0.0.0` where there is no IPv6'),
   port: port().optional().describe('TCP port; 0 takes any free one'),
-  unix: unixPath().optional().describe('Path of a unix socket, in place of a port'),
+  unix: unixPath().optional().describe('Path of a unix socket, instead of a port'),
   fd_name: name()
     .optional()
     .describe(
-      'Where sockets were passed at the start (LISTEN_FDS): the name of this one (`FileDescriptorName=`); unset: found by address',
+      'If sockets were passed at the start (LISTEN_FDS): the name of this one (`FileDescriptorName=`); unset: found by its address',
     ),
   tls: tls.optional().describe('Speak TLS on this listener'),
   redirect_to_https: redirectToHttps
     .optional()
-    .describe(
-      'Answer what comes without TLS with a redirect to https, ACME challenges aside; a number: to that port; unset: no',
-    ),
+    .describe('Redirect requests without TLS to https, except ACME challenges; a number: to that port; unset: no'),
   hsts: hsts
     .optional()
-    .describe(
-      'Tell browsers to use https only (RFC 6797), for so long, on every answer that does not say it itself; unset: do not',
-    ),
-  http2: http2.optional().describe('HTTP/2: on or off, or how; unset: on with TLS, off without'),
+    .describe('Tell browsers to use https only (RFC 6797) for this time, on every answer without its own; unset: no'),
+  http2: http2.optional().describe('HTTP/2: on, off, or its options; unset: on with TLS, off without'),
   proxy_protocol: z
     .strictObject({
       from: addressEntries()
         .min(1)
-        .describe('Who must send a preamble: addresses, CIDR ranges, `unix`. A connection of anyone else has none'),
-      timeout: wait().prefault('5s').describe('For the preamble to arrive whole'),
+        .describe(
+          'The peers that must send a preamble: addresses, CIDR ranges, `unix`. Connections of other peers have none',
+        ),
+      timeout: wait().prefault('5s').describe('Until the preamble is complete'),
     })
     .optional()
     .describe("Read the client's address from a PROXY preamble, version 1 or 2, before anything else; unset: never"),
   max_head: sizeLimit().prefault('32KiB').describe('Largest request head; a larger one is answered with 431'),
   timeouts: z
     .strictObject({
-      head: wait().prefault('10s').describe('For a request head to arrive whole'),
+      head: wait().prefault('10s').describe('Until a request head is complete'),
       keep_alive: wait()
         .prefault('75s')
-        .describe('An idle connection is kept for the next request; longer than balancers before it keep theirs'),
+        .describe('How long an idle connection is kept for the next request; longer than a balancer in front keeps it'),
       tls_handshake: wait()
         .prefault('10s')
-        .describe('For the TLS handshake to end; a change takes effect at a restart'),
+        .describe('Until the TLS handshake is complete; a change takes effect at a restart'),
     })
     .prefault({})
     .describe('How long a client may take'),
@@ -162,7 +160,7 @@ export const schema = z.strictObject({
       token_file: z.string().min(1).optional().describe('Path of a file that holds the token, in place of `token`'),
     })
     .prefault({})
-    .describe('Where `/metrics`, `/healthz` and `/readyz`, the API and the page to try it in are served'),
+    .describe('The listener for `/metrics`, `/healthz`, `/readyz`, the API and the status page'),
   trusted_proxies: addressEntries()
     .prefault([])
     .describe('Addresses and CIDR ranges whose forwarding fields are believed; `unix`: peers on unix sockets'),
