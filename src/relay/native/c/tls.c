@@ -30,9 +30,13 @@ static BIO_METHOD *method;
 
 // -- The socket below -----------------------------------------------------------------------------------------------
 
+// What BIO_clear_retry_flags() of bio.h does. Both directions: SSL_get_error() takes a failed write for one that waits where
+// the last read had to wait, and the other way round.
+static void clear_retry(BIO *bio) { ossl.BIO_clear_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_WRITE | BIO_FLAGS_SHOULD_RETRY); }
+
 static int bio_read(BIO *bio, char *to, int n) {
   struct tls *tls = ossl.BIO_get_data(bio);
-  ossl.BIO_clear_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
+  clear_retry(bio);
   ssize_t got = -1;
   if (!tls->drained) {
     do got = recv(tls->fd, to, (size_t)n, MSG_DONTWAIT);
@@ -55,7 +59,7 @@ static int bio_read(BIO *bio, char *to, int n) {
 
 static int bio_write(BIO *bio, const char *from, int n) {
   struct tls *tls = ossl.BIO_get_data(bio);
-  ossl.BIO_clear_flags(bio, BIO_FLAGS_WRITE | BIO_FLAGS_SHOULD_RETRY);
+  clear_retry(bio);
   ssize_t put;
   do put = send(tls->fd, from, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (put < 0 && errno == EINTR);
