@@ -68,9 +68,10 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
     this.#watched = services.deadlines.add(this);
   }
 
-  /** Whether it waits for a next request. */
-  get idle(): boolean {
-    return this.#state === 'idle' && !this.#fresh && !this.#held.any;
+  /** Ends it where it waits for a next request: at once, since its descriptor may be needed. */
+  closeIdle(): void {
+    if (this.#state !== 'idle' || this.#fresh || this.#held.any) return;
+    this.socket.writableLength === 0 ? this.destroy() : this.close();
   }
 
   /** Begins with what was read already; `start`: what its reader has made of that. */

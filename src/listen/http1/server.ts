@@ -74,7 +74,7 @@ export class Http1Server {
 
   /** Ends the connections that wait for a next request. */
   closeIdle(): void {
-    for (const connection of this.#connections) if (connection.idle) connection.close();
+    for (const connection of this.#connections) connection.closeIdle();
   }
 
   /** Ends every connection, whatever it does; those that were upgraded are not known here any more. */

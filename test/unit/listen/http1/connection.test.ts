@@ -241,9 +241,19 @@ describe('the time', () => {
     const one = waiting();
     one.read(GET);
     await one.answer();
-    expect(one.connection.idle).toBe(true);
     one.connection.onDeadline();
     expect([one.statuses(), one.socket.ended]).toEqual([[200], true]);
+  });
+
+  it('is not waited for where the descriptor is needed, but for a first request, the rest of a head and an answer', async () => {
+    const between = waiting();
+    between.read(GET);
+    await between.answer();
+    const all = [waiting(), waiting(), waiting(), between];
+    all[1]!.read('GET /a HTTP/1.1\r\n');
+    all[2]!.read(GET);
+    for (const { connection } of all) connection.closeIdle();
+    expect(all.map(({ socket }) => socket.destroyed)).toEqual([false, false, false, true]);
   });
 
   it('behind the last answer is bounded', async () => {
