@@ -1,24 +1,15 @@
 // `upgate status`, `upstreams`, `connections` and `top`, as the built program asks a running one.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { show, top } from '../../src/app/show.ts';
 import { formatTable, plain, shortBytes, shortDuration } from '../../src/app/tables.ts';
 import { type Client, openClient } from '../support/client.ts';
+import { freePort } from '../support/free-port.ts';
 import { type Gateway, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
 
 let gateway: Gateway;
 let client: Client;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 const configWith = (port: number, token = 'a-token-of-some-length') => ({
   listeners: [{ host: '127.0.0.1', port: 0 }],

@@ -4,13 +4,12 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { startChild } from './child.ts';
 import { startDns, type Zone } from './dns.ts';
+import { freePort } from './free-port.ts';
 
 export interface Pebble {
   readonly directory: string;
@@ -68,15 +67,6 @@ export async function startPebble({ http, tls, zone, externalAccounts, env }: Pe
       rmSync(dir, { recursive: true, force: true });
     },
   };
-}
-
-/** One that nobody listens on now: pebble does not say which it has taken. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 async function get(url: string, ca: string): Promise<string> {
