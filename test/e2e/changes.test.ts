@@ -198,8 +198,11 @@ it('PUT /log sets the level over reloads, says so at either level, and null give
 
 describe('a reload', () => {
   it('touches no session whose route and server are the same in effect, and says what becomes of the others', async () => {
-    const [kept, moved] = await openMany('/ws', 2);
-    const [echoed] = await openMany('/echo', 1);
+    // One after the other, so that each is known to be on the server that is its turn.
+    const kept = await open('/ws');
+    expect(await liveOn(0)).toBe(1);
+    const moved = await open('/ws');
+    const echoed = await open('/echo');
     // Written otherwise, one server fewer, one route gone.
     rewrite(
       configWith({
@@ -228,13 +231,13 @@ describe('a reload', () => {
       ...{ result: 'success', kept: 1, draining: 2 },
       msg: `kept 1, draining 1 (server ${urlOf(1)} removed), draining 1 (route echo removed)`,
     });
-    const ends = await Promise.all([moved!.closed, echoed!.closed]);
+    const ends = await Promise.all([moved.closed, echoed.closed]);
     expect(ends).toEqual([
       { code: 1012, reason: 'reload' },
       { code: 1012, reason: 'reload' },
     ]);
-    kept!.socket.send('still here');
-    expect(await kept!.next()).toBe('still here');
+    kept.socket.send('still here');
+    expect(await kept.next()).toBe('still here');
   });
 
   it('of a changed route keeps its sessions, unless it says otherwise; by a signal too', async () => {
