@@ -69,10 +69,24 @@ export class CheckedConnection extends Duplex {
       const { session } = this;
       if (this.#check.fault !== null || session === null || session.over) return;
       const end = this.#check.next(bytes, at);
-      if (this.#check.fault !== null) session.malformed(this.#check.fault);
-      else wanted = this.push(bytes.subarray(at, end));
+      if (this.#check.fault === null) wanted = this.push(bytes.subarray(at, end));
+      else {
+        // node leaves its own out where something is being written just now.
+        this.#socket.write(goaway(this.#check.fault));
+        session.malformed(this.#check.fault);
+      }
       at = end;
     }
     if (!wanted) this.#socket.pause();
   }
+}
+
+/** RFC 9113 §6.8; any stream may have been processed. */
+function goaway(code: number): Buffer {
+  const frame = Buffer.alloc(17);
+  frame[2] = 8;
+  frame[3] = 7;
+  frame.writeUInt32BE(0x7fffffff, 9);
+  frame.writeUInt32BE(code, 13);
+  return frame;
 }
