@@ -1,6 +1,5 @@
 // The admin token: who shows it, and that whatever is shown is compared in constant time.
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { presentsPassword, presentsToken } from '../../../src/admin/bearer.ts';
 
 const compared: [Uint8Array, Uint8Array][] = [];
 vi.mock('node:crypto', async (original) => {
@@ -11,6 +10,9 @@ vi.mock('node:crypto', async (original) => {
   };
   return { ...crypto, timingSafeEqual };
 });
+// Files share their process, and another one may have loaded it with the real functions.
+vi.resetModules();
+const { presentsPassword, presentsToken } = await import('../../../src/admin/bearer.ts');
 beforeEach(() => void compared.splice(0));
 
 const TOKEN = 'a-token-of-some-length';
