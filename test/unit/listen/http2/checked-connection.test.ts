@@ -73,6 +73,13 @@ describe('a connection that sends', () => {
     expect(await client.ended()).toBe(code);
   });
 
+  it('a malformed frame with its first ones is told so too, while node writes its SETTINGS', async () => {
+    const { port } = await start();
+    const client = await RawHttp2.plain(port);
+    client.write(Buffer.concat([begin, wrongPing]));
+    expect(await client.ended()).toBe(6);
+  });
+
   it('GOAWAY still gets the answers that are under way', async () => {
     const { port } = await start();
     const client = await (await RawHttp2.plain(port)).begin();
