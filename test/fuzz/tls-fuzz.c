@@ -13,28 +13,15 @@
 
 #include "../../src/relay/native/c/conn.h"
 #include "../../src/relay/native/c/tls.h"
+#include "openssl-client.h"
 #include "tls-stress-pair.h"
 
-// The client's side is not in openssl.h: this program is linked with libssl.
-const SSL_METHOD *TLS_client_method(void);
+// Beside these, of the client's side:
 const void *BIO_s_mem(void);
-SSL_CTX *SSL_CTX_new(const SSL_METHOD *);
-long SSL_CTX_ctrl(SSL_CTX *, int, long, void *);
-SSL *SSL_new(SSL_CTX *);
-void SSL_free(SSL *);
 void SSL_set_bio(SSL *, BIO *, BIO *);
-void SSL_set_connect_state(SSL *);
-int SSL_do_handshake(SSL *);
-int SSL_read(SSL *, void *, int);
-int SSL_write(SSL *, const void *, int);
-int SSL_shutdown(SSL *);
-int SSL_key_update(SSL *, int);
-int SSL_get_error(const SSL *, int);
 BIO *BIO_new(const void *);
 int BIO_read(BIO *, void *, int);
 int BIO_write(BIO *, const void *, int);
-void ERR_clear_error(void);
-#define SET_MAX_PROTO_VERSION 124
 #define MOST (1u << 17)
 
 static struct tls_contexts *contexts;

@@ -8,26 +8,13 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include "openssl-client.h"
 #include "stress.h"
 
-// The clients' side is not in openssl.h: this program is linked with libssl.
-const SSL_METHOD *TLS_client_method(void);
-SSL_CTX *SSL_CTX_new(const SSL_METHOD *);
+// Beside these, of the clients' side:
 void SSL_CTX_free(SSL_CTX *);
-long SSL_CTX_ctrl(SSL_CTX *, int, long, void *);
-SSL *SSL_new(SSL_CTX *);
-void SSL_free(SSL *);
 int SSL_set_fd(SSL *, int);
-void SSL_set_connect_state(SSL *);
-int SSL_do_handshake(SSL *);
-int SSL_read(SSL *, void *, int);
-int SSL_write(SSL *, const void *, int);
-int SSL_shutdown(SSL *);
-int SSL_key_update(SSL *, int);
-int SSL_get_error(const SSL *, int);
 const char *SSL_get_version(const SSL *);
-void ERR_clear_error(void);
-#define SET_MAX_PROTO_VERSION 124
 
 #define CLIENTS 24
 #define TUNNELS 64

@@ -10,6 +10,7 @@ import { requestFraming } from '../../http/head.ts';
 import { formatRefusal } from '../../http/problem.ts';
 import { type HeadFault, type ReceivedRequest, RequestReader, type RequestStart } from '../../http/request-reader.ts';
 import { receive, stopReceiving } from '../../net/direct-socket.ts';
+import { TOO_MUCH_WAITS } from '../waiting-refusal.ts';
 import { HeldInput } from './held-input.ts';
 import { endsWithLastRequest, isLastRequest, leavesHttp } from './last-request.ts';
 import { Http1Request, type RequestOwner } from './request.ts';
@@ -247,7 +248,7 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
 
   #hold(bytes: Buffer): void {
     if (!this.#held.add(bytes)) {
-      this.#services.onRefused(this.socket, reject('limit', TOO_MUCH_WAITS));
+      this.#services.onRefused(this.socket, TOO_MUCH_WAITS);
       this.destroy();
     }
     this.flow();
@@ -293,8 +294,6 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
     this.#services.onLeft(this);
   }
 }
-
-const TOO_MUCH_WAITS = 'the requests that wait on all connections take too much memory';
 
 /** The socket's close follows. Nobody else's, so that nobody else takes it away. */
 function onError(): void {}

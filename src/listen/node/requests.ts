@@ -4,9 +4,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { peerOf } from '../../actions/peer.ts';
 import { guarded } from '../../base/guard.ts';
 import type { Emit } from '../../events.ts';
-import { reject } from '../../handshake/rejection.ts';
 import { listHas, lowerNames } from '../../http/fields.ts';
 import type { Gateway } from '../../pipeline/requests.ts';
+import { TOO_MUCH_WAITS } from '../waiting-refusal.ts';
 import { NodeRequest, NodeResponse } from './client.ts';
 import { PipelineQueue } from './pipelining.ts';
 
@@ -33,8 +33,7 @@ export class NodeRequests {
     const inTurn = (): void => this.#gateway.acceptPriority.defer(() => this.#onTurn(req, res));
     if (this.queue.take(req, res, inTurn)) return;
     const client = peerOf(req.socket).address;
-    const { reason, status } = reject('limit');
-    const detail = 'the requests that wait on all connections take too much memory';
+    const { reason, status, detail } = TOO_MUCH_WAITS;
     this.#emit({ type: 'head_refused', protocol: '1.1', client, status, reason, detail });
   }
 

@@ -4,25 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { readsOnBehindErrors } from '../../../../src/listen/http2/checked-connection.ts';
 import { FRAME_SIZE_ERROR, FrameCheck, PROTOCOL_ERROR } from '../../../../src/listen/http2/frame-check.ts';
 import { always } from '../../../support/arbitraries.ts';
-import {
-  ACK,
-  END_HEADERS,
-  END_STREAM,
-  FRAME,
-  frame,
-  getFields,
-  headers,
-  PREFACE,
-  settings,
-} from '../../../support/http2-raw.ts';
+import { request, zeros } from '../../../support/http2-malformed.ts';
+import { ACK, END_HEADERS, END_STREAM, FRAME, frame, PREFACE, settings } from '../../../support/http2-raw.ts';
 import { faultOf } from '../../../support/linear.ts';
 
 const PADDED = 0x8;
 const PRIORITY = 0x20;
 const octets = (...values: number[]): Buffer => Buffer.from(values);
-const zeros = (length: number): Buffer => Buffer.alloc(length);
 const first = settings();
-const request = headers(1, getFields('/'));
 
 /** Reads `bytes` in these parts: the fault, and how many octets came before it. */
 function check(...parts: Uint8Array[]): { fault: number | null; passed: number; ends: number[] } {
