@@ -5,6 +5,7 @@ import type { Where } from './base/guard.ts';
 import type { ConfigReloaded } from './base/reload-outcome.ts';
 import type { CertificateOrdered } from './events/certificate.ts';
 import type { HeadRefused, Http2SessionClosed, PreambleRefused, TlsHandshake } from './events/connection.ts';
+import type { HandshakeAsked } from './events/handshake.ts';
 import type { TraceParent } from './events/trace-parent.ts';
 
 /** How a session is carried. */
@@ -42,19 +43,18 @@ export interface ServerRef {
   readonly server: string;
 }
 
-export interface HandshakeRejected extends Subject {
+export interface HandshakeRejected extends Subject, HandshakeAsked {
   readonly type: 'handshake_rejected';
   readonly mode: Mode | null;
   readonly reason: string;
   readonly status: number;
   readonly detail: string;
-  readonly origin: string | null;
   /** The limit that was reached, as in a Rejection. */
   readonly limit?: string | undefined;
 }
 
 /** The handshake was allowed, and something broke before the 101. */
-export interface HandshakeFailed extends Subject {
+export interface HandshakeFailed extends Subject, HandshakeAsked {
   readonly type: 'handshake_failed';
   readonly mode: Mode | null;
   readonly reason: string;

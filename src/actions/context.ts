@@ -46,8 +46,6 @@ export interface RouteContext {
   readonly client: Client;
   /** Who the client is; null where the route does not ask, and before it has. */
   readonly principal: Principal | null;
-  /** Origin as the client wrote it, for the log; null where there is none. */
-  readonly origin: string | null;
   /** performance.now() of the head's arrival. */
   readonly startedAt: number;
 }

@@ -133,7 +133,10 @@ const REFUSAL = object({
     host: optionalText,
     path: optionalText,
   },
-  ...{ origin: optionalText, status: optionalCount, reason: text, detail: text },
+  origin: { ...optionalText, description: 'Of handshakes' },
+  version: { ...optionalText, description: 'Sec-WebSocket-Version of a handshake' },
+  subprotocols: { ...list(text), description: 'Those offered by a handshake that its route lists, and no others' },
+  ...{ status: optionalCount, reason: text, detail: text },
   rule: { ...optionalText, description: 'What decided: the key of the config, or the RFC' },
   ...{ upstream: optionalText, server: optionalText },
 });

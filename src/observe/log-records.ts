@@ -3,6 +3,7 @@
 import type { ReloadOutcome } from '../base/reload-outcome.ts';
 import type { TlsResult } from '../events/connection.ts';
 import type { GatewayEvent, ServerRef, Subject } from '../events.ts';
+import { ruleOfRefusal } from './rules.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
@@ -67,7 +68,10 @@ const WRITERS: Writers = {
     status: event.status,
     reason: event.reason,
     detail: clean(event.detail),
+    rule: ruleOfRefusal(event),
     origin: clean(event.origin),
+    version: clean(event.version),
+    subprotocols: event.subprotocols,
   })),
   // What a server did has a warning of its own, and so has a defect of the gateway; a client may leave.
   handshake_failed: access((event) => ({
@@ -77,6 +81,7 @@ const WRITERS: Writers = {
     status: event.status,
     reason: event.reason,
     detail: clean(event.detail),
+    rule: ruleOfRefusal(event),
   })),
   handshake_passed: access((event) => ({
     ...subject(event),
@@ -91,6 +96,7 @@ const WRITERS: Writers = {
     status: event.status,
     reason: event.reason,
     detail: clean(event.detail),
+    rule: ruleOfRefusal(event),
     duration_ms: round(event.durationMs),
     bytes_out: event.bytesToClient,
   })),

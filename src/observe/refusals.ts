@@ -1,7 +1,8 @@
 // The last refusals and failures, with the rule that decided each: what an operator asks for first when a client complains. A ring
 // of fixed size; the log has all of them.
+import type { HandshakeAsked } from '../events/handshake.ts';
 import type { GatewayEvent } from '../events.ts';
-import { limitRule, ruleOf } from './rules.ts';
+import { ruleOf, ruleOfRefusal } from './rules.ts';
 
 /** One refusal or failure, as the admin API gives it. */
 export interface RefusalEntry {
@@ -21,6 +22,10 @@ export interface RefusalEntry {
   readonly host: string | null;
   readonly path: string | null;
   readonly origin: string | null;
+  /** Sec-WebSocket-Version; null where there is none, and where it is no handshake. */
+  readonly version: string | null;
+  /** The offered subprotocols that the route lists, and no others. */
+  readonly subprotocols: readonly string[];
   /** Null where the connection was closed without an answer. */
   readonly status: number | null;
   readonly reason: string;
@@ -60,22 +65,18 @@ export class RefusalLog {
 function refusalIn(event: GatewayEvent): Omit<RefusalEntry, 'id' | 'at'> | null {
   switch (event.type) {
     case 'handshake_rejected':
+    case 'handshake_failed': {
+      const { origin, version, subprotocols } = event;
       return {
         ...aboutRequest(event),
-        kind: 'handshake',
-        origin: cut(event.origin),
-        ...(event.reason === 'origin' && event.origin === null
-          ? { rule: ruleOf('missing_origin', event.route, null) }
-          : {}),
+        ...{ kind: 'handshake', origin: cut(origin), version: cut(version), subprotocols },
       };
-    case 'handshake_failed':
-      return { ...aboutRequest(event), kind: 'handshake', origin: null };
+    }
     case 'request_completed':
       if (event.reason === null || event.status < 400) return null;
       return {
         ...aboutRequest({ ...event, reason: event.reason, detail: event.detail ?? '' }),
-        kind: 'request',
-        origin: null,
+        ...{ kind: 'request', ...NOT_ASKED },
       };
     case 'head_refused':
       return aboutConnection(event.client, event.reason, event.detail, event.status);
@@ -101,7 +102,9 @@ type RefusedRequest = Extract<
   readonly detail: string;
 };
 
-function aboutRequest(event: RefusedRequest): Omit<RefusalEntry, 'id' | 'at' | 'kind' | 'origin'> {
+const NOT_ASKED = { origin: null, version: null, subprotocols: [] } as const;
+
+function aboutRequest(event: RefusedRequest): Omit<RefusalEntry, 'id' | 'at' | 'kind' | keyof HandshakeAsked> {
   const at = 'at' in event ? event.at : null;
   return {
     request_id: event.id,
@@ -115,14 +118,10 @@ function aboutRequest(event: RefusedRequest): Omit<RefusalEntry, 'id' | 'at' | '
     status: event.status,
     reason: event.reason,
     detail: cut(event.detail) ?? '',
-    rule: ruleOfLimit(event) ?? ruleOf(event.reason, event.route, at === null ? null : at.upstream),
+    rule: ruleOfRefusal(event),
     upstream: at === null ? null : at.upstream,
     server: at === null ? null : at.server,
   };
-}
-
-function ruleOfLimit(event: RefusedRequest): string | null {
-  return 'limit' in event && event.limit !== undefined ? limitRule(event.limit) : null;
 }
 
 function aboutConnection(
@@ -142,7 +141,7 @@ function aboutConnection(
       scheme: null,
       host: null,
       path: null,
-      origin: null,
+      ...NOT_ASKED,
     },
     ...{ status, reason, detail: cut(detail) ?? '', rule: ruleOf(reason, null, null), upstream: null, server: null },
   };

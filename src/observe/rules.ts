@@ -2,6 +2,7 @@
 // where the config has no say. A test holds the table against all reasons.
 
 import { lookupTable } from '../base/lookup-table.ts';
+import type { ServerRef } from '../events.ts';
 
 /** `missing_origin` is the reason `origin` where there is none. `{route}` stands for the route's part of the config, `{upstream}` for the upstream's. */
 export const RULES: Readonly<Record<string, string>> = lookupTable({
@@ -41,8 +42,26 @@ export const RULES: Readonly<Record<string, string>> = lookupTable({
   internal: 'a defect of the gateway: see internal_error in the log',
 });
 
+/** What of a refusal or failure tells the rule. */
+interface Refused {
+  readonly reason: string | null;
+  readonly route: string | null;
+  /** Null where a handshake had none; undefined where nobody knows. */
+  readonly origin?: string | null | undefined;
+  /** The limit that was reached, as in a Rejection. */
+  readonly limit?: string | undefined;
+  readonly at?: ServerRef | null;
+}
+
+/** The rule that refused a request or handshake: of a limit the very one that was reached. Null where nothing was refused. */
+export function ruleOfRefusal({ reason, route, origin, limit, at }: Refused): string | null {
+  if (reason === null) return null;
+  if (limit !== undefined) return limitRule(limit);
+  return ruleOf(reason === 'origin' && origin === null ? 'missing_origin' : reason, route, at?.upstream ?? null);
+}
+
 /** The rule that a limit is: `chat connections` is that of the route, `connections` the gateway's own. */
-export function limitRule(limit: string): string {
+function limitRule(limit: string): string {
   const [key = '', route] = limit.split(' ').reverse();
   if (route === undefined) return `limits.${key}`;
   return `routes.${route}.${key.startsWith('requests_') ? 'http' : 'websocket'}.limits.${key}`;

@@ -25,7 +25,7 @@ const SHOWN = lookupTable<Shown>({
   request_completed: {
     title: 'request',
     bare: ['status', 'method', 'place', 'duration_ms'],
-    named: ['reason', 'detail', ...WHO],
+    named: ['reason', 'detail', 'rule', ...WHO],
   },
   session_opened: { title: 'session opened', bare: ['place'], named: ['subprotocol', ...WHO] },
   session_closed: {
@@ -36,9 +36,13 @@ const SHOWN = lookupTable<Shown>({
   handshake_rejected: {
     title: 'handshake rejected',
     bare: ['status', 'reason', 'place'],
-    named: ['detail', 'origin', ...WHO],
+    named: ['detail', 'rule', 'origin', ...WHO],
   },
-  handshake_failed: { title: 'handshake failed', bare: ['status', 'reason', 'place'], named: ['detail', ...WHO] },
+  handshake_failed: {
+    title: 'handshake failed',
+    bare: ['status', 'reason', 'place'],
+    named: ['detail', 'rule', ...WHO],
+  },
   // Its words are those of the report already.
   config_reloaded: { title: 'config reloaded', bare: [], named: ['result', 'trigger'] },
   handshake_passed: { title: 'handshake passed', bare: ['status', 'place'], named: ['server', ...WHO] },

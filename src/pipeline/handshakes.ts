@@ -14,10 +14,12 @@ import { terminate } from '../actions/terminate.ts';
 import type { PassthroughResponse } from '../auth/authenticator.ts';
 import { background, ignore } from '../base/guard.ts';
 import { asGatewayError, statusOf } from '../errors.ts';
+import type { HandshakeAsked } from '../events/handshake.ts';
 import type { Mode } from '../events.ts';
+import { askedOf } from '../handshake/asked.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
 import { valuesOf } from '../http/fields.ts';
-import type { MessageLike } from '../http/head.ts';
+import type { MessageLike, RequestHead } from '../http/head.ts';
 import { ClientClosed } from '../net/client-closed.ts';
 import type { Connection, FdConnection, StreamConnection } from '../net/fd-connection.ts';
 import type { Verdict } from '../routing/decide.ts';
@@ -40,6 +42,8 @@ export interface HandshakesOptions {
 
 /** The connection of a handshake; no parser reads it any more. */
 interface Released {
+  /** Of the handshake. */
+  readonly head: RequestHead;
   readonly connection: Connection;
   readonly ahead: ReadAhead;
   readonly clientClosed: ClientClosed;
@@ -87,7 +91,8 @@ export class Handshakes {
       setPeer(socket, peerOf(connection));
       returnToServer(socket, rest);
     };
-    const released = { connection, ahead, clientClosed: new ClientClosed(), returnToServer: again };
+    const { head } = incoming;
+    const released = { head, connection, ahead, clientClosed: new ClientClosed(), returnToServer: again };
     const watched = this.#disconnectWatch.watch(released);
     const run = this.#run(withRoute(incoming.context, verdict), verdict, released);
     this.#track(connection, run, () => this.#disconnectWatch.forget(watched));
@@ -121,7 +126,8 @@ export class Handshakes {
     returnToServer: Released['returnToServer'],
   ): void {
     const ahead = new ReadAhead(rest);
-    const released = { connection, ahead, clientClosed: new ClientClosed(), returnToServer };
+    const { head } = incoming;
+    const released = { head, connection, ahead, clientClosed: new ClientClosed(), returnToServer };
     ahead.watch(connection, released.clientClosed);
     const verdict = decideIncoming(incoming, this.#state);
     this.#track(connection, this.#run(withRoute(incoming.context, verdict), verdict, released));
@@ -143,7 +149,7 @@ export class Handshakes {
     try {
       await this.#carryOut(context, verdict, released, resources);
     } catch (thrown) {
-      fail(context, released, modeOf(verdict), thrown);
+      fail(context, released, verdict, thrown);
     } finally {
       resources.endHandshake();
     }
@@ -157,8 +163,7 @@ export class Handshakes {
     resources: HandshakeResources,
   ): Promise<void> {
     const { connection, ahead, clientClosed } = released;
-    const mode = modeOf(verdict);
-    if (verdict.kind === 'reject') return refuse(context, released, verdict.rejection, mode);
+    if (verdict.kind === 'reject') return refuse(context, released, verdict.rejection, verdict);
     // Handshakes never get this verdict.
     if (verdict.kind === 'forward') return void connection.destroy();
     const { access, splice } = this.#options;
@@ -166,11 +171,11 @@ export class Handshakes {
       verdict.kind === 'respond'
         ? await access.plain(context, verdict, () => clientClosed)
         : await access.handshake(context, verdict, { clientClosed, resources });
-    if (isRejection(result)) return refuse(context, released, result, mode);
+    if (isRejection(result)) return refuse(context, released, result, verdict);
     if (!isGranted(result)) {
       ahead.take();
       passUpgrade(connection, result, context.subject);
-      return rejected(context, { ...result, reason: 'auth', detail: passedDetail(result) }, mode);
+      return rejected(context, released, { ...result, reason: 'auth', detail: passedDetail(result) }, verdict);
     }
     if (verdict.kind === 'respond') {
       ahead.take();
@@ -182,7 +187,7 @@ export class Handshakes {
       verdict.kind === 'terminate'
         ? await terminate(result.context, verdict, client)
         : await splice(result.context, verdict, client);
-    if (refused !== null) refuse(result.context, released, refused, mode);
+    if (refused !== null) refuse(result.context, released, refused, verdict);
   }
 }
 
@@ -194,26 +199,27 @@ export function reportDropped({ context, head }: Incoming): void {
   context.services.emit({ type: 'upgrade_dropped', ...context.subject, upgrade });
 }
 
-function refuse(context: RouteContext, { connection, ahead }: Released, rejection: Rejection, mode: Mode | null): void {
-  ahead.take();
-  rejectUpgrade(connection, rejection, context.subject);
-  rejected(context, rejection, mode);
+function refuse(context: RouteContext, released: Released, rejection: Rejection, verdict: Verdict): void {
+  released.ahead.take();
+  rejectUpgrade(released.connection, rejection, context.subject);
+  rejected(context, released, rejection, verdict);
 }
 
 function rejected(
-  context: RouteContext,
+  { services, subject }: RouteContext,
+  { head }: Released,
   { reason, status, detail, limit }: Omit<Rejection, 'fields'>,
-  mode: Mode | null,
+  verdict: Verdict,
 ): void {
-  const { services, subject, origin } = context;
-  services.emit({ ...subject, type: 'handshake_rejected', mode, reason, status, detail, origin, limit });
+  const asked = askedBy(head, verdict);
+  services.emit({ ...subject, type: 'handshake_rejected', ...asked, reason, status, detail, limit });
 }
 
 /** Answers and reports an error. */
 function fail(
   context: RouteContext,
-  { connection, ahead, clientClosed }: Released,
-  mode: Mode | null,
+  { head, connection, ahead, clientClosed }: Released,
+  verdict: Verdict,
   thrown: unknown,
 ): void {
   const { services, subject } = context;
@@ -225,7 +231,7 @@ function fail(
   services.emit({
     ...subject,
     type: 'handshake_failed',
-    mode,
+    ...askedBy(head, verdict),
     reason: error.code,
     status: statusOf(error),
     detail: error.message,
@@ -238,6 +244,9 @@ export function passedDetail({ status }: PassthroughResponse): string {
   return `the server that judges credentials answered ${status}`;
 }
 
-function modeOf({ route }: Verdict): Mode | null {
-  return route?.websocket?.config.mode ?? null;
+/** What is told of a handshake that gets no session. */
+function askedBy(head: RequestHead, { route }: Verdict): HandshakeAsked & { readonly mode: Mode | null } {
+  const rule = route?.websocket ?? null;
+  if (rule === null) return { mode: null, ...askedOf(head, null) };
+  return { mode: rule.config.mode, ...askedOf(head, rule.subprotocols.subprotocols) };
 }

@@ -46,7 +46,6 @@ export function readIncoming(message: MessageLike, connection: Connection, snaps
     subject,
     client,
     principal: null,
-    origin: fieldOf(head, 'origin'),
     startedAt: performance.now(),
   };
   return { snapshot, head, context, refused: peer.listener?.refuse(head, connection, known.viaTrusted) ?? null };
@@ -66,10 +65,10 @@ function fieldOf(head: RequestHead, name: string): string | null {
 /** The context after a route is found. No spread here: it is slow, and this runs for every request. */
 export function withRoute(context: RouteContext, { route }: Verdict): RouteContext {
   if (route === null) return context;
-  const { services, subject, client, principal, origin, startedAt } = context;
+  const { services, subject, client, principal, startedAt } = context;
   const { id, client: address, method, host, path, protocol, secure, user, trace } = subject;
   const withName = { id, route: route.name, client: address, method, host, path, protocol, secure, user, trace };
-  return { services, subject: withName, client, principal, origin, startedAt };
+  return { services, subject: withName, client, principal, startedAt };
 }
 
 /** An id as one flat string: node concatenates a UUID from twenty parts, which would all live as long as the id. */

@@ -42,6 +42,14 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
         match: { path: '/rooms/{room}/{user}' },
         websocket: { mode: 'terminate', handler: 'rooms', origins: 'any' },
       },
+      {
+        name: 'one',
+        match: { path: '/one' },
+        websocket: {
+          ...{ mode: 'terminate', handler: 'echo', origins: 'any' },
+          ...{ subprotocols: ['chat.v2'], limits: { connections: 1 } },
+        },
+      },
     ],
   });
 
@@ -107,6 +115,9 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
       '0',
       'rooms',
       'rooms',
+      '0',
+      'one',
+      'echo',
       '0',
     ]);
   });
@@ -220,6 +231,32 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
     await page.locator('#refusals tr', { hasText: 'routes.strict-tls.websocket.origins' }).first().locator('a').click();
     await page.locator('#why-title', { hasText: 'Refused: 403 origin' }).waitFor();
     expect(await page.inputValue('#url')).toBe(`wss://127.0.0.1:${port}/tls`);
+  });
+
+  it('explains a version as the one that was asked for', async () => {
+    const url = `ws://127.0.0.1:${gateway.port}/one`;
+    await expect(openClient(url, { protocols: ['chat.v2'], protocolVersion: 8 })).rejects.toThrow();
+    const page = await open();
+    await page.locator('#refusals tr', { hasText: 'routes.one.websocket.versions' }).first().locator('a').click();
+    await page.locator('#why-title', { hasText: 'Refused: 426 version' }).waitFor();
+    // The refusal that was, and the same from the rules.
+    const lines = await page.locator('#why-lines > li').allTextContents();
+    expect(lines[0]).toMatch(/^426 version: .*; decided by routes.one.websocket.versions$/);
+    expect(lines.at(-1)).toMatch(/^-> 426 version/);
+  });
+
+  it('explains what the rules let in with what has decided', async () => {
+    const options = { protocols: ['chat.v2', 'a-secret'] };
+    clients.push(await openClient(`ws://127.0.0.1:${gateway.port}/one`, options));
+    await expect(openClient(`ws://127.0.0.1:${gateway.port}/one`, options)).rejects.toThrow();
+    const page = await open();
+    await page.locator('#refusals tr', { hasText: 'routes.one.websocket.limits.connections' }).locator('a').click();
+    await page.locator('#why-title', { hasText: 'Refused: 503 limit' }).waitFor();
+    const [first, second, ...rest] = await page.locator('#why-lines > li').allTextContents();
+    expect(first).toContain('decided by routes.one.websocket.limits.connections');
+    expect(second).toBe('What the rules alone say of it now, without state or credentials:');
+    expect(rest.at(-1)).toBe('-> 101, terminated here by handler echo');
+    expect(await page.inputValue('#protocols')).toBe('chat.v2');
   });
 
   it('has two tabs for the keyboard', async () => {

@@ -222,13 +222,8 @@ async function refused(url, newest) {
   const [found, told] = await Promise.all([refusalOf(url, newest), ask(url, location.origin)]);
   if (found !== null) {
     setState('failed', `Refused: ${found.status} ${found.reason}`);
-    const server = found.server === null ? '' : `, ${found.server}`;
-    const why = `${found.status} ${found.reason}: ${found.detail}${server}; decided by ${found.rule}`;
-    // What explain can't know, such as a rate or a token, has decided all the same.
-    at('why-title').textContent = `Refused: ${found.status} ${found.reason}, asked with Origin ${location.origin}`;
-    at('why').dataset.verdict = 'no';
-    at('why-lines').prepend(element('li', '', why));
-    log('failed', 'refused', why);
+    showRefusal(found, told);
+    log('failed', 'refused', whyOf(found));
   } else if (newest !== null) {
     setState('failed', 'Not seen by this gateway');
     // What its rules would say is beside the point.
@@ -243,6 +238,28 @@ async function refused(url, newest) {
   at('state').scrollIntoView({ block: 'nearest' });
 }
 
+function whyOf({ status, reason, detail, server, rule }) {
+  return `${status} ${reason}: ${detail}${server === null ? '' : `, ${server}`}; decided by ${rule}`;
+}
+
+/** A refusal that has happened, above what the rules say now. What explain can't know, such as a rate or a token, may have decided. */
+function showRefusal(found, told) {
+  const { status, reason, origin } = found;
+  const differs = told !== null && told.reason !== reason;
+  at('why-title').textContent = `Refused: ${status} ${reason}, asked ${originText(origin ?? '')}`;
+  at('why').dataset.verdict = 'no';
+  if (told === null) at('why-lines').replaceChildren();
+  at('why-lines').prepend(
+    element('li', '', whyOf(found)),
+    ...(differs ? [element('li', 'note', 'What the rules alone say of it now, without state or credentials:')] : []),
+  );
+  at('why').hidden = false;
+}
+
+function originText(origin) {
+  return origin === '' ? 'without an Origin' : `with Origin ${origin}`;
+}
+
 /** Why this gateway may have seen nothing of a handshake. */
 function unseen(url) {
   const { port, protocol } = new URL(url);
@@ -254,10 +271,11 @@ function unseen(url) {
   return 'no handshake came: the name leads elsewhere, or the browser does not trust the certificate';
 }
 
-async function ask(url, origin, from = null) {
+/** Asks what becomes of a request; `more` are further parameters, null where they are not given. */
+async function ask(url, origin, more = {}) {
   const query = new URLSearchParams({ url });
   if (origin !== '') query.set('origin', origin);
-  if (from !== null) query.set('from', from);
+  for (const [name, value] of Object.entries(more)) if (value !== null) query.set(name, value);
   if (protocols().length > 0) query.set('protocol', protocols().join(', '));
   try {
     const response = await fetch(`/explain?${query}`);
@@ -275,7 +293,7 @@ function showWhy({ status, reason, lines }, origin) {
   const yes = reason === null;
   const verdict = yes ? (status === 101 ? 'Let in' : 'No WebSocket') : `Refused: ${status} ${reason}`;
   at('why').dataset.verdict = yes ? 'yes' : 'no';
-  at('why-title').textContent = `${verdict}, asked ${origin === '' ? 'without an Origin' : `with Origin ${origin}`}`;
+  at('why-title').textContent = `${verdict}, asked ${originText(origin)}`;
   at('why-lines').replaceChildren(...lines.map(showStep));
   at('why').hidden = false;
   at('why').scrollIntoView({ block: 'nearest' });
@@ -536,16 +554,29 @@ at('origin').value = location.origin;
 hint(HINTS.text, false);
 showCommands();
 
-/** `#explain?url=…&origin=…&from=…`, as the list of refusals links it. */
+/** `#explain?url=…&origin=…&version=…&protocol=…&from=…&refusal=…`, as the list of refusals links it. */
 async function explainLinked() {
   const [name, query] = location.hash.slice(1).split('?');
   if (name !== 'explain') return;
   const asked = new URLSearchParams(query);
   at('url').value = asked.get('url') ?? '';
   at('origin').value = asked.get('origin') ?? '';
+  at('protocols').value = asked.get('protocol') ?? '';
   at('preset').selectedIndex = 0;
   showCommands();
-  await ask(at('url').value, at('origin').value, asked.get('from'));
+  const [found, told] = await Promise.all([
+    refusalById(asked.get('refusal')),
+    ask(at('url').value, at('origin').value, { from: asked.get('from'), version: asked.get('version') }),
+  ]);
+  if (found !== null) showRefusal(found, told);
+}
+
+/** Null where the gateway knows no such refusal, or none any more. */
+async function refusalById(id) {
+  if (id === null) return null;
+  const answer = await fetch(`/refusals?before=${Number(id) + 1}&limit=1`);
+  const [found] = answer.ok ? (await answer.json()).refusals : [];
+  return found?.id === Number(id) ? found : null;
 }
 
 addEventListener('hashchange', () => inBackground(explainLinked()));

@@ -183,7 +183,7 @@ function makeRefusal(item) {
   ];
   for (const [i, value] of values.entries()) fill(row.cells[i], value);
   const link = cell('');
-  if (item.kind === 'handshake') {
+  if (item.host !== null && item.path !== null && item.kind !== 'connection') {
     const anchor = element('a', '', 'Explain');
     anchor.href = explainLink(item);
     link.append(anchor);
@@ -192,9 +192,13 @@ function makeRefusal(item) {
   return row;
 }
 
-function explainLink({ scheme, host, path, origin, client }) {
-  const query = new URLSearchParams({ url: `${scheme === 'https' ? 'wss' : 'ws'}://${host}${path}`, from: client });
+function explainLink({ id, kind, scheme, host, path, origin, version, subprotocols, client }) {
+  const handshake = kind === 'handshake';
+  const name = handshake ? scheme.replace('http', 'ws') : scheme;
+  const query = new URLSearchParams({ url: `${name}://${host}${path}`, from: client, refusal: String(id) });
   if (origin !== null) query.set('origin', origin);
+  if (version !== null) query.set('version', version);
+  if (subprotocols.length > 0) query.set('protocol', subprotocols.join(', '));
   return `#explain?${query}`;
 }
 

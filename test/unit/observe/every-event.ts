@@ -48,6 +48,8 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     status: 403,
     detail: 'not in the list',
     origin: 'https://evil.example',
+    version: '13',
+    subprotocols: ['chat.v2'],
   },
   handshake_failed: {
     ...subject,
@@ -56,6 +58,9 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     reason: 'backend_refused',
     status: 502,
     detail: 'ECONNREFUSED',
+    origin: null,
+    version: '13',
+    subprotocols: [],
     at,
   },
   handshake_passed: { ...subject, type: 'handshake_passed', mode: 'splice', status: 403, at, durationMs: 7 },

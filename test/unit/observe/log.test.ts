@@ -72,7 +72,10 @@ describe('each event has its line', () => {
       status: 403,
       reason: 'origin',
       detail: 'not in the list',
+      rule: 'routes.chat.websocket.origins',
       origin: 'https://evil.example',
+      version: '13',
+      subprotocols: ['chat.v2'],
     },
     handshake_failed: {
       level: 'info',
@@ -82,6 +85,7 @@ describe('each event has its line', () => {
       status: 502,
       reason: 'backend_refused',
       detail: 'ECONNREFUSED',
+      rule: 'upstreams.chat.servers',
     },
     handshake_passed: { level: 'info', ...subject, mode: 'splice', ...at, status: 403, duration_ms: 7 },
     request_completed: {
@@ -91,6 +95,7 @@ describe('each event has its line', () => {
       status: 200,
       reason: null,
       detail: null,
+      rule: null,
       duration_ms: 30,
       bytes_out: 512,
     },

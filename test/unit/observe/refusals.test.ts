@@ -46,6 +46,14 @@ describe('the log of refusals', () => {
     expect(all.at(-1)).toMatchObject({ id: 501, path: '/501' });
   });
 
+  it('keeps what a handshake asked for, whether it was refused or failed', () => {
+    const log = new RefusalLog();
+    const asked = { origin: null, version: '8', subprotocols: ['chat.v2'] };
+    log.observe({ ...EVENTS.handshake_failed, ...asked });
+    log.observe({ ...EVENTS.handshake_rejected, reason: 'version', status: 426, ...asked });
+    expect([...log.newestFirst()]).toMatchObject([asked, asked]);
+  });
+
   it('tells a missing Origin from one that is not let in', () => {
     const log = new RefusalLog();
     log.observe({ ...rejected, origin: null });

@@ -33,9 +33,9 @@ describe('each event has its line', () => {
     session_closed:
       'info  session closed 1000 app.example.com/ws/room 1m30s closed_by=client reason=closed route=chat user=ada client=192.0.2.7 messages_in=1 messages_out=2',
     handshake_rejected:
-      'info  handshake rejected 403 origin app.example.com/ws/room detail="not in the list" origin=https://evil.example route=chat user=ada client=192.0.2.7',
+      'info  handshake rejected 403 origin app.example.com/ws/room detail="not in the list" rule=routes.chat.websocket.origins origin=https://evil.example route=chat user=ada client=192.0.2.7',
     handshake_failed:
-      'info  handshake failed 502 backend_refused app.example.com/ws/room detail=ECONNREFUSED route=chat user=ada client=192.0.2.7',
+      'info  handshake failed 502 backend_refused app.example.com/ws/room detail=ECONNREFUSED rule=upstreams.chat.servers route=chat user=ada client=192.0.2.7',
     handshake_passed:
       'info  handshake passed 403 app.example.com/ws/room server=ws://127.0.0.1:9001 route=chat user=ada client=192.0.2.7',
     request_completed: 'info  request 200 GET app.example.com/ws/room 30ms route=chat user=ada client=192.0.2.7',
