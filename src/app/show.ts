@@ -164,8 +164,8 @@ function flat(value: unknown, path = ''): [string, unknown][] {
 
 function ofItem(item: unknown): string {
   if (typeof item !== 'object' || item === null) return String(item);
-  return Object.entries(item)
-    .map(([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : short(key, value)}`)
+  return flat(item)
+    .map(([path, value]) => `${path} ${plain(value)}`)
     .join(', ');
 }
 

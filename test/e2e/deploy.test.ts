@@ -193,9 +193,14 @@ describe('kubernetes/production', () => {
     expect(readFileSync(`${root}docs/metrics.md`, 'utf8')).toContain(`| \`${name}\` | gauge |`);
     expect(read('README.md')).toContain(name);
   });
+});
 
-  const kubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status === 0;
-  it.skipIf(!kubectl).each(['base', 'production'])('kubectl kustomize makes one whole of %s', async (folder) => {
+describe.skipIf(!hasPeers('kubernetes-client'))('kubectl kustomize', () => {
+  // The kustomize of Debian 12's kubectl is 2.0, which has no patches with a path; only newer ones say their version.
+  const { stdout: version } = spawnSync('kubectl', ['version', '--client'], { encoding: 'utf8' });
+  const folders = /^Kustomize Version/m.test(version) ? ['base', 'production'] : ['base'];
+
+  it.each(folders)('makes one whole of %s', async (folder) => {
     const { code, stdout, stderr } = await run('kubectl', ['kustomize', `${deploy}kubernetes/${folder}`]);
     expect([code, stderr]).toEqual([0, '']);
     const made = (parseAllDocuments(stdout) as ReturnType<typeof parseDocument>[]).map((document) => document.toJS());

@@ -1,12 +1,16 @@
 // `upgate status`, `upstreams`, `connections` and `top`, as the built program asks a running one.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { show, top } from '../../src/app/show.ts';
 import { formatTable, plain, shortBytes, shortDuration } from '../../src/app/tables.ts';
 import { type Client, openClient } from '../support/client.ts';
 import { freePort } from '../support/free-port.ts';
 import { type Gateway, MAIN, startGateway, writeConfig } from '../support/gateway.ts';
+import { TEST_TIMEOUT_MS } from '../support/test-timeout.ts';
 
 let gateway: Gateway;
 let client: Client;
@@ -59,6 +63,24 @@ describe('the commands that ask a running gateway', () => {
     expect(status).toMatch(/^relay\.engine +(native|js)$/m);
     expect(status).toMatch(/^listeners +host 127\.0\.0\.1, port \d+, tls false$/m);
     expect(status).toMatch(/^memory\.rss +\d+M$/m);
+  });
+
+  it('status prints what is within an item of a list by name, as of a certificate that could not be ordered', async () => {
+    const acme = {
+      ...{ domains: ['op.example.com'], email: 'op@example.com', terms_agreed: true },
+      ...{ directory: 'https://127.0.0.1:1/directory', storage: mkdtempSync(join(tmpdir(), 'upgate-show-')) },
+    };
+    const listeners = [
+      { host: '127.0.0.1', port: 0 },
+      { host: '127.0.0.1', port: 0, tls: { acme } },
+    ];
+    const other = await startGateway({ ...configWith(await freePort()), listeners });
+    await expect
+      .poll(async () => (await upgate('status', '-c', other.file)).out, { timeout: TEST_TIMEOUT_MS })
+      .toMatch(
+        /^certificate_orders +names op\.example\.com, .*, last_error\.reason connection, last_error\.detail .*ECONNREFUSED/m,
+      );
+    await other.stop();
   });
 
   it('print JSON with --json, as the API gives it', async () => {

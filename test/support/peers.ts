@@ -26,6 +26,8 @@ const PEERS = {
   // It has no word for its version; with -h it ends with 0.
   pebble: ['pebble', '-h'],
   certbot: ['certbot', '--version'],
+  // Any kubectl will do: not all of them come from Debian.
+  'kubernetes-client': ['kubectl', 'version', '--client'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
 export type PeerName = keyof typeof PEERS;
