@@ -5,7 +5,7 @@ import type { Where } from './base/guard.ts';
 import type { ConfigReloaded } from './base/reload-outcome.ts';
 import type { CertificateOrdered } from './events/certificate.ts';
 import type { HeadRefused, Http2SessionClosed, PreambleRefused, TlsHandshake } from './events/connection.ts';
-import type { HandshakeAsked } from './events/handshake.ts';
+import type { HandshakeFields } from './events/handshake.ts';
 import type { TraceParent } from './events/trace-parent.ts';
 
 /** How a session is carried. */
@@ -43,7 +43,7 @@ export interface ServerRef {
   readonly server: string;
 }
 
-export interface HandshakeRejected extends Subject, HandshakeAsked {
+export interface HandshakeRejected extends Subject, HandshakeFields {
   readonly type: 'handshake_rejected';
   readonly mode: Mode | null;
   readonly reason: string;
@@ -54,7 +54,7 @@ export interface HandshakeRejected extends Subject, HandshakeAsked {
 }
 
 /** The handshake was allowed, and something broke before the 101. */
-export interface HandshakeFailed extends Subject, HandshakeAsked {
+export interface HandshakeFailed extends Subject, HandshakeFields {
   readonly type: 'handshake_failed';
   readonly mode: Mode | null;
   readonly reason: string;

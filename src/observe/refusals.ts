@@ -1,6 +1,6 @@
 // The last refusals and failures, with the rule that decided each: what an operator asks for first when a client complains. A ring
 // of fixed size; the log has all of them.
-import type { HandshakeAsked } from '../events/handshake.ts';
+import type { HandshakeFields } from '../events/handshake.ts';
 import type { GatewayEvent } from '../events.ts';
 import { ruleOf, ruleOfRefusal } from './rules.ts';
 
@@ -76,7 +76,7 @@ function refusalIn(event: GatewayEvent): Omit<RefusalEntry, 'id' | 'at'> | null 
       if (event.reason === null || event.status < 400) return null;
       return {
         ...aboutRequest({ ...event, reason: event.reason, detail: event.detail ?? '' }),
-        ...{ kind: 'request', ...NOT_ASKED },
+        ...{ kind: 'request', ...NO_FIELDS },
       };
     case 'head_refused':
       return aboutConnection(event.client, event.reason, event.detail, event.status);
@@ -102,9 +102,9 @@ type RefusedRequest = Extract<
   readonly detail: string;
 };
 
-const NOT_ASKED = { origin: null, version: null, subprotocols: [] } as const;
+const NO_FIELDS = { origin: null, version: null, subprotocols: [] } as const;
 
-function aboutRequest(event: RefusedRequest): Omit<RefusalEntry, 'id' | 'at' | 'kind' | keyof HandshakeAsked> {
+function aboutRequest(event: RefusedRequest): Omit<RefusalEntry, 'id' | 'at' | 'kind' | keyof HandshakeFields> {
   const at = 'at' in event ? event.at : null;
   return {
     request_id: event.id,
@@ -141,7 +141,7 @@ function aboutConnection(
       scheme: null,
       host: null,
       path: null,
-      ...NOT_ASKED,
+      ...NO_FIELDS,
     },
     ...{ status, reason, detail: cut(detail) ?? '', rule: ruleOf(reason, null, null), upstream: null, server: null },
   };

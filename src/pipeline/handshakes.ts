@@ -14,10 +14,10 @@ import { terminate } from '../actions/terminate.ts';
 import type { PassthroughResponse } from '../auth/authenticator.ts';
 import { background, ignore } from '../base/guard.ts';
 import { asGatewayError, statusOf } from '../errors.ts';
-import type { HandshakeAsked } from '../events/handshake.ts';
+import type { HandshakeFields } from '../events/handshake.ts';
 import type { Mode } from '../events.ts';
-import { askedOf } from '../handshake/asked.ts';
 import { isRejection, type Rejection } from '../handshake/rejection.ts';
+import { shownFields } from '../handshake/shown-fields.ts';
 import { valuesOf } from '../http/fields.ts';
 import type { MessageLike, RequestHead } from '../http/head.ts';
 import { ClientClosed } from '../net/client-closed.ts';
@@ -211,8 +211,8 @@ function rejected(
   { reason, status, detail, limit }: Omit<Rejection, 'fields'>,
   verdict: Verdict,
 ): void {
-  const asked = askedBy(head, verdict);
-  services.emit({ ...subject, type: 'handshake_rejected', ...asked, reason, status, detail, limit });
+  const fields = fieldsOfHandshake(head, verdict);
+  services.emit({ ...subject, type: 'handshake_rejected', ...fields, reason, status, detail, limit });
 }
 
 /** Answers and reports an error. */
@@ -231,7 +231,7 @@ function fail(
   services.emit({
     ...subject,
     type: 'handshake_failed',
-    ...askedBy(head, verdict),
+    ...fieldsOfHandshake(head, verdict),
     reason: error.code,
     status: statusOf(error),
     detail: error.message,
@@ -245,8 +245,8 @@ export function passedDetail({ status }: PassthroughResponse): string {
 }
 
 /** What is told of a handshake that gets no session. */
-function askedBy(head: RequestHead, { route }: Verdict): HandshakeAsked & { readonly mode: Mode | null } {
+function fieldsOfHandshake(head: RequestHead, { route }: Verdict): HandshakeFields & { readonly mode: Mode | null } {
   const rule = route?.websocket ?? null;
-  if (rule === null) return { mode: null, ...askedOf(head, null) };
-  return { mode: rule.config.mode, ...askedOf(head, rule.subprotocols.subprotocols) };
+  if (rule === null) return { mode: null, ...shownFields(head, null) };
+  return { mode: rule.config.mode, ...shownFields(head, rule.subprotocols.subprotocols) };
 }

@@ -1,6 +1,6 @@
 // What is told of a handshake that got no session: what rules go by, and no secret.
 import { describe, expect, it } from 'vitest';
-import { askedOf } from '../../../src/handshake/asked.ts';
+import { shownFields } from '../../../src/handshake/shown-fields.ts';
 import { handshakeHead } from '../../support/heads.ts';
 
 describe('what a handshake asked for', () => {
@@ -8,18 +8,18 @@ describe('what a handshake asked for', () => {
     const offers = ['bearer.c2VjcmV0, chat.v1', 'chat.v2'];
     const head = handshakeHead({ fields: { Origin: 'https://a.example', 'Sec-WebSocket-Protocol': offers } });
     const asked = { origin: 'https://a.example', version: '13' };
-    expect(askedOf(head, ['chat.v2', 'chat.v1', 'chat.v0'])).toEqual({
+    expect(shownFields(head, ['chat.v2', 'chat.v1', 'chat.v0'])).toEqual({
       ...asked,
       subprotocols: ['chat.v2', 'chat.v1'],
     });
-    expect(askedOf(head, null)).toEqual({ ...asked, subprotocols: [] });
+    expect(shownFields(head, null)).toEqual({ ...asked, subprotocols: [] });
   });
 
   it('has the Origin of the field that version 8 names, and null where nothing is said', () => {
     const fields = { Origin: [], 'Sec-WebSocket-Origin': 'https://old.example', 'Sec-WebSocket-Version': '8' };
     const old = { origin: 'https://old.example', version: '8', subprotocols: [] };
-    expect(askedOf(handshakeHead({ fields }), [])).toEqual(old);
+    expect(shownFields(handshakeHead({ fields }), [])).toEqual(old);
     const silent = handshakeHead({ fields: { Origin: [], 'Sec-WebSocket-Version': [] } });
-    expect(askedOf(silent, [])).toEqual({ origin: null, version: null, subprotocols: [] });
+    expect(shownFields(silent, [])).toEqual({ origin: null, version: null, subprotocols: [] });
   });
 });
