@@ -26,7 +26,7 @@ import {
   usage,
 } from './commands.ts';
 import { completion } from './completion.ts';
-import { DEFAULT_CONFIG, hashFrom, init, missingConfig } from './first-steps.ts';
+import { DEFAULT_CONFIG, hashFrom, init, missingConfig, programName } from './first-steps.ts';
 import { ImportError } from './import/draft.ts';
 import { importFile, isImportKind } from './import/import.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -200,7 +200,7 @@ export async function main(argv: readonly string[], lifecycle: Lifecycle): Promi
     printError(wrong);
     return 2;
   }
-  const missing = readsDefault(command, args, values) ? missingConfig() : null;
+  const missing = readsDefault(command, args, values) ? missingConfig(programName(process.env)) : null;
   if (missing !== null) {
     printError(missing);
     return 1;
@@ -261,8 +261,9 @@ function asked(values: Values) {
 }
 
 async function begin(file: string): Promise<number> {
-  const fault = await init(file);
-  if (fault === null) return printed(`${file} is written. Edit it, then: upgate check ${file}`);
+  const program = programName(process.env);
+  const fault = await init(file, program);
+  if (fault === null) return printed(`${file} is written. Edit it, then: ${program} check ${file}`);
   printError(fault);
   return 1;
 }

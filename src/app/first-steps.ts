@@ -10,10 +10,15 @@ import { systemCode } from '../errors.ts';
 /** The config of a command that names none, in its working directory. */
 export const DEFAULT_CONFIG = 'gateway.yaml';
 
+/** How one calls this program where it runs: npm runs it where it need not be on the PATH. `env` is the process's environment. */
+export function programName(env: NodeJS.ProcessEnv): 'npx upgate' | 'upgate' {
+  return env['npm_command'] === undefined ? 'upgate' : 'npx upgate';
+}
+
 /** What to do if the default config does not exist; null if it does. */
-export function missingConfig(): string | null {
+export function missingConfig(program: string): string | null {
   if (existsSync(DEFAULT_CONFIG)) return null;
-  return `there is no ${DEFAULT_CONFIG} here; name a config with -c FILE, or write one with: upgate init`;
+  return `there is no ${DEFAULT_CONFIG} here; name a config with -c FILE, or write one with: ${program} init`;
 }
 
 /** Characters of a password. */
@@ -21,13 +26,15 @@ const MAX_PASSWORD = 1024;
 
 /**
  * Writes the shipped, commented config to a file that is not there yet; the files that its comments name are those of this
- * installation. Returns what is wrong, or null.
+ * installation, and the commands name `file`. Returns what is wrong, or null.
  */
-export async function init(file: string): Promise<string | null> {
+export async function init(file: string, program: string): Promise<string | null> {
   const installed = packageFile('gateway.yaml');
   const shipped = await readFile(installed, 'utf8').catch(() => null);
   if (shipped === null) return `cannot read the config of this installation: ${installed}`;
-  const text = shipped.replace(/(?<=[ =])(?:\.\/)?(?=(?:config|docs)\/)/g, () => packageFile(''));
+  const text = shipped
+    .replace(/(?<=[ =])(?:\.\/)?(?=(?:config|docs)\/)/g, () => packageFile(''))
+    .replace(/\bupgate (\w+) -c gateway\.yaml/g, (_command, name) => `${program} ${name} -c ${file}`);
   try {
     await writeFile(file, text, { flag: 'wx' });
     return null;

@@ -5,6 +5,7 @@ import { type Bound, demoHints } from '../demo/hints.ts';
 import { findPorts } from '../demo/ports.ts';
 import type { Emit } from '../events.ts';
 import type { Prepared } from '../runtime/prepare.ts';
+import { programName } from './first-steps.ts';
 
 /** Nobody waits for a demo: sessions get their Close, and are cut a moment later. */
 const DRAIN = { delay: 0, grace: 1000, spread: 0 };
@@ -23,7 +24,8 @@ export async function startTrial({ config, source }: Prepared, emit: Emit): Prom
   const { close } = await startDemo(config, emit);
   return {
     adapt: (prepared) => ({ ...prepared, config: { ...withoutOrders(movePorts(prepared.config)), drain: DRAIN } }),
-    hints: (listeners, admin) => demoHints(config, { listeners, admin, configFile: source.file }),
+    hints: (listeners, admin) =>
+      demoHints(config, { listeners, admin, configFile: source.file, program: programName(process.env) }),
     close,
   };
 }

@@ -15,6 +15,8 @@ export interface Bound {
   readonly admin: { readonly address: string; readonly port: number };
   /** The config file, as the user named it. */
   readonly configFile: string;
+  /** How one calls this program, such as `npx upgate`. */
+  readonly program: string;
 }
 
 /** A command, and what it shows. */
@@ -39,7 +41,7 @@ export function demoHints(config: Config, bound: Bound): string[] {
   hints.push([`curl http://${admin}/metrics`, 'what Prometheus scrapes']);
   if (chat !== undefined) {
     hints.push([
-      `npx upgate explain -c ${bound.configFile} ${url('ws', any, chat)} --version 7`,
+      `${bound.program} explain -c ${bound.configFile} ${url('ws', any, chat)} --version 7`,
       'what a handshake would get, and why',
     ]);
   }

@@ -44,9 +44,12 @@ export function phraseOf(status: number): string {
   return PHRASES[status] ?? 'Unknown';
 }
 
-/** A refusal as fields, flat, and body. `id` is the request's id, by which the log line is found; null before there is one. */
+/**
+ * A refusal as fields, flat, and body, with a newline at its end for terminals. `id` is the request's id, by which the log
+ * line is found; null before there is one.
+ */
 export function buildRefusal(refusal: Refusal, id: string | null): { fields: string[]; body: string } {
-  const body = JSON.stringify({
+  const problem = JSON.stringify({
     type: 'about:blank',
     title: phraseOf(refusal.status),
     status: refusal.status,
@@ -54,6 +57,7 @@ export function buildRefusal(refusal: Refusal, id: string | null): { fields: str
     detail: refusal.detail,
     ...(id === null ? {} : { request_id: id }),
   });
+  const body = `${problem}\n`;
   const length = Buffer.byteLength(body);
   const fields = [
     'Content-Type',

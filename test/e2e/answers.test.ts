@@ -106,7 +106,7 @@ function expectBytes(
   const date = DATE.exec(text)?.[0].trim() ?? '(no Date)';
   const [code, ...title] = status.split(' ');
   const about = `"type":"about:blank","title":"${title.join(' ')}","status":${code}`;
-  const body = `{${about},"reason":"${reason}","detail":"${detail}"${id === undefined ? '' : `,${id}`}}`;
+  const body = `{${about},"reason":"${reason}","detail":"${detail}"${id === undefined ? '' : `,${id}`}}\n`;
   const end = `Connection: ${connection}`;
   const head = [
     `HTTP/1.1 ${status}`,

@@ -96,7 +96,16 @@ describe('the first steps', () => {
 
   it('init writes a config that is good, and never over one that is there', async () => {
     const file = join(mkdtempSync(join(tmpdir(), 'upgate-init-')), 'own.yaml');
-    expect((await upgate('init', file)).code).toBe(0);
+    const written = (npm: string[], path: string) =>
+      run('/usr/bin/env', ['-u', 'npm_command', ...npm, process.execPath, MAIN, 'init', path]);
+    expect(await written([], file)).toMatchObject({
+      code: 0,
+      stdout: `${file} is written. Edit it, then: upgate check ${file}\n`,
+    });
+    // Run by npm, it need not be on the PATH.
+    const other = `${file}.yaml`;
+    expect((await written(['npm_command=exec'], other)).stdout).toContain(`then: npx upgate check ${other}\n`);
+    expect(readFileSync(other, 'utf8')).toContain(`npx upgate check -c ${other}\n`);
     expect((await upgate('check', file)).code).toBe(0);
     const before = readFileSync(file, 'utf8');
     const named = [...before.matchAll(/(?<=[ =])[^\s=]*\/(?:config|docs)\/[\w./-]*(?=[\s.,;])/g)].map(([path]) =>
@@ -295,7 +304,7 @@ describe('run', () => {
       const empty = mkdtempSync(join(tmpdir(), 'upgate-none-'));
       const { code, stdout, stderr } = await run('/bin/sh', [
         '-c',
-        `cd "${empty}" && exec "${process.execPath}" "${MAIN}" ${command}`,
+        `unset npm_command; cd "${empty}" && exec "${process.execPath}" "${MAIN}" ${command}`,
       ]);
       expect({ code, stdout, stderr }).toEqual({
         code: 1,

@@ -55,7 +55,7 @@ describe('the shipped config with --demo', () => {
       expect(stdout).toMatch(curl.endsWith('/metrics') ? /^gateway_build_info/m : /from the REST backend of the demo/);
     }
     const [explain = ''] = gateway.lines.filter((line) => line.includes(' explain '));
-    const words = explain.trim().split(' ').slice(2);
+    const words = explain.replace(/^ +(npx )?upgate /, '').split(' ');
     const { stdout } = await run(process.execPath, [MAIN, ...words]);
     expect(stdout).toContain('426');
   });

@@ -6,7 +6,8 @@ import { COMMANDS, optionsOf } from '../../src/app/commands.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { ERRORS } from '../../src/errors.ts';
-import { REJECTIONS } from '../../src/handshake/rejection.ts';
+import { REJECTIONS, reject } from '../../src/handshake/rejection.ts';
+import { formatRefusal } from '../../src/http/problem.ts';
 import { PARSER_ERRORS } from '../../src/listen/node/parser-errors.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
@@ -29,6 +30,12 @@ describe('docs/answers.md', () => {
 
   it.each(codes)('%s has its status, when it comes and what to do', (name, { status }) => {
     expect(documented.find((row) => row.name === name)).toEqual({ name, status, explained: true });
+  });
+
+  it('shows an answer as it is written', () => {
+    const request = { id: '01JD4Z0T1K9Q6', method: 'GET' };
+    const answer = formatRefusal(reject('origin'), request, new Date(Date.UTC(2026, 10, 20, 12)));
+    expect(read('answers.md')).toContain(`\n\`\`\`\n${answer.toString().replaceAll('\r', '')}\`\`\`\n`);
   });
 
   it.each(Object.entries(PARSER_ERRORS))('%s has its sentence', (code, sentence) => {
@@ -64,6 +71,45 @@ describe('docs/handshake.md', () => {
     expect(named.length).toBeGreaterThan(30);
     const missing = named.filter((path) => !existsSync(new URL(`../../src/${path}`, import.meta.url)));
     expect(missing.filter((path) => !path.startsWith('src/'))).toEqual([]);
+  });
+});
+
+describe('the figures of README.md', () => {
+  const readme = read('../README.md');
+  const figures = read('performance.md');
+  /** The cells of the row that begins so, behind its name. */
+  function cells(text: string, name: string): string[] {
+    const [, row = ''] = text.split(`\n| ${name} |`);
+    return row
+      .slice(0, row.indexOf('\n'))
+      .split('|')
+      .map((cell) => cell.replaceAll('*', '').trim());
+  }
+  /** Two ratios of docs/performance.md, on node 20 and 24, as a range with one digit. */
+  const range = (sentence: RegExp) =>
+    (sentence.exec(figures) ?? [])
+      .slice(1)
+      .map((ratio) => Number(ratio).toFixed(1))
+      .sort()
+      .join(' to ');
+
+  it.each([
+    ['handshake', 'CPU per handshake, warm, us', /a handshake costs ([\d.]+) on node 20 and ([\d.]+) on node 24/],
+    ['plain request', 'CPU per plain request, us', /a plain request ([\d.]+) and ([\d.]+),/],
+  ])('of a %s are those of docs/performance.md', (what, row, ours) => {
+    const [, , nginx, haproxy, caddy] = cells(figures, row).map(Number);
+    const others = [nginx!, haproxy!, caddy!].map((time) => time / nginx!);
+    const [told, ...rest] = cells(readme, `processor time for a ${what}, nginx = 1`);
+    expect(told).toBe(range(ours));
+    for (const [index, ratio] of others.entries()) expect(Number(rest[index])).toBeCloseTo(ratio, 1);
+  });
+
+  it('of idle tunnels and the drain are those of their pages', () => {
+    const [, , nginx, haproxy] = cells(figures, 'growth per idle tunnel, the first 4,000, KiB');
+    expect(readme).toContain(`it takes ${nginx} KiB in nginx and ${haproxy} KiB in HAProxy`);
+    const [tunnels, , most] = cells(read('comparison.md'), 'upgate 0.1.0');
+    expect(tunnels).toBe('2000 clean 1001');
+    expect(readme).toContain(`at most ${most} in one second`);
   });
 });
 

@@ -169,6 +169,7 @@ describe('demoHints', () => {
     ],
     admin: { address: '127.0.0.1', port: 9901 },
     configFile: 'gateway.yaml',
+    program: 'upgate',
   };
   const commands = (config: Config, change: Partial<Bound> = {}) =>
     demoHints(config, { ...bound, ...change }).filter((line) => /^ {2}\w/.test(line));
@@ -180,7 +181,7 @@ describe('demoHints', () => {
       '  npx wscat -c ws://localhost/ws/chat',
       '  npx wscat -n -c wss://localhost:8443/ws/chat',
       '  curl http://localhost:9901/metrics',
-      '  npx upgate explain -c gateway.yaml ws://localhost/ws/chat --version 7',
+      '  upgate explain -c gateway.yaml ws://localhost/ws/chat --version 7',
       '  http://localhost/',
       '  http://localhost:9901/',
     ]);
@@ -193,7 +194,7 @@ describe('demoHints', () => {
     expect(commands(configOf([echo]), only)).toEqual([
       '  npx wscat -n -c wss://[2001:db8::1]/echo',
       '  curl http://localhost:9901/metrics',
-      '  npx upgate explain -c gateway.yaml wss://[2001:db8::1]/echo --version 7',
+      '  upgate explain -c gateway.yaml wss://[2001:db8::1]/echo --version 7',
       '  http://localhost:9901/',
     ]);
     expect(commands(configOf([rest]), { listeners: [{ host: '192.0.2.1', port: 8080, tls: false }] })).toEqual([

@@ -11,13 +11,13 @@ describe('a refusal', () => {
       [
         'HTTP/1.1 403 Forbidden',
         'Content-Type: application/problem+json',
-        'Content-Length: 137',
+        'Content-Length: 138',
         'Cache-Control: no-store',
         'X-Gateway-Reason: origin',
         'Connection: close',
         'Date: Fri, 02 Jan 2026 03:04:05 GMT',
         '',
-        '{"type":"about:blank","title":"Forbidden","status":403,"reason":"origin","detail":"this Origin may not connect here","request_id":"id-1"}',
+        '{"type":"about:blank","title":"Forbidden","status":403,"reason":"origin","detail":"this Origin may not connect here","request_id":"id-1"}\n',
       ].join('\r\n'),
     );
   });
