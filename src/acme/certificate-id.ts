@@ -1,5 +1,5 @@
-// The name by which an authority is asked about a certificate of its own (RFC 9773 §4.1): the key identifier of its issuer and
-// its serial number, both read from its DER, for node tells only the second. Pure; never throws.
+// The identifier of a certificate toward its authority (RFC 9773 §4.1): the key identifier of its issuer and its serial number.
+// Both are read from its DER, because node gives only the serial number. Pure; never throws.
 import type { X509Certificate } from 'node:crypto';
 
 /** An element of DER (X.690 §8.1) with a definite length and a tag of one octet. */
@@ -14,10 +14,10 @@ const EXTENSIONS = 0xa3;
 const KEY_IDENTIFIER = 0x80;
 /** id-ce-authorityKeyIdentifier, 2.5.29.35, in its DER content. */
 const AUTHORITY_KEY_IDENTIFIER = Buffer.of(0x55, 0x1d, 0x23);
-/** Octets that a length may be told in: 16 MiB. */
+/** Most octets of a length; three octets reach 16 MiB. */
 const LONGEST_LENGTH = 3;
 
-/** Null: it says nothing of its issuer's key. */
+/** Null: the certificate does not identify its issuer's key. */
 export function certificateId({ raw }: Pick<X509Certificate, 'raw'>): string | null {
   try {
     const toBeSigned = [...elements(first(first(raw).content).content)];
@@ -32,7 +32,7 @@ export function certificateId({ raw }: Pick<X509Certificate, 'raw'>): string | n
   }
 }
 
-/** Of the extension of the issuer's key (RFC 5280 §4.2.1.1) the identifier. */
+/** The key identifier in the extension authorityKeyIdentifier (RFC 5280 §4.2.1.1). */
 function keyIdentifierIn(extensions: Buffer): Buffer | null {
   for (const extension of elements(extensions)) {
     const parts = [...elements(extension.content)];

@@ -1,5 +1,5 @@
-// All certificates that the config wants from authorities. A reload stops those that are not wanted any more, begins the new
-// ones, and leaves the others to what they are doing.
+// All certificates that the config orders from authorities. A reload stops those that the config no longer has, starts the new
+// ones, and leaves the others as they are.
 import type { Sample, Sampler } from '../events.ts';
 import { Challenges } from './challenges.ts';
 import {
@@ -15,7 +15,7 @@ export class AcmeCertificates implements Sampler {
   /** By their settings as JSON: two listeners may want the same one. */
   #managed: ReadonlyMap<string, ManagedCertificate> = new Map();
 
-  /** Not wanted any more; an order of theirs may still be under way. */
+  /** The config no longer has them; an order of theirs may still be under way. */
   readonly #leaving = new Set<ManagedCertificate>();
 
   constructor(services: Omit<CertificateServices, 'challenges'>) {
@@ -44,7 +44,7 @@ export class AcmeCertificates implements Sampler {
     this.challenges.share([...new Set([...next.values()].map(({ challengeFolder }) => challengeFolder))]);
   }
 
-  /** How far each of those is that the config in force wants. */
+  /** The state of each certificate of the config in force. */
   states(): CertificateState[] {
     return [...this.#managed.values()].map(({ state }) => state);
   }

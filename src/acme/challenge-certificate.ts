@@ -9,6 +9,6 @@ const ACME_IDENTIFIER = '1.3.6.1.5.5.7.1.31';
 
 export function makeChallengeCertificate(domain: string, keyAuthorization: string, now: Date): KeyPair {
   const digest = createHash('sha256').update(keyAuthorization).digest();
-  // Critical, so that nobody takes it for a certificate to be served with.
+  // Critical (RFC 8737 §3): an ordinary client refuses the certificate.
   return makeSelfSigned([domain], now, extension(ACME_IDENTIFIER, boolean(true), octetString(octetString(digest))));
 }

@@ -1,10 +1,10 @@
-// The protocol of RFC 8555 with one authority and one account: directory, nonces, signed requests and what comes back. Which
-// requests an order is made of is order.ts.
+// The protocol of RFC 8555 with one authority and one account: directory, nonces, signed requests and responses. The requests
+// of an order are in order.ts.
 import { AcmeError, problemError } from './acme-error.ts';
 import type { AccountKey, ExternalAccount, ProtectedHeader } from './jws.ts';
 import type { Transport, TransportAnswer } from './transport.ts';
 
-/** What the directory names (RFC 8555 §7.1.1). */
+/** The URLs of the directory (RFC 8555 §7.1.1). */
 export interface Directory {
   readonly newNonce: string;
   readonly newAccount: string;
@@ -16,10 +16,10 @@ export interface Directory {
 
 export interface Answer {
   readonly status: number;
-  /** The URL of what was made; null: none was. */
+  /** The URL of the created resource (Location); null: none was created. */
   readonly location: string | null;
   readonly retryAfterMs: number | null;
-  /** Parsed from JSON; empty where it is something else. */
+  /** Parsed from JSON; empty if it is no JSON object. */
   readonly json: Json;
   readonly text: string;
 }
@@ -31,7 +31,7 @@ export interface AccountTerms {
   readonly eab: ExternalAccount | null;
 }
 
-/** RFC 8555 §6.5: a client should try again with the nonce of the answer that refused its own. */
+/** Attempts: a client should retry with the nonce of the response that refused its own (RFC 8555 §6.5). */
 const NONCE_TRIES = 5;
 const MOST_NONCES = 8;
 const NONCE = /^[A-Za-z0-9_-]{1,256}$/;
@@ -68,12 +68,12 @@ export class AcmeClient {
     return this.#directory;
   }
 
-  /** Uses this account from here on. */
+  /** Uses this account from now on. */
   use(account: string): void {
     this.#account = account;
   }
 
-  /** Makes the account of the key, or finds the one that it has (RFC 8555 §7.3); its URL. The terms are agreed to. */
+  /** Creates the account of the key, or finds the existing one (RFC 8555 §7.3), and agrees to the terms. Returns its URL. */
   async register({ email, eab }: AccountTerms): Promise<string> {
     const { newAccount, externalAccountRequired } = await this.directory();
     if (externalAccountRequired && eab === null)
@@ -89,18 +89,18 @@ export class AcmeClient {
     return location;
   }
 
-  /** Has the authority write to this address. */
+  /** Sets the account's contact address. */
   async changeContact(email: string | null): Promise<void> {
     if (this.#account !== null) await this.post(this.#account, { contact: contactOf(email) });
   }
 
-  /** A request of the account; null asks for what is there. */
+  /** Sends a request of the account; a null payload reads the resource (POST-as-GET). */
   post(url: string, payload: object | null): Promise<Answer> {
     if (this.#account === null) throw new Error('there is no account yet');
     return this.#send(url, payload, { kid: this.#account });
   }
 
-  /** A request that needs no account. */
+  /** Sends a request without an account. */
   async get(url: string): Promise<Answer> {
     return this.#read(await this.#transport({ method: 'GET', url }));
   }
@@ -126,10 +126,10 @@ export class AcmeClient {
     return nonce;
   }
 
-  /** Keeps the answer's nonce, and throws the problem where it is one. */
+  /** Keeps the response's nonce, and throws an AcmeError if the response is a problem. */
   #read({ status, field, body }: TransportAnswer): Answer {
     const nonce = field('replay-nonce');
-    // The newest is used first: an old one may have expired.
+    // The newest nonce is used first: an old one may have expired.
     if (nonce !== null && NONCE.test(nonce)) this.#nonces.push(nonce);
     if (this.#nonces.length > MOST_NONCES) this.#nonces.shift();
     const retryAfterMs = readRetryAfter(field('retry-after'), this.#now());
@@ -141,7 +141,7 @@ export class AcmeClient {
 
 const contactOf = (email: string | null): string[] => (email === null ? [] : [`mailto:${email}`]);
 
-/** RFC 9110 §10.2.3: seconds, or a date; null: none, or neither. */
+/** Retry-After (RFC 9110 §10.2.3): seconds or a date; null if it is missing or invalid. */
 export function readRetryAfter(value: string | null, now: number): number | null {
   if (value === null) return null;
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
@@ -162,14 +162,14 @@ export function isJson(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A text of an answer, which has to be there. */
+/** A required text of a response; throws an AcmeError if it is missing. */
 export function textOf(json: Json, name: string): string {
   const value = json[name];
   if (typeof value !== 'string') throw new AcmeError('malformed', `the authority's answer has no "${name}"`);
   return value;
 }
 
-/** A list of objects of an answer, which has to be there. */
+/** A required list of objects of a response; throws an AcmeError if it is missing. */
 export function listOf(json: Json, name: string): readonly unknown[] {
   const value = json[name];
   if (!Array.isArray(value)) throw new AcmeError('malformed', `the authority's answer has no list "${name}"`);

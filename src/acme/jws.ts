@@ -1,8 +1,8 @@
-// The key of an ACME account, and what it signs: every request to an authority is a JWS in flattened form (RFC 7515 §7.2.2,
-// RFC 8555 §6.2). ES256 only, which each authority takes (RFC 8555 §6.2).
+// The key of an ACME account. Every request to an authority is a flattened JWS that it signs (RFC 7515 §7.2.2, RFC 8555 §6.2).
+// ES256 only: every authority must accept it (RFC 8555 §6.2).
 import { createHash, createHmac, createPublicKey, type KeyObject, sign } from 'node:crypto';
 
-/** A public key as a JWK, its members in the order that its thumbprint is made of (RFC 7638 §3.2). */
+/** A public key as a JWK, its members in the order that the thumbprint needs (RFC 7638 §3.2). */
 export interface Jwk {
   readonly crv: string;
   readonly kty: string;
@@ -10,16 +10,16 @@ export interface Jwk {
   readonly y: string;
 }
 
-/** What stands in a protected header beside the algorithm: who signs, and for which request. */
+/** The protected header without the algorithm: who signs, and for which request. */
 export interface ProtectedHeader {
   readonly url: string;
   readonly nonce?: string;
-  /** The account's URL, once there is one; the key itself before (RFC 8555 §6.2). */
+  /** The account's URL (`kid`); the key itself before there is an account (RFC 8555 §6.2). */
   readonly kid?: string;
   readonly jwk?: Jwk;
 }
 
-/** An account's credentials that another system of the authority has given out (RFC 8555 §7.3.4). */
+/** Credentials for external account binding, which the authority issued elsewhere (RFC 8555 §7.3.4). */
 export interface ExternalAccount {
   readonly kid: string;
   /** The MAC key in base64url. */
@@ -46,19 +46,19 @@ export class AccountKey {
     this.#thumbprint = createHash('sha256').update(JSON.stringify(this.jwk)).digest('base64url');
   }
 
-  /** What proves a challenge (RFC 8555 §8.1). */
+  /** The key authorization of a challenge (RFC 8555 §8.1). */
   keyAuthorization(token: string): string {
     return `${token}.${this.#thumbprint}`;
   }
 
-  /** Signs a payload; null: an empty one, which a POST-as-GET has (RFC 8555 §6.3). */
+  /** Signs a payload; null is the empty payload of a POST-as-GET (RFC 8555 §6.3). */
   sign(header: ProtectedHeader, payload: object | null): FlattenedJws {
     return flattened({ alg: 'ES256', ...header }, payload, (input) =>
       sign('sha256', input, { key: this.#privateKey, dsaEncoding: 'ieee-p1363' }),
     );
   }
 
-  /** Binds this key to an account of the authority's own; for a newAccount that is sent to `url`. */
+  /** The external account binding of this key, for a newAccount request to `url` (RFC 8555 §7.3.4). */
   bind({ kid, key }: ExternalAccount, url: string): FlattenedJws {
     const mac = Buffer.from(key, 'base64url');
     return flattened({ alg: 'HS256', kid, url }, this.jwk, (input) => createHmac('sha256', mac).update(input).digest());

@@ -1,6 +1,6 @@
-// One order at a time for a certificate, over all gateways that share a directory: whoever has made the lock file orders. The
-// holder touches it again and again; one that is not touched any more was left by a gateway that ended in the middle. Should two
-// take it at the same moment after all, the worst is one certificate too many.
+// One order at a time for a certificate, over all gateways that share a directory: the gateway that created the lock file orders.
+// It touches the file regularly; a file that is no longer touched was left by a gateway that ended during an order. If two
+// gateways take over such a file at the same moment, one certificate too many is ordered, and nothing worse happens.
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -10,10 +10,10 @@ import { systemCode } from '../errors.ts';
 import { AcmeError } from './acme-error.ts';
 
 const TOUCH_MS = 10_000;
-/** By the watcher's own clock: those of other machines may differ. */
+/** By the clock of the gateway that watches: clocks of other machines may differ. */
 const STALE_MS = 60_000;
 
-/** What was seen of the file of another holder. */
+/** The last observed state of another holder's file. */
 interface Seen {
   readonly state: string;
   readonly since: number;
@@ -29,7 +29,7 @@ export class LockFile {
     this.#clock = clock;
   }
 
-  /** Takes the lock and gives what releases it; null while another one holds it. Rejects with an AcmeError. */
+  /** Takes the lock and resolves with its release; null while another gateway holds it. Rejects with an AcmeError. */
   async acquire(): Promise<(() => Promise<void>) | null> {
     try {
       await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
@@ -60,7 +60,7 @@ export class LockFile {
     let cancel = (): void => {};
     const touch = (): void => {
       const now = new Date();
-      // A directory that is away for a moment is no reason to give up.
+      // A directory that is unavailable for a moment does not end the order.
       utimes(this.#path, now, now).catch(() => {});
       cancel = this.#clock.after(TOUCH_MS, touch);
     };
@@ -71,7 +71,7 @@ export class LockFile {
     };
   }
 
-  /** The state of a file whose holder has ended: it ran on this machine and is gone, or has not touched it for long. */
+  /** The state of a stale file: its process ran on this machine and has ended, or it was not touched for too long. */
   async #staleState(): Promise<string | null> {
     const found = await Promise.all([readFile(this.#path, 'utf8'), stateOf(this.#path)]).catch(() => null);
     // It was released just now.
@@ -82,7 +82,7 @@ export class LockFile {
     return this.#clock.now() - this.#seen.since >= STALE_MS ? this.#seen.state : null;
   }
 
-  /** Removes the stale file, and not one that another gateway has made in its place meanwhile. */
+  /** Removes the stale file, but not one that another gateway has created in its place meanwhile. */
   async #takeAway(stale: string): Promise<void> {
     const aside = `${this.#path}.${randomUUID()}`;
     await rename(this.#path, aside);
@@ -91,17 +91,17 @@ export class LockFile {
   }
 }
 
-/** What changes whenever its holder does. */
+/** A text that changes whenever the holder changes. */
 async function stateOf(path: string): Promise<string> {
   const { ino, mtimeNs } = await stat(path, { bigint: true });
   return `${ino}:${mtimeNs}`;
 }
 
-/** This process, and no other of its number: in a container each is number 1. */
+/** Identifies this process. Its pid alone would not do: in every container it is 1. */
 const RUN = randomUUID();
 const OWNER = `${hostname()} ${process.pid} ${RUN}\n`;
 
-/** Whether it was made by a process of this machine that has ended. */
+/** Whether the file was created by a process of this machine that has ended. */
 function isGone(owner: string): boolean {
   const [host, pid, run] = owner.trim().split(' ');
   if (host !== hostname() || !/^\d{1,9}$/.test(pid ?? '')) return false;

@@ -1,5 +1,5 @@
-// One certificate that an authority issues and renews for as long as the config asks for it. What it writes is served by whoever
-// reads its file (runtime/tls); this file only sees to it that there is one, and a newer one in time.
+// One certificate that an authority issues and renews for as long as the config has it. It is written to a file, which runtime/tls
+// watches and serves; this module only orders it, and renews it in time.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { reportDefect } from '../base/guard.ts';
@@ -15,35 +15,35 @@ import { RenewalInfo } from './renewal-info.ts';
 import { AcmeStorage, readOrNull } from './storage.ts';
 import { openTransport } from './transport.ts';
 
-/** What the config says of one; paths are absolute. */
+/** Its settings in the config; paths are absolute. */
 export interface CertificateSettings {
   readonly domains: readonly string[];
   readonly email: string | null;
   readonly directory: string;
   readonly eab: ExternalAccount | null;
-  /** Authorities that the directory's own certificate is verified by; null: those that node knows. */
+  /** CA certificates for the connection to the directory; null: those of node. */
   readonly ca: string | null;
   readonly challenges: readonly ChallengeType[];
-  /** The authority's folder, and in it the certificate's file. */
+  /** The authority's folder, and the certificate's file in it. */
   readonly folder: string;
   readonly file: string;
 }
 
-/** How far one is; times in milliseconds since 1970. */
+/** Its state; times in milliseconds since 1970. */
 export interface CertificateState {
   readonly names: readonly string[];
   readonly authority: string;
-  /** When the stored one ends; null: none is there yet. */
+  /** When the stored certificate expires; null: there is none yet. */
   readonly notAfterMs: number | null;
-  /** Why the last order failed; null: it did not. */
+  /** Why the last order failed; null if it did not. */
   readonly lastError: OrderFailure | null;
-  /** When one is ordered next, unless the authority says otherwise until then; null: that is under way. */
+  /** When the next order is due, unless the authority moves it; null: an order is under way. */
   readonly nextAttemptMs: number | null;
 }
 
 export interface OrderFailure {
   readonly atMs: number;
-  /** A type of RFC 8555 §6.7, or one of ours. */
+  /** An error type of RFC 8555 §6.7, or one of ours (acme-error.ts). */
   readonly reason: string;
   readonly detail: string;
 }
@@ -57,9 +57,9 @@ export interface CertificateServices {
   readonly version: string;
 }
 
-/** Its file is looked at this often at least: another gateway may have renewed it, or somebody taken it away. */
+/** Longest time between two looks at the file: another gateway may have renewed it, or somebody removed it. */
 const LOOK_MS = 3600_000;
-/** Until it is looked again after another gateway's order was under way. */
+/** Time until the next look while another gateway's order is under way. */
 const LOCKED_MS = 15_000;
 
 export class ManagedCertificate {
@@ -104,18 +104,18 @@ export class ManagedCertificate {
     return new URL(this.settings.directory).host;
   }
 
-  /** Whether an order, or a look at what there is, is under way. */
+  /** Whether an order or a look at the file is under way. */
   get busy(): boolean {
     return this.#work !== null;
   }
 
-  /** Begins nothing any more. An order under way goes on to its end. */
+  /** Starts nothing any more. An order that is under way goes on to its end. */
   stop(): void {
     this.#cancel();
     this.#stopped = true;
   }
 
-  /** The process ends: breaks off what is under way; resolves when nothing is left of it. */
+  /** The process ends: aborts what is under way. Resolves when that has ended. */
   async abandon(): Promise<void> {
     this.stop();
     this.#stopping.abort(new AcmeError('other', 'the gateway is stopping'));
@@ -149,7 +149,7 @@ export class ManagedCertificate {
     }
   }
 
-  /** Orders where that is due; gives how long there is nothing to do. */
+  /** Orders if that is due; resolves with the time until the next look. */
   async #step(): Promise<number> {
     const { clock } = this.#services;
     const current = await this.#stored();
@@ -158,7 +158,7 @@ export class ManagedCertificate {
     this.#nextAttemptMs = due;
     const wait = due - clock.now();
     if (wait > 0) {
-      // Another gateway may have mended it.
+      // Another gateway may have replaced it.
       this.#lastError = null;
       return Math.min(wait, LOOK_MS);
     }
@@ -169,7 +169,7 @@ export class ManagedCertificate {
     }
     this.#nextAttemptMs = null;
     try {
-      // Another gateway may have been faster.
+      // Another gateway may have ordered it meanwhile.
       const now = await this.#stored();
       if (now !== null && now.serialNumber !== current?.serialNumber) return 0;
       return pauseAfter(await this.#order(current));
@@ -203,7 +203,7 @@ export class ManagedCertificate {
     return validity;
   }
 
-  /** Registers where there is no account, and once more where the authority has forgotten it. */
+  /** Registers an account if there is none, and again if the authority no longer knows it. */
   async #withAccount<T>(client: AcmeClient, work: () => Promise<T>): Promise<T> {
     const { email, eab } = this.settings;
     const register = async (): Promise<void> => {
@@ -235,14 +235,14 @@ export class ManagedCertificate {
     return new AcmeClient(directory, await this.#storage.accountKey(), { transport, now: clock.now });
   }
 
-  /** With a third of its life left, or when the authority says. */
+  /** When to renew: with a third of its lifetime left, or when the authority says. */
   async #dueAt(current: X509Certificate): Promise<number> {
     const own = renewalTime(validityOf(current));
     if (own <= this.#services.clock.now()) return own;
     return (await this.#renewalInfo.dueAt(current, () => this.#openClient())) ?? own;
   }
 
-  /** The certificate in the file; null: there is none that would do. */
+  /** The certificate in the file; null: there is none that fits the settings. */
   async #stored(): Promise<X509Certificate | null> {
     const pem = await readOrNull(this.settings.file);
     if (pem === null) return null;
@@ -276,7 +276,7 @@ export class ManagedCertificate {
   }
 }
 
-/** The list from another beginning: after a failure the other way is tried. */
+/** The list, rotated: after a failure the other type of challenge is tried. */
 function rotated<T>(list: readonly T[], by: number): T[] {
   const at = by % list.length;
   return [...list.slice(at), ...list.slice(0, at)];

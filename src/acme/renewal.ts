@@ -1,4 +1,4 @@
-// When a certificate is to be ordered anew, and how long to wait after an order that failed. Pure.
+// When a certificate is renewed, and how long to wait after a failed order. Pure.
 import type { X509Certificate } from 'node:crypto';
 
 /** When a certificate is valid, in milliseconds since 1970. */
@@ -15,35 +15,35 @@ export interface SuggestedWindow {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-/** Waits grow threefold, for five tries in the first hour: an authority that takes five failures an hour is not angered. */
+/** Waits grow threefold: five attempts in the first hour, for authorities that allow five failures an hour. */
 const FIRST_WAIT_MS = MINUTE_MS;
 const GROWTH = 3;
 const LONGEST_WAIT_MS = 6 * HOUR_MS;
-/** An authority may ask for more, within reason. */
+/** Longest wait that an authority may ask for. */
 const LONGEST_RETRY_AFTER_MS = 7 * 24 * HOUR_MS;
 
 export function validityOf({ validFrom, validTo }: X509Certificate): Validity {
   return { from: Date.parse(validFrom), to: Date.parse(validTo) };
 }
 
-/** With a third of its life left. */
+/** With a third of its lifetime left. */
 export function renewalTime({ from, to }: Validity): number {
   return to - (to - from) / 3;
 }
 
-/** A moment within the window, by a number from 0 to 1 (RFC 9773 §4.2), but while a twentieth of its life is left. */
+/** A moment within the window, chosen by a number from 0 to 1 (RFC 9773 §4.2), no later than with a twentieth of its lifetime left. */
 export function suggestedTime({ from, to }: Validity, { start, end }: SuggestedWindow, random: number): number {
   return Math.min(start + (end - start) * random, to - (to - from) / 20);
 }
 
-/** How long nothing is ordered after one was issued, whatever its dates and the authority say: an hour, or a third of a short life. */
+/** Shortest time between two orders, whatever the dates and the authority say: an hour, or a third of a short lifetime. */
 export function pauseAfter({ from, to }: Validity): number {
   return Math.max(MINUTE_MS, Math.min(HOUR_MS, (to - from) / 3));
 }
 
 /**
- * How long to wait after so many failures in a row: 1 minute, 3, 9, up to 6 hours, less a random part of up to a quarter; or as
- * long as the authority says, if that is longer.
+ * The wait after so many failures in a row: 1 minute, 3, 9, up to 6 hours, less a random part of up to a quarter. A longer wait
+ * that the authority asks for takes its place.
  */
 export function waitAfter(failures: number, retryAfterMs: number | null, random: number): number {
   const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * GROWTH ** (failures - 1)) * (1 - random / 4);

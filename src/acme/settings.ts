@@ -1,11 +1,11 @@
-// What a config wants from authorities, as the certificates that are to be ordered.
+// The certificates that a config orders from authorities.
 import { resolve } from 'node:path';
 import { authorityFolder, certificateFile } from '../config/acme.ts';
 import type { Config, ListenerConfig } from '../config/schema/schema.ts';
 import type { CertificateSettings } from './managed-certificate.ts';
 import type { ChallengeType } from './order.ts';
 
-/** Of each listener that has one; relative paths count from `baseDir`. */
+/** The settings of each listener with `acme`; relative paths count from `baseDir`. */
 export function wantedCertificates({ listeners }: Config, baseDir: string): CertificateSettings[] {
   const plain = listeners.some(({ tls, unix }) => tls === undefined && unix === undefined);
   return listeners.flatMap((listener) => {
@@ -26,7 +26,7 @@ export function wantedCertificates({ listeners }: Config, baseDir: string): Cert
   });
 }
 
-/** How names can be proved: over HTTP where a listener speaks it, by ALPN where this one is reached by TCP. */
+/** The types of challenge that can be answered: HTTP-01 with a listener without TLS, TLS-ALPN-01 if this one is on TCP. */
 function challengesFor({ unix }: ListenerConfig, plain: boolean): ChallengeType[] {
   return [...(plain ? (['http-01'] as const) : []), ...(unix === undefined ? (['tls-alpn-01'] as const) : [])];
 }

@@ -1,5 +1,5 @@
-// A request for a certificate (PKCS #10, RFC 2986) with the names in its subjectAltName and no other word of who asks: it is
-// the order that says what is wanted (RFC 8555 §7.4).
+// A certificate signing request (PKCS #10, RFC 2986) with the names in its subjectAltName and an empty subject: the order has all
+// else (RFC 8555 §7.4).
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { explicit, integer, objectIdentifier, sequence, set } from '../runtime/tls/der.ts';
 import { signed, subjectAltName } from '../runtime/tls/self-signed.ts';

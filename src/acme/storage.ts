@@ -1,5 +1,5 @@
-// The folder of one authority on disk: the account and its key, and the certificates. Nobody but its owner may read it, each
-// file is written aside and renamed, so that no reader sees half of one, and several gateways may share it.
+// The folder of one authority on disk: the account and its key, and the certificates. Only its owner may read it. Each
+// file is written under a temporary name and renamed, so that no reader sees half of one. Several gateways may share the folder.
 import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,10 +8,10 @@ import { systemCode } from '../errors.ts';
 import { AcmeError } from './acme-error.ts';
 import { AccountKey } from './jws.ts';
 
-/** What is known of an account beside its key. */
+/** An account, without its key. */
 export interface StoredAccount {
   readonly url: string;
-  /** What the authority was told. */
+  /** The contact address that the authority has. */
   readonly email: string | null;
 }
 
@@ -21,12 +21,12 @@ const FILE_MODE = 0o600;
 export class AcmeStorage {
   readonly #folder: string;
 
-  /** An absolute path; it is made at the first write. */
+  /** An absolute path; created at the first write. */
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** The account's key. One is made where there is none: of several gateways that do so, one's is kept. */
+  /** The account's key; created if there is none. If several gateways create one at a time, all use the one that was stored first. */
   async accountKey(): Promise<AccountKey> {
     const file = join(this.#folder, 'account.key');
     const kept = await readOrNull(file);
@@ -43,7 +43,7 @@ export class AcmeStorage {
       const { url, email } = JSON.parse(text) as { url?: unknown; email?: unknown };
       if (typeof url === 'string') return { url, email: typeof email === 'string' ? email : null };
     } catch {
-      // It is found again by its key.
+      // The account is found again by its key.
     }
     return null;
   }
@@ -57,7 +57,7 @@ export class AcmeStorage {
     await this.#write(file, pem, rename);
   }
 
-  /** Keeps what answers a challenge, for other gateways; gives what removes it. */
+  /** Stores the answer to a challenge for other gateways; resolves with what removes it. */
   async keepChallenge(token: string, keyAuthorization: string): Promise<() => void> {
     const file = join(this.challengeFolder, token);
     await this.#write(file, keyAuthorization, rename);
@@ -72,7 +72,7 @@ export class AcmeStorage {
     return join(this.#folder, 'account.json');
   }
 
-  /** Writes aside, and then puts it in place: `rename` in the place of what is there, `link` only where nothing is. */
+  /** Writes under a temporary name, then puts the file in place: `rename` replaces a file, `link` only creates one. */
   async #write(file: string, text: string, put: (from: string, to: string) => Promise<void>): Promise<void> {
     const aside = join(dirname(file), `.${randomUUID()}.new`);
     try {
@@ -93,7 +93,7 @@ async function writeWhole(file: string, text: string): Promise<void> {
   const handle = await open(file, 'wx', FILE_MODE);
   try {
     await handle.writeFile(text);
-    // A key that is renamed into place before it is on the disk could be an empty file after a power cut.
+    // A file that is renamed before it is on the disk could be empty after a power cut.
     await handle.sync();
   } finally {
     await handle.close();

@@ -1,5 +1,4 @@
-// One HTTPS exchange with an authority: bounded in time and size, and with nothing kept open. What is in the messages is
-// client.ts.
+// One HTTPS exchange with an authority, bounded in time and size; no connection is kept. The messages are in client.ts.
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
@@ -15,32 +14,32 @@ export interface TransportRequest {
 
 export interface TransportAnswer {
   readonly status: number;
-  /** A field's value, by its name in small letters. */
+  /** The value of a field, by its name in lower case. */
   field(name: string): string | null;
   readonly body: string;
 }
 
-/** Makes a request; rejects with an AcmeError. */
+/** Sends a request; rejects with an AcmeError. */
 export type Transport = (request: TransportRequest) => Promise<TransportAnswer>;
 
 export interface TransportOptions {
-  /** Authorities that the server's certificate is verified by, PEM, in place of those that node knows. */
+  /** CA certificates (PEM) that verify the server, in place of those of node. */
   readonly ca: string | null;
   readonly version: string;
-  /** Ends all that is under way. */
+  /** Aborts all exchanges. */
   readonly signal: AbortSignal;
   readonly timeoutMs?: number;
 }
 
-/** For a request and its whole answer. */
+/** Milliseconds for a request and its whole response. */
 const TIMEOUT_MS = 30_000;
-/** A chain of certificates has some kilobytes. */
+/** Largest response, in bytes; a chain of certificates has some kilobytes. */
 const LARGEST_BODY = 256 * 1024;
 
 export function openTransport(options: TransportOptions): Transport {
   return async (request) => {
     const { url } = request;
-    // Whatever a directory or an answer names; a key never goes over a line that others can read.
+    // Also for URLs that a directory or a response names: nothing goes over a connection without TLS.
     if (!url.startsWith('https://') || !URL.canParse(url))
       throw new AcmeError('malformed', `${JSON.stringify(url.slice(0, 200))} is no https URL`);
     const late = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS);
@@ -61,14 +60,14 @@ async function exchange(
   signal: AbortSignal,
 ): Promise<TransportAnswer> {
   const headers = {
-    // RFC 8555 §6.1 asks for both.
+    // Both are required by RFC 8555 §6.1.
     'User-Agent': `upgate/${version}`,
     'Accept-Language': 'en',
     ...(accept === undefined ? {} : { Accept: accept }),
     ...(body === undefined ? {} : { 'Content-Type': 'application/jose+json' }),
   };
   const request = https.request(url, { method, headers, agent: false, signal, ...(ca === null ? {} : { ca }) });
-  // Its errors come by the promise below, and late ones are of no interest.
+  // Errors reject the promise below; later ones are ignored.
   request.on('error', ignore);
   request.end(body);
   try {

@@ -1,11 +1,11 @@
-// Reports that connections could not be accepted, seldom enough not to fill the log.
+// Reports that connections could not be accepted, at a bounded rate, so that the log does not fill.
 import { systemCode } from '../errors.ts';
 import type { Emit } from '../events.ts';
 
 /** Milliseconds between two reports of one listener, at least. */
 const NOTICE_MS = 10_000;
 
-/** As the system says it of the very last descriptor. */
+/** The system's error when no descriptor is left. */
 export const SHORTAGE = Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
 
 export class AcceptFailures {

@@ -1,4 +1,4 @@
-// Where a listener's server gets its listening socket from: it is bound, or it was there before this process.
+// The listening socket of a listener's server: bound here, or inherited from another process.
 import { randomBytes } from 'node:crypto';
 import { lstat, rename, unlink } from 'node:fs/promises';
 import net, { type ListenOptions, type Server } from 'node:net';
@@ -22,10 +22,10 @@ export async function bindServer(server: Server, { unix, port, host }: ListenerC
   }
 }
 
-/** Has a server accept from a socket that listens already, from this moment on. Throws where the socket is of no use. */
+/** Lets a server accept from an inherited listening socket, from now on. Throws if the socket can't be used. */
 export function listenOn(server: Server, fd: number): void {
   server.listen({ fd, backlog: BACKLOG });
-  // What is wrong is said as an event, later.
+  // An error comes later, as an event.
   if (!server.listening) throw new Error(`descriptor ${fd} can't be listened on`);
 }
 
@@ -60,7 +60,7 @@ function listen(server: Server, options: ListenOptions): Promise<void> {
   });
 }
 
-/** A socket file that nobody listens on any more is in the way of binding. Rejects where something else is there. */
+/** Removes a socket file that no process listens on any more, so that bind() succeeds. Rejects if another kind of file is there. */
 async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch(() => null);
   if (found === null) return;

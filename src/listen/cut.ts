@@ -1,9 +1,9 @@
-// Breaking an answer off so that its client can't take what it got for a whole one, whatever server wrote it.
+// Aborts an answer so that its client can't take it for a complete one; for both servers of HTTP/1.1.
 import type { Socket } from 'node:net';
 import { guarded } from '../base/guard.ts';
 import type { BodyFraming } from '../proxy/client.ts';
 
-/** How long the kernel has for what it was given: a RST throws the rest away, and it does not say when it is done. */
+/** Milliseconds that the kernel has to send what was written: a RST drops the rest, and the kernel does not report when it is done. */
 const KERNEL_MS = 1000;
 const NOTHING = Buffer.alloc(0);
 
@@ -11,24 +11,24 @@ const NOTHING = Buffer.alloc(0);
 export function cutAnswer(socket: Socket, framing: BodyFraming): void {
   if (framing !== 'close') return void socket.destroy();
   try {
-    // Where the end of the connection is the end of the body, a FIN would be a lie.
+    // Where the end of the connection ends the body, a FIN would make the answer look complete.
     socket.resetAndDestroy();
   } catch {
-    // TLS and unix sockets know no RST; a TLS client sees that no close_notify came.
+    // TLS and unix sockets have no RST; a TLS client sees the missing close_notify.
     socket.destroy();
   }
 }
 
-/** When to cut behind what was written so far, and what does so. */
+/** When to cut the connection behind what was written so far, and how. */
 export interface CutBehind {
   readonly framing: BodyFraming;
   /** Milliseconds that the client has for what was written. */
   readonly most: number;
-  /** Called once: what was written has left, the client takes it no more, or the connection is closed. */
+  /** Called once: everything written was sent, the client stopped reading, or the connection is closed. */
   readonly cut: () => void;
 }
 
-/** Cuts behind what a socket was given so far. */
+/** Cuts the connection behind what was written to the socket so far. */
 export function cutBehindWritten(socket: Socket, { framing, most, cut }: CutBehind): void {
   const settle = guarded('request', (): void => {
     clearTimeout(timer);

@@ -1,9 +1,9 @@
-// What is done about descriptors that run out, as connections are accepted (base/fd-limit.ts says which are kept): idle
-// connections are closed first, and then new ones are refused.
+// Acts where descriptors run out while connections are accepted (base/fd-limit.ts has the reserve): first idle connections
+// are closed, then new ones are refused.
 import { FD_LIMITS, type FdLimits } from '../base/fd-limit.ts';
 import { type Connection, fdOf } from '../net/fd-connection.ts';
 
-/** Looking for idle connections goes through all there are. */
+/** Milliseconds between two searches for idle connections; a search goes through all connections. */
 const RELIEVE_MS = 100;
 
 export class FdGuard {
@@ -24,7 +24,7 @@ export class FdGuard {
     return fd < this.#limits.clients;
   }
 
-  /** Makes room for the next connections. */
+  /** Closes idle connections to make room for the next ones. */
   relieve(): void {
     const now = performance.now();
     if (now - this.#relievedAt < RELIEVE_MS) return;

@@ -1,5 +1,5 @@
-// The first bytes of connections, looked at before whoever serves them is chosen. All of a connection is put back before it is
-// given on; one that says too little for too long is destroyed, as one that sends no head is.
+// Reads the first bytes of connections to choose the server for each. The bytes are put back before the connection is handed
+// over. A connection that sends too few of them in time is destroyed, like one that sends no head.
 import type { Socket } from 'node:net';
 import { guarded, ignore } from '../base/guard.ts';
 
@@ -32,7 +32,7 @@ export class FirstBytes {
       },
       destroy,
     );
-    // It ends before it has said anything that could be answered.
+    // It ended before there was anything to answer.
     const onEnd = guarded('connection', destroy, destroy);
     const timer = setTimeout(onEnd, timeoutMs);
     this.#waiting.add(socket);

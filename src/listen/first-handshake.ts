@@ -1,5 +1,5 @@
-// The first bytes of a connection, read before it has become a socket of node's. Only a handshake that came whole is taken
-// then; everything else is the listener's server's, from its first byte on. Pure.
+// Parses the first bytes of a connection, before it becomes a node socket. Only a complete handshake is taken here; everything
+// else goes to the listener's server, from its first byte on. Pure.
 import { wantsWebSocket } from '../handshake/handshake.ts';
 import type { MessageLike } from '../http/head.ts';
 import { type HeadFault, RequestReader, type RequestStart } from '../http/request-reader.ts';
@@ -12,12 +12,12 @@ export interface FirstHandshake {
 
 const G = 0x47;
 
-/** The handshake that these bytes begin with; null where they don't, or it is not whole, or not well-formed. */
+/** The handshake that these bytes begin with; null if there is none, or it is incomplete or malformed. */
 export function readFirstHandshake(bytes: Buffer, maxHead: number): FirstHandshake | null {
   return bytes[0] === G ? handshakeIn(new RequestReader(maxHead).take(bytes)) : null;
 }
 
-/** The same of what a reader has made of them. */
+/** The same, of bytes that were parsed already. */
 export function handshakeIn(start: RequestStart | HeadFault | null): FirstHandshake | null {
   if (start === null || 'fault' in start) return null;
   const { method, target, version, fields, names } = start.head;

@@ -1,5 +1,5 @@
-// One address where clients connect: binding it, who accepts, and what stands before a connection's first request: TLS, a
-// PROXY preamble, the choice of HTTP/2. HTTP/1.1 is http1/, or node/; what happens to a request is requests.ts.
+// One address where clients connect: binding, accepting, and what comes before a connection's first request: TLS, a PROXY
+// preamble, the choice of HTTP/2. HTTP/1.1 is in http1/ or node/; requests are handled in requests.ts.
 
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { Server as NodeTlsServer } from 'node:tls';
@@ -33,7 +33,7 @@ export function addressOf(config: ListenerConfig): string {
 
 export interface ListenerServices {
   readonly gateway: Gateway;
-  /** What accepts connections without node; null where node has to. */
+  /** Accepts connections without node; null where node must accept them. */
   readonly acceptor: Acceptor | null;
   readonly emit: Emit;
   readonly fds: FdGuard;
@@ -44,7 +44,7 @@ export interface ListenerServices {
 export interface Wanted {
   readonly config: ListenerConfig;
   readonly tls: TlsMaterial | null;
-  /** Whose HTTP/1.1 it speaks; it can't change while it is bound. */
+  /** Which server of HTTP/1.1 it has; this can't change while it is bound. */
   readonly server: Config['http']['server'];
 }
 
@@ -58,12 +58,12 @@ export class Listener {
   readonly #acceptor: Acceptor | null;
   #acceptHandle: AcceptHandle | null = null;
   #bound: AddressInfo | string | null = null;
-  /** The file of its unix socket, which goes with it. */
+  /** The file of its unix socket, which is removed with it. */
   #path: string | null = null;
   #config: ListenerConfig;
   readonly #tls: TlsServer | null;
   readonly #rules: ListenerRules;
-  /** What the relay's threads have of it; null: nothing. */
+  /** Its part in the relay's threads; null: none. */
   readonly #nativeTls: NativeTls | null;
   readonly #failures: AcceptFailures;
   readonly #challenges: TlsAlpnChallenges;
@@ -77,7 +77,7 @@ export class Listener {
     this.#failures = new AcceptFailures(this.address, emit);
     this.#fds = fds;
     this.#challenges = new TlsAlpnChallenges(services.challenges);
-    // What passes on a unix socket is node's from the beginning.
+    // Connections on a unix socket are accepted by node.
     const why = tls === null ? null : withoutNativeTls(config, acceptor);
     this.#acceptor = why === null && config.unix === undefined ? acceptor : null;
     if (why !== null && config.tls?.engine === 'native') emit(tlsFallback(this.address, why));
@@ -89,7 +89,7 @@ export class Listener {
     this.#nativeTls = spoken && new NativeTls({ address, server: spoken, emit, config: () => this.#config });
     this.#http = (server === 'own' ? openHttp1Server : openNodeServer)(config, spoken, gateway, emit);
     this.#server.on('connection', () => {
-      // The native acceptor's come as many at a time as there are.
+      // The native acceptor delivers all pending connections at a time.
       if (this.#acceptHandle === null) gateway.acceptPriority.onConnection();
     });
     this.#server.on('error', (error) => this.#server.listening && this.#failures.report(error));
@@ -189,13 +189,13 @@ export class Listener {
     this.#http.cut();
   }
 
-  /** A connection whose peer is known, to whoever it is for; `http1` gives it to the server. */
+  /** Hands a connection with a known peer to the server for its protocol; `http1` gives it to the server of HTTP/1.1. */
   #deliver(socket: Socket, http1: () => void): void {
     if (this.#tls === null) this.http2.takeByPreface(socket, http1);
     else this.#challenges.take(socket, this.#config.timeouts.tls_handshake, http1);
   }
 
-  /** Everything that may change at a reload. */
+  /** Applies the settings that may change at a reload. */
   #configure(): void {
     this.#preambleFilter.configure(this.#config.proxy_protocol);
     this.http2.configure(this.#config);
@@ -203,19 +203,19 @@ export class Listener {
   }
 
   #onBound(): void {
-    // Of a unix socket node knows another name, or none.
+    // Node reports another name for a unix socket, or none.
     this.#bound = this.#config.unix ?? this.#server.address();
     if (this.#acceptor !== null) this.#acceptHandle = this.#openAcceptor(this.#acceptor);
   }
 
-  /** Connections are accepted natively from here on, where that can be. */
+  /** Accepts connections natively from now on, where that is possible. */
   #openAcceptor(acceptor: Acceptor): AcceptHandle | null {
     const nativeAcceptor = new NativeAcceptor(this.#server, {
       acceptor,
       rules: this.#rules,
       offer: (...args) => this.#gateway.handshakes.offer(...args),
       http1: () => (this.http2.readsPrefaces ? null : this.#http.http1),
-      // What comes first may be a preamble, and what a head may be changes with the config.
+      // A preamble may come first, and the limit of a head changes with the config.
       maxHead: () => (this.#config.proxy_protocol === undefined ? this.#config.max_head : null),
       onAccepted: (connection) => void this.#fds.admits(connection),
       onFailed: (error) => {

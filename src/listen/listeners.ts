@@ -1,5 +1,5 @@
-// All addresses where clients connect, as one set that a reload moves to the next config: new addresses are bound before
-// anything changes, those that stay take their new settings, removed ones stop listening.
+// All addresses where clients connect. A reload binds new addresses before anything changes, then gives those that stay their
+// new settings, and stops listening on removed ones.
 import type { Emit, Sample, Sampler } from '../events.ts';
 import type { InheritedSockets } from '../net/inherited-sockets.ts';
 import { describeBindError } from '../runtime/bind-error.ts';
@@ -10,7 +10,7 @@ interface NextPlace {
   readonly wanted: Wanted;
   readonly listener: Listener;
   readonly isNew: boolean;
-  /** The socket that it is to accept from, where that was not bound here. */
+  /** An inherited socket to accept from, if it was not bound here. */
   readonly fd: number | null;
 }
 
@@ -37,7 +37,7 @@ export class Listeners implements Sampler {
     return this.#current;
   }
 
-  /** From now on new listeners look among these sockets first. */
+  /** From now on new listeners take one of these sockets, if it fits, before they bind one. */
   inherit(sockets: InheritedSockets): void {
     this.#inherited = sockets;
   }
@@ -63,7 +63,7 @@ export class Listeners implements Sampler {
    */
   async prepare(wanted: readonly Wanted[]): Promise<NextListeners | string> {
     const places: NextPlace[] = [];
-    // Two listeners with port 0 have the same address and are two all the same.
+    // Two listeners with port 0 have the same address, but are two listeners.
     const left = [...this.#current];
     for (const one of wanted) {
       const at = left.findIndex(({ address }) => address === addressOf(one.config));
@@ -90,7 +90,7 @@ export class Listeners implements Sampler {
     return { places };
   }
 
-  /** Gives back what prepare() bound. */
+  /** Closes what prepare() bound. */
   discard({ places }: NextListeners): void {
     for (const { listener, isNew } of places) if (isNew) listener.close();
   }
@@ -162,7 +162,7 @@ function sumOf(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0);
 }
 
-/** What a listener would have to change and can't while it is bound. */
+/** The setting that a listener can't change while it is bound; null if there is none. */
 function fixedIn(known: Listener, tls: TlsMaterial | null): string | null {
   if (known.secure !== (tls !== null))
     return `${known.address}: a listener begins or stops to speak TLS only at a restart`;

@@ -1,6 +1,6 @@
-// The connections of a listener that are accepted without node. A handshake whose head is complete is decided at once; where
-// its verdict is `splice`, its connection need not become a socket of node's. Everything else goes to the listener's server
-// from its first byte on, as if node had accepted the connection; ours goes on where the bytes were read to.
+// The connections of a listener that are accepted without node. A handshake whose head is complete is decided at once; if
+// its verdict is `splice`, its connection need not become a node socket. Everything else goes to the listener's server, as if
+// that had accepted the connection: node's server reads from the first byte on, ours continues behind the bytes read.
 import type { Server, Socket } from 'node:net';
 import type { ListenerRules } from '../actions/listener-rules.ts';
 import { type Peer, setPeer } from '../actions/peer.ts';
@@ -18,9 +18,9 @@ import type { NativeHandshake } from './tls-accept.ts';
 
 export interface NativeAcceptorOptions {
   readonly acceptor: Pick<Acceptor, 'open'>;
-  /** Gets each handshake that came whole with its connection; what it declines is for the server. */
+  /** Gets each complete handshake with its connection; what it declines goes to the server. */
   readonly offer: Handshakes['offer'];
-  /** Our own server, where that takes connections of which something was read. */
+  /** Our own server, if it takes connections of which something was read. */
   readonly http1: () => Pick<Http1Server, 'buffer' | 'takeBegun'> | null;
   /** How long a head may be; null where connections begin with a PROXY preamble. */
   readonly maxHead: () => number | null;
@@ -71,7 +71,7 @@ export class NativeAcceptor implements AcceptHandler {
     const peer = { address, port, destination: null, listener: rules };
     setPeer(connection, peer);
     const own = http1();
-    // Whose TLS is node's begins with it, and nothing of it is read.
+    // A connection with node's TLS begins with the TLS handshake; nothing of it is read here.
     if (this.#secure && !(connection instanceof TlsConnection)) {
       this.#inject(connection, peer, bytes);
       return;

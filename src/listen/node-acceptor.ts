@@ -1,8 +1,7 @@
-// How a server gets a connection that it has not accepted itself. What happens on a connection is listener.ts and
-// requests.ts.
+// Gives a server a connection that it has not accepted itself.
 import type { Server, Socket } from 'node:net';
 
-/** On a connection that was injected with bytes. */
+/** Marks a connection that was injected with bytes. */
 const RECEIVED = Symbol('received');
 
 type Injected = Socket & { [RECEIVED]?: true };
@@ -13,8 +12,8 @@ export function hasReceived(socket: Socket): boolean {
 }
 
 /**
- * Gives a server a connection as if it had accepted it, and had these bytes still to read. Of an HTTPS server one whose TLS
- * is done is its own as well.
+ * Gives a server a connection as if it had accepted it, with these bytes still to read. An HTTPS server also takes a connection
+ * whose TLS handshake is done.
  */
 export function injectConnection(server: Server, socket: Socket, bytes: Buffer): void {
   if (bytes.length > 0) {

@@ -20,13 +20,13 @@ export interface ProxyPreambleOptions {
   readonly emit: Emit;
   /** Recorded with each peer. */
   readonly rules: ListenerRules;
-  /** Asked of each connection that has come, before a byte of it is read; one that is not admitted is closed. */
+  /** Called for each new connection before a byte of it is read; a connection that is not admitted is closed. */
   readonly admits: (connection: Connection) => boolean;
-  /** Given each connection whose peer is known: it takes it, or calls `http1`, which gives it to the server. */
+  /** Called for each connection with a known peer: takes it, or calls `http1`, which gives it to the server. */
   readonly deliver: (socket: Socket, http1: () => void) => void;
 }
 
-/** Who must send a preamble, and within how many milliseconds. */
+/** Which peers must send a preamble, and within how many milliseconds. */
 interface Rule {
   readonly from: AddressSet;
   readonly timeoutMs: number;
@@ -35,13 +35,13 @@ interface Rule {
 export class ProxyPreambleFilter {
   readonly #options: ProxyPreambleOptions;
   readonly #server: Server;
-  /** What the server does with a connection. */
+  /** Hands a connection to the server. */
   readonly #take: readonly ((socket: Socket) => void)[];
   /** Connections whose preamble is awaited. */
   readonly #waiting = new Set<Socket>();
   #rule: Rule | null = null;
 
-  /** Takes the place of what listens for the server's connections by now. */
+  /** Replaces the server's present listeners for connections. */
   constructor(server: Server, options: ProxyPreambleOptions) {
     this.#server = server;
     this.#options = options;
@@ -56,18 +56,18 @@ export class ProxyPreambleFilter {
     );
   }
 
-  /** Holds for the connections to come. */
+  /** Applies to new connections. */
   configure(config: ListenerConfig['proxy_protocol']): void {
     this.#rule = config === undefined ? null : { from: compileAddresses(config.from), timeoutMs: config.timeout };
   }
 
-  /** Destroys the connections that node's server does not know yet. */
+  /** Destroys the connections that node's server has not got yet. */
   cut(): void {
     for (const socket of this.#waiting) socket.destroy();
   }
 
   #inject(socket: Socket): void {
-    // One that was given back to the server stays the same client's.
+    // A connection that was given back to the server keeps its peer.
     const peer = hasPeer(socket) ? null : readPeer(socket, this.#options.over);
     if (peer === 'gone') {
       // A request whose peer is not known must not be served.
@@ -98,7 +98,7 @@ export class ProxyPreambleFilter {
       setPeer(socket, { ...proxied.source, destination: proxied.destination, listener: this.#options.rules });
     }
     this.#admit(socket);
-    // TLS reads on by itself, from below.
+    // TLS reads the socket by itself.
     if (socket.listenerCount('data') > 0) socket.resume();
   }
 

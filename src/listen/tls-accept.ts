@@ -1,5 +1,5 @@
-// TLS of a listener in the relay's threads: what they serve it by, and what they leave to node. The handshake is done in C
-// (relay/native/c); TLS as node speaks it is tls-server.ts.
+// TLS of a listener in the relay's threads: the certificates and keys that they have, and what they leave to node. The handshake
+// is in C (relay/native/c); node's TLS is tls-server.ts.
 import { guarded } from '../base/guard.ts';
 import { lookupTable } from '../base/lookup-table.ts';
 import { http2Of } from '../config/http2.ts';
@@ -12,7 +12,7 @@ import { groups, TLS12_SUITES, TLS13_SUITES } from '../runtime/tls/policy.ts';
 import { failureOf } from './tls-result.ts';
 import type { TlsServer } from './tls-server.ts';
 
-/** Null: the threads do the TLS of a listener, as far as they can; else why node does all of it. */
+/** Null: the threads do the TLS of a listener as far as they can; else the reason why node does all of it. */
 export function withoutNativeTls(config: ListenerConfig, acceptor: Acceptor | null): string | null {
   if (config.tls?.engine === 'node') return 'tls.engine is node';
   if (config.unix !== undefined) return 'it is a unix socket';
@@ -20,7 +20,7 @@ export function withoutNativeTls(config: ListenerConfig, acceptor: Acceptor | nu
   return acceptor.withoutTls;
 }
 
-/** That node does it although the config asks for the threads: a gateway without them must serve. */
+/** A warning that node does the TLS although the config asks for the threads: a gateway without them must still serve. */
 export function tlsFallback(listener: string, why: string): GatewayEvent {
   return { type: 'notice', level: 'warn', message: 'node does the TLS of a listener', data: { listener, why } };
 }
@@ -30,20 +30,20 @@ export interface NativeHandshake {
   readonly client: string;
   readonly name: string | null;
   readonly resumed: boolean;
-  /** In OpenSSL's words, or in those of listener.c; null: it is done. */
+  /** The error in OpenSSL's words, or in those of listener.c; null: the handshake is done. */
   readonly failure: string | null;
 }
 
-/** How often the keys of session tickets are looked at, ms: whoever has them may have new ones. */
+/** Milliseconds between two looks at the keys of session tickets, which may have been rotated. */
 const KEYS_MS = 3_600_000;
 
-/** What node has where its options name none. */
+/** Node's default, where its options name none. */
 const SESSION_SECONDS = 300;
 
 export interface NativeTlsOptions {
   /** The listener's address. */
   readonly address: string;
-  /** What does the rest of its TLS, with the same certificates and keys of session tickets. */
+  /** Node's server, which does the rest of its TLS with the same certificates and keys of session tickets. */
   readonly server: TlsServer;
   readonly config: () => ListenerConfig;
   readonly emit: Emit;
@@ -60,14 +60,14 @@ export class NativeTls {
     this.#options = options;
   }
 
-  /** What to accept by. */
+  /** The settings to accept with. */
   accept(): TlsAccept {
     const { address, config, emit } = this.#options;
     const onRefused = (why: string): void => emit(tlsFallback(address, why));
     return { settings: this.#settings(), handshakeMs: config().timeouts.tls_handshake, onRefused };
   }
 
-  /** To be called once, with what accept() was opened with. */
+  /** Called once, with what accept() was opened with. */
   opened(handle: AcceptHandle): void {
     this.#handle = handle;
     const renew = guarded('connection', () => {
@@ -76,7 +76,7 @@ export class NativeTls {
     this.#timer = setInterval(renew, KEYS_MS).unref();
   }
 
-  /** The config, the certificates or the keys of session tickets are others. */
+  /** The config, the certificates or the keys of session tickets have changed. */
   update(): void {
     this.#handle?.useTls(this.#settings());
   }
@@ -86,7 +86,7 @@ export class NativeTls {
     this.#handle = null;
   }
 
-  /** A handshake of the threads, as an event like node's. */
+  /** Reports a handshake of the threads with the same event as one of node's. */
   report({ client, name, resumed, failure }: NativeHandshake): void {
     const { address: listener, emit } = this.#options;
     const event = { type: 'tls_handshake', listener, client, engine: 'native', name } as const;
@@ -124,7 +124,7 @@ export class NativeTls {
   }
 }
 
-/** By failures of listener.c, what node has for them; OpenSSL's become node's codes by their own words. */
+/** Node's codes for the failures of listener.c; the codes for OpenSSL's failures are made from their text. */
 const CODES = lookupTable<string>({
   'connection closed': 'ECONNRESET',
   'handshake timeout': 'ERR_TLS_HANDSHAKE_TIMEOUT',

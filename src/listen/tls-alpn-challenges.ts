@@ -1,6 +1,6 @@
-// Connections by which an authority sees that a name is ours (ACME by TLS, RFC 8737). They are told by their ClientHello, and
-// only while such a challenge is open is any connection's read here: a certificate can't be picked by protocol in node, which
-// asks for the protocol before the name or after it, as the version has it.
+// Connections of an authority that validates a name by TLS (ACME's TLS-ALPN-01, RFC 8737). They are recognized by their
+// ClientHello, which is read here only while such a challenge is open. Node can't choose a certificate by protocol: depending on
+// its version it asks for the protocol before or after the name.
 import type { Socket } from 'node:net';
 import { createServer, type SecureContext, type Server } from 'node:tls';
 import { guarded, ignore } from '../base/guard.ts';
@@ -10,12 +10,12 @@ import { FirstBytes } from './first-bytes.ts';
 /** The challenges that are open now. */
 export interface OpenTlsChallenges {
   readonly awaitsTls: boolean;
-  /** The certificate that proves a name; null: none is asked for. */
+  /** The certificate that proves control of a name; null: no challenge is open for it. */
   contextFor(domain: string): SecureContext | null;
 }
 
 const PROTOCOL = 'acme-tls/1';
-/** For a handshake with an authority; nothing follows it. */
+/** Milliseconds for the handshake with an authority; nothing follows it. */
 const TIMEOUT_MS = 10_000;
 
 export class TlsAlpnChallenges {
@@ -58,7 +58,7 @@ export class TlsAlpnChallenges {
     this.#server.emit('connection', socket);
   }
 
-  /** It listens nowhere: connections are given to it. */
+  /** A server that does not listen: connections are given to it. */
   #createServer(): Server {
     const server = createServer({
       handshakeTimeout: TIMEOUT_MS,
@@ -72,7 +72,7 @@ export class TlsAlpnChallenges {
       'secureConnection',
       guarded('connection', (socket) => {
         socket.on('error', ignore);
-        // The certificate was all there was to see (RFC 8737 §3).
+        // The authority needs nothing but the certificate (RFC 8737 §3).
         socket.resume().end();
         socket.setTimeout(TIMEOUT_MS, () => socket.destroy());
       }),

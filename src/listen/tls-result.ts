@@ -1,20 +1,20 @@
-// Why a TLS handshake came to nothing, from the error that node gives for it. Pure.
+// Why a TLS handshake failed, from node's error. Pure.
 
 import { systemCode } from '../errors.ts';
 import type { TlsResult } from '../events/connection.ts';
 
-/** What is known of a handshake that failed. */
+/** A failed handshake. */
 export interface FailedHandshake {
   readonly error: Error;
   /** Whether the client named a server (SNI). */
   readonly named: boolean;
-  /** Whether it has to. */
+  /** Whether it must. */
   readonly strictSni: boolean;
-  /** What is wrong with the certificate that the client has shown; null: nothing, or it showed none. */
+  /** What is wrong with the client's certificate; null: nothing, or it sent none. */
   readonly certificateError: string | null;
 }
 
-/** The code of an error that no certificate is for a name. */
+/** The code of the error that there is no certificate for a name. */
 export const UNKNOWN_NAME = 'UNKNOWN_NAME';
 
 /** By node's codes, which are those of OpenSSL 3 with `ERR_SSL_` before them (node 20 to 26). */
@@ -30,13 +30,13 @@ const RESULTS: readonly (readonly [RegExp, TlsResult])[] = [
   [new RegExp(`^${UNKNOWN_NAME}$`), 'unknown_name'],
 ];
 
-/** The result, and what is to be said of it. */
+/** The result, and its description. */
 export function failureOf(failed: FailedHandshake): { result: TlsResult; detail: string } {
   const code = systemCode(failed.error) ?? '';
   if (failed.certificateError !== null)
     return { result: 'client_certificate', detail: worded(failed.certificateError) };
   const result = RESULTS.find(([pattern]) => pattern.test(code))?.[1];
-  // Without a certificate there is no cipher to agree on.
+  // Without a certificate no cipher can be agreed on.
   if (result === 'no_shared_cipher' && failed.strictSni && !failed.named)
     return { result: 'unknown_name', detail: 'the client names no server' };
   if (result === 'unknown_name') return { result, detail: failed.error.message };

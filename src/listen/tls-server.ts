@@ -1,5 +1,5 @@
-// TLS of one listener as node's server speaks it: each handshake runs with the material that is current then. Certificates
-// are runtime/tls/tls.ts; which protocol is spoken behind the handshake is http1/, node/ or http2/.
+// TLS of one listener in node's server: each handshake uses the certificates and keys that are current then. Certificates are
+// in runtime/tls/tls.ts; the protocols behind the handshake are in http1/, node/ and http2/.
 import { createHash } from 'node:crypto';
 import { type Server, TLSSocket, type TlsOptions } from 'node:tls';
 import { peerOf } from '../actions/peer.ts';
@@ -57,12 +57,12 @@ export class TlsServer {
     };
   }
 
-  /** To be called once, when whoever takes its connections listens already. */
+  /** Called once, after the listener for its connections was added. */
   attach(server: Server): void {
     // While it shakes hands, a connection ends as soon as one side has ended it; behind that it may be half-open, as
     // HTTP without TLS has it.
     server.prependListener('secureConnection', (socket) => {
-      // Of the threads' TLS only the plain bytes come here.
+      // Of the threads' TLS, only decrypted bytes come here.
       if (!(socket instanceof TLSSocket)) return;
       socket.allowHalfOpen = true;
       this.#ended(socket, { result: socket.isSessionReused() ? 'resumed' : 'ok', detail: null });
@@ -74,8 +74,8 @@ export class TlsServer {
   }
 
   /**
-   * Makes `next` current, of a server that is listening. Sessions from before are resumed as long as there is the key of their
-   * tickets; where other clients are admitted now, sessionIdContext forbids it.
+   * Makes `next` current on a listening server. Earlier sessions can be resumed as long as the key of their tickets is kept; if
+   * the rules for client certificates change, sessionIdContext prevents it.
    */
   swap(server: Server, next: TlsMaterial): void {
     this.#material = next;
@@ -93,7 +93,7 @@ export class TlsServer {
     if (setTicketKeys === null && first !== undefined) server.setTicketKeys(ticketKeyOctets(first));
   }
 
-  /** Where nothing is to be stapled nobody listens: each handshake that asks would wait for the answer. */
+  /** Without a response to staple there is no listener: each handshake that asks would wait for one. */
   #setStapling(server: Server): void {
     server.off('OCSPRequest', this.#staple);
     if (this.#material.staples.size > 0) server.on('OCSPRequest', this.#staple);
@@ -103,17 +103,17 @@ export class TlsServer {
     'connection',
     (certificate: Buffer, _issuer: Buffer, done: (error: Error | null, octets: Buffer | null) => void) => {
       const staple = this.#material.staples.get(createHash('sha256').update(certificate).digest('hex'));
-      // One that is too old makes clients refuse what they would take without any.
+      // With an expired response clients refuse a certificate that they would take without one.
       done(null, staple !== undefined && staple.untilMs > Date.now() ? staple.octets : null);
     },
     (_certificate, _issuer, done) => done(null, null),
   );
 
-  /** A broken or stalled handshake concerns nobody but its client. */
+  /** A failed handshake affects only its client. */
   #failed(error: Error, socket: TLSSocket): void {
     socket.destroy();
     const { strictSni } = this.#material;
-    // Typed as an error, and a code.
+    // Node adds a code to the error.
     const certificateError = socket.authorizationError ? String(socket.authorizationError) : null;
     const failed = failureOf({ error, named: nameOf(socket) !== null, strictSni, certificateError });
     // A check of the port, as load balancers make it, ends without a byte.
@@ -134,7 +134,7 @@ export class TlsServer {
       (name, socket, done) => {
         const context = this.#material.contextFor(name);
         if (context !== null) return done(null, context);
-        // node would end the connection without a word. Nothing is encrypted yet.
+        // Node would close the connection without an alert. Nothing is encrypted yet.
         connectionBelow(socket)?.write(UNRECOGNIZED_NAME);
         done(Object.assign(new Error(`no certificate is for ${name}`), { code: UNKNOWN_NAME }));
       },
@@ -143,15 +143,15 @@ export class TlsServer {
   );
 }
 
-/** What the client asked for by SNI. */
+/** The name that the client asked for (SNI). */
 function nameOf({ servername }: TLSSocket): string | null {
   return typeof servername === 'string' ? servername : null;
 }
 
-/** The alert `unrecognized_name`, fatal (RFC 6066 §3, RFC 8446 §6), as a record of TLS. */
+/** A TLS record with the fatal alert `unrecognized_name` (RFC 6066 §3, RFC 8446 §6). */
 const UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 112]);
 
-/** Whether a handshake has to be stopped to ask which certificate it is: that costs a tenth of it. */
+/** Whether node must ask for the certificate of each handshake, which costs a tenth of it. */
 function picks({ certificates, strictSni }: TlsMaterial): boolean {
   return certificates.length > 1 || strictSni;
 }

@@ -1,4 +1,4 @@
-// What both servers of HTTP/1.1 say to a connection whose waiting requests have no room in the budget of the process.
+// The refusal of both servers of HTTP/1.1 for a connection whose waiting requests exceed the budget of the process.
 import { reject } from '../handshake/rejection.ts';
 
 export const TOO_MUCH_WAITS = reject('limit', 'the requests that wait on all connections take too much memory');

@@ -1,5 +1,5 @@
-// A plain request and its response as node's HTTP server gives them. What node would change by itself is kept from it here: the
-// octets of a head, interim answers as they came, and the end of a connection that must not look like an answer's.
+// A plain request and its response on node's HTTP server. It prevents what node would change: the octets of a head, interim
+// answers, and the end of a connection that must not look like the end of an answer.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { guarded, reportDefect } from '../../base/guard.ts';
@@ -14,7 +14,7 @@ import type {
 import { isPhrase, lengthLast } from '../../proxy/framing.ts';
 import { cutAnswer, cutBehindWritten } from '../cut.ts';
 
-/** Of a body that is dropped: how long at most, and how much. */
+/** Bounds of a body that is read and dropped: time and bytes. */
 const LONGEST_MS = 2000;
 const MAX_DISCARDED = 64 * 1024 * 1024;
 /** Up to this many bytes copying a part into the head's text is cheaper than writing both side by side. */
@@ -116,13 +116,13 @@ export class NodeRequest implements ClientRequest {
 export class NodeResponse implements ClientResponse {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  /** What the connection had been sent before this answer. */
+  /** Bytes written to the connection before this answer. */
   readonly #writtenBefore: number;
   #onClosed: readonly (() => void)[] = NOBODY;
   #events: ResponseEvents | null = null;
   #framing: BodyFraming = 'none';
   #closed = false;
-  /** Nothing has left since the head was given. */
+  /** Nothing was written since the head was set. */
   #headWaits = false;
   /** `drain` is awaited. */
   #full = false;
@@ -185,7 +185,7 @@ export class NodeResponse implements ClientResponse {
     if (status === 100) return void this.#response.writeContinue();
     // node's own writeEarlyHints knows neither repeated fields nor fields without Link.
     const { socket } = this.#response;
-    // One that would pile up before a client that does not read is dropped.
+    // An interim answer is dropped while the client does not read.
     if (socket === null || !socket.writable || socket.writableNeedDrain || !isPhrase(phrase)) return;
     let head = `HTTP/1.1 ${status} ${phrase}\r\n`;
     for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;

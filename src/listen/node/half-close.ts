@@ -1,5 +1,4 @@
-// What the end of a client's sending, a FIN, means to its plain requests; docs/http.md says the same. Handshakes are
-// read-ahead.ts.
+// What a client's FIN means for its plain requests (docs/http.md has the same). Handshakes are in read-ahead.ts.
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { guarded } from '../../base/guard.ts';
@@ -7,7 +6,7 @@ import { listHas, lowerNames } from '../../http/fields.ts';
 import { serveBehindFin } from '../../net/node-internals.ts';
 import type { PipelineQueue } from './pipelining.ts';
 
-/** Decides what a FIN means on every connection that the server accepts from now on, and has the queue know each; called once. */
+/** Handles the FIN of every connection that the server accepts from now on, and adds each to the queue. Called once. */
 export function watchHalfClose(
   server: Server,
   pipelineQueue: PipelineQueue,
@@ -17,7 +16,7 @@ export function watchHalfClose(
   const watched = new WeakSet<Socket>();
   server.on(accepted, (socket: Socket) => {
     pipelineQueue.watch(socket);
-    // One that was given back to the server comes here again.
+    // A connection that was given back to the server comes here again.
     if (watched.has(socket)) return;
     watched.add(socket);
     socket.once('close', () => pipelineQueue.release(socket));
@@ -35,8 +34,8 @@ export function watchHalfClose(
 }
 
 /**
- * Whether a request has come whole and said that it is the last one of its connection (RFC 9112 §9.6): a FIN behind it says
- * that its client has finished sending. Behind any other one the client has left.
+ * Whether a request is complete and the last one of its connection (RFC 9112 §9.6). A FIN behind it means that the client has
+ * finished sending; behind any other request it means that the client has left.
  */
 function isLast({ complete, rawHeaders, httpVersion }: IncomingMessage): boolean {
   const section = { fields: rawHeaders, names: lowerNames(rawHeaders) };

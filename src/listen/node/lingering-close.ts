@@ -5,8 +5,8 @@ import { endAfterReading } from '../../actions/reject.ts';
 import { ignore } from '../../base/guard.ts';
 
 /**
- * Ends a connection behind an answer with `Connection: close`. Closed at once, with unread input, it would be reset, which
- * may take the answer with it (RFC 9112 §9.6). What still comes is no request.
+ * Ends a connection behind an answer with `Connection: close`. If it were closed at once with unread input, a reset could destroy
+ * the answer (RFC 9112 §9.6). Further input is dropped.
  */
 export function lingeringClose(this: Socket): void {
   detachParser(this);

@@ -1,5 +1,5 @@
-// node's HTTP/1.1 server as a listener has it: every timeout and bound on what a client may make us hold, and what is
-// answered when not even a head could be read. What happens to a request is requests.ts.
+// node's HTTP/1.1 server for a listener: its timeouts and bounds, and the answer when a head could not be read. Requests are
+// handled in requests.ts.
 import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
@@ -23,10 +23,10 @@ import { afterEarlierAnswers } from './pipelining.ts';
 import { NodeRequests } from './requests.ts';
 import { onNodeUpgrade } from './upgrades.ts';
 
-/** How often node looks for connections that are over their time. */
+/** Milliseconds between two checks of node for connections that have timed out. */
 const CHECK_MS = 1000;
 
-/** A server that listens nowhere yet; without `tls` it speaks plain HTTP. */
+/** A server that does not listen yet; without `tls` it speaks plain HTTP. */
 export function openNodeServer(
   config: ListenerConfig,
   tls: TlsServer | null,
@@ -47,7 +47,7 @@ export function openNodeServer(
 
 function createServer(config: ListenerConfig, tls: TlsServer | null): http.Server | https.Server {
   const options = {
-    // Our own judgement covers it, with a whole answer.
+    // Our own check covers it, with a complete answer.
     requireHostHeader: false,
     insecureHTTPParser: false,
     connectionsCheckingInterval: CHECK_MS,
@@ -67,7 +67,7 @@ function createServer(config: ListenerConfig, tls: TlsServer | null): http.Serve
   });
 }
 
-/** Sets everything of a server that may change at a reload. */
+/** Applies the settings of a server that may change at a reload. */
 function configureServer(server: http.Server, { timeouts, max_head }: ListenerConfig): void {
   server.headersTimeout = timeouts.head;
   server.keepAliveTimeout = timeouts.keep_alive;
@@ -79,7 +79,7 @@ function configureServer(server: http.Server, { timeouts, max_head }: ListenerCo
   setMaxHeaderSize(server, max_head);
 }
 
-/** What takes what comes on a server. */
+/** The gateway's handlers for what comes on a server. */
 interface Served {
   readonly requests: NodeRequests;
   readonly gateway: Gateway;
@@ -127,7 +127,7 @@ async function refuseUnreadable(error: Error, socket: Socket, emit: Emit): Promi
   if (socket.destroyed) return;
   const rejection = rejectParserError(error);
   const pending = responseUnderWay(socket);
-  // A client that has sent nothing gets none; an answer that has begun can't be taken back.
+  // A client that has sent nothing gets no answer; an answer that has begun can't be replaced.
   if (rejection === null || !hasReceived(socket) || pending?.headersSent === true) {
     socket.destroy();
     return;

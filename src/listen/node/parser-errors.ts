@@ -1,9 +1,9 @@
-// What node's parser could not read, as an answer that says what was wrong. Pure. Where a request is sound and only the
-// parser does not know it, the answer says so too: it is not the client's fault then.
+// From an error of node's parser to an answer that says what was wrong. Pure. If a request is valid and only unknown to the
+// parser, the answer says so.
 import { lookupTable } from '../../base/lookup-table.ts';
 import { type Rejection, reject } from '../../handshake/rejection.ts';
 
-/** By llhttp's code (node 20 to 26); what has none here is malformed without a reason. */
+/** Sentences by llhttp's codes (node 20 to 26); an error without one here is just malformed. */
 export const PARSER_ERRORS: Readonly<Record<string, string>> = lookupTable({
   HPE_INVALID_METHOD: 'the request does not begin with a method',
   HPE_INVALID_URL: 'the target holds an octet that must be percent-encoded, such as one beyond ASCII or a blank',
@@ -24,7 +24,7 @@ export const PARSER_ERRORS: Readonly<Record<string, string>> = lookupTable({
   HPE_PAUSED_H2_UPGRADE: 'this is HTTP/2, but HTTP/1.1 is expected here',
 });
 
-/** What node adds to a parser's error. */
+/** The properties that node adds to a parser's error. */
 interface ParserError extends Error {
   readonly code?: unknown;
   readonly rawPacket?: unknown;

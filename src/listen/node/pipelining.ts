@@ -1,18 +1,18 @@
-// Requests behind unfinished answers of their connection. node raises each as soon as it is read: a plain one would be
-// carried out beside those before it, and the answer to an upgrade would overtake theirs. Here they wait for their turn.
+// The queue of requests behind unfinished answers of their connection. Node emits each request as soon as it is parsed: a plain
+// one would run beside earlier ones, and the answer to an upgrade would overtake theirs. Here they wait for their turn.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { ignore } from '../../base/guard.ts';
 import type { MemoryBudget } from '../../base/memory-budget.ts';
 import { responseUnderWay } from '../../net/node-internals.ts';
 
-/** How long earlier answers may take before the connection is given up. */
+/** Milliseconds that earlier answers may take before the connection is closed. */
 const EARLIER_RESPONSE_MS = 60_000;
 
-/** Plain requests that wait on one connection before it is read no further. What node has read by then waits too. */
+/** Waiting plain requests at which reading of their connection stops. What node has parsed by then waits too. */
 const MAX_WAITING = 100;
 
-/** What node keeps for a request that waits, beside its head, in bytes: its message, its response, their listeners. */
+/** Bytes that node keeps for a waiting request beside its head: its message, its response, their listeners. */
 const KEPT_BYTES = 6 * 1024;
 
 /** Of a connection on which nothing has been answered. */
@@ -29,12 +29,12 @@ interface ConnectionQueue {
 }
 
 /**
- * Lets one request of a connection be carried out at a time, so that none can open backends without end. Reading stops
- * where many wait; what all of them take together in memory has a bound as well.
+ * Runs one request of a connection at a time, so that no client can open requests toward servers without bound. Reading stops
+ * where many wait, and the memory of all waiting requests together is bounded.
  */
 export class PipelineQueue {
   readonly #queues = new WeakMap<Socket, ConnectionQueue>();
-  /** Connections that a parser reads, each with how much had been read of it when its last answer was written. */
+  /** Connections that a parser reads, each with the bytes read when its last answer was written. */
   readonly #read = new Map<Socket, number>();
   /** Those that are not read before the next turn of the event loop. */
   #heldBack: Socket[] = [];
@@ -62,7 +62,7 @@ export class PipelineQueue {
       return true;
     }
     const { socket } = req;
-    // What else was read along with a request that there was no room for.
+    // Further requests that were read along with the one that had no room.
     if (socket.destroyed) return true;
     const bytes = KEPT_BYTES + sizeOf(req);
     if (!this.#budget.fits(bytes)) {

@@ -1,5 +1,5 @@
-// Plain requests as node's server gives them: each is served when those before it on its connection are answered, and what
-// is no request any more by then is not.
+// Plain requests of node's server: each is served once the earlier ones of its connection are answered, unless it has become
+// invalid by then.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { peerOf } from '../../actions/peer.ts';
 import { guarded } from '../../base/guard.ts';
@@ -11,7 +11,7 @@ import { NodeRequest, NodeResponse } from './client.ts';
 import { PipelineQueue } from './pipelining.ts';
 
 export class NodeRequests {
-  /** Of the requests of this server that wait behind others of their connection. */
+  /** The requests of this server that wait behind others of their connection. */
   readonly queue: PipelineQueue;
   readonly #gateway: Gateway;
   readonly #emit: Emit;

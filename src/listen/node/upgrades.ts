@@ -1,5 +1,5 @@
-// Upgrades as node's server gives them: its parser has released the connection, at once even while an earlier request is
-// being answered. A handshake goes on when that answer is written, any other upgrade goes back to the server without it.
+// Upgrades of node's server, whose parser releases the connection at once, even while an earlier request is being answered. A
+// handshake continues once that answer is written; the request of any other upgrade goes back to the server without the upgrade.
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { ReadAhead } from '../../actions/read-ahead.ts';
@@ -19,14 +19,14 @@ export interface ReleasedByNode {
   readonly rest: Buffer;
 }
 
-/** Takes an upgrade or a CONNECT. Rejects where something broke: its connection is of no more use then. */
+/** Handles an upgrade or a CONNECT. Rejects on an internal error; its connection can't be used then. */
 export async function onNodeUpgrade(
   handshakes: Handshakes,
   req: IncomingMessage,
   { server, socket, rest }: ReleasedByNode,
 ): Promise<void> {
   // First of all: an upgraded socket has no listener of its own, and a reset would end the process.
-  // It may have been here before.
+  // A connection that was given back comes here again.
   socket.off('error', ignore).on('error', ignore);
   const { method = '', url = '', httpVersion, rawHeaders } = req;
   const head = { method, target: url, version: httpVersion, fields: rawHeaders, names: lowerNames(rawHeaders) };
@@ -35,7 +35,7 @@ export async function onNodeUpgrade(
   if (responseUnderWay(socket) === null) {
     if (!answerable(socket)) return;
   } else {
-    // What is no handshake goes back to node's server, which reads on by itself.
+    // What is no handshake goes back to node's server, which goes on reading.
     if (websocket) ahead.watch(socket, new ClientClosed());
     if (!(await afterEarlierAnswers(socket))) return;
   }
