@@ -38,14 +38,14 @@ const LONGEST_DETAIL = 500;
 
 export type AcmeErrorType = OwnType | (typeof TYPES)[number] | 'other';
 
-/** An order can't go on. `message` says why, in the authority's words where they are its. */
+/** An order can't go on. `message` says why, in the authority's words where they are its: one line of bounded length. */
 export class AcmeError extends Error {
   readonly type: AcmeErrorType;
   /** How long the authority wants to be left alone; null: it does not say. */
   readonly retryAfterMs: number | null;
 
   constructor(type: AcmeErrorType, message: string, retryAfterMs: number | null = null) {
-    super(message);
+    super(clean(message));
     this.name = 'AcmeError';
     this.type = type;
     this.retryAfterMs = retryAfterMs;
@@ -59,7 +59,7 @@ export function problemError(problem: unknown, fallback: string, retryAfterMs: n
   const known = TYPES.find((each) => each === name) ?? 'other';
   const said = [sayingOf(detail), ...(Array.isArray(subproblems) ? subproblems.slice(0, 10).map(subproblem) : [])];
   const text = said.filter((each) => each !== '').join('; ');
-  return new AcmeError(known, clean(`${name ?? 'error'}: ${text === '' ? fallback : text}`), retryAfterMs);
+  return new AcmeError(known, `${name ?? 'error'}: ${text === '' ? fallback : text}`, retryAfterMs);
 }
 
 /** RFC 8555 §6.7.1: which name it is about, and what. */
@@ -76,6 +76,6 @@ const sayingOf = (value: unknown): string => (typeof value === 'string' ? value 
 /** One line of bounded length, whatever the other side wrote. */
 function clean(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is taken out
-  const line = text.slice(0, LONGEST_DETAIL + 1).replace(/[\x00-\x1f\x7f]+/g, ' ');
-  return line.length > LONGEST_DETAIL ? `${line.slice(0, LONGEST_DETAIL)}…` : line;
+  const line = text.slice(0, LONGEST_DETAIL).replace(/[\x00-\x1f\x7f]+/g, ' ');
+  return text.length > LONGEST_DETAIL ? `${line}…` : line;
 }

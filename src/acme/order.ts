@@ -62,7 +62,7 @@ class Ordering {
         'malformed',
         `the authority wants ${authorizations.length} proofs of ${domains.length} names`,
       );
-    for (const url of authorizations) await this.#authorize(String(url));
+    for (const url of authorizations) await this.#authorize(typeof url === 'string' ? url : '');
     const ready = await this.#poll(location, ['pending'], 'the order');
     if (statusOf(ready) === 'invalid') throw problemError(ready['error'], 'the order is invalid');
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -119,7 +119,7 @@ class Ordering {
       const keyAuthorization = this.#client.key.keyAuthorization(token);
       return { url: textOf(found, 'url'), open: { type, domain, token, keyAuthorization } };
     }
-    const types = known.map((each) => String(each['type'])).join(', ');
+    const types = known.map(({ type }) => (typeof type === 'string' ? type : 'unnamed')).join(', ');
     throw new AcmeError('unauthorized', `${domain} can't be proved: the authority offers ${types || 'nothing'}`);
   }
 

@@ -62,7 +62,7 @@ export class RenewalInfo {
     const { json, retryAfterMs } = await client.get(`${renewalInfo.replace(/\/$/, '')}/${id}`);
     const askAgainAt = now + Math.min(Math.max(retryAfterMs ?? ASK_MS, SOONEST_MS), LATEST_MS);
     const { start, end } = isJson(json['suggestedWindow']) ? json['suggestedWindow'] : {};
-    const suggested = { start: Date.parse(String(start)), end: Date.parse(String(end)) };
+    const suggested = { start: timeOf(start), end: timeOf(end) };
     // RFC 9773 §4.2: one that ends before it begins is none.
     if (!(suggested.start < suggested.end)) return { id, window: '', at: null, askAgainAt };
     const window = `${suggested.start} ${suggested.end}`;
@@ -70,4 +70,9 @@ export class RenewalInfo {
     const at = said?.window === window ? said.at : suggestedTime(validityOf(certificate), suggested, this.#random());
     return { id, window, at, askAgainAt };
   }
+}
+
+/** Milliseconds since 1970, or NaN. A value of JSON may be an object, which is no text of a date. */
+function timeOf(value: unknown): number {
+  return typeof value === 'string' ? Date.parse(value) : Number.NaN;
 }

@@ -37,7 +37,12 @@ function readRevocation(text: string): Wanted | string {
   const revocation = criteria as Revocation;
   const { address } = revocation;
   if (address !== undefined && parseRange(address) === null) return 'address is an IP address or a CIDR range';
-  const forMs = lasting === null ? DEFAULT_FOR_MS : parseDuration(String(lasting));
+  const forMs = lasting === null ? DEFAULT_FOR_MS : durationOf(lasting);
   if (forMs === undefined) return 'for is a duration, such as 10m';
   return { revocation, forMs };
+}
+
+/** Milliseconds; undefined where the value is no duration. */
+function durationOf(value: unknown): number | undefined {
+  return typeof value === 'string' ? parseDuration(value) : undefined;
 }

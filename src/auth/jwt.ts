@@ -8,6 +8,8 @@ import type { Authenticator, AuthRequest, AuthResult, Principal } from './authen
 import type { FindKey } from './key-set.ts';
 import { KeysUnavailable } from './remote-keys.ts';
 
+/** What a Date can hold (ECMA-262 §21.4.1.1). A token that ends later never does: RFC 7519 §2 bounds no NumericDate. */
+const LAST_TIME_MS = 8.64e15;
 /** Claims are written as JSON again, for limits and webhooks, and JSON.stringify recurses. */
 const MAX_DEPTH = 64;
 
@@ -70,7 +72,7 @@ function endOf({ exp, iat }: JWTPayload, { max_age, clock_skew }: JwtConfig): nu
     max_age === undefined || iat === undefined ? [] : iat * 1000 + max_age,
   ];
   const end = Math.min(...ends.flat()) + clock_skew;
-  return Number.isFinite(end) ? end : null;
+  return end <= LAST_TIME_MS ? end : null;
 }
 
 /** RFC 6750 §3: the details are our own words, so that nothing of them needs escaping. */

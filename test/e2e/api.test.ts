@@ -232,6 +232,8 @@ describe('access that is taken back', () => {
     ['a number', '{"subject":1}', 'subject is a text of 1 to 1024 characters'],
     ['no address', '{"address":"here"}', 'address is an IP address or a CIDR range'],
     ['no duration', '{"subject":"x","for":"soon"}', 'for is a duration, such as 10m'],
+    ['a list for one', '{"subject":"x","for":["1m"]}', 'for is a duration, such as 10m'],
+    ['what has no text', '{"subject":"x","for":{"toString":1,"valueOf":1}}', 'for is a duration, such as 10m'],
   ])('is refused where it names %s', async (_, body, detail) => {
     const answer = await api('POST', '/revocations', { body, type: JSON_TYPE });
     expect([answer.status, JSON.parse(answer.body)]).toEqual([400, expect.objectContaining({ detail })]);

@@ -7,6 +7,9 @@ import type { Revocation } from '../../sessions/revocations.ts';
 import { type ConnectionDescription, isMessageId, type Member } from './broker.ts';
 import type { Logged } from './redis-room.ts';
 
+/** Milliseconds since 1970 that a Date can hold (ECMA-262 §21.4.1.1): beyond it, its text is an error. */
+const time = z.number().min(0).max(8.64e15);
+
 const connectionDescription = z.object({
   id: z.string(),
   route: z.string(),
@@ -15,8 +18,8 @@ const connectionDescription = z.object({
   user: z.string().nullable(),
   room: z.string().nullable(),
   subprotocol: z.string().nullable(),
-  openedAt: z.number(),
-  activeAt: z.number().nullable(),
+  openedAt: time,
+  activeAt: time.nullable(),
 }) satisfies z.ZodType<ConnectionDescription>;
 
 /**
@@ -65,11 +68,13 @@ export type RemoteCall = z.output<typeof remoteCall>;
 
 const messageId = z.string().refine(isMessageId);
 const text = z.string();
+/** What members get as it stands. */
+const jsonText = z.string().refine((value) => parse(value) !== undefined);
 
 /** What comes over a node's channel, by its first word. */
 const EVENTS = {
   publish: z
-    .tuple([text, messageId, messageId, text, text, text])
+    .tuple([text, messageId, messageId, text, jsonText, text])
     .transform(([room, id, previous, user, data, membership]) => {
       return { kind: 'publish' as const, room, message: { ...logged(id, user, data, membership), previous } };
     }),
@@ -101,11 +106,12 @@ export function readEvent(received: string): Event | 'unknown' | 'malformed' {
   return kind === 'ask' ? 'unknown' : 'malformed';
 }
 
+/** Undefined: it is no JSON. */
 function parse(received: string): unknown {
   try {
     return JSON.parse(received);
   } catch {
-    return null;
+    return undefined;
   }
 }
 
@@ -152,7 +158,12 @@ export function readSince(reply: unknown): HistoryPage & { readonly floor: strin
   return { floor, last, ...readPage(page) };
 }
 
-const member = z.tuple([text, text, z.coerce.number()]);
+/** Lua has it as the text that it was given. */
+const since = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .transform(Number);
+const member = z.tuple([text, text, since]);
 
 /** Members by membership id, out of a hash of Redis. Invalid entries are left out. */
 export function readMembers(reply: unknown): Map<string, Member> {

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Challenges } from '../../../src/acme/challenges.ts';
 import { type CertificateSettings, ManagedCertificate } from '../../../src/acme/managed-certificate.ts';
+import { validityOf } from '../../../src/acme/renewal.ts';
 import type { CertificateOrdered } from '../../../src/events/certificate.ts';
 import type { GatewayEvent } from '../../../src/events.ts';
 import { type AcmeServer, problem, startAcmeServer } from '../../support/acme-server.ts';
@@ -92,6 +93,12 @@ function start(changes: Partial<CertificateSettings> = {}) {
   clock.advance(0);
   return { managed, orders, file: settings(changes).file };
 }
+
+const JSON_FIELDS = { 'content-type': 'application/json' };
+const json = (value: object) => ({ status: 200, fields: JSON_FIELDS, body: JSON.stringify(value) });
+const PENDING = { status: 'pending', identifier: { type: 'dns', value: DOMAINS[0] } };
+/** What String() throws at. */
+const NO_TEXT = { toString: 1, valueOf: 1 };
 
 const asked = (resource: string) => server.received.filter((request) => request.resource === resource);
 const leafOf = (file: string) => new X509Certificate(readFileSync(file));
@@ -219,6 +226,24 @@ describe('an order that fails', () => {
       { reason: 'unauthorized', detail: "a.example can't be proved: the authority offers dns-01" },
     ],
     [
+      'for a challenge whose type has no text',
+      () => server.instead.set('authorization', [json({ ...PENDING, challenges: [{ type: NO_TEXT }, { type: 'x' }] })]),
+      { reason: 'unauthorized', detail: "a.example can't be proved: the authority offers unnamed, x" },
+    ],
+    [
+      'for an authorization whose URL has no text',
+      () =>
+        server.instead.set('new-order', [
+          { ...json({ authorizations: [NO_TEXT] }), fields: { ...JSON_FIELDS, location: 'https://x/' } },
+        ]),
+      { reason: 'malformed', detail: '"" is no https URL' },
+    ],
+    [
+      'for a status of many lines says it in one, not at length',
+      () => server.instead.set('authorization', [json({ ...PENDING, status: 'a\r\nb'.repeat(1000) })]),
+      { reason: 'unauthorized', detail: expect.stringMatching(/^an authorization is (?:a b){100,125}[ab ]{0,2}…$/) },
+    ],
+    [
       'for a challenge that the authority could not see',
       () => Object.assign(server, { validate: () => false }),
       { reason: 'unauthorized', detail: 'a.example: unauthorized: got "<html>" for a.example' },
@@ -318,6 +343,19 @@ describe('renewal', () => {
     await advanceInHours(61);
     expect(await orders.next()).toMatchObject({ result: 'failed', reason: 'serverInternal' });
     expect(readFileSync(file, 'utf8')).toBe(before);
+  });
+
+  it('is with a third of the life left, where the window of the authority has no text', async () => {
+    server.suggested = { start: NO_TEXT, end: NO_TEXT } as never;
+    const { managed, orders, file } = start();
+    await orders.next();
+    await untilWaiting(HOUR);
+    await advanceInHours(1);
+    await expect.poll(() => asked('renewal-info').length).toBeGreaterThan(0);
+    await advanceInHours(1);
+    const { from, to } = validityOf(leafOf(file));
+    expect(managed.state).toMatchObject({ lastError: null, nextAttemptMs: to - (to - from) / 3 });
+    expect(orders.count).toBe(0);
   });
 
   it('is when the authority says, and says what it replaces', async () => {

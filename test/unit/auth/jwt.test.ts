@@ -44,6 +44,8 @@ describe('a good token', () => {
   it.each<[string, JWTPayload, object, number | null]>([
     ['never, where it has no exp', {}, { require_exp: false }, null],
     ['never, where exp is beyond all numbers', { exp: Number.MAX_VALUE }, {}, null],
+    ['never, where exp is beyond all dates', { exp: 8.64e12 + 1 }, {}, null],
+    ['at the last of all dates', { exp: 8.64e12 }, {}, 8.64e15],
     ['at its greatest age', { iat: seconds, exp: seconds + 600 }, { max_age: '1m' }, (seconds + 60) * 1000],
     ['at exp, where that is sooner', { iat: seconds, exp: seconds + 6 }, { max_age: '1m' }, (seconds + 6) * 1000],
   ])('ends %s', async (_, claims, rules, expiresAt) =>

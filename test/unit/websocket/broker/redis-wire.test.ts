@@ -9,6 +9,10 @@ const VALID = {
   revoke: ['ask', { id: 'q', from: 'g', command: { kind: 'revoke', revocation: { subject: 'a' }, forMs: 1 } }],
   reply: ['reply', 'q', 'g', null],
 } as const;
+const DESCRIBED = {
+  ...{ id: 'c', route: 'r', mode: 'splice', client: '192.0.2.1', user: null, room: null, subprotocol: null },
+  ...{ openedAt: 1, activeAt: null },
+};
 
 it('reads what is valid', () => {
   expect(readEvent(JSON.stringify(VALID.publish))).toEqual({
@@ -20,6 +24,8 @@ it('reads what is valid', () => {
   expect(readEvent(JSON.stringify(VALID.ask))).toMatchObject({ kind: 'ask', question: VALID.ask[1] });
   expect(readEvent(JSON.stringify(VALID.revoke))).toMatchObject({ kind: 'ask', question: VALID.revoke[1] });
   expect(readEvent(JSON.stringify(VALID.reply))).toEqual({ kind: 'reply', question: 'q', from: 'g', found: null });
+  const described = readEvent(JSON.stringify(['reply', 'q', 'g', DESCRIBED]));
+  expect(described).toMatchObject({ kind: 'reply', found: DESCRIBED });
 });
 
 const asked = (command: unknown) => ['ask', { id: 'q', from: 'g', command }];
@@ -39,6 +45,16 @@ it.each([
   ['a member too few', JSON.stringify(VALID.join.slice(0, 3)), 'malformed'],
   ['a member that is no text', JSON.stringify(['join', 7, 'm', 'alice']), 'malformed'],
   ['an answer that is none', '["reply","q","g",{}]', 'malformed'],
+  [
+    'a message that is no JSON, which members would get as it stands',
+    JSON.stringify([...VALID.publish.slice(0, 5), '"hi', 'm']),
+    'malformed',
+  ],
+  [
+    'a time that no Date holds',
+    JSON.stringify(['reply', 'q', 'g', { ...DESCRIBED, openedAt: 8.64e15 + 1 }]),
+    'malformed',
+  ],
   ['another command', JSON.stringify(asked({ kind: 'burn', connection: 'c', code: 1000, reason: '' })), 'unknown'],
   [
     'a Close that cannot be',
@@ -54,6 +70,12 @@ it.each([
 ])('ignores %s', (_, text, why) => expect(readEvent(text)).toBe(why));
 
 it('leaves out what is no member', () => {
-  const flat = ['s1', '["alice","c1","5"]', 's2', 'garbage', 's3', '{"user":"mallory"}'];
+  const none = [
+    'garbage',
+    '{"user":"mallory"}',
+    '["a","b",{"valueOf":1,"toString":1}]',
+    `["a","b","${'9'.repeat(16)}"]`,
+  ];
+  const flat = ['s1', '["alice","c1","5"]', ...none.flatMap((text, i) => [`s${i + 2}`, text])];
   expect([...readMembers(flat)]).toEqual([['s1', { user: 'alice', connection: 'c1', since: 5 }]]);
 });
