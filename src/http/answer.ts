@@ -65,7 +65,7 @@ export function answerFraming(head: AnswerHead, method = 'GET'): Framing | Fault
   return lengths[0] === undefined ? { kind: 'close' } : { kind: 'length', length: Number(lengths[0]) };
 }
 
-/** Is given the content of a body, without its framing, as parts of the bytes that were given. */
+/** Is given the content of a body, without its framing: at most one part of the bytes that were given. */
 export type OnContent = (part: Buffer) => void;
 
 /** Follows a body to its end. */
@@ -125,7 +125,51 @@ const TELLING = 14;
 /** What no trailer may be (RFC 9110 §6.5.1): a receiver that merges it into the head would look for another end. */
 const FRAMING_FIELD = /^(?:content-length|transfer-encoding)$/;
 
+const [CR, LF] = [0x0d, 0x0a];
+/** By octet the value of a hexadecimal digit, else -1. */
+const DIGITS = Int8Array.from({ length: 256 }, (_, octet) => {
+  const text = String.fromCharCode(octet);
+  return /[0-9A-Fa-f]/.test(text) ? Number.parseInt(text, 16) : -1;
+});
+/** Of a size that is read without making a text of it: 256 MiB less one octet. */
+const PLAIN_DIGITS = 7;
+
 const MALFORMED_CHUNKS: Fault = { fault: 'the chunked body is malformed' };
+
+/** The content of the chunks that stand in some bytes, as one part: each that is passed on costs some writes, and a chunk may be an octet. */
+class Content {
+  readonly #bytes: Buffer;
+  #from = 0;
+  #to = 0;
+  /** Once there is more than one piece. */
+  #copy: Buffer | null = null;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get length(): number {
+    return this.#to - this.#from;
+  }
+
+  /** Adds what stands from `from` to `to`. */
+  add(from: number, to: number): void {
+    if (this.length === 0) {
+      [this.#from, this.#to] = [from, to];
+      return;
+    }
+    if (this.#copy === null) {
+      this.#copy = Buffer.allocUnsafe(this.#bytes.length);
+      this.#to = this.#bytes.copy(this.#copy, 0, this.#from, this.#to);
+      this.#from = 0;
+    }
+    this.#to += this.#bytes.copy(this.#copy, this.#to, from, to);
+  }
+
+  joined(): Buffer {
+    return (this.#copy ?? this.#bytes).subarray(this.#from, this.#to);
+  }
+}
 
 /** Follows chunks (RFC 9112 §7.1): size line, data, CRLF, …, a chunk of size 0, trailer lines, an empty line. */
 class ChunkCursor implements BodyCursor {
@@ -139,12 +183,18 @@ class ChunkCursor implements BodyCursor {
   #beside = 0;
 
   take(chunk: Buffer, onContent?: OnContent): number | Fault {
+    const content = onContent === undefined ? null : new Content(chunk);
+    const taken = this.#follow(chunk, content);
+    if (content !== null && content.length > 0) onContent?.(content.joined());
+    return taken;
+  }
+
+  #follow(chunk: Buffer, content: Content | null): number | Fault {
     let at = 0;
     while (at < chunk.length && !this.done) {
-      if (this.#state === 'data') {
-        at += this.#takeData(chunk, at, onContent);
-        continue;
-      }
+      const plain = this.#state === 'data' ? this.#takeData(chunk, at, content) : this.#takePlain(chunk, at);
+      at += plain;
+      if (plain > 0) continue;
       const lf = chunk.indexOf(0x0a, at);
       const end = lf === -1 ? chunk.length : lf + 1;
       const last = Math.min(end, at + MAX_LINE - this.#line.length);
@@ -158,12 +208,29 @@ class ChunkCursor implements BodyCursor {
     return at;
   }
 
-  #takeData(chunk: Buffer, at: number, onContent?: OnContent): number {
+  #takeData(chunk: Buffer, at: number, content: Content | null): number {
     const taken = Math.min(chunk.length - at, this.#left);
-    onContent?.(chunk.subarray(at, at + taken));
+    content?.add(at, at + taken);
     this.#left -= taken;
     if (this.#left === 0) this.#state = 'data-end';
     return taken;
+  }
+
+  /** Takes a line as nearly all are, without making a text of it: a size alone, or the end of a chunk. 0: it is not such a one. */
+  #takePlain(chunk: Buffer, at: number): number {
+    if (this.#line !== '' || this.#state === 'trailer') return 0;
+    const wanted = this.#state === 'size';
+    let end = at;
+    let size = 0;
+    for (let digit = 0; wanted && end - at < PLAIN_DIGITS; end++) {
+      digit = DIGITS[chunk[end] ?? 0] as number;
+      if (digit < 0) break;
+      size = size * 16 + digit;
+    }
+    if (chunk[end] !== CR || chunk[end + 1] !== LF || (wanted && end === at)) return 0;
+    if (wanted) this.#startData(size);
+    else this.#state = 'size';
+    return end + 2 - at;
   }
 
   /** Whether the line may become one: its sender may wait for an answer, and never end it. */
@@ -191,9 +258,13 @@ class ChunkCursor implements BodyCursor {
     const size = CHUNK_LINE.exec(line)?.[1];
     if (size === undefined) return false;
     this.#beside += line.length - size.length;
-    this.#left = Number.parseInt(size, 16);
-    this.#state = this.#left === 0 ? 'trailer' : 'data';
+    this.#startData(Number.parseInt(size, 16));
     return true;
+  }
+
+  #startData(size: number): void {
+    this.#left = size;
+    this.#state = size === 0 ? 'trailer' : 'data';
   }
 
   #addTrailer(line: string): boolean {

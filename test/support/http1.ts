@@ -165,6 +165,19 @@ export function serveAll(pieces: readonly Buffer[]) {
       answerWhole(served, record);
     },
   });
-  for (const piece of pieces) driven.read(piece);
+  for (const piece of pieces) inTurns(() => driven.read(piece));
   return { ...driven, requests };
+}
+
+/** Does something, and at once what it leaves for the turns of the event loop behind it. */
+function inTurns(run: () => void): void {
+  const later: (() => void)[] = [];
+  const { setImmediate } = globalThis;
+  globalThis.setImmediate = ((then: () => void) => void later.push(then)) as never;
+  try {
+    run();
+    for (let i = 0; i < later.length; i++) later[i]?.();
+  } finally {
+    globalThis.setImmediate = setImmediate;
+  }
 }

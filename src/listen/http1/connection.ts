@@ -17,8 +17,7 @@ import { Http1Request, type RequestOwner } from './request.ts';
 import { Http1Response, type ResponseOwner } from './response.ts';
 import type { Http1Services } from './services.ts';
 
-/** For what still comes behind the last answer: closed with unread input a connection is reset, and with it may go the answer
- * (RFC 9112 §9.6). */
+/** For what still comes behind the last answer: a close with unread input is a reset, and may cost the answer (RFC 9112 §9.6). */
 const LINGER_MS = 2000;
 /** For the rest of a body that nobody wants. */
 const DISCARD_MS = 2000;
@@ -55,7 +54,7 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
   /** The client has ended its side, and waits for its answers. */
   #finished = false;
   #paused = false;
-  /** Bytes are being taken, which go on with the next request where one is answered meanwhile. */
+  /** Bytes are being taken; whoever does so looks at what is left of them. */
   #taking = false;
 
   /** Of a socket that nobody reads; nothing is read before open(). `reader` may have begun with its first bytes. */
@@ -107,7 +106,7 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
   }
 
   flow(): void {
-    const paused = this.#state === 'serving' && (this.#held.full || this.#request?.takesMore === false);
+    const paused = this.#held.full || (this.#state === 'serving' && this.#request?.takesMore === false);
     if (paused === this.#paused || this.#state === 'left') return;
     this.#paused = paused;
     if (paused) this.socket.pause();
@@ -173,22 +172,24 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
     else this.#takeAll(bytes);
   }
 
-  /** Takes request after request, as far as they are answered meanwhile. */
+  /** Takes one request, or goes on with one. One a turn: thousands may stand in one read, and the others wait so long. */
   #takeAll(bytes: Buffer, start?: RequestStart | HeadFault | null): void {
     this.#taking = true;
     let rest = start === undefined ? this.#take(bytes) : this.#onHead(start, bytes);
-    while (rest.length > 0) rest = this.#take(rest);
+    while (rest.length > 0 && this.#state !== 'idle') rest = this.#take(rest);
     this.#taking = false;
-    if (this.#state === 'idle' && this.#finished) this.close();
+    if (rest.length > 0) this.#hold(rest);
+    const idle = this.#state === 'idle';
+    if (idle && this.#held.any) setImmediate(this.#takeHeld);
+    else if (idle && this.#finished) this.close();
     else this.flow();
   }
 
   /** Takes one step; what it gives back is still to be taken. */
   #take(bytes: Buffer): Buffer {
     if (this.#state === 'idle' || this.#state === 'head') return this.#onHead(this.#reader.take(bytes), bytes);
-    if (this.#state !== 'serving') return NOTHING;
-    if (this.#request?.complete === false) return this.#takeBody(this.#request, bytes);
-    if (!this.#last) this.#hold(bytes);
+    if (this.#state === 'serving' && this.#request?.complete === false) return this.#takeBody(this.#request, bytes);
+    if (this.#state === 'serving' && !this.#last) this.#hold(bytes);
     return NOTHING;
   }
 

@@ -56,6 +56,31 @@ describe('requests', () => {
     expect(requests).toHaveLength(20_000);
   });
 
+  it('of which one read holds many are served one a turn, so that other connections are served between them', async () => {
+    const served: string[] = [];
+    const both = ['a', 'b'].map((name) =>
+      driveConnection({
+        serve({ response }) {
+          served.push(name);
+          response.answer(EMPTY, null);
+        },
+      }),
+    );
+    for (const { read } of both) read(GET.repeat(3));
+    expect(served).toEqual(['a', 'b']);
+    await turn();
+    expect(served).toEqual(['a', 'b', 'a', 'b']);
+    await turn();
+    await turn();
+    expect(served).toEqual(['a', 'b', 'a', 'b', 'a', 'b']);
+  });
+
+  it('that wait for their turn stop the reading', () => {
+    const one = driveConnection({ serve: ({ response }) => response.answer(EMPTY, null) });
+    one.read(GET.repeat(3000));
+    expect([one.socket.paused, one.statuses()]).toEqual([true, [200]]);
+  });
+
   it('that wait stop the reading, and none of them is lost', async () => {
     const one = waiting();
     const piece = GET.repeat(400);
@@ -125,13 +150,27 @@ describe('a body', () => {
     expect(request.bodyEnded).toBe(true);
   });
 
+  it('in many chunks is given on as one part a read', () => {
+    const one = waiting();
+    one.read('POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const parts: string[] = [];
+    one.served[0]!.request.read({
+      onBodyPart: (part) => parts.push(part.toString()) > 0,
+      onBodyEnd: () => parts.push('end'),
+    });
+    one.read(`1\r\na\r\n2;x=y\r\nbc\r\n${'1\r\nd\r\n'.repeat(1000)}3\r\nef`);
+    one.read('g\r\n0\r\n\r\n');
+    expect(parts).toEqual([`abc${'d'.repeat(1000)}ef`, 'g', 'end']);
+  });
+
   it('is read no faster than it is taken', () => {
     const one = waiting();
     one.read('POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
     const parts: string[] = [];
     const { request } = one.served[0]!;
     request.read({ onBodyPart: (part) => parts.push(part.toString()) < 1, onBodyEnd: () => parts.push('end') });
-    one.read('1\r\na\r\n1\r\nb\r\n');
+    one.read('1\r\na\r\n');
+    one.read('1\r\nb\r\n');
     expect([parts, one.socket.paused]).toEqual([['a'], true]);
     request.resume();
     expect([parts, one.socket.paused]).toEqual([['a', 'b'], true]);

@@ -1,7 +1,9 @@
 // Sequences of frames that end a process whose nghttp2 is before 1.68.1 (CVE-2026-27135), or that come near: each ends its own
 // connection, and the server serves on.
 import net from 'node:net';
+import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
+import { CheckedConnection } from '../../../../src/listen/http2/checked-connection.ts';
 import type { Http2Settings } from '../../../../src/listen/http2/connection.ts';
 import { Http2Server, type StreamHandler } from '../../../../src/listen/http2/server.ts';
 import { begin, goaway, request, SEQUENCES, upload, wrongPing, zeros } from '../../../support/http2-malformed.ts';
@@ -78,6 +80,26 @@ describe('a connection that sends', () => {
     const client = await RawHttp2.plain(port);
     client.write(Buffer.concat([begin, wrongPing]));
     expect(await client.ended()).toBe(6);
+  });
+
+  it('many small frames at once has them read some a turn, whole and in their order', async () => {
+    const socket = new PassThrough();
+    const checked = new CheckedConnection(socket as unknown as net.Socket);
+    checked.session = { over: false, malformed: () => expect.unreachable() };
+    const read: Buffer[] = [];
+    checked.on('data', (part: Buffer) => void read.push(part));
+    const bytes = Buffer.concat([begin, ...Array.from({ length: 200 }, () => frame(FRAME.ping, 0, 0, zeros(8)))]);
+    const lengths: number[] = [];
+    socket.write(bytes);
+    for (let length = -1; length < bytes.length && lengths.length < 20; ) {
+      await new Promise(setImmediate);
+      length = Buffer.concat(read).length;
+      if (length !== lengths.at(-1)) lengths.push(length);
+    }
+    const steps = lengths.map((length, i) => length - (lengths[i - 1] ?? 0));
+    expect(Math.max(...steps)).toBeLessThanOrEqual(64 * 17 + begin.length);
+    expect(Buffer.concat(read)).toEqual(bytes);
+    checked.destroy();
   });
 
   it('GOAWAY still gets the answers that are under way', async () => {
