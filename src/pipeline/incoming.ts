@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RouteContext } from '../actions/context.ts';
 import { peerOf } from '../actions/peer.ts';
+import { flatten } from '../base/own-text.ts';
 import type { Subject } from '../events.ts';
 import type { Rejection } from '../handshake/rejection.ts';
 import { attribute } from '../http/forwarding/forwarded.ts';
@@ -74,6 +75,6 @@ export function withRoute(context: RouteContext, { route }: Verdict): RouteConte
 /** An id as one flat string: node concatenates a UUID from twenty parts, which would all live as long as the id. */
 function freshId(): string {
   const id = randomUUID();
-  Number(id);
+  flatten(id);
   return id;
 }

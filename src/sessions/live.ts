@@ -1,6 +1,7 @@
 // One session from its 101 to its end. It is listed in the registry, holds the resources of its handshake, and reports its
 // end. Its carrier (a relay tunnel or a terminated connection) is set as soon as that is open.
 import { guarded } from '../base/guard.ts';
+import { ownText } from '../base/own-text.ts';
 import type { SlotHandle } from '../base/slot-set.ts';
 import type { Emit, ServerRef, SessionActivity, SessionEnd, SessionOpened } from '../events.ts';
 import type { Registry, RouteIdentity, Session } from './registry.ts';
@@ -169,44 +170,31 @@ const NOTHING: SessionActivity = {
 /** An exception here must not prevent the report of the end. */
 const release = guarded('handshake', (resources: SessionResources) => resources.release());
 
-/** A copy with the shape that all these objects share: an object made by spreading has its own shape, which costs memory. */
+/**
+ * A copy with the shape that all these objects share: an object made by spreading has its own shape, which costs memory. What
+ * comes from the request's head is copied too, so that no session keeps its head.
+ */
 function copy(opened: SessionOpened): SessionOpened {
-  const {
-    type,
-    id,
-    connection,
-    route,
-    client,
-    method,
-    host,
-    path,
-    protocol,
-    secure,
-    user,
-    trace,
-    mode,
-    at,
-    origin,
-    subprotocol,
-    durationMs,
-  } = opened;
+  const { trace } = opened;
   return {
-    type,
-    id,
-    connection,
-    route,
-    client,
-    method,
-    host,
-    path,
-    protocol,
-    secure,
-    user,
-    trace,
-    mode,
-    at,
-    origin,
-    subprotocol,
-    durationMs,
+    type: opened.type,
+    id: ownText(opened.id),
+    connection: opened.connection,
+    route: opened.route,
+    client: opened.client,
+    method: opened.method,
+    host: ownText(opened.host),
+    path: ownText(opened.path),
+    protocol: opened.protocol,
+    secure: opened.secure,
+    user: ownOrNull(opened.user),
+    trace: trace && { traceId: ownText(trace.traceId), spanId: ownText(trace.spanId), flags: trace.flags },
+    mode: opened.mode,
+    at: opened.at,
+    origin: ownOrNull(opened.origin),
+    subprotocol: ownOrNull(opened.subprotocol),
+    durationMs: opened.durationMs,
   };
 }
+
+const ownOrNull = (text: string | null): string | null => text && ownText(text);

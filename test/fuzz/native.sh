@@ -42,6 +42,8 @@ if [ -n "$clang" ]; then
   printf '\001\001\001\001\001\001\000\310\002\003\377\004\377\005\011\002\003\377' >"$work/tls/whole"
   printf '\000\001\001\001\001\001\000\310\001\005\003\012\002\003\377' >"$work/tls/pieces"
   printf '\003\001\001\001\001\001\020\002\003\377\004\377\000\020\007\020\001\003\377' >"$work/tls/changed"
+  # Answers to updates of keys that a full socket does not take.
+  printf '\003\001\001\000\001\001\360\375\000\003\37788\012\000\000\000888888888888\036' >"$work/tls/answers-wait"
   "$work/tls-fuzz" -max_total_time="$seconds" -max_len=600 -timeout=20 -verbosity=0 -print_final_stats=1 \
     -artifact_prefix="$work/crash-tls-" "$work/tls"
   "$work/cursor-fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=5 -verbosity=0 -print_final_stats=1 \

@@ -2,9 +2,11 @@
 // and the input's octets say what happens between them. What the client has sent is delivered in pieces of any size, changed
 // or not, with other octets between; both sides read and write with room for any number of bytes, renew keys, and leave. What
 // must hold: whatever was done to the octets, tls_read() gives the beginning of what the client sent and nothing else, in order;
-// a read that got less than it asked for has taken all there was; where nothing was changed, all of it comes, and the end.
+// a read that got less than it asked for has taken all there was, unless it has to write first and can't; where nothing was
+// changed, all of it comes, and the end.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +106,12 @@ static void client_reads(struct run *r) {
   if (r->back > r->put) fail("more came to the client than was written");
 }
 
+// Whether the server's socket takes more. An answer to an update of keys waits until it does, and what is read with it.
+static int takes_more(const struct run *r) {
+  struct pollfd p = {.fd = r->fd[0], .events = POLLOUT};
+  return poll(&p, 1, 0) > 0;
+}
+
 static void server_reads(struct run *r, size_t n) {
   uint8_t *to = malloc(n);  // of its own size: a sanitizer sees what is written behind it
   ssize_t got = tls_read(r->tls, to, n);
@@ -112,9 +120,9 @@ static void server_reads(struct run *r, size_t n) {
     check(to, (size_t)got, r->got);
     r->got += (uint32_t)got;
     if (r->got > r->sent) fail("more came than was sent");
-    r->taken = (size_t)got < n;
+    r->taken = (size_t)got < n && takes_more(r);
   } else if (got == CONN_AGAIN) {
-    r->taken = 1;
+    r->taken = takes_more(r);
   } else {
     if (got == CONN_RESET && !r->changed) fail("a stream that nobody has changed was broken off");
     if (got == CONN_EOF && !r->left && !r->changed) fail("an end that nobody has made");

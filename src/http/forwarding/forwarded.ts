@@ -1,6 +1,7 @@
 // Who the client is, and what a backend learns of it: the client's address as far as trusted proxies vouch for it, and the
 // forwarding fields. Pure.
 import { isIP } from 'node:net';
+import { ownText } from '../../base/own-text.ts';
 import { isToken, splitList, valuesOf } from '../fields.ts';
 import type { RequestHead } from '../head.ts';
 import { type AddressSet, compileAddresses } from './addresses.ts';
@@ -84,7 +85,8 @@ export function attribute(head: RequestHead, trusted: TrustedProxies, freshId: (
   const kept = id !== undefined && REQUEST_ID.test(id) ? id : own;
   return {
     head: secure === head.secure ? head : { ...head, secure },
-    client: { address, viaTrusted: true, id: kept, connection: own, claimed },
+    // Limits and sessions keep it.
+    client: { address: ownText(address), viaTrusted: true, id: kept, connection: own, claimed },
   };
 }
 

@@ -15,6 +15,11 @@ const TLS_LEFT = -2;
 
 /** Milliseconds to the first byte; after that a connection is left to node, whose parser has the timeouts for it. */
 const FIRST_BYTES_MS = 100;
+/**
+ * With TLS: longer, because a request comes a round trip behind a handshake of TLS 1.2, and because the connection costs more
+ * where node reads it (see tls.ts), also once it is a tunnel.
+ */
+const FIRST_BYTES_TLS_MS = 1000;
 
 export interface AcceptOptions {
   readonly addon: Addon;
@@ -43,8 +48,9 @@ export class NativeListeners implements Acceptor {
   }
 
   /** One listener for each thread: an idle thread accepts the next connection. */
-  open(fd: number, handler: AcceptHandler, tls: TlsAccept | null, firstBytesMs = FIRST_BYTES_MS): AcceptHandle | null {
+  open(fd: number, handler: AcceptHandler, tls: TlsAccept | null, firstBytes?: number): AcceptHandle | null {
     const { addon, engine, threads } = this.#options;
+    const firstBytesMs = firstBytes ?? (tls === null ? FIRST_BYTES_MS : FIRST_BYTES_TLS_MS);
     const ids: number[] = [];
     const close = (): void => {
       for (const id of ids) addon.unlisten(engine, id, true);

@@ -61,16 +61,21 @@ export class TlsStreams implements TlsThreads {
   }
 
   stream(connection: TlsConnection, buffer: Buffer | null): Socket {
-    const { addon, open } = this.#options;
+    const { addon, open: openTunnel } = this.#options;
     // Once the thread has the connection, its descriptor may be closed at any time.
     const local = addon.localAddress(connection.fd);
     const pair = addon.pair();
     if (typeof pair === 'number') throw noDescriptor(pair);
     const [ours, theirs] = pair;
     const socket = socketOf(ours, buffer);
-    const opened = open(connection, theirs, ({ initiator, reason }) => {
+    // A tunnel may have its descriptor by then, and live long.
+    let open: Socket | null = socket;
+    socket.once('close', () => {
+      open = null;
+    });
+    const opened = openTunnel(connection, theirs, ({ initiator, reason }) => {
       // A reset can't pass between two descriptors of one machine; node would take it for the end of the stream.
-      if (initiator === 'client' && reason === 'reset') socket.destroy();
+      if (initiator === 'client' && reason === 'reset') open?.destroy();
     });
     if (opened < 0) {
       closeSync(theirs);

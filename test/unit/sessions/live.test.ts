@@ -1,5 +1,7 @@
 // A session from its 101 to its end, and the registry it stands in: counted, carried, reported once, and everything that
 // was held for it given back.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import type { GatewayEvent, Mode, SessionOpened } from '../../../src/events.ts';
 import { LiveSession } from '../../../src/sessions/live.ts';
@@ -55,7 +57,31 @@ function home() {
 const counts = (registry: Registry) =>
   [...registry.sample()].map(({ labels, value }) => [labels['route'], labels['mode'], value]);
 
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+
+/** What a session has of its request, as parts of one text of 64 KiB. */
+function cutOut(i: number): Partial<SessionOpened> {
+  const head = Buffer.alloc(65_536, `head no. ${i} `).toString('latin1');
+  const part = (at: number): string => head.slice(at, at + 32);
+  const trace = { traceId: part(6), spanId: part(7), flags: 1 };
+  return { id: part(0), host: part(1), path: part(2), user: part(3), origin: part(4), subprotocol: part(5), trace };
+}
+
 describe('a session', () => {
+  it('does not keep its request in memory', () => {
+    const { home: at } = home();
+    const quiet = { ...at, emit: () => undefined };
+    expect(new LiveSession(opened(cutOut(0)), quiet).opened).toEqual(opened(cutOut(0)));
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    const sessions = Array.from({ length: 100 }, (_, i) => new LiveSession(opened(cutOut(i)), quiet));
+    gc();
+    // Their heads have 6.5 MB.
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(2_000_000);
+    expect(sessions).toHaveLength(100);
+  });
+
   it('is entered and told open, then given back and told closed', () => {
     const { registry, events, released, home: at } = home();
     const session = new LiveSession(opened(), at);

@@ -8,8 +8,8 @@
 // Invariants:
 // - `out` is null exactly when `out_length` is 0, and `pipe` when `piped` is; the pipe's bytes go first;
 // - after a write that took less than there was, EPOLLOUT reports when there is room again;
-// - a read that got less than was asked for has taken all there was, and epoll reports what comes later. The exception
-//   is an end of the stream that was reported before;
+// - a read that got less than was asked for has taken all there was, and epoll reports what comes later. The exceptions
+//   are an end of the stream that was reported before, and a read of TLS that has to write first (see tls.h);
 // - a descriptor does not block, also in calls that have no flag for that;
 // - a shared descriptor is removed from epoll before it is closed, since its registration would outlive it (see
 //   watch.h).

@@ -6,7 +6,9 @@
 // - only the thread that holds a `struct tls` calls anything on it; it may be handed from one thread to another, as the
 //   descriptor is that goes with it;
 // - it never closes its descriptor, and never blocks on it;
-// - a read that got less than was asked for has taken all there was, as conn_read() promises: OpenSSL holds no byte back;
+// - a read that got less than was asked for has taken all there was, as conn_read() promises: OpenSSL holds no byte back. The
+//   exception is a read that has to write first, such as the answer to an update of keys, where the socket takes nothing:
+//   EPOLLOUT reports when to read again;
 // - OpenSSL keeps a record that the socket did not take whole. So a write that took less has to be repeated with the same
 //   bytes first, which conn.c does: it keeps what was not taken, in order;
 // - errors of OpenSSL are a thread's: each call begins with none.
