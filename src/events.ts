@@ -64,7 +64,7 @@ export interface HandshakeFailed extends Subject, HandshakeFields {
 }
 
 /** The backend answered with something other than 101, and the client got that answer. */
-export interface HandshakePassed extends Subject {
+export interface HandshakePassed extends Subject, HandshakeFields {
   readonly type: 'handshake_passed';
   readonly mode: Mode;
   readonly status: number;

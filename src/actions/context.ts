@@ -1,7 +1,8 @@
 // What an action gets to work with: the request's own facts, and the few services it may use. Not the snapshot.
 import type { Authenticator, Principal } from '../auth/authenticator.ts';
 import type { SlotSet } from '../base/slot-set.ts';
-import type { Emit, Subject } from '../events.ts';
+import type { Emit, ServerRef, Subject } from '../events.ts';
+import { shownFields } from '../handshake/shown-fields.ts';
 import type { Fields } from '../http/fields.ts';
 import type { Client } from '../http/forwarding/forwarded.ts';
 import type { Facts } from '../http/policy/template.ts';
@@ -65,6 +66,12 @@ export interface ClientEnd {
   readonly resources: HandshakeResources;
 }
 
+/** An answer that is no 101, and who gave it. */
+interface Passed {
+  readonly status: number;
+  readonly at: ServerRef;
+}
+
 const NOTHING: Fields = [];
 
 /** What the header policy of a verdict's route goes by. */
@@ -72,6 +79,19 @@ export function factsOf({ client, principal }: RouteContext, { request, route, p
   const claims = principal === null ? null : principal.claims;
   const granted = principal === null ? NOTHING : principal.fields;
   return { request, client, route: route.name, params, claims, granted };
+}
+
+/** Reports that the backend gave an answer of its own to a handshake, which the client has got. */
+export function reportPassed({ services, subject, startedAt }: RouteContext, upgrade: Upgrade, passed: Passed): void {
+  const { config, subprotocols } = upgrade.route.websocket;
+  services.emit({
+    ...subject,
+    type: 'handshake_passed',
+    mode: config.mode,
+    ...shownFields(upgrade.request.head, subprotocols.subprotocols),
+    ...passed,
+    durationMs: performance.now() - startedAt,
+  });
 }
 
 /** From now on the session's credentials are judged again, where its route asks for that: its handshake is kept only then. */

@@ -19,7 +19,7 @@ import type { SpliceUpgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Server } from '../upstream/pool.ts';
 import type { Reachable } from '../websocket/connections.ts';
-import { type ClientEnd, factsOf, type RouteContext, recheckLater } from './context.ts';
+import { type ClientEnd, factsOf, type RouteContext, recheckLater, reportPassed } from './context.ts';
 import { withListenerFields } from './listener-fields.ts';
 import { preambleFor } from './peer.ts';
 import { type Reached, reach, refOf, SpliceError } from './reach.ts';
@@ -237,14 +237,12 @@ async function pass(
   context: RouteContext,
   upgrade: SpliceUpgrade,
   client: ClientEnd,
-  { answer, lease, ownFields }: Reached,
+  { answer, lease: { server }, ownFields }: Reached,
 ): Promise<void> {
-  const { services, subject, startedAt } = context;
-  const { server } = lease;
   const { head } = answer;
   const framing = answerFraming(head);
   if ('fault' in framing) throw new GatewayError('bad_accept', `${server.url}: ${framing.fault}`);
-  const fields = [...answerPolicy(context, upgrade, lease.server)(head.fields), ...ownFields];
+  const fields = [...answerPolicy(context, upgrade, server)(head.fields), ...ownFields];
   if (framing.kind === 'chunked') fields.push('Transfer-Encoding', 'chunked');
   // A 426 has to say what to upgrade to (RFC 9110 §15.5.22).
   const socket: StreamConnection = asStream(client.connection);
@@ -259,14 +257,7 @@ async function pass(
     bound !== null && socket instanceof Socket ? (backend: Socket) => bound.keep(server, socket, backend, head) : null;
   const whole = await passAnswer(answer, framing, socket, keep);
   const rest = client.ahead.take();
-  services.emit({
-    ...subject,
-    type: 'handshake_passed',
-    mode: 'splice',
-    status: head.status,
-    at: refOf(server),
-    durationMs: performance.now() - startedAt,
-  });
+  reportPassed(context, upgrade, { status: head.status, at: refOf(server) });
   // An incomplete answer must not look complete.
   if (!whole) socket.destroy();
   else if (bound === null || client.returnToServer === null) endAfterReading(socket);

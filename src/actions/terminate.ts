@@ -7,7 +7,7 @@ import { asStream } from '../net/fd-connection.ts';
 import type { TerminateUpgrade } from '../routing/decide.ts';
 import { LiveSession } from '../sessions/live.ts';
 import type { Admitted, Opening, Refused } from '../websocket/handler.ts';
-import { type ClientEnd, type RouteContext, recheckLater } from './context.ts';
+import { type ClientEnd, type RouteContext, recheckLater, reportPassed } from './context.ts';
 import { passUpgrade } from './reject.ts';
 
 /**
@@ -37,7 +37,7 @@ export async function terminate(
   if (isRejection(admission)) return admission;
   if ('status' in admission) {
     if (client.clientClosed.closed) throw left();
-    pass(context, client, admission);
+    pass(context, upgrade, client, admission);
     return null;
   }
   const protocol = admission.protocol === undefined ? opening.protocol : admission.protocol;
@@ -110,17 +110,13 @@ function open(
 }
 
 /** Passes a backend's own refusal to the client whole. */
-function pass(context: RouteContext, { connection, ahead }: ClientEnd, refused: Refused): void {
-  const { status, at } = refused;
+function pass(
+  context: RouteContext,
+  upgrade: TerminateUpgrade,
+  { connection, ahead }: ClientEnd,
+  refused: Refused,
+): void {
   ahead.take();
   passUpgrade(connection, refused, context.subject);
-  const { services, subject, startedAt } = context;
-  services.emit({
-    ...subject,
-    type: 'handshake_passed',
-    mode: 'terminate',
-    status,
-    at,
-    durationMs: performance.now() - startedAt,
-  });
+  reportPassed(context, upgrade, { status: refused.status, at: refused.at });
 }

@@ -63,6 +63,10 @@ function cutTo(lines: readonly string[], columns: number | null): readonly strin
 /** How long `healthcheck` waits for an answer. */
 const HEALTH_MS = 3000;
 
+const CERTIFICATE_DAYS = 14;
+/** The part of a memory budget from which on it counts as full; a history is full as a rule, and drops its oldest. */
+const FULL = 0.9;
+
 const TICK_MS = 1000;
 const CLEAR = '\u001b[H\u001b[J';
 
@@ -101,11 +105,11 @@ async function screen(client: AdminClient, options: ShowOptions, rows: number): 
   const { handshakes, bytes_in, bytes_out } = status['totals'] as Row;
   const counts = handshakes as Row;
   const state = status['draining'] === true ? 'draining' : ready === true ? 'ready' : 'not ready';
-  const reload = status['last_reload'] as Row | null;
   const lines = [
     `upgate ${version}  ${state}  up ${shortDuration(uptime_seconds)}  relay ${(relay as Row)['engine']}  rss ${shortBytes((memory as Row)['rss'])}`,
-    `tunnels ${sessions}  requests ${requests}  accepted ${counts['accepted']}  rejected ${counts['rejected']}  failed ${counts['failed']}  in ${shortBytes(bytes_in)}  out ${shortBytes(bytes_out)}`,
-    ...(reload?.['result'] === 'failure' ? ['the last reload failed: upgate status says why'] : []),
+    `tunnels ${sessions}  requests ${requests}  in ${shortBytes(bytes_in)}  out ${shortBytes(bytes_out)}`,
+    `handshakes accepted ${counts['accepted']}  passed ${counts['passed']}  rejected ${counts['rejected']}  failed ${counts['failed']}`,
+    ...warningsOf(status),
     '',
     ...formatTable(SERVERS, upstreams['servers'] as Row[]),
     '',
@@ -114,6 +118,24 @@ async function screen(client: AdminClient, options: ShowOptions, rows: number): 
   ];
   const left = Math.max(3, rows - lines.length - 2);
   return [...lines, ...formatTable(BUSIEST, (connections['connections'] as Row[]).slice(0, left))].map(printable);
+}
+
+/** What an operator should see first, a line each; `upgate status` has the rest. */
+function warningsOf(status: Row): string[] {
+  const reload = status['last_reload'] as Row | null;
+  const budgets = (status['memory'] as Row)['budgets'] as Row[];
+  return [
+    ...(reload?.['result'] === 'failure' ? ['the last reload failed: upgate status says why'] : []),
+    ...(status['certificates'] as Row[])
+      .filter(({ days_left }) => Number(days_left) < CERTIFICATE_DAYS)
+      .map(({ names, days_left }) => `the certificate of ${names} has ${days_left} days left`),
+    ...(status['certificate_orders'] as Row[])
+      .filter(({ last_error }) => last_error !== null)
+      .map(({ names, last_error: error }) => `no certificate for ${names}: ${(error as Row)['detail']}`),
+    ...budgets
+      .filter(({ budget, bytes, limit }) => budget !== 'history' && Number(bytes) > Number(limit) * FULL)
+      .map(({ budget, bytes, limit }) => `memory for ${budget}: ${shortBytes(bytes)} of ${shortBytes(limit)}`),
+  ];
 }
 
 function printable(line: string): string {

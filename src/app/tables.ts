@@ -96,6 +96,7 @@ export const REFUSALS: readonly Column[] = [
   { title: 'STATUS', of: (row) => row['status'], right: true },
   { title: 'REASON', of: (row) => row['reason'] },
   { title: 'RULE', of: (row) => row['rule'] },
+  { title: 'ORIGIN', of: (row) => row['origin'] },
 ];
 
 /** The time of day of an RFC 3339 time, in UTC. */

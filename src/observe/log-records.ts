@@ -88,6 +88,7 @@ const WRITERS: Writers = {
     mode: event.mode,
     ...server(event.at),
     status: event.status,
+    origin: clean(event.origin),
     duration_ms: round(event.durationMs),
   })),
   request_completed: access((event) => ({

@@ -72,6 +72,10 @@ function refusalIn(event: GatewayEvent): Omit<RefusalEntry, 'id' | 'at'> | null 
         ...{ kind: 'handshake', origin: cut(origin), version: cut(version), subprotocols },
       };
     }
+    case 'handshake_passed': {
+      const detail = `${event.at.server} answered ${event.status}`;
+      return refusalIn({ ...event, type: 'handshake_failed', reason: 'passed', detail });
+    }
     case 'request_completed':
       if (event.reason === null || event.status < 400) return null;
       return {

@@ -4,7 +4,7 @@
 import { lookupTable } from '../base/lookup-table.ts';
 import type { ServerRef } from '../events.ts';
 
-/** `missing_origin` is the reason `origin` where there is none. `{route}` stands for the route's part of the config, `{upstream}` for the upstream's. */
+/** `missing_origin` is the reason `origin` where there is none, `passed` an answer of the server's own that is no 101. `{route}` stands for the route's part of the config, `{upstream}` for the upstream's. */
 export const RULES: Readonly<Record<string, string>> = lookupTable({
   malformed: 'RFC 9112, RFC 6455 section 4.2.1',
   method: 'RFC 6455 section 4.2.1: a handshake is a GET; RFC 9110 section 9.1',
@@ -39,6 +39,7 @@ export const RULES: Readonly<Record<string, string>> = lookupTable({
   backend_refused: '{upstream}.servers',
   bad_accept: 'RFC 6455 section 4.1, the answer of {upstream}',
   backend_timeout: '{route}.timeouts, of {upstream}',
+  passed: 'the answer of {upstream}',
   internal: 'a defect of the gateway: see internal_error in the log',
 });
 

@@ -45,7 +45,7 @@ const SHOWN = lookupTable<Shown>({
   },
   // Its words are those of the report already.
   config_reloaded: { title: 'config reloaded', bare: [], named: ['result', 'trigger'] },
-  handshake_passed: { title: 'handshake passed', bare: ['status', 'place'], named: ['server', ...WHO] },
+  handshake_passed: { title: 'handshake passed', bare: ['status', 'place'], named: ['server', 'origin', ...WHO] },
 });
 
 /** Written elsewhere in the line, or of no use in it. */

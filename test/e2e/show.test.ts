@@ -80,6 +80,9 @@ describe('the commands that ask a running gateway', () => {
       .toMatch(
         /^certificate_orders +names op\.example\.com, .*, last_error\.reason connection, last_error\.detail .*ECONNREFUSED/m,
       );
+    expect((await upgate('top', '-c', other.file)).out).toMatch(
+      /^no certificate for op\.example\.com: .*ECONNREFUSED/m,
+    );
     await other.stop();
   });
 

@@ -1,5 +1,10 @@
 // The status page in a real Chromium: what an operator sees and does there, through the built program.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openBrowser } from '../support/browser.ts';
@@ -174,6 +179,40 @@ describe.skipIf(!hasPeers('chromium'))('the status page', () => {
     await page.locator('#gateway-state', { hasText: 'Ready, but the last reload failed' }).waitFor();
     expect(await page.textContent('#problems')).toContain('websocket.handler');
     await other.stop();
+  });
+
+  it('says at its top that a certificate could not be ordered, and why', async () => {
+    const acme = {
+      ...{ domains: ['op.example.com'], email: 'op@example.com', terms_agreed: true },
+      ...{ directory: 'https://127.0.0.1:1/directory', storage: mkdtempSync(join(tmpdir(), 'upgate-page-')) },
+    };
+    const [plain] = config().listeners;
+    const other = await startGateway({
+      ...config(),
+      listeners: [plain!, { host: '127.0.0.1', port: 0, tls: { acme } }],
+    });
+    const page = await open('', undefined, other.adminPort);
+    await page.locator('#gateway-state', { hasText: 'Ready, but an order of a certificate failed' }).waitFor();
+    expect(await page.locator('#about [data-state=bad]').allTextContents()).toEqual([
+      expect.stringMatching(/^op\.example\.com: pending, failed at .*ECONNREFUSED/),
+    ]);
+    await other.stop();
+  });
+
+  it('shows a handshake that a server refused, with its Origin and the server', async () => {
+    const refusing = createServer().on('upgrade', (_, socket) => {
+      socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
+    });
+    await once(refusing.listen(0, '127.0.0.1'), 'listening');
+    const server = `ws://127.0.0.1:${(refusing.address() as AddressInfo).port}`;
+    const other = await startGateway({ ...config(), upstreams: { app: { servers: [server] } } });
+    const from = { origin: 'https://a.example' };
+    await expect(openClient(`ws://127.0.0.1:${other.port}/ws/1`, from)).rejects.toThrow();
+    const page = await open('', undefined, other.adminPort);
+    const row = page.locator('#refusals tr', { hasText: `403 passed: ${server} answered 403` });
+    expect(await row.textContent()).toContain('/ws/1, Origin https://a.example');
+    await other.stop();
+    refusing.close();
   });
 
   it('shows tunnels as they come, finds them, and closes one with the token', async () => {

@@ -813,7 +813,7 @@ describe('floods', () => {
     const [deaf, fine] = [await openRaw(port), await openRaw(port)];
     deaf.socket.pause();
     for (let n = 0; n < 20; n++) deaf.write(text(`${2 ** 20}`));
-    expect(await ended()).toMatchObject({ code: null, reason: 'slow_consumer', initiator: 'gateway', cut: true });
+    expect(await ended()).toMatchObject({ code: null, reason: 'queues_full', initiator: 'gateway', cut: true });
     expect(queues.used).toBe(0);
     fine.write(text('5'));
     expect((await frames(fine, 1))[0]?.payload).toHaveLength(5);

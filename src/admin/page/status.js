@@ -8,6 +8,8 @@ const SESSIONS_MS = 2000;
 const FEW = 10;
 const MORE_SESSIONS = 50;
 const CERTIFICATE_DAYS = 14;
+/** The part of a memory budget from which on it counts as full. */
+const FULL = 0.9;
 const SAID_MS = 10_000;
 
 /** The token that changes need, for as long as the page is open. */
@@ -40,6 +42,9 @@ function take(event) {
   else if (!status.ready) setState('lost', 'Not ready');
   else if (status.degraded !== null) setState('degraded', `Degraded: ${status.degraded}`);
   else if (status.last_reload?.result === 'failure') setState('degraded', 'Ready, but the last reload failed');
+  else if (status.certificate_orders.some(orderFailed))
+    setState('degraded', 'Ready, but an order of a certificate failed');
+  else if (status.certificates.some(expires)) setState('degraded', 'Ready, but a certificate is about to expire');
   else setState('ready', 'Ready');
   remember(event);
   showFigures(status);
@@ -50,6 +55,11 @@ function take(event) {
   showToken(status.api);
   last = event;
 }
+
+const orderFailed = ({ last_error }) => last_error !== null;
+const expires = ({ days_left }) => days_left < CERTIFICATE_DAYS;
+/** A history is full as a rule, and drops its oldest. */
+const full = ({ budget, bytes: used, limit }) => budget !== 'history' && used > FULL * limit;
 
 /** Without a token in the config there is no API, and nothing to enter. */
 function showToken(api) {
@@ -87,12 +97,17 @@ function showFigures(status) {
   const { totals } = status;
   figure('sessions', number(status.sessions), `${number(status.requests)} plain requests being served`);
   const { accepted, passed, rejected, failed } = totals.handshakes;
+  const own = passed === 0 ? '' : `, ${number(passed)} answered by a server`;
   figure(
     'handshakes',
     rate(history.handshakes.at(-1) ?? 0),
     `${number(accepted + passed + rejected + failed)} since the start`,
   );
-  figure('refusals', rate(history.refusals.at(-1) ?? 0), `${number(rejected)} rejected, ${number(failed)} failed`);
+  figure(
+    'refusals',
+    rate(history.refusals.at(-1) ?? 0),
+    `${number(rejected)} rejected, ${number(failed)} failed${own}`,
+  );
   figure(
     'bytes',
     `${bytes(history.bytes.at(-1) ?? 0)}/s`,
@@ -173,7 +188,8 @@ function showRefusals(refusals) {
 
 function makeRefusal(item) {
   const row = rowOf(['Time', 'Client', 'Request', 'Answer', 'Rule']);
-  const request = item.path === null ? item.kind : `${item.host ?? ''}${item.path}`;
+  const origin = item.origin === null ? '' : `, Origin ${item.origin}`;
+  const request = item.path === null ? item.kind : `${item.host ?? ''}${item.path}${origin}`;
   const values = [
     clock(item.at),
     item.client,
@@ -217,9 +233,10 @@ function showAbout(status) {
     ['Last reload', reload === null ? 'none' : showReload(reload)],
     ['Changed here', showChanges(changes)],
     ['Memory', `${bytes(memory.rss)} resident, heap ${bytes(memory.heap_used)} of ${bytes(memory.heap_limit)}`],
-    ...memory.budgets.map(({ budget, bytes: used, limit }) => [
-      `Budget ${budget}`,
-      `${bytes(used)} of ${bytes(limit)}`,
+    ...memory.budgets.map((budget) => [
+      `Budget ${budget.budget}`,
+      `${bytes(budget.bytes)} of ${bytes(budget.limit)}`,
+      full(budget) ? 'bad' : '',
     ]),
     ['Descriptors', `${descriptors.used ?? 'none left'} of ${descriptors.limit ?? 'unknown'}`],
     [
@@ -228,12 +245,16 @@ function showAbout(status) {
         .map(([where, count]) => `${where} ${count}`)
         .join(', ') || 'none',
     ],
-    ...certificates.map(({ names, listener, days_left }) => [
-      `Certificate ${listener}`,
-      `${names}: ${days_left} days left`,
-      days_left < CERTIFICATE_DAYS ? 'bad' : '',
+    ...certificates.map((certificate) => [
+      `Certificate ${certificate.listener}`,
+      `${certificate.names}: ${certificate.days_left} days left`,
+      expires(certificate) ? 'bad' : '',
     ]),
-    ...orders.map((order) => [`Ordered from ${order.authority}`, `${order.names}: ${showOrder(order)}`]),
+    ...orders.map((order) => [
+      `Ordered from ${order.authority}`,
+      `${order.names}: ${showOrder(order)}`,
+      orderFailed(order) ? 'bad' : '',
+    ]),
   ];
   keyedRows(
     at('about'),

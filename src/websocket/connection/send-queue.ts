@@ -121,7 +121,7 @@ export class SendQueue implements Holder {
 
   giveUp(): void {
     this.close();
-    this.#owner.cut('slow_consumer');
+    this.#owner.cut('queues_full');
   }
 
   /** Whether anything is pending. */

@@ -45,8 +45,8 @@ export class Mailbox {
   #connection: WebSocketConnection | null = null;
   #held: PreparedMessage[] | null = [];
   #heldBytes = 0;
-  /** More came than may wait. */
-  #overflowed = false;
+  /** Why it ends: more came than may wait for it, or for all. */
+  #overflowed: 'slow_consumer' | 'queues_full' | null = null;
 
   /** What waits counts in `budget`. */
   constructor(budget: MemoryBudget) {
@@ -58,10 +58,9 @@ export class Mailbox {
     if (this.#held === null) return void this.#connection?.sendPrepared(message);
     const bytes = message.frame.length;
     const many = this.#held.length >= MAX_HELD || this.#heldBytes + bytes > MAX_HELD_BYTES;
-    if (this.#overflowed || many || !this.#budget.fits(bytes)) {
-      this.#overflowed = true;
-      return;
-    }
+    if (many) this.#overflowed ??= 'slow_consumer';
+    else if (!this.#budget.fits(bytes)) this.#overflowed ??= 'queues_full';
+    if (this.#overflowed !== null) return;
     this.#held.push(message);
     this.#heldBytes += bytes;
     this.#budget.add(bytes);
@@ -81,7 +80,7 @@ export class Mailbox {
   /** What has waited goes out, and what comes does so at once. */
   release(): void {
     for (const message of this.#take()) this.#connection?.sendPrepared(message);
-    if (this.#overflowed) this.#connection?.close(1013, 'slow_consumer');
+    if (this.#overflowed !== null) this.#connection?.close(1013, this.#overflowed);
   }
 
   /** The member has left: drops what is queued for it. */

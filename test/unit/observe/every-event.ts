@@ -63,7 +63,17 @@ export const EVENTS: { readonly [T in GatewayEvent['type']]: Extract<GatewayEven
     subprotocols: [],
     at,
   },
-  handshake_passed: { ...subject, type: 'handshake_passed', mode: 'splice', status: 403, at, durationMs: 7 },
+  handshake_passed: {
+    ...subject,
+    type: 'handshake_passed',
+    mode: 'splice',
+    status: 403,
+    origin: null,
+    version: '13',
+    subprotocols: [],
+    at,
+    durationMs: 7,
+  },
   request_completed: {
     ...subject,
     type: 'request_completed',

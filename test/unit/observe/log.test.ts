@@ -87,7 +87,7 @@ describe('each event has its line', () => {
       detail: 'ECONNREFUSED',
       rule: 'upstreams.chat.servers',
     },
-    handshake_passed: { level: 'info', ...subject, mode: 'splice', ...at, status: 403, duration_ms: 7 },
+    handshake_passed: { level: 'info', ...subject, mode: 'splice', ...at, status: 403, origin: null, duration_ms: 7 },
     request_completed: {
       level: 'info',
       ...subject,

@@ -8,7 +8,7 @@ import { EVENTS } from './every-event.ts';
 
 describe('the rule of a reason', () => {
   it('is there for every reason code, and for no other', () => {
-    const reasons = new Set([...Object.keys(REJECTIONS), ...Object.keys(ERRORS), 'missing_origin']);
+    const reasons = new Set([...Object.keys(REJECTIONS), ...Object.keys(ERRORS), 'missing_origin', 'passed']);
     expect(new Set(Object.keys(RULES))).toEqual(reasons);
   });
 
@@ -52,6 +52,17 @@ describe('the log of refusals', () => {
     log.observe({ ...EVENTS.handshake_failed, ...asked });
     log.observe({ ...EVENTS.handshake_rejected, reason: 'version', status: 426, ...asked });
     expect([...log.newestFirst()]).toMatchObject([asked, asked]);
+  });
+
+  it('keeps a handshake that its server refused, with the server and what it answered', () => {
+    const log = new RefusalLog();
+    log.observe({ ...EVENTS.handshake_passed, status: 403, origin: 'https://a.example' });
+    expect([...log.newestFirst()]).toMatchObject([
+      {
+        ...{ kind: 'handshake', status: 403, reason: 'passed', rule: 'the answer of upstreams.chat' },
+        ...{ detail: 'ws://127.0.0.1:9001 answered 403', origin: 'https://a.example', upstream: 'chat' },
+      },
+    ]);
   });
 
   it('tells a missing Origin from one that is not let in', () => {

@@ -15,7 +15,7 @@ function connect() {
     hold: () => {},
     pause: () => void did.push('pause'),
     resume: () => void did.push('resume'),
-    close: (code) => void did.push(`close ${code}`),
+    close: (code, reason) => void did.push(`close ${code}${reason ? ` ${reason}` : ''}`),
   };
   return { connection, did };
 }
@@ -66,7 +66,7 @@ it('a request that breaks costs its connection, and those behind it go on', asyn
   requests.enqueue(1, async () => void did.push('four'));
   await settled();
   expect(defects.sort()).toEqual(['rooms one', 'rooms three', 'rooms two']);
-  expect(did).toEqual(['close 1011', 'close 1011', 'close 1011', 'four']);
+  expect(did).toEqual([...Array(3).fill('close 1011 handler_failed'), 'four']);
 });
 
 it('nothing is begun for a member that has left', async () => {
@@ -81,9 +81,9 @@ it('nothing is begun for a member that has left', async () => {
 it('what waits for a member counts, and is bounded in bytes, for it and for all', () => {
   const message = prepareText('x'.repeat(2 ** 20));
   const [own, all] = [new MemoryBudget(2 ** 30), new MemoryBudget(2 ** 20)];
-  for (const [budget, most] of [
-    [own, 3],
-    [all, 0],
+  for (const [budget, most, reason] of [
+    [own, 3, 'slow_consumer'],
+    [all, 0, 'queues_full'],
   ] as const) {
     const { connection, did } = connect();
     const mailbox = new Mailbox(budget);
@@ -91,7 +91,7 @@ it('what waits for a member counts, and is bounded in bytes, for it and for all'
     expect(budget.used).toBe(most * message.frame.length);
     mailbox.connect(connection);
     mailbox.release();
-    expect(did).toEqual([...Array(most).fill(message.payload.toString()), 'close 1013']);
+    expect(did).toEqual([...Array(most).fill(message.payload.toString()), `close 1013 ${reason}`]);
     expect(budget.used).toBe(0);
   }
 });
