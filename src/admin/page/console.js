@@ -239,7 +239,8 @@ async function refused(url, newest) {
 }
 
 function whyOf({ status, reason, detail, server, rule }) {
-  return `${status} ${reason}: ${detail}${server === null ? '' : `, ${server}`}; decided by ${rule}`;
+  const by = server === null || detail.includes(server) ? '' : `, ${server}`;
+  return `${status} ${reason}: ${detail}${by}; decided by ${rule}`;
 }
 
 /** A refusal that has happened, above what the rules say now. What explain can't know, such as a rate or a token, may have decided. */
