@@ -51,6 +51,12 @@ interface Released {
   readonly returnToServer: ((rest: Buffer) => void) | null;
 }
 
+/** A handshake that was read, and its verdict. */
+interface Decided {
+  readonly incoming: Incoming;
+  readonly verdict: Verdict;
+}
+
 /** The result for an offered handshake; `declined`: nothing was done. */
 export type Offered = 'taken' | 'declined';
 
@@ -73,8 +79,8 @@ export class Handshakes {
 
   /**
    * A handshake that has come whole with its connection. It is taken where its verdict is `splice`. All else is declined:
-   * it is for node's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not
-   * kept. `returnToServer` gives the connection to node's server later.
+   * it is for the listener's server, which reads and decides it once more. `bytes` holds what came behind its head, and is not
+   * kept. `returnToServer` gives the connection to that server later.
    */
   offer(
     message: MessageLike,
@@ -82,8 +88,9 @@ export class Handshakes {
     bytes: Buffer,
     returnToServer: (socket: Socket, rest: Buffer) => void,
   ): Offered {
-    const incoming = readIncoming(message, connection, this.#options.snapshot());
-    const verdict = decideIncoming(incoming, this.#state);
+    const decided = this.#decide(message, connection, connection);
+    if (decided === null) return 'taken';
+    const { incoming, verdict } = decided;
     if (verdict.kind !== 'splice') return 'declined';
     const ahead = new ReadAhead(bytes.length === 0 ? NOTHING : Buffer.from(bytes));
     const again = (rest: Buffer): void => {
@@ -102,8 +109,8 @@ export class Handshakes {
   /** Takes a handshake on an HTTP/2 stream: `connection` is the stream, `below` the connection that it shares. */
   onStream(message: MessageLike, connection: StreamConnection, below: Socket): void {
     setPeer(connection, peerOf(below));
-    const incoming = readIncoming(message, below, this.#options.snapshot());
-    this.#begin(incoming, connection, NOTHING, null);
+    const decided = this.#decide(message, below, connection);
+    if (decided !== null) this.#begin(decided, connection, NOTHING, null);
   }
 
   /**
@@ -111,7 +118,8 @@ export class Handshakes {
    * answer is still to be written. `returnToServer` gives it back to who read it.
    */
   onReleased(message: MessageLike, socket: Socket, rest: Buffer, returnToServer: (rest: Buffer) => void): void {
-    this.#begin(readIncoming(message, socket, this.#options.snapshot()), socket, rest, returnToServer);
+    const decided = this.#decide(message, socket, socket);
+    if (decided !== null) this.#begin(decided, socket, rest, returnToServer);
   }
 
   /** Reports an Upgrade to anything but `websocket`, which the server ignores. */
@@ -119,8 +127,22 @@ export class Handshakes {
     reportDropped(readIncoming(message, connection, this.#options.snapshot()));
   }
 
+  /**
+   * Reads and decides a handshake that came on `from`. Null where that broke: it is answered on `connection` then, without an
+   * id, and there is no event but the defect's.
+   */
+  #decide(message: MessageLike, from: Connection, connection: Connection): Decided | null {
+    try {
+      const incoming = readIncoming(message, from, this.#options.snapshot());
+      return { incoming, verdict: decideIncoming(incoming, this.#state) };
+    } catch (thrown) {
+      rejectUpgrade(connection, refusalOf(asGatewayError(thrown, 'handshake')), null);
+      return null;
+    }
+  }
+
   #begin(
-    incoming: Incoming,
+    { incoming, verdict }: Decided,
     connection: StreamConnection,
     rest: Buffer,
     returnToServer: Released['returnToServer'],
@@ -129,7 +151,6 @@ export class Handshakes {
     const { head } = incoming;
     const released = { head, connection, ahead, clientClosed: new ClientClosed(), returnToServer };
     ahead.watch(connection, released.clientClosed);
-    const verdict = decideIncoming(incoming, this.#state);
     this.#track(connection, this.#run(withRoute(incoming.context, verdict), verdict, released));
   }
 

@@ -4,7 +4,7 @@
 import type { RouteContext } from '../actions/context.ts';
 import { answer, completed, forward } from '../actions/forward.ts';
 import { peerOf } from '../actions/peer.ts';
-import { type Plain, passRequest, refusalOf } from '../actions/reject.ts';
+import { type Plain, passRequest, refusalOf, rejectRequest } from '../actions/reject.ts';
 import { respond } from '../actions/respond.ts';
 import { guarded } from '../base/guard.ts';
 import { oldGenerationLimit } from '../base/heap.ts';
@@ -74,7 +74,7 @@ export class Gateway implements Sampler {
   readonly serve = guarded(
     'request',
     (request: ClientRequest, response: ClientResponse) => this.#serve(request, response),
-    (_request, response) => response.cut(),
+    (request, response) => rejectRequest({ request, response }, refusalOf(BROKEN), null),
   );
 
   readonly #onClosed = (): void => void this.#requests--;
@@ -175,6 +175,9 @@ function clientClosedOf(response: ClientResponse): ClientClosed {
   response.onClosed(() => clientClosed.notify());
   return clientClosed;
 }
+
+/** For a request that broke before it had an id. */
+const BROKEN = new GatewayError('internal', 'the request could not be read');
 
 const CLIENT_CLOSED = new GatewayError('client_gone', 'the client left');
 
