@@ -46,8 +46,9 @@ class Forwarding implements Exchange {
   readonly #verdict: Forward;
   readonly #plain: Plain;
   readonly #ask: Ask;
+  readonly #pool: Pool;
   readonly #retryState: RetryState;
-  #policy: (fields: readonly string[]) => string[] = responseFields;
+  #policy = responseFields;
   #lease: Lease | null = null;
   /** The next server, because the answer of the last one was declined. */
   #next: Lease | null = null;
@@ -67,7 +68,8 @@ class Forwarding implements Exchange {
     const bound = services.http.bound?.servers(plain.request.authScope) ?? null;
     const { address, viaTrusted } = client;
     this.#ask = { client: address, viaTrusted, request: verdict.request, kind: 'plain', bound };
-    this.#retryState = new RetryState(services.pool(http.upstream), this.#ask, services.emit);
+    this.#pool = services.pool(http.upstream);
+    this.#retryState = new RetryState(this.#pool, this.#ask, services.emit);
   }
 
   get server(): Server {
@@ -104,23 +106,19 @@ class Forwarding implements Exchange {
     this.#policy = responsePolicy(route.policy, { facts, sent, own });
   }
 
-  get #pool(): Pool {
-    return this.#context.services.pool(this.#verdict.route.http.upstream);
-  }
-
-  responseFields(fields: readonly string[]): string[] {
-    return this.#policy(fields);
+  responseFields(fields: readonly string[], names?: readonly string[]): string[] {
+    return this.#policy(fields, names);
   }
 
   /** An idempotent request (RFC 9110 §9.2.2) may go to another server if this one answers that it can't serve it. */
   declines(status: number, answered: readonly string[]): boolean {
     const retryAfter = status >= 500 && lowerNames(answered).includes('retry-after');
     this.#lease?.reportOutcome(outcomeOf(status, retryAfter));
-    if (this.#repeatable && isRetryableStatus(status, retryAfter)) this.#next = this.#retryState.next();
+    if (this.#repeatable() && isRetryableStatus(status, retryAfter)) this.#next = this.#retryState.next();
     return this.#next !== null;
   }
 
-  get #repeatable(): boolean {
+  #repeatable(): boolean {
     return IDEMPOTENT.has(this.request.message.method ?? '');
   }
 
@@ -153,7 +151,7 @@ class Forwarding implements Exchange {
     const declined = this.#next;
     this.#next = null;
     if (declined !== null || source !== 'upstream') return declined;
-    return progress === 'unsent' || (progress === 'head' && this.#repeatable) ? this.#retryState.next() : null;
+    return progress === 'unsent' || (progress === 'head' && this.#repeatable()) ? this.#retryState.next() : null;
   }
 
   #failed(error: ExchangeError, at: ServerRef, next: Lease | null): void {

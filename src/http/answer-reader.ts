@@ -5,6 +5,7 @@ import { foreignStart } from './foreign.ts';
 import type { Fault } from './target.ts';
 
 const NOTHING = Buffer.alloc(0);
+const HEAD_END = Buffer.from('\r\n\r\n');
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -40,10 +41,14 @@ export class AnswerReader {
 
   /** Gives back what it holds of an answer, which then has to come again. */
   unread(): Buffer {
-    const held = this.#space.subarray(0, this.#length);
+    const held = this.#held();
     this.#space = NOTHING;
     this.#length = 0;
     return held;
+  }
+
+  #held(): Buffer {
+    return this.#length === this.#space.length ? this.#space : this.#space.subarray(0, this.#length);
   }
 
   /** The head and what stands behind it, a fault, or null while more is needed. */
@@ -52,22 +57,22 @@ export class AnswerReader {
     let from = Math.max(0, this.#length - 3);
     this.#hold(chunk);
     for (;;) {
-      const held = this.#space.subarray(0, this.#length);
-      const end = held.indexOf('\r\n\r\n', from, 'latin1');
+      const held = this.#held();
+      const end = held.indexOf(HEAD_END, from);
       const fault = this.#fault(held, from, end);
       if (fault !== null) return { fault };
       if (end === -1) return null;
       const head = parseAnswerHead(held.toString('latin1', 0, end));
       if ('fault' in head) return head;
-      this.#space = this.#space.subarray(end + 4);
-      this.#length -= end + 4;
+      this.#space = this.#space.subarray(end + HEAD_END.length);
+      this.#length -= end + HEAD_END.length;
       if (head.status >= 200 || head.status === 101) return { head, rest: this.unread() };
       // HTTP/1.0 knows none (RFC 9110 §15.2), and other readers take its end for the connection's.
       if (head.version === '1.0') return { fault: 'an interim answer of HTTP/1.0' };
       // It has no body, whatever it says; another reader may look for one where it can't understand what it says.
       const framing = answerFraming(head);
       if ('fault' in framing) return framing;
-      if (this.#onInterim === null) this.#seen += end + 4;
+      if (this.#onInterim === null) this.#seen += end + HEAD_END.length;
       else this.#onInterim(head);
       from = 0;
     }

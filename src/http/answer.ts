@@ -14,30 +14,30 @@ export interface AnswerHead extends FieldSection {
   readonly phrase: string;
 }
 
-const STATUS_LINE = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: (.*))?$/;
 // Within a line only HTAB, visible characters and octets beyond ASCII may stand (RFC 9110 §5.5); a bare CR or LF, a NUL
 // or another control character means that two readers could see different lines.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const FORBIDDEN = /[\x00-\x08\x0a-\x1f\x7f]/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the same
+const STATUS_LINE = /^HTTP\/1\.[01] [1-9]\d\d(?: [^\x00-\x08\x0a-\x1f\x7f]*)?$/;
+
+const CRLF = '\r\n';
 
 /** Parses a head, given as latin1 without the empty line at its end. */
 export function parseAnswerHead(text: string): AnswerHead | Fault {
-  const lines = text.split('\r\n');
-  const first = lines[0] as string;
-  const status = STATUS_LINE.exec(first);
-  if (!status || FORBIDDEN.test(first)) return { fault: 'the status line is malformed' };
+  const end = text.indexOf(CRLF);
+  const first = end === -1 ? text : text.slice(0, end);
+  if (!STATUS_LINE.test(first)) return { fault: 'the status line is malformed' };
   const fields: string[] = [];
   const names: string[] = [];
-  for (let i = 1; i < lines.length; i++) {
-    if (!pushFieldLine(lines[i] as string, fields, names)) return { fault: 'a field of the answer is malformed' };
+  for (let at = end; at !== -1; ) {
+    const start = at + CRLF.length;
+    at = text.indexOf(CRLF, start);
+    const line = at === -1 ? text.slice(start) : text.slice(start, at);
+    if (!pushFieldLine(line, fields, names)) return { fault: 'a field of the answer is malformed' };
   }
-  return {
-    version: status[1] as string,
-    status: Number(status[2]),
-    phrase: status[3] ?? '',
-    fields,
-    names,
-  };
+  // Each part of a status line but the phrase has its place.
+  return { version: first.slice(5, 8), status: Number(first.slice(9, 12)), phrase: first.slice(13), fields, names };
 }
 
 /** How the end of a body is found (RFC 9112 §6.3). */

@@ -28,7 +28,8 @@ const OCTETS: readonly (readonly [readonly (number | null)[], string])[] = [
 /** What the first bytes of an answer say where they can't be HTTP, however few they are; null where they can. */
 export function foreignStart(bytes: Buffer): string | null {
   const length = Math.min(bytes.length, START.length);
-  return bytes.compare(START, 0, length, 0, length) === 0 ? null : `this is no HTTP: ${looksLike(bytes)}`;
+  for (let i = 0; i < length; i++) if (bytes[i] !== START[i]) return `this is no HTTP: ${looksLike(bytes)}`;
+  return null;
 }
 
 /** Says it in a few words, with the first octets themselves: as text where they are text, else in hexadecimal. */

@@ -155,11 +155,11 @@ function connectionFault(head: RequestHead): string | null {
 }
 
 /** Fields that may appear once only. With two, a rule of the gateway could use one and a backend the other. */
-const SINGLE: ReadonlyMap<string, string> = new Map([
+const SINGLE = [
   ['authorization', 'Authorization'],
   ['origin', 'Origin'],
   ['sec-websocket-origin', 'Sec-WebSocket-Origin'],
-]);
+] as const;
 
 function repeatedFault({ names }: RequestHead): string | null {
   for (const [name, written] of SINGLE) {

@@ -23,15 +23,16 @@ export interface ServerActivity {
   readonly requestRate: EventRate;
 }
 
-/** Servers come and go with DNS: past so many those that were heard of longest ago are forgotten. */
+/** Servers come and go with DNS: past so many of an upstream those that were heard of first are forgotten. */
 const MOST = 10_000;
 
 export class ServerActivities {
-  readonly #servers = new Map<string, ServerActivity>();
+  /** By upstream and server. Not by both in one text, which would be put together and hashed for each request. */
+  readonly #upstreams = new Map<string, Map<string, ServerActivity>>();
 
   /** Null: nothing was heard of it. */
   of(upstream: string, server: string): ServerActivity | null {
-    return this.#servers.get(keyOf(upstream, server)) ?? null;
+    return this.#upstreams.get(upstream)?.get(server) ?? null;
   }
 
   observe(event: GatewayEvent): void {
@@ -60,16 +61,20 @@ export class ServerActivities {
   }
 
   #at({ upstream, server }: ServerRef): ServerActivity {
-    const key = keyOf(upstream, server);
-    const known = this.#servers.get(key);
+    let servers = this.#upstreams.get(upstream);
+    if (servers === undefined) {
+      servers = new Map();
+      this.#upstreams.set(upstream, servers);
+    }
+    const known = servers.get(server);
     if (known !== undefined) return known;
-    const [oldest] = this.#servers.size >= MOST ? this.#servers.keys() : [];
-    if (oldest !== undefined) this.#servers.delete(oldest);
+    const [oldest] = servers.size >= MOST ? servers.keys() : [];
+    if (oldest !== undefined) servers.delete(oldest);
     const activity: ServerActivity = {
       ...{ handshakes: 0, requests: 0, errors: 0, ejections: 0, lastError: null, lastChange: null },
       ...{ handshakeRate: new EventRate(), requestRate: new EventRate() },
     };
-    this.#servers.set(key, activity);
+    servers.set(server, activity);
     return activity;
   }
 }
@@ -82,9 +87,4 @@ function countHandshake(activity: ServerActivity): void {
 function countRequest(activity: ServerActivity): void {
   activity.requests++;
   activity.requestRate.add(performance.now());
-}
-
-/** Names of upstreams hold no blanks. */
-function keyOf(upstream: string, server: string): string {
-  return `${upstream} ${server}`;
 }

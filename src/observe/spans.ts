@@ -5,7 +5,10 @@ import type { Attributes, Context, Tracer } from '@opentelemetry/api';
 import type { GatewayEvent, SessionClosed, Subject } from '../events.ts';
 
 /** The package, as far as it is used. */
-type Api = Pick<typeof import('@opentelemetry/api'), 'ROOT_CONTEXT' | 'SpanKind' | 'SpanStatusCode' | 'trace'>;
+type Api = Pick<
+  typeof import('@opentelemetry/api'),
+  'ProxyTracerProvider' | 'ROOT_CONTEXT' | 'SpanKind' | 'SpanStatusCode' | 'trace'
+>;
 
 /** How the package is loaded; rejects where it is not there. */
 type Load = () => Promise<Api>;
@@ -18,15 +21,18 @@ type Outcome = Extract<
 export class Spans {
   #api: Api | null = null;
   #tracer: Tracer | null = null;
+  #version = '';
 
   /** Loads the package where it is installed. Never rejects. */
   async open(version: string, load: Load = () => import('@opentelemetry/api')): Promise<void> {
+    this.#version = version;
     this.#api = await load().catch(() => null);
-    this.#tracer = this.#api?.trace.getTracer('upgate', version) ?? null;
   }
 
   emit(event: GatewayEvent): void {
-    if (this.#tracer === null || this.#api === null || !isOutcome(event)) return;
+    if (this.#api === null || !isOutcome(event)) return;
+    this.#tracer ??= tracerOf(this.#api, this.#version);
+    if (this.#tracer === null) return;
     const { SpanKind, SpanStatusCode } = this.#api;
     const end = Date.now();
     const startTime = end - ('durationMs' in event ? event.durationMs : 0);
@@ -43,6 +49,13 @@ export class Spans {
     const { traceId, spanId, flags: traceFlags } = parent;
     return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags, isRemote: true });
   }
+}
+
+/** Null as long as nobody has registered a provider: nothing of a span is put together then. */
+function tracerOf({ ProxyTracerProvider, trace }: Api, version: string): Tracer | null {
+  const provider = trace.getTracerProvider();
+  if (provider instanceof ProxyTracerProvider) return provider.getDelegateTracer('upgate', version) ?? null;
+  return provider.getTracer('upgate', version);
 }
 
 function isOutcome(event: GatewayEvent): event is Outcome {

@@ -105,7 +105,7 @@ export function answerHead(exchange: Exchange, answer: ReceivedHead): OutgoingAn
   if (coding !== null && (coding.toLowerCase() !== 'chunked' || answer.version !== '1.1')) {
     throw new GatewayError('bad_accept', 'the answer has an unknown Transfer-Encoding');
   }
-  const fields = exchange.responseFields(answer.fields);
+  const fields = exchange.responseFields(answer.fields, answer.names);
   // The list belongs to the exchange and may be changed.
   for (const text of exchange.ownFields) fields.push(text);
   // RFC 9110 §8.6: a 204 has no length, whatever the server says; a HEAD and a 304 state the length that a GET would have.

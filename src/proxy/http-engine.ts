@@ -25,8 +25,8 @@ export interface Exchange {
    * Connection are the engine's: it frames the message as the client framed it.
    */
   readonly fields: readonly string[];
-  /** The fields of an answer, flat, for the client: the header policy applied, in a list of their own. */
-  responseFields(fields: readonly string[]): string[];
+  /** The fields of an answer, flat, for the client: the header policy applied, in a list of their own. `names`: in lower case. */
+  responseFields(fields: readonly string[], names?: readonly string[]): string[];
   /** Most bytes of the request's body; past them the exchange fails with `body_too_large`. Null: any number. */
   readonly maxBody: number | null;
   /** How many bytes of the request's body have come, which the engine counts. */

@@ -28,6 +28,8 @@ export interface ReceivedHead {
   readonly phrase: string;
   /** Flat. */
   readonly fields: readonly string[];
+  /** The names of its fields in lower case, if the engine has them already. */
+  readonly names?: readonly string[];
 }
 
 /** Receives the events of a request. */

@@ -150,7 +150,8 @@ export function forwardingFields(
   forwarding: Forwarding = 'x-forwarded',
 ): string[] {
   const { claimed } = client;
-  const chain = [...(claimed?.chain ?? []), ...(head.peer === '' ? [] : [head.peer])];
+  const chain = claimed === undefined ? [] : [...claimed.chain];
+  if (head.peer !== '') chain.push(head.peer);
   const proto = claimed?.proto ?? (head.secure ? 'https' : 'http');
   const forwardedHost = claimed?.host ?? host;
   const fields: string[] = [];

@@ -111,9 +111,9 @@ function receivedBy({ http2, version }: RequestHead): string {
 /** The field of the gateway's own refusals; it is removed from a backend's answer. */
 export const REASON_FIELD = 'X-Gateway-Reason';
 
-/** The fields of a backend's answer for the client: the forwarded ones, in their order. */
-export function responseFields(fields: Fields): string[] {
-  const section = { fields, names: lowerNames(fields) };
+/** The fields of a backend's answer for the client: the forwarded ones, in their order. `names`: theirs in lower case. */
+export function responseFields(fields: Fields, names: readonly string[] = lowerNames(fields)): string[] {
+  const section = { fields, names };
   const dropped = connectionFields(section);
   const kept: string[] = [];
   for (let i = 0; i < section.names.length; i++) {
@@ -133,13 +133,13 @@ export interface Answering {
 }
 
 /** The same with a route's policy. Returns a function, because an exchange may have several response heads. */
-export function responsePolicy(policy: Policy, answering: Answering): (fields: Fields) => string[] {
+export function responsePolicy(policy: Policy, answering: Answering): typeof responseFields {
   const { response, via } = policy;
   const moves = policy.movesPaths || policy.host !== 'keep';
   if (response === null && via === null && !moves) return responseFields;
   const view = moves ? viewOf(policy, answering) : null;
-  return (fields) => {
-    let kept = responseFields(fields);
+  return (fields, names) => {
+    let kept = responseFields(fields, names);
     if (view !== null) kept = show(kept, view);
     if (response !== null) kept = without(kept, response.dropped);
     if (via !== null) kept.push('Via', `1.1 ${via}`);

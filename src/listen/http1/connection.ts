@@ -203,7 +203,7 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
       return NOTHING;
     }
     const { head, taken } = start;
-    const rest = bytes.subarray(taken);
+    const rest = taken === bytes.length ? NOTHING : bytes.subarray(taken);
     this.#fresh = false;
     if (!leavesHttp(head)) {
       this.#begin(head);

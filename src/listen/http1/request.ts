@@ -42,7 +42,6 @@ export class Http1Request implements ClientRequest {
   /** What is called when the rest of the body has been dropped; null: it is not being dropped. */
   #then: (() => void) | null = null;
   #dropped = 0;
-  readonly #onContent = (part: Buffer): void => this.#onPart(part);
 
   constructor(owner: RequestOwner, { method, target, version, fields, names }: ReceivedRequest, framing: Framing) {
     const { socket } = owner;
@@ -120,7 +119,7 @@ export class Http1Request implements ClientRequest {
   /** Takes the next bytes of the connection: how many of them are the body's, or a fault in it. */
   take(bytes: Buffer): number | Fault {
     const cursor = this.#cursor as BodyCursor;
-    const taken = cursor.take(bytes, this.#onContent);
+    const taken = cursor.take(bytes, (part) => this.#onPart(part));
     if (typeof taken !== 'number') return taken;
     if (!cursor.done) return taken;
     if (this.#then !== null) this.endDiscard();

@@ -68,7 +68,7 @@ export class Http1Response implements ClientResponse {
 
   onClosed(callback: () => void): void {
     if (this.#closed) callback();
-    else this.#onClosed = [...this.#onClosed, guarded('request', callback)];
+    else this.#onClosed = [...this.#onClosed, callback];
   }
 
   closeAfter(): void {
@@ -184,12 +184,8 @@ export class Http1Response implements ClientResponse {
     const events = this.#events;
     this.#events = null;
     this.#closed = true;
-    try {
-      if (events !== null) tell(events);
-    } catch (thrown) {
-      reportDefect('request', thrown);
-    }
-    for (const callback of this.#onClosed) callback();
+    if (events !== null) attempt(() => tell(events));
+    for (const callback of this.#onClosed) attempt(callback);
   }
 
   /** Writes what stands before a part, the part, and what stands behind it, in one system call where they are few bytes. */
@@ -218,3 +214,12 @@ export class Http1Response implements ClientResponse {
 }
 
 const NOBODY: readonly (() => void)[] = [];
+
+/** A defect of one who is told is reported, and the others are told. */
+function attempt(callback: () => void): void {
+  try {
+    callback();
+  } catch (thrown) {
+    reportDefect('request', thrown);
+  }
+}

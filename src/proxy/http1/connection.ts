@@ -90,8 +90,7 @@ export class Http1Connection implements UpstreamStream {
     if (this.#socket === null) return void this.#open(transfer);
     // A server may end the connection in the same moment: what has arrived already is read before the request is begun,
     // so that it can go over another connection, whatever its method.
-    if (this.#justRead) setImmediate(() => setImmediate(this.#begin));
-    else setImmediate(this.#begin);
+    setImmediate(this.#justRead ? this.#beginNextTurn : this.#begin);
   }
 
   /** Begins with a socket that handshakes have used so far; `head`: of the last answer on it, which was whole. */
@@ -190,6 +189,8 @@ export class Http1Connection implements UpstreamStream {
     return guarded('upstream', callback, () => this.#break(DEFECT));
   }
 
+  readonly #beginNextTurn = (): void => void setImmediate(this.#begin);
+
   #writeHead(socket: Socket): void {
     if (this.#head === null) return;
     socket.write(this.#head, 'latin1');
@@ -239,11 +240,13 @@ export class Http1Connection implements UpstreamStream {
 
   /** The answer is whole; `clean`: nothing stands behind it. */
   #complete(clean: boolean): void {
-    const [transfer, answer, body] = [this.#transfer, this.#answer, this.#body];
+    const transfer = this.#transfer;
+    const answer = this.#answer as AnswerHead;
+    const trailers = (this.#body as BodyCursor).trailers;
     this.#settle();
-    transfer?.end(body?.trailers ?? []);
+    transfer?.end(trailers);
     if (this.#dropped) return;
-    const keepMs = answer === null ? 0 : persistence(answer, this.idleMs);
+    const keepMs = persistence(answer, this.idleMs);
     // Nothing may follow half a request, or an answer with something behind it.
     if (!this.#sent || !clean || keepMs === 0) return void this.drop();
     this.#socket?.resume();
@@ -254,11 +257,13 @@ export class Http1Connection implements UpstreamStream {
   #rest(keepMs: number): void {
     this.usableUntil = performance.now() + keepMs;
     this.#justRead = true;
-    setImmediate(() => {
-      this.#justRead = false;
-    });
+    setImmediate(this.#onTurn);
     this.#owner.free(this);
   }
+
+  readonly #onTurn = (): void => {
+    this.#justRead = false;
+  };
 
   #settle(): void {
     this.#state = 'idle';

@@ -19,6 +19,14 @@ let made: Made[];
 beforeEach(() => {
   vi.useFakeTimers({ now: NOW });
   made = [];
+  register();
+});
+afterEach(() => {
+  trace.disable();
+  vi.useRealTimers();
+});
+
+function register(): void {
   trace.setGlobalTracerProvider({
     getTracer: (tracer, version) => {
       expect([tracer, version]).toEqual(['upgate', '1.2.3']);
@@ -42,11 +50,7 @@ beforeEach(() => {
       };
     },
   });
-});
-afterEach(() => {
-  trace.disable();
-  vi.useRealTimers();
-});
+}
 
 async function spansOf(...events: readonly GatewayEvent[]): Promise<readonly Made[]> {
   const spans = new Spans();
@@ -97,4 +101,15 @@ it('there is none of other events, and none at all without the package', async (
   await spans.open('1.2.3', () => Promise.reject(new Error('Cannot find package')));
   spans.emit(EVENTS.request_completed);
   expect(made).toEqual([]);
+});
+
+it('is made as soon as a provider is registered, which may be after the start', async () => {
+  trace.disable();
+  const spans = new Spans();
+  await spans.open('1.2.3');
+  spans.emit(EVENTS.request_completed);
+  register();
+  expect(made).toEqual([]);
+  spans.emit(EVENTS.request_completed);
+  expect(made.map(({ name }) => name)).toEqual(['GET chat']);
 });
