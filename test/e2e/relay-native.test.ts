@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { MixedRelay } from '../../src/relay/auto.ts';
 import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';
+import { RelayClock } from '../support/relay-clock.ts';
 import { describeRelay } from './relay.suite.ts';
 
 /** Another build of it, such as one with a sanitizer. */
@@ -12,16 +13,20 @@ const built = existsSync(addon);
 
 if (built) {
   const started: MixedRelay[] = [];
+  let newest: NativeRelay | undefined;
+  const clock = new RelayClock((ms) => newest?.advanceTestClock(ms));
   const engine = () => {
-    const relay = new MixedRelay(new NativeRelay(1 + (started.length % 2), addon));
+    newest = new NativeRelay(1 + (started.length % 2), addon);
+    newest.advanceTestClock(0);
+    const relay = new MixedRelay(newest);
     started.push(relay);
     return relay;
   };
   afterAll(() => {
     for (const relay of started) relay.stop();
   });
-  describeRelay('native', engine, 'plain');
-  describeRelay('native', engine, 'threads');
+  describeRelay('native', { engine, clock, transport: 'plain' });
+  describeRelay('native', { engine, clock, transport: 'threads' });
 } else {
   describe.skip('native relay: not compiled', () => {
     it('is compiled by npm ci where cc is there', () => expect(built).toBe(true));

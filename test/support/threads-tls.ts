@@ -10,6 +10,9 @@ import type { RelayEngine } from '../../src/relay/relay.ts';
 import { groups, TLS12_SUITES, TLS13_SUITES } from '../../src/runtime/tls/policy.ts';
 import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 
+/** Longer than any test moves the threads' clock while it connects. */
+const WAIT_MS = 60_000;
+
 /** What a listener serves for localhost, as the program would say it. */
 function settingsFor(...names: string[]): TlsSettings {
   const { cert, key } = makeSelfSigned(names, new Date());
@@ -53,6 +56,8 @@ export async function connectThreads(engine: RelayEngine): Promise<ConnectedThre
     rejectUnauthorized: false,
   } as tls.ConnectionOptions);
   await once(dialled, 'secureConnect');
+  // Stands for the handshake's request: a connection is accepted with its first bytes.
+  dialled.write('first bytes');
   const { connection } = await threads.of(below.localPort ?? 0);
   if (!(connection instanceof TlsConnection)) throw new Error('the threads have left it to node');
   return { dialled, below, accepted: connection };
@@ -79,8 +84,8 @@ async function listen(acceptor: NativeListeners): Promise<Threads> {
     failed: () => {},
     tlsEnded: () => {},
   };
-  const accept = { settings: settingsFor('localhost'), handshakeMs: 10_000, onRefused: () => {} };
-  acceptor.open(descriptorOf(server), handler, accept, 1);
+  const accept = { settings: settingsFor('localhost'), handshakeMs: WAIT_MS, onRefused: () => {} };
+  acceptor.open(descriptorOf(server), handler, accept, WAIT_MS);
   server.close();
   const of = async (client: number): Promise<AcceptedConnection> => {
     for (;;) {

@@ -86,6 +86,11 @@ export interface Addon {
   watch(engine: Engine, fd: number, id: number, thread: number): number;
   /** Starts what open(), dial() and collect() asked for. */
   wake(engine: Engine): void;
+  /**
+   * For tests: takes the threads' clock over and moves it on by `ms`. It stands still until the next call. Returns when
+   * each thread has run the timers that are due then.
+   */
+  advanceTestClock(engine: Engine, ms: number): void;
   /** Finds OpenSSL in this process; null, or why there is no TLS in the threads. */
   tlsLoad(): string | null;
   tlsContexts(

@@ -178,6 +178,11 @@ export class NativeRelay implements RelayEngine {
     this.#addon.stop(this.#engine);
   }
 
+  /** For tests: moves the threads' clock on by `ms`; from the first call on it stands still in between. */
+  advanceTestClock(ms: number): void {
+    this.#addon.advanceTestClock(this.#engine, ms);
+  }
+
   *sample(): Iterable<Sample> {
     const routes = new Map<string, RouteCounters>();
     for (const [policy, route] of this.#routes.entries()) {

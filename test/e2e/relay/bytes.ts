@@ -3,6 +3,7 @@ import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
+import { settled } from '../../support/quiet.ts';
 import { closeFrame, frame, HEAD, openTunnel, type Peer, sampled } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
@@ -209,7 +210,8 @@ export function describeBytes({ engine, transport }: Context): void {
     const payload = frame(randomBytes(1024 ** 2), { opcode: 2 });
     const copies = 64;
     for (let i = 0; i < copies; i++) fixture.backend.socket.write(payload);
-    const taken = await stalled(fixture.backend.socket);
+    const { socket } = fixture.backend;
+    const taken = await settled(() => socket.bytesWritten - socket.writableLength);
     expect(taken).toBeLessThan(40 * 1024 ** 2);
     const sum = digestOf(fixture.client);
     fixture.client.socket.resume();
@@ -226,15 +228,3 @@ export function describeBytes({ engine, transport }: Context): void {
 const closeFrame1011 = frame(Buffer.concat([Buffer.from([1011 >> 8, 1011 & 255]), Buffer.from('backend_lost')]), {
   opcode: 8,
 });
-
-/** How much a socket has got rid of when that has not changed for half a second. */
-async function stalled(socket: Socket): Promise<number> {
-  let before = -1;
-  for (let same = 0; same < 5; ) {
-    const now = socket.bytesWritten - socket.writableLength;
-    same = now === before ? same + 1 : 0;
-    before = now;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return before;
-}

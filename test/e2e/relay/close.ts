@@ -5,7 +5,7 @@ import type { Context } from './context.ts';
 
 const LONG = 60_000;
 
-export function describeClose({ engine, transport }: Context): void {
+export function describeClose({ engine, transport, clock }: Context): void {
   it('both receivers get the code and the reason, toward the backend masked with a fresh random key', async () => {
     const keys = new Set<string>();
     for (let i = 0; i < 3; i++) {
@@ -60,11 +60,11 @@ export function describeClose({ engine, transport }: Context): void {
     const begun = frame('one', { fin: false });
     fixture.backend.send(begun);
     await fixture.client.expect(begun);
-    const at = performance.now();
     fixture.tunnel.close(1001, 'drain', 3_600);
+    await clock.advance(1_750);
+    expect(fixture.client.length).toBe(0);
+    await clock.advance(100);
     expect(await fixture.client.close()).toBe(1001);
-    expect(performance.now() - at).toBeGreaterThan(1_700);
-    expect(performance.now() - at).toBeLessThan(3_600);
     fixture.tunnel.cut('test');
     await fixture.end;
   });
@@ -75,14 +75,12 @@ export function describeClose({ engine, transport }: Context): void {
     const long = frame(Buffer.alloc(400), { opcode: 0, fin: false });
     fixture.backend.send(begun, long.subarray(0, 100));
     await fixture.client.expect(begun, long.subarray(0, 100));
-    const at = performance.now();
     fixture.tunnel.close(1001, 'drain', LONG);
     expect(await fixture.backend.close()).toBe(1001);
-    await new Promise((resolve) => setTimeout(resolve, 2_300));
+    await clock.advance(2_050);
     fixture.backend.send(long.subarray(100), frame('never', { opcode: 0 }));
     await fixture.client.expect(long.subarray(100));
     expect(await fixture.client.close()).toBe(1001);
-    expect(performance.now() - at).toBeLessThan(8_000);
     fixture.tunnel.cut('test');
     await fixture.end;
   });
@@ -199,11 +197,12 @@ export function describeClose({ engine, transport }: Context): void {
     const fixture = await openTunnel(engine(), transport);
     fixture.tunnel.close(1001, 'drain', LONG);
     await fixture.backend.close();
-    const at = performance.now();
+    const at = clock.now;
     fixture.backend.send(closeFrame(1001));
-    await fixture.backend.expectEnd();
-    expect(performance.now() - at).toBeGreaterThan(4_500);
-    expect(performance.now() - at).toBeLessThan(10_000);
+    await clock.advance(4_900);
+    expect(fixture.backend.ended).toBe(false);
+    await clock.during(fixture.backend.expectEnd());
+    expect(clock.now - at).toBeLessThan(6_000);
     fixture.tunnel.cut('test');
     await fixture.end;
   });
@@ -217,29 +216,30 @@ export function describeClose({ engine, transport }: Context): void {
     fixture.backend.send(closeFrame(1001));
     fixture.backend.fin();
     await fixture.backend.expectEnd();
-    const at = performance.now();
-    // Little enough to be read within 5 s on any machine; one byte unread would be a RST.
+    const at = clock.now;
+    // One byte unread would be a RST.
     const noise = Buffer.alloc(512 * 1024);
     await new Promise<void>((written) => fixture.client.socket.write(noise, () => written()));
     fixture.client.socket.resume();
     expect(await fixture.client.close()).toBe(1001);
     await fixture.client.expectEnd();
     expect(fixture.client.error).toBe(null);
-    const end = await fixture.end;
-    expect(performance.now() - at).toBeGreaterThan(4_000);
-    expect(performance.now() - at).toBeLessThan(12_000);
+    await clock.advance(4_900);
+    expect(fixture.ends()).toBe(0);
+    const end = await clock.during(fixture.end);
+    expect(clock.now - at).toBeLessThan(6_000);
     expect(end.cut).toBe(false);
     expect(end.discarded).toBeGreaterThanOrEqual(noise.length);
   });
 
   it("every wait ends at the caller's deadline: past it the tunnel is cut and counted as cut", async () => {
     const fixture = await openTunnel(engine(), transport);
-    const at = performance.now();
     fixture.tunnel.close(1001, 'drain', 700);
     expect(await fixture.client.close()).toBe(1001);
+    await clock.advance(650);
+    expect(fixture.ends()).toBe(0);
+    await clock.advance(100);
     const end = await fixture.end;
-    expect(performance.now() - at).toBeGreaterThan(600);
-    expect(performance.now() - at).toBeLessThan(5_000);
     expect(end).toMatchObject({ code: 1001, reason: 'drain', cut: true });
   });
 
@@ -248,7 +248,7 @@ export function describeClose({ engine, transport }: Context): void {
     fixture.tunnel.close(1001, 'drain', LONG);
     fixture.tunnel.close(1012, 'again', 300);
     expect(await fixture.client.close()).toBe(1001);
-    expect(await fixture.end).toMatchObject({ code: 1001, reason: 'drain', cut: true });
+    expect(await clock.during(fixture.end)).toMatchObject({ code: 1001, reason: 'drain', cut: true });
   });
 
   it('cut() ends it at once', async () => {

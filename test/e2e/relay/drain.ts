@@ -99,7 +99,7 @@ export function describeDrain({ engine, transport }: Context): void {
     fixture.client.socket.pause();
     const big = frame(Buffer.alloc(24 * 1024 ** 2, 'b'), { opcode: 2 });
     fixture.backend.send(big, frame('never'));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await expect.poll(() => fixture.tunnel.activity().toClient.bytes).toBeGreaterThan(0);
     drain(fixture);
     const backend = finish(fixture, 'backend');
     fixture.client.socket.resume();

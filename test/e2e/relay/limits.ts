@@ -9,7 +9,7 @@ const fromClient = (limits: Partial<DirectionLimits>) => ({ fromClient: { ...NON
 const toClient = (limits: Partial<DirectionLimits>) => ({ fromClient: null, toClient: { ...NONE, ...limits } });
 const up = (text: string, options = {}) => frame(text, { mask: true, ...options });
 
-export function describeLimits({ engine, transport }: Context): void {
+export function describeLimits({ engine, transport, clock }: Context): void {
   it('a message up to `max_message` passes; the header of a larger one does not: 1009 to the offender, 1001 to the other', async () => {
     const fixture = await openTunnel(engine(), transport, { limits: fromClient({ maxMessage: 5 }) });
     fixture.client.send(up('12345'), up('123456'), up('never'));
@@ -58,16 +58,17 @@ export function describeLimits({ engine, transport }: Context): void {
     const begun = frame('half an answer', { fin: false });
     fixture.backend.send(begun);
     await fixture.client.expect(begun);
-    const at = performance.now();
+    const at = clock.now;
     fixture.client.send(up('too much'));
     expect(await fixture.backend.close()).toBe(1001);
     fixture.backend.send(frame('the other half', { opcode: 0 }));
     await fixture.client.expect(frame('the other half', { opcode: 0 }));
     expect(await fixture.client.close()).toBe(1009);
     fixture.client.send(Buffer.alloc(1024 ** 2));
-    const end = await fixture.end;
-    expect(performance.now() - at).toBeGreaterThan(4_500);
-    expect(performance.now() - at).toBeLessThan(10_000);
+    await clock.advance(4_900);
+    expect([fixture.ends(), fixture.client.closed]).toEqual([0, false]);
+    const end = await clock.during(fixture.end);
+    expect(clock.now - at).toBeLessThan(6_000);
     expect(end.cut).toBe(true);
     expect(end.discarded).toBeGreaterThanOrEqual(1024 ** 2);
   });
@@ -97,7 +98,7 @@ export function describeLimits({ engine, transport }: Context): void {
       const size = Math.ceil(one.length / pieces);
       for (let at = 0; at < one.length; at += size) {
         fixture.client.send(one.subarray(at, at + size));
-        if (pieces > 1) await new Promise((wake) => setTimeout(wake, 5));
+        if (pieces > 1) await clock.advance(0);
       }
       await fixture.backend.expect(first);
       expect(await fixture.backend.close()).toBe(1001);
@@ -114,7 +115,7 @@ export function describeLimits({ engine, transport }: Context): void {
     const fixture = await openTunnel(engine(), transport, { limits });
     const ping = up('', { opcode: 9 });
     fixture.client.send(Buffer.concat(Array.from({ length: 1_000_000 }, () => ping)));
-    await new Promise((wake) => setTimeout(wake, 1_000));
+    await clock.advance(1_000);
     fixture.tunnel.cut('test');
     // One read may run past the rate, and is paid for before the next.
     expect((await fixture.end).fromClient.bytes).toBeLessThan(600_000);
@@ -122,9 +123,9 @@ export function describeLimits({ engine, transport }: Context): void {
 
   it('`messages_per_second` does not count the answers to our own pings, nor a Close', async () => {
     const limits = fromClient({ messagesPerSecond: 1 });
-    const fixture = await openTunnel(engine(), transport, { limits, ping: { everyMs: 50, timeoutMs: 5_000 } });
+    const fixture = await openTunnel(engine(), transport, { limits, ping: { everyMs: 50, timeoutMs: 60_000 } });
     for (let i = 0; i < 8; i++) {
-      const { opcode, payload } = await fixture.client.frame();
+      const { opcode, payload } = await clock.during(fixture.client.frame());
       expect(opcode).toBe(9);
       fixture.client.send(frame(payload, { opcode: 10, mask: true }));
     }
@@ -164,16 +165,19 @@ export function describeLimits({ engine, transport }: Context): void {
     const fixture = await openTunnel(engine(), transport, {
       limits: fromClient({ [limit]: rate, onLimit: 'pause' }),
     });
-    const at = performance.now();
-    const sent: Buffer[] = [];
-    for (let i = 0; i < 30; i++) {
-      sent.push(up(String(i + 10)));
-      fixture.client.send(sent[i]!);
-      await fixture.backend.expect(sent[i]!);
+    const at = clock.now;
+    for (let i = 0; i < 10; i++) {
+      fixture.client.send(up(String(i + 10)));
+      await fixture.backend.expect(up(String(i + 10)));
+    }
+    expect(clock.now - at).toBe(0);
+    for (let i = 10; i < 30; i++) {
+      fixture.client.send(up(String(i + 10)));
+      await clock.during(fixture.backend.expect(up(String(i + 10))));
     }
     // 10 at once, then 10 a second.
-    expect(performance.now() - at).toBeGreaterThan(1_700);
-    expect(performance.now() - at).toBeLessThan(6_000);
+    expect(clock.now - at).toBeGreaterThan(1_700);
+    expect(clock.now - at).toBeLessThan(6_000);
     fixture.tunnel.cut('test');
     expect((await fixture.end).fromClient.messages).toBe(30);
   });
@@ -202,15 +206,16 @@ export function describeLimits({ engine, transport }: Context): void {
 
   it('idle: 1001 to both after no byte in either direction', async () => {
     const fixture = await openTunnel(engine(), transport, { idleMs: 3_000 });
-    const at = performance.now();
-    for (let i = 0; i < 9; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 400));
+    for (let i = 0; i < 3; i++) {
+      await clock.advance(2_900);
       fixture.backend.send(frame('awake'));
       await fixture.client.expect(frame('awake'));
     }
+    await clock.advance(2_900);
+    expect(fixture.client.length + fixture.backend.length).toBe(0);
+    await clock.advance(200);
     expect(await fixture.client.close()).toBe(1001);
     expect(await fixture.backend.close()).toBe(1001);
-    expect(performance.now() - at).toBeGreaterThan(6_400);
     fixture.tunnel.cut('test');
     expect(await fixture.end).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'idle' });
   });
@@ -220,18 +225,19 @@ export function describeLimits({ engine, transport }: Context): void {
     const first = await openTunnel(relay, transport, { idleMs: 900 });
     first.tunnel.cut('test');
     await first.end;
-    await new Promise((resolve) => setTimeout(resolve, 1_300));
-    const at = performance.now();
+    await clock.advance(1_300);
     const second = await openTunnel(relay, transport, { idleMs: 900 });
+    await clock.advance(800);
+    expect(second.client.length).toBe(0);
+    await clock.advance(200);
     expect(await second.client.close()).toBe(1001);
-    expect(performance.now() - at).toBeGreaterThan(700);
     second.tunnel.cut('test');
     await second.end;
   });
 
   it("our pings and their pongs don't count against idle", async () => {
-    const fixture = await openTunnel(engine(), transport, { idleMs: 1_000, ping: { everyMs: 300, timeoutMs: 5_000 } });
-    const at = performance.now();
+    const fixture = await openTunnel(engine(), transport, { idleMs: 1_000, ping: { everyMs: 300, timeoutMs: 60_000 } });
+    const at = clock.now;
     const answer = async (peer: typeof fixture.client, mask: boolean) => {
       for (;;) {
         const got = await peer.frame();
@@ -239,18 +245,19 @@ export function describeLimits({ engine, transport }: Context): void {
         peer.send(frame(got.payload, { opcode: 10, mask }));
       }
     };
-    expect(await Promise.all([answer(fixture.client, true), answer(fixture.backend, false)])).toEqual([1001, 1001]);
-    expect(performance.now() - at).toBeLessThan(5_000);
+    const both = Promise.all([answer(fixture.client, true), answer(fixture.backend, false)]);
+    expect(await clock.during(both)).toEqual([1001, 1001]);
+    expect(clock.now - at).toBeLessThan(5_000);
     fixture.tunnel.cut('test');
     expect(await fixture.end).toMatchObject({ reason: 'idle' });
   });
 
   it('max_lifetime: 1001, up to a tenth early', async () => {
     const fixture = await openTunnel(engine(), transport, { maxLifetimeMs: 2_000 });
-    const at = performance.now();
+    await clock.advance(1_750);
+    expect(fixture.client.length).toBe(0);
+    await clock.advance(300);
     expect(await fixture.client.close()).toBe(1001);
-    expect(performance.now() - at).toBeGreaterThan(1_700);
-    expect(performance.now() - at).toBeLessThan(5_000);
     fixture.tunnel.cut('test');
     expect(await fixture.end).toMatchObject({ code: 1001, reason: 'max_lifetime' });
   });

@@ -3,9 +3,9 @@ import { expect, it } from 'vitest';
 import { closeFrame, frame, openTunnel, type Peer, sampled } from '../../support/tunnel-fixture.ts';
 import type { Context } from './context.ts';
 
-const PING = { everyMs: 300, timeoutMs: 1_200 };
-/** For ends that may take their time, or answer nothing. */
-const PATIENT = { everyMs: 1_500, timeoutMs: 30_000 };
+const EVERY_MS = 1_000;
+const TIMEOUT_MS = 10_000;
+const PING = { everyMs: EVERY_MS, timeoutMs: TIMEOUT_MS };
 
 /** Answers every ping until a Close comes, and returns its code. */
 async function answerPings(peer: Peer, mask: boolean): Promise<number> {
@@ -16,9 +16,12 @@ async function answerPings(peer: Peer, mask: boolean): Promise<number> {
   }
 }
 
-export function describePing({ engine, transport }: Context): void {
+export function describePing({ engine, transport, clock }: Context): void {
   it('both sides are pinged with 8 random bytes, and only an exact match of the outstanding one is swallowed, once', async () => {
-    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
+    await clock.advance(EVERY_MS - 50);
+    expect(fixture.client.length + fixture.backend.length).toBe(0);
+    await clock.advance(100);
     const ping = await fixture.client.frame();
     const other = await fixture.backend.frame();
     expect(ping).toMatchObject({ opcode: 9, fin: true, masked: false });
@@ -33,36 +36,35 @@ export function describePing({ engine, transport }: Context): void {
     fixture.client.send(near, pong, frame('a', { mask: true }), pong, frame('b', { mask: true }));
     await fixture.backend.expect(near, frame('a', { mask: true }), pong, frame('b', { mask: true }));
     expect(sampled(fixture.engine, 'websocket_pings_total', { route: 'r', result: 'pong' })).toBe(1);
-    expect(sampled(fixture.engine, 'websocket_pings_total', { route: 'r', result: 'sent' })).toBeGreaterThanOrEqual(2);
+    expect(sampled(fixture.engine, 'websocket_pings_total', { route: 'r', result: 'sent' })).toBe(2);
     fixture.tunnel.cut('test');
     expect((await fixture.end).fromClient.messages).toBe(2);
   });
 
   it('a pong of ours in pieces is swallowed whole', async () => {
-    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
-    const { payload } = await fixture.backend.frame();
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
+    const { payload } = await clock.during(fixture.backend.frame());
     await fixture.client.frame();
     const pong = frame(payload, { opcode: 10 });
     for (const byte of pong) {
       fixture.backend.send(Buffer.from([byte]));
-      await new Promise((resolve) => setImmediate(resolve));
+      await clock.advance(0);
     }
     fixture.backend.send(frame('behind'));
-    let next = await fixture.client.frame();
-    while (next.opcode === 9) next = await fixture.client.frame();
-    expect(next.raw.equals(frame('behind'))).toBe(true);
+    await fixture.client.expect(frame('behind'));
     fixture.tunnel.cut('test');
     expect((await fixture.end).toClient.bytes).toBe(frame('behind').length);
   });
 
   it('a ping stands between the fragments of a message, never inside a frame', async () => {
-    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
     const [first, second] = [frame('one', { fin: false }), frame(Buffer.alloc(200, 'x'), { opcode: 0, fin: false })];
     const bytes = Buffer.concat([first, second]);
     fixture.backend.send(bytes.subarray(0, first.length + 50));
     await fixture.client.expect(bytes.subarray(0, first.length + 50));
     // The backend is pinged meanwhile; the client only when its frame has ended.
-    expect((await fixture.backend.frame()).opcode).toBe(9);
+    expect((await clock.during(fixture.backend.frame())).opcode).toBe(9);
+    expect(fixture.client.length).toBe(0);
     fixture.backend.send(bytes.subarray(first.length + 50));
     await fixture.client.expect(bytes.subarray(first.length + 50));
     expect(await fixture.client.frame()).toMatchObject({ opcode: 9 });
@@ -71,21 +73,22 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it('alive means any byte, not our pong alone', async () => {
-    const fixture = await openTunnel(engine(), transport, { ping: { everyMs: 500, timeoutMs: 3_000 } });
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
     const backend = answerPings(fixture.backend, false);
-    for (let pings = 0; pings < 8; pings++) {
-      expect((await fixture.client.frame()).opcode).toBe(9);
+    // Longer than the timeout in all.
+    for (let pings = 0; pings < 15; pings++) {
+      expect((await clock.during(fixture.client.frame())).opcode).toBe(9);
       fixture.client.send(frame('I never answer pings', { mask: true }));
     }
     expect(sampled(fixture.engine, 'websocket_pings_total', { route: 'r', result: 'timeout' })).toBe(0);
     fixture.tunnel.close(1001, 'test', 3_000);
     await backend;
-    expect((await fixture.end).fromClient.messages).toBeGreaterThanOrEqual(7);
+    expect((await clock.during(fixture.end)).fromClient.messages).toBeGreaterThanOrEqual(14);
   });
 
   it('a client that is silent after a ping is cut, and the backend gets 1001', async () => {
     const fixture = await openTunnel(engine(), transport, { ping: PING });
-    expect(await answerPings(fixture.backend, false)).toBe(1001);
+    expect(await clock.during(answerPings(fixture.backend, false))).toBe(1001);
     await fixture.client.gone();
     fixture.backend.send(closeFrame(1001));
     fixture.backend.fin();
@@ -95,18 +98,18 @@ export function describePing({ engine, transport }: Context): void {
 
   it('a backend that is silent after a ping is cut, and the client gets 1011', async () => {
     const fixture = await openTunnel(engine(), transport, { ping: PING });
-    expect(await answerPings(fixture.client, true)).toBe(1011);
+    expect(await clock.during(answerPings(fixture.client, true))).toBe(1011);
     fixture.client.fin();
     expect(await fixture.end).toMatchObject({ code: 1011, initiator: 'gateway', reason: 'ping_timeout' });
   });
 
   it("a side is not pinged while the other end's own ping is unanswered: that one counts as ours", async () => {
-    const fixture = await openTunnel(engine(), transport, { ping: { everyMs: 500, timeoutMs: 1_500 } });
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
     const own = frame('from the backend', { opcode: 9 });
     fixture.backend.send(own);
     await fixture.client.expect(own);
     // The client answers nothing, and gets nothing but its end.
-    expect(await answerPings(fixture.backend, false)).toBe(1001);
+    expect(await clock.during(answerPings(fixture.backend, false))).toBe(1001);
     await fixture.client.gone();
     expect(fixture.client.length).toBe(0);
     fixture.backend.fin();
@@ -114,25 +117,24 @@ export function describePing({ engine, transport }: Context): void {
   });
 
   it("once the other end's ping is answered, ours go out again; its pong passes", async () => {
-    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
     const own = frame('from the backend', { opcode: 9 });
     const answer = frame('from the backend', { opcode: 10, mask: true });
     fixture.backend.send(own);
     await fixture.client.expect(own);
     fixture.client.send(answer);
     await fixture.backend.expect(answer);
-    expect(await fixture.client.frame()).toMatchObject({ opcode: 9, masked: false });
+    expect(await clock.during(fixture.client.frame())).toMatchObject({ opcode: 9, masked: false });
     fixture.tunnel.cut('test');
     await fixture.end;
   });
 
   it('an end that answers only the newest of our ping and its peer’s is alive', async () => {
-    const fixture = await openTunnel(engine(), transport, { ping: { everyMs: 1_500, timeoutMs: 6_000 } });
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
     // Longer than the timeout in all.
-    for (let round = 0; round < 5; round++) {
-      const ping = await fixture.client.frame();
+    for (let round = 0; round < 15; round++) {
+      const [ping, toBackend] = await clock.during(Promise.all([fixture.client.frame(), fixture.backend.frame()]));
       expect(ping.opcode).toBe(9);
-      const toBackend = await fixture.backend.frame();
       fixture.backend.send(frame(toBackend.payload, { opcode: 10 }), frame(`own ${round}`, { opcode: 9 }));
       await fixture.client.expect(frame(`own ${round}`, { opcode: 9 }));
       fixture.client.send(frame(`own ${round}`, { opcode: 10, mask: true }));
@@ -150,20 +152,20 @@ export function describePing({ engine, transport }: Context): void {
     fixture.client.socket.pause();
     fixture.backend.send(big.subarray(1000));
     // The backend, which is not read while the client takes nothing, answers no ping either.
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    await clock.advance(2 * TIMEOUT_MS);
     expect(fixture.client.closed).toBe(false);
     fixture.client.socket.resume();
     await fixture.client.expect(big);
-    expect((await fixture.client.frame()).opcode).toBe(9);
+    expect((await clock.during(fixture.client.frame())).opcode).toBe(9);
     fixture.tunnel.cut('test');
     expect(await fixture.end).toMatchObject({ reason: 'test' });
   });
 
   it('no ping after a Close', async () => {
-    const fixture = await openTunnel(engine(), transport, { ping: PATIENT });
+    const fixture = await openTunnel(engine(), transport, { ping: PING });
     fixture.client.send(closeFrame(1000, { mask: true }));
     await fixture.backend.expect(closeFrame(1000, { mask: true }));
-    await new Promise((resolve) => setTimeout(resolve, 3_200));
+    await clock.advance(3 * EVERY_MS);
     expect(fixture.client.length + fixture.backend.length).toBe(0);
     fixture.tunnel.cut('test');
     await fixture.end;

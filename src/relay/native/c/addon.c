@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "addon-fd-passing.h"
@@ -582,9 +581,7 @@ static napi_value js_activity(napi_env env, napi_callback_info info) {
   to[2] = (double)__atomic_load_n(&a->messages[CLIENT], __ATOMIC_RELAXED);
   to[3] = (double)__atomic_load_n(&a->messages[BACKEND], __ATOMIC_RELAXED);
   uint64_t last = __atomic_load_n(&a->last, __ATOMIC_RELAXED);
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  uint64_t now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+  uint64_t now = engine_clock_ns(&r->engine) / 1000000;
   // Its thread has not begun with it yet: nothing was idle so far.
   to[4] = last && now > last ? (double)(now - last) : 0;
   return NULL;
@@ -842,6 +839,16 @@ static napi_value js_wake(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+// advanceTestClock(engine, ms): for tests; takes the threads' clock over and moves it on.
+static napi_value js_advance_test_clock(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  uint32_t ms;
+  struct relay *r = arguments(env, info, args, 2) ? relay_of(env, args[0]) : NULL;
+  if (!r || napi_get_value_uint32(env, args[1], &ms) != napi_ok) return fail(env, "advanceTestClock(engine, ms)");
+  if (!r->stopped) engine_advance_test_clock(&r->engine, ms);
+  return NULL;
+}
+
 // cancel(engine, id): its result is published all the same.
 static napi_value js_cancel(napi_env env, napi_callback_info info) {
   napi_value args[2];
@@ -866,7 +873,7 @@ NAPI_MODULE_INIT() {
                    {"cancel", js_cancel}, {"listen", js_listen}, {"unlisten", js_unlisten},
                    {"descriptorOf", js_descriptor_of}, {"watch", js_watch}, {"wake", js_wake},
                    {"tlsLoad", js_tls_load}, {"tlsContexts", js_tls_contexts}, {"tlsAdd", js_tls_add}, {"tlsUse", js_tls_use},
-                   {"tlsDrop", js_tls_drop}, {"pair", js_pair}, {"localAddress", js_local_address}};
+                   {"tlsDrop", js_tls_drop}, {"pair", js_pair}, {"localAddress", js_local_address}, {"advanceTestClock", js_advance_test_clock}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function) != napi_ok ||

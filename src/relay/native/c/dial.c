@@ -105,11 +105,8 @@ static void watch(struct worker *w, struct dial *dial) {
 }
 
 static void on_connected(struct worker *w, struct dial *dial) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  uint64_t now_ns = (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
   dial->connected = 1;
-  dial->connect_ms = (double)(now_ns - dial->started_ns) / 1e6;
+  dial->connect_ms = (double)(engine_clock_ns(w->engine) - dial->started_ns) / 1e6;
   wheel_set(&w->dials.wheel, &dial->timer, w->now + dial->answer_ms);
 }
 

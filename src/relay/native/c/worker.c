@@ -23,11 +23,39 @@
 // For this long after a stall it only reads what its peers have sent meanwhile.
 #define STALL_GRACE_MS 200
 
-static void read_clock(struct worker *w) {
+uint64_t engine_clock_ns(const struct engine *e) {
+  uint64_t set = __atomic_load_n(&e->test_clock_ns, __ATOMIC_RELAXED);
+  if (set) return set;
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
-  w->now_ns = (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+  return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static void read_clock(struct worker *w) {
+  w->now_ns = engine_clock_ns(w->engine);
   w->now = w->now_ns / 1000000;
+}
+
+// Sets a test's clock. Returns once each thread has run a turn by it: read what came before, run what is due then.
+static void set_test_clock(struct engine *e, uint64_t ns) {
+  __atomic_store_n(&e->test_clock_ns, ns, __ATOMIC_RELAXED);
+  uint32_t settings = __atomic_add_fetch(&e->test_clock_settings, 1, __ATOMIC_RELEASE);
+  for (uint32_t i = 0; i < e->count; i++) {
+    struct worker *w = e->worker[i];
+    uint64_t one = 1;
+    while (write(w->wake, &one, sizeof one) < 0 && errno == EINTR) continue;
+    while (__atomic_load_n(&w->test_clock_settings, __ATOMIC_ACQUIRE) != settings) usleep(100);
+  }
+}
+
+void engine_advance_test_clock(struct engine *e, uint64_t ms) {
+  uint64_t now = engine_clock_ns(e), end = now + ms * 1000000;
+  set_test_clock(e, now);
+  // In steps that are no stall.
+  while (now < end) {
+    now = end - now > STALL_MS / 2 * 1000000 ? now + STALL_MS / 2 * 1000000 : end;
+    set_test_clock(e, now);
+  }
 }
 
 // Where the system gives no random bytes: a sequence from the clock on (splitmix64). Guessing it gains nothing: masks
@@ -91,7 +119,8 @@ static struct tunnel **make_slot(struct worker *w, uint32_t slot) {
 
 static void queue_close_record(struct worker *w, struct close_record *r) {
   list_add(&w->close_records, &r->link);
-  if (!w->publish_at) w->publish_at = w->now + PUBLISH_MS;
+  // A test's clock stands still.
+  if (!w->publish_at) w->publish_at = w->now + (__atomic_load_n(&w->engine->test_clock_ns, __ATOMIC_RELAXED) ? 0 : PUBLISH_MS);
 }
 
 static void publish_close_records(struct worker *w) {
@@ -391,6 +420,7 @@ static void *run(void *arg) {
   while (!w->stopping) {
     int n = epoll_wait(w->ep, events, EVENTS, poll_timeout(w));
     __atomic_store_n(&w->sleeping, 0, __ATOMIC_RELAXED);
+    uint32_t settings = __atomic_load_n(&w->engine->test_clock_settings, __ATOMIC_ACQUIRE);
     read_clock(w);
     // Commands that were sent before these events run before them.
     if (__atomic_load_n(&w->queue, __ATOMIC_RELAXED)) process_commands(w);
@@ -412,6 +442,7 @@ static void *run(void *arg) {
     dials_publish(w);
     listeners_publish(w);
     engine_publish(w->engine, EVENT_PEER_CLOSED, &w->peers_closed);
+    __atomic_store_n(&w->test_clock_settings, settings, __ATOMIC_RELEASE);
   }
   for (uint32_t i = 0; i < w->chunk_count * CHUNK; i++) {
     struct tunnel **at = slot_of(w, i);

@@ -85,6 +85,7 @@ struct worker {
   uint64_t total_pending;      // bytes that its tunnels' connections have not taken yet
   uint64_t publish_at;         // when the batch of close records goes out, ms
   uint64_t expected_wake;      // when epoll_wait() returns at the latest, ms
+  uint32_t test_clock_settings;  // as of the engine, when its last whole turn began; atomic
   uint64_t timers_held_until;  // after a stall no timer runs before this, ms; else 0
   struct wheel wheel;
   uint8_t *scratch;    // SCRATCH_HEADROOM and then SCRATCH bytes
@@ -116,6 +117,8 @@ enum event_kind {
 
 struct engine {
   uint32_t count;
+  uint64_t test_clock_ns;  // what the time is; 0: the system's clock says it. Atomic
+  uint32_t test_clock_settings;  // how often it was set; atomic
   struct worker *worker[WORKERS_MAX];
   pthread_mutex_t lock;
   struct list events[EVENT_KINDS];  // under the lock, but for their counts
@@ -140,6 +143,11 @@ void engine_send(struct engine *e, struct command *c);
 // Queues the command, but leaves a sleeping thread asleep until engine_wake(): waking it costs more than most commands.
 void engine_post(struct engine *e, struct command *c);
 void engine_wake(struct engine *e);
+// The time of its threads, ns: CLOCK_MONOTONIC, unless a test has taken the clock over.
+uint64_t engine_clock_ns(const struct engine *e);
+// For tests: takes the clock over and moves it on. It stands still until the next call, and close records go out at once.
+// Returns when each thread has run the timers that are due then.
+void engine_advance_test_clock(struct engine *e, uint64_t ms);
 // Takes all published events of a kind, as a list of its records, oldest first. The caller owns their memory and the
 // descriptors in them. Null where there are none.
 void *engine_take(struct engine *e, enum event_kind kind);
