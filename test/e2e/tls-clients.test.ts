@@ -115,6 +115,20 @@ describe.skipIf(!existsSync(ADDON))('openssl s_client', () => {
     expect(told).toEqual([expected, expected]);
   });
 
+  // RFC 8446 §4.1.1, §4.4.2.2: no certificate of the name is one that the client can verify. Node before 24 adds the certificate
+  // of the name to the first one in place of taking it alone, and OpenSSL picks what suits the client.
+  const [major = 0] = process.versions.node.split('.').map(Number);
+  it.each<[string, string]>([
+    ['-tls1_3 -sigalgs ECDSA+SHA256 -ciphersuites TLS_AES_128_GCM_SHA256', `${AES128} X25519`],
+    ['-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256', 'TLSv1.2 ECDHE-ECDSA-AES128-GCM-SHA256 X25519'],
+  ])(
+    's_client %s for a name with an RSA certificate gets none, by node before 24 the first',
+    async (options, first) => {
+      const told = await Promise.all(ENGINES.map((engine) => agreed(engine, `${options} ${RSA}`.split(' '))));
+      expect(told).toEqual(['alert 40', major < 24 ? first : 'alert 40']);
+    },
+  );
+
   /** What it prints while it writes these lines, each once something of the one before has come. */
   async function talk(engine: Engine, version: string, lines: readonly (readonly [string, RegExp])[]): Promise<string> {
     const child = spawn('openssl', [...target(engine), version, '-servername', 'ec.example']);

@@ -251,6 +251,42 @@ describe.skipIf(!existsSync(ADDON))('TLS by either engine', () => {
       expect((await client.closed()).how).toBe('fin');
     });
 
+    it('an end by close_notify is passed on that comes at once with the last bytes, and without a FIN', async () => {
+      const below = netConnect({ host: '127.0.0.1', port: portOf(engine), allowHalfOpen: true });
+      let held: Buffer[] | null = null;
+      const wire = new Duplex({
+        read() {},
+        write(chunk: Buffer, _encoding, done) {
+          if (held !== null) held.push(chunk);
+          else below.write(chunk);
+          done();
+        },
+      });
+      below.on('data', (chunk) => wire.push(chunk));
+      const client = connect({ socket: wire, rejectUnauthorized: false });
+      await once(client, 'secureConnect');
+      let received = '';
+      client.on('data', (chunk) => {
+        received += chunk.toString('latin1');
+      });
+      const until = async (wanted: string) => {
+        while (!received.includes(wanted)) await once(client, 'data');
+      };
+      client.write(
+        'GET /splice HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      );
+      await until('\r\n\r\n');
+      held = [];
+      client.write(Buffer.from([0x81, 0x84, 0, 0, 0, 0, ...Buffer.from('last')]));
+      client.end();
+      await once(wire, 'finish');
+      below.write(Buffer.concat(held));
+      // The server ends its side for it.
+      await once(below, 'end');
+      expect(received).toContain('last');
+      below.destroy();
+    });
+
     it('bytes right behind the handshake of TLS and of WebSocket are carried in order', async () => {
       const raw = await connectRaw({ tls: true, host: '127.0.0.1', port: portOf(engine), ...options });
       const key = 'dGhlIHNhbXBsZSBub25jZQ==';

@@ -120,10 +120,11 @@ static void server_reads(struct run *r, size_t n) {
     check(to, (size_t)got, r->got);
     r->got += (uint32_t)got;
     if (r->got > r->sent) fail("more came than was sent");
-    r->taken = (size_t)got < n && takes_more(r);
+    r->taken = (size_t)got < n && !tls_has_more(r->tls) && takes_more(r);
   } else if (got == CONN_AGAIN) {
     r->taken = takes_more(r);
   } else {
+    if (r->taken) fail("a read that got less had left the end, and not said so");
     if (got == CONN_RESET && !r->changed) fail("a stream that nobody has changed was broken off");
     if (got == CONN_EOF && !r->left && !r->changed) fail("an end that nobody has made");
     r->ended = 1;

@@ -9,7 +9,7 @@
 // - `out` is null exactly when `out_length` is 0, and `pipe` when `piped` is; the pipe's bytes go first;
 // - after a write that took less than there was, EPOLLOUT reports when there is room again;
 // - a read that got less than was asked for has taken all there was, and epoll reports what comes later. The exceptions
-//   are an end of the stream that was reported before, and a read of TLS that has to write first (see tls.h);
+//   are an end of the stream that was reported before, and two of TLS (see tls.h);
 // - a descriptor does not block, also in calls that have no flag for that;
 // - a shared descriptor is removed from epoll before it is closed, since its registration would outlive it (see
 //   watch.h).
@@ -39,6 +39,8 @@ struct conn {
 
 // Reads at most n bytes of what is there. Returns how many, CONN_EOF, CONN_AGAIN or CONN_RESET.
 ssize_t conn_read(struct conn *c, void *to, size_t n);
+// Whether the last read has left something that no event reports.
+static inline int conn_has_more(const struct conn *c) { return c->tls && tls_has_more(c->tls); }
 // Writes what the connection takes at once. Returns how many bytes, 0 where it takes none now, or CONN_RESET.
 ssize_t conn_write(struct conn *c, const void *from, size_t n);
 // Moves at most n bytes of what is there into an empty pipe. Returns as conn_read(), or CONN_NO_SPLICE where the

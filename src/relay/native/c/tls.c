@@ -20,6 +20,7 @@ struct tls {
   uint8_t starved;      // OpenSSL asked for more than there is
   uint8_t ended;        // its stream has ended
   uint8_t broken;       // OpenSSL has given up: no further call
+  uint8_t more;         // see tls_has_more()
 };
 
 // How many records without a byte for us one read takes. OpenSSL bounds empty records and alerts, but not key updates, and a
@@ -155,7 +156,7 @@ const char *tls_server_name(const struct tls *tls) { return ossl.SSL_get_servern
 ssize_t tls_read(struct tls *tls, void *to, size_t n) {
   if (tls->broken) return CONN_RESET;
   ossl.ERR_clear_error();
-  tls->drained = 0;
+  tls->drained = tls->more = 0;
   size_t got = 0;
   int others = 0;
   // One call takes one record at most.
@@ -171,7 +172,8 @@ ssize_t tls_read(struct tls *tls, void *to, size_t n) {
     if (error == SSL_ERROR_WANT_WRITE || (error == SSL_ERROR_WANT_READ && tls->starved)) break;
     // A record of another kind, such as a key update (RFC 8446 §4.6.3); there may be bytes behind it.
     if (error == SSL_ERROR_WANT_READ && ++others < OTHER_RECORDS_MAX) continue;
-    // What came before the end or the failure is given first; the next call meets the same again.
+    // What came before the end, the failure, or many other records is given first; the next call meets the same again.
+    tls->more = got > 0;
     if (got) return (ssize_t)got;
     if (error == SSL_ERROR_ZERO_RETURN) return CONN_EOF;
     tls->broken = 1;
@@ -180,6 +182,8 @@ ssize_t tls_read(struct tls *tls, void *to, size_t n) {
   }
   return got ? (ssize_t)got : CONN_AGAIN;
 }
+
+int tls_has_more(const struct tls *tls) { return tls->more; }
 
 ssize_t tls_write(struct tls *tls, const void *from, size_t n) {
   if (tls->broken) return CONN_RESET;

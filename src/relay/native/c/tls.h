@@ -6,9 +6,10 @@
 // - only the thread that holds a `struct tls` calls anything on it; it may be handed from one thread to another, as the
 //   descriptor is that goes with it;
 // - it never closes its descriptor, and never blocks on it;
-// - a read that got less than was asked for has taken all there was, as conn_read() promises: OpenSSL holds no byte back. The
-//   exception is a read that has to write first, such as the answer to an update of keys, where the socket takes nothing:
-//   EPOLLOUT reports when to read again;
+// - a read that got less than was asked for has taken all there was, as conn_read() promises: OpenSSL holds no byte back. There
+//   are two exceptions. Where tls_has_more() the next read has something at once, which no event reports: the end of the stream,
+//   for one, whose record came with the last bytes. And a read that has to write first, such as the answer to an update of keys,
+//   may find the socket full: EPOLLOUT reports when to read again;
 // - OpenSSL keeps a record that the socket did not take whole. So a write that took less has to be repeated with the same
 //   bytes first, which conn.c does: it keeps what was not taken, in order;
 // - errors of OpenSSL are a thread's: each call begins with none.
@@ -43,6 +44,8 @@ const char *tls_server_name(const struct tls *tls);
 
 // As conn_read() and conn_write() in conn.h.
 ssize_t tls_read(struct tls *tls, void *to, size_t n);
+// Whether the last read has left something for the next one.
+int tls_has_more(const struct tls *tls);
 ssize_t tls_write(struct tls *tls, const void *from, size_t n);
 // Sends close_notify (RFC 8446 §6.1), where the socket takes it at once. What the peer sends can still be read.
 void tls_shutdown(struct tls *tls);

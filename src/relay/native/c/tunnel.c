@@ -357,7 +357,7 @@ static void read_endpoint(struct worker *w, struct tunnel *t, int from) {
   if (d->use_splice && !e->no_splice && d->cursor.left && d->cursor.left < max && !d->opaque) max = (size_t)d->cursor.left;
   ssize_t got = conn_read(&e->conn, scratch, max);
   // A short read has taken all there is: no second call is needed to find that out.
-  if (got < (ssize_t)max && !e->rdhup) e->readable = 0;
+  if (got < (ssize_t)max && !e->rdhup && !conn_has_more(&e->conn)) e->readable = 0;
   if (!handle_read(w, t, from, got)) return;
   if (d->opaque) d->use_splice = got >= SPLICE_FRAME_MIN;
   size_t held = d->held;
