@@ -1,25 +1,36 @@
 // Malformed frames at the built gateway, over TLS and without: each ends its own connection, and the gateway serves on.
+import { once } from 'node:events';
+import net from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { begin, SEQUENCES } from '../support/http2-malformed.ts';
-import { FRAME, getFields, headers, RawHttp2 } from '../support/http2-raw.ts';
+import { CODE, END_STREAM, FRAME, frame, getFields, headers, RawHttp2, uint32 } from '../support/http2-raw.ts';
 
 let gateway: Gateway;
+/** A server that never answers. */
+const silent = net.createServer((socket) => void socket.on('error', () => {}).resume());
 
 beforeAll(async () => {
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
   gateway = await startGateway({
     listeners: [
       { host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] } },
       { host: '127.0.0.1', port: 0, http2: { prior_knowledge: true } },
     ],
-    // A newer nghttp2 that has given a session up does not hear its client leave: its drain lasts this long.
+    // Where node does not tell that a session was given up, its drain lasts this long.
     drain: { grace: '1s' },
-    routes: [{ name: 'fixed', match: { path: '/*' }, respond: { status: 200, body: 'here' } }],
+    upstreams: { silent: { servers: [`http://127.0.0.1:${(silent.address() as net.AddressInfo).port}`] } },
+    routes: [
+      { name: 'silent', match: { path: '/silent' }, http: { upstream: 'silent' } },
+      { name: 'fixed', match: { path: '/*' }, respond: { status: 200, body: 'here' } },
+    ],
   });
 });
 
 afterAll(async () => {
   expect(await gateway?.stop()).toBe(0);
+  silent.close();
 });
 
 const connect = (index: number): Promise<RawHttp2> =>
@@ -29,7 +40,6 @@ it.each(SEQUENCES)('%s: the gateway serves on', async (_name, frames) => {
   for (const index of [0, 1]) {
     const clients = await Promise.all(Array.from({ length: 5 }, () => connect(index)));
     for (const client of clients) client.write(begin, ...frames);
-    // A newer nghttp2 says so and lets node close the connection, or not.
     for (const client of clients) {
       await client.next(({ type }) => type === FRAME.goaway);
       client.socket.destroy();
@@ -40,4 +50,26 @@ it.each(SEQUENCES)('%s: the gateway serves on', async (_name, frames) => {
     other.socket.destroy();
   }
   expect(await gateway.metric('internal_errors_total', { where: 'connection' })).toBe(0);
+});
+
+const heads = (id: number, more: [string, string][]): Buffer =>
+  headers(id, getFields('/silent', more, { ':method': 'POST' }), 0);
+
+it.each([
+  ['the client', (id: number) => [heads(id, []), frame(FRAME.reset, 0, id, uint32(CODE.cancel))]],
+  [
+    'node for what the client sent',
+    (id: number) => [heads(id, [['content-length', '5']]), frame(FRAME.data, END_STREAM, id, Buffer.alloc(1))],
+  ],
+])('requests to a server that %s resets in the same write count toward the budget', async (_name, one) => {
+  const before = await gateway.metric('http2_sessions_closed_total', { reason: 'resets' });
+  const client = await (await connect(0)).begin();
+  // Fewer at a time than streams may be open.
+  for (let i = 0; i < 5000 && !client.closed; i += 50) {
+    client.write(...Array.from({ length: 50 }, (_, n) => one(2 * (i + n) + 1)).flat());
+    client.write(frame(FRAME.ping, 0, 0, uint32(0, i)));
+    await client.next(({ type, payload }) => type === FRAME.ping && payload.readUInt32BE(4) === i);
+  }
+  await client.ended();
+  await expect.poll(() => gateway.metric('http2_sessions_closed_total', { reason: 'resets' })).toBe((before ?? 0) + 1);
 });

@@ -1,10 +1,12 @@
 // A connection of HTTP/2 for an nghttp2 before 1.68.1 (node 20 has 1.61.0, and gets no fixes), which reads on when its
 // session has been ended from within a callback; a frame of a wrong size then ends the process (CVE-2026-27135). So it gets
-// one frame at a time and nothing once the session is over, and of malformed frames nothing at all.
+// one frame at a time and nothing once the session is over, and of malformed frames nothing at all. And that nghttp2 has given a
+// session up is read from what it writes.
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { guarded } from '../../base/guard.ts';
 import { FrameCheck } from './frame-check.ts';
+import { GoawayWatch } from './goaway-watch.ts';
 
 type Callback = (error?: Error | null) => void;
 
@@ -28,6 +30,8 @@ export interface CheckedSession {
   readonly over: boolean;
   /** The client has sent a malformed frame: to be ended with this error code. */
   malformed(code: number): void;
+  /** nghttp2 has told the client an error of the connection, and reads nothing more: to be ended. */
+  gaveUp(): void;
 }
 
 /** To be given to node's `http2` in place of the socket. */
@@ -36,6 +40,7 @@ export class CheckedConnection extends Duplex {
   session: CheckedSession | null = null;
   readonly #socket: Socket;
   readonly #check = new FrameCheck();
+  readonly #watch = new GoawayWatch();
   /** What was read, and waits for its turn; nothing more is read meanwhile. */
   #rest: Buffer = NOTHING;
 
@@ -53,12 +58,25 @@ export class CheckedConnection extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
-    this.#socket.write(chunk, callback);
+    this.#give(chunk, callback);
   }
 
   /** Frames that nghttp2 gives away together leave together. */
   override _writev(chunks: { chunk: Buffer }[], callback: Callback): void {
-    this.#socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), callback);
+    this.#give(Buffer.concat(chunks.map(({ chunk }) => chunk)), callback);
+  }
+
+  #give(bytes: Buffer, callback: Callback): void {
+    // The GOAWAY of a fault is the last frame: node's own would be a second one.
+    if (this.#check.fault !== null) return void callback();
+    if (!this.#watch.take(bytes)) return void this.#socket.write(bytes, callback);
+    this.#socket.write(
+      bytes,
+      guarded('connection', (error) => {
+        callback(error);
+        this.session?.gaveUp();
+      }),
+    );
   }
 
   override _final(callback: Callback): void {

@@ -23,6 +23,8 @@ export interface Http2Settings {
   readonly keepAliveMs: number;
   /** With streams and no byte either way, until the peer is asked by a PING, and as long again until it is given up. */
   readonly silentMs: number;
+  /** The same once GOAWAY was sent or received. */
+  readonly closingSilentMs: number;
 }
 
 /** A PING and its head: what asking adds to the bytes written (RFC 9113 §6.7), twice over. */
@@ -70,6 +72,8 @@ export class Http2Connection implements Timed {
     this.#advertised = maxStreams;
     session.setLocalWindowSize(CONNECTION_WINDOWS * window);
     session.once('close', () => this.#ended());
+    // Before node closes the session for it.
+    session.once('goaway', () => this.#lookIn(services.settings().closingSilentMs));
     this.#deadline = services.wheel.now() + headMs;
     services.wheel.schedule(this, this.#deadline);
   }
@@ -95,11 +99,16 @@ export class Http2Connection implements Timed {
     this.#await(LINGER_MS);
   }
 
+  /** nghttp2 has ended it with an error code of its own, and node does not tell: ends it and its streams. */
+  gaveUp(): void {
+    if (!this.over) this.destroy();
+  }
+
   /** Counts a stream until it closes. */
   opened(stream: ServerHttp2Stream): void {
     this.#streams++;
     this.#deadline = NEVER;
-    stream.once('close', () => {
+    stream.on('close', () => {
       this.#streams--;
       if (this.#streams === 0) this.#await(this.#closing ? LINGER_MS : this.#services.settings().keepAliveMs);
     });
@@ -154,6 +163,7 @@ export class Http2Connection implements Timed {
     if (this.#reason === 'closed') this.#reason = reason;
     this.#session.close();
     if (this.#streams === 0) this.#await(LINGER_MS);
+    else this.#lookSoon();
   }
 
   /** Ends it at once, and every stream. */
@@ -163,16 +173,16 @@ export class Http2Connection implements Timed {
   }
 
   look(now: number): void {
-    if (now < this.#deadline) return void this.#lookForLife(now);
+    if (now < this.#deadline) return void this.#lookForLife();
     if (this.#closing) this.destroy();
     else this.close('idle');
   }
 
   /**
-   * node does not read a connection whose session nghttp2 has given up or whose answers wait to be written, and what does
-   * not read does not hear a reset: the streams would stay for ever. So a PING is sent where nothing moves.
+   * node does not read a connection whose answers wait to be written, nor one that nghttp2 has given up while it was closing,
+   * and what does not read does not hear a reset: the streams would stay for ever. So a PING is sent where nothing moves.
    */
-  #lookForLife(now: number): void {
+  #lookForLife(): void {
     if (this.#streams === 0) return;
     const { bytesRead: read, bytesWritten: written } = this.socket;
     const before = this.#progress;
@@ -184,7 +194,17 @@ export class Http2Connection implements Timed {
     }
     this.#progress = { read, written, asked: !moved };
     if (!moved && !this.#session.destroyed) this.#session.ping(ignore);
-    this.#services.wheel.schedule(this, now + this.#services.settings().silentMs);
+    this.#lookSoon();
+  }
+
+  /** node tells of no error of a session that is closing, and such streams would hold a drain up: those are looked at more often. */
+  #lookSoon(): void {
+    const { silentMs, closingSilentMs } = this.#services.settings();
+    this.#lookIn(this.#session.closed ? closingSilentMs : silentMs);
+  }
+
+  #lookIn(ms: number): void {
+    this.#services.wheel.schedule(this, this.#services.wheel.now() + ms);
   }
 
   #await(ms: number): void {

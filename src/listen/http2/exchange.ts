@@ -6,6 +6,7 @@ import { guarded } from '../../base/guard.ts';
 import type { MessageLike } from '../../http/head.ts';
 import type { BodySink, ClientRequest, ClientResponse, ResponseEvents, ResponseHead } from '../../proxy/client.ts';
 import { http2Answer, http2Trailers } from './answer-fields.ts';
+import { StreamListeners } from './stream-listeners.ts';
 
 const NOTHING = Buffer.alloc(0);
 const NO_TRAILERS: readonly string[] = [];
@@ -57,7 +58,8 @@ export class Http2Request implements ClientRequest {
   read(sink: BodySink): void {
     this.#sink = sink;
     this.#used = true;
-    this.#stream.on('data', this.#onData).on('end', this.#onEnd);
+    Http2Request.#listeners.own(this.#stream, this);
+    this.#stream.on('data', Http2Request.#onData).on('end', Http2Request.#onEnd);
   }
 
   resume(): void {
@@ -66,7 +68,7 @@ export class Http2Request implements ClientRequest {
 
   stop(): void {
     this.#sink = null;
-    this.#stream.off('data', this.#onData).off('end', this.#onEnd).pause();
+    this.#stream.off('data', Http2Request.#onData).off('end', Http2Request.#onEnd).pause();
   }
 
   /** Nothing has to be read for the answer to arrive: the stream is reset behind it (RFC 9113 §8.1). */
@@ -78,26 +80,21 @@ export class Http2Request implements ClientRequest {
     // Its answer is still to come, and the stream is reset behind that.
   }
 
-  readonly #broke = (): void => void this.#stream.destroy(new Error('internal error'));
-
-  readonly #onData = guarded(
+  static readonly #listeners = new StreamListeners<Http2Request>(
     'request',
-    (part: Buffer) => {
-      if (this.#sink?.onBodyPart(part) === false) this.#stream.pause();
-    },
-    this.#broke,
+    (request) => void request.#stream.destroy(new Error('internal error')),
   );
 
-  readonly #onEnd = guarded(
-    'request',
-    () => {
-      // node says `end` for a stream that was reset, too.
-      if (this.#stream.aborted || this.#stream.destroyed) return;
-      this.#ended = true;
-      this.#sink?.onBodyEnd();
-    },
-    this.#broke,
-  );
+  static readonly #onData = Http2Request.#listeners.make((request, part: Buffer) => {
+    if (request.#sink?.onBodyPart(part) === false) request.#stream.pause();
+  });
+
+  static readonly #onEnd = Http2Request.#listeners.make((request) => {
+    // node says `end` for a stream that was reset, too.
+    if (request.#stream.aborted || request.#stream.destroyed) return;
+    request.#ended = true;
+    request.#sink?.onBodyEnd();
+  });
 }
 
 function expectsContinue(fields: readonly string[]): boolean {
@@ -133,17 +130,8 @@ export class Http2Response implements ClientResponse {
     this.#stream = stream;
     this.#request = request;
     this.#onReset = onReset;
-    const destroy = (): void => void stream.destroy(new Error('internal error'));
-    stream.once(
-      'finish',
-      guarded('request', () => this.#onFinish(), destroy),
-    );
-    stream.once(
-      'close',
-      guarded('request', () => this.#onClose()),
-    );
-    // A reset with NO_ERROR lets node wait for who reads the rest of the request, which may be nobody.
-    stream.once('aborted', () => void stream.destroy());
+    Http2Response.#listeners.own(stream, this);
+    stream.on('finish', Http2Response.#onFinish).on('close', Http2Response.#onClose).on('aborted', destroyStream);
   }
 
   get status(): number {
@@ -197,7 +185,7 @@ export class Http2Response implements ClientResponse {
     if (this.#lost) return true;
     this.#written += part.length;
     if (this.#stream.write(part)) return true;
-    this.#stream.once('drain', this.#onDrain);
+    this.#stream.once('drain', Http2Response.#onDrain);
     return false;
   }
 
@@ -218,7 +206,8 @@ export class Http2Response implements ClientResponse {
   }
 
   cut(): void {
-    this.#cut = true;
+    // What its client has reset already, or node for what the client sent, is the client's reset.
+    if (!this.#lost) this.#cut = true;
     // An end, or a reset without an error, would make half an answer look whole.
     this.#stream.destroy(new Error('the answer was cut'));
   }
@@ -250,39 +239,39 @@ export class Http2Response implements ClientResponse {
     if (this.#lost) return;
     this.#ended = endStream;
     const waitForTrailers = framing === 'chunked' && !endStream;
-    if (waitForTrailers) this.#stream.once('wantTrailers', this.#onWantTrailers);
+    if (waitForTrailers) this.#stream.on('wantTrailers', Http2Response.#onWantTrailers);
     this.#stream.respond(http2Answer(status, fields), { endStream, waitForTrailers });
   }
 
+  static readonly #listeners = new StreamListeners<Http2Response>('request', (response) => response.cut());
+
   /** Always answered, or node ends the stream by a reset in place of an end. */
-  readonly #onWantTrailers = guarded(
-    'request',
-    () => {
-      if (!this.#lost) this.#stream.sendTrailers(http2Trailers(this.#trailers));
-    },
-    () => this.cut(),
-  );
+  static readonly #onWantTrailers = Http2Response.#listeners.make((response) => {
+    if (!response.#lost) response.#stream.sendTrailers(http2Trailers(response.#trailers));
+  });
 
-  readonly #onDrain = guarded(
-    'request',
-    () => this.#events?.onDrain(),
-    () => this.cut(),
-  );
+  static readonly #onDrain = Http2Response.#listeners.make((response) => response.#events?.onDrain());
 
-  #onFinish(): void {
+  static readonly #onFinish = Http2Response.#listeners.make((response) => {
+    const stream = response.#stream;
     // node ends a stream that its client has reset, too.
-    if (!this.#ended || this.#stream.aborted) return;
-    this.#sent = true;
+    if (!response.#ended || stream.aborted) return;
+    response.#sent = true;
     // RFC 9113 §8.1: the client may stop sending what nobody reads. What of it is here is dropped: node would wait for who
     // reads it, and keep the stream.
-    if (!this.#request.complete) this.#stream.close(constants.NGHTTP2_NO_ERROR);
-    this.#stream.resume();
-    this.#events?.onSent();
-  }
+    if (!response.#request.complete) stream.close(constants.NGHTTP2_NO_ERROR);
+    stream.resume();
+    response.#events?.onSent();
+  });
 
-  #onClose(): void {
-    if (this.#sent) return;
-    if (!this.#cut) this.#onReset();
-    this.#events?.onClientLeft();
-  }
+  static readonly #onClose = Http2Response.#listeners.make((response) => {
+    if (response.#sent) return;
+    if (!response.#cut) response.#onReset();
+    response.#events?.onClientLeft();
+  });
+}
+
+/** A reset with NO_ERROR lets node wait for who reads the rest of the request, which may be nobody. */
+function destroyStream(this: ServerHttp2Stream): void {
+  this.destroy();
 }

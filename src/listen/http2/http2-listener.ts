@@ -90,6 +90,7 @@ export class Http2Listener {
 
 /** Longer than an answer may go unread (`timeouts.idle`), twice over. */
 const SILENT_MS = 45_000;
+const CLOSING_SILENT_MS = 5000;
 
 /** No connection comes to it then. */
 const OFF = { extended_connect: false, max_streams: 1, window: 65_535 };
@@ -105,5 +106,6 @@ function settingsOf(config: ListenerConfig): Http2Settings {
     headMs: timeouts.head,
     keepAliveMs: timeouts.keep_alive,
     silentMs: SILENT_MS,
+    closingSilentMs: CLOSING_SILENT_MS,
   };
 }

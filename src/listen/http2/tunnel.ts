@@ -8,6 +8,7 @@ import { guarded, ignore } from '../../base/guard.ts';
 import { answerFraming, type BodyCursor, followBody } from '../../http/answer.ts';
 import { AnswerReader } from '../../http/answer-reader.ts';
 import { http2Answer } from './answer-fields.ts';
+import { StreamListeners } from './stream-listeners.ts';
 
 type Callback = (error?: Error | null) => void;
 
@@ -22,7 +23,8 @@ export interface TunnelEvents {
 export class Http2Tunnel extends Duplex {
   readonly #stream: ServerHttp2Stream;
   readonly #below: Socket;
-  readonly #events: TunnelEvents;
+  /** Null behind the answer's head. */
+  #events: TunnelEvents | null;
   /** Reads the answer's head; null behind it. */
   #head: AnswerReader | null = new AnswerReader();
   /** The content of a refusal; null for a WebSocket. */
@@ -40,29 +42,10 @@ export class Http2Tunnel extends Duplex {
     this.#stream = stream;
     this.#below = below;
     this.#events = events;
-    const guardedBy = <A extends unknown[]>(step: (...args: A) => void) =>
-      guarded('handshake', step, () => this.destroy());
-    stream.on(
-      'data',
-      guardedBy((chunk: Buffer) => {
-        this.#read += chunk.length;
-        this.#touch();
-        if (!this.push(chunk)) stream.pause();
-      }),
-    );
-    stream.on(
-      'end',
-      guardedBy(() => void this.push(null)),
-    );
-    stream.on(
-      'close',
-      guardedBy(() => this.#onClose()),
-    );
+    Http2Tunnel.#listeners.own(stream, this);
+    stream.on('data', Http2Tunnel.#onData).on('end', Http2Tunnel.#onEnd).on('close', Http2Tunnel.#onClose);
     // A reset with NO_ERROR lets node wait for who reads the rest.
-    stream.on(
-      'aborted',
-      guardedBy(() => this.#onClose()),
-    );
+    stream.on('aborted', Http2Tunnel.#onClose);
     stream.pause();
   }
 
@@ -128,14 +111,18 @@ export class Http2Tunnel extends Duplex {
     this.#head = null;
     const { head, rest } = start;
     const opens = head.status === 101;
-    if (this.#stream.destroyed || this.#stream.closed) return void callback(reset());
+    if (this.#stream.destroyed || this.#stream.closed) {
+      this.#events?.onReset();
+      return void callback(reset());
+    }
     this.#stream.respond(http2Answer(opens ? 200 : refusalOf(head.status), head.fields), { endStream: false });
-    if (opens) this.#events.onOpened();
+    if (opens) this.#events?.onOpened();
     else {
       const framing = answerFraming(head);
       if ('fault' in framing) return void callback(new Error(framing.fault));
       this.#body = followBody(framing);
     }
+    this.#events = null;
     if (rest.length === 0) callback();
     else this.#send(rest, callback);
   }
@@ -152,22 +139,32 @@ export class Http2Tunnel extends Duplex {
     else this.#stream.write(parts.length === 1 ? parts[0] : Buffer.concat(parts), callback);
   }
 
-  /** The stream is over; what was not sent or read to its end was reset by the client, or went with its connection. */
-  #onClose(): void {
-    clearTimeout(this.#idle);
-    if (this.destroyed) return;
-    if (this.#head !== null) this.#events.onReset();
-    const ended = this.readableEnded || this.readableLength > 0 || this.#stream.readableEnded;
-    if (this.writableFinished && ended) this.destroy();
-    else this.destroy(reset());
-  }
-
   #touch(): void {
     clearTimeout(this.#idle);
-    if (this.#idleMs > 0 && !this.destroyed) this.#idle = setTimeout(this.#onIdle, this.#idleMs);
+    if (this.#idleMs > 0 && !this.destroyed) this.#idle = setTimeout(Http2Tunnel.#onIdle, this.#idleMs, this);
   }
 
-  readonly #onIdle = guarded('handshake', () => void this.emit('timeout'));
+  static readonly #onIdle = guarded('handshake', (tunnel: Http2Tunnel) => void tunnel.emit('timeout'));
+
+  static readonly #listeners = new StreamListeners<Http2Tunnel>('handshake', (tunnel) => void tunnel.destroy());
+
+  static readonly #onData = Http2Tunnel.#listeners.make((tunnel, chunk: Buffer) => {
+    tunnel.#read += chunk.length;
+    tunnel.#touch();
+    if (!tunnel.push(chunk)) tunnel.#stream.pause();
+  });
+
+  static readonly #onEnd = Http2Tunnel.#listeners.make((tunnel) => void tunnel.push(null));
+
+  /** The stream is over; what was not sent or read to its end was reset by the client, or went with its connection. */
+  static readonly #onClose = Http2Tunnel.#listeners.make((tunnel) => {
+    clearTimeout(tunnel.#idle);
+    if (tunnel.destroyed) return;
+    if (tunnel.#head !== null) tunnel.#events?.onReset();
+    const ended = tunnel.readableEnded || tunnel.readableLength > 0 || tunnel.#stream.readableEnded;
+    if (tunnel.writableFinished && ended) tunnel.destroy();
+    else tunnel.destroy(reset());
+  });
 }
 
 /** Any 2xx would open the WebSocket (RFC 9110 §9.3.6): one that is no 101 in HTTP/1.1 must not. */

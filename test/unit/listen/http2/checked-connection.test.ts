@@ -7,7 +7,16 @@ import { CheckedConnection } from '../../../../src/listen/http2/checked-connecti
 import type { Http2Settings } from '../../../../src/listen/http2/connection.ts';
 import { Http2Server, type StreamHandler } from '../../../../src/listen/http2/server.ts';
 import { begin, goaway, request, SEQUENCES, upload, wrongPing, zeros } from '../../../support/http2-malformed.ts';
-import { FRAME, frame, RawHttp2 } from '../../../support/http2-raw.ts';
+import {
+  END_HEADERS,
+  END_STREAM,
+  FRAME,
+  frame,
+  getFields,
+  headers,
+  RawHttp2,
+  settings,
+} from '../../../support/http2-raw.ts';
 
 const SETTINGS: Http2Settings = {
   extendedConnect: false,
@@ -17,6 +26,7 @@ const SETTINGS: Http2Settings = {
   headMs: 60_000,
   keepAliveMs: 60_000,
   silentMs: 60_000,
+  closingSilentMs: 60_000,
 };
 
 const HANDLER: StreamHandler = {
@@ -73,6 +83,7 @@ describe('a connection that sends', () => {
     const client = await (await RawHttp2.plain(port)).begin();
     client.write(upload, malformed, request);
     expect(await client.ended()).toBe(code);
+    expect(client.frames.filter(({ type }) => type === FRAME.goaway)).toHaveLength(1);
   });
 
   it('a malformed frame with its first ones is told so too, while node writes its SETTINGS', async () => {
@@ -85,7 +96,7 @@ describe('a connection that sends', () => {
   it('many small frames at once has them read some a turn, whole and in their order', async () => {
     const socket = new PassThrough();
     const checked = new CheckedConnection(socket as unknown as net.Socket);
-    checked.session = { over: false, malformed: () => expect.unreachable() };
+    checked.session = { over: false, malformed: () => expect.unreachable(), gaveUp: () => expect.unreachable() };
     const read: Buffer[] = [];
     checked.on('data', (part: Buffer) => void read.push(part));
     const bytes = Buffer.concat([begin, ...Array.from({ length: 200 }, () => frame(FRAME.ping, 0, 0, zeros(8)))]);
@@ -100,6 +111,21 @@ describe('a connection that sends', () => {
     expect(Math.max(...steps)).toBeLessThanOrEqual(64 * 17 + begin.length);
     expect(Buffer.concat(read)).toEqual(bytes);
     checked.destroy();
+  });
+
+  it.each([
+    ['DATA of a stream that is over', 5, frame(FRAME.data, END_STREAM, 1, zeros(1))],
+    ['a head that is none', 9, frame(FRAME.headers, END_HEADERS | END_STREAM, 3, Buffer.alloc(5, 0xff))],
+    ['SETTINGS of a thousand entries', 11, settings(...Array.from({ length: 1000 }, (): [number, number] => [3, 100]))],
+  ])('%s, which nghttp2 ends by GOAWAY, is ended at once with its streams', async (_name, code, frames) => {
+    const { port, http2 } = await start();
+    const client = await (await RawHttp2.plain(port)).begin();
+    client.write(headers(1, getFields('/', [], { ':method': 'PUT' })));
+    await expect.poll(() => http2.count()).toEqual({ connections: 1, streams: 1 });
+    client.write(frames);
+    expect(await client.ended()).toBe(code);
+    expect(client.frames.filter(({ type }) => type === FRAME.goaway)).toHaveLength(1);
+    await expect.poll(() => http2.count()).toEqual({ connections: 0, streams: 0 });
   });
 
   it('GOAWAY still gets the answers that are under way', async () => {

@@ -30,6 +30,7 @@ const SETTINGS: Http2Settings = {
   headMs: 10_000,
   keepAliveMs: 10_000,
   silentMs: 10_000,
+  closingSilentMs: 10_000,
 };
 
 const ends: (() => void)[] = [];
@@ -325,6 +326,33 @@ describe('the life of a connection', () => {
     await client.ended();
     await expect.poll(() => http2.count()).toEqual({ connections: 0, streams: 0 });
     expect(ended).toEqual([expect.stringMatching(/^(silent|closed)$/)]);
+  });
+
+  it.each([
+    // nghttp2 gives the session up, and node, where it is closing, does not end it.
+    [
+      'is given up while it closes',
+      Buffer.concat([frame(FRAME.goaway, 0, 0, uint32(0, 0)), frame(FRAME.ping, 0, 0, Buffer.alloc(7))]),
+    ],
+    ['answers no PING while it closes', frame(FRAME.goaway, 0, 0, uint32(0, 0))],
+  ])('a client that %s is not waited for as long as others', async (_name, bytes) => {
+    const { port, ended, http2 } = await start({ headMs: 100, silentMs: 60_000, closingSilentMs: 100 }, () => {});
+    const client = await (await RawHttp2.plain(port)).begin();
+    client.write(headers(1, getFields('/')));
+    await expect.poll(() => http2.count()).toEqual({ connections: 1, streams: 1 });
+    client.write(bytes);
+    await client.ended();
+    await expect.poll(() => ended).toEqual([expect.stringMatching(/^(silent|closed)$/)]);
+  });
+
+  it('a drain does not wait for a client that answers no PING', async () => {
+    const { port, ended, http2 } = await start({ headMs: 100, silentMs: 60_000, closingSilentMs: 100 }, () => {});
+    const client = await (await RawHttp2.plain(port)).begin();
+    client.write(headers(1, getFields('/')));
+    await expect.poll(() => http2.count()).toEqual({ connections: 1, streams: 1 });
+    http2.close();
+    await client.ended();
+    await expect.poll(() => ended).toEqual(['silent']);
   });
 
   it('does not end with a quiet stream while its client answers PINGs', async () => {

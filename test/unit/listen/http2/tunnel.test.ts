@@ -34,6 +34,7 @@ async function open(): Promise<Pair> {
       headMs: 10_000,
       keepAliveMs: 10_000,
       silentMs: 10_000,
+      closingSilentMs: 10_000,
     },
     { onStream: (stream, _head, { socket }) => opened(new Http2Tunnel(stream, socket, events)), onRefused: () => {} },
     () => {},
