@@ -111,9 +111,8 @@ describe.skipIf(!hasPeers('redis-server'))('the API of one gateway, for connecti
     );
     await redis.restart();
     const isBack = async (gateway: Gateway, before: number | undefined): Promise<void> => {
-      while (gateway.logs().filter((line) => line['msg'] === 'the broker is there').length === before) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      const times = () => gateway.logs().filter((line) => line['msg'] === 'the broker is there').length;
+      await expect.poll(times).not.toBe(before);
     };
     await Promise.all([isBack(asked, back[0]), isBack(holding, back[1])]);
     expect((await api('POST', `/connections/${id}`, 'again')).status).toBe(204);

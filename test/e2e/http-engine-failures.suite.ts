@@ -1,11 +1,12 @@
 // HTTP engines: what breaks, on either side, before, in and after an answer.
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { readMessage, startBackend } from '../support/forwarding.ts';
 import { connectRaw } from '../support/raw.ts';
 import { closedPort } from '../support/scripted.ts';
+import { SteppedClock } from '../support/stepped-clock.ts';
 import type { Stage, Stages } from './http-engine.suite.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -18,6 +19,13 @@ async function ownAnswer({ client, front }: Stage, request = GET) {
   const ending = await front.ending();
   await connection.until(`\r\n\r\n${ending.code}`);
   return { ...ending, startLine: readMessage(connection.received()).startLine };
+}
+
+/** A clock that only the test moves, for what times out in the engines; it is the system's again after the test. */
+function fakeClock(): SteppedClock {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  return new SteppedClock((ms) => void vi.advanceTimersByTime(ms));
 }
 
 /** A port whose listener never accepts and whose queue is full, so that a further SYN is not answered. */
@@ -120,9 +128,10 @@ export function describeFailures(stages: Stages): void {
   });
 
   it('a slow answer is no matter of the connect timeout', async () => {
+    const clock = fakeClock();
     const stage = await stages.set({ timeouts: { connect: 50 } });
     const { peer, client } = await stage.ask(GET);
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await clock.advance(500);
     peer.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
     expect(readMessage(await client.until('ok')).startLine).toBe('HTTP/1.1 200 OK');
   });
@@ -149,14 +158,15 @@ export function describeFailures(stages: Stages): void {
   });
 
   it('the head timeout stands still while the client uploads', async () => {
+    const clock = fakeClock();
     const stage = await stages.set({ timeouts: { head: 100 } });
     const { peer, client } = await stage.ask('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n');
     for (const [i, letter] of [...'abc'].entries()) {
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      await clock.advance(150);
       client.write(letter);
       await peer.until(`\r\n\r\n${'abc'.slice(0, i + 1)}`);
     }
-    expect((await stage.front.ending()).code).toBe('backend_timeout');
+    expect((await clock.during(stage.front.ending())).code).toBe('backend_timeout');
   });
 
   it('a server that stops taking the request is backend_timeout', async () => {
@@ -211,9 +221,10 @@ export function describeFailures(stages: Stages): void {
   });
 
   it('a server that is slow but goes on is let be, before its answer and in it', async () => {
+    const clock = fakeClock();
     const stage = await stages.set({ timeouts: { head: 300, idle: 300 } });
     const { peer, client } = await stage.ask(GET);
-    const pause = () => new Promise((resolve) => setTimeout(resolve, 200));
+    const pause = () => clock.advance(200);
     for (let i = 0; i < 3; i++) {
       await pause();
       peer.write('HTTP/1.1 102 Processing\r\n\r\n');

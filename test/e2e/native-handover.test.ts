@@ -11,6 +11,7 @@ import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';
 import type { TunnelEnd } from '../../src/relay/relay.ts';
 import { ANSWER, Gateway, HANDSHAKE, type Hooks } from '../support/handover-fixture.ts';
+import { settled } from '../support/quiet.ts';
 import { connect, frame, HEAD, openTunnel, Peer, sampled } from '../support/tunnel-fixture.ts';
 
 const { UPGATE_NATIVE: addon = ADDON } = process.env;
@@ -333,11 +334,7 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
     fixture.backend.socket.pause();
     const sent = frame(randomBytes(24 << 20), { opcode: 2, mask: true });
     fixture.client.socket.write(sent);
-    let before = -1;
-    while (fixture.client.socket.bytesWritten - fixture.client.socket.writableLength !== before) {
-      before = fixture.client.socket.bytesWritten - fixture.client.socket.writableLength;
-      await new Promise((wake) => setTimeout(wake, 200));
-    }
+    await settled(() => fixture.client.socket.bytesWritten - fixture.client.socket.writableLength);
     fixture.client.reset();
     const start = process.cpuUsage();
     await new Promise((wake) => setTimeout(wake, 500));
@@ -386,7 +383,7 @@ describe.skipIf(!existsSync(addon))('hand-over to the native relay', () => {
       return () => tunnel.cut('test');
     });
     const cuts = await Promise.all(clients);
-    while (verdicts.length < 2 * tunnels) await new Promise((wake) => setTimeout(wake, 20));
+    await expect.poll(() => verdicts.length).toBe(2 * tunnels);
     expect(verdicts.filter((held) => !held)).toEqual([]);
     for (const cut of cuts) cut();
     await Promise.all(gate.handed.map(({ end }) => end));

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { MixedRelay } from '../../src/relay/auto.ts';
 import { ADDON } from '../../src/relay/native/addon.ts';
 import { NativeRelay } from '../../src/relay/native/native.ts';
-import { RelayClock } from '../support/relay-clock.ts';
+import { SteppedClock } from '../support/stepped-clock.ts';
 import { describeRelay } from './relay.suite.ts';
 
 /** Another build of it, such as one with a sanitizer. */
@@ -14,7 +14,7 @@ const built = existsSync(addon);
 if (built) {
   const started: MixedRelay[] = [];
   let newest: NativeRelay | undefined;
-  const clock = new RelayClock((ms) => newest?.advanceTestClock(ms));
+  const clock = new SteppedClock((ms) => newest?.advanceTestClock(ms));
   const engine = () => {
     newest = new NativeRelay(1 + (started.length % 2), addon);
     newest.advanceTestClock(0);

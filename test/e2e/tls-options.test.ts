@@ -41,7 +41,12 @@ beforeAll(async () => {
   gateway = await startGateway({
     listeners: [
       // What the threads say of a handshake that failed is in tls-engines.test.ts.
-      { ...listener, tls: { certificates: [writePair('first', 'first.example')], engine: 'node' } },
+      {
+        ...listener,
+        tls: { certificates: [writePair('first', 'first.example')], engine: 'node' },
+        // None is over before its test has given up.
+        timeouts: { tls_handshake: '10m' },
+      },
       { ...listener, tls: { certificates, strict_sni: true } },
       { ...listener, tls: { certificates, min_version: 1.3 } },
       {
@@ -117,14 +122,11 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('strict_sni over %s', (version) =
 
 it('a client that ends its side within the handshake is closed at once, and not when its time is over', async () => {
   const hello = await clientHelloOf({ servername: 'first.example' });
-  // The timeout is 10 s, and so is that of a test's expectation; the machine may be busy.
   for (const bytes of [hello.subarray(0, 0), hello.subarray(0, 60), hello]) {
     const client = await connectRaw(gateway.ports[DEFAULTS]!);
-    const began = performance.now();
     client.write(bytes);
     client.end();
     await client.closed();
-    expect(performance.now() - began).toBeLessThan(8000);
     client.socket.destroy();
   }
 });

@@ -1,6 +1,6 @@
 // What every part of the relay's suite is given.
 import type { RelayEngine } from '../../../src/relay/relay.ts';
-import type { RelayClock } from '../../support/relay-clock.ts';
+import type { SteppedClock } from '../../support/stepped-clock.ts';
 import type { Transport } from '../../support/tunnel-fixture.ts';
 
 export interface Context {
@@ -8,5 +8,5 @@ export interface Context {
   readonly engine: () => RelayEngine;
   readonly transport: Transport;
   /** Of the newest engine. */
-  readonly clock: RelayClock;
+  readonly clock: SteppedClock;
 }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { type InheritedSocket, InheritedSockets, type Place } from '../../../src/net/inherited-sockets.ts';
+import { type InheritedSocket, InheritedSockets, type ListenAddress } from '../../../src/net/inherited-sockets.ts';
 
 const socket = (fd: number, address: string, name: string | null = null): InheritedSocket => ({ fd, address, name });
 
 describe('which socket a listener gets', () => {
-  it.each<[Place, string]>([
+  it.each<[ListenAddress, string]>([
     [{ port: 80 }, '[::]:80'],
     [{ port: 80 }, '0.0.0.0:80'],
     [{ host: '::', port: 80 }, '[::]:80'],
@@ -20,7 +20,7 @@ describe('which socket a listener gets', () => {
     expect(await sockets.take(place)).toBeNull();
   });
 
-  it.each<[Place, string]>([
+  it.each<[ListenAddress, string]>([
     [{ port: 80 }, '127.0.0.1:80'],
     [{ port: 80 }, '[::]:8080'],
     [{ host: '0.0.0.0', port: 80 }, '[::]:80'],

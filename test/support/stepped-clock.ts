@@ -1,4 +1,5 @@
-// The clock of a relay engine under test. It stands still until the test moves it, so that a busy machine is no late timer.
+// The clock of an engine under test. It stands still until the test moves it, so that a busy machine is no late timer; bytes
+// move by themselves between two steps.
 import { setImmediate as turn } from 'node:timers/promises';
 
 const STEP_MS = 50;
@@ -7,7 +8,7 @@ const TURNS = 5;
 /** Milliseconds of this clock; longer than anything that an engine waits for. */
 const LONGEST_MS = 300_000;
 
-export class RelayClock {
+export class SteppedClock {
   /** Milliseconds since it began. */
   now = 0;
   readonly #move: (ms: number) => void;
@@ -40,7 +41,7 @@ export class RelayClock {
     promise.then(settle, settle);
     const end = this.now + LONGEST_MS;
     while (!settled) {
-      if (this.now >= end) throw new Error(`nothing came in ${LONGEST_MS} ms of the relay's clock`);
+      if (this.now >= end) throw new Error(`nothing came in ${LONGEST_MS} ms of the engine's clock`);
       await this.#step(STEP_MS);
     }
     return promise;
