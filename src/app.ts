@@ -214,7 +214,7 @@ export class App {
       sessions: this.#sessions,
       endless: this.#http.endless,
       release: this.#others.release,
-      say: this.#options.interactive ? this.#options.print : null,
+      print: this.#options.interactive ? this.#options.print : null,
       notReady: () => {
         this.#ready = 'draining';
       },

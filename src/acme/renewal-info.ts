@@ -12,8 +12,8 @@ const ASK_MS = 6 * 3600_000;
 const SOONEST_MS = 60_000;
 const LATEST_MS = 24 * 3600_000;
 
-/** What was said of a certificate; `at` null: nothing that can be used. */
-interface Said {
+/** What is known of a certificate; `at` null: nothing that can be used. */
+interface KnownWindow {
   readonly id: string;
   readonly window: string;
   readonly at: number | null;
@@ -23,7 +23,7 @@ interface Said {
 export class RenewalInfo {
   readonly #clock: Clock;
   readonly #random: () => number;
-  #said: Said | null = null;
+  #known: KnownWindow | null = null;
 
   constructor(clock: Clock, random: () => number) {
     this.#clock = clock;
@@ -34,15 +34,15 @@ export class RenewalInfo {
   async dueAt(certificate: X509Certificate, open: () => Promise<AcmeClient>): Promise<number | null> {
     const id = certificateId(certificate);
     if (id === null) return null;
-    const said = this.#said?.id === id ? this.#said : null;
-    if (said !== null && said.askAgainAt > this.#clock.now()) return said.at;
+    const known = this.#known?.id === id ? this.#known : null;
+    if (known !== null && known.askAgainAt > this.#clock.now()) return known.at;
     try {
-      this.#said = await this.#ask(await open(), { id, certificate, said });
+      this.#known = await this.#ask(await open(), { id, certificate, known });
     } catch (error) {
       if (!(error instanceof AcmeError)) throw error;
-      this.#said = { id, window: said?.window ?? '', at: said?.at ?? null, askAgainAt: this.#clock.now() + ASK_MS };
+      this.#known = { id, window: known?.window ?? '', at: known?.at ?? null, askAgainAt: this.#clock.now() + ASK_MS };
     }
-    return this.#said.at;
+    return this.#known.at;
   }
 
   /** Its identifier where the authority knows what to do with it. */
@@ -53,9 +53,9 @@ export class RenewalInfo {
 
   async #ask(
     client: AcmeClient,
-    asked: { id: string; certificate: X509Certificate; said: Said | null },
-  ): Promise<Said> {
-    const { id, certificate, said } = asked;
+    asked: { id: string; certificate: X509Certificate; known: KnownWindow | null },
+  ): Promise<KnownWindow> {
+    const { id, certificate, known } = asked;
     const { renewalInfo } = await client.directory();
     const now = this.#clock.now();
     if (renewalInfo === null) return { id, window: '', at: null, askAgainAt: now + LATEST_MS };
@@ -67,7 +67,7 @@ export class RenewalInfo {
     if (!(suggested.start < suggested.end)) return { id, window: '', at: null, askAgainAt };
     const window = `${suggested.start} ${suggested.end}`;
     // One moment a window: a new one at each answer would be another certificate's.
-    const at = said?.window === window ? said.at : suggestedTime(validityOf(certificate), suggested, this.#random());
+    const at = known?.window === window ? known.at : suggestedTime(validityOf(certificate), suggested, this.#random());
     return { id, window, at, askAgainAt };
   }
 }

@@ -16,7 +16,7 @@ export const MAX_REASON = 123;
 const MAX_ROOM = 256;
 
 /** One request, its one parameter, and the broker it is carried out by. */
-interface Asked extends Pick<ApiCall, 'query' | 'req'> {
+interface BrokerCall extends Pick<ApiCall, 'query' | 'req'> {
   readonly target: string;
   readonly broker: Broker;
 }
@@ -42,14 +42,14 @@ export function backendOperations(broker: () => Broker): readonly Operation[] {
 
 const noSuchConnection = (): AdminResponse => problem(410, 'gone', 'there is no such connection, or not any more');
 
-async function describeConnection({ target, broker }: Asked): Promise<AdminResponse> {
+async function describeConnection({ target, broker }: BrokerCall): Promise<AdminResponse> {
   const found = await broker.describe(target);
   if (found === null) return noSuchConnection();
   const { openedAt, activeAt, ...rest } = found;
   return json(200, { ...rest, opened_at: isoTime(openedAt), active_at: activeAt === null ? null : isoTime(activeAt) });
 }
 
-async function sendToConnection({ target, req, broker }: Asked): Promise<AdminResponse> {
+async function sendToConnection({ target, req, broker }: BrokerCall): Promise<AdminResponse> {
   const message = await readMessage(req);
   if ('status' in message) return message;
   const found = await broker.describe(target);
@@ -60,7 +60,7 @@ async function sendToConnection({ target, req, broker }: Asked): Promise<AdminRe
   return sent ? nothing() : noSuchConnection();
 }
 
-async function closeConnection({ target, query, broker }: Asked): Promise<AdminResponse> {
+async function closeConnection({ target, query, broker }: BrokerCall): Promise<AdminResponse> {
   const code = query.get('code') ?? '1000';
   const reason = query.get('reason') ?? '';
   const number = /^\d{4}$/.test(code) ? Number(code) : 0;
@@ -73,18 +73,18 @@ async function closeConnection({ target, query, broker }: Asked): Promise<AdminR
   return (await broker.disconnect(target, number, reason)) ? nothing() : noSuchConnection();
 }
 
-async function listRooms({ broker }: Asked): Promise<AdminResponse> {
+async function listRooms({ broker }: BrokerCall): Promise<AdminResponse> {
   return json(200, { rooms: await broker.rooms() });
 }
 
-async function listMembers({ target, broker }: Asked): Promise<AdminResponse> {
+async function listMembers({ target, broker }: BrokerCall): Promise<AdminResponse> {
   const fault = roomFault(target);
   if (fault !== null) return fault;
   const members = await broker.members(target);
   return json(200, { room: target, members: members.map((member) => ({ ...member, since: isoTime(member.since) })) });
 }
 
-async function publish({ target, req, broker }: Asked): Promise<AdminResponse> {
+async function publish({ target, req, broker }: BrokerCall): Promise<AdminResponse> {
   const fault = roomFault(target);
   if (fault !== null) return fault;
   const message = await readMessage(req);
@@ -95,7 +95,7 @@ async function publish({ target, req, broker }: Asked): Promise<AdminResponse> {
   return json(200, { id, at: isoTime(at) });
 }
 
-async function takeBack({ req, broker }: Asked): Promise<AdminResponse> {
+async function takeBack({ req, broker }: BrokerCall): Promise<AdminResponse> {
   if (mediaOf(req) !== 'application/json') return mediaType('application/json');
   const body = await readBody(req, MAX_BODY);
   return body === null ? tooLarge() : revoke(broker, body.toString());

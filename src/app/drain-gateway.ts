@@ -23,7 +23,7 @@ export interface DrainedParts {
   /** From here on `/readyz` answers 503. */
   readonly notReady: () => void;
   /** Tells the one who waits for it; null: nobody does. */
-  readonly say: ((line: string) => void) | null;
+  readonly print: ((line: string) => void) | null;
 }
 
 /**
@@ -33,10 +33,10 @@ export interface DrainedParts {
 const LAST_ACCEPTED_MS = 1000;
 
 /** Resolves when nothing is left. */
-export function drainGateway({ config, emit, notReady, release, say, ...parts }: DrainedParts): Promise<void> {
+export function drainGateway({ config, emit, notReady, release, print, ...parts }: DrainedParts): Promise<void> {
   const { gateway, listeners, sessions, endless } = parts;
   const waiting = waitsFor(config, { sessions: sessions.size, requests: gateway.underWay() });
-  if (waiting !== null) say?.(waiting);
+  if (waiting !== null) print?.(waiting);
   return startDrain({
     config,
     emit,

@@ -59,7 +59,7 @@ export function sharedUrl({ broker, limits: { shared } }: Where): string | null 
 }
 
 /** A connection while it lives, and the library's limiters that use it. */
-interface Link {
+interface RedisConnection {
   readonly client: RedisClient;
   readonly limiters: WeakMap<Limiter, RateLimiterRedis>;
 }
@@ -93,7 +93,7 @@ async function load(options: RedisRatesOptions): Promise<RedisRates> {
 export class RedisRates implements SharedRates, Sampler {
   readonly #libraries: Libraries;
   readonly #options: RedisRatesOptions;
-  #link: Link | null = null;
+  #connection: RedisConnection | null = null;
   #down: string | null = 'not connected yet';
   /** The operator has been notified of the outage that lasts now. */
   #reported = false;
@@ -125,47 +125,47 @@ export class RedisRates implements SharedRates, Sampler {
   close(): void {
     this.#reconnect.close();
     clearTimeout(this.#heartbeatTimer);
-    const link = this.#link;
-    this.#link = null;
-    if (link !== null) destroyRedisClient(link.client);
+    const connection = this.#connection;
+    this.#connection = null;
+    if (connection !== null) destroyRedisClient(connection.client);
   }
 
   async take(requests: readonly RateRequest[]): Promise<RateWait | 'taken' | 'unknown'> {
-    const link = this.#link;
-    if (link === null || !this.up) return 'unknown';
+    const connection = this.#connection;
+    if (connection === null || !this.up) return 'unknown';
     try {
-      return await this.#answered(link, this.#takeEach(link, requests));
+      return await this.#answered(connection, this.#takeEach(connection, requests));
     } catch {
       return 'unknown';
     }
   }
 
-  async #takeEach(link: Link, requests: readonly RateRequest[]): Promise<RateWait | 'taken'> {
+  async #takeEach(connection: RedisConnection, requests: readonly RateRequest[]): Promise<RateWait | 'taken'> {
     for (const [i, request] of requests.entries()) {
-      const waitMs = await this.#consume(link, request);
+      const waitMs = await this.#consume(connection, request);
       if (waitMs === 0) continue;
       const taken = requests.slice(0, i);
       // Not awaited: tokens that are lost here come back by themselves.
-      for (const one of taken) this.#limiterOf(link, one.limiter).reward(one.client, 1).catch(ignore);
+      for (const one of taken) this.#limiterOf(connection, one.limiter).reward(one.client, 1).catch(ignore);
       return { request, waitMs };
     }
     return 'taken';
   }
 
   /** 0 where a token was taken, else milliseconds to wait. */
-  async #consume(link: Link, { limiter, client }: RateRequest): Promise<number> {
+  async #consume(connection: RedisConnection, { limiter, client }: RateRequest): Promise<number> {
     try {
-      await this.#limiterOf(link, limiter).consume(client, 1);
+      await this.#limiterOf(connection, limiter).consume(client, 1);
       return 0;
     } catch (refused) {
       if (refused instanceof this.#libraries.limits.RateLimiterRes) return Math.max(1, refused.msBeforeNext);
       // Redis itself may refuse, such as for want of memory: then it counts as unavailable.
-      this.#lost(link, reasonOf(refused));
+      this.#lost(connection, reasonOf(refused));
       throw refused;
     }
   }
 
-  #limiterOf({ client, limiters }: Link, limiter: Limiter): RateLimiterRedis {
+  #limiterOf({ client, limiters }: RedisConnection, limiter: Limiter): RateLimiterRedis {
     const known = limiters.get(limiter);
     if (known !== undefined) return known;
     const { rate, burst } = limiter.rate;
@@ -183,23 +183,23 @@ export class RedisRates implements SharedRates, Sampler {
 
   async #open(): Promise<void> {
     const client = createRedisClient(this.#libraries.redis, this.#options.url);
-    const link: Link = { client, limiters: new WeakMap() };
-    this.#link = link;
-    const lost = guarded('redis', (reason: string) => this.#lost(link, reason));
+    const connection: RedisConnection = { client, limiters: new WeakMap() };
+    this.#connection = connection;
+    const lost = guarded('redis', (reason: string) => this.#lost(connection, reason));
     client.on('error', (error: Error) => lost(reasonOf(error)));
     client.on('end', () => lost('the connection ended'));
     try {
-      await this.#answered(link, client.connect(), CONNECT_MS);
-      await this.#heartbeat(link);
+      await this.#answered(connection, client.connect(), CONNECT_MS);
+      await this.#heartbeat(connection);
     } catch (error) {
-      this.#lost(link, reasonOf(error));
+      this.#lost(connection, reasonOf(error));
     }
   }
 
   /** Checks whether Redis answers, now and from time to time. Rejects where it does not. */
-  async #heartbeat(link: Link): Promise<void> {
-    await this.#answered(link, link.client.ping());
-    if (link !== this.#link) return;
+  async #heartbeat(connection: RedisConnection): Promise<void> {
+    await this.#answered(connection, connection.client.ping());
+    if (connection !== this.#connection) return;
     this.#reconnect.succeeded();
     this.#reported = false;
     if (this.#down !== null) {
@@ -207,18 +207,18 @@ export class RedisRates implements SharedRates, Sampler {
       this.#options.emit({ type: 'notice', level: 'info', message: 'the shared limits are there' });
     }
     const again = guarded('redis', () =>
-      this.#heartbeat(link).catch((error: unknown) => this.#lost(link, reasonOf(error))),
+      this.#heartbeat(connection).catch((error: unknown) => this.#lost(connection, reasonOf(error))),
     );
     this.#heartbeatTimer = setTimeout(again, HEARTBEAT_MS).unref();
   }
 
   /** Resolves with the reply, unless Redis times out: then the connection is closed, so that no other command waits. */
-  async #answered<T>(link: Link, answer: Promise<T>, maxMs = ANSWER_MS): Promise<T> {
+  async #answered<T>(connection: RedisConnection, answer: Promise<T>, maxMs = ANSWER_MS): Promise<T> {
     let heard = ignore;
     const silence = new Promise<never>((_, reject) => {
       heard = startResponseTimeout(maxMs, () => {
         reject(new Error('Redis does not answer'));
-        this.#lost(link, 'Redis does not answer');
+        this.#lost(connection, 'Redis does not answer');
       });
     });
     try {
@@ -230,11 +230,11 @@ export class RedisRates implements SharedRates, Sampler {
   }
 
   /** Closes the connection and opens the next one after a backoff. */
-  #lost(link: Link, reason: string): void {
-    if (this.#link !== link) return;
-    this.#link = null;
+  #lost(connection: RedisConnection, reason: string): void {
+    if (this.#connection !== connection) return;
+    this.#connection = null;
     clearTimeout(this.#heartbeatTimer);
-    destroyRedisClient(link.client);
+    destroyRedisClient(connection.client);
     this.#down = reason;
     if (!this.#reported) {
       const message = 'the shared limits are away; this gateway limits by itself';

@@ -49,7 +49,7 @@ function start(server: Endpoint, preamble: Buffer | null, connected: Connected):
   if (refused !== null) return refused;
   if (secure) {
     const socket = tls.connect({ ...addressOf(server), ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
-    return report(tune(socket), 'secureConnect', connected);
+    return report(setSocketOptions(socket), 'secureConnect', connected);
   }
   const socket = net.connect({
     ...addressOf(server),
@@ -70,7 +70,7 @@ export function connectWithPreamble(server: Endpoint, preamble: Buffer, connecte
   const refused = refuseIfShort(connected);
   if (refused !== null) return refused;
   const { secure } = server;
-  const below = tune(connectReadingAfterWriteError(addressOf(server)));
+  const below = setSocketOptions(connectReadingAfterWriteError(addressOf(server)));
   return report(below, 'connect', (error) => {
     if (error !== null) return connected(error, null);
     below.write(preamble);
@@ -87,7 +87,7 @@ export function ownPreamble({ proxyProtocol }: Endpoint): Buffer | null {
   return proxyProtocol === undefined ? null : formatPreamble(proxyProtocol, null);
 }
 
-function tune<S extends net.Socket>(socket: S): S {
+function setSocketOptions<S extends net.Socket>(socket: S): S {
   return socket.setNoDelay(true).setKeepAlive(true, KEEPALIVE_MS);
 }
 

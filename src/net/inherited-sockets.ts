@@ -13,7 +13,7 @@ export interface InheritedSocket {
 }
 
 /** What wants to listen: `port`, on all addresses or on `host`, or on a unix socket. */
-export interface Place {
+export interface ListenAddress {
   readonly host?: string | undefined;
   readonly port?: number | undefined;
   readonly unix?: string | undefined;
@@ -35,7 +35,7 @@ export class InheritedSockets {
    * The descriptor for this place, which is the caller's from now on; null where it has to be bound. A text says that the one
    * it has to be was not passed.
    */
-  async take(place: Place): Promise<number | null | string> {
+  async take(place: ListenAddress): Promise<number | null | string> {
     const { fd_name: name } = place;
     if (name !== undefined && this.any) {
       const named = this.#takeWhere((socket) => socket.name === name);
@@ -62,7 +62,7 @@ export class InheritedSockets {
 }
 
 /** Every form in which the address of this place may have been bound. */
-async function addressesOf({ host, port = 0, unix }: Place): Promise<string[]> {
+async function addressesOf({ host, port = 0, unix }: ListenAddress): Promise<string[]> {
   if (unix !== undefined) return [unix];
   if (host === undefined) return [`[::]:${port}`, `0.0.0.0:${port}`];
   if (isIP(host) !== 0) return [formatAddress(host, port)];

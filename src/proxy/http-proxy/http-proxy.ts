@@ -26,7 +26,7 @@ const MAX_IDLE = 256;
  * fields into its own request and pipes the body; so it gets no fields, and the pipe is the exchange's. Of the response it
  * asks only whether it was closed, and gets one that never is.
  */
-class Stand extends IncomingMessage {
+class ProxyRequestStub extends IncomingMessage {
   readonly #exchange: Exchange;
   readonly #transfer: HttpExchange;
   #link: RequestStream | null = null;
@@ -79,11 +79,11 @@ type Proxy = ReturnType<typeof openProxy>;
 /** Has http-proxy make the request, over a connection of the agent's. */
 function send(proxy: Proxy, exchange: Exchange, transfer: HttpExchange, agent: Agent): void {
   const { secure, host, port, unix, tls } = exchange.server;
-  const stand = new Stand(exchange, transfer);
+  const stub = new ProxyRequestStub(exchange, transfer);
   try {
     proxy.web(
-      stand,
-      new ServerResponse(stand),
+      stub,
+      new ServerResponse(stub),
       {
         target: {
           protocol: secure ? 'https:' : 'http:',
@@ -99,7 +99,7 @@ function send(proxy: Proxy, exchange: Exchange, transfer: HttpExchange, agent: A
         toProxy: true,
         ignorePath: true,
       },
-      (error) => stand.onError(error),
+      (error) => stub.onError(error),
     );
   } catch (thrown) {
     transfer.fail(asGatewayError(thrown, 'request'));
