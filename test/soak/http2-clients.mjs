@@ -5,29 +5,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
-
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
-const DATA = 0;
-const HEADERS = 1;
-const PRIORITY = 2;
-const RST_STREAM = 3;
-const SETTINGS = 4;
-const PING = 6;
-const GOAWAY = 7;
-const WINDOW_UPDATE = 8;
-const CONTINUATION = 9;
-const END_STREAM = 0x1;
-const ACK = 0x1;
-const END_HEADERS = 0x4;
-
-function frame(type, flags = 0, stream = 0, payload = Buffer.alloc(0)) {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
+import { ACK, END_HEADERS, END_STREAM, FRAME, frame, PREFACE } from '../support/http2-frames.mjs';
 
 /** Short fields as literals without Huffman (RFC 7541 §6.2.2). */
 function block(fields) {
@@ -48,7 +26,7 @@ const head = (secure, method, path, more = []) =>
 const many = (count, make) => Buffer.concat(Array.from({ length: count }, (_, i) => make(i)));
 const below = (most) => Math.floor(Math.random() * most);
 const id = (i) => 2 * i + 1;
-const BEGIN = Buffer.concat([PREFACE, frame(SETTINGS), frame(SETTINGS, ACK)]);
+const BEGIN = Buffer.concat([PREFACE, frame(FRAME.settings), frame(FRAME.settings, ACK)]);
 const WEBSOCKET = [
   [':protocol', 'websocket'],
   ['sec-websocket-version', '13'],
@@ -59,9 +37,15 @@ const WEBSOCKET = [
 function malformed(secure) {
   const one = [
     () => frame(below(12), below(256), below(6), randomBytes(below(20))),
-    () => frame(HEADERS, END_HEADERS | END_STREAM, id(below(4)), head(secure, 'GET', '/')),
-    () => frame(GOAWAY, 0, 0, Buffer.of(0, 0, 0, 0, 0, 0, 0, below(14))),
-    () => frame([RST_STREAM, PING, WINDOW_UPDATE, SETTINGS, PRIORITY][below(5)], 0, below(2), randomBytes(below(10))),
+    () => frame(FRAME.headers, END_HEADERS | END_STREAM, id(below(4)), head(secure, 'GET', '/')),
+    () => frame(FRAME.goaway, 0, 0, Buffer.of(0, 0, 0, 0, 0, 0, 0, below(14))),
+    () =>
+      frame(
+        [FRAME.reset, FRAME.ping, FRAME.window, FRAME.settings, FRAME.priority][below(5)],
+        0,
+        below(2),
+        randomBytes(below(10)),
+      ),
   ][below(4)]();
   if (Math.random() < 0.3) one[below(one.length)] = below(256);
   return one;
@@ -79,16 +63,16 @@ async function pour(socket, times, bytes) {
 const MISBEHAVIOURS = {
   async resets(socket, secure) {
     socket.write(BEGIN);
-    const request = (i) => frame(HEADERS, END_HEADERS | END_STREAM, id(i), head(secure, 'GET', '/'));
-    const reset = (i) => frame(RST_STREAM, 0, id(i), Buffer.of(0, 0, 0, 8));
+    const request = (i) => frame(FRAME.headers, END_HEADERS | END_STREAM, id(i), head(secure, 'GET', '/'));
+    const reset = (i) => frame(FRAME.reset, 0, id(i), Buffer.of(0, 0, 0, 8));
     await pour(socket, 20, (n) => many(100, (i) => Buffer.concat([request(100 * n + i), reset(100 * n + i)])));
   },
   async continuations(socket, secure) {
-    socket.write(Buffer.concat([BEGIN, frame(HEADERS, 0, 1, head(secure, 'GET', '/'))]));
+    socket.write(Buffer.concat([BEGIN, frame(FRAME.headers, 0, 1, head(secure, 'GET', '/'))]));
     await pour(
       socket,
       20,
-      many(100, () => frame(CONTINUATION, 0, 1)),
+      many(100, () => frame(FRAME.continuation, 0, 1)),
     );
   },
   async settings(socket) {
@@ -96,7 +80,7 @@ const MISBEHAVIOURS = {
     await pour(
       socket,
       20,
-      many(200, () => frame(SETTINGS)),
+      many(200, () => frame(FRAME.settings)),
     );
   },
   async pings(socket) {
@@ -105,28 +89,30 @@ const MISBEHAVIOURS = {
     await pour(
       socket,
       20,
-      many(200, () => frame(PING, 0, 0, Buffer.alloc(8))),
+      many(200, () => frame(FRAME.ping, 0, 0, Buffer.alloc(8))),
     );
   },
   async emptyData(socket, secure) {
-    socket.write(Buffer.concat([BEGIN, frame(HEADERS, END_HEADERS, 1, head(secure, 'POST', '/'))]));
+    socket.write(Buffer.concat([BEGIN, frame(FRAME.headers, END_HEADERS, 1, head(secure, 'POST', '/'))]));
     await pour(
       socket,
       30,
-      many(500, () => frame(DATA, 0, 1)),
+      many(500, () => frame(FRAME.data, 0, 1)),
     );
   },
   async priorities(socket) {
     socket.write(BEGIN);
-    await pour(socket, 20, (n) => many(200, (i) => frame(PRIORITY, 0, id(200 * n + i), Buffer.of(0, 0, 0, 0, 15))));
+    await pour(socket, 20, (n) =>
+      many(200, (i) => frame(FRAME.priority, 0, id(200 * n + i), Buffer.of(0, 0, 0, 0, 15))),
+    );
   },
   async halfOpen(socket, secure) {
-    socket.end(Buffer.concat([BEGIN, frame(HEADERS, END_HEADERS, 1, head(secure, 'POST', '/'))]));
+    socket.end(Buffer.concat([BEGIN, frame(FRAME.headers, END_HEADERS, 1, head(secure, 'POST', '/'))]));
     await sleep(below(500));
   },
   /** Says too little for a session, or nothing with a session. */
   async silent(socket, secure) {
-    const request = frame(HEADERS, END_HEADERS, 1, head(secure, 'POST', '/'));
+    const request = frame(FRAME.headers, END_HEADERS, 1, head(secure, 'POST', '/'));
     socket.write([PREFACE.subarray(0, below(24)), BEGIN, Buffer.concat([BEGIN, request])][below(3)]);
     await sleep(below(3000));
   },
@@ -136,17 +122,18 @@ const MISBEHAVIOURS = {
   },
   /** Downloads that are not read, on one connection, and left. */
   async downloads(socket, secure) {
-    const request = (i) => frame(HEADERS, END_HEADERS | END_STREAM, id(i), head(secure, 'GET', '/download/length'));
+    const request = (i) =>
+      frame(FRAME.headers, END_HEADERS | END_STREAM, id(i), head(secure, 'GET', '/download/length'));
     socket.write(Buffer.concat([BEGIN, many(20, request)]));
     if (Math.random() < 0.5) socket.pause();
     await sleep(below(800));
   },
   /** WebSockets over it that are left open, half a frame within. */
   async webSockets(socket, secure) {
-    const open = (i) => frame(HEADERS, END_HEADERS, id(i), head(secure, 'CONNECT', '/local/echo', WEBSOCKET));
+    const open = (i) => frame(FRAME.headers, END_HEADERS, id(i), head(secure, 'CONNECT', '/local/echo', WEBSOCKET));
     socket.write(Buffer.concat([BEGIN, many(10, open)]));
     await sleep(20);
-    if (!socket.destroyed) socket.write(many(10, (i) => frame(DATA, 0, id(i), Buffer.of(0x82, 0xfe, 0, 200, 1))));
+    if (!socket.destroyed) socket.write(many(10, (i) => frame(FRAME.data, 0, id(i), Buffer.of(0x82, 0xfe, 0, 200, 1))));
     await sleep(below(500));
   },
 };

@@ -2,23 +2,9 @@
 // Fields are written as literals without Huffman and without the dynamic table (RFC 7541 §6.2.2); of answers only the status is read.
 import net from 'node:net';
 import tls from 'node:tls';
+import { ACK, END_HEADERS, END_STREAM, FRAME, frame, PREFACE } from './http2-frames.mjs';
 
-export const FRAME = {
-  data: 0,
-  headers: 1,
-  priority: 2,
-  reset: 3,
-  settings: 4,
-  push: 5,
-  ping: 6,
-  goaway: 7,
-  window: 8,
-  continuation: 9,
-} as const;
-export const END_STREAM = 0x1;
-export const ACK = 0x1;
-export const END_HEADERS = 0x4;
-export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+export { ACK, END_HEADERS, END_STREAM, FRAME, frame, PREFACE };
 
 /** Error codes of RFC 9113 §7. */
 export const CODE = {
@@ -36,16 +22,6 @@ export interface Frame {
   readonly flags: number;
   readonly stream: number;
   readonly payload: Buffer;
-}
-
-/** One frame. */
-export function frame(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
 }
 
 export function uint32(...values: number[]): Buffer {

@@ -5,16 +5,14 @@ import { type ShownValue, shownValues } from '../../config/shown-values.ts';
 import type { Snapshot } from '../../runtime/snapshot.ts';
 import { type AdminResponse, json } from '../answer.ts';
 import { isoTime } from '../body.ts';
-import { malformed, readLimit, readOnce, readWhole } from './paging.ts';
+import { malformed, readLimit, readNamed, readWhole } from './paging.ts';
 
 const TAKEN = ['under', 'limit', 'cursor'];
 
 /** Answers `GET /config`; 400 where the query is malformed. */
 export async function showConfig({ config, source }: Snapshot, query: URLSearchParams): Promise<AdminResponse> {
-  const given = readOnce(query);
+  const given = readNamed(query, TAKEN);
   if (typeof given === 'string') return malformed(given);
-  const unknown = Object.keys(given).find((name) => !TAKEN.includes(name));
-  if (unknown !== undefined) return malformed(`${JSON.stringify(unknown)} is none of ${TAKEN.join(', ')}`);
   const limit = readLimit(query);
   const from = readWhole(query, 'cursor', 0);
   if (typeof limit === 'string') return malformed(limit);

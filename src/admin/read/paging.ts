@@ -30,3 +30,10 @@ export function readOnce(query: URLSearchParams): Record<string, string> | strin
   }
   return found;
 }
+
+/** As readOnce(); a string may also say which parameter is none of `names`. */
+export function readNamed(query: URLSearchParams, names: readonly string[]): Record<string, string> | string {
+  const given = readOnce(query);
+  const unknown = typeof given === 'string' ? undefined : Object.keys(given).find((name) => !names.includes(name));
+  return unknown === undefined ? given : `${JSON.stringify(unknown)} is none of ${names.join(', ')}`;
+}

@@ -1,6 +1,6 @@
 // `GET /refusals`: the last refusals and failures, each with the rule that decided.
 import { type AdminResponse, json } from '../answer.ts';
-import { malformed, readLimit, readOnce, readWhole } from './paging.ts';
+import { malformed, readLimit, readNamed, readWhole } from './paging.ts';
 
 /** One of them, as it is shown; observe/refusals.ts says what the members mean. */
 export interface RefusalRow {
@@ -26,10 +26,8 @@ const TAKEN = [...FILTERS, 'after', 'before', 'limit'];
 
 /** Answers `GET /refusals`, newest first; 400 where the query is malformed. */
 export function listRefusals(refusals: Refusals, query: URLSearchParams): AdminResponse {
-  const given = readOnce(query);
+  const given = readNamed(query, TAKEN);
   if (typeof given === 'string') return malformed(given);
-  const unknown = Object.keys(given).find((name) => !TAKEN.includes(name));
-  if (unknown !== undefined) return malformed(`${JSON.stringify(unknown)} is none of ${TAKEN.join(', ')}`);
   const limit = readLimit(query);
   const after = readWhole(query, 'after', 0);
   const before = readWhole(query, 'before', Number.MAX_SAFE_INTEGER);

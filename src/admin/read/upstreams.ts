@@ -3,7 +3,7 @@ import type { Pool, Server } from '../../upstream/pool.ts';
 import { reportServer } from '../../upstream/server-report.ts';
 import { type AdminResponse, json } from '../answer.ts';
 import { isoTime } from '../body.ts';
-import { malformed, readLimit, readOnce, readWhole } from './paging.ts';
+import { malformed, readLimit, readNamed, readWhole } from './paging.ts';
 
 /** What went on with a server since the start; observe/server-activity.ts keeps it. */
 export interface ServerHistory {
@@ -32,10 +32,8 @@ const TAKEN = ['upstream', 'limit', 'cursor'];
 
 /** Answers `GET /upstreams`; 400 where the query is malformed. */
 export function listUpstreams(source: UpstreamSource, query: URLSearchParams): AdminResponse {
-  const given = readOnce(query);
+  const given = readNamed(query, TAKEN);
   if (typeof given === 'string') return malformed(given);
-  const unknown = Object.keys(given).find((name) => !TAKEN.includes(name));
-  if (unknown !== undefined) return malformed(`${JSON.stringify(unknown)} is none of ${TAKEN.join(', ')}`);
   const limit = readLimit(query);
   const from = readWhole(query, 'cursor', 0);
   if (typeof limit === 'string') return malformed(limit);
