@@ -15,7 +15,7 @@ beforeAll(async () => {
   await once(silent, 'listening');
   gateway = await startGateway({
     listeners: [
-      { host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] } },
+      { host: '127.0.0.1', port: 0, tls: { self_signed: ['localhost'] }, http2: { extended_connect: true } },
       { host: '127.0.0.1', port: 0, http2: { prior_knowledge: true } },
     ],
     // Where node does not tell that a session was given up, its drain lasts this long.
@@ -56,12 +56,22 @@ const heads = (id: number, more: [string, string][]): Buffer =>
   headers(id, getFields('/silent', more, { ':method': 'POST' }), 0);
 
 it.each([
-  ['the client', (id: number) => [heads(id, []), frame(FRAME.reset, 0, id, uint32(CODE.cancel))]],
   [
-    'node for what the client sent',
+    'requests to a server that the client resets',
+    (id: number) => [heads(id, []), frame(FRAME.reset, 0, id, uint32(CODE.cancel))],
+  ],
+  [
+    'requests to a server that node resets for what the client sent',
     (id: number) => [heads(id, [['content-length', '5']]), frame(FRAME.data, END_STREAM, id, Buffer.alloc(1))],
   ],
-])('requests to a server that %s resets in the same write count toward the budget', async (_name, one) => {
+  [
+    'handshakes that are refused, and that the client resets',
+    (id: number) => [
+      headers(id, getFields('/', [], { ':method': 'CONNECT', ':protocol': 'websocket' }), 0),
+      frame(FRAME.reset, 0, id, uint32(CODE.cancel)),
+    ],
+  ],
+])('%s in the same write count toward the budget', async (_name, one) => {
   const before = await gateway.metric('http2_sessions_closed_total', { reason: 'resets' });
   const client = await (await connect(0)).begin();
   // Fewer at a time than streams may be open.

@@ -111,10 +111,7 @@ export class Http2Tunnel extends Duplex {
     this.#head = null;
     const { head, rest } = start;
     const opens = head.status === 101;
-    if (this.#stream.destroyed || this.#stream.closed) {
-      this.#events?.onReset();
-      return void callback(reset());
-    }
+    if (this.#stream.destroyed || this.#stream.closed) return void callback(reset());
     this.#stream.respond(http2Answer(opens ? 200 : refusalOf(head.status), head.fields), { endStream: false });
     if (opens) this.#events?.onOpened();
     else {
