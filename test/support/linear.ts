@@ -1,6 +1,8 @@
 // Whether the time of something grows faster than its input: by processor time, which other programs of a busy machine do
 // not change, as a ratio between two sizes, which the speed of the machine does not change.
 
+import { expect, it } from 'vitest';
+
 /** The size at which all is measured: nearly what a request head may have. */
 const SIZE = 30 * 1024;
 
@@ -79,4 +81,23 @@ export function* fillings(
       yield [`${names} before it`, (size) => other + run(one, size)];
     }
   }
+}
+
+/** Something that reads a text of others. */
+export interface Parser {
+  readonly name: string;
+  /** What it separates by, and what stands between. */
+  readonly pieces: readonly string[];
+  readonly read: (text: string) => unknown;
+}
+
+/** A test for each: it takes linear time, whatever its pieces are put together to. */
+export function sweep(parsers: readonly Parser[]): void {
+  it.each(parsers.map((parser) => [parser.name, parser] as const))(
+    '%s is read in linear time',
+    { timeout: 120_000 },
+    (_, { pieces, read }) => {
+      for (const [name, fill] of fillings(pieces)) expect(faultOf(fill, read), name).toBeNull();
+    },
+  );
 }

@@ -163,13 +163,15 @@ function inOrder(found: readonly Found[]): Found[] {
  * it, and one that is never reached is an error here.
  */
 function withoutShadowed(found: readonly Found[]): Found[] {
-  return found.map((one, i) => {
-    const before = found
-      .slice(0, i)
-      .filter(({ site, paths }) => site === one.site && paths.join(' ') === one.paths.join(' '));
-    const kind = (['websocket', 'http'] as const).find((each) => before.some((other) => other.kind === each));
-    if (one.kind !== 'both' || kind === undefined) return one;
-    return { ...one, kind: kind === 'websocket' ? 'http' : 'websocket' };
+  const taken = new Map<Site, Map<string, Set<Found['kind']>>>();
+  return found.map((one) => {
+    const { site, kind } = one;
+    const ofSite = taken.get(site) ?? new Map<string, Set<Found['kind']>>();
+    const key = one.paths.join(' ');
+    const before = ofSite.get(key) ?? new Set();
+    taken.set(site, ofSite.set(key, new Set([...before, kind])));
+    if (kind === 'both' && before.has('websocket')) return { ...one, kind: 'http' };
+    return kind === 'both' && before.has('http') ? { ...one, kind: 'websocket' } : one;
   });
 }
 

@@ -25,6 +25,8 @@ export class ImportError extends Error {}
 /** Gives each name once: those of the config's own are letters, digits, dots, underscores and dashes. */
 export class NamesGiven {
   readonly #given = new Set<string>();
+  /** By what was wanted the number that may be free, so that many of one name don't all look from the first on. */
+  readonly #next = new Map<string, number>();
 
   take(wanted: string): string {
     const base =
@@ -33,7 +35,9 @@ export class NamesGiven {
         .replace(/^[^A-Za-z0-9]+|-+$/g, '')
         .slice(0, 50) || 'route';
     let name = base;
-    for (let i = 2; this.#given.has(name); i++) name = `${base}-${i}`;
+    let number = this.#next.get(base) ?? 2;
+    for (; this.#given.has(name); number++) name = `${base}-${number}`;
+    this.#next.set(base, number);
     this.#given.add(name);
     return name;
   }

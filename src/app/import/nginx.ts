@@ -32,9 +32,10 @@ export function importNginx(text: string, source: string): Draft {
   const upstreams = new NginxUpstreams(http.filter(({ name }) => name === 'upstream'));
   const listeners = new NginxListeners();
   const locations: Location[] = [];
-  const shared = http.filter(({ block }) => block === null);
+  const shared = http.filter(({ name, block }) => block === null && SETTINGS.has(name));
   for (const directive of http) {
-    if (directive.name === 'server') locations.push(...serverOf(directive, shared, listeners));
+    if (directive.name === 'server' && directive.block !== null)
+      locations.push(...serverOf(directive, shared, listeners));
     else if (!isKnown(directive)) remarks.push(remarkOf(directive));
   }
   for (const directive of found.filter(({ name }) => name === 'include' || name === 'stream'))

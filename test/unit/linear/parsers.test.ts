@@ -39,14 +39,7 @@ import { readEvent } from '../../../src/websocket/broker/redis-wire.ts';
 import { RoomNames } from '../../../src/websocket/rooms/room-names.ts';
 import { readConnectAnswer, readMessageAnswer } from '../../../src/websocket/webhook/cloud-event.ts';
 import { handshakeHead, http, plainHead, requestOf, splice, tableOf } from '../../support/heads.ts';
-import { faultOf, fillings, growthOf } from '../../support/linear.ts';
-
-interface Parser {
-  readonly name: string;
-  /** What it separates by, and what stands between. */
-  readonly pieces: readonly string[];
-  readonly read: (text: string) => unknown;
-}
+import { faultOf, growthOf, type Parser, sweep } from '../../support/linear.ts';
 
 /** A head with one field of the text, or one field a line of it. */
 const withField = (name: string, value: string): RequestHead =>
@@ -409,13 +402,7 @@ const PARSERS: readonly Parser[] = [
   },
 ];
 
-it.each(PARSERS.map((parser) => [parser.name, parser] as const))(
-  '%s is read in linear time',
-  { timeout: 120_000 },
-  (_, { pieces, read }) => {
-    for (const [name, fill] of fillings(pieces)) expect(faultOf(fill, read), name).toBeNull();
-  },
-);
+sweep(PARSERS);
 
 it('the head of an answer that comes octet by octet is read in linear time', () => {
   const read = (size: number): void => {
