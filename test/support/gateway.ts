@@ -92,8 +92,14 @@ export async function gatewayOf(child: LineChild, file: string): Promise<Gateway
   await child.line((line) => (asLog(line)?.['msg'] === 'started' ? true : undefined), 'the start');
   const ports = named('listening').map((line) => Number(line['port'] ?? 0));
   const adminPort = Number(String(named('started')[0]?.['admin']).replace(/^.*:/, ''));
+  let ended = '';
+  void child.exited.then((how) => {
+    ended = `the gateway has ended with ${how}: ${child.stderr().slice(-2000)}`;
+  });
   const admin = async (path: string) => {
-    const response = await fetch(`http://127.0.0.1:${adminPort}${path}`);
+    const response = await fetch(`http://127.0.0.1:${adminPort}${path}`).catch((cause: unknown) => {
+      throw ended === '' ? cause : new Error(ended, { cause });
+    });
     return { status: response.status, text: await response.text() };
   };
   return {
