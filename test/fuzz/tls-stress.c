@@ -73,8 +73,10 @@ static void send_command(enum command_kind kind, uint64_t id, struct command *c)
 static void open_listener(int i) {
   struct command *c = calloc(1, sizeof *c);
   listeners[i].id = ID((unsigned)i % engine.count, (unsigned)i, next_generation++);
+  // Some give up early. Not all: on a busy machine, under valgrind, no handshake is done in two seconds.
+  uint32_t handshake_ms = roll(4) ? 60000 : 50 + roll(2000);
   tls_contexts_hold(contexts);
-  c->listener = listener_new(listeners[i].id, fcntl(listeners[i].fd, F_DUPFD_CLOEXEC, 3), 1 + roll(20), contexts, 50 + roll(2000));
+  c->listener = listener_new(listeners[i].id, fcntl(listeners[i].fd, F_DUPFD_CLOEXEC, 3), 1 + roll(20), contexts, handshake_ms);
   send_command(DO_LISTEN, listeners[i].id, c);
 }
 
@@ -255,7 +257,7 @@ int main(int argc, char **argv) {
   }
   for (int i = 0; i < CLIENTS; i++) clients[i].fd = -1;
   contexts = make_contexts();
-  for (uint64_t step = 0; accepted_count + failures < wanted; step++) {
+  while (accepted_count + failures < wanted || !echoed || !tunnels_closed) {
     take_events();
     for (int i = 0; i < TUNNELS; i++) {
       if (sides[i].id) echo(&sides[i]);
@@ -280,7 +282,6 @@ int main(int argc, char **argv) {
       send_command(DO_USE_TLS, listeners[i].id, c);
     }
   }
-  if (!echoed || !tunnels_closed) die("nothing was carried");
   printf("%llu connections over TLS, %llu failed handshakes, %llu dropped, %llu tunnels ended, %llu bytes came back, %llu whole, %llu swaps\n",
          (unsigned long long)accepted_count, (unsigned long long)failures, (unsigned long long)dropped,
          (unsigned long long)tunnels_closed, (unsigned long long)echoed, (unsigned long long)whole, (unsigned long long)swaps);
