@@ -12,6 +12,7 @@ import {
   checkSizes,
   type SourceFile,
 } from './support/architecture.ts';
+import { checkDocs } from './support/comments.ts';
 import { checkNames, checkOldNames, checkOldPaths, checkTwins } from './support/naming.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -163,6 +164,27 @@ describe('habits', () => {
 
   it('src has them', () => {
     expect(checkHabits(sources)).toEqual([]);
+  });
+});
+
+describe('comments', () => {
+  it('an exported function without one is caught', () => {
+    expect(checkDocs([file('a/a.ts', 'const a = 1;', 'export function f() {}')])).toHaveLength(1);
+    expect(checkDocs([file('a/a.ts', '/** Of a. */', 'const a = 1;', 'export async function f() {}')])).toHaveLength(1);
+  });
+
+  it('one of its own, or of the overload before, is let through', () => {
+    const lines = [
+      '/** What it gives. */',
+      'export function f(a: 1): 1;',
+      'export function f(a: 2): 2;',
+      'export function f(a: 1 | 2) { return a; }',
+    ];
+    expect(checkDocs([file('a/a.ts', ...lines)])).toEqual([]);
+  });
+
+  it('src has them', () => {
+    expect(checkDocs(sources)).toEqual([]);
   });
 });
 

@@ -7,6 +7,7 @@ import { extension, type KeyPair, makeSelfSigned } from '../runtime/tls/self-sig
 /** id-pe-acmeIdentifier. */
 const ACME_IDENTIFIER = '1.3.6.1.5.5.7.1.31';
 
+/** The certificate that answers a tls-alpn-01 challenge for this domain (RFC 8737 §3), valid from `now` on; PEM. */
 export function makeChallengeCertificate(domain: string, keyAuthorization: string, now: Date): KeyPair {
   const digest = createHash('sha256').update(keyAuthorization).digest();
   // Critical (RFC 8737 §3): an ordinary client refuses the certificate.

@@ -158,6 +158,7 @@ function parseJson(text: string): Json {
   }
 }
 
+/** Whether it is a JSON object, and not a list or null. */
 export function isJson(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

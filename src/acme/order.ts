@@ -37,6 +37,10 @@ const ORDER_MS = 10 * 60_000;
 const FIRST_POLL_MS = 500;
 const LAST_POLL_MS = 10_000;
 
+/**
+ * Orders a certificate and answers its challenges (RFC 8555 §7.4). Rejects with an AcmeError where the authority refuses, does not
+ * answer, or has not issued it within ten minutes.
+ */
 export async function order(client: AcmeClient, options: OrderOptions): Promise<IssuedPem> {
   return new Ordering(client, options).run();
 }

@@ -22,6 +22,7 @@ const LONGEST_WAIT_MS = 6 * HOUR_MS;
 /** Longest wait that an authority may ask for. */
 const LONGEST_RETRY_AFTER_MS = 7 * 24 * HOUR_MS;
 
+/** A certificate's dates, as milliseconds since 1970. */
 export function validityOf({ validFrom, validTo }: X509Certificate): Validity {
   return { from: Date.parse(validFrom), to: Date.parse(validTo) };
 }

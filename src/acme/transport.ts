@@ -36,6 +36,10 @@ const TIMEOUT_MS = 30_000;
 /** Largest response, in bytes; a chain of certificates has some kilobytes. */
 const LARGEST_BODY = 256 * 1024;
 
+/**
+ * Requests over https. A request rejects with an AcmeError where its URL is no https URL, and where no whole response came in time
+ * or within the size limit; with the signal's reason once that is aborted.
+ */
 export function openTransport(options: TransportOptions): Transport {
   return async (request) => {
     const { url } = request;

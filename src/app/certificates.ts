@@ -69,6 +69,7 @@ export class Certificates {
   }
 }
 
+/** The listeners of a config, each with the TLS material that was read for it; null: plain. */
 export function wantedListeners({ config, tls }: Prepared): Wanted[] {
   const { server } = config.http;
   return config.listeners.map((listener, i) => ({ config: listener, tls: tls[i] ?? null, server }));

@@ -9,6 +9,7 @@ import { PendingDeliveries } from '../websocket/webhook/webhook-backend.ts';
 
 type Given = Pick<SharedServices, 'emit' | 'sessions' | 'http' | 'connections'>;
 
+/** Opens what outlives a reload, but for the broker: that depends on the config. */
 export function openSharedServices(given: Given): Omit<SharedServices, 'broker'> {
   return {
     ...given,

@@ -4,6 +4,7 @@ import type { Written } from '../problems/prune.ts';
 import type { Config, ListenerConfig, RouteConfig } from '../schema/schema.ts';
 import { error, findDuplicates, type Problems, warning } from './findings.ts';
 
+/** What is wrong with `tls.acme` of the listeners, seen beside the rest of the config. */
 export function* checkAcme(config: Config, written: Written): Problems {
   for (const [index, listener] of config.listeners.entries()) {
     if (listener.tls?.acme === undefined) continue;

@@ -55,6 +55,7 @@ export function readCloseRecord(numbers: Float64Array, at: number, closeReason: 
   };
 }
 
+/** Adds one policy's counters, in the order in which the addon's counters() fills them in. */
 export function addCounters(to: RouteCounters, numbers: Float64Array): void {
   const [bytes = 0, text = 0, binary = 0, bytesBack = 0, textBack = 0, binaryBack = 0, ...others] = numbers;
   const [sent = 0, pong = 0, timeout = 0, lost = 0, lostBack = 0] = others;
