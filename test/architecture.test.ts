@@ -12,6 +12,7 @@ import {
   checkSizes,
   type SourceFile,
 } from './support/architecture.ts';
+import { checkCircles } from './support/circles.ts';
 import { checkDocs } from './support/comments.ts';
 import { checkNames, checkOldNames, checkOldPaths, checkTwins } from './support/naming.ts';
 
@@ -63,6 +64,26 @@ describe('layers', () => {
 
   it('src keeps to them', () => {
     expect(checkLayers(sources)).toEqual([]);
+  });
+});
+
+describe('circles', () => {
+  it('one across folders is caught, types included, once', () => {
+    const three = [
+      file('x/a.ts', "import { b } from './y/b.ts';"),
+      file('x/y/b.ts', "import type { C } from './c.ts';"),
+      file('x/y/c.ts', "import { a } from '../a.ts';"),
+    ];
+    expect(checkCircles(three)).toEqual(['x/a.ts and x/y/b.ts and x/y/c.ts import one another']);
+  });
+
+  it('one within a folder is let through', () => {
+    const two = [file('a/a.ts', "import { b } from './b.ts';"), file('a/b.ts', "import type { A } from './a.ts';")];
+    expect(checkCircles(two)).toEqual([]);
+  });
+
+  it('src has none across folders', () => {
+    expect(checkCircles(sources)).toEqual([]);
   });
 });
 

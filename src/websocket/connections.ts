@@ -1,6 +1,23 @@
 // The connections of this process, by id, for the broker's commands. Each is listed from its 101 to its end.
-import type { ConnectionDescription } from './broker/broker.ts';
+import type { Mode } from '../events.ts';
 import type { MessageType } from './handler.ts';
+
+/** A connection, wherever it is. */
+export interface ConnectionDescription {
+  readonly id: string;
+  readonly route: string;
+  /** One that is spliced can be described and closed, and sent nothing. */
+  readonly mode: Mode;
+  /** The client's address. */
+  readonly client: string;
+  readonly user: string | null;
+  readonly room: string | null;
+  readonly subprotocol: string | null;
+  /** Unix time in milliseconds. */
+  readonly openedAt: number;
+  /** When a message last came from it or went to it; Unix time in milliseconds; null where that is not followed. */
+  readonly activeAt: number | null;
+}
 
 /** A live connection, as it is found by its id. */
 export interface Reachable {

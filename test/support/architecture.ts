@@ -90,7 +90,7 @@ const literal = (node: unknown): string | undefined =>
   isNode(node) && typeof node['value'] === 'string' ? node['value'] : undefined;
 
 /** What a file imports or re-exports, type imports and `import()` of both kinds included. */
-function importsOf(file: SourceFile): Import[] {
+export function importsOf(file: SourceFile): Import[] {
   const found: Import[] = [];
   for (const node of walk(parse(file))) {
     const from = literal(node['source']);
@@ -120,11 +120,11 @@ const layerOf = (path: string): string => (path.includes('/') ? path.split('/')[
 const rank = (layer: string): number => LAYERS.findIndex((row) => row.includes(layer));
 
 /** The file that a relative import names. */
-function target(file: SourceFile, from: string): string {
+export function target(file: SourceFile, from: string): string {
   return new URL(from, `file:///${file.path}`).pathname.slice(1);
 }
 
-const relative = (from: string): boolean => from.startsWith('.');
+export const relative = (from: string): boolean => from.startsWith('.');
 
 function arrowProblem(fromLayer: string, toLayer: string): string | undefined {
   if (fromLayer === toLayer) return undefined;

@@ -1,9 +1,9 @@
 // The interface between gateways: rooms, their members, their messages, and reaching a connection by its id, whichever
 // gateway holds it. One file per implementation: memory.ts (this process alone), redis.ts (all that share a Redis). The
 // handlers decide what clients see of it.
-import type { Mode, Sampler } from '../../events.ts';
+import type { Sampler } from '../../events.ts';
 import type { Revocation, Revocations } from '../../sessions/revocations.ts';
-import type { Reach } from '../connections.ts';
+import type { ConnectionDescription, Reach } from '../connections.ts';
 import type { PreparedMessage } from '../frame.ts';
 import type { MessageType } from '../handler.ts';
 
@@ -122,23 +122,6 @@ export interface Excerpt {
 export type Span =
   | { readonly after: string; readonly until: string }
   | { readonly count: number; readonly until: string };
-
-/** A connection, wherever it is. */
-export interface ConnectionDescription {
-  readonly id: string;
-  readonly route: string;
-  /** One that is spliced can be described and closed, and sent nothing. */
-  readonly mode: Mode;
-  /** The client's address. */
-  readonly client: string;
-  readonly user: string | null;
-  readonly room: string | null;
-  readonly subprotocol: string | null;
-  /** Unix time in milliseconds. */
-  readonly openedAt: number;
-  /** When a message last came from it or went to it; Unix time in milliseconds; null where that is not followed. */
-  readonly activeAt: number | null;
-}
 
 /** Why a broker could not do what was asked. */
 export type BrokerFault =

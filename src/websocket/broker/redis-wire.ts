@@ -4,7 +4,8 @@
 import * as z from 'zod';
 import { isAddressEntry } from '../../config/address.ts';
 import type { Revocation } from '../../sessions/revocations.ts';
-import { type ConnectionDescription, isMessageId, type Member } from './broker.ts';
+import type { ConnectionDescription } from '../connections.ts';
+import { isMessageId, type Member } from './broker.ts';
 import type { Logged } from './redis-room.ts';
 
 /** Milliseconds since 1970 that a Date can hold (ECMA-262 §21.4.1.1): beyond it, its text is an error. */

@@ -6,11 +6,11 @@ import { background, ignore, reportDefect } from '../../base/guard.ts';
 import type { MemoryBudget } from '../../base/memory-budget.ts';
 import type { Emit, Sample } from '../../events.ts';
 import type { Revocation } from '../../sessions/revocations.ts';
+import type { ConnectionDescription } from '../connections.ts';
 import type { MessageType } from '../handler.ts';
 import {
   type Broker,
   BrokerError,
-  type ConnectionDescription,
   type Excerpt,
   type Joined,
   type Local,
