@@ -64,13 +64,6 @@ it.each([
     'requests to a server that node resets for what the client sent',
     (id: number) => [heads(id, [['content-length', '5']]), frame(FRAME.data, END_STREAM, id, Buffer.alloc(1))],
   ],
-  [
-    'handshakes that are refused, and that the client resets',
-    (id: number) => [
-      headers(id, getFields('/', [], { ':method': 'CONNECT', ':protocol': 'websocket' }), 0),
-      frame(FRAME.reset, 0, id, uint32(CODE.cancel)),
-    ],
-  ],
 ])('%s in the same write count toward the budget', async (_name, one) => {
   const before = await gateway.metric('http2_sessions_closed_total', { reason: 'resets' });
   const client = await (await connect(0)).begin();
