@@ -14,6 +14,8 @@ type LogRecord = Readonly<Record<string, unknown>>;
 /** What is shown of an event that there are many of, in this order; JSON has all of it. */
 interface Shown {
   readonly title: string;
+  /** The title where `result` is `failure`. */
+  readonly failed?: string;
   /** Values that need no name. */
   readonly bare: readonly string[];
   readonly named: readonly string[];
@@ -44,7 +46,7 @@ const SHOWN = lookupTable<Shown>({
     named: ['detail', 'rule', ...WHO],
   },
   // Its words are those of the report already.
-  config_reloaded: { title: 'config reloaded', bare: [], named: ['result', 'trigger'] },
+  config_reloaded: { title: 'config reloaded', failed: 'config not reloaded', bare: [], named: ['trigger'] },
   handshake_passed: { title: 'handshake passed', bare: ['status', 'place'], named: ['server', 'origin', ...WHO] },
 });
 
@@ -81,8 +83,9 @@ export function textLine(json: string, { colour, clock }: TextStyle): string {
   return [parts.join(' '), ...linesBelow(record).map((line) => `    ${line}`), ''].join('\n');
 }
 
-function titleOf({ event, msg }: LogRecord, shown: Shown | undefined): string {
-  const named = shown?.title ?? String(event).replaceAll('_', ' ');
+function titleOf({ event, msg, result }: LogRecord, shown: Shown | undefined): string {
+  const failed = result === 'failure' ? shown?.failed : undefined;
+  const named = failed ?? shown?.title ?? String(event).replaceAll('_', ' ');
   if (msg === undefined) return named;
   return event === 'notice' ? printable(String(msg)) : `${named}: ${printable(String(msg))}`;
 }
