@@ -1,6 +1,6 @@
-// What can go wrong with an authority: its own problem documents (RFC 7807, RFC 8555 §6.7), and what breaks on the way.
+// Errors of ACME: the problem documents of an authority (RFC 7807, RFC 8555 §6.7), and errors on the way to it.
 
-/** What broke on our side of the line, beside the types of RFC 8555 §6.7. */
+/** Our own types, beside those of RFC 8555 §6.7. */
 type OwnType = 'connection' | 'timeout' | 'malformed' | 'storage';
 
 /** The types of RFC 8555 §6.7 and RFC 9773 §7.4, without their prefix. */
@@ -33,15 +33,15 @@ const TYPES = [
 ] as const;
 
 const PREFIX = 'urn:ietf:params:acme:error:';
-/** Characters of what an authority says, for the log. */
+/** Most characters of an authority's text in the log. */
 const LONGEST_DETAIL = 500;
 
 export type AcmeErrorType = OwnType | (typeof TYPES)[number] | 'other';
 
-/** An order can't go on. `message` says why, in the authority's words where they are its: one line of bounded length. */
+/** An order has failed. `message` says why, in the authority's words if the error is the authority's: one line of bounded length. */
 export class AcmeError extends Error {
   readonly type: AcmeErrorType;
-  /** How long the authority wants to be left alone; null: it does not say. */
+  /** Milliseconds that the authority asks to wait (Retry-After); null if it does not say. */
   readonly retryAfterMs: number | null;
 
   constructor(type: AcmeErrorType, message: string, retryAfterMs: number | null = null) {
@@ -52,7 +52,7 @@ export class AcmeError extends Error {
   }
 }
 
-/** The error of a problem document, parsed from JSON or not one at all. */
+/** The error for the body of a response, a problem document or not. */
 export function problemError(problem: unknown, fallback: string, retryAfterMs: number | null = null): AcmeError {
   const { type, detail, subproblems } = fieldsOf(problem);
   const name = typeof type === 'string' && type.startsWith(PREFIX) ? type.slice(PREFIX.length) : null;
@@ -62,7 +62,7 @@ export function problemError(problem: unknown, fallback: string, retryAfterMs: n
   return new AcmeError(known, `${name ?? 'error'}: ${text === '' ? fallback : text}`, retryAfterMs);
 }
 
-/** RFC 8555 §6.7.1: which name it is about, and what. */
+/** The names and descriptions of subproblems (RFC 8555 §6.7.1). */
 function subproblem(problem: unknown): string {
   const { detail, identifier } = fieldsOf(problem);
   const { value } = fieldsOf(identifier);
@@ -75,7 +75,7 @@ const sayingOf = (value: unknown): string => (typeof value === 'string' ? value 
 
 /** One line of bounded length, whatever the other side wrote. */
 function clean(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is taken out
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these characters are removed
   const line = text.slice(0, LONGEST_DETAIL).replace(/[\x00-\x1f\x7f]+/g, ' ');
   return text.length > LONGEST_DETAIL ? `${line}…` : line;
 }

@@ -1,4 +1,4 @@
-// One order from beginning to end (RFC 8555 §7.4): authorizations proved by challenges, the request for the certificate, its
+// One order from beginning to end (RFC 8555 §7.4): challenges for the authorizations, the certificate signing request, the
 // chain. Every wait ends at the order's deadline.
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { type Clock, elapsed } from '../base/clock.ts';
@@ -8,7 +8,7 @@ import { makeSigningRequest } from './signing-request.ts';
 
 export type ChallengeType = 'http-01' | 'tls-alpn-01';
 
-/** What has to be answered for a while so that the authority believes that a name is ours. */
+/** A challenge that the gateway answers until the authority has validated a name. */
 export interface OpenChallenge {
   readonly type: ChallengeType;
   readonly domain: string;
@@ -18,21 +18,21 @@ export interface OpenChallenge {
 
 export interface OrderOptions {
   readonly domains: readonly string[];
-  /** The ways to prove a name, preferred ones first. */
+  /** The types of challenge, preferred ones first. */
   readonly challenges: readonly ChallengeType[];
-  /** Answers a challenge until what is returned is called. */
+  /** Answers a challenge until the returned function is called. */
   readonly present: (challenge: OpenChallenge) => Promise<() => void>;
-  /** The certificate that this one is to replace, by its identifier (RFC 9773 §5); null: none, or the authority can't know. */
+  /** The identifier of the certificate that this one replaces (RFC 9773 §5); null: none, or the authority does not support it. */
   readonly replaces: string | null;
   readonly clock: Clock;
-  /** Ends it. */
+  /** Aborts the order. */
   readonly signal: AbortSignal;
 }
 
-/** A private key and the chain of its certificate, in one text of PEM. */
+/** A private key and the chain of its certificate, as PEM. */
 export type IssuedPem = string;
 
-/** For all of an order. */
+/** Milliseconds for a whole order. */
 const ORDER_MS = 10 * 60_000;
 const FIRST_POLL_MS = 500;
 const LAST_POLL_MS = 10_000;
@@ -87,7 +87,7 @@ class Ordering {
     try {
       return await this.#client.post(newOrder, { identifiers, replaces });
     } catch (error) {
-      // It may have been replaced by an order whose certificate was lost, or was another account's (RFC 9773 §5).
+      // An order whose certificate was lost may have replaced it, or it belongs to another account (RFC 9773 §5).
       if (!(error instanceof AcmeError) || !REPLACES_REFUSED.has(error.type)) throw error;
       return this.#client.post(newOrder, { identifiers });
     }
@@ -109,9 +109,9 @@ class Ordering {
     }
   }
 
-  /** Of the challenges that the authority offers, the one that is preferred. */
+  /** The preferred one of the challenges that the authority offers. */
   #pick(offered: readonly unknown[], domain: string): { readonly url: string; readonly open: OpenChallenge } {
-    // What the authority names is what is answered for: nothing but the names that were asked for.
+    // The gateway answers only for the names that it ordered, whatever the authority lists.
     if (!this.#options.domains.includes(domain))
       throw new AcmeError('malformed', `the authority asks about ${JSON.stringify(domain)}, which was not ordered`);
     const known = offered.filter(isJson);
@@ -127,7 +127,7 @@ class Ordering {
     throw new AcmeError('unauthorized', `${domain} can't be proved: the authority offers ${types || 'nothing'}`);
   }
 
-  /** Asks for it until its status is none of these. */
+  /** Polls the resource until its status is none of these. */
   async #poll(url: string, whileIn: readonly string[], what: string): Promise<Json> {
     const { clock, signal } = this.#options;
     for (let wait = FIRST_POLL_MS; ; wait = Math.min(2 * wait, LAST_POLL_MS)) {
@@ -141,7 +141,7 @@ class Ordering {
 }
 
 const REPLACES_REFUSED: ReadonlySet<string> = new Set(['alreadyReplaced', 'malformed', 'unauthorized', 'conflict']);
-/** RFC 8555 §8.1: base64url; longer ones than a name of a file may be are nobody's. */
+/** A token (RFC 8555 §8.1): base64url, and no longer than a file name may be. */
 const TOKEN = /^[A-Za-z0-9_-]{16,200}$/;
 
 const statusOf = (json: Json): string => textOf(json, 'status');
@@ -153,7 +153,7 @@ function failureOf(authorization: Json, domain: string): AcmeError {
   return new AcmeError(type, `${domain}: ${message}`, retryAfterMs);
 }
 
-/** The chain as it is to be served; an AcmeError where it is not what was asked for. */
+/** The chain to serve; throws an AcmeError if it is not what was ordered. */
 function checkedChain(text: string, key: string, domains: readonly string[]): string {
   const blocks = text.match(CERTIFICATE) ?? [];
   const [first] = blocks;

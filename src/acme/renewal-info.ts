@@ -1,5 +1,5 @@
-// What the authority says of when a certificate should be renewed (ACME Renewal Information, RFC 9773): asked now and then, and
-// never in the way, for where it can't be had the certificate's own life decides.
+// When the authority wants a certificate renewed (ACME Renewal Information, RFC 9773). It is fetched from time to time; if it is
+// not available, the certificate's lifetime decides.
 import type { X509Certificate } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { AcmeError } from './acme-error.ts';
@@ -12,7 +12,7 @@ const ASK_MS = 6 * 3600_000;
 const SOONEST_MS = 60_000;
 const LATEST_MS = 24 * 3600_000;
 
-/** What is known of a certificate; `at` null: nothing that can be used. */
+/** The answer for a certificate; `at` is null if it was unusable. */
 interface KnownWindow {
   readonly id: string;
   readonly window: string;
@@ -63,10 +63,10 @@ export class RenewalInfo {
     const askAgainAt = now + Math.min(Math.max(retryAfterMs ?? ASK_MS, SOONEST_MS), LATEST_MS);
     const { start, end } = isJson(json['suggestedWindow']) ? json['suggestedWindow'] : {};
     const suggested = { start: timeOf(start), end: timeOf(end) };
-    // RFC 9773 §4.2: one that ends before it begins is none.
+    // A window that ends before it begins is invalid (RFC 9773 §4.2).
     if (!(suggested.start < suggested.end)) return { id, window: '', at: null, askAgainAt };
     const window = `${suggested.start} ${suggested.end}`;
-    // One moment a window: a new one at each answer would be another certificate's.
+    // One moment for each window: a new random one at each answer would move it each time.
     const at = known?.window === window ? known.at : suggestedTime(validityOf(certificate), suggested, this.#random());
     return { id, window, at, askAgainAt };
   }
