@@ -3,7 +3,7 @@ import { LOG_LEVELS } from '../config/schema/schema.ts';
 import { SERVER_STATES } from '../upstream/server-overrides.ts';
 import { answer, MALFORMED, MEDIA_TYPE, object, operation, refusal, TOO_LARGE, text, time } from './openapi-parts.ts';
 
-const until = { type: 'string', enum: ['restart'], description: 'A reload leaves it as it is, a restart undoes it' };
+const until = { type: 'string', enum: ['restart'], description: 'It survives reloads and ends at a restart' };
 const count = { type: 'integer', minimum: 0 } as const;
 const level = { type: 'string', enum: LOG_LEVELS } as const;
 const jsonBody = (schema: object) => ({ required: true, content: { 'application/json': { schema } } });
@@ -19,7 +19,7 @@ const pathParameter = (name: string, description: string) => ({
 const CLOSE = {
   type: 'object',
   additionalProperties: false,
-  description: 'Which sessions: all criteria that are given have to fit, or `all`; and how they are closed',
+  description: 'Which sessions, by criteria that must all match, or `all`; and how they are closed',
   properties: {
     route: text,
     address: { ...text, description: 'Address of the client, or a CIDR range' },
@@ -30,7 +30,7 @@ const CLOSE = {
     all: { type: 'boolean', enum: [true] },
     code: { type: 'integer', default: 1012, description: '1000, 1001, 1008, 1011, 1012, 1013, or from 3000 to 4999' },
     reason: { ...text, description: 'At most 123 bytes of UTF-8' },
-    rate: { type: 'number', default: 100, minimum: 0.1, maximum: 100_000, description: 'Sessions closed a second' },
+    rate: { type: 'number', default: 100, minimum: 0.1, maximum: 100_000, description: 'Sessions closed per second' },
   },
 } as const;
 
@@ -42,9 +42,9 @@ export const CHANGE_PATHS = {
           'It drains; asked again, it goes on as it does',
           object({
             draining: { type: 'boolean', enum: [true] },
-            sessions: { ...count, description: 'Live at this moment' },
+            sessions: { ...count, description: 'Live sessions now' },
             requests: count,
-            within_ms: { ...count, description: 'It has ended after so long' },
+            within_ms: { ...count, description: 'It ends within this time' },
           }),
         ),
       },
@@ -64,7 +64,7 @@ export const CHANGE_PATHS = {
             upstream: text,
             server: text,
             state: { type: 'string', enum: SERVER_STATES },
-            closing: { ...count, description: 'Tunnels that are closed for it' },
+            closing: { ...count, description: 'Tunnels that are closed' },
             until,
           }),
         ),
@@ -80,7 +80,7 @@ export const CHANGE_PATHS = {
         202: answer(
           'They are being closed',
           object({
-            closing: { ...count, description: 'Sessions that fit now' },
+            closing: { ...count, description: 'Sessions that match now' },
             rate: { type: 'number' },
             code: count,
           }),
@@ -110,7 +110,7 @@ export const CHANGE_PATHS = {
             kept: { ...count, description: 'Sessions that go on' },
             draining: {
               type: 'array',
-              description: 'Sessions that are closed, by why',
+              description: 'Sessions that are closed, by reason',
               items: object({ why: text, sessions: count }),
             },
             restart_needed: {

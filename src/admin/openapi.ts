@@ -41,11 +41,15 @@ const CONNECTION = object({
   route: text,
   mode: { type: 'string', enum: ['splice', 'terminate'] },
   client: { ...text, description: 'Address of the client' },
-  user: { ...optionalText, description: 'Who it is: as a handler knows, else the subject of its credentials' },
+  user: { ...optionalText, description: 'The user: as its handler names it, else the subject of its credentials' },
   room: { ...optionalText, description: 'The room it is in' },
   subprotocol: optionalText,
   opened_at: time,
-  active_at: { ...time, type: ['string', 'null'], description: 'Last message; null where that is not followed' },
+  active_at: {
+    ...time,
+    type: ['string', 'null'],
+    description: 'Time of the last message; null if messages are not followed',
+  },
 });
 
 const PROBLEM = {
@@ -56,9 +60,9 @@ const PROBLEM = {
     type: text,
     title: text,
     status: { type: 'integer' },
-    reason: { ...text, description: 'One of the codes named beside the status' },
+    reason: { ...text, description: 'One of the codes listed for the status' },
     detail: text,
-    problems: { type: 'array', items: text, description: 'Of a config: one line each, with its position' },
+    problems: { type: 'array', items: text, description: 'Mistakes of a config, one line each, with its position' },
   },
 } as const;
 
@@ -66,13 +70,13 @@ const REVOCATION = {
   type: 'object',
   minProperties: 1,
   additionalProperties: false,
-  description: 'Whom it is about: everything that is given has to fit',
+  description: 'Criteria; all that are given must match',
   properties: {
     subject: { ...text, description: 'The subject of the credentials' },
     address: { ...text, description: 'Address of the client, or a CIDR range' },
     route: text,
     id: { ...text, description: 'Id of the connection' },
-    for: { ...text, default: '30s', description: 'How long whom it is about is refused, such as 10m' },
+    for: { ...text, default: '30s', description: 'How long matching clients are refused, such as 10m' },
   },
 } as const;
 
@@ -150,7 +154,7 @@ const PATHS = {
   '/revocations': {
     post: brokerOperation(
       'revoke',
-      'Take access back: close sessions with 4403, and refuse whom it is about for a while',
+      'Revoke access: close matching sessions with 4403, and refuse matching clients for some time',
       {
         requestBody: { required: true, content: { 'application/json': { schema: ref('Revocation') } } },
         responses: {
@@ -168,7 +172,7 @@ const PATHS = {
   '/explain': {
     get: {
       operationId: 'explain',
-      summary: 'What would become of a request, and why, as the command `upgate explain` says it',
+      summary: 'How the gateway would answer a request, and why, as `upgate explain` prints it',
       parameters: [
         { ...query('url', text, 'ws, wss, http or https'), required: true },
         query('origin', text, 'Origin of the page that asks'),
@@ -183,7 +187,7 @@ const PATHS = {
           object({
             status: {
               type: ['integer', 'null'],
-              description: "101 for a session; null where it is the backend's to say",
+              description: '101 for a session; null if the backend decides',
             },
             reason: optionalText,
             lines: { type: 'array', items: text },
@@ -197,7 +201,7 @@ const PATHS = {
   '/routes': {
     get: {
       operationId: 'listRoutes',
-      summary: 'Where clients connect, and the WebSocket routes, for the page to try them in',
+      summary: 'The listeners and the WebSocket routes, for the console',
       responses: {
         200: answer(
           'Listeners and routes',
@@ -221,7 +225,7 @@ export function buildOpenApi(version: string): object {
       version,
       license: { name: 'MIT', identifier: 'MIT' },
       description:
-        'Backends talk back through it. It is asked by an IP address, `localhost` or a name in `admin.hosts`; anything else in Host is 403 `host`.',
+        'For backends and operators. Host must be an IP address, `localhost` or a name in `admin.hosts`; anything else is 403 `host`.',
     },
     paths: { ...PATHS, ...READ_PATHS, ...CHANGE_PATHS },
     components: {

@@ -14,7 +14,7 @@ const tokenPlace = z.union([
   z.strictObject({ query: z.string().min(1).describe('Name of the query parameter') }),
   z.strictObject({
     subprotocol: token('must be the beginning of a subprotocol').describe(
-      'What stands before the token in one of the offered subprotocols, such as `bearer.`',
+      'Prefix of the offered subprotocol that has the token, such as `bearer.`',
     ),
   }),
 ]);
@@ -27,35 +27,33 @@ const jwt = z.strictObject({
     .array(tokenPlace)
     .min(1)
     .prefault(['header'])
-    .describe('Where the token is looked for; a token in the query or the subprotocols never reaches the backend'),
-  keep_token: z.boolean().prefault(true).describe('Whether a token in the header or a cookie goes on to the backend'),
+    .describe('Where the client sends the token; a token in the query or the subprotocols never reaches the backend'),
+  keep_token: z.boolean().prefault(true).describe('Whether the backend gets a token from the header or a cookie'),
   jwks: z
     .url({ protocol: /^https?$/, error: 'must be an https URL' })
     .optional()
     .describe("URL of the issuer's JSON Web Key Set"),
-  jwks_refresh: wait().prefault('10m').describe('A key set this old is fetched anew, while it goes on being used'),
+  jwks_refresh: wait().prefault('10m').describe('Age at which a key set is fetched again; it stays in use meanwhile'),
   jwks_cooldown: wait()
     .prefault('30s')
-    .describe('From one fetch to the next that an unknown key or a failure asks for'),
-  jwks_timeout: wait().prefault('5s').describe('For a key set to arrive whole'),
+    .describe('Shortest time between two fetches because of an unknown key or a failure'),
+  jwks_timeout: wait().prefault('5s').describe('Time for fetching a key set'),
   key: z
     .string()
     .min(1)
     .optional()
-    .describe('In place of `jwks`: a public key (PEM, JWK or JWKS) or, for HS algorithms, the secret'),
-  key_file: z.string().min(1).optional().describe('Path of a file that holds the key, in place of `key`'),
-  algorithms: z.array(z.enum(ALGORITHMS)).min(1).describe('Algorithms that a signature may have'),
-  issuer: oneOrMore().optional().describe('What `iss` must be, or a list of what it may be; unset: anything'),
-  audience: oneOrMore()
-    .optional()
-    .describe('What `aud` must name, or a list of which it must name one; unset: anything'),
+    .describe('Instead of `jwks`: a public key (PEM, JWK or JWKS) or, for HS algorithms, the secret'),
+  key_file: z.string().min(1).optional().describe('Path of a file with the key, instead of `key`'),
+  algorithms: z.array(z.enum(ALGORITHMS)).min(1).describe('Accepted algorithms of signatures'),
+  issuer: oneOrMore().optional().describe('Required value of `iss`, or a list of accepted ones; unset: any'),
+  audience: oneOrMore().optional().describe('Required value in `aud`, or a list of which it must have one; unset: any'),
   required_claims: z
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
     .optional()
-    .describe('Claims that must be there with this value, or with it in their list; `*` for any value'),
+    .describe('Claims that must have this value, or contain it in a list; `*` is any value'),
   require_exp: z.boolean().prefault(true).describe('Refuse tokens that never expire'),
-  max_age: wait().optional().describe('A token ends this long after its `iat`, if not before; unset: with `exp` alone'),
-  clock_skew: duration().prefault('1s').describe("How far the issuer's clock may be off; `exp` is later by as much"),
+  max_age: wait().optional().describe('Reject tokens this long after their `iat`; unset: only `exp` counts'),
+  clock_skew: duration().prefault('1s').describe("How far the issuer's clock may be off, either way"),
 });
 
 const basic = z.strictObject({
@@ -63,7 +61,7 @@ const basic = z.strictObject({
     .string()
     .regex(/^[\x20-\x7e]+$/, 'must be visible ASCII')
     .prefault('upgate')
-    .describe('What a browser shows when it asks for name and password'),
+    .describe('Text that a browser shows when it asks for name and password'),
   users: z
     .record(z.string(), z.string())
     .optional()
@@ -72,25 +70,25 @@ const basic = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Path of a file with a line `name:hash` for each, as htpasswd writes it, in place of `users`'),
+    .describe('Path of a file with one line `name:hash` per user, as htpasswd writes it, instead of `users`'),
 });
 
 const FIELD = 'must be the name of a header field';
 
 const forward = z.strictObject({
-  upstream: name().describe('Upstream of the servers that are asked'),
+  upstream: name().describe('Upstream of the servers that decide'),
   path: z
     .string()
     .regex(/^\/[!-~]*$/, 'must be a path that begins with "/", without spaces')
-    .describe('What they are asked for, by GET'),
-  timeout: wait().prefault('5s').describe('For the answer to arrive whole'),
+    .describe('Target of the GET request to them'),
+  timeout: wait().prefault('5s').describe('Time until the answer is complete'),
   headers: z
     .array(token(FIELD))
     .prefault([])
     .describe(
-      "Fields of the answer that go to the backend, in place of the client's own; claims of the same names too",
+      "Fields of the answer that the backend gets instead of the client's own; they are claims of the same names too",
     ),
-  user: token(FIELD).optional().describe('Field of the answer that names the client, for log, API and revocation'),
+  user: token(FIELD).optional().describe("Field of the answer with the user's name, for log, API and revocation"),
 });
 
 const certificate = z.strictObject({
@@ -98,30 +96,30 @@ const certificate = z.strictObject({
     .array(z.string().min(1))
     .min(1)
     .optional()
-    .describe('Subjects that are admitted, as RFC 4514 writes them (`CN=alice,O=Example`); unset: all'),
+    .describe('Admitted subjects, in the form of RFC 4514 (`CN=alice,O=Example`); unset: all'),
 });
 
 const recheck = z.strictObject({
-  every: wait().describe('From one look to the next, give or take a tenth'),
+  every: wait().describe('Interval of the checks, plus or minus a tenth'),
   grace: duration()
     .prefault('1m')
-    .describe('A session whose credentials nobody can judge goes on for so long, and is closed with 4401 then'),
+    .describe('How long a session goes on while the check is not possible; then it is closed with 4401'),
 });
 
 export const auth = z.strictObject({
   jwt: jwt.optional().describe('JSON Web Tokens'),
   basic: basic.optional().describe('Name and password'),
-  forward: forward.optional().describe('Another server says who it is'),
+  forward: forward.optional().describe('Another server authenticates the client'),
   certificate: certificate
     .optional()
-    .describe('A certificate of the client; `tls.client_auth` of the listener says whose'),
+    .describe('A client certificate; `tls.client_auth` of the listener has the authorities'),
   recheck: recheck
     .optional()
-    .describe('Judge the credentials of live WebSockets again; the request that each came with is kept for it'),
+    .describe('Check the credentials of live WebSockets again; the fields of their handshakes are kept for this'),
   preflight: z
     .enum(['check', 'pass'])
     .prefault('check')
-    .describe("CORS preflights, which carry no credentials: `pass` lets them through to the route's `http`"),
+    .describe("CORS preflights, which have no credentials: `pass` forwards them to the route's `http`"),
 });
 
 export type AuthConfig = z.output<typeof auth>;

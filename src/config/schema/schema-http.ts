@@ -7,15 +7,17 @@ const fieldMap = () => z.record(z.string(), z.string());
 
 const fieldRules = () =>
   z.strictObject({
-    set: fieldMap().optional().describe('Fields in place of those with the same name'),
-    append: fieldMap().optional().describe('Fields beside those with the same name'),
-    remove: z.array(z.string()).optional().describe('Names of fields that do not pass'),
+    set: fieldMap().optional().describe('Fields that replace those of the same name'),
+    append: fieldMap().optional().describe('Fields that are added to those of the same name'),
+    remove: z.array(z.string()).optional().describe('Names of fields that are removed'),
   });
 
 /** What of the header fields a route changes. */
 export const headers = z.strictObject({
-  request: fieldRules().optional().describe('Toward the backend; values may hold variables such as `{client_ip}`'),
-  response: fieldRules().optional().describe('Toward the client; the same variables'),
+  request: fieldRules()
+    .optional()
+    .describe('Fields of requests to the backend; values may contain variables such as `{client_ip}`'),
+  response: fieldRules().optional().describe('Fields of answers to the client, with the same variables'),
 });
 
 /** Where a route's requests go on the backend. */
@@ -23,33 +25,36 @@ export const rewrite = z.strictObject({
   prefix: z
     .string()
     .optional()
-    .describe('What the part before `/*` of `match.path` becomes; `/` takes it away; unset: the path stays'),
-  path: z.string().min(1).optional().describe('The whole path on the backend, whatever the client’s; its query stays'),
+    .describe('Replaces the part before `/*` of `match.path`; `/` removes it; unset: the path stays'),
+  path: z.string().min(1).optional().describe('Replaces the whole path; the query stays'),
   host: z
     .string()
     .min(1)
     .prefault('keep')
-    .describe('Host for the backend: `keep` the client’s, `upstream` (the server’s own), or this one'),
+    .describe('Host field for the backend: the client’s (`keep`), the server’s (`upstream`), or this one'),
   encoded_slashes: z
     .enum(['keep', 'decode', 'reject'])
     .prefault('keep')
-    .describe('What becomes of `%2F` in a path; `reject` answers 400'),
+    .describe('How `%2F` in a path is handled; `reject` answers 400'),
 });
 
 export const redirect = z.strictObject({
   status: z.literal([301, 302, 303, 307, 308]).prefault(308).describe('308 and 307 keep the method'),
-  scheme: z.enum(['http', 'https']).optional().describe('Unset: the one the client used'),
-  host: z.string().min(1).optional().describe('Unset: the one the client asked for'),
-  port: port().min(1).optional().describe('Unset: none where the scheme or host changes, else the client’s'),
-  path: z.string().min(1).optional().describe('The whole path; unset: the path stays'),
-  prefix: z.string().min(1).optional().describe('What the part before `/*` of `match.path` becomes'),
+  scheme: z.enum(['http', 'https']).optional().describe('Scheme of the new URL; unset: the client’s'),
+  host: z.string().min(1).optional().describe('Host of the new URL; unset: the client’s'),
+  port: port()
+    .min(1)
+    .optional()
+    .describe('Port of the new URL; unset: none if the scheme or host changes, else the client’s'),
+  path: z.string().min(1).optional().describe('Path of the new URL; unset: the client’s'),
+  prefix: z.string().min(1).optional().describe('Replaces the part before `/*` of `match.path`'),
 });
 
 export const respond = z.strictObject({
   status: z.int().min(200).max(599).prefault(200).describe('Status of the answer'),
   body: z.string().optional().describe('Its body; unset: none'),
-  content_type: z.string().min(1).prefault('text/plain; charset=utf-8').describe('What the body is'),
-  headers: fieldMap().optional().describe('Further fields; values may hold variables'),
+  content_type: z.string().min(1).prefault('text/plain; charset=utf-8').describe('Media type of the body'),
+  headers: fieldMap().optional().describe('Further fields; values may contain variables'),
 });
 
 /** HTTP/2 of a listener that has it on. */
@@ -85,20 +90,22 @@ export const http = z.strictObject({
   engine: z
     .enum(['auto', 'http-proxy'])
     .prefault('auto')
-    .describe('What carries plain requests to servers; `auto`: HTTP/1.1 of our own'),
-  server: z.enum(['own', 'node']).prefault('own').describe("Whose HTTP/1.1 clients speak to: `own`, or node's"),
+    .describe('Engine for plain requests to servers; `auto`: our own HTTP/1.1'),
+  server: z.enum(['own', 'node']).prefault('own').describe("Server of HTTP/1.1 toward clients: our own, or node's"),
   forwarding: z
     .enum(['x-forwarded', 'forwarded', 'both'])
     .prefault('x-forwarded')
-    .describe('How a backend is told of the client: `X-Forwarded-*`, `Forwarded` (RFC 7239), or both; sessions too'),
+    .describe(
+      "Fields with the client's address for the backend: `X-Forwarded-*`, `Forwarded` (RFC 7239), or both; for handshakes too",
+    ),
   believe: z
     .enum(['auto', 'x-forwarded', 'forwarded'])
     .prefault('auto')
     .describe(
-      'Which fields of a trusted proxy are believed: those it writes; `auto` is `x-forwarded`. The others never reach a backend',
+      'Which fields of a trusted proxy are used: those that it writes; `auto` is `x-forwarded`. The others never reach a backend',
     ),
   via: z
     .string()
     .prefault('off')
-    .describe('The name in `Via` of requests and answers (RFC 9110); `off`: no such field; sessions too'),
+    .describe('The name in `Via` of requests, answers and handshakes (RFC 9110); `off`: no such field'),
 });

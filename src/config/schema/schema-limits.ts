@@ -6,11 +6,7 @@ import { count, rate, sharedStore, size, wait } from './schema-values.ts';
 const CLIENT = 'client address (IPv6: its first 64 bits)';
 
 const claim = () =>
-  z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Claim of the credentials that tells clients apart for the limits `_per_claim`, such as `sub`');
+  z.string().min(1).optional().describe('Claim that identifies clients for the limits `_per_claim`, such as `sub`');
 
 /** Of handshakes and sessions, for the gateway as for a route. */
 const sessions = (where: string) => ({
@@ -20,15 +16,15 @@ const sessions = (where: string) => ({
     .describe(`Most live sessions ${where} of one ${CLIENT}; more are answered with 429`),
   handshakes_per_second: rate()
     .optional()
-    .describe(`Handshakes a second ${where}: a number, or \`rate\` and \`burst\`; more are answered with 429`),
-  handshakes_per_second_per_ip: rate().optional().describe(`The same of one ${CLIENT}`),
+    .describe(`Handshakes per second ${where}: a number, or \`rate\` and \`burst\`; more are answered with 429`),
+  handshakes_per_second_per_ip: rate().optional().describe(`The same for one ${CLIENT}`),
 });
 
 const requests = (where: string) => ({
   requests_per_second: rate()
     .optional()
-    .describe(`Plain requests a second ${where}: a number, or \`rate\` and \`burst\`; more are answered with 429`),
-  requests_per_second_per_ip: rate().optional().describe(`The same of one ${CLIENT}`),
+    .describe(`Plain requests per second ${where}: a number, or \`rate\` and \`burst\`; more are answered with 429`),
+  requests_per_second_per_ip: rate().optional().describe(`The same for one ${CLIENT}`),
 });
 
 /** Of a websocket route. */
@@ -36,7 +32,7 @@ export const sessionLimits = {
   ...sessions('of this route'),
   claim: claim(),
   connections_per_claim: count().optional().describe('Most live sessions of this route with the same `claim`'),
-  handshakes_per_second_per_claim: rate().optional().describe('Handshakes a second with the same `claim`'),
+  handshakes_per_second_per_claim: rate().optional().describe('Handshakes per second with the same `claim`'),
 };
 
 /** Of the plain requests of a route. */
@@ -44,47 +40,45 @@ export const requestLimits = z
   .strictObject({
     ...requests('of this route'),
     claim: claim(),
-    requests_per_second_per_claim: rate().optional().describe('Plain requests a second with the same `claim`'),
+    requests_per_second_per_claim: rate().optional().describe('Plain requests per second with the same `claim`'),
   })
   .prefault({})
-  .describe('How many plain requests this route takes');
+  .describe('Limits of plain requests on this route');
 
 const ramp = z
   .strictObject({
-    rate: count().max(1_000_000).describe('Handshakes a second at its beginning; twice that at half of its time'),
-    over: wait().prefault('30s').describe('How long it takes until everything is admitted'),
+    rate: count()
+      .max(1_000_000)
+      .describe('Handshakes per second at the beginning; twice as many after half of the time'),
+    over: wait().prefault('30s').describe('Time until everything is admitted'),
     closes: count()
       .optional()
-      .describe('Sessions ended within a second, other than by their clients, that begin it; unset: as many as `rate`'),
+      .describe('Sessions lost within a second, not ended by their clients, that start it; unset: as many as `rate`'),
   })
   .optional()
-  .describe(
-    'After a start, or when many sessions were lost, let handshakes in at a rate that rises; unset: all at once',
-  );
+  .describe('After a start, or when many sessions were lost, admit handshakes at a rising rate; unset: all at once');
 
 /** Of the gateway as a whole. */
 export const limits = z.strictObject({
   ...sessions('of the gateway'),
   ...requests('of the gateway'),
-  max_body: size()
-    .optional()
-    .describe('Largest request body on routes that do not say `http.max_body`; unset: any size'),
+  max_body: size().optional().describe('Largest request body on routes without `http.max_body`; unset: any size'),
   ramp,
   memory: z
     .strictObject({
       history: size()
         .optional()
-        .describe('What all rooms keep of what was said, with `broker: memory`; unset: a quarter of the heap'),
+        .describe('Histories of all rooms, with `broker: memory`; unset: a quarter of the heap'),
       queues: size()
         .refine((bytes) => bytes >= 1024 * 1024, 'must be at least 1MiB')
         .optional()
         .describe(
-          'Messages that wait for slow clients, webhook backends and the broker, and what has come of those that are not whole; unset: a quarter of the heap',
+          'Messages that wait for slow clients, webhook backends and the broker, and incomplete messages; unset: a quarter of the heap',
         ),
     })
     .prefault({})
-    .describe('What messages may take of the memory of this process, over all connections and rooms'),
+    .describe('Memory of this process for messages, over all connections and rooms'),
   shared: sharedStore()
     .prefault('memory')
-    .describe('Where rates are counted: in this process, in the Redis of `broker` (`redis`), or in one of their own'),
+    .describe('Where rates are counted: in this process, in the Redis of `broker` (`redis`), or in another Redis'),
 });

@@ -46,13 +46,13 @@ export const tls = z.strictObject({
   ticket_key_file: oneOrMore()
     .optional()
     .describe(
-      'Path of the keys of session tickets, or a list of paths: the first key encrypts, all decrypt; unset: random ones, so that no session is resumed behind a restart or by another gateway',
+      'Path of the keys of session tickets, or a list of paths: the first key encrypts, all decrypt; unset: random keys, so that no session is resumed after a restart or by another gateway',
     ),
   engine: z
     .enum(['auto', 'native', 'node'])
     .prefault('auto')
     .describe(
-      "Who does TLS with clients: the relay's threads (`native`, Linux) or node; `auto`: the threads where they can. What they don't speak, such as HTTP/2 or client certificates, is node's in any case",
+      "Engine for TLS with clients: the relay's threads (`native`, Linux) or node; `auto`: the threads if they can. What they don't support, such as HTTP/2 and client certificates, node does in any case",
     ),
   client_auth: z
     .strictObject({

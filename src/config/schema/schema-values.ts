@@ -81,11 +81,11 @@ export const rate = () =>
     perSecond().transform((rate) => ({ rate, burst: Math.max(1, Math.ceil(rate)) })),
     z
       .strictObject({
-        rate: perSecond().describe('So many a second; may be a fraction'),
+        rate: perSecond().describe('How many per second; may be a fraction'),
         burst: count()
           .max(1_000_000)
           .optional()
-          .describe('So many at once after a pause; unset: those of one second, at least 1'),
+          .describe('How many at once after a pause; unset: as many as in one second, at least 1'),
       })
       .transform(({ rate, burst }) => ({ rate, burst: burst ?? Math.max(1, Math.ceil(rate)) })),
   ]);
@@ -103,14 +103,14 @@ export const server = () =>
           .max(1000)
           .prefault(1)
           .describe(
-            'Its part of the traffic beside the others of the upstream; 0: only clients that `sticky` keeps with it',
+            'Its share of the traffic, relative to the other servers; 0: only clients that `sticky` keeps on it',
           ),
-        backup: z.boolean().prefault(false).describe('Used only while none of the others can take more'),
+        backup: z.boolean().prefault(false).describe('Used only while no other server can take more'),
         max_connections: count().optional().describe('Most sessions and requests at a time; unset: any number'),
         handshakes_per_second: rate()
           .optional()
-          .describe('Handshakes a second it gets at most: a number, or `rate` and `burst`; unset: any number'),
-        requests_per_second: rate().optional().describe('Plain requests a second it gets at most; unset: any number'),
+          .describe('Most handshakes per second: a number, or `rate` and `burst`; unset: any number'),
+        requests_per_second: rate().optional().describe('Most plain requests per second; unset: any number'),
       })
       .transform(({ url, ...of }) => ({ ...url, ...of })),
   ]);

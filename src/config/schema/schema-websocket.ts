@@ -21,7 +21,7 @@ const ping = (description: string) =>
   z
     .strictObject({
       every: wait().prefault('25s').describe('Interval of the pings'),
-      timeout: wait().prefault('10s').describe('A side that is silent for this long after a ping is cut'),
+      timeout: wait().prefault('10s').describe('An end that sends nothing for this long after a ping is cut'),
     })
     .optional()
     .describe(description);
@@ -32,7 +32,7 @@ const handshakeRules = {
   missing_origin: z
     .enum(['allow', 'reject'])
     .prefault('allow')
-    .describe('What a handshake without Origin gets; browsers always send one'),
+    .describe('How a handshake without Origin is handled; browsers always send one'),
   versions: z
     .array(z.literal([13, 8]))
     .min(1)
@@ -42,7 +42,7 @@ const handshakeRules = {
     .array(z.string().min(1))
     .min(1)
     .optional()
-    .describe('Subprotocols let through, best first; unset: any'),
+    .describe('Allowed subprotocols, preferred ones first; unset: any'),
   subprotocol_required: z
     .boolean()
     .prefault(true)
@@ -73,21 +73,21 @@ export const splice = z.strictObject({
       ...sessionLimits,
     })
     .prefault({})
-    .describe('How much this route carries'),
+    .describe('Limits of this route'),
   timeouts: z
     .strictObject({
-      connect: wait().prefault('5s').describe('For the connection to a server'),
+      connect: wait().prefault('5s').describe('Time for connecting to a server'),
       handshake: wait().prefault('10s').describe("From the connection to the head of the server's answer"),
       ...lifetimes,
     })
     .prefault({})
-    .describe('How long this route waits'),
+    .describe('Timeouts of this route'),
   ping: ping('Pings to both ends; unset: none'),
 });
 
 export const terminate = z.strictObject({
   mode: z.literal('terminate').describe('Be the WebSocket server'),
-  handler: z.enum(['echo', 'push', 'rooms', 'webhook']).describe('What answers the messages'),
+  handler: z.enum(['echo', 'push', 'rooms', 'webhook']).describe('The handler of the messages'),
   push: pushOptions.optional().describe('Options of the handler `push`'),
   rooms: roomsOptions.optional().describe('Options of the handler `rooms`'),
   webhook: webhookOptions.optional().describe('Options of the handler `webhook`, which needs them'),
@@ -97,7 +97,7 @@ export const terminate = z.strictObject({
       max_message: sizeLimit().prefault('1MiB').describe('Largest message, inflated; a larger one closes with 1009'),
       messages_per_second: count()
         .prefault(100_000)
-        .describe('Most messages of a client, its pings and empty fragments among them; more close with 1008'),
+        .describe('Most messages of a client, including pings and empty fragments; more close with 1008'),
       bytes_per_second: sizeLimit()
         .optional()
         .describe("Most bytes of a client's messages, inflated; more close with 1008"),
@@ -105,14 +105,14 @@ export const terminate = z.strictObject({
         .max(2 ** 31 - 1)
         .optional()
         .describe(
-          'Most fragments of a message; more close with 1008; unset: 16384, or one for each KiB of `max_message` where that is more',
+          'Most fragments of a message; more close with 1008; unset: 16384, or one per KiB of `max_message` if that is more',
         ),
       ...sessionLimits,
     })
     .prefault({})
-    .describe('How much this route carries'),
+    .describe('Limits of this route'),
   compression: compression.optional().describe('permessage-deflate for clients that offer it; unset: none'),
-  send_queue: sendQueue.prefault({}).describe('What a client that does not keep up is owed at most'),
-  timeouts: z.strictObject(lifetimes).prefault({}).describe('How long this route waits'),
+  send_queue: sendQueue.prefault({}).describe('Messages that wait for a slow client'),
+  timeouts: z.strictObject(lifetimes).prefault({}).describe('Timeouts of this route'),
   ping: ping('Pings to the client; unset: none'),
 });

@@ -78,25 +78,25 @@ const match = z.strictObject({
   scheme: z
     .enum(['http', 'https'])
     .optional()
-    .describe('How the client came, as far as trusted proxies vouch for it; unset: either way'),
+    .describe('Scheme that the client used, as trusted proxies report it; unset: either'),
   headers: z
     .record(z.string(), z.string())
     .optional()
-    .describe('Header fields that must be there with this value; `*` for any value'),
+    .describe('Header fields that must have this value; `*` is any value'),
   query: z
     .record(z.string(), z.string())
     .optional()
-    .describe('Query parameters that must be there with this value; `*` for any value'),
+    .describe('Query parameters that must have this value; `*` is any value'),
 });
 
 const route = z.strictObject({
-  name: name().describe('Names the route in metrics, logs and `explain`'),
-  match: match.prefault({}).describe('Which requests this route takes'),
+  name: name().describe('Name of the route in metrics, logs and `explain`'),
+  match: match.prefault({}).describe('Requests that this route takes'),
   deny: addressEntries()
     .min(1)
     .optional()
-    .describe('Clients that are refused: addresses, CIDR ranges, `unix` for clients on unix sockets'),
-  allow: addressEntries().min(1).optional().describe('The only clients that are admitted, less those of `deny`'),
+    .describe('Refused clients: addresses, CIDR ranges, `unix` for clients on unix sockets'),
+  allow: addressEntries().min(1).optional().describe('Admitted clients, except those in `deny`; unset: all'),
   websocket: z.discriminatedUnion('mode', [splice, terminate]).optional().describe('Take handshakes'),
   http: z
     .strictObject({
@@ -107,12 +107,12 @@ const route = z.strictObject({
       limits: requestLimits,
       timeouts: z
         .strictObject({
-          connect: wait().prefault('5s').describe('For the connection to a server'),
-          head: wait().prefault('60s').describe('From the request to the head of its answer'),
-          idle: wait().prefault('60s').describe("Between two parts of the answer's body"),
+          connect: wait().prefault('5s').describe('Time for connecting to a server'),
+          head: wait().prefault('60s').describe('Time from the request to the head of its answer'),
+          idle: wait().prefault('60s').describe("Longest pause between two parts of the answer's body"),
         })
         .prefault({})
-        .describe('How long this route waits'),
+        .describe('Timeouts of this route'),
     })
     .optional()
     .describe('Take plain requests'),
@@ -120,15 +120,15 @@ const route = z.strictObject({
     .enum(['keep', 'drain', 'close'])
     .optional()
     .describe(
-      'Its sessions when a reload changes or removes it: keep them, close them with 1012 at a pace, or at once; unset: keep where it is changed, drain where it, or their server, is removed',
+      'Its sessions when a reload changes or removes the route: keep them, close them with 1012 at a steady rate, or at once; unset: keep them if the route changed, drain them if it or their server was removed',
     ),
-  auth: auth.optional().describe('Ask who the client is, whatever the route does with its requests'),
+  auth: auth.optional().describe('Authenticate clients, for everything that the route does'),
   redirect: redirect
     .optional()
-    .describe('Answer with a redirect, handshakes too where there is no `websocket`; query and what is unset stay'),
-  respond: respond.optional().describe('Answer with this, handshakes too where there is no `websocket`'),
-  rewrite: rewrite.optional().describe('Change where requests go on the backend, of `http` and of `mode: splice`'),
-  headers: headers.optional().describe('Change fields on their way, of `http` and of `mode: splice`'),
+    .describe('Answer with a redirect, handshakes too if there is no `websocket`; the query and unset parts stay'),
+  respond: respond.optional().describe('Answer with this, handshakes too if there is no `websocket`'),
+  rewrite: rewrite.optional().describe('Change the target that the backend gets, for `http` and `mode: splice`'),
+  headers: headers.optional().describe('Change header fields, for `http` and `mode: splice`'),
 });
 
 const DEFAULT_SPREAD_MS = 10_000;
@@ -149,58 +149,58 @@ export const schema = z.strictObject({
       hosts: z
         .array(host())
         .prefault([])
-        .describe('Further host names under which page and API may be asked, beside IP addresses and `localhost`'),
+        .describe('Further host names for the page and the API, beside IP addresses and `localhost`'),
       token: z
         .string()
         .regex(TOKEN, 'must be 16 or more visible ASCII characters, without spaces')
         .optional()
         .describe(
-          'Bearer token of the API, and of the page where `host` is not loopback; mostly from the environment. Without one there is no API',
+          'Bearer token of the API, and of the page if `host` is not loopback; usually from the environment. Without one there is no API',
         ),
-      token_file: z.string().min(1).optional().describe('Path of a file that holds the token, in place of `token`'),
+      token_file: z.string().min(1).optional().describe('Path of a file with the token, instead of `token`'),
     })
     .prefault({})
     .describe('The listener for `/metrics`, `/healthz`, `/readyz`, the API and the status page'),
   trusted_proxies: addressEntries()
     .prefault([])
-    .describe('Addresses and CIDR ranges whose forwarding fields are believed; `unix`: peers on unix sockets'),
+    .describe(
+      'Addresses and CIDR ranges of proxies whose forwarding fields are trusted; `unix`: peers on unix sockets',
+    ),
   upstreams: z.record(name(), upstream).prefault({}).describe('Groups of backend servers, by name'),
   routes: z.array(route).min(1).describe('Rules, tried in order; the first that fits takes the request'),
-  limits: limits.prefault({}).describe('How much the gateway takes, over all routes'),
+  limits: limits.prefault({}).describe('Limits of the whole gateway, over all routes'),
   broker: broker()
     .prefault('memory')
-    .describe(
-      'What brings rooms and connections of several gateways together: a Redis, or `memory` for a single gateway',
-    ),
+    .describe('Connects the rooms and connections of several gateways: a Redis, or `memory` for a single gateway'),
   drain: z
     .strictObject({
       delay: duration()
         .prefault('0s')
         .describe('From the signal, with `/readyz` at 503, to the closing of the listeners'),
-      grace: duration().prefault('30s').describe('From then to the cutting of what is left'),
+      grace: duration().prefault('30s').describe('Time from then until the rest is cut'),
       spread: duration()
         .optional()
         .describe(
-          'Sessions, and answers without an end, are closed spread over this long; unset: `10s`, or `grace` if shorter',
+          'Time over which sessions, and answers without an end, are closed; unset: `10s`, or `grace` if shorter',
         ),
     })
     .transform(({ delay, grace, spread }) => ({ delay, grace, spread: spread ?? Math.min(DEFAULT_SPREAD_MS, grace) }))
     .prefault({})
-    .describe('How SIGTERM ends the gateway'),
-  http: http.prefault({}).describe('How plain requests move'),
+    .describe('How the gateway stops at SIGTERM'),
+  http: http.prefault({}).describe('Settings of plain HTTP'),
   relay: z
     .strictObject({
       engine: z
         .enum(['auto', 'native', 'js'])
         .prefault('auto')
-        .describe('What carries spliced tunnels; `auto`: the native engine where it was built, else js'),
+        .describe('Engine for spliced tunnels; `auto`: the native one if it was built, else js'),
       threads: z
         .union([z.literal('auto'), count().max(64)])
         .prefault('auto')
         .describe('Threads of the native engine; `auto`: one less than there are cores, at least one'),
     })
     .prefault({})
-    .describe('How the bytes of spliced sessions move; takes effect at a restart'),
+    .describe('The relay of spliced sessions; a change takes effect at a restart'),
   log: z
     .strictObject({
       level: z.enum(LOG_LEVELS).prefault('info').describe('Lowest level that is written'),
@@ -208,7 +208,7 @@ export const schema = z.strictObject({
       format: z
         .enum(['auto', 'text', 'json'])
         .prefault('auto')
-        .describe('JSON lines for programs, or text for people; `auto`: text where standard output is a terminal'),
+        .describe('JSON lines for programs, or text for people; `auto`: text if standard output is a terminal'),
     })
     .prefault({})
     .describe('Lines on standard output'),

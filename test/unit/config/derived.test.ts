@@ -47,7 +47,7 @@ describe('listFields', () => {
       unit: 'ms, s, m, h',
       default: '30s',
       required: false,
-      description: 'From then to the cutting of what is left',
+      description: 'Time from then until the rest is cut',
     });
     expect(field('listeners[].max_head')).toMatchObject({ type: 'size', unit: 'B, KiB, MiB, GiB', default: '32KiB' });
     expect(field('upstreams.<name>.servers')).toMatchObject({ type: 'list of text, or map', required: true });

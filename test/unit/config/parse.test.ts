@@ -219,7 +219,7 @@ describe('keys', () => {
       '2:1: error: routes: missing (Rules, tried in order; the first that fits takes the request)',
     ]);
     expect(one(VALID.replace('name: hello\n    ', ''))).toBe(
-      '3:5: error: routes[0].name: missing (Names the route in metrics, logs and `explain`)',
+      '3:5: error: routes[0].name: missing (Name of the route in metrics, logs and `explain`)',
     );
     expect(one(VALID.replace('mode: terminate, ', ''))).toBe(
       '4:16: error: routes[0].websocket.mode: missing (one of splice or terminate)',
