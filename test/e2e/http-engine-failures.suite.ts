@@ -1,12 +1,12 @@
 // HTTP engines: what breaks, on either side, before, in and after an answer.
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { makeSelfSigned } from '../../src/runtime/tls/self-signed.ts';
 import { readMessage, startBackend } from '../support/forwarding.ts';
 import { connectRaw } from '../support/raw.ts';
 import { closedPort } from '../support/scripted.ts';
-import { SteppedClock } from '../support/stepped-clock.ts';
+import { fakeClock } from '../support/stepped-clock.ts';
 import type { Stage, Stages } from './http-engine.suite.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -19,13 +19,6 @@ async function ownAnswer({ client, front }: Stage, request = GET) {
   const ending = await front.ending();
   await connection.until(`\r\n\r\n${ending.code}`);
   return { ...ending, startLine: readMessage(connection.received()).startLine };
-}
-
-/** A clock that only the test moves, for what times out in the engines; it is the system's again after the test. */
-function fakeClock(): SteppedClock {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
-  onTestFinished(() => void vi.useRealTimers());
-  return new SteppedClock((ms) => void vi.advanceTimersByTime(ms));
 }
 
 /** A port whose listener never accepts and whose queue is full, so that a further SYN is not answered. */
@@ -200,9 +193,10 @@ export function describeFailures(stages: Stages): void {
   });
 
   it('a client that stops in the middle of its request is let go, and so is the server', async () => {
+    const clock = fakeClock();
     const stage = await stages.set({ timeouts: { idle: 100 } });
     const { peer, client } = await stage.ask('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe');
-    expect((await stage.front.ending()).code).toBe('client_gone');
+    expect((await clock.during(stage.front.ending())).code).toBe('client_gone');
     await client.closed();
     await peer.closed();
   });
@@ -309,11 +303,12 @@ export function describeFailures(stages: Stages): void {
   });
 
   it('a request that stands in line for too long is backend_timeout', async () => {
+    const clock = fakeClock();
     const stage = await stages.set({ engine: { connectionsPerServer: 1 }, timeouts: { head: 300 } });
     const { peer, client } = await stage.ask('GET /1 HTTP/1.1\r\nHost: a\r\n\r\n');
     peer.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
     await client.until('\r\n\r\n');
-    const ending = await ownAnswer(stage, 'GET /2 HTTP/1.1\r\nHost: a\r\n\r\n');
+    const ending = await clock.during(ownAnswer(stage, 'GET /2 HTTP/1.1\r\nHost: a\r\n\r\n'));
     expect(ending.message).toContain('became free');
   });
 

@@ -18,6 +18,7 @@ import { buildHandler, type HandlerServices } from '../../src/websocket/handlers
 import { buildClose, buildFragments, buildFrame, MASK, OPCODE, parseFrames, readClose } from '../support/frames.ts';
 import { settled } from '../support/quiet.ts';
 import { ACCEPT, connectRaw, handshake, KEY, type RawConnection } from '../support/raw.ts';
+import { fakeClock } from '../support/stepped-clock.ts';
 
 const HEAD = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${ACCEPT}\r\n\r\n`;
 
@@ -512,10 +513,12 @@ describe('time', () => {
   });
 
   it('our pings do not keep it, though the client answers them', async () => {
-    const config = { timeouts: { idle: '2500ms' }, ping: { every: '150ms', timeout: '10s' } };
+    const clock = fakeClock();
+    const config = { timeouts: { idle: '25s' }, ping: { every: '2s', timeout: '20s' } };
     const { port, ended, events } = await stand({ config });
     const client = new WebSocket(`ws://127.0.0.1:${port}/`);
-    expect(await ended()).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'idle' });
+    await once(client, 'open');
+    expect(await clock.during(ended())).toMatchObject({ code: 1001, initiator: 'gateway', reason: 'idle' });
     const results = events.map((event) => event.type === 'ping' && event.result);
     expect(results.slice(0, 4)).toEqual(['sent', 'pong', 'sent', 'pong']);
     expect(client.readyState).not.toBe(WebSocket.OPEN);
@@ -546,11 +549,13 @@ describe('time', () => {
   });
 
   it('any byte is a sign of life', async () => {
-    const { port, events } = await stand({ config: { ping: { every: '100ms', timeout: '10s' } } });
+    const clock = fakeClock();
+    const { port, events } = await stand({ config: { ping: { every: '10s', timeout: '60s' } } });
     const connection = await openRaw(port);
-    await frames(connection, 1);
+    await clock.during(frames(connection, 1));
     connection.write(Buffer.from([0x81]));
-    await frames(connection, 2);
+    await expect.poll(() => events.length).toBe(2);
+    await clock.during(frames(connection, 2));
     expect(events.map((event) => event.type === 'ping' && event.result)).toEqual(['sent', 'pong', 'sent']);
   });
 });

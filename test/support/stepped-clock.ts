@@ -1,6 +1,7 @@
 // The clock of an engine under test. It stands still until the test moves it, so that a busy machine is no late timer; bytes
 // move by themselves between two steps.
 import { setImmediate as turn } from 'node:timers/promises';
+import { onTestFinished, vi } from 'vitest';
 
 const STEP_MS = 50;
 /** Turns of the event loop in which the bytes that one step has set free arrive. */
@@ -46,4 +47,11 @@ export class SteppedClock {
     }
     return promise;
   }
+}
+
+/** Takes this process's timer wheels and deadlines over until the test is finished; other timers stay the system's. */
+export function fakeClock(): SteppedClock {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  return new SteppedClock((ms) => void vi.advanceTimersByTime(ms));
 }
