@@ -11,6 +11,8 @@ import type { BodySink, ClientRequest } from '../../proxy/client.ts';
 const MOST_WAITING = 64 * 1024;
 /** Of a body that is dropped: how much, at most. How long is connection.ts. */
 const MAX_DISCARDED = 64 * 1024 * 1024;
+/** Of one read, in bytes: chunks with more framing than that are small, and cost much. The others have their turn before the next read. */
+const MUCH_FRAMING = 8 * 1024;
 const NO_TRAILERS: readonly string[] = [];
 
 /** The connection that a request came on. */
@@ -42,6 +44,10 @@ export class Http1Request implements ClientRequest {
   /** What is called when the rest of the body has been dropped; null: it is not being dropped. */
   #then: (() => void) | null = null;
   #dropped = 0;
+  /** Bytes of content in the present read. */
+  #content = 0;
+  /** The others have their turn first. */
+  #waits = false;
 
   constructor(owner: RequestOwner, { method, target, version, fields, names }: ReceivedRequest, framing: Framing) {
     const { socket } = owner;
@@ -112,6 +118,7 @@ export class Http1Request implements ClientRequest {
 
   /** Whether more of it may be read. */
   get takesMore(): boolean {
+    if (this.#waits) return false;
     if (this.#then !== null) return true;
     return this.#sink === null ? this.#size < MOST_WAITING : !this.#full;
   }
@@ -119,8 +126,10 @@ export class Http1Request implements ClientRequest {
   /** Takes the next bytes of the connection: how many of them are the body's, or a fault in it. */
   take(bytes: Buffer): number | Fault {
     const cursor = this.#cursor as BodyCursor;
+    this.#content = 0;
     const taken = cursor.take(bytes, (part) => this.#onPart(part));
     if (typeof taken !== 'number') return taken;
+    if (taken - this.#content > MUCH_FRAMING) this.#wait();
     if (!cursor.done) return taken;
     if (this.#then !== null) this.endDiscard();
     else this.#endIfGiven();
@@ -136,7 +145,16 @@ export class Http1Request implements ClientRequest {
     then();
   }
 
+  #wait(): void {
+    this.#waits = true;
+    setImmediate(() => {
+      this.#waits = false;
+      this.#owner.flow();
+    });
+  }
+
   #onPart(part: Buffer): void {
+    this.#content = part.length;
     if (this.#then !== null) {
       this.#dropped += part.length;
       if (this.#dropped > MAX_DISCARDED) this.endDiscard();

@@ -163,6 +163,18 @@ describe('a body', () => {
     expect(parts).toEqual([`abc${'d'.repeat(1000)}ef`, 'g', 'end']);
   });
 
+  it('in many small chunks is read no further before the others have had their turn', async () => {
+    const one = waiting();
+    one.read('POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+    one.served[0]!.request.read({ onBodyPart: () => true, onBodyEnd: () => {} });
+    one.read(`4000\r\n${'x'.repeat(0x4000)}\r\n`.repeat(4));
+    expect(one.socket.paused).toBe(false);
+    one.read('1\r\na\r\n'.repeat(2000));
+    expect(one.socket.paused).toBe(true);
+    await turn();
+    expect(one.socket.paused).toBe(false);
+  });
+
   it('is read no faster than it is taken', () => {
     const one = waiting();
     one.read('POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
