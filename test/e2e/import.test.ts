@@ -22,7 +22,10 @@ interface Made {
   readonly routes: readonly Route[];
 }
 
-/** A file with its certificates made, imported, and what `check` says of the result. */
+/** Of "wonderland". */
+const HASH = '$scrypt$ln=15,r=8,p=1$updzjaq0OL62XSZ7/d4HGA$qjo52059NnKdiy7B88gwvdWcri9UHeXbj4aZ8jEtQng';
+
+/** A file with its certificates and users made, imported, and what `check` says of the result. */
 async function imported(kind: string, name: string) {
   const fixture = readFileSync(fileURLToPath(new URL(`../fixtures/import/${name}`, import.meta.url)), 'utf8');
   const folder = dirname(writeConfig('x'));
@@ -37,7 +40,9 @@ async function imported(kind: string, name: string) {
     ...['-subj', '/CN=app.example.com', '-keyout', key, '-out', cert],
   ]);
   expect(made.code).toBe(0);
-  writeFileSync(source, fixture.replaceAll('CERT', cert).replaceAll('KEY', key));
+  const users = join(folder, 'users');
+  writeFileSync(users, `ada:${HASH}\n`);
+  writeFileSync(source, fixture.replaceAll('CERT', cert).replaceAll('KEY', key).replaceAll('USERS', users));
   const { code, stdout, stderr } = await upgate('import', kind, source);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   writeFileSync(file, stdout);
@@ -45,7 +50,7 @@ async function imported(kind: string, name: string) {
   expect([checked.code, checked.stderr.match(/error: .*/g) ?? [], stdout]).toEqual([0, [], stdout]);
   const explain = async (url: string, ...more: readonly string[]) =>
     (await upgate('explain', url, '-c', file, ...more)).stdout;
-  return { text: stdout, config: parse(stdout) as Made, explain, cert, key };
+  return { text: stdout, config: parse(stdout) as Made, explain, cert, key, users };
 }
 
 const routeOf = ({ routes }: Made, name: string) => routes.find((route) => route.name === name);
@@ -110,7 +115,7 @@ describe('nginx', () => {
   });
 
   it('prefixes, addresses, fields, TLS to servers, and what cannot be carried', async () => {
-    const { text, config } = await imported('nginx', 'nginx-prefix.conf');
+    const { text, config, users } = await imported('nginx', 'nginx-prefix.conf');
     expect(routeOf(config, 'example.com-api')).toEqual({
       name: 'example.com-api',
       match: { host: ['example.com', '*.example.com'], path: '/api/*', scheme: 'http' },
@@ -129,14 +134,30 @@ describe('nginx', () => {
     expect(routeOf(config, 'example.com-live')).toMatchObject({
       ...{ match: { path: ['/live', '/live/*'] }, rewrite: { prefix: '/', host: 'upstream' } },
     });
+    expect(routeOf(config, 'example.com-live')).toMatchObject({
+      auth: { basic: { realm: 'Members', users_file: users } },
+    });
     expect(routeOf(config, 'example.com-old')).toMatchObject({ redirect: { status: 302, path: '/new' } });
     for (const remark of [
       'server_name ~^www\\d+\\.example\\.net$ is not carried',
-      'auth_basic Members is not carried',
       'proxy_pass http://$backend is not carried',
       "nginx's location /live takes paths such as /livex as well",
     ])
       expect(text).toContain(remark);
+  });
+
+  it('an app behind a balancer: what stands behind a guard that is not carried is shut', async () => {
+    const { text, config, explain, users } = await imported('nginx', 'nginx-app.conf');
+    expect(parse(text)).toMatchObject({ trusted_proxies: ['10.0.0.0/8'] });
+    const at = async (path: string) => (await explain(`https://git.example.com${path}`)).split('\n').at(-2);
+    expect(await at('/projects/1')).toMatch(/^-> forwarded to upstream app /);
+    expect(text).toContain('the gateway serves no files: everything goes to @app');
+    expect(await at('/admin/users')).toBe('-> 403, answered by the gateway itself');
+    expect(await at('/verify')).toBe('-> 403, answered by the gateway itself');
+    expect(text).toContain('auth_request /verify is not carried: it is shut until you say who may come');
+    expect(routeOf(config, 'git.example.com-staff')).toMatchObject({
+      ...{ auth: { basic: { realm: 'Staff', users_file: users } }, http: { upstream: 'app' } },
+    });
   });
 
   it('Home Assistant: TLS, a redirect to https, what is not done here', async () => {
@@ -264,6 +285,24 @@ describe('caddy', () => {
     expect(await explain('ws://io.example.com:8083/socket.io/')).toContain('splice to upstream node1-3000');
   });
 
+  it('guards: passwords are carried, and what stands behind another one is shut', async () => {
+    const { text, config, explain } = await imported('caddy', 'Caddyfile.guards');
+    const at = async (url: string) => (await explain(url)).split('\n').at(-2);
+    expect(await at('wss://chat.example.org/socket/1')).toContain('splice to upstream chat1-4000');
+    for (const url of [
+      'https://chat.example.org/api/1',
+      'https://chat.example.org/team/1',
+      'http://internal.example.org:8080/',
+    ])
+      expect(await at(url), url).toBe('-> 403, answered by the gateway itself');
+    expect(routeOf(config, 'chat.example.org-metrics')).toMatchObject({
+      auth: { basic: { users: { ops: expect.stringMatching(/^\$2a\$14\$/) } } },
+    });
+    // What is for some addresses only is reached by nobody, and the rest goes where it went.
+    expect(await at('https://chat.example.org/')).toMatch(/^-> forwarded to upstream web-3000 /);
+    expect(text).toContain('remote_ip 198.51.100.0/24 is not carried');
+  });
+
   it('snippets, named certificates, a cookie, a redirect', async () => {
     const { text, config, cert, key } = await imported('caddy', 'Caddyfile.snippets');
     expect(config.listeners).toEqual([{ port: 443, tls: { certificates: [{ cert, key }] } }, { port: 80 }]);
@@ -283,6 +322,11 @@ describe('caddy', () => {
         websocket: { mode: 'splice', upstream: 'run-rooms.sock', origins: 'any' },
         http: { upstream: 'run-rooms.sock' },
         headers: { response: { set: { 'X-Content-Type-Options': 'nosniff' } } },
+      },
+      {
+        name: 'example.com-admin',
+        match: { host: '*.example.com', path: '/admin/*', scheme: 'https' },
+        respond: { status: 403, body: 'not carried over' },
       },
     ]);
     expect(config.upstreams).toEqual({

@@ -1,12 +1,22 @@
 // A Caddyfile as a draft: sites become listeners and routes, their reverse proxies upstreams. What is not known is named in a
 // remark beside the route it stood before.
 import { lookupTable } from '../../base/lookup-table.ts';
+import { authOf, isGuard } from './caddy-auth.ts';
 import { headersOf } from './caddy-headers.ts';
 import { CaddyListeners, type Site, siteOf } from './caddy-sites.ts';
 import { type CaddyLine, parseCaddyfile } from './caddy-syntax.ts';
 import { takeGlobalOptions } from './caddy-tls.ts';
 import { CaddyUpstreams } from './caddy-upstreams.ts';
-import { bySpecificity, type Draft, type DraftPart, hostRank, NamesGiven, prefixPaths, type Value } from './draft.ts';
+import {
+  bySpecificity,
+  type Draft,
+  type DraftPart,
+  hostRank,
+  NamesGiven,
+  prefixPaths,
+  SHUT,
+  type Value,
+} from './draft.ts';
 
 /** What says nothing about where a request goes. */
 const WITHOUT_MEANING = new Set(['log', 'tls', 'bind', 'metrics', 'skip_log', 'log_skip']);
@@ -15,6 +25,8 @@ interface Matched {
   readonly paths: readonly string[];
   /** Only WebSocket handshakes, only other requests, or both. */
   readonly kind: 'websocket' | 'http' | 'both';
+  /** It has conditions that can't be carried: less is meant than the paths say. */
+  readonly partial: boolean;
   readonly remarks: readonly string[];
 }
 
@@ -25,9 +37,11 @@ interface Found extends Matched {
   readonly strips: boolean;
   /** What stands beside it and changes fields. */
   readonly beside: readonly CaddyLine[];
+  /** What asks who a client is before it. */
+  readonly guards: readonly CaddyLine[];
 }
 
-const EVERYTHING: Matched = { paths: ['/*'], kind: 'both', remarks: [] };
+const EVERYTHING: Matched = { paths: ['/*'], kind: 'both', partial: false, remarks: [] };
 
 /**
  * A draft of a config from a Caddyfile; `source` is its name in the remarks. Throws an ImportError where it can't be
@@ -47,7 +61,7 @@ export function importCaddy(text: string, source: string): Draft {
     }
     const site = siteOf(words, block ?? [], listeners);
     remarks.push(...site.remarks);
-    found.push(...directivesOf(site, block ?? [], { outer: EVERYTHING, strips: false }, remarks));
+    found.push(...directivesOf(site, block ?? [], { outer: EVERYTHING, strips: false, guards: [] }, remarks));
   }
   const names = new NamesGiven();
   const routes = withoutShadowed(inOrder(found)).map((each) => routeOf(each, upstreams, names));
@@ -75,9 +89,11 @@ function sitesOf(lines: readonly CaddyLine[]): readonly CaddyLine[] {
 interface Within {
   readonly outer: Matched;
   readonly strips: boolean;
+  readonly guards: readonly CaddyLine[];
 }
 
 const ANSWERS = new Set(['reverse_proxy', 'redir', 'respond', 'abort', 'error']);
+const REFUSALS = new Set(['respond', 'abort', 'error']);
 const HANDLES = new Set(['handle', 'handle_path', 'route']);
 
 /** The directives of a block that answer, with what they match; remarks for those that are not known. */
@@ -87,20 +103,33 @@ function directivesOf(site: Site, block: readonly CaddyLine[], within: Within, r
   );
   const beside = block.filter(({ words }) => words[0] === 'header' || words[0] === 'request_header');
   const found: Found[] = [];
+  const ofAll = block.filter((each) => guardsAll(each, matchOf(each, matchers, within.outer).matched, within.outer));
+  const guards = [...within.guards, ...ofAll];
   for (const directive of block) {
     const [word = ''] = directive.words;
+    if (ofAll.includes(directive)) continue;
     if (word.startsWith('@') || WITHOUT_MEANING.has(word) || beside.includes(directive)) continue;
-    if (!ANSWERS.has(word) && !HANDLES.has(word)) {
+    if (!ANSWERS.has(word) && !HANDLES.has(word) && !isGuard(directive)) {
       remarks.push(`line ${directive.line}: ${directive.words.join(' ')} is not carried`);
       continue;
     }
     const { matched, rest } = matchOf(directive, matchers, within.outer);
     if (HANDLES.has(word)) {
       const strips = within.strips || word === 'handle_path';
-      found.push(...directivesOf(site, directive.block ?? [], { outer: matched, strips }, remarks));
-    } else found.push({ ...matched, site, directive: rest, strips: within.strips, beside });
+      found.push(...directivesOf(site, directive.block ?? [], { outer: matched, strips, guards }, remarks));
+    } else {
+      const own = isGuard(directive) ? [...guards, directive] : guards;
+      found.push({ ...matched, site, directive: rest, strips: within.strips, beside, guards: own });
+    }
   }
   return found;
+}
+
+/** Whether a directive keeps some from all that stands beside it: as credentials do, and an answer to whom can't be said here. */
+function guardsAll(directive: CaddyLine, matched: Matched, outer: Matched): boolean {
+  const [word = ''] = directive.words;
+  if (matched.paths.join(' ') !== outer.paths.join(' ')) return false;
+  return isGuard(directive) || (REFUSALS.has(word) && matched.partial);
 }
 
 /** What the first word matches, where it is a matcher; else everything that the block around matches. */
@@ -134,7 +163,7 @@ function pathsOf(given: readonly string[]): Pick<Matched, 'paths' | 'remarks'> {
 
 function namedMatch({ words, block }: CaddyLine, outer: Matched): Matched {
   const conditions = block === null ? [words.slice(1)] : block.map((each) => each.words);
-  let { paths, kind } = outer;
+  let { paths, kind, partial } = outer;
   const remarks: string[] = [];
   for (const [name, ...args] of conditions) {
     if (name === 'path') {
@@ -143,9 +172,12 @@ function namedMatch({ words, block }: CaddyLine, outer: Matched): Matched {
       remarks.push(...found.remarks);
     } else if (name === 'header' && /^(?:upgrade|connection)$/i.test(args[0] ?? '')) kind = 'websocket';
     else if (name === 'not' && /^header (?:upgrade|connection)/i.test(args.join(' '))) kind = 'http';
-    else remarks.push(`matcher ${words[0]}: ${[name, ...args].join(' ')} is not carried`);
+    else {
+      remarks.push(`matcher ${words[0]}: ${[name, ...args].join(' ')} is not carried`);
+      partial = true;
+    }
   }
-  return { paths, kind, remarks };
+  return { paths, kind, partial, remarks };
 }
 
 function inOrder(found: readonly Found[]): Found[] {
@@ -185,16 +217,19 @@ function routeOf(found: Found, upstreams: CaddyUpstreams, names: NamesGiven): Dr
   );
   const single = (values: readonly string[] | undefined): Value | undefined =>
     values?.length === 1 ? values[0] : values;
-  const match = { host: single(site.hosts), path: single(paths), scheme: site.scheme };
   const remarks = [...found.remarks];
-  if (word === 'respond') return { remarks, value: { name, match, respond: responseOf(args) } };
-  if (word === 'abort')
-    return {
-      remarks: [...remarks, 'Caddy closes the connection; a request gets an answer here'],
-      value: { name, match, respond: { status: 403 } },
-    };
-  if (word === 'error') return { remarks, value: { name, match, respond: responseOf([...args, '500']) } };
-  if (word === 'redir') return { remarks, value: { name, match, ...redirectOf(args, remarks) } };
+  // Those who are not meant must not come in by it.
+  const opens = found.partial && !REFUSALS.has(word);
+  if (opens) remarks.push(`line ${directive.line}: say what it takes`);
+  const match = {
+    host: single(site.hosts),
+    path: opens ? `/line-${directive.line}` : single(paths),
+    scheme: site.scheme,
+  };
+  const own = ownAnswer(word, args, remarks);
+  if (own !== null) return { remarks, value: { name, match, ...own } };
+  const auth = authOf(found.guards, remarks);
+  if (auth === null || isGuard(directive)) return { remarks, value: { name, match, respond: SHUT } };
   const proxy = upstreams.add({ words: args, block: directive.block ?? [], line: directive.line }, remarks);
   if (proxy === null) return { remarks, value: { name, match, respond: { status: 501, body: 'not carried over' } } };
   if (kind !== 'http') remarks.push('Caddy asks for no Origin; list the pages that may connect in place of `any`');
@@ -205,12 +240,23 @@ function routeOf(found: Found, upstreams: CaddyUpstreams, names: NamesGiven): Dr
     value: {
       name,
       match,
+      auth,
       websocket: kind === 'http' ? undefined : { mode: 'splice', upstream: proxy.upstream, origins: 'any' },
       http: kind === 'websocket' ? undefined : { upstream: proxy.upstream },
       rewrite: strips || headers.host !== undefined ? rewrite : undefined,
       headers: headers.value,
     },
   };
+}
+
+/** Null where another server answers. */
+function ownAnswer(word: string, args: readonly string[], remarks: string[]): { [key: string]: Value } | null {
+  if (word === 'respond') return { respond: responseOf(args) };
+  if (word === 'error') return { respond: responseOf([...args, '500']) };
+  if (word === 'redir') return redirectOf(args, remarks);
+  if (word !== 'abort') return null;
+  remarks.push('Caddy closes the connection; a request gets an answer here');
+  return { respond: { status: 403 } };
 }
 
 function responseOf(args: readonly string[]): Value {

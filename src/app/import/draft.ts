@@ -15,9 +15,14 @@ export interface Draft {
   readonly listeners: readonly DraftPart[];
   readonly upstreams: ReadonlyMap<string, DraftPart>;
   readonly routes: readonly DraftPart[];
+  /** Addresses of proxies; empty or undefined: none. */
+  readonly trusted?: readonly string[];
   /** What belongs to no part. */
   readonly remarks: readonly string[];
 }
+
+/** The answer of what stands behind a guard that could not be carried. */
+export const SHUT = { status: 403, body: 'not carried over' };
 
 /** Why a file could not be read at all. */
 export class ImportError extends Error {}

@@ -1,5 +1,6 @@
 // A location of nginx as a route: where its requests go, and what is changed on their way.
-import { type DraftPart, type NamesGiven, prefixPaths, type Value } from './draft.ts';
+import { type DraftPart, type NamesGiven, prefixPaths, SHUT, type Value } from './draft.ts';
+import { authOf } from './nginx-auth.ts';
 import type { Directive } from './nginx-syntax.ts';
 import type { NginxUpstreams } from './nginx-upstreams.ts';
 
@@ -37,6 +38,8 @@ export function routeOf(location: Location, upstreams: NginxUpstreams, names: Na
   const answer = settings.find((each) => each.name === 'return');
   const access = accessOf(settings, remarks);
   if (answer !== undefined) return { remarks, value: { name, match, ...access, ...returned(answer, remarks) } };
+  const auth = authOf(settings, remarks);
+  if (auth === null) return { remarks, value: { name, match, ...access, respond: SHUT } };
   const pass = settings.find((each) => each.name === 'proxy_pass')?.args[0];
   const to = pass === undefined ? null : upstreams.resolve(pass, tlsOf(settings));
   if (to === null) {
@@ -55,6 +58,7 @@ export function routeOf(location: Location, upstreams: NginxUpstreams, names: Na
       name,
       match,
       ...access,
+      auth,
       websocket: fields.upgrades
         ? { mode: 'splice', upstream: to.upstream, origins: 'any', timeouts: timeouts.websocket }
         : undefined,

@@ -1,7 +1,9 @@
 // nginx.conf as a draft: servers become listeners and routes, upstreams stay what they are. A directive that is not known is
 // named in a remark beside the part it stood in; nothing is left out silently but what means nothing here.
 import { bySpecificity, type Draft, type DraftPart, hostRank, NamesGiven } from './draft.ts';
+import { AUTH, INTERNAL } from './nginx-auth.ts';
 import { NginxListeners } from './nginx-listeners.ts';
+import { REAL_IP, trustedProxies } from './nginx-real-ip.ts';
 import { type Location, routeOf } from './nginx-routes.ts';
 import { type Directive, parseNginx } from './nginx-syntax.ts';
 import { NginxUpstreams } from './nginx-upstreams.ts';
@@ -40,12 +42,16 @@ export function importNginx(text: string, source: string): Draft {
   }
   for (const directive of found.filter(({ name }) => name === 'include' || name === 'stream'))
     remarks.push(`line ${directive.line}: ${directive.name} is not read: import what it holds by itself`);
+  const servers = http.filter(({ name }) => name === 'server').map(({ block }) => block ?? []);
+  const proxies = trustedProxies(shared, servers);
+  remarks.push(...proxies.remarks);
   const names = new NamesGiven();
   const routes = inOrder(locations).map((location) => routeOf(location, upstreams, names));
   return {
     source,
     remarks: [...remarks, ...(routes.length === 0 ? ['no server has a location that could be carried'] : [])],
     listeners: listeners.parts(),
+    trusted: proxies.trusted,
     upstreams: upstreams.parts(),
     routes: routes.length === 0 ? [NOTHING_FOUND] : routes,
   };
@@ -61,13 +67,15 @@ function isKnown({ name, args }: Directive): boolean {
     (NOT_DONE.has(name) && /^(?:off|default)$/.test(args[0] ?? '')) ||
     name === 'upstream' ||
     (name === 'map' && args[0] === '$http_upgrade') ||
-    SETTINGS.has(name)
+    SETTINGS.has(name) ||
+    REAL_IP.has(name)
   );
 }
 
 /** Taken from where they stand into each location within. */
 const SETTINGS: ReadonlySet<string> = new Set([
   ...['proxy_set_header', 'proxy_read_timeout', 'proxy_connect_timeout', 'client_max_body_size', 'add_header'],
+  ...AUTH,
   ...['allow', 'deny', 'proxy_ssl_verify', 'proxy_ssl_server_name', 'proxy_ssl_trusted_certificate', 'proxy_ssl_name'],
 ]);
 
@@ -83,18 +91,37 @@ function serverOf({ block, line }: Directive, shared: readonly Directive[], list
   const inherited = inherit(shared, own);
   const base = { hosts, scheme, line };
   const about = [...remarks, ...unclear];
-  const locations = own.filter(({ name }) => name === 'location');
+  const locations = own.filter(({ name, args }) => name === 'location' && !isNamed(args[0]));
+  const named = new Map(
+    own.flatMap(({ name, args, block: of }) => (name === 'location' && isNamed(args[0]) ? [[args[0], of ?? []]] : [])),
+  );
   const answers = own.find(({ name }) => name === 'return');
   for (const directive of own) if (!isOfServer(directive)) about.push(remarkOf(directive));
   const made = locations.map((location): Location => {
-    const inner = location.block ?? [];
-    const extra = inner.filter((each) => !isOfLocation(each)).map(remarkOf);
+    const { inner, led } = followed(location.block ?? [], named);
+    const extra = [...led, ...inner.filter((each) => !isOfLocation(each)).map(remarkOf)];
     return { ...base, args: location.args, line: location.line, settings: inherit(inherited, inner), remarks: extra };
   });
   if (answers !== undefined)
     made.push({ ...base, args: ['/'], settings: [...inherited, answers], remarks: [], line: answers.line });
   const [first, ...rest] = made;
   return first === undefined ? [] : [{ ...first, remarks: [...about, ...first.remarks] }, ...rest];
+}
+
+function isNamed(path: string | undefined): path is string {
+  return path?.startsWith('@') === true;
+}
+
+/** What serves a location: the named one, where its `try_files` leads to one in the end. */
+function followed(
+  inner: readonly Directive[],
+  named: ReadonlyMap<string, readonly Directive[]>,
+): { inner: readonly Directive[]; led: string[] } {
+  const files = inner.find(({ name }) => name === 'try_files');
+  const last = files?.args.at(-1) ?? '';
+  const block = named.get(last);
+  if (files === undefined || block === undefined) return { inner, led: [] };
+  return { inner: block, led: [`line ${files.line}: the gateway serves no files: everything goes to ${last}`] };
 }
 
 const OF_SERVER = new Set([
@@ -106,7 +133,7 @@ const OF_SERVER = new Set([
   'return',
   'ssl',
 ]);
-const OF_LOCATION = new Set(['proxy_pass', 'return']);
+const OF_LOCATION = new Set(['proxy_pass', 'return', INTERNAL]);
 
 function isOfServer(directive: Directive): boolean {
   return OF_SERVER.has(directive.name) || isKnown(directive);

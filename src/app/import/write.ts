@@ -5,13 +5,14 @@ import type { Draft, DraftPart, Value } from './draft.ts';
 const MAX_LINE = 100;
 
 /** The text of the config file. */
-export function writeDraft({ source, listeners, upstreams, routes, remarks }: Draft): string {
+export function writeDraft({ source, listeners, trusted = [], upstreams, routes, remarks }: Draft): string {
   const lines = [
     `# Made from ${oneLine(source)}. Look through the remarks, then:  upgate check -c gateway.yaml`,
     ...remarks.map(remark),
     '',
     'listeners:',
     ...listeners.flatMap((part) => item(part)),
+    ...(trusted.length === 0 ? [] : ['', ...block({ trusted_proxies: trusted }, '')]),
     ...(upstreams.size === 0 ? [] : ['', 'upstreams:']),
     ...[...upstreams].flatMap(([name, part]) => [
       ...part.remarks.map((text) => `  ${remark(text)}`),
