@@ -88,6 +88,8 @@ function attributesOf(event: Outcome): Attributes {
   if (event.host !== '') attributes['server.address'] = event.host;
   if (event.route !== null) attributes['http.route'] = event.route;
   if ('status' in event) attributes['http.response.status_code'] = event.status;
+  // RFC 8441: over HTTP/2 a WebSocket is opened by 200.
+  if (event.type === 'session_opened') attributes['http.response.status_code'] = event.protocol === '2' ? 200 : 101;
   if ('reason' in event && event.reason !== null) attributes['upgate.reason'] = event.reason;
   if ('at' in event && event.at !== null) {
     attributes['upgate.upstream'] = event.at.upstream;

@@ -42,6 +42,7 @@ export class ReloadSessions {
   apply(sessions: readonly Session[], next: NextRoutes): SessionsReport {
     this.stop();
     const groups = new Map<string, Group>();
+    const draining = new Map<string, number>();
     let kept = 0;
     for (const session of sessions) {
       const verdict = judge(session, next);
@@ -53,15 +54,10 @@ export class ReloadSessions {
       const group = groups.get(key) ?? { sessions: [], how: verdict.how, rate: rateOf(session, next) };
       groups.set(key, group);
       group.sessions.push(session);
+      draining.set(verdict.why, (draining.get(verdict.why) ?? 0) + 1);
     }
     for (const group of groups.values()) this.#close(group);
-    return {
-      kept,
-      draining: [...groups].map(([key, { sessions }]) => ({
-        why: key.slice(key.indexOf(' ') + 1),
-        sessions: sessions.length,
-      })),
-    };
+    return { kept, draining: [...draining].map(([why, count]) => ({ why, sessions: count })) };
   }
 
   /** Closes no more of those that the last reload has left to close. */

@@ -88,6 +88,7 @@ describe('the span of', () => {
       ['WebSocket handshake chat', undefined],
       ['WebSocket session chat', 'drain'],
     ]);
+    expect(spans[0]?.options.attributes).toMatchObject({ 'http.response.status_code': 101 });
     expect(spans[2]?.options).toMatchObject({
       startTime: NOW - cut.durationMs,
       attributes: { 'upgate.close_code': 1001, 'upgate.bytes_in': cut.fromClient.bytes },

@@ -94,6 +94,17 @@ describe('is closed with 1012, and reported with why', () => {
   });
 });
 
+it('counts those together that go for one reason, whether their routes drain or close', () => {
+  const routes = (how: string) =>
+    CHAT.replace('/ws }', `/ws }, on_change: ${how}`).replace('name: chat', `name: ${how}`);
+  const both = `${routes('drain').replace(' }]', ' },')}${routes('close').replace('routes: [', ' ').replace('/ws', '/x')}`;
+  const sessions = ['drain', 'close'].map((route) => opened(UPSTREAM + both, 'ws://a:1', route).session);
+  const next = served(UPSTREAM.replace('ws://a:1, ', '') + both);
+  expect(new ReloadSessions().apply(sessions, next).draining).toEqual([
+    { why: 'server ws://a:1 removed', sessions: 2 },
+  ]);
+});
+
 it('drains at the close_rate of its upstream, at once where the route says close, and each session once', () => {
   const slow = UPSTREAM.replace('] }', '], close_rate: 1 }');
   const changed = (how: string) => served(slow + CHAT.replace('/ws }', `/chat }, on_change: ${how}`));
