@@ -93,6 +93,9 @@ interface Within {
 }
 
 const ANSWERS = new Set(['reverse_proxy', 'redir', 'respond', 'abort', 'error']);
+/** Of the guards before a route, those that are named beside it; one that can't be carried is enough to shut it. */
+const MAX_GUARDS = 4;
+
 const REFUSALS = new Set(['respond', 'abort', 'error']);
 const HANDLES = new Set(['handle', 'handle_path', 'route']);
 
@@ -104,10 +107,11 @@ function directivesOf(site: Site, block: readonly CaddyLine[], within: Within, r
   const beside = block.filter(({ words }) => words[0] === 'header' || words[0] === 'request_header');
   const found: Found[] = [];
   const ofAll = block.filter((each) => guardsAll(each, matchOf(each, matchers, within.outer).matched, within.outer));
-  const guards = [...within.guards, ...ofAll];
+  const guards = [...within.guards, ...ofAll].slice(0, MAX_GUARDS);
+  const taken = new Set(ofAll);
   for (const directive of block) {
     const [word = ''] = directive.words;
-    if (ofAll.includes(directive)) continue;
+    if (taken.has(directive)) continue;
     if (word.startsWith('@') || WITHOUT_MEANING.has(word) || beside.includes(directive)) continue;
     if (!ANSWERS.has(word) && !HANDLES.has(word) && !isGuard(directive)) {
       remarks.push(`line ${directive.line}: ${directive.words.join(' ')} is not carried`);

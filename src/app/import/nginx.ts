@@ -43,7 +43,7 @@ export function importNginx(text: string, source: string): Draft {
   for (const directive of found.filter(({ name }) => name === 'include' || name === 'stream'))
     remarks.push(`line ${directive.line}: ${directive.name} is not read: import what it holds by itself`);
   const servers = http.filter(({ name }) => name === 'server').map(({ block }) => block ?? []);
-  const proxies = trustedProxies(shared, servers);
+  const proxies = trustedProxies(http, servers);
   remarks.push(...proxies.remarks);
   const names = new NamesGiven();
   const routes = inOrder(locations).map((location) => routeOf(location, upstreams, names));
