@@ -36,7 +36,7 @@ export class LockFile {
       if (await this.#create()) return this.#hold();
       const stale = await this.#staleState();
       if (stale === null) return null;
-      await this.#takeAway(stale);
+      await this.#removeStale(stale);
       return (await this.#create()) ? this.#hold() : null;
     } catch (error) {
       throw new AcmeError('storage', `cannot lock ${this.#path}: ${systemCode(error) ?? String(error)}`);
@@ -83,7 +83,7 @@ export class LockFile {
   }
 
   /** Removes the stale file, but not one that another gateway has created in its place meanwhile. */
-  async #takeAway(stale: string): Promise<void> {
+  async #removeStale(stale: string): Promise<void> {
     const aside = `${this.#path}.${randomUUID()}`;
     await rename(this.#path, aside);
     if ((await stateOf(aside)) === stale) await rm(aside, { force: true });

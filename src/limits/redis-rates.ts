@@ -214,9 +214,9 @@ export class RedisRates implements SharedRates, Sampler {
 
   /** Resolves with the reply, unless Redis times out: then the connection is closed, so that no other command waits. */
   async #answered<T>(connection: RedisConnection, answer: Promise<T>, maxMs = ANSWER_MS): Promise<T> {
-    let heard = ignore;
+    let stopTimeout = ignore;
     const silence = new Promise<never>((_, reject) => {
-      heard = startResponseTimeout(maxMs, () => {
+      stopTimeout = startResponseTimeout(maxMs, () => {
         reject(new Error('Redis does not answer'));
         this.#lost(connection, 'Redis does not answer');
       });
@@ -224,7 +224,7 @@ export class RedisRates implements SharedRates, Sampler {
     try {
       return await Promise.race([answer, silence]);
     } finally {
-      heard();
+      stopTimeout();
       answer.catch(ignore);
     }
   }

@@ -36,7 +36,7 @@ const DEFAULT_RATE = 100;
 export class ReloadSessions {
   /** Of the last reload. */
   #closing: PacedClose[] = [];
-  readonly #told = new WeakSet<Session>();
+  readonly #closed = new WeakSet<Session>();
 
   /** Judges every live session by the next config, and begins to close those that go. One that may stay again is not closed. */
   apply(sessions: readonly Session[], next: NextRoutes): SessionsReport {
@@ -67,12 +67,12 @@ export class ReloadSessions {
   }
 
   #close({ sessions, how, rate }: Group): void {
-    const left = sessions.filter((session) => !this.#told.has(session));
+    const left = sessions.filter((session) => !this.#closed.has(session));
     const closing = new PacedClose(left, {
       code: RESTART,
       reason: 'reload',
       rate: how === 'close' ? Number.POSITIVE_INFINITY : rate,
-      onClose: (session) => this.#told.add(session),
+      onClose: (session) => this.#closed.add(session),
     });
     this.#closing.push(closing);
   }

@@ -99,13 +99,13 @@ function readClaimed(head: RequestHead, trusted: TrustedProxies): Claimed & Pick
     return { source, chain, ...believe(hops, head.peer, trusted) };
   }
   // An empty value says nothing, and is as good as none.
-  const said = (name: string): string[] => valuesOf(head, name).filter((value) => value !== '');
+  const values = (name: string): string[] => valuesOf(head, name).filter((value) => value !== '');
   return {
     source,
     address: believe(xForwardedHops(head), head.peer, trusted).address,
-    proto: said('x-forwarded-proto')[0] ?? null,
-    host: said('x-forwarded-host')[0] ?? null,
-    chain: said('x-forwarded-for'),
+    proto: values('x-forwarded-proto')[0] ?? null,
+    host: values('x-forwarded-host')[0] ?? null,
+    chain: values('x-forwarded-for'),
   };
 }
 

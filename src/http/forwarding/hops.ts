@@ -29,8 +29,8 @@ export function forwardedHops(section: FieldSection): Hop[] {
       if (trimOws(element) === '') continue;
       const pairs = parseElement(element);
       if (pairs === null) return hops;
-      const said = (name: string): string | null => pairs.get(name) || null;
-      hops.push({ address: parseNode(said('for') ?? ''), proto: said('proto'), host: said('host') });
+      const value = (name: string): string | null => pairs.get(name) || null;
+      hops.push({ address: parseNode(value('for') ?? ''), proto: value('proto'), host: value('host') });
     }
   }
   return hops;

@@ -270,12 +270,12 @@ export class ClientConnection implements Expirable, RequestOwner, ResponseOwner 
       return void this.#refuse(reject('malformed', 'the connection ended in the middle of a head'));
     if (this.#state === 'idle' && !this.#held.any) return void this.close();
     if (this.#state !== 'serving' && this.#state !== 'idle') return;
-    this.#finished = this.#request?.complete !== false && this.#saidLast();
+    this.#finished = this.#request?.complete !== false && this.#isLastRequest();
     if (!this.#finished) this.destroy();
   }
 
   /** Whether the newest request has come whole and said that it is the last one. */
-  #saidLast(): boolean {
+  #isLastRequest(): boolean {
     if (this.#state === 'serving' && this.#last) return true;
     return this.#held.any && endsWithLastRequest(this.#held.joined(), this.#services.settings().maxHead);
   }

@@ -40,7 +40,7 @@ export class Http1Response implements ClientResponse {
   #framing: BodyFraming = 'none';
   /** No part of a body is written, whatever is given. */
   #bodiless = false;
-  #given = 0;
+  #written = 0;
   #ended = false;
   #closed = false;
 
@@ -58,8 +58,8 @@ export class Http1Response implements ClientResponse {
   }
 
   get bytesToClient(): number {
-    if (this.#closed) return this.#given;
-    return Math.max(0, this.#given - this.#owner.socket.writableLength);
+    if (this.#closed) return this.#written;
+    return Math.max(0, this.#written - this.#owner.socket.writableLength);
   }
 
   notify(events: ResponseEvents | null): void {
@@ -175,7 +175,7 @@ export class Http1Response implements ClientResponse {
 
   /** The client has left before that, or the connection was ended. */
   lost(): void {
-    if (!this.#closed) this.#given -= Math.min(this.#given, this.#owner.socket.writableLength);
+    if (!this.#closed) this.#written -= Math.min(this.#written, this.#owner.socket.writableLength);
     this.#close((events) => events.onClientLeft());
   }
 
@@ -200,7 +200,7 @@ export class Http1Response implements ClientResponse {
       const { socket } = this.#owner;
       socket.cork();
       if (text !== '') this.#send(text);
-      this.#given += part.length;
+      this.#written += part.length;
       socket.write(part);
       if (behind !== '') this.#send(behind);
       socket.uncork();
@@ -208,7 +208,7 @@ export class Http1Response implements ClientResponse {
   }
 
   #send(text: string): void {
-    this.#given += text.length;
+    this.#written += text.length;
     this.#owner.socket.write(text, 'latin1');
   }
 }

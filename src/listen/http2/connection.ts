@@ -56,7 +56,7 @@ export class Http2Connection implements Timed {
   #webSockets = 0;
   #advertised: number;
   /** What the peer was told last. */
-  #told: Http2Settings;
+  #announced: Http2Settings;
   #closing = false;
   #reason: Http2Reason = 'closed';
   #deadline: number;
@@ -67,8 +67,8 @@ export class Http2Connection implements Timed {
     this.#session = session;
     this.socket = socket;
     this.#services = services;
-    this.#told = services.settings();
-    const { maxStreams, window, headMs } = this.#told;
+    this.#announced = services.settings();
+    const { maxStreams, window, headMs } = this.#announced;
     this.#advertised = maxStreams;
     session.setLocalWindowSize(CONNECTION_WINDOWS * window);
     session.once('close', () => this.#ended());
@@ -138,20 +138,20 @@ export class Http2Connection implements Timed {
    * that were offered can't be taken back (RFC 8441 §3); those hold for new connections.
    */
   update(): void {
-    const [told, next] = [this.#told, this.#services.settings()];
-    this.#told = {
+    const [announced, next] = [this.#announced, this.#services.settings()];
+    this.#announced = {
       ...next,
-      extendedConnect: told.extendedConnect || next.extendedConnect,
-      window: Math.max(told.window, next.window),
+      extendedConnect: announced.extendedConnect || next.extendedConnect,
+      window: Math.max(announced.window, next.window),
     };
     this.#raise();
     if (this.#closing) return;
-    const { extendedConnect, window, maxHead } = this.#told;
-    if (window > told.window) this.#session.setLocalWindowSize(CONNECTION_WINDOWS * window);
+    const { extendedConnect, window, maxHead } = this.#announced;
+    if (window > announced.window) this.#session.setLocalWindowSize(CONNECTION_WINDOWS * window);
     const changes = {
-      ...(extendedConnect === told.extendedConnect ? {} : { enableConnectProtocol: extendedConnect }),
-      ...(window === told.window ? {} : { initialWindowSize: window }),
-      ...(maxHead === told.maxHead ? {} : { maxHeaderListSize: maxHead }),
+      ...(extendedConnect === announced.extendedConnect ? {} : { enableConnectProtocol: extendedConnect }),
+      ...(window === announced.window ? {} : { initialWindowSize: window }),
+      ...(maxHead === announced.maxHead ? {} : { maxHeaderListSize: maxHead }),
     };
     if (Object.keys(changes).length > 0) this.#session.settings(changes);
   }
