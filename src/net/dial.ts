@@ -2,7 +2,6 @@
 // socket comes back paused, with nothing read.
 
 import net from 'node:net';
-import tls from 'node:tls';
 import { fdShortage } from '../base/fd-limit.ts';
 import { ignore } from '../base/guard.ts';
 import { GatewayError, systemCode } from '../errors.ts';
@@ -10,6 +9,7 @@ import { formatPreamble } from '../http/proxy-protocol.ts';
 import type { ClientClosed } from './client-closed.ts';
 import type { Endpoint } from './endpoint.ts';
 import { connectReadingAfterWriteError } from './read-after-write-error.ts';
+import { connectTls } from './server-tls.ts';
 
 /** Milliseconds after which a silent peer is probed (TCP keepalive), on both sides of the gateway. */
 export const KEEPALIVE_MS = 60_000;
@@ -48,8 +48,7 @@ function start(server: Endpoint, preamble: Buffer | null, connected: Connected):
   const refused = refuseIfShort(connected);
   if (refused !== null) return refused;
   if (secure) {
-    const socket = tls.connect({ ...addressOf(server), ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
-    return report(setSocketOptions(socket), 'secureConnect', connected);
+    return report(setSocketOptions(connectTls(server, addressOf(server))), 'secureConnect', connected);
   }
   const socket = net.connect({
     ...addressOf(server),
@@ -76,7 +75,7 @@ export function connectWithPreamble(server: Endpoint, preamble: Buffer, connecte
     below.write(preamble);
     if (!secure) return connected(null, below);
     // Only now: while it connects, node may change the descriptor below (RFC 8305), and TLS would stay with the first.
-    const socket = tls.connect({ socket: below, ALPNProtocols: ['http/1.1'], ...tlsOptions(server) });
+    const socket = connectTls(server, { socket: below });
     below.on('error', ignore);
     report(socket, 'secureConnect', connected);
   });
@@ -97,13 +96,6 @@ function report<S extends net.Socket>(socket: S, event: 'connect' | 'secureConne
     socket.off('error', fail);
     connected(null, socket);
   });
-}
-
-/** What TLS to a server is spoken with: its name is asked for (SNI) and verified, an address is verified only. */
-export function tlsOptions({ host, serverName, tls: backend }: Endpoint): tls.ConnectionOptions {
-  const name = backend?.serverName ?? serverName ?? host;
-  if (net.isIP(name) === 0) return { ...backend?.options, servername: name };
-  return { ...backend?.options, checkServerIdentity: (_, certificate) => tls.checkServerIdentity(name, certificate) };
 }
 
 /**

@@ -12,6 +12,12 @@ export interface BackendTls {
   readonly serverName: string | null;
 }
 
+/** The TLS session of one server, for its next connection. */
+export class ResumableSession {
+  /** As node gives it; null: none yet, or the last connection with it failed. */
+  latest: Buffer | null = null;
+}
+
 /** Where a connection goes. */
 export interface Endpoint {
   /** As in the config: the `server` label of metrics and logs. */
@@ -23,6 +29,8 @@ export interface Endpoint {
   /** The path of a unix socket, in place of host and port. */
   readonly unix?: string;
   readonly tls?: BackendTls | null;
+  /** Its TLS session; unset: each connection makes a full handshake. */
+  readonly resumable?: ResumableSession;
   /** The name that its certificate must be for, where it is not `host`. */
   readonly serverName?: string;
   /** The version of the PROXY preamble that each connection begins with; unset: none. */

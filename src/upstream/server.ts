@@ -6,7 +6,7 @@ import { SlotSet } from '../base/slot-set.ts';
 import { Bucket, type Rate } from '../base/token-bucket.ts';
 import type { UpstreamConfig } from '../config/schema/schema.ts';
 import type { ProxyVersion } from '../http/proxy-protocol.ts';
-import type { BackendTls, Endpoint } from '../net/endpoint.ts';
+import { type BackendTls, type Endpoint, ResumableSession } from '../net/endpoint.ts';
 import type { Ask } from './balance/key.ts';
 import { Breaker } from './health/breaker.ts';
 import type { SetState } from './server-overrides.ts';
@@ -78,6 +78,7 @@ export class Server implements Endpoint {
   readonly port: number;
   readonly unix?: string;
   readonly tls: BackendTls | null;
+  readonly resumable = new ResumableSession();
   readonly serverName?: string;
   readonly proxyProtocol?: ProxyVersion;
   readonly lookup?: LookupFunction;

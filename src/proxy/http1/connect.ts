@@ -1,16 +1,9 @@
-// How a connection to a server is opened for plain requests, by TCP or TLS; a TLS session is taken up again.
+// How a connection to a server is opened for plain requests, by TCP or TLS.
 import type { Socket } from 'node:net';
-import tls from 'node:tls';
-import {
-  addressOf,
-  type Connected,
-  connectWithPreamble,
-  KEEPALIVE_MS,
-  refuseIfShort,
-  tlsOptions,
-} from '../../net/dial.ts';
+import { addressOf, type Connected, connectWithPreamble, KEEPALIVE_MS, refuseIfShort } from '../../net/dial.ts';
 import type { Endpoint } from '../../net/endpoint.ts';
 import { DirectReadAfterWriteErrorSocket } from '../../net/read-after-write-error.ts';
+import { connectTls } from '../../net/server-tls.ts';
 
 /** Starts a connection; what it gives ends it when destroyed, and what is connected may be another socket above it. */
 export type Connect = (connected: Connected) => Socket;
@@ -28,26 +21,14 @@ export interface ConnectOptions {
 export function connectTo({ server, ca, buffer }: ConnectOptions): Connect {
   const { secure } = server;
   const trusted = ca === undefined ? {} : { ca };
-  let session: Buffer | undefined;
   return (connected) => {
     const refused = refuseIfShort(connected);
     if (refused !== null) return refused;
-    const resumed = session === undefined ? {} : { session };
     const socket: Socket = secure
-      ? tls.connect({
-          ...addressOf(server),
-          ALPNProtocols: ['http/1.1'],
-          ...trusted,
-          ...tlsOptions(server),
-          ...resumed,
-        })
+      ? connectTls(server, { ...addressOf(server), ...trusted })
       : new DirectReadAfterWriteErrorSocket(buffer).connect(addressOf(server));
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE_MS);
-    if (secure)
-      socket.on('session', (fresh: Buffer) => {
-        session = fresh;
-      });
     const fail = (error: Error): void => connected(error, null);
     socket.once('error', fail).once(secure ? 'secureConnect' : 'connect', () => {
       socket.off('error', fail);

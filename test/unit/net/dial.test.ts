@@ -2,11 +2,11 @@
 // it fails. A certificate that is trusted needs a process told to trust it: that is e2e/listener-tls.test.ts.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ClientClosed } from '../../../src/net/client-closed.ts';
 import { dial, upstreamError } from '../../../src/net/dial.ts';
-import type { Endpoint } from '../../../src/net/endpoint.ts';
+import { type Endpoint, ResumableSession } from '../../../src/net/endpoint.ts';
 import { makeSelfSigned } from '../../../src/runtime/tls/self-signed.ts';
 import { closedPort } from '../../support/scripted.ts';
 import { TEST_TIMEOUT_MS } from '../../support/test-timeout.ts';
@@ -134,6 +134,56 @@ describe('by TLS', () => {
     const { listening, port } = await listen();
     listening.on('connection', (socket: Socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
     await expect(dial(server(port, { secure: true }), 5000, never)).rejects.toMatchObject({ code: 'backend_refused' });
+  });
+
+  describe.each([['TLSv1.2'], ['TLSv1.3']] as const)('%s', (version) => {
+    it('resumes the session of the connection before, until one with it fails', async () => {
+      const { cert, key } = makeSelfSigned(['localhost'], new Date());
+      const { listening, port, sockets } = await listen({ cert, key, maxVersion: version });
+      const resumed: boolean[] = [];
+      listening.on('secureConnection', (socket: TLSSocket) => {
+        resumed.push(socket.isSessionReused());
+        socket.on('error', () => {}).write('x');
+      });
+      const options = { secureContext: createSecureContext({ ca: cert }), rejectUnauthorized: true };
+      const to = server(port, {
+        secure: true,
+        host: 'localhost',
+        tls: { id: '', serverName: null, options },
+        resumable: new ResumableSession(),
+      });
+      const connect = async () => {
+        const socket = await dial(to, 5000, never);
+        open.push({ close: () => socket.destroy() });
+        // With TLS 1.3 the session comes before the first byte of the server, and is seen when that is read.
+        await once(socket, 'data');
+      };
+      await connect();
+      await connect();
+      // A server of node's refuses the tickets of its first connection of TLS 1.3, and takes all others.
+      await connect();
+      listening.once('connection', (socket: Socket) => socket.destroy());
+      await expect(dial(to, 5000, never)).rejects.toMatchObject({ code: 'backend_refused' });
+      await connect();
+      expect(resumed).toEqual([false, version === 'TLSv1.2', true, false]);
+      expect(sockets.length).toBe(5);
+    });
+
+    it('keeps no session of a server that has another name', async () => {
+      const { cert, key } = makeSelfSigned(['other.example'], new Date());
+      const { port } = await listen({ cert, key, maxVersion: version });
+      const options = { secureContext: createSecureContext({ ca: cert }), rejectUnauthorized: true };
+      const to = server(port, {
+        secure: true,
+        host: 'localhost',
+        tls: { id: '', serverName: null, options },
+        resumable: new ResumableSession(),
+      });
+      for (let i = 0; i < 3; i++) {
+        await expect(dial(to, 5000, never)).rejects.toMatchObject({ message: expect.stringMatching(/altnames/) });
+      }
+      expect(to.resumable?.latest).toBeNull();
+    });
   });
 });
 
