@@ -226,10 +226,9 @@ const WRITERS: Writers = {
   },
 };
 
-/** `kept 812 sessions, draining 14 (route chat removed)`. */
+/** `kept 812, draining 14 (route chat removed)`. */
 function reloaded({ kept, draining, restartNeeded }: ReloadOutcome): Fields {
-  const all = `kept ${kept} ${kept === 1 ? 'session' : 'sessions'}`;
-  const parts = [all, ...draining.map(({ why, sessions }) => `draining ${sessions} (${why})`)];
+  const parts = [`kept ${kept}`, ...draining.map(({ why, sessions }) => `draining ${sessions} (${why})`)];
   const named = restartNeeded.length === 0 ? [] : [`needs a restart: ${restartNeeded.join(', ')}`];
   return {
     kept,

@@ -46,7 +46,7 @@ export const redirect = z.strictObject({
     .min(1)
     .optional()
     .describe('Port of the new URL; unset: none if the scheme or host changes, else the client’s'),
-  path: z.string().min(1).optional().describe('Path of the new URL; unset: the client’s'),
+  path: z.string().min(1).optional().describe('The path of the new URL; unset: the client’s'),
   prefix: z.string().min(1).optional().describe('Replaces the part before `/*` of `match.path`'),
 });
 

@@ -175,7 +175,7 @@ describe('each event has its line', () => {
       kept: 812,
       draining: 14,
       restart_needed: ['broker'],
-      msg: 'kept 812 sessions, draining 14 (route chat removed), needs a restart: broker',
+      msg: 'kept 812, draining 14 (route chat removed), needs a restart: broker',
     },
     certificate_loaded: {
       level: 'info',

@@ -62,7 +62,7 @@ describe('each event has its line', () => {
       'warn  certificate ordered names=a.example,b.example authority=acme.example result=failed reason=rateLimited detail="rateLimited: too many" retry_in=1m0s duration=1.5s',
     ping: 'debug ping route=chat result=pong',
     config_reloaded: [
-      'error config not reloaded: kept 812 sessions, draining 14 (route chat removed), needs a restart: broker trigger=signal',
+      'error config not reloaded: kept 812, draining 14 (route chat removed), needs a restart: broker trigger=signal',
       '    gateway.yaml:1:1: \u2026',
     ].join('\n'),
     certificate_loaded:
