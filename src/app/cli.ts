@@ -87,7 +87,7 @@ async function run({ config, demo, 'take-over': transferAt }: Values, lifecycle:
     drain: () => lifecycle.requestStop(),
     transferAt,
   });
-  lifecycle.serve(app);
+  lifecycle.serve(app, demo === true);
   try {
     await app.start();
     lifecycle.onStarted();

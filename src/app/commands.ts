@@ -138,7 +138,8 @@ export const COMMANDS: readonly Command[] = [
   { name: 'man', args: [], help: 'print the manual page: upgate man | man -l -', options: [], alone: true },
 ];
 
-const SIGNALS = 'Signals: SIGHUP reloads FILE; SIGTERM and SIGINT drain; a second one ends it.';
+const SIGNALS =
+  'Signals: SIGHUP reloads FILE (it ends --demo, as a closed terminal does); SIGTERM and SIGINT drain; a second one ends it.';
 /** Where the help of a command begins. */
 const COLUMN = 27;
 /** That of a terminal that nobody has made wider. */

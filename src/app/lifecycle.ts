@@ -29,6 +29,7 @@ const OUTPUT_MS = 1000;
 export class Lifecycle {
   readonly #options: LifecycleOptions;
   #service: Service | null = null;
+  #endsAtHangup = false;
   #stopping = false;
   /** A request, not a signal, has started the stop, and no signal has followed yet. */
   #requested = false;
@@ -47,7 +48,7 @@ export class Lifecycle {
   watch(): void {
     if (this.#options.serves) {
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => this.#onStop());
-      process.on('SIGHUP', () => this.#onReload());
+      process.on('SIGHUP', () => this.#onHangup());
     }
     // Unhandled rejections get here too.
     process.on('uncaughtException', (thrown: unknown) => this.#onEscape(thrown));
@@ -55,14 +56,15 @@ export class Lifecycle {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', ignore);
   }
 
-  /** Signals go to this service from now on. */
-  serve(service: Service): void {
+  /** Signals go to this service from now on. `endsAtHangup`: it ends with its terminal, which sends SIGHUP then; a daemon reloads. */
+  serve(service: Service, endsAtHangup: boolean): void {
     this.#service = service;
+    this.#endsAtHangup = endsAtHangup;
   }
 
   /** The service has started: handles a SIGHUP that arrived in the meantime. */
   onStarted(): void {
-    if (this.#reloads) this.#onReload();
+    if (this.#reloads) this.#onHangup();
   }
 
   /** Drains, as at a signal. The first signal after it does not count as the second: a supervisor always sends one. */
@@ -92,7 +94,8 @@ export class Lifecycle {
     this.#stop(this.#service);
   }
 
-  #onReload(): void {
+  #onHangup(): void {
+    if (this.#endsAtHangup) return void this.#onStop();
     this.#reloads = !this.#service?.started;
     if (!this.#reloads) void this.#service?.reload().catch((thrown: unknown) => reportDefect('config', thrown));
   }

@@ -161,3 +161,11 @@ describe('a demo port that is taken', () => {
     expect(text).toContain('WS_PORT=9101 REST_PORT=9102 npm start');
   });
 });
+
+it('ends at SIGHUP, which a terminal sends when it is closed', async () => {
+  const args = [MAIN, 'run', '-c', SHIPPED, '--demo'];
+  const demo = await startChild(process.execPath, args, { env: await ports(), lines: 'stderr' });
+  await demo.line((line) => (line.startsWith('Ctrl-C stops it') ? line : undefined), 'the hints');
+  demo.signal('SIGHUP');
+  expect(await demo.exited).toBe(0);
+});
