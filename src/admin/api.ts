@@ -2,6 +2,7 @@
 // beside this one. openapi.ts describes their parameters and answers, and a test compares the two.
 import type { IncomingMessage } from 'node:http';
 import type { Emit } from '../events.ts';
+import { parametersOf } from '../http/query.ts';
 import { BrokerError } from '../websocket/broker/broker.ts';
 import { type AdminResponse, problem } from './answer.ts';
 import { presentsToken } from './bearer.ts';
@@ -61,7 +62,7 @@ export function createApi(options: ApiOptions): (req: IncomingMessage) => Promis
 
 function splitTarget(target: string): { pathname: string; searchParams: URLSearchParams } {
   const [pathname = '', ...query] = target.split('?');
-  return { pathname, searchParams: new URLSearchParams(query.join('?')) };
+  return { pathname, searchParams: parametersOf(query.join('?')) };
 }
 
 /** The operations of one path; an exact path comes before one with parameters. */

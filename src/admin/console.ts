@@ -1,6 +1,7 @@
 // The page of the admin listener (status and console), the API's document, and the two questions that the page asks: which routes there are, and what would become of a
 // handshake, since a browser hides the answer to one that was refused. The page itself is page/, served as it stands.
 import { readFileSync } from 'node:fs';
+import { parametersOf } from '../http/query.ts';
 import { explain } from '../routing/explain/explain.ts';
 import { parseExplainRequest } from '../routing/explain/explain-request.ts';
 import type { Snapshot } from '../runtime/snapshot.ts';
@@ -48,7 +49,7 @@ export function createConsole(options: ConsoleOptions): ReadonlyMap<string, Admi
     ...['shell.js', 'console.js', 'status.js', 'parts.js'].map(
       (file) => [`/${file}`, asset(file, 'text/javascript; charset=utf-8')] as const,
     ),
-    ['/explain', (query) => explainUrl(options.snapshot(), new URLSearchParams(query))],
+    ['/explain', (query) => explainUrl(options.snapshot(), parametersOf(query))],
     ['/routes', () => listRoutes(options)],
   ]);
 }

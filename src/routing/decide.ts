@@ -20,6 +20,7 @@ import { cutOffer } from '../handshake/subprotocol.ts';
 import { valuesOf } from '../http/fields.ts';
 import { type Request, type RequestHead, readRequest } from '../http/head.ts';
 import { type RewrittenTarget, rewriteTarget } from '../http/policy/rewrite.ts';
+import { parametersOf } from '../http/query.ts';
 import { type PresentedToken, type TokenResult, takeToken } from '../http/token.ts';
 import type { DirectResponse } from './direct-response.ts';
 import { matchPath, type Params } from './pattern.ts';
@@ -131,7 +132,7 @@ function ambiguity({ chosenBy }: RouteTable, { head, target }: Request): string 
       return `there is more than one ${name}, and a route goes by it`;
   }
   if (chosenBy.query.size === 0 || target.query === '') return null;
-  const query = new URLSearchParams(target.query);
+  const query = parametersOf(target.query);
   for (const name of chosenBy.query) {
     if (new Set(query.getAll(name)).size > 1) return `the query has more than one ${name}, and a route goes by it`;
   }
@@ -280,9 +281,7 @@ function decideAsterisk(request: Request): Verdict {
   };
 }
 
-function allowed(): string[] {
-  return ['Allow', METHODS];
-}
+const allowed = (): string[] => ['Allow', METHODS];
 
 function refuse(route: Route | null, rejection: Rejection): Refuse {
   return { kind: 'reject', route, rejection };

@@ -10,6 +10,7 @@ import type { AddressSet } from '../http/forwarding/addresses.ts';
 import type { Request } from '../http/head.ts';
 import type { Policy } from '../http/policy/policy.ts';
 import type { PathRule } from '../http/policy/rewrite.ts';
+import { parametersOf } from '../http/query.ts';
 import type { TokenRule } from '../http/token.ts';
 import type { DirectResponseRule } from './direct-response.ts';
 import type { EffectiveLimits } from './explain/effective-limits.ts';
@@ -122,7 +123,7 @@ export function fitRoute(route: Route, request: Request): Fit | string {
       return `field ${condition.name} is not ${condition.value ?? 'there'}`;
   }
   if (match.query.length > 0) {
-    const query = new URLSearchParams(request.target.query);
+    const query = parametersOf(request.target.query);
     for (const condition of match.query) {
       if (!holds(condition, query.getAll(condition.name)))
         return `query ${condition.name} is not ${condition.value ?? 'there'}`;

@@ -1,4 +1,6 @@
 // The readings of the admin API by path. They are pages, as `/routes` is: on loopback anyone reads them, elsewhere the token does.
+
+import { parametersOf } from '../../http/query.ts';
 import type { AdminPage } from '../answer.ts';
 import { showConfig } from './config.ts';
 import { listConnections, type SessionList } from './connections.ts';
@@ -20,10 +22,10 @@ export function readingPages({ sessions, ...source }: ReadSource): ReadonlyMap<s
     query === '' ? page() : malformed('it takes no parameters');
   return new Map<string, AdminPage>([
     ['/status', (query) => none(query, () => showStatus(status))],
-    ['/upstreams', (query) => listUpstreams(upstreams, new URLSearchParams(query))],
-    ['/connections', (query) => listConnections(sessions, new URLSearchParams(query))],
-    ['/config', (query) => showConfig(status.snapshot(), new URLSearchParams(query))],
-    ['/refusals', (query) => listRefusals(refusals, new URLSearchParams(query))],
+    ['/upstreams', (query) => listUpstreams(upstreams, parametersOf(query))],
+    ['/connections', (query) => listConnections(sessions, parametersOf(query))],
+    ['/config', (query) => showConfig(status.snapshot(), parametersOf(query))],
+    ['/refusals', (query) => listRefusals(refusals, parametersOf(query))],
     ['/live', (query) => none(query, () => live.open())],
   ]);
 }

@@ -3,6 +3,7 @@
 import { cookieOf } from '../../http/cookies.ts';
 import { valuesOf } from '../../http/fields.ts';
 import type { Request } from '../../http/head.ts';
+import { parametersOf } from '../../http/query.ts';
 
 /** The request that a server is wanted for. */
 export interface Ask {
@@ -30,7 +31,7 @@ export function compileKey({ header, query, cookie, segment }: KeySource): (ask:
     const name = header.toLowerCase();
     return ({ request }) => valuesOf(request.head, name)[0] || null;
   }
-  if (query !== undefined) return ({ request }) => new URLSearchParams(request.target.query).get(query) || null;
+  if (query !== undefined) return ({ request }) => parametersOf(request.target.query).get(query) || null;
   if (cookie !== undefined) return ({ request }) => cookieOf(request.head, cookie) || null;
   if (segment !== undefined) return ({ request }) => request.target.path.split('/')[segment] || null;
   return ({ client }) => client || null;

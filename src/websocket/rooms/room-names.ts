@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { type ParsedTemplate, type Placeholder, parseTemplate } from '../../config/yaml/template.ts';
 import { type Rejection, reject } from '../../handshake/rejection.ts';
 import { claimOf, textOf } from '../../http/claims.ts';
+import { parametersOf } from '../../http/query.ts';
 import type { Opening } from '../handler.ts';
 
 export interface NameRules {
@@ -87,7 +88,7 @@ function isName(text: string, charset: keyof typeof CHARSETS): boolean {
 function valueAt({ from, name }: Placeholder, { params, request, principal }: Opening): string | null {
   if (from === 'path') return decode(params[name]);
   if (from === 'claim') return textOf(claimOf(principal?.claims ?? {}, name));
-  return single(new URLSearchParams(request.target.query), name);
+  return single(parametersOf(request.target.query), name);
 }
 
 /** Parameters of a path come as they were sent. */

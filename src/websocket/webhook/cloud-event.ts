@@ -8,6 +8,7 @@ import type { SessionEnd } from '../../events.ts';
 import { type Claims, textOf } from '../../http/claims.ts';
 import { lowerNames, valuesOf } from '../../http/fields.ts';
 import { requestFields } from '../../http/policy/policy.ts';
+import { parametersOf } from '../../http/query.ts';
 import type { Reply } from '../../proxy/internal-client.ts';
 import type { MessageType, Opening } from '../handler.ts';
 
@@ -104,7 +105,7 @@ export function connectContent({ request, params, client, principal, offer }: Op
   const fields = requestFields({ request, params, client, route: '', claims, granted }, NOT_SENT);
   const body = {
     claims: listClaims(claims ?? {}),
-    query: grouped([...new URLSearchParams(request.target.query)]),
+    query: grouped([...parametersOf(request.target.query)]),
     headers: grouped(lowerNames(fields).map((name, i) => [name, fields[2 * i + 1] as string])),
     subprotocols: offer,
     clientCertificates: [],
