@@ -31,7 +31,7 @@ const JSON_OPTION: CommandOption = { name: 'json', help: 'print JSON' };
 const SORT: CommandOption = {
   name: 'sort',
   value: 'opened|rate|bytes|messages|idle',
-  help: 'sort by this, greatest first',
+  help: 'sort by this, highest first',
 };
 const SEARCH: CommandOption = { name: 'search', value: 'TEXT', help: 'only sessions that contain TEXT' };
 const LIMIT: CommandOption = { name: 'limit', value: 'N', help: 'at most N entries, up to 1000' };
@@ -46,7 +46,7 @@ export const COMMANDS: readonly Command[] = [
       {
         name: 'take-over',
         value: 'PATH',
-        help: 'take the listening sockets over from a running gateway, which then drains',
+        help: 'take the listening sockets over from the gateway that runs with the same PATH (a unix socket); it then drains',
       },
     ],
   },
@@ -60,12 +60,12 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'explain',
     args: ['URL'],
-    help: 'print how the gateway would answer a request for URL, and why',
+    help: 'print how the gateway would answer a request for URL, and why; exit 1 if it would refuse it',
     options: [
-      { name: 'origin', value: 'ORIGIN', help: 'the Origin header field' },
-      { name: 'version', value: 'N', help: 'Sec-WebSocket-Version (13)' },
+      { name: 'origin', value: 'ORIGIN', help: 'the Origin of the request' },
+      { name: 'version', value: 'N', help: 'Sec-WebSocket-Version (default: 13)' },
       { name: 'protocol', value: 'P[,P]', help: 'the subprotocols that the client offers' },
-      { name: 'from', value: 'IP|unix', help: 'the address of the client (127.0.0.1)' },
+      { name: 'from', value: 'IP|unix', help: 'the address of the client (default: 127.0.0.1)' },
       { name: 'token', value: 'TOKEN', help: 'a bearer token' },
       { name: 'header', value: "'NAME: VALUE'", multiple: true, help: 'another header field; may be repeated' },
     ],
@@ -93,7 +93,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'top',
     args: [],
-    help: 'show state, servers, sessions and refusals every second; once if the output is not a terminal',
+    help: 'show state, servers, sessions and refusals, every second; if the output is not a terminal, only once',
     options: [SORT, SEARCH],
   },
   {
@@ -138,8 +138,16 @@ export const COMMANDS: readonly Command[] = [
   { name: 'man', args: [], help: 'print the manual page: upgate man | man -l -', options: [], alone: true },
 ];
 
-const SIGNALS =
-  'Signals: SIGHUP reloads FILE (it ends --demo, as a closed terminal does); SIGTERM and SIGINT drain; a second one ends it.';
+const SIGNALS = [
+  'SIGHUP reloads FILE; with --demo, it drains instead.',
+  'SIGTERM and SIGINT drain. A second signal ends the process at once.',
+];
+const EXIT_STATUS = [
+  ['0', 'The command succeeded, or the gateway has drained.'],
+  ['1', 'The command failed, the config has an error, explain found a refusal, or a second signal ended the drain.'],
+  ['2', 'The command line is wrong.'],
+  ['70', 'A defect of the program.'],
+] as const;
 /** Where the help of a command begins. */
 const COLUMN = 27;
 /** That of a terminal that nobody has made wider. */
@@ -218,7 +226,8 @@ export function usage(): string {
     `  -c, --config FILE        ${CONFIG.help}`,
     '  -h, --help   -v, --version',
     '',
-    SIGNALS,
+    'Signals:',
+    ...SIGNALS.map((line) => `  ${line}`),
     '',
   ].join('\n');
 }
@@ -256,12 +265,11 @@ export function manPage(version: string): string {
       .replace(/\\/g, '\\e')
       .replace(/-/g, '\\-')
       .replace(/^([.'])/gm, '\\&$1');
+  const item = (term: string, text: string): string[] => ['.TP', `.B ${roff(term)}`, roff(text)];
   const commands = COMMANDS.flatMap((command) => [
-    '.TP',
-    `.B ${roff(synopsis(command))}`,
-    roff(command.help),
+    ...item(synopsis(command), command.help),
     ...(command.options.length === 0 ? [] : ['.RS']),
-    ...command.options.flatMap((option) => ['.TP', `.B ${roff(withValue(option))}`, roff(option.help)]),
+    ...command.options.flatMap((option) => item(withValue(option), option.help)),
     ...(command.options.length === 0 ? [] : ['.RE']),
   ]);
   return [
@@ -275,19 +283,13 @@ export function manPage(version: string): string {
     '.SH COMMANDS',
     ...commands,
     '.SH OPTIONS',
-    '.TP',
-    `.B ${roff('-c, --config FILE')}`,
-    roff(CONFIG.help),
-    '.TP',
-    `.B ${roff('-h, --help')}`,
-    'print the help',
-    '.TP',
-    `.B ${roff('-v, --version')}`,
-    'print the version',
+    ...item('-c, --config FILE', CONFIG.help),
+    ...item('-h, --help', 'print the help'),
+    ...item('-v, --version', 'print the version'),
     '.SH SIGNALS',
-    roff(SIGNALS.replace('Signals: ', '')),
+    ...SIGNALS.map(roff),
     '.SH EXIT STATUS',
-    '0: done, or drained. 1: it could not, or the config has an error. 2: the command line is wrong. 70: a defect of the program.',
+    ...EXIT_STATUS.flatMap(([code, meaning]) => item(code, meaning)),
     '',
   ].join('\n');
 }

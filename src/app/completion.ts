@@ -10,8 +10,13 @@ export function completion(shell: string): string | null {
 
 const NAMES = COMMANDS.map(({ name }) => name).join(' ');
 
+/** The values of the first argument; none where it may be any. */
+function firstOf({ choices, optional }: Command): readonly string[] {
+  return optional === 'COMMAND' ? COMMANDS.map(({ name }) => name) : (choices ?? []);
+}
+
 function wordsOf(command: Command): string {
-  return [...(command.choices ?? []), ...optionsOf(command).map(({ name }) => `--${name}`)].join(' ');
+  return [...firstOf(command), ...optionsOf(command).map(({ name }) => `--${name}`)].join(' ');
 }
 
 function takesFile({ args, optional }: Command): boolean {
@@ -52,7 +57,8 @@ function zshOption({ name, value, help, multiple }: CommandOption): string {
 function zsh(): string {
   const commands = COMMANDS.map(({ name, help }) => `    '${name}:${zshText(help)}'`).join('\n');
   const cases = COMMANDS.map((command) => {
-    const first = command.choices === undefined ? [] : [`'1:kind:(${command.choices.join(' ')})'`];
+    const values = firstOf(command);
+    const first = values.length === 0 ? [] : [`'1:kind:(${values.join(' ')})'`];
     const rest = takesFile(command) ? ["'*:file:_files'"] : [];
     return `    ${command.name}) _arguments ${[...first, ...optionsOf(command).map(zshOption), ...rest].join(' ')} ;;`;
   });
@@ -83,9 +89,9 @@ function fish(): string {
     const within = `-n '__fish_seen_subcommand_from ${command.name}'`;
     return [
       `complete -c upgate -n __fish_use_subcommand -f -a ${command.name} -d ${quoted(command.help)}`,
-      ...(command.choices === undefined
+      ...(firstOf(command).length === 0
         ? []
-        : [`complete -c upgate ${within} -a ${quoted(command.choices.join(' '))}`]),
+        : [`complete -c upgate ${within} -a ${quoted(firstOf(command).join(' '))}`]),
       ...optionsOf(command).map(
         ({ name, short, value, help }) =>
           `complete -c upgate ${within}${short === undefined ? '' : ` -s ${short}`} -l ${name}${value === undefined ? '' : ' -r'} -d ${quoted(help)}`,
