@@ -71,7 +71,9 @@ const passive = z
     z.strictObject({
       failures: count()
         .prefault(5)
-        .describe('Failures in a row that eject: no connection, an aborted answer, a timeout, 502, 503, 504'),
+        .describe(
+          'Failures in a row that eject: no connection, an aborted answer, a timeout, 502, 504, 503 without Retry-After',
+        ),
       errors: percent().prefault('50%').describe('Share of failures and 5xx answers in the window that ejects'),
       requests: count().prefault(20).describe('The share counts from this many requests in the window'),
       window: wait().prefault('10s').describe('Length of the window'),
