@@ -160,6 +160,22 @@ describe('nginx', () => {
     });
   });
 
+  it('guards of a location whose try_files leads to another one hold there', async () => {
+    const { text, config, explain, users } = await imported('nginx', 'nginx-guards.conf');
+    expect(routeOf(config, 'a.example.com-staff')).toMatchObject({
+      auth: { basic: { realm: 'Staff', users_file: users } },
+    });
+    expect(routeOf(config, 'b.example.com-two')).toMatchObject({
+      auth: { basic: { realm: 'All', users_file: users } },
+    });
+    const at = async (url: string) => (await explain(url, '--from', '192.0.2.1')).split('\n').at(-2);
+    expect(await at('http://a.example.com/inner')).toBe('-> 403, answered by the gateway itself');
+    expect(await at('http://a.example.com/net')).toMatch(/^-> 403 address/);
+    // Both ask who a client is, which one route can't say.
+    expect(await at('http://b.example.com/')).toBe('-> 501, answered by the gateway itself');
+    expect(text).toContain('try_files $uri @open is not carried');
+  });
+
   it('Home Assistant: TLS, a redirect to https, what is not done here', async () => {
     const { text, config } = await imported('nginx', 'nginx-homeassistant.conf');
     expect(config.routes).toEqual([

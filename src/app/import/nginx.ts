@@ -98,7 +98,7 @@ function serverOf({ block, line }: Directive, shared: readonly Directive[], list
   const answers = own.find(({ name }) => name === 'return');
   for (const directive of own) if (!isOfServer(directive)) about.push(remarkOf(directive));
   const made = locations.map((location): Location => {
-    const { inner, led } = followed(location.block ?? [], named);
+    const { inner, led } = followed(location.block ?? [], named, inherited);
     const extra = [...led, ...inner.filter((each) => !isOfLocation(each)).map(remarkOf)];
     return { ...base, args: location.args, line: location.line, settings: inherit(inherited, inner), remarks: extra };
   });
@@ -112,16 +112,26 @@ function isNamed(path: string | undefined): path is string {
   return path?.startsWith('@') === true;
 }
 
-/** What serves a location: the named one, where its `try_files` leads to one in the end. */
+/** What keeps some from a location. */
+const GUARDS: ReadonlySet<string> = new Set([...AUTH, INTERNAL, 'allow', 'deny']);
+const isGuard = ({ name }: Directive): boolean => GUARDS.has(name);
+
+/**
+ * What serves a location: the named one, where its `try_files` leads to one in the end, behind the guards of both (nginx asks those of
+ * the first before it follows). Where both have some it is not followed, for one route can't say that.
+ */
 function followed(
   inner: readonly Directive[],
   named: ReadonlyMap<string, readonly Directive[]>,
+  inherited: readonly Directive[],
 ): { inner: readonly Directive[]; led: string[] } {
   const files = inner.find(({ name }) => name === 'try_files');
   const last = files?.args.at(-1) ?? '';
   const block = named.get(last);
   if (files === undefined || block === undefined) return { inner, led: [] };
-  return { inner: block, led: [`line ${files.line}: the gateway serves no files: everything goes to ${last}`] };
+  if (block.some(isGuard) && inherit(inherited, inner).some(isGuard)) return { inner, led: [] };
+  const led = [`line ${files.line}: the gateway serves no files: everything goes to ${last}`];
+  return { inner: [...inner.filter(isGuard), ...block], led };
 }
 
 const OF_SERVER = new Set([
