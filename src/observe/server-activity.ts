@@ -23,12 +23,14 @@ export interface ServerActivity {
   readonly requestRate: EventRate;
 }
 
-/** Servers come and go with DNS: past so many of an upstream those that were heard of first are forgotten. */
+/** Servers come and go with DNS and reloads: past so many those that were heard of first, of the upstream heard of first, are forgotten. */
 const MOST = 10_000;
 
 export class ServerActivities {
   /** By upstream and server. Not by both in one text, which would be put together and hashed for each request. */
   readonly #upstreams = new Map<string, Map<string, ServerActivity>>();
+  /** Servers of all upstreams. */
+  #size = 0;
 
   /** Null: nothing was heard of it. */
   of(upstream: string, server: string): ServerActivity | null {
@@ -61,21 +63,27 @@ export class ServerActivities {
   }
 
   #at({ upstream, server }: ServerRef): ServerActivity {
-    let servers = this.#upstreams.get(upstream);
-    if (servers === undefined) {
-      servers = new Map();
-      this.#upstreams.set(upstream, servers);
-    }
-    const known = servers.get(server);
+    const known = this.#upstreams.get(upstream)?.get(server);
     if (known !== undefined) return known;
-    const [oldest] = servers.size >= MOST ? servers.keys() : [];
-    if (oldest !== undefined) servers.delete(oldest);
+    if (this.#size >= MOST) this.#forgetOne();
     const activity: ServerActivity = {
       ...{ handshakes: 0, requests: 0, errors: 0, ejections: 0, lastError: null, lastChange: null },
       ...{ handshakeRate: new EventRate(), requestRate: new EventRate() },
     };
-    servers.set(server, activity);
+    const servers = this.#upstreams.get(upstream) ?? new Map<string, ServerActivity>();
+    this.#upstreams.set(upstream, servers.set(server, activity));
+    this.#size++;
     return activity;
+  }
+
+  #forgetOne(): void {
+    for (const [upstream, servers] of this.#upstreams) {
+      const [oldest = ''] = servers.keys();
+      servers.delete(oldest);
+      if (servers.size === 0) this.#upstreams.delete(upstream);
+      this.#size--;
+      return;
+    }
   }
 }
 

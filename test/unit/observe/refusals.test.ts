@@ -135,4 +135,13 @@ describe('what went on with a server', () => {
     expect(servers.of('app', 'ws://a:0')).toBe(null);
     expect(servers.of('app', 'ws://a:1')).not.toBe(null);
   });
+
+  it('counts the servers of all upstreams for that, also of those that a reload has renamed', () => {
+    const servers = new ServerActivities();
+    for (let i = 0; i <= 10_000; i++)
+      servers.observe({ ...EVENTS.session_opened, at: { upstream: `app-${i}`, server: 'ws://a:1' } });
+    expect(servers.of('app-0', 'ws://a:1')).toBe(null);
+    expect(servers.of('app-1', 'ws://a:1')).not.toBe(null);
+    expect(servers.of('app-10000', 'ws://a:1')).not.toBe(null);
+  });
 });
