@@ -1,6 +1,7 @@
 // One plain request of HTTP/1.1: its head, and its body as far as it has come. The body is decoded as it is read, so that
 // its end is known though nobody has taken it yet; what is not taken waits, and holds up the reading of its connection.
 import type { Socket } from 'node:net';
+import { guarded } from '../../base/guard.ts';
 import { type BodyCursor, type Framing, followBody } from '../../http/answer.ts';
 import type { MessageLike } from '../../http/head.ts';
 import type { ReceivedRequest } from '../../http/request-reader.ts';
@@ -147,10 +148,11 @@ export class Http1Request implements ClientRequest {
 
   #wait(): void {
     this.#waits = true;
-    setImmediate(() => {
+    const read = (): void => {
       this.#waits = false;
       this.#owner.flow();
-    });
+    };
+    setImmediate(guarded('request', read));
   }
 
   #onPart(part: Buffer): void {
