@@ -107,6 +107,13 @@ describe('by TCP', () => {
   });
 });
 
+/** A server whose certificate is trusted, and whose session is kept. */
+const trusting = (port: number, ca: string): Endpoint => {
+  const options = { secureContext: createSecureContext({ ca }), rejectUnauthorized: true };
+  const tls = { id: '', serverName: null, options };
+  return server(port, { secure: true, host: 'localhost', tls, resumable: new ResumableSession() });
+};
+
 describe('by TLS', () => {
   it('is backend_timeout where the server never shakes hands, and the connection ends', async () => {
     const { listening, port } = await listen();
@@ -145,13 +152,7 @@ describe('by TLS', () => {
         resumed.push(socket.isSessionReused());
         socket.on('error', () => {}).write('x');
       });
-      const options = { secureContext: createSecureContext({ ca: cert }), rejectUnauthorized: true };
-      const to = server(port, {
-        secure: true,
-        host: 'localhost',
-        tls: { id: '', serverName: null, options },
-        resumable: new ResumableSession(),
-      });
+      const to = trusting(port, cert);
       const connect = async () => {
         const socket = await dial(to, 5000, never);
         open.push({ close: () => socket.destroy() });
@@ -165,20 +166,15 @@ describe('by TLS', () => {
       listening.once('connection', (socket: Socket) => socket.destroy());
       await expect(dial(to, 5000, never)).rejects.toMatchObject({ code: 'backend_refused' });
       await connect();
-      expect([resumed[0], ...resumed.slice(2)]).toEqual([false, true, false]);
+      const second = version === 'TLSv1.2' ? true : resumed[1];
+      expect(resumed).toEqual([false, second, true, false]);
       expect(sockets.length).toBe(5);
     });
 
     it('keeps no session of a server that has another name', async () => {
       const { cert, key } = makeSelfSigned(['other.example'], new Date());
       const { port } = await listen({ cert, key, maxVersion: version });
-      const options = { secureContext: createSecureContext({ ca: cert }), rejectUnauthorized: true };
-      const to = server(port, {
-        secure: true,
-        host: 'localhost',
-        tls: { id: '', serverName: null, options },
-        resumable: new ResumableSession(),
-      });
+      const to = trusting(port, cert);
       for (let i = 0; i < 3; i++) {
         await expect(dial(to, 5000, never)).rejects.toMatchObject({ message: expect.stringMatching(/altnames/) });
       }
